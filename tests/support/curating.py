@@ -33,7 +33,7 @@ def shown(app: NegwbApp) -> int | None:
     return screen.shown.card.candidate_id if screen.shown else None
 
 
-def said(app: NegwbApp, field: str) -> str:
+def field_text(app: NegwbApp, field: str) -> str:
     """A field of the card."""
     widget = app.screen.query_one(f"#{field}", LabelledField)
     return widget.said if widget.display else ""
@@ -56,7 +56,7 @@ async def until(pilot: Any, true: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def held(root: Path) -> Iterator[None]:
+def locked_record(root: Path) -> Iterator[None]:
     """Another process holds the record at `root` for so long."""
     other = sqlite3.connect(root / "curation.db", isolation_level=None)
     try:
@@ -94,5 +94,5 @@ def wait_for_end(session: AnnotationSession) -> None:
     raise AssertionError("the queue did not end")
 
 
-def here(session: AnnotationSession) -> int:
+def current_id(session: AnnotationSession) -> int:
     return wait_for_card(session).card.candidate_id

@@ -1,1 +1,1 @@
-"""The annotation session without a user interface. Imports no textual."""
+"""The annotation session without a user interface; imports no textual."""

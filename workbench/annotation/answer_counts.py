@@ -1,6 +1,6 @@
-"""The answers of one session: which were stored, and which were refused and are not stored.
+"""Counts of the answers of one session that were stored, and of those that were refused and are not stored.
 
-An answer is anything that a person asks the record to keep: a decision, an edit, a note, a flag, an undo, a bulk act.
+An answer is a decision, an edit, a note, a flag, an undo or a bulk decision.
 """
 
 from __future__ import annotations
@@ -16,48 +16,53 @@ DECISION = "decision"
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """What a session's summary says about refused answers."""
+class RefusedAnswers:
+    """Counts of refused answers, for the summary of a session."""
 
     answers: int
-    """All answers that were given."""
+    """Stored and refused answers."""
     lost: int
-    """Answers that were refused because the record could not be written, and that were not stored later."""
+    """Answers refused because the record could not be written, and not stored later."""
     overtaken: int
-    """Answers that were refused because another person had changed the card."""
+    """Answers refused because another annotator had changed the card."""
 
     @property
-    def words(self) -> list[str]:
-        """A sentence for each number that is not 0."""
-        said = []
+    def clauses(self) -> list[str]:
+        """A clause for each count that is not 0."""
+        clauses = []
         if self.lost:
             verb = "was refused and is" if self.lost == 1 else "were refused and are"
-            said.append(f"{self.lost:,} of {counted(self.answers, 'answer')} {verb} not stored")
+            clauses.append(f"{self.lost:,} of {counted(self.answers, 'answer')} {verb} not stored")
         if self.overtaken:
             verb = "is" if self.overtaken == 1 else "are"
-            said.append(f"{counted(self.overtaken, 'answer')} {verb} not stored, since others had changed the card")
-        return said
+            clauses.append(f"{counted(self.overtaken, 'answer')} {verb} not stored, since others had changed the card")
+        return clauses
 
 
-class DecisionWriterThread:
-    """Counts the answers of a session."""
+class AnswerCounter:
+    """Counter of the answers of a session."""
 
     def __init__(self) -> None:
         self.replaceable = True
-        """A person reads a refusal, so that a later answer about the same cards takes its place. Lines that were
-        written before the session do not: each of them is about a card of its own."""
+        """Whether a stored answer about the same cards replaces a refused one. False for answers that were written
+        before the session: each is about another card."""
         self._given = self._overtaken = 0
         self._refused: list[tuple[str, set[int]]] = []
-        """What each refused answer was, and the cards that it still lacks."""
+        """The kind of each refused answer, and the cards about which no later answer was stored."""
 
     @property
-    def refused(self) -> Refused:
-        """Where it stands."""
-        return Refused(self._given, len(self._refused), self._overtaken)
+    def refused(self) -> RefusedAnswers:
+        """The counts so far."""
+        return RefusedAnswers(self._given, len(self._refused), self._overtaken)
 
     @contextmanager
     def counting(self, cards: Iterable[int] = (), kind: str = DECISION) -> Iterator[None]:
-        """Store one answer of this kind in the block; a `RecordError` that leaves the block refuses it."""
+        """Count one answer, which the block stores; a `RecordError` that leaves the block refuses it.
+
+        Args:
+            cards: The candidates that the answer is about.
+            kind: The kind of the answer.
+        """
         about = set(cards)
         try:
             yield
@@ -71,12 +76,13 @@ class DecisionWriterThread:
             raise
         self._given += 1
         if self.replaceable:
-            self._refused = [each for each in self._refused if not _is_replaced(each, kind, about)]
+            self._refused = [refused for refused in self._refused if not _is_replaced(refused, kind, about)]
 
 
 def _is_replaced(refused: tuple[str, set[int]], kind: str, about: set[int]) -> bool:
-    """Whether a stored answer takes the place of a refused one; of a bulk act, card by card."""
-    was, left = refused
-    if was == kind:
-        left -= about
-    return was == kind and not left
+    """Return whether stored answers have replaced a refused one; for a bulk decision, about each of its cards."""
+    refused_kind, remaining = refused
+    if refused_kind != kind:
+        return False
+    remaining -= about
+    return not remaining

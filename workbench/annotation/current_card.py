@@ -1,4 +1,4 @@
-"""The card that is being shown, and the earlier decisions to which looking back has led."""
+"""The card that is shown, and the earlier decisions that the annotator has gone back to."""
 
 from __future__ import annotations
 
@@ -23,88 +23,90 @@ class CurrentCard:
     """Holds the shown card, renews its lease through the prefetch buffer, and starts and stops its dwell time."""
 
     def __init__(
-        self, store: Store, queue: Queue, deck: CardPrefetcher, loader: CardLoader, attention: DwellTimer
+        self, store: Store, queue: Queue, prefetcher: CardPrefetcher, loader: CardLoader, dwell_timer: DwellTimer
     ) -> None:
         self._store = store
         self._queue = queue
-        self._deck = deck
+        self._prefetcher = prefetcher
         self._loader = loader
-        self._attention = attention
+        self._dwell_timer = dwell_timer
         self.ready: PreparedCard | None = None
         """None: no card is shown."""
         self.zoomed = False
-        """Whether the person has zoomed into the picture."""
+        """Whether the annotator has zoomed into the image."""
         self.after_undo = False
-        """An undo brought the card back."""
+        """Whether an undo showed the card again."""
 
     @property
     def candidate_id(self) -> int | None:
-        """The candidate of the card; None: no card is shown."""
+        """None: no card is shown."""
         return self.ready.card.candidate_id if self.ready is not None else None
 
     @property
     def seen_before(self) -> bool:
-        """Whether the person has decided about the card before."""
+        """Whether the annotator has decided about the card before."""
         return self.ready is not None and (self.after_undo or self.ready.past is not None)
 
     def require(self) -> PreparedCard:
-        """The card.
+        """Return the card.
 
         Raises:
-            RecordError: no card is shown.
+            RecordError: No card is shown.
         """
         if self.ready is None:
             raise RecordError("there is no card to decide about")
         return self.ready
 
     def show(self, ready: PreparedCard) -> None:
-        """Show this card in place of any other."""
+        """Show this card instead of the current one."""
         if ready.thumbnail is None:
             ready = replace(ready, thumbnail=self._loader.pictures.thumbnail(ready.card, ready.path))
         self.ready = ready
-        self._deck.current_id = ready.card.candidate_id if ready.leased else None
+        self._prefetcher.current_id = ready.card.candidate_id if ready.leased else None
         self.after_undo = False
         self.zoomed = False
-        self._attention.turn_to(ready.card.candidate_id)
+        self._dwell_timer.turn_to(ready.card.candidate_id)
 
-    def load(self, candidate_id: int, way: CardOrigin, *, leased: bool, past: PreviousDecision | None = None) -> None:
+    def load(
+        self, candidate_id: int, origin: CardOrigin, *, leased: bool, past: PreviousDecision | None = None
+    ) -> None:
         """Read a card from the record and show it."""
-        self.show(self._loader.load(candidate_id, way=way, leased=leased, past=past))
+        self.show(self._loader.load(candidate_id, origin=origin, leased=leased, past=past))
 
     def reload(self, **changed: object) -> None:
-        """Read the card again; keep its picture and its origin, except for the fields in `changed`."""
+        """Read the card again; keep its image and its origin, and set the fields in `changed`."""
         ready = self.require()
         with self._store.read() as connection:
             card = self._loader.card(connection, ready.card.candidate_id, blind=ready.hidden)
         self.ready = replace(ready, card=card, **changed)  # type: ignore[arg-type]
-        self._deck.current_id = card.candidate_id if self.ready.leased else None
+        self._prefetcher.current_id = card.candidate_id if self.ready.leased else None
 
     def clear(self) -> None:
         """Show no card."""
         self.ready = None
-        self._attention.turn_to(None)
-        self._deck.current_id = None
+        self._dwell_timer.turn_to(None)
+        self._prefetcher.current_id = None
 
     def put_aside(self) -> None:
-        """Show no card, without a decision: a card of the queue is the next one again, any other loses its lease."""
+        """Show no card, without a decision. A card of the queue becomes the next one; any other loses its lease."""
         ready = self.ready
         if ready is None:
             return
         self.clear()
-        if ready.way is CardOrigin.QUEUE and ready.leased:
-            # Without its picture: hundreds of cards may wait there after as many undos, and decoding again is cheap.
-            self._deck.requeue_front(replace(ready, thumbnail=None))
+        if ready.origin is CardOrigin.QUEUE and ready.leased:
+            # Without its image: after hundreds of undos as many cards wait there, and decoding again is cheap.
+            self._prefetcher.requeue_front(replace(ready, thumbnail=None))
         elif ready.leased:
             self.release(ready.card.candidate_id)
 
     def release(self, candidate_id: int) -> None:
-        """End a lease. Where the record is busy the lease expires by itself; the act that ends it has been stored."""
+        """End a lease. If the record is busy, the lease expires by itself; the decision has been stored already."""
         with contextlib.suppress(RecordError):
             self._queue.release([candidate_id])
 
 
 class BackHistory:
-    """The person's earlier decisions that looking back has shown, the oldest last."""
+    """The annotator's earlier decisions that are shown again, the oldest last."""
 
     def __init__(self, store: Store, annotator: str) -> None:
         self._store = store
@@ -112,18 +114,18 @@ class BackHistory:
         self._shown: list[PreviousDecision] = []
 
     def older(self, current: int | None) -> PreviousDecision | None:
-        """The next older decision, about a card that is neither `current` nor shown already; None: there is none."""
+        """Return the next older decision about a card that is neither `current` nor shown again already."""
         seen = {past.candidate_id for past in self._shown} | ({current} if current is not None else set())
         before = self._shown[-1].seq if self._shown else None
         with self._store.read() as connection:
             return queries.previous_own_decision(connection, self._annotator, before, seen)
 
     def add(self, past: PreviousDecision) -> None:
-        """`past` is the oldest decision that is shown now."""
+        """Add the decision that is shown now."""
         self._shown.append(past)
 
     def newer(self) -> PreviousDecision | None:
-        """Drop the oldest shown decision; returns the one before it, None: the history is empty."""
+        """Drop the decision that is shown now, and return the next newer one; None: it was the newest."""
         if self._shown:
             self._shown.pop()
         return self._shown[-1] if self._shown else None

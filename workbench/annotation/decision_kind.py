@@ -1,4 +1,4 @@
-"""What accepting or rejecting means: a vote, a change of mind after a reveal, or an adjudicator's final word. Pure."""
+"""The kind of event that an accept or a reject becomes: a vote, a flip or a final decision. Pure."""
 
 from __future__ import annotations
 
@@ -12,34 +12,33 @@ _VERDICTS = frozenset({Kind.ACCEPT, Kind.REJECT})
 
 
 class DecisionKind(Enum):
-    """How a decision is written."""
+    """The kind of event of a decision."""
 
     VOTE = auto()
     FLIP = auto()
-    """An audit's label stays the decision before any reveal, so changing one's mind is an event of its own kind."""
+    """A change of mind after the verdicts were revealed; the audit label stays the earlier decision."""
     ADJUDICATION = auto()
-    """About a card that was opened by name, on which everybody has voted: nobody is asked, so it is no vote."""
+    """An adjudicator's final decision about a settled card from a search."""
 
 
-def standing_words(ready: PreparedCard, role: Role) -> str | None:
-    """What a card says about its state; None: nothing.
+def state_line(ready: PreparedCard, role: Role) -> str | None:
+    """Return the line of a card about its state, if any.
 
-    How others decided is never said: a person who has not decided yet would be led by it, and one who has is looking
-    at that decision.
+    The line never says how others decided, since that would influence the annotator.
     """
     if ready.card.state is State.SUPERSEDED:
         return "replaced by an edit"
     if decision_kind(ready, Kind.ACCEPT, role) is DecisionKind.ADJUDICATION:
-        return "people have voted: your decision is the final word"
+        return "all votes are in: your decision is final"
     return None
 
 
 def decision_kind(ready: PreparedCard, kind: Kind, role: Role) -> DecisionKind:
-    """What this person's decision about the card comes to."""
+    """Return the kind of a decision of an annotator with this role about the card."""
     if kind not in _VERDICTS:
         return DecisionKind.VOTE
     if ready.stream is Stream.AUDIT and ready.past is not None and ready.past.is_label:
         return DecisionKind.FLIP
-    if role is Role.ADJUDICATOR and ready.way is CardOrigin.FOUND and ready.card.state in SETTLED:
+    if role is Role.ADJUDICATOR and ready.origin is CardOrigin.SEARCH and ready.card.state in SETTLED:
         return DecisionKind.ADJUDICATION
     return DecisionKind.VOTE

@@ -1,11 +1,10 @@
-"""Whether the person can have seen the card that a key decides about. Pure; times are handed in.
+"""Guard against keys that decide about a card before the annotator can have seen it. Pure; the caller passes times.
 
-A card that was not seen before must have been on the screen for `GUARD_SECONDS` when the key is pressed. It is on the
-screen when its frame is drawn; where the terminal answers position requests, when its answer to the request behind
-the frame is here. Otherwise the key is dropped, and so are the keys that follow it closely: a key that is held down
-decides nothing until it is let go.
+A new card must have been on the screen for `GUARD_SECONDS` when the key is pressed. It is on the screen when its frame
+is drawn or, where the terminal answers position requests, when the answer to the request after the frame arrives. An
+earlier key is dropped, and so are the keys that follow it closely: a key that is held down decides nothing.
 
-A position request is known by the place to which the cursor is moved for it, so that no other report is its answer.
+Each position request first moves the cursor to another place, which identifies its answer.
 """
 
 from __future__ import annotations
@@ -15,41 +14,41 @@ from enum import StrEnum
 from typing import Final
 
 GUARD_SECONDS: Final = 0.15
-"""Between a card's first frame and the first key that may decide about it. Nobody reads a caption sooner."""
+"""Between a card's first frame and the first key that may decide about it; reading a caption takes longer."""
 PATIENCE_SECONDS: Final = 2.0
-"""For a terminal's answer. A terminal that never answered until then is not asked again."""
+"""For a terminal's answer. A terminal that has never answered gets no further request."""
 LONG_PATIENCE_SECONDS: Final = 30.0
-"""For the answer of a terminal that has answered before: its line is slow."""
+"""For the answer of a terminal that has answered before, which has a slow connection."""
 _ROWS: Final = range(2, 11)
-"""Rows of the places. Not the first one: CSI 1;2 R is also a key (F3 with shift)."""
+"""Rows of the places, without the first, since CSI 1;2 R is also a key (F3 with shift)."""
 _COLUMNS: Final = range(1, 33)
 
 
 class KeyTooEarly(StrEnum):
-    """Why a key came too early to decide about the card."""
+    """The reason why a key came too early."""
 
     BEHIND = "screen is behind"
-    """The terminal has not yet said that it has drawn the card."""
+    """The terminal has not confirmed yet that it has drawn the card."""
     NEW = "card just appeared"
 
 
 @dataclass(frozen=True, slots=True)
 class ScreenPlace:
-    """A place on the screen, from 1."""
+    """A place on the screen, counted from 1."""
 
     row: int
     column: int
 
 
 class CardVisibility:
-    """What the person in front of one screen has seen."""
+    """Which cards the annotator has seen on one screen."""
 
     def __init__(self, guard_seconds: float = GUARD_SECONDS) -> None:
-        """`guard_seconds`: 0 turns all of it off, for programs that press keys faster than people."""
+        """`guard_seconds`: 0 turns the guard off, for programs that press keys."""
         self._guard = guard_seconds
         self._card: int | None = None
         self._seen_since: float | None = None
-        """Since when the card is on the screen; None: not yet."""
+        """The time since which the card is on the screen; None: not yet."""
         self._known: set[int] = set()
         """Cards that were on the screen for long enough."""
         self._asks = False
@@ -61,26 +60,26 @@ class CardVisibility:
 
     @property
     def is_behind(self) -> bool:
-        """The terminal has yet to say that it has drawn the card."""
+        """Whether the terminal has not confirmed yet that it has drawn the card."""
         return self._awaited is not None and self._card is not None and self._seen_since is None
 
     @property
     def is_seen(self) -> bool:
-        """A frame with the card has reached the person's screen."""
+        """Whether a frame with the card has reached the screen."""
         return self._card is not None and self._seen_since is not None
 
     @property
     def is_pending(self) -> bool:
-        """A card is to be drawn, and no frame has it yet."""
+        """Whether a card is to be drawn and no frame has it yet."""
         return self._card is not None and self._seen_since is None and self._awaited is None
 
     @property
     def patience(self) -> float:
-        """How many seconds to wait for an answer."""
+        """Seconds to wait for an answer."""
         return LONG_PATIENCE_SECONDS if self._has_answered else PATIENCE_SECONDS
 
     def turn_to(self, card: int | None, now: float, *, known: bool = False) -> None:
-        """This card is about to be drawn; None: none is. `known`: the person saw it before."""
+        """Announce the card that is drawn next; None: none. `known`: the annotator has seen it before."""
         if card == self._card and card is not None and not known:
             return
         if self._card is not None and self._seen_since is not None and now - self._seen_since >= self._guard:
@@ -90,7 +89,7 @@ class CardVisibility:
         self._awaited = None
 
     def drawn(self, now: float) -> ScreenPlace | None:
-        """A frame with the card is drawn; returns where the cursor is to be asked for, if the terminal is to be asked.
+        """Record a drawn frame; return the place of a position request, if one is to be sent.
 
         Only the first frame of a card counts.
         """
@@ -102,7 +101,7 @@ class CardVisibility:
         return None
 
     def request(self, now: float) -> ScreenPlace:
-        """The place of the next position request. To be called when the app starts, and by `drawn`."""
+        """Return the place of the next position request. Called when the app starts, and by `drawn`."""
         self._asks = True
         at = self._requests % (len(_ROWS) * len(_COLUMNS))
         self._requests += 1
@@ -111,7 +110,7 @@ class CardVisibility:
         return self._awaited
 
     def reported(self, place: ScreenPlace, at: float) -> None:
-        """The terminal says that its cursor is there. An old answer shows that the terminal does answer."""
+        """Record an answer of the terminal. A late answer also shows that the terminal answers."""
         if place.row not in _ROWS or place.column not in _COLUMNS or self._requests == 0:
             return
         self._asks = self._has_answered = True
@@ -121,21 +120,21 @@ class CardVisibility:
                 self._seen_since = at
 
     def give_up(self, awaited: ScreenPlace) -> None:
-        """No answer came in time: the card counts as drawn when the terminal was asked, and no more is asked."""
+        """Give up waiting: the card counts as drawn at the time of the request, and no further request is sent."""
         if awaited == self._awaited:
             self._awaited, self._asks = None, False
             if self._card is not None and self._seen_since is None:
                 self._seen_since = self._asked_at
 
     def early(self, pressed_at: float) -> KeyTooEarly | None:
-        """Why a key that was pressed then must not decide about the card; None: it may."""
+        """Return why a key pressed at this time must not decide about the card; None: it may."""
         if self._guard <= 0 or self._card is None:
             return None
-        why = self._why_early(pressed_at)
-        self._dropped_at = pressed_at if why else None
-        return why
+        reason = self._reason(pressed_at)
+        self._dropped_at = pressed_at if reason else None
+        return reason
 
-    def _why_early(self, pressed_at: float) -> KeyTooEarly | None:
+    def _reason(self, pressed_at: float) -> KeyTooEarly | None:
         if self._seen_since is None:
             return KeyTooEarly.BEHIND if self._awaited is not None else KeyTooEarly.NEW
         held = self._dropped_at is not None and pressed_at - self._dropped_at < self._guard

@@ -1,4 +1,4 @@
-"""Making a card ready to be shown: its row, its picture, and whether what the judges say must stay hidden."""
+"""Loads cards: the rows of a candidate, its image, and whether the verdicts are hidden."""
 
 from __future__ import annotations
 
@@ -11,41 +11,40 @@ from curation_db.queue.claims import still_queued_for
 from curation_db.search import queries
 from curation_db.search.cards import Card, card_for
 from curation_db.storage.store import Store
-from workbench.annotation.models import CardOrigin, PictureLoading, PreparedCard, SessionSettings
+from workbench.annotation.models import CardOrigin, ImageLoader, PreparedCard, SessionSettings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
 class CardLoader:
-    """Everything that takes time about a card; called off the UI thread."""
+    """Loader of cards. It reads the record and decodes images, so it is not called in the thread of the screen."""
 
-    def __init__(self, store: Store, pictures: PictureLoading, person: Actor, settings: SessionSettings) -> None:
-        """`person`: who will see the cards."""
+    def __init__(self, store: Store, pictures: ImageLoader, annotator: Actor, settings: SessionSettings) -> None:
         self._store = store
         self.pictures = pictures
-        self._person = person
+        self._annotator = annotator
         self._settings = settings
 
     def card(self, connection: Connection, candidate_id: int, *, blind: bool = False) -> Card:
-        """The card as this person may see it (`card_for`).
+        """Return the card as this annotator may see it (see `card_for`).
 
         Raises:
-            RecordError: there is no such candidate.
+            RecordError: The candidate does not exist.
         """
-        return card_for(connection, candidate_id, self._person.name, self._settings.checks, blind=blind)
+        return card_for(connection, candidate_id, self._annotator.name, self._settings.checks, blind=blind)
 
     def asks(self, connection: Connection, candidate_id: int) -> bool:
-        """Whether the card asks for this person's decision now."""
-        return bool(still_queued_for(connection, [candidate_id], self._person.annotator_id))
+        """Return whether the queue needs this annotator's decision about the candidate."""
+        return bool(still_queued_for(connection, [candidate_id], self._annotator.annotator_id))
 
     def load(
-        self, candidate_id: int, *, way: CardOrigin, leased: bool, past: PreviousDecision | None = None
+        self, candidate_id: int, *, origin: CardOrigin, leased: bool, past: PreviousDecision | None = None
     ) -> PreparedCard:
-        """The card with its picture.
+        """Return the card with its image.
 
         Raises:
-            RecordError: there is no such candidate.
+            RecordError: The candidate does not exist.
         """
         with self._store.read() as connection:
             audit = queries.is_audit(connection, candidate_id)
@@ -60,7 +59,7 @@ class CardLoader:
             hidden=hidden,
             path=path,
             thumbnail=self.pictures.thumbnail(card, path),
-            way=way,
+            origin=origin,
             leased=leased,
             past=past,
             asked=asks,

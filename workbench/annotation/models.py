@@ -1,6 +1,6 @@
-"""What lies on the desk: a card made ready, how it came there, and how the work is served. No behaviour worth the name.
+"""Data classes of an annotation session: prepared card, its origin, session settings, summary, image loader.
 
-Made in the deck's thread, shown by the screen, changed by nobody.
+The prefetcher's thread creates prepared cards and the front ends show them; no object is changed afterwards.
 """
 
 from __future__ import annotations
@@ -22,91 +22,91 @@ from workbench.annotation.key_guard import GUARD_SECONDS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workbench.annotation.answer_counts import Refused
+    from workbench.annotation.answer_counts import RefusedAnswers
     from workbench.images.decode import Thumbnail
 
 DEPTH = 3
-"""So many cards are kept ready."""
+"""Number of prepared cards behind the shown one."""
 CLOCK_CHECK_SECONDS = 5.0
-"""Between two looks at the wall clock: waiting does not count the time in which the machine is suspended."""
+"""Between two checks of the wall clock, since a waiting thread does not notice that the machine was suspended."""
 
 
 Severity = Literal["information", "warning", "error"]
 
 
 class CardOrigin(StrEnum):
-    """How a card came into the seat."""
+    """The way in which a card came to be shown."""
 
     QUEUE = "queue"
-    BACK = "back"
-    """Looking back at one's own decision."""
-    FOUND = "found"
-    """By name, from a search."""
+    HISTORY = "back"
+    """The annotator went back to an earlier decision."""
+    SEARCH = "found"
+    """Opened from a search, whatever its place in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedCard:
-    """A card with all that showing it takes."""
+    """A card with everything that is needed to show it."""
 
     card: Card
     stream: Stream
     hidden: bool
-    """What the judges say must not be seen before the decision."""
+    """The verdicts must not be shown before the decision."""
     path: Path | None
-    """The picture's file, where it was found."""
+    """The image file; None: not found."""
     thumbnail: Thumbnail | None
-    way: CardOrigin = CardOrigin.QUEUE
+    origin: CardOrigin = CardOrigin.QUEUE
     leased: bool = True
     past: PreviousDecision | None = None
-    """What this person decided about it earlier, where that stands."""
+    """The annotator's earlier decision about the candidate, if it is in force."""
     asked: bool = False
-    """When it was loaded it asked for this person's decision."""
+    """Whether the queue needed this annotator's decision when the card was loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """Where everything stands, for the end of the queue."""
+    """State of the workspace and of the session, for the end of the queue."""
 
     states: dict[State, int]
-    sitting: dict[Kind, int]
-    """This sitting's decisions that stand."""
+    decisions: dict[Kind, int]
+    """Decisions of this session that are in force."""
     fresh: int
-    """Cards of the queue that this person has not passed on; others may hold them."""
-    passed: int
-    """Cards this person skipped or was unsure about."""
-    refused: Refused
+    """Cards that the queue has for this annotator; others may hold leases on them."""
+    set_aside: int
+    """Cards that this annotator skipped, was unsure about or edited."""
+    refused: RefusedAnswers
     """The answers of this session that are not stored."""
     edits: int = 0
-    """This person's edits that another person is asked about."""
+    """This annotator's edits that wait for another annotator."""
     alone: bool = False
-    """Nobody else decides in this record."""
+    """No other annotator decides in this record."""
 
 
-def waiting_edits(summary: SessionSummary) -> str:
-    """How many of one's own edits wait, and for whom."""
+def waiting_edits_line(summary: SessionSummary) -> str:
+    """Return how many edits of the annotator wait, and for whom."""
     edits = f"{summary.edits:,} of your edits" if summary.edits > 1 else "1 of your edits"
     verb = "wait" if summary.edits > 1 else "waits"
     if summary.alone:
-        return f"{edits} {verb} to be checked, and nobody else works here: check by yourself"
+        return f"{edits} {verb} for a check, and you are the only annotator: check by yourself"
     return f"{edits} {verb} for another person"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    """How the work is served."""
+    """Settings of a session."""
 
     ordering: str = "conflict"
     audit_share: float = AUDIT_SHARE
     gold_share: float = GOLD_SHARE
     only: Stream | None = None
-    """Serve nothing but this stream."""
+    """Serve only this stream."""
     blind: bool = False
     reveal: bool = False
-    """Show what the judges say about an audit card once it is decided; a change of mind is then a flip."""
+    """Show the verdicts on an audit card after its decision; a later change of mind is a flip."""
     checks: LintSettings = DEFAULTS
-    """The rules of the lint that are asked."""
+    """The lint rules whose findings a card shows."""
     guard_seconds: float = GUARD_SECONDS
-    """How long a new card must be on the screen before a key decides about it (`sight`); 0: benches press at once."""
+    """A new card must be on the screen for so long before a key decides about it; 0 in benches."""
     depth: int = DEPTH
     lease_seconds: float = LEASE_SECONDS
     clock_check_seconds: float = CLOCK_CHECK_SECONDS
@@ -124,8 +124,8 @@ class ActionError:
         return f"{self.message} — {self.hint}" if self.hint else self.message
 
 
-class PictureLoading:
-    """Finds and decodes; what the desk needs of `workbench.workspace.picture_folders` and `workbench.images.decode`."""
+class ImageLoader:
+    """Finds and decodes images (see `workbench.workspace.picture_folders` and `workbench.images.decode`)."""
 
     def __init__(
         self,
@@ -133,22 +133,26 @@ class PictureLoading:
         decode: Callable[[Path | None, str], Thumbnail],
         folders: Callable[[str], Sequence[Path]] | None = None,
     ) -> None:
-        """`folders`: those of a source; where it has none, the card says how to name one."""
+        """Args:
+        locate: Returns the path of a source's file name.
+        decode: Decodes the image at a path; a path of None gives a placeholder.
+        folders: Returns the image folders of a source. A card of a source without one shows how to add one.
+        """
         self._locate = locate
         self._decode = decode
         self._folders = folders
 
     def locate(self, card: Card) -> Path | None:
-        """The picture's file."""
+        """Return the image file; None: not found."""
         return self._locate(card.picture.source, card.picture.file_name)
 
     def thumbnail(self, card: Card, path: Path | None) -> Thumbnail:
-        """The picture for the screen; may take a moment."""
+        """Return the decoded image, or the problem; may take some 10 ms."""
         source = card.picture.source
-        made = self._decode(path, card.picture.file_name or card.picture.key)
+        thumbnail = self._decode(path, card.picture.file_name or card.picture.key)
         if path is None and self._folders is not None and not self._folders(source):
-            told = (
-                f"no picture folder of {display_text(source, limit=60)} is known: negwb import FILE --pictures FOLDER"
+            problem = (
+                f"no image folder of {display_text(source, limit=60)} is known: negwb import FILE --pictures FOLDER"
             )
-            return replace(made, problem=told)
-        return made
+            return replace(thumbnail, problem=problem)
+        return thumbnail

@@ -16,7 +16,7 @@ from curation_db.lint.linter import DEFAULTS
 from curation_db.search import queries
 from curation_db.storage.store import open_store
 from workbench import version as installed_version
-from workbench.annotation.models import PictureLoading, SessionSettings
+from workbench.annotation.models import ImageLoader, SessionSettings
 from workbench.annotation.session import AnnotationSession
 from workbench.errors import NothingToDo
 from workbench.images.decode import ThumbnailCache
@@ -47,21 +47,21 @@ def open_session(
     """Open a session of `annotator`; the caller starts and closes it, or uses it as a context manager.
 
     Args:
-        workspace: Its record and its image folders.
-        annotator: Who decides.
+        workspace: Has the record and names the image folders.
+        annotator: The name of the annotator.
         role: The annotator's role from now on; None: as before.
         settings: The workspace's settings; read from negwb.toml unless given.
-        serving: How the queue is served; by `settings` unless given.
+        serving: Settings of the session; from `settings` unless given.
         box: Pixels that an image is decoded to at most.
-        version: Stored with the session; the installed version unless given.
-        clock: Measures the time on a card; it may stand still while the machine is suspended.
-        wall_clock: The clock of the leases.
+        version: The version of negwb that is stored with the session; the installed one unless given.
+        clock: Measures dwell times in seconds; it may stop while the machine is suspended.
+        wall_clock: The clock of the leases, in seconds.
 
     Raises:
-        NothingToDo: the record has no candidate.
-        RetiredAnnotator: the name is out of use.
-        UsageError: negwb.toml is wrong.
-        RecordError: the record cannot be opened.
+        NothingToDo: The record has no candidate.
+        RetiredAnnotator: The name is retired.
+        UsageError: negwb.toml has a wrong setting.
+        RecordError: The record cannot be opened.
     """
     known = settings if settings is not None else read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, known.pictures, follow_links=known.follow_links)
@@ -69,12 +69,12 @@ def open_session(
     try:
         with store.read() as connection:
             if not queries.has_candidates(connection):
-                raise NothingToDo("there is nothing to decide about yet", hint="bring captions in with: negwb import")
+                raise NothingToDo("the record has no candidates", hint="import captions with: negwb import")
         actor = begin_session(store, annotator, version=version or installed_version(), role=role)
         return AnnotationSession(
             store,
             actor,
-            PictureLoading(folders.locate, ThumbnailCache(box).get, folders.folders),
+            ImageLoader(folders.locate, ThumbnailCache(box).get, folders.folders),
             serving or session_settings(known),
             clock=clock,
             wall_clock=wall_clock,
@@ -94,7 +94,7 @@ def session_settings(
     reveal: bool = False,
     guard_seconds: float | None = None,
 ) -> SessionSettings:
-    """How the queue is served by these settings; an argument that is not None replaces its setting."""
+    """Return the settings of a session; an argument that is not None replaces the setting."""
     curate = settings.curate
     serving = SessionSettings(
         ordering=order or curate.order,

@@ -1,8 +1,8 @@
-"""The deck: the next few cards, kept ready by one daemon thread so that no key ever waits for a disk or a decoder.
+"""Prefetch of the next cards in a daemon thread, so that no key press waits for the disk or an image decoder.
 
-The thread claims, loads and decodes; it also renews the leases of all cards in hand. It never decides anything. A
-card it holds is leased to this session, so dying costs nothing: the next session, or time, frees it. No Textual worker
-is used: one that blocks would keep the app from exiting.
+The thread claims, loads and decodes cards, and renews the leases of the shown and the prepared ones. If the process is
+killed, the next session or the end of the lease frees its cards. The thread is no Textual worker, since a blocked
+worker keeps the app from exiting.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from workbench.annotation.models import CLOCK_CHECK_SECONDS, DEPTH, PreparedCard
 
 _RETRY_SECONDS = 2.0
 REST_SECONDS = 0.06
-"""After a card was taken the thread rests so long, while others are ready: the card is being painted, and every
-millisecond of Python here is one that the painting waits for. Measured: 6 of 43 ms from the key to the card."""
-_MOST_ASIDE = 200
+"""Pause of the thread after a card was taken, if others are ready: the screen draws the card meanwhile, and Python runs
+one thread at a time. Without the pause, 6 of the 43 ms from the key to the card are the thread's (measured)."""
+_MAX_SERVED_AGAIN = 200
 
 
 class CardPrefetcher:
-    """Cards that are ready to be shown, in order."""
+    """Buffer of prepared cards, in the order of the queue."""
 
     def __init__(
         self,
@@ -45,44 +45,45 @@ class CardPrefetcher:
         self._depth = depth
         self._renew_every = lease_seconds / 3
         self._clock = clock
-        """The leases' clock."""
+        """The clock of the leases."""
         self._clock_check_seconds = clock_check_seconds
         self._monotonic = monotonic
-        """Measures pauses within the session."""
+        """The clock of the pauses."""
         self._renewed_at = clock()
         self._retry_at = 0.0
         self._rest_until = 0.0
         self._change = threading.Condition()
         self._cards: deque[PreparedCard] = deque()
         self._doubtful: deque[PreparedCard] = deque()
-        """Prepared cards whose lease was lost: each is taken again or dropped."""
+        """Prepared cards whose lease was lost; each is leased again or dropped."""
         self._claimed: Claim | None = None
-        """Taken from the queue and not loaded yet; kept while the record is in trouble, or its card would be lost."""
-        self._on_its_way: int | None = None
+        """Claimed and not loaded yet; kept after an error of the record, since its card would be missed otherwise."""
+        self._loading: int | None = None
         """The candidate that is being loaded; `discard` clears it."""
         self._revisit = False
-        self._dealt: set[int] = set()
-        """What this round of going through passed cards has served already."""
-        self._aside: list[int] = []
+        self._served: set[int] = set()
+        """The candidates that were claimed since the last `resume`."""
+        self._served_again: list[int] = []
+        """Claimed a second time since then; released at the end of the queue."""
         self._closing = self._started = False
-        self._thread = threading.Thread(target=self._run, name="negwb-deck", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="negwb-prefetch", daemon=True)
         self.current_id: int | None = None
-        """The leased card that is being shown; its lease is renewed too."""
+        """The shown candidate, if it is leased; its lease is renewed, too."""
         self.exhausted = False
-        """The queue has nothing more for this person now."""
-        self.trouble: str | None = None
-        """What keeps the next cards from coming, in one line; the deck tries again by itself."""
+        """Whether the queue has no further card for this annotator now."""
+        self.problem: str | None = None
+        """The error of the record that blocks the next cards; the thread tries again by itself."""
         self.failure: Exception | None = None
-        """A bug of ours ended the thread; for the screen to raise."""
+        """The unexpected error that ended the thread; the front end raises it."""
 
     def start(self) -> None:
-        """Begin to deal, once."""
+        """Start the thread. A second call does nothing."""
         if not (self._started or self._closing):
             self._started = True
             self._thread.start()
 
     def close(self, timeout: float = 2.0) -> None:
-        """Stop dealing; waits a little for a card that is being loaded, never for long."""
+        """Stop the thread; wait at most `timeout` seconds for a card that is being loaded."""
         with self._change:
             self._closing = True
             self._change.notify_all()
@@ -90,7 +91,7 @@ class CardPrefetcher:
             self._thread.join(timeout)
 
     def take(self) -> PreparedCard | None:
-        """The next card; None: not there yet, or `exhausted`."""
+        """Return the next card and remove it; None: no card is ready yet, or `exhausted`."""
         with self._change:
             ready = self._cards.popleft() if self._cards else None
             if ready is not None:
@@ -99,66 +100,70 @@ class CardPrefetcher:
         return ready
 
     def requeue_front(self, ready: PreparedCard) -> None:
-        """Put a card in front of the others: it is the next one again."""
+        """Put a card in front of the others."""
         with self._change:
             self._cards.appendleft(ready)
 
-    def look_again_at(self, ready: PreparedCard) -> None:
-        """A card that was taken from the deck cannot be shown as it is: take it again where that is possible."""
+    def recheck(self, ready: PreparedCard) -> None:
+        """Return a taken card whose lease may be lost; the thread leases and loads it again, or drops it."""
         with self._change:
             self._doubtful.append(ready)
             self.exhausted = False
             self._change.notify_all()
 
     def discard(self, candidate_id: int) -> None:
-        """Never show this card from the deck: it was settled or is shown in another way."""
+        """Drop this card, which was decided or is shown already."""
         with self._change:
             self._cards = deque(ready for ready in self._cards if ready.card.candidate_id != candidate_id)
             self._doubtful = deque(ready for ready in self._doubtful if ready.card.candidate_id != candidate_id)
-            if self._on_its_way == candidate_id:
-                self._on_its_way = None
+            if self._loading == candidate_id:
+                self._loading = None
             self._change.notify_all()
 
     def resume(self, *, revisit: bool | None = None) -> None:
-        """Ask the queue again after it was exhausted; `revisit`: from now on also what the person passed on."""
+        """Claim again after the queue was exhausted.
+
+        Args:
+            revisit: From now on, also claim cards that the annotator skipped or was unsure about; None: as before.
+        """
         with self._change:
             self._revisit = self._revisit if revisit is None else revisit
-            self._dealt.clear()
+            self._served.clear()
             self.exhausted = False
             self._change.notify_all()
 
-    def held(self) -> list[int]:
-        """The candidates whose leases this sitting wants to keep."""
+    def leased_ids(self) -> list[int]:
+        """Return the shown and the prepared candidates, whose leases are renewed."""
         with self._change:
-            numbers = [ready.card.candidate_id for ready in self._cards]
-            return numbers if self.current_id is None else [self.current_id, *numbers]
+            ids = [ready.card.candidate_id for ready in self._cards]
+            return ids if self.current_id is None else [self.current_id, *ids]
 
-    def coming(self) -> list[int]:
-        """Those, and the one that is being loaded."""
+    def claimed_ids(self) -> list[int]:
+        """Return `leased_ids` and the candidate that is being loaded."""
         with self._change:
-            return self.held() if self._on_its_way is None else [*self.held(), self._on_its_way]
+            return self.leased_ids() if self._loading is None else [*self.leased_ids(), self._loading]
 
     @property
     def prepared(self) -> int:
-        """The number of cards that `take` would return now."""
+        """The number of prepared cards."""
         with self._change:
             return len(self._cards)
 
     def step(self) -> None:
-        """Do what is due now: renew leases, take a doubtful card again, prepare at most one card."""
+        """Do what is due: renew leases, recheck a doubtful card, prepare at most one card."""
         try:
             self._renew_when_due()
-            self._settle_doubt()
-            self._deal_one()
+            self._recheck_doubtful()
+            self._prepare_one()
         except RecordError as error:
             self._retry_at = self._monotonic() + _RETRY_SECONDS
-            self._say(trouble=error.message)
+            self._report(problem=error.message)
 
     def _run(self) -> None:
         while self._wait_for_work():
             try:
                 self.step()
-            except Exception as error:  # nobody would see it here: the screen raises it
+            except Exception as error:  # the front end raises it
                 self.failure = error
                 self._on_change()
                 return
@@ -168,20 +173,20 @@ class CardPrefetcher:
         due = now >= self._retry_at and (now >= self._rest_until or not self._cards)
         return due and not self.exhausted and len(self._cards) < self._depth
 
-    def _must_see_to_leases(self) -> bool:
-        """Whether cards are to be taken again, a third of the leases' length has passed, or the clock was set back."""
+    def _must_renew(self) -> bool:
+        """Return whether a card is doubtful or the renewal is due, and no error blocks the record."""
         if self._monotonic() < self._retry_at:
             return False
         return bool(self._doubtful) or self.renewal_is_due()
 
     def renewal_is_due(self) -> bool:
-        """Whether a third of the leases' length has passed since the last renewal, or the clock was set back."""
+        """Return whether a third of the lease time has passed since the last renewal, or the clock was set back."""
         return not 0 <= self._clock() - self._renewed_at < self._renew_every
 
     def _wait_for_work(self) -> bool:
-        """Wait for something to do; False: the sitting is over."""
+        """Wait until something is due; return False at the end of the session."""
         with self._change:
-            while not (self._closing or self._wants_card() or self._must_see_to_leases()):
+            while not (self._closing or self._wants_card() or self._must_renew()):
                 now = self._monotonic()
                 pauses = [at - now for at in (self._retry_at, self._rest_until) if at > now]
                 renewal = max(self._renewed_at + self._renew_every - self._clock(), self._retry_at - now)
@@ -189,30 +194,32 @@ class CardPrefetcher:
             return not self._closing
 
     def _renew_when_due(self) -> None:
-        """Renew all leases. A card behind the shown one that is somebody else's now is dropped."""
+        """Renew all leases, and drop the prepared cards that another annotator holds now."""
         if not self.renewal_is_due():
             return
-        now, wanted = self._clock(), self.held()
-        lost = set(wanted) - self._queue.renew(wanted)
+        now, ids = self._clock(), self.leased_ids()
+        lost = set(ids) - self._queue.renew(ids)
         with self._change:
             self._renewed_at = now
             self._cards = deque(ready for ready in self._cards if ready.card.candidate_id not in lost)
 
-    def _settle_doubt(self) -> None:
-        """Take a doubtful card again, and read it anew; drop it where it cannot be had."""
+    def _recheck_doubtful(self) -> None:
+        """Lease and load a doubtful card again; drop it if another annotator holds it."""
         with self._change:
             if not self._doubtful:
                 return
             ready = self._doubtful[0]
-            self._on_its_way = number = ready.card.candidate_id
-        again = self._load(Claim(number, ready.stream)) if number in self._queue.renew([number]) else None
+            self._loading = candidate_id = ready.card.candidate_id
+        again = (
+            self._load(Claim(candidate_id, ready.stream)) if candidate_id in self._queue.renew([candidate_id]) else None
+        )
         if again is not None and not again.asked:
-            self._queue.release([number])
+            self._queue.release([candidate_id])
         with self._change:
-            self._doubtful = deque(each for each in self._doubtful if each is not ready)
-        self._hand_over(number, again)
+            self._doubtful = deque(other for other in self._doubtful if other is not ready)
+        self._add(candidate_id, again)
 
-    def _deal_one(self) -> None:
+    def _prepare_one(self) -> None:
         with self._change:
             if not self._wants_card():
                 return
@@ -221,40 +228,40 @@ class CardPrefetcher:
         claim = self._claimed
         assert claim is not None
         with self._change:
-            self._on_its_way = claim.candidate_id
+            self._loading = claim.candidate_id
         ready = self._load(claim)
         self._claimed = None
-        self._hand_over(claim.candidate_id, ready)
+        self._add(claim.candidate_id, ready)
 
     def _claim(self) -> bool:
-        """Take a card from the queue; False: there is none, or it was served in this round already."""
+        """Claim a card; return False if the queue has none, or only one that was served since the last `resume`."""
         claims = self._queue.claim(1, revisit=self._revisit)
         if not claims:
             self._end_of_queue()
-        elif self._revisit and claims[0].candidate_id in self._dealt and len(self._aside) < _MOST_ASIDE:
-            self._aside.append(claims[0].candidate_id)  # passed on again in this round: once is enough
+        elif self._revisit and claims[0].candidate_id in self._served and len(self._served_again) < _MAX_SERVED_AGAIN:
+            self._served_again.append(claims[0].candidate_id)  # set aside again: serve it once
         else:
             self._claimed = claims[0]
-            self._dealt.add(claims[0].candidate_id)
+            self._served.add(claims[0].candidate_id)
         return self._claimed is not None
 
-    def _hand_over(self, candidate_id: int, ready: PreparedCard | None) -> None:
+    def _add(self, candidate_id: int, ready: PreparedCard | None) -> None:
         with self._change:
-            wanted = self._on_its_way == candidate_id
-            self._on_its_way = None
-            # A redo, or somebody else, may have settled it between the claim and the loading.
-            if wanted and ready is not None and ready.asked:
+            is_wanted = self._loading == candidate_id
+            self._loading = None
+            # A redo or another annotator may have settled it while it was loaded.
+            if is_wanted and ready is not None and ready.asked:
                 self._cards.append(ready)
-        self._say(trouble=None)
+        self._report(problem=None)
 
     def _end_of_queue(self) -> None:
-        if self._aside:
-            self._queue.release(self._aside)
-            self._aside = []
+        if self._served_again:
+            self._queue.release(self._served_again)
+            self._served_again = []
         with self._change:
             self.exhausted = not self._doubtful
-        self._say(trouble=None)
+        self._report(problem=None)
 
-    def _say(self, *, trouble: str | None) -> None:
-        self.trouble = trouble
+    def _report(self, *, problem: str | None) -> None:
+        self.problem = problem
         self._on_change()

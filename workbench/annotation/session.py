@@ -1,9 +1,8 @@
-"""A desk: one annotator's sitting, without a screen.
+"""The annotation session of one annotator, without a user interface. All front ends decide through it.
 
-The app, the tests and anything else that lets a person decide go through `AnnotationSession`. It holds the card in the
-seat, the deck of prepared cards behind it, and the way back. Every decision is on the disk before the next card takes
-the seat; when the record refuses, `RecordError` comes out and the same card still sits there. One thread at a time
-calls it; the deck has its own.
+It holds the current card, the prefetch buffer and the back history. Each decision is committed before the next card
+becomes the current one. If the record refuses a decision, `RecordError` is raised and the card stays the current one.
+Only one thread at a time may call a session; the prefetcher has its own thread.
 """
 
 from __future__ import annotations
@@ -24,18 +23,19 @@ from curation_db.queue.ordering import Policy
 from curation_db.review.decisions import DecisionResult, DecisionWriter, PresentationContext
 from curation_db.search import fulltext, queries
 from curation_db.storage.store import Store
-from workbench.annotation.answer_counts import DecisionWriterThread
+from workbench.annotation.answer_counts import AnswerCounter
 from workbench.annotation.background import PriorityRefreshThread
 from workbench.annotation.current_card import BackHistory, CurrentCard
 from workbench.annotation.decision_kind import DecisionKind, decision_kind
 from workbench.annotation.dwell_time import DwellTimer
 from workbench.annotation.key_guard import CardVisibility
 from workbench.annotation.loader import CardLoader
-from workbench.annotation.models import CardOrigin, PictureLoading, PreparedCard, SessionSettings, SessionSummary
+from workbench.annotation.models import CardOrigin, ImageLoader, PreparedCard, SessionSettings, SessionSummary
 from workbench.annotation.prefetch import CardPrefetcher
 from workbench.annotation.progress_counter import ProgressCounter, ThroughputSnapshot
 
 MATCHES = 50
+"""Limit of `find`."""
 _OPEN = frozenset({State.OPEN, State.NEEDS_MORE, State.UNSURE, State.CONTESTED})
 _REMARKS = frozenset({Kind.NOTE, Kind.FLAG})
 _UNDO, _REDO = "undo", "redo"
@@ -48,40 +48,40 @@ class AnnotationSession:
         self,
         store: Store,
         actor: Actor,
-        pictures: PictureLoading,
+        pictures: ImageLoader,
         settings: SessionSettings | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Clock = time.time,
         owns_store: bool = False,
     ) -> None:
-        """The desk of `actor`.
+        """Create a session; use `open_session` unless the store is open already.
 
         Args:
             store: The record.
-            actor: Who decides.
-            pictures: Finds and decodes.
-            settings: How the work is served.
-            clock: Measures the time on a card; it may stand still while the machine is suspended.
-            wall_clock: The clock of the leases.
-            owns_store: `close` closes `store`, too.
+            actor: The annotator with the id of the session.
+            pictures: Finds and decodes images.
+            settings: The settings of the session.
+            clock: Measures dwell times in seconds; it may stop while the machine is suspended.
+            wall_clock: The clock of the leases, in seconds.
+            owns_store: Whether `close` closes `store`, too.
         """
-        self.on_change: Callable[[], None] = _no_news
-        """Called from any thread: a card has come, the queue has ended, trouble came or went, or `replaced` is set."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called from any thread when a card is ready, the queue has ended, or `problem` or `replaced` has changed."""
         self.actor = actor
         self.settings = settings or SessionSettings()
         self.store = store
-        """The record; rooms look at it, too."""
+        """The record; the side screens read it, too."""
         self.replaced: RecordReplaced | None = None
         """Set when the record is no longer the file that was opened: the session must end."""
         store.on_replaced = self._note_replaced
         self.loader = CardLoader(store, pictures, actor, self.settings)
-        self.attention = DwellTimer(clock)
-        """To be told every sign of life."""
+        self.dwell_timer = DwellTimer(clock)
+        """The front end reports each activity of the annotator to it."""
         self.picture_shown = PictureShown.NONE
-        """To be told by a screen how it shows the seat's picture; stored with every decision."""
-        self.sight = CardVisibility(self.settings.guard_seconds)
-        """To be told what the screen shows."""
+        """How the screen shows the image of the current card; set by the screen, stored with each decision."""
+        self.card_visibility = CardVisibility(self.settings.guard_seconds)
+        """The screen reports to it when a card is drawn."""
         self._queue = Queue(
             store,
             actor,
@@ -92,32 +92,34 @@ class AnnotationSession:
             lease_seconds=self.settings.lease_seconds,
             clock=wall_clock,
         )
-        self._reviewer = DecisionWriter(store, actor, clock=wall_clock)
-        self._refreshing = PriorityRefreshThread(store, Policy.parse(self.settings.ordering), self.settings.checks)
-        self._deck = CardPrefetcher(
+        self._writer = DecisionWriter(store, actor, clock=wall_clock)
+        self._priority_refresh = PriorityRefreshThread(
+            store, Policy.parse(self.settings.ordering), self.settings.checks
+        )
+        self._prefetcher = CardPrefetcher(
             self._queue,
-            lambda claim: self.loader.load(claim.candidate_id, way=CardOrigin.QUEUE, leased=True),
-            on_change=self._pass_on,
+            lambda claim: self.loader.load(claim.candidate_id, origin=CardOrigin.QUEUE, leased=True),
+            on_change=self._notify,
             depth=self.settings.depth,
             lease_seconds=self.settings.lease_seconds,
             clock=wall_clock,
             clock_check_seconds=self.settings.clock_check_seconds,
         )
         self._owns_store = owns_store
-        self._left = False
-        self.moved = 0
-        """How many cards the last undo or redo was about."""
-        self.start_prefetch = self._deck.start
-        """Begin to prepare cards, which leases them; safe at any time, and twice."""
-        self._card = CurrentCard(store, self._queue, self._deck, self.loader, self.attention)
-        self._trail = BackHistory(store, actor.name)
-        self._unindexed = True
-        """Texts may have come that the search does not know: an edit, or an import that was cut short."""
-        self._tally = ProgressCounter(store, actor.name)
-        self.answers = DecisionWriterThread()
-        """Counts what was stored and what was refused; rooms that write tell it, too."""
+        self._ended = False
+        self.affected = 0
+        """Number of candidates of the last undo or redo."""
+        self.start_prefetch = self._prefetcher.start
+        """Start to prepare cards, which leases them. A second call does nothing."""
+        self._card = CurrentCard(store, self._queue, self._prefetcher, self.loader, self.dwell_timer)
+        self._back_history = BackHistory(store, actor.name)
+        self._index_outdated = True
+        """Whether texts may be missing in the full-text index, after an edit or an interrupted import."""
+        self._counter = ProgressCounter(store, actor.name)
+        self.answers = AnswerCounter()
+        """Counts stored and refused answers, also those of the side screens."""
 
-    # -- the sitting --------------------------------------------------------------------------------------------
+    # -- life of the session ------------------------------------------------------------------------------------
 
     def start(self, *, prefetch: bool = True) -> None:
         """Count the progress and start the threads.
@@ -127,8 +129,8 @@ class AnnotationSession:
         """
         if prefetch:
             self.start_prefetch()
-        self._refreshing.start()
-        self._tally.start()
+        self._priority_refresh.start()
+        self._counter.start()
 
     def __enter__(self) -> AnnotationSession:
         return self
@@ -137,29 +139,29 @@ class AnnotationSession:
         self.close()
 
     def close(self) -> None:
-        """`leave`, and close the record where the session opened it. Safe to call at any time, and twice."""
+        """Call `leave`, and close the record if the session owns it. A second call does nothing."""
         self.leave()
         if self._owns_store:
             self.store.close()
 
     def leave(self) -> None:
-        """Stop the threads, give all cards back and end the session; the record can still be read."""
-        if self._left:
+        """Stop the threads, release all leases and end the session; the record stays open."""
+        if self._ended:
             return
-        self._refreshing.close()
-        self._deck.close()
+        self._priority_refresh.close()
+        self._prefetcher.close()
         with contextlib.suppress(RecordError):  # the leases expire by themselves
             end_session(self.store, self.actor)
-        self._left = True
+        self._ended = True
 
     @property
     def current(self) -> PreparedCard | None:
-        """The card that is being shown."""
+        """The current card; unlike `current_card()`, it takes no prepared card."""
         return self._card.ready
 
     @property
     def zoomed(self) -> bool:
-        """Whether the person has zoomed into the current card's picture; set by the screen."""
+        """Whether the annotator has zoomed into the image of the current card; set by the screen."""
         return self._card.zoomed
 
     @zoomed.setter
@@ -168,65 +170,65 @@ class AnnotationSession:
 
     @property
     def finished(self) -> bool:
-        """Nothing in the seat, and nothing to come."""
-        return self.current is None and self._deck.exhausted
+        """Whether there is no current card and the queue has no further one."""
+        return self.current is None and self._prefetcher.exhausted
 
     @property
     def prepared(self) -> int:
-        """The number of cards that are ready behind the current one."""
-        return self._deck.prepared
+        """Number of prepared cards behind the current one."""
+        return self._prefetcher.prepared
 
     @property
     def upcoming(self) -> list[int]:
-        """The candidates that this session holds leases of, the current one included."""
-        return self._deck.coming()
+        """The candidates that this session has leases on, the current one included."""
+        return self._prefetcher.claimed_ids()
 
     @property
     def seen_before(self) -> bool:
-        """Whether the person saw the seat's card before: it was decided about, and is there again."""
+        """Whether the annotator has decided about the current card before."""
         return self._card.seen_before
 
     @property
     def order(self) -> str:
-        """What comes first, by name."""
-        return self._refreshing.label
+        """The name of the queue's order, with the progress of its refresh."""
+        return self._priority_refresh.label
 
     @property
-    def trouble(self) -> str | None:
-        """What keeps the next cards from coming, in one line."""
-        return self._deck.trouble
+    def problem(self) -> str | None:
+        """The error that blocks the next cards, in one line."""
+        return self._prefetcher.problem
 
     @property
     def failure(self) -> Exception | None:
-        """A bug of ours that ended the preparing of cards."""
-        return self._deck.failure
+        """The unexpected error that ended the prefetch thread."""
+        return self._prefetcher.failure
 
     @property
     def progress(self) -> ThroughputSnapshot:
-        """Where the work stands."""
-        return self._tally.progress
+        """Progress and speed."""
+        return self._counter.progress
 
     def current_card(self) -> PreparedCard | None:
-        """The card in the seat, the next one where that is empty; None: not ready yet, or `finished`. Never waits.
+        """Return the current card; if there is none, the next prepared card becomes the current one.
 
-        A prepared card whose lease was lost, or that somebody else has decided about, is not seated: the deck looks
-        whether it can be had again.
+        Never waits: None means that no card is prepared yet, or `finished`. A prepared card whose lease was lost, or
+        that another annotator has decided about, goes back to the prefetcher, which leases it again or drops it.
         """
-        while self.current is None and (ready := self._deck.take()) is not None:
-            if self._may_seat(ready):
+        while self.current is None and (ready := self._prefetcher.take()) is not None:
+            if self._may_show(ready):
                 self._card.show(ready)
             else:
-                self._deck.look_again_at(ready)
+                self._prefetcher.recheck(ready)
         return self.current
 
-    def _may_seat(self, ready: PreparedCard) -> bool:
+    def _may_show(self, ready: PreparedCard) -> bool:
         try:
             return bool(self._queue.ready_to_show([ready.card.candidate_id]))
         except RecordError:
             return False
 
     def summary(self) -> SessionSummary:
-        """Where everything stands; counts, so it is for the end of the queue."""
+        """Count the state of the workspace and of the session. Slow: for the end of the queue."""
         with self.store.read() as connection:
             left = count_remaining(connection, self.actor.annotator_id, self.settings.only)
             return SessionSummary(
@@ -240,70 +242,70 @@ class AnnotationSession:
             )
 
     def revisit(self) -> None:
-        """From now on also serve what this person skipped or was unsure about."""
-        self._deck.resume(revisit=True)
+        """From now on, also serve cards that the annotator skipped, was unsure about or edited."""
+        self._prefetcher.resume(revisit=True)
 
     def look_again(self) -> None:
-        """Ask the queue again: somebody may have brought or given back cards."""
-        self._deck.resume()
+        """Ask the queue again for new or released cards."""
+        self._prefetcher.resume()
 
     # -- deciding -----------------------------------------------------------------------------------------------
 
     def submit(self, kind: Kind, reason: Reason | None = None) -> DecisionResult:
-        """Decide about the card in the seat; when this returns it is on the disk, and the seat has the next card.
+        """Commit a decision about the current card; then the next card becomes the current one.
 
         Raises:
-            NoLongerQueued: somebody else has decided about the card since it was shown; nothing was written, and the
-                same decision once more is written.
-            RecordError: nothing was written; the card still sits there.
+            NoLongerQueued: Another annotator has decided about the card since it was shown. Nothing was written; a
+                second call writes the decision.
+            RecordError: Nothing was written; the card stays the current one.
         """
         ready = self._decidable()
-        number, shown = ready.card.candidate_id, self._shown(ready)
-        with self._unasked_stays_seated(), self.answers.counting([number]):
+        candidate_id, context = ready.card.candidate_id, self._context(ready)
+        with self._keep_if_no_longer_queued(), self.answers.counting([candidate_id]):
             match decision_kind(ready, kind, self.actor.role):
                 case DecisionKind.FLIP:
-                    done = self._reviewer.flip(number, kind, reason=reason, shown=shown)
+                    result = self._writer.flip(candidate_id, kind, reason=reason, shown=context)
                 case DecisionKind.ADJUDICATION:
-                    done = self._reviewer.adjudicate(number, kind, reason=reason, shown=shown)
+                    result = self._writer.adjudicate(candidate_id, kind, reason=reason, shown=context)
                 case DecisionKind.VOTE:
-                    done = self._reviewer.decide(number, kind, reason=reason, shown=shown)
-        self._decided(ready, kind, done, shown)
-        return done
+                    result = self._writer.decide(candidate_id, kind, reason=reason, shown=context)
+        self._advance(ready, kind, result, context)
+        return result
 
     def edit(self, new_text: str, concept: str | None = None) -> DecisionResult:
-        """Replace the card in the seat by one with this text (see `DecisionWriter.edit`).
+        """Replace the current candidate by one with this text (see `DecisionWriter.edit`).
 
         Raises:
-            ValueError: the text is empty or unchanged.
-            NoLongerQueued: as `submit`.
-            RecordError: nothing was written; the card still sits there.
+            ValueError: The text is empty or unchanged.
+            NoLongerQueued: As for `submit`.
+            RecordError: Nothing was written; the card stays the current one.
         """
         ready = self._decidable()
-        shown = self._shown(ready)
-        with self._unasked_stays_seated(), self.answers.counting([ready.card.candidate_id]):
-            done = self._reviewer.edit(ready.card.candidate_id, new_text, concept=concept, shown=shown)
-        self._unindexed = True
-        self._decided(ready, Kind.EDIT, done, shown)
-        return done
+        context = self._context(ready)
+        with self._keep_if_no_longer_queued(), self.answers.counting([ready.card.candidate_id]):
+            result = self._writer.edit(ready.card.candidate_id, new_text, concept=concept, shown=context)
+        self._index_outdated = True
+        self._advance(ready, Kind.EDIT, result, context)
+        return result
 
-    def note(self, words: str) -> DecisionResult:
-        """Attach a note to the card in the seat."""
+    def note(self, text: str) -> DecisionResult:
+        """Attach a note to the current card."""
         ready = self._card.require()
         with self.answers.counting([ready.card.candidate_id], Kind.NOTE):
-            done = self._reviewer.note(ready.card.candidate_id, words, shown=self._shown(ready))
+            result = self._writer.note(ready.card.candidate_id, text, shown=self._context(ready))
         self._card.reload()
-        return done
+        return result
 
     def toggle_flag(self) -> bool:
-        """Flag the card in the seat, or take one's flag back; returns whether it is flagged now."""
+        """Flag the current card, or remove the annotator's flag; return whether the card is flagged now."""
         ready = self._card.require()
         with self.answers.counting([ready.card.candidate_id], Kind.FLAG):
-            done = self._reviewer.toggle_flag(ready.card.candidate_id, shown=self._shown(ready))
+            result = self._writer.toggle_flag(ready.card.candidate_id, shown=self._context(ready))
         self._card.reload()
-        return done.status.flagged
+        return result.status.flagged
 
     def leave_replaced(self) -> bool:
-        """Go on to the next card where somebody else's edit has replaced this one meanwhile; whether it has."""
+        """Go on to the next card if another annotator's edit has replaced the current one; return whether it has."""
         ready = self._card.require()
         with self.store.read() as connection:
             card = self.loader.card(connection, ready.card.candidate_id)
@@ -315,92 +317,92 @@ class AnnotationSession:
         return replaced
 
     def undo(self) -> Kind | None:
-        """Take back one's last act, whose card takes the seat; returns what was taken back, None: nothing."""
+        """Undo the annotator's last action and show its card; return the kind of the action, None: there is none."""
         with self.answers.counting(kind=_UNDO):
-            done = self._reviewer.undo()
-        if done is None:
+            result = self._writer.undo()
+        if result is None:
             return None
-        self.moved = done.candidates
-        self._trail.clear()
-        self._tally.recount()
-        if done.candidates > 1:  # a bulk: its cards are in the queue again, the seat stays as it is
+        self.affected = result.candidates
+        self._back_history.clear()
+        self._counter.recount()
+        if result.candidates > 1:  # a bulk decision: its candidates are in the queue again
             self.refresh()
-            return done.kind
-        self._seat_undone(done.candidate_id, settled=done.status.state not in _OPEN and done.known is None)
+            return result.kind
+        self._show_undone(result.candidate_id, settled=result.status.state not in _OPEN and result.known is None)
         self._card.after_undo = True
-        return done.kind
+        return result.kind
 
     def redo(self) -> Kind | None:
-        """Do again what was last undone; returns what was done again, None: nothing."""
+        """Redo the last undone action; return its kind, None: there is none."""
         with self.answers.counting(kind=_REDO):
-            done = self._reviewer.redo()
-        if done is None:
+            result = self._writer.redo()
+        if result is None:
             return None
-        self.moved = done.candidates
+        self.affected = result.candidates
         with self.store.read() as connection:
-            kind = queries.original_kind(connection, done.action_id)
-        if done.candidates > 1:
+            kind = queries.original_kind(connection, result.action_id)
+        if result.candidates > 1:
             self.refresh()
             return kind
-        self._trail.clear()
-        self._tally.recount()
-        here = self._card.candidate_id == done.candidate_id
+        self._back_history.clear()
+        self._counter.recount()
+        is_current = self._card.candidate_id == result.candidate_id
         if kind in _REMARKS:
-            if here:
+            if is_current:
                 self._card.reload()
             return kind
-        self._card.release(done.candidate_id)
-        self._deck.discard(done.candidate_id)
-        if here:
+        self._card.release(result.candidate_id)
+        self._prefetcher.discard(result.candidate_id)
+        if is_current:
             self._card.clear()
             self.current_card()
         return kind
 
     def refresh(self) -> None:
-        """Cards were decided about in a room, or many at once: none that is not asked any more is served or shown."""
+        """Drop the current and the prepared cards that need no decision any more, after decisions on a side screen."""
         with self.store.read() as connection:
-            asked = claims.still_queued_for(connection, self._deck.coming(), self.actor.annotator_id)
-        for number in set(self._deck.coming()) - asked:
-            self._deck.discard(number)
-            self._card.release(number)
+            queued = claims.still_queued_for(connection, self._prefetcher.claimed_ids(), self.actor.annotator_id)
+        for candidate_id in set(self._prefetcher.claimed_ids()) - queued:
+            self._prefetcher.discard(candidate_id)
+            self._card.release(candidate_id)
         if self.current is not None:
-            self._card.reload(asked=self._asks(self.current))
-            if self.current.way is CardOrigin.QUEUE and self.current.card.candidate_id not in asked:
+            self._card.reload(asked=self._is_queued(self.current))
+            if self.current.origin is CardOrigin.QUEUE and self.current.card.candidate_id not in queued:
                 self._card.clear()
-        self._trail.clear()
-        self._tally.recount()
-        self._deck.resume()
+        self._back_history.clear()
+        self._counter.recount()
+        self._prefetcher.resume()
 
-    # -- looking around -----------------------------------------------------------------------------------------
+    # -- other cards than the next one --------------------------------------------------------------------------
 
     def look_back(self) -> bool:
-        """Seat the card of one's decision before this one, without undoing it; False: there is none."""
-        past = self._trail.older(self._card.candidate_id)
+        """Show the card of the previous decision, without undoing it; return False if there is none."""
+        past = self._back_history.older(self._card.candidate_id)
         if past is None:
             return False
         self._card.put_aside()
-        self._trail.add(past)
+        self._back_history.add(past)
         self._open_past(past)
         return True
 
     def look_forward(self) -> bool:
-        """The way back to the work, a card at a time; False: this is where the work is."""
-        if self.current is None or self.current.way is CardOrigin.QUEUE:
+        """Go one card back towards the queue; return False if the card is of the queue."""
+        if self.current is None or self.current.origin is CardOrigin.QUEUE:
             return False
         self._card.put_aside()
         self._forward()
         return True
 
-    def find(self, words: str) -> list[queries.Match]:
-        """Candidates whose text, concept or caption holds these words, at most `MATCHES`."""
-        if self._unindexed:
+    def find(self, text: str) -> list[queries.Match]:
+        """Return candidates whose text, concept or caption has these words, at most `MATCHES`."""
+        if self._index_outdated:
             fulltext.refresh(self.store)
-            self._unindexed = False
+            self._index_outdated = False
         with self.store.read() as connection:
-            return queries.matches(connection, fulltext.find(connection, words, limit=MATCHES), self.actor.name)
+            return queries.matches(connection, fulltext.find(connection, text, limit=MATCHES), self.actor.name)
 
     def open(self, candidate_id: int) -> None:
-        """Seat this card, whatever its place in the queue; the one that sits there comes next."""
+        """Show this candidate, whatever its place in the queue; the current card becomes the next one."""
         if self._card.candidate_id == candidate_id:
             return
         with self.store.read() as connection:
@@ -409,12 +411,12 @@ class AnnotationSession:
         leased = card.state in _OPEN
         if leased:
             self._queue.retake(candidate_id)
-        self._trail.clear()
+        self._back_history.clear()
         self._card.put_aside()
-        self._deck.discard(candidate_id)
-        self._card.load(candidate_id, CardOrigin.FOUND, leased=leased, past=past)
+        self._prefetcher.discard(candidate_id)
+        self._card.load(candidate_id, CardOrigin.SEARCH, leased=leased, past=past)
 
-    # -- the seat -----------------------------------------------------------------------------------------------
+    # -- the current card ---------------------------------------------------------------------------------------
 
     def _decidable(self) -> PreparedCard:
         ready = self._card.require()
@@ -423,17 +425,17 @@ class AnnotationSession:
                 raise CardChanged("an edit replaced this caption", hint="find the new text with /, or undo the edit")
         return ready
 
-    def _asks(self, ready: PreparedCard) -> bool:
-        """Whether this card asks for the person now."""
+    def _is_queued(self, ready: PreparedCard) -> bool:
+        """Return whether the queue needs this annotator's decision about the card now."""
         with self.store.read() as connection:
             return self.loader.asks(connection, ready.card.candidate_id)
 
-    def _shown(self, ready: PreparedCard) -> PresentationContext:
-        spent = self.attention.on(ready.card.candidate_id)
+    def _context(self, ready: PreparedCard) -> PresentationContext:
+        seconds = self.dwell_timer.seconds_on(ready.card.candidate_id)
         return PresentationContext(
             ready.stream,
             blind=ready.hidden,
-            elapsed_ms=round(spent * 1000),
+            elapsed_ms=round(seconds * 1000),
             leased=ready.leased,
             must_be_queued=ready.asked,
             picture=self.picture_shown,
@@ -441,56 +443,55 @@ class AnnotationSession:
         )
 
     @contextlib.contextmanager
-    def _unasked_stays_seated(self) -> Iterator[None]:
-        """Where the card does not ask for the person any more, keep it in the seat as one that was opened by name."""
+    def _keep_if_no_longer_queued(self) -> Iterator[None]:
+        """If the queue needs no decision about the card any more, keep it as one that was opened from a search."""
         try:
             yield
         except NoLongerQueued:
             self._card.release(self._card.require().card.candidate_id)
-            self._trail.clear()
-            self._card.reload(way=CardOrigin.FOUND, leased=False, asked=False)
+            self._back_history.clear()
+            self._card.reload(origin=CardOrigin.SEARCH, leased=False, asked=False)
             raise
 
-    def _decided(self, ready: PreparedCard, kind: Kind, done: DecisionResult, shown: PresentationContext) -> None:
-        number = ready.card.candidate_id
-        first_look = ready.way is CardOrigin.QUEUE and ready.path is not None and not self._card.after_undo
-        self._tally.decided(kind, shown.elapsed_ms or 0, ready.card.state, done, first_look=first_look)
-        self.attention.turn_to(None)
-        self.attention.forget(number)
+    def _advance(self, ready: PreparedCard, kind: Kind, result: DecisionResult, context: PresentationContext) -> None:
+        """Count the decision and show the next card."""
+        first_look = ready.origin is CardOrigin.QUEUE and ready.path is not None and not self._card.after_undo
+        self._counter.decided(kind, context.elapsed_ms or 0, ready.card.state, result, first_look=first_look)
+        self.dwell_timer.turn_to(None)
+        self.dwell_timer.reset(ready.card.candidate_id)
         self._card.clear()
         self._forward()
 
     def _forward(self) -> None:
-        """Seat the next newer card of the trail, or at its end the next one of the deck."""
-        if (past := self._trail.newer()) is not None:
+        """Show the next newer card of the back history, or at its end the next prepared one."""
+        if (past := self._back_history.newer()) is not None:
             self._open_past(past)
         self.current_card()
 
-    def _seat_undone(self, number: int, *, settled: bool) -> None:
-        """Seat what an undo was about. Still settled (it was a remark, say): it is looked at, and `]` leads on."""
-        way, past = CardOrigin.QUEUE, None
+    def _show_undone(self, candidate_id: int, *, settled: bool) -> None:
+        """Show the card of an undo; if it is still settled (a note was undone), as one of the back history."""
+        origin, past = CardOrigin.QUEUE, None
         if settled:
-            self._card.release(number)
+            self._card.release(candidate_id)
             with self.store.read() as connection:
-                way, past = CardOrigin.BACK, queries.own_decision_in_force(connection, self.actor.name, number)
-        if self.current is not None and self.current.card.candidate_id == number:
-            self._card.reload(way=way, leased=not settled, past=past, asked=self._asks(self.current))
+                origin, past = (
+                    CardOrigin.HISTORY,
+                    queries.own_decision_in_force(connection, self.actor.name, candidate_id),
+                )
+        if self.current is not None and self.current.card.candidate_id == candidate_id:
+            self._card.reload(origin=origin, leased=not settled, past=past, asked=self._is_queued(self.current))
         else:
             self._card.put_aside()
-            self._deck.discard(number)
-            self._card.load(number, way, leased=not settled, past=past)
+            self._prefetcher.discard(candidate_id)
+            self._card.load(candidate_id, origin, leased=not settled, past=past)
 
     def _open_past(self, past: PreviousDecision) -> None:
-        self._card.load(past.candidate_id, CardOrigin.BACK, leased=False, past=past)
+        self._card.load(past.candidate_id, CardOrigin.HISTORY, leased=False, past=past)
 
-    def _pass_on(self) -> None:
+    def _notify(self) -> None:
         self.on_change()
 
     def _note_replaced(self, error: RecordReplaced) -> None:
-        """In the thread that found it out."""
+        """Called in the thread that has noticed it."""
         self.replaced = error
         self.on_change()
-
-
-def _no_news() -> None:
-    """Nobody listens."""

@@ -1,6 +1,6 @@
 """Words, glyphs and tones of states, decisions and verdicts: one table for screens, plain mode and commands. Pure.
 
-A glyph or a tone never stands alone: a word is always beside it.
+Each glyph and tone is shown together with a word.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Tone(Enum):
-    """How a word is coloured; the screens map it to variables of the theme."""
+    """The colour of a word; the screens map it to variables of the theme."""
 
     PLAIN = auto()
     QUIET = auto()
@@ -31,17 +31,17 @@ class Tone(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateWording:
-    """How a candidate's state is shown."""
+    """Words for the state of a candidate."""
 
     glyph: str
     label: str
-    """At most ten characters, for a column."""
+    """At most ten characters, for a table column."""
     status: str
     """For a line about one candidate."""
     after_decision: str
-    """A clause that follows the person's own decision."""
+    """A clause after the annotator's own decision."""
     prediction: str
-    """What a bulk decision leads to: follows a number of candidates."""
+    """The result of a bulk decision, after a number of candidates."""
     tone: Tone = Tone.PLAIN
 
 
@@ -106,15 +106,15 @@ STATES: Final[Mapping[State, StateWording]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionWording:
-    """How an event of this kind is shown."""
+    """Words for an event of one kind."""
 
     glyph: str
     label: str
     """The noun."""
     past: str
-    """What the person did, in the past tense; for a note or a flag the noun with its article."""
+    """The past tense; for a note or a flag the noun with its article."""
     history: str = ""
-    """A whole line of a candidate's history; "": the line depends on the event."""
+    """A line of a candidate's history; "": the line depends on the event."""
     tone: Tone = Tone.PLAIN
 
 
@@ -130,17 +130,17 @@ DECISIONS: Final[Mapping[Kind, DecisionWording]] = {
     Kind.FLAG: DecisionWording(glyph="⚑", label="flag", past="the flag", history="⚑ flagged it"),
     Kind.ADJUDICATE: DecisionWording(glyph="⚖", label="final word", past="the final word"),
     Kind.FLIP: DecisionWording(glyph=OTHER_GLYPH, label="change of mind", past="changed"),
-    Kind.REQUEUE: DecisionWording(glyph="⟲", label="requeue", past="requeued", history="⟲ asked everybody anew"),
+    Kind.REQUEUE: DecisionWording(glyph="⟲", label="requeue", past="requeued", history="⟲ asked all annotators again"),
     Kind.WITHDRAW: DecisionWording(glyph=OTHER_GLYPH, label="withdrawal", past="withdrawn", history="withdrew it"),
     Kind.UNDO: DecisionWording(glyph="↶", label="undo", past="undone"),
 }
 COUNTED: Final = (Kind.ACCEPT, Kind.REJECT, Kind.EDIT, Kind.UNSURE, Kind.SKIP)
-"""The decisions of which a session has a count, in the order of the summary."""
+"""The decisions that a session counts, in the order of the summary."""
 
 
 @dataclass(frozen=True, slots=True)
 class BulkWording:
-    """How a bulk decision is named."""
+    """Words for a bulk decision."""
 
     title: str
     """The verb alone."""
@@ -153,19 +153,19 @@ class BulkWording:
 BULK: Final[Mapping[Kind, BulkWording]] = {
     Kind.ACCEPT: BulkWording("accept", "accept", DECISIONS[Kind.ACCEPT].past),
     Kind.REJECT: BulkWording("reject", "reject", DECISIONS[Kind.REJECT].past),
-    Kind.REQUEUE: BulkWording("ask everybody anew", "ask everybody anew about", "put back into the queue"),
+    Kind.REQUEUE: BulkWording("ask all again", "ask all annotators again about", "put back into the queue"),
 }
 
 
 def readable(code: str) -> str:
-    """The code of a state or of a reason, with spaces for its underscores."""
+    """Return the code of a state or a reason with spaces instead of underscores."""
     return code.replace("_", " ")
 
 
 def session_counts(counts: Mapping[Kind, int], *, glyphs: bool = False) -> list[str]:
-    """The number of decisions of each kind that occurred in a session, such as "5 accepted"."""
-    named = [(DECISIONS[kind], counts[kind]) for kind in COUNTED if counts.get(kind)]
-    return [f"{each.glyph} {count:,} {each.past}" if glyphs else f"{count:,} {each.past}" for each, count in named]
+    """Return the number of decisions of each kind that occurred, such as "5 accepted"."""
+    wordings = [(DECISIONS[kind], counts[kind]) for kind in COUNTED if counts.get(kind)]
+    return [f"{each.glyph} {count:,} {each.past}" if glyphs else f"{count:,} {each.past}" for each, count in wordings]
 
 
 # -- verdicts -------------------------------------------------------------------------------------------------------
@@ -180,30 +180,37 @@ _METHODS: Final[Mapping[Method, str]] = {
 
 
 def answer(question: Question, p: float | None) -> str:
-    """A verdict in one or two words that also name the question."""
+    """Return a verdict in one or two words that also name the question."""
     if question is Question.PRESENT:
         return "unclear" if p is None else "present" if p >= 0.5 else "absent"
     return "fine? unclear" if p is None else "fine" if p >= 0.5 else "not fine"
 
 
 def asked(question: Question, concept: str | None) -> str:
-    """The question as a clause that follows "whether"."""
+    """Return the question as a clause after "whether"."""
     if question is Question.ACCEPTABLE:
         return "the caption is fine"
     return f"{display_text(concept or 'it', limit=40)} is there"
 
 
 def origin(method: str | None, label_mass: float | None, prior: float | None, seed: int | None) -> tuple[str, ...]:
-    """How the probability was measured, as far as the record has it."""
+    """Return how the probability was measured, as far as the record has it.
+
+    Args:
+        method: A value of `Method`.
+        label_mass: Probability of all labels together, from 0 to 1.
+        prior: Probability for a blank image.
+        seed: Seed of the samples.
+    """
     parts = [] if method is None else [_METHODS.get(Method(method), method) if method in set(Method) else method]
     parts += [] if label_mass is None else [f"{label_mass:.0%} of it on yes and no"]
-    parts += [] if prior is None else [f"{prior:.2f} of a blank picture"]
+    parts += [] if prior is None else [f"{prior:.2f} for a blank image"]
     parts += [] if seed is None else [f"seed {seed}"]
     return tuple(display_text(part, limit=40) for part in parts)
 
 
 def disagreement(disputed: Collection[Question]) -> str:
-    """On which questions the judges disagree; "" for none."""
+    """Return on which questions the judges disagree; "" for none."""
     if not disputed:
         return ""
     if Question.ACCEPTABLE not in disputed:

@@ -18,7 +18,7 @@ from workbench.errors import ExitCode, UsageError
 from workbench.workspace.choices import ImageMode
 
 if TYPE_CHECKING:
-    from workbench.annotation.answer_counts import Refused
+    from workbench.annotation.answer_counts import RefusedAnswers
     from workbench.annotation.session import AnnotationSession
     from workbench.tui.screens.base.navigation import MainView
     from workbench.workspace.layout import Workspace
@@ -377,8 +377,8 @@ def _end_session(session: AnnotationSession, code: int) -> int:
     return int(code or (ExitCode.DATABASE if refused.lost else ExitCode.OK))
 
 
-def _print_stored(done: str, refused: Refused) -> None:
-    sentences = [*([done] if done else []), *(refused.words or (["All decisions are stored"] if done else []))]
+def _print_stored(done: str, refused: RefusedAnswers) -> None:
+    sentences = [*([done] if done else []), *(refused.clauses or (["All decisions are stored"] if done else []))]
     if sentences:
         typer.echo(f"negwb: {'. '.join(sentences)}.", err=True)
     if refused.lost:
@@ -394,6 +394,6 @@ def _session_summary(session: AnnotationSession) -> str:
         summary = session.summary()
     except RecordError:
         return ""
-    counts = ", ".join(session_counts(summary.sitting)) or "nothing decided"
+    counts = ", ".join(session_counts(summary.decisions)) or "nothing decided"
     progress = session.progress
     return f"{counts}; {progress.decided:,} of {progress.total:,} done"

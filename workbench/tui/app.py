@@ -104,7 +104,7 @@ class NegwbApp(BaseApp):
         """Listen to the deck."""
         self.session.on_change = self._pass_on_news
         if self.session.settings.guard_seconds > 0 and self._is_at_terminal:
-            self._ask_position(self.session.sight.request(time.monotonic()))
+            self._ask_position(self.session.card_visibility.request(time.monotonic()))
         if self._notice:
             self.notify(self._notice, timeout=_NOTICE_SECONDS, markup=False)
         if self._start is not None and self._workspace is not None:
@@ -116,11 +116,11 @@ class NegwbApp(BaseApp):
 
     def on_app_blur(self) -> None:
         """The terminal went to the background (where it tells): nobody looks at the card."""
-        self.session.attention.blur()
+        self.session.dwell_timer.blur()
 
     def on_app_focus(self) -> None:
         """And is in front again."""
-        self.session.attention.activity()
+        self.session.dwell_timer.activity()
 
     def on_prefetch_changed(self) -> None:
         """For the screen that shows cards; without its record the app ends."""
@@ -138,7 +138,7 @@ class NegwbApp(BaseApp):
         be lost instead of going into the dialog. Nothing on a card has the focus, so no widget is passed over.
         """
         if isinstance(event, events.Key | events.MouseEvent):
-            self.session.attention.activity()
+            self.session.dwell_timer.activity()
         if self.drops_early(event):
             return
         if isinstance(event, events.Key) and not event.is_forwarded and self._is_too_early(event):
@@ -174,7 +174,7 @@ class NegwbApp(BaseApp):
 
     def post_display_hook(self) -> None:
         """A frame is drawn: the first one with a new card starts its time, and the terminal is asked behind it."""
-        sight = self.session.sight
+        sight = self.session.card_visibility
         if sight.is_pending and self.is_running and (top := self._deciding) is not None and top.is_card_drawn:
             place = sight.drawn(time.monotonic())
             if place is not None:
@@ -186,15 +186,15 @@ class NegwbApp(BaseApp):
         self._driver.write(f"\x1b7\x1b[{place.row};{place.column}H\x1b[6n\x1b8")
         self._driver.flush()
         self.set_timer(_BEHIND_SECONDS, self._tell_behind)
-        self.set_timer(self.session.sight.patience, partial(self._give_up, place))
+        self.set_timer(self.session.card_visibility.patience, partial(self._give_up, place))
 
     def on_position_report(self, report: PositionReport) -> None:
         """The terminal answers."""
-        self.session.sight.reported(ScreenPlace(report.row, report.column), report.time)
+        self.session.card_visibility.reported(ScreenPlace(report.row, report.column), report.time)
         self._tell_behind()
 
     def _give_up(self, place: ScreenPlace) -> None:
-        self.session.sight.give_up(place)
+        self.session.card_visibility.give_up(place)
         self._tell_behind()
 
     def _tell_behind(self) -> None:

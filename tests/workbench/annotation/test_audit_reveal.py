@@ -1,11 +1,11 @@
-"""The audit at the desk: blind until decided; a change of mind afterwards is a flip, and the label stays."""
+"""Audit cards: blind until decided; a later change of mind is a flip, and the label stays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from support.curating import lines, running, said, shown, until, wait_for_card
+from support.curating import field_text, lines, running, shown, until, wait_for_card
 from support.workspaces import press, settled
 
 from curation_db.enums import Kind, Reason, Stream
@@ -14,14 +14,14 @@ from workbench.annotation.session import AnnotationSession
 OpenSession = Callable[..., AnnotationSession]
 
 
-def test_an_audit_alone_serves_nothing_else(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_session_of_the_audit_stream_serves_only_audit_cards(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(3, audit_rate=1.0)
     session = open_session(workspace, only=Stream.REVIEW)
     assert session.current_card() is None
     assert wait_for_card(open_session(workspace, "ben", only=Stream.AUDIT)).stream is Stream.AUDIT
 
 
-def test_revealed_only_after_the_decision_and_a_change_of_mind_is_a_flip(
+def test_verdicts_are_revealed_after_the_decision_and_a_change_of_mind_is_a_flip(
     make_workspace: Any, open_session: OpenSession
 ) -> None:
     workspace = make_workspace(2, audit_rate=1.0)
@@ -58,13 +58,13 @@ def test_unsure_is_no_label_and_reveals_nothing(make_workspace: Any, open_sessio
     assert [kind for _, kind, *_ in workspace.events()] == ["unsure", "accept"]
 
 
-async def test_the_judges_word_comes_once_one_has_given_ones_own(make_workspace: Any, open_app: Any) -> None:
+async def test_the_screen_shows_the_verdicts_after_the_decision(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2, audit_rate=1.0)
     app = open_app(workspace, only=Stream.AUDIT, reveal=True)
     async with running(app) as pilot:
         await settled(pilot)
         assert shown(app) == 1
-        assert said(app, "judges").startswith("hidden")
+        assert field_text(app, "judges").startswith("hidden")
         assert "0.07" not in lines(app)
         await press(pilot, "a")
         await until(pilot, lambda: "0.07 · " in lines(app))

@@ -1,4 +1,4 @@
-"""Time on a card: idle and absence do not count; what comes too soon is said once a burst."""
+"""Dwell time does not count idle time and absence; a hasty decision is warned about once a burst."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.curating import here, lines, running, wait_for_card
+from support.curating import current_id, lines, running, wait_for_card
 from support.workspaces import press, settled
 
 from curation_db.enums import Kind, Reason
@@ -21,7 +21,7 @@ OpenSession = Callable[..., AnnotationSession]
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -31,73 +31,73 @@ class Clock:
 
 
 class TestAttention:
-    def test_a_coffee_counts_as_a_minute_at_most(self) -> None:
+    def test_a_break_counts_as_a_minute_at_most(self) -> None:
         clock = Clock()
-        looked = DwellTimer(clock)
-        looked.turn_to(1)
+        timer = DwellTimer(clock)
+        timer.turn_to(1)
         clock.now += 20
-        looked.activity()
+        timer.activity()
         clock.now += 3_000
-        assert looked.on(1) == 20 + IDLE_SECONDS
-        looked.activity()
+        assert timer.seconds_on(1) == 20 + IDLE_SECONDS
+        timer.activity()
         clock.now += 5
-        assert looked.on(1) == 25 + IDLE_SECONDS
+        assert timer.seconds_on(1) == 25 + IDLE_SECONDS
 
     def test_a_terminal_in_the_background_does_not_count(self) -> None:
         clock = Clock()
-        looked = DwellTimer(clock)
-        looked.turn_to(1)
+        timer = DwellTimer(clock)
+        timer.turn_to(1)
         clock.now += 3
-        looked.blur()
+        timer.blur()
         clock.now += 30
-        assert looked.on(1) == 3
-        looked.activity()
+        assert timer.seconds_on(1) == 3
+        timer.activity()
         clock.now += 4
-        assert looked.on(1) == 7
+        assert timer.seconds_on(1) == 7
 
-    def test_a_card_that_was_put_aside_goes_on_where_it_was(self) -> None:
+    def test_the_time_of_a_card_that_was_put_aside_continues(self) -> None:
         clock = Clock()
-        looked = DwellTimer(clock)
+        timer = DwellTimer(clock)
         for card, seconds in ((1, 2), (2, 30), (None, 10), (1, 3)):
-            looked.turn_to(card)
+            timer.turn_to(card)
             clock.now += seconds
-        assert (looked.on(1), looked.on(2)) == (5, 30)
-        looked.forget(2)
-        assert looked.on(2) == 0
+        assert (timer.seconds_on(1), timer.seconds_on(2)) == (5, 30)
+        timer.reset(2)
+        assert timer.seconds_on(2) == 0
 
     @given(
         st.lists(
-            st.tuples(st.floats(0, 500), st.sampled_from(["activity", "blur", "turn_to", "forget"]), st.integers(1, 3))
+            st.tuples(st.floats(0, 500), st.sampled_from(["activity", "blur", "turn_to", "reset"]), st.integers(1, 3))
         )
     )
     def test_never_more_than_the_time_that_passed(self, steps: list[tuple[float, str, int]]) -> None:
         clock = Clock()
-        looked = DwellTimer(clock)
+        timer = DwellTimer(clock)
         for seconds, what, card in steps:
             clock.now += seconds
-            getattr(looked, what)(*([card] if what in {"turn_to", "forget"} else []))
-        counted = [looked.on(card) for card in (1, 2, 3)]
+            getattr(timer, what)(*([card] if what in {"turn_to", "reset"} else []))
+        counted = [timer.seconds_on(card) for card in (1, 2, 3)]
         assert all(each >= 0 for each in counted)
         assert sum(counted) <= sum(seconds for seconds, _, _ in steps) + 1e-6
 
 
 class TestHaste:
-    def test_it_is_said_from_the_first_hasty_decision_until_one_in_time(self) -> None:
-        pace, said = ThroughputMeter(), []
+    def test_the_warning_lasts_from_the_first_hasty_decision_until_a_slower_one(self) -> None:
+        meter, warnings = ThroughputMeter(), []
         for seconds in (2.0, 0.1, 0.1, 0.2, HASTY_SECONDS, 0.1):
-            pace.decided(Kind.ACCEPT, round(seconds * 1000), first_look=True)
-            said.append(pace.hasty)
-        assert said == [False, True, True, True, False, True]
+            meter.decided(Kind.ACCEPT, round(seconds * 1000), first_look=True)
+            warnings.append(meter.hasty)
+        assert warnings == [False, True, True, True, False, True]
 
-    def test_what_was_seen_before_or_is_not_judged_cannot_be_too_fast(self) -> None:
-        pace = ThroughputMeter()
-        pace.decided(Kind.ACCEPT, 100)
-        assert not pace.hasty
+    def test_a_card_seen_before_and_a_skip_are_never_hasty(self) -> None:
+        meter = ThroughputMeter()
+        meter.decided(Kind.ACCEPT, 100)
+        assert not meter.hasty
         for kind in (Kind.SKIP, Kind.EDIT):
-            pace.decided(kind, 100, first_look=True)
-            assert not pace.hasty
+            meter.decided(kind, 100, first_look=True)
+            assert not meter.hasty
 
-    def test_the_line_says_it(self) -> None:
+    def test_the_status_line_shows_the_warning(self) -> None:
         for width, words in ((120, "faster than a picture can be seen"), (60, "too fast")):
             line = StatusLine()
             line.tell(StatusContent("ana", progress=ThroughputSnapshot(3, 9, 9_000, (Kind.ACCEPT,), hasty=True)))
@@ -108,9 +108,9 @@ def _render(line: StatusLine, width: int) -> str:
     from workbench.tui.widgets import status
 
     for drop in range(5):
-        told = status._right(line._status, drop).plain
-        if len(told) + 20 <= width:
-            return told
+        right_side = status._right(line._status, drop).plain
+        if len(right_side) + 20 <= width:
+            return right_side
     raise AssertionError("no room")
 
 
@@ -120,17 +120,15 @@ class TestAtTheDesk:
         session = open_session(workspace, clock=clock)
         wait_for_card(session)
         clock.now += 2
-        session.attention.activity()
+        session.dwell_timer.activity()
         clock.now += 7_200
-        session.attention.activity()
+        session.dwell_timer.activity()
         clock.now += 1.5
         session.submit(Kind.ACCEPT)
         assert workspace.rows("SELECT elapsed_ms FROM event") == [(round((3.5 + IDLE_SECONDS) * 1000),)]
         assert not session.progress.hasty
 
-    def test_a_decision_before_the_picture_can_be_seen_is_told_and_kept(
-        self, make_workspace: Any, open_session: OpenSession
-    ) -> None:
+    def test_a_hasty_decision_is_warned_about_and_stored(self, make_workspace: Any, open_session: OpenSession) -> None:
         workspace, clock = make_workspace(3), Clock()
         session = open_session(workspace, clock=clock)
         wait_for_card(session)
@@ -143,20 +141,20 @@ class TestAtTheDesk:
         session.submit(Kind.ACCEPT)
         assert not session.progress.hasty
 
-    def test_deciding_again_after_an_undo_is_no_haste(self, make_workspace: Any, open_session: OpenSession) -> None:
+    def test_deciding_again_after_an_undo_is_not_hasty(self, make_workspace: Any, open_session: OpenSession) -> None:
         session = open_session(make_workspace(2), clock=Clock())
-        clock: Any = session.attention._clock
-        first = here(session)
+        clock: Any = session.dwell_timer._clock
+        first = current_id(session)
         clock.now += 5
         session.submit(Kind.ACCEPT)
         session.undo()
-        assert here(session) == first
+        assert current_id(session) == first
         clock.now += 0.1
         session.submit(Kind.REJECT, Reason.SCOPE)
         assert not session.progress.hasty
 
 
-async def test_a_key_is_a_sign_of_life(make_workspace: Any, open_app: Any) -> None:
+async def test_a_key_press_is_activity(make_workspace: Any, open_app: Any) -> None:
     clock = Clock()
     app = open_app(make_workspace(2), clock=clock)
     async with running(app) as pilot:
@@ -164,6 +162,6 @@ async def test_a_key_is_a_sign_of_life(make_workspace: Any, open_app: Any) -> No
         clock.now += 40
         await press(pilot, "down")
         clock.now += 40
-        assert app.session.attention.on(1) == 80
+        assert app.session.dwell_timer.seconds_on(1) == 80
         await press(pilot, "a")
         assert "faster" not in lines(app)

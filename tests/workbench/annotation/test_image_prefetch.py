@@ -1,4 +1,4 @@
-"""The next pictures are decoded before they are needed, off the UI thread, and once."""
+"""The next images are decoded before they are needed, outside the UI thread, and once."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from workbench.images import decode
 
 @pytest.fixture
 def decodes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """(picture, thread) of every decoding."""
-    made: list[tuple[str, str]] = []
+    """(file name, thread) of every decoded image."""
+    decoded: list[tuple[str, str]] = []
     real = decode.load_thumbnail
 
-    def counted(path: Path, *told: Any, **more: Any) -> decode.Thumbnail:
-        made.append((path.name, threading.current_thread().name))
-        return real(path, *told, **more)
+    def counted(path: Path, *args: Any, **kwargs: Any) -> decode.Thumbnail:
+        decoded.append((path.name, threading.current_thread().name))
+        return real(path, *args, **kwargs)
 
     monkeypatch.setattr(decode, "load_thumbnail", counted)
-    return made
+    return decoded
 
 
 def names(count: int) -> list[str]:
     return [f"{number:03}.png" for number in range(1, count + 1)]
 
 
-async def test_every_picture_is_there_before_its_card_is(make_workspace: Any, open_app: Any, decodes: Any) -> None:
+async def test_every_image_is_decoded_before_its_card_is_shown(
+    make_workspace: Any, open_app: Any, decodes: Any
+) -> None:
     workspace = make_workspace(8)
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -47,10 +49,10 @@ async def test_every_picture_is_there_before_its_card_is(make_workspace: Any, op
             assert f"{number + 1:03}.png" in ahead
         await press(pilot, "a", "a", "a")
     assert sorted(name for name, _ in decodes) == names(8), "each once, and none that was not needed"
-    assert {thread for _, thread in decodes} == {"negwb-deck"}
+    assert {thread for _, thread in decodes} == {"negwb-prefetch"}
 
 
-async def test_looking_back_and_undo_decode_nothing_again(make_workspace: Any, open_app: Any, decodes: Any) -> None:
+async def test_going_back_and_undo_decode_no_image_again(make_workspace: Any, open_app: Any, decodes: Any) -> None:
     workspace = make_workspace(3)
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -61,7 +63,7 @@ async def test_looking_back_and_undo_decode_nothing_again(make_workspace: Any, o
     assert threading.main_thread().name not in {thread for _, thread in decodes}
 
 
-def test_no_more_than_a_few_are_ahead(make_workspace: Any, open_session: Any, decodes: Any) -> None:
+def test_at_most_the_prefetch_depth_is_decoded_ahead(make_workspace: Any, open_session: Any, decodes: Any) -> None:
     session = open_session(make_workspace(20), depth=2)
     wait_for_card(session)
     session.close()

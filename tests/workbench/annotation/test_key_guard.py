@@ -1,4 +1,4 @@
-"""Which keys may decide about a card: the rule itself, with times handed in."""
+"""The key guard: which keys may decide about a card."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JUST_LESS, JUST_ENOUGH = GUARD_SECONDS - 0.001, GUARD_SECONDS + 0.001
 
 
 def asking(at: float = 0.0) -> CardVisibility:
-    """The sight of a terminal that was asked when the app started, and has answered."""
+    """The visibility in a terminal that has answered a position request at the start of the app."""
     sight = CardVisibility()
     sight.reported(sight.request(at), at)
     return sight
@@ -29,7 +29,7 @@ def test_a_key_before_the_first_frame_is_too_early() -> None:
     assert sight.early(99.0) is KeyTooEarly.NEW
 
 
-def test_a_key_decides_once_the_card_was_there_for_long_enough() -> None:
+def test_a_key_decides_after_the_card_was_shown_for_the_guard_time() -> None:
     sight = CardVisibility()
     sight.turn_to(1, 10.0)
     assert sight.drawn(10.0) is None
@@ -49,14 +49,14 @@ def test_later_frames_do_not_count() -> None:
     assert sight.early(10.0 + JUST_ENOUGH) is None
 
 
-def test_a_key_that_was_pressed_before_the_frame_is_too_early_however_late_it_is_handled() -> None:
+def test_a_key_pressed_before_the_frame_is_too_early_even_if_handled_later() -> None:
     sight = CardVisibility()
     sight.turn_to(1, 10.0)
     sight.drawn(20.0)
     assert sight.early(19.0) is KeyTooEarly.NEW
 
 
-def test_a_held_key_decides_nothing_until_it_is_let_go() -> None:
+def test_a_held_key_decides_nothing_until_it_is_released() -> None:
     sight = CardVisibility()
     sight.turn_to(1, 10.0)
     sight.drawn(10.0)
@@ -65,7 +65,7 @@ def test_a_held_key_decides_nothing_until_it_is_let_go() -> None:
     assert sight.early(repeats[-1] + JUST_ENOUGH) is None
 
 
-def test_one_dropped_key_costs_no_more_than_the_guard() -> None:
+def test_one_dropped_key_delays_by_the_guard_time_at_most() -> None:
     sight = CardVisibility()
     sight.turn_to(1, 10.0)
     sight.drawn(10.0)
@@ -96,7 +96,7 @@ def test_without_a_guard_every_key_decides() -> None:
     assert sight.drawn(10.0) is None
 
 
-def test_a_card_waits_for_the_answer_to_the_request_behind_its_frame() -> None:
+def test_a_card_waits_for_the_answer_to_the_request_after_its_frame() -> None:
     sight = asking()
     sight.turn_to(1, 10.0)
     place = sight.drawn(10.0)
@@ -111,7 +111,7 @@ def test_a_card_waits_for_the_answer_to_the_request_behind_its_frame() -> None:
     assert sight.early(17.0) is None
 
 
-def test_the_answer_about_the_card_before_does_not_count() -> None:
+def test_the_answer_about_the_previous_card_does_not_count() -> None:
     sight = asking()
     sight.turn_to(1, 10.0)
     first = sight.drawn(10.0)
@@ -125,7 +125,7 @@ def test_the_answer_about_the_card_before_does_not_count() -> None:
 
 @pytest.mark.parametrize("modifiers", range(2, 9))
 def test_f3_with_modifiers_is_no_answer(modifiers: int) -> None:
-    """xterm sends CSI 1;2 R for it."""
+    """xterm sends CSI 1;2 R for F3 with shift."""
     sight = CardVisibility()
     sight.request(0.0)
     sight.reported(ScreenPlace(1, modifiers), 1.0)
@@ -138,7 +138,7 @@ def test_f3_with_modifiers_is_no_answer(modifiers: int) -> None:
     assert all(place is not None and place.row > 1 for place in places)
 
 
-def test_a_terminal_that_never_answers_is_given_up_and_not_asked_again() -> None:
+def test_a_terminal_that_never_answers_gets_no_further_request() -> None:
     sight = CardVisibility()
     sight.request(0.0)
     sight.turn_to(1, 0.0)
@@ -162,7 +162,7 @@ def test_giving_up_an_old_request_does_not_pass_a_new_card() -> None:
     assert sight.early(5.0) is KeyTooEarly.BEHIND
 
 
-def test_a_slow_terminal_is_waited_for_and_asked_again() -> None:
+def test_a_slow_terminal_gets_further_requests() -> None:
     sight = CardVisibility()
     sight.request(0.0)
     sight.turn_to(1, 0.0)
@@ -176,7 +176,7 @@ def test_a_slow_terminal_is_waited_for_and_asked_again() -> None:
     assert sight.early(9.0) is KeyTooEarly.BEHIND
 
 
-def test_a_terminal_that_nobody_asked_is_not_waited_for() -> None:
+def test_a_terminal_without_a_request_is_not_waited_for() -> None:
     sight = CardVisibility()
     sight.reported(ScreenPlace(2, 1), 1.0)
     sight.turn_to(1, 10.0)

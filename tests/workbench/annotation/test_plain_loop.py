@@ -1,4 +1,4 @@
-"""Curating in plain lines: driven by a list of lines, by a pipe, and in a terminal that can do nothing."""
+"""Plain mode: driven by a list of lines, through a pipe, and in a dumb terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workbench.annotation.models import SessionSettings
 from workbench.annotation.open import open_session
 from workbench.annotation.plain import text as plain
 from workbench.annotation.plain.loop import PlainLoop
-from workbench.annotation.plain.text import PlainAction, PlainInput, reason_of, understand
+from workbench.annotation.plain.text import PlainAction, PlainInput, parse_line, parse_reason
 from workbench.workspace.layout import Workspace
 
 NEGWB = Path(sys.executable).with_name("negwb")
@@ -28,45 +28,45 @@ Drive = Callable[..., list[str]]
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[WorkspaceFixture]:
-    made = build(tmp_path / "ws", [Case(text=f"a man without hat {n}", concept=f"hat {n}") for n in range(4)])
-    yield made
-    made.store.close()
+    workspace = build(tmp_path / "ws", [Case(text=f"a man without hat {n}", concept=f"hat {n}") for n in range(4)])
+    yield workspace
+    workspace.store.close()
 
 
 @pytest.fixture
 def drive() -> Drive:
-    """A sitting from its first line to its last; returns what it told."""
+    """Runs plain mode with these input lines and returns its output lines."""
 
-    def drive_session(workspace: WorkspaceFixture, *lines: str, **settings: Any) -> list[str]:
-        waiting, told = list(lines), list[str]()
+    def drive_session(workspace: WorkspaceFixture, *answers: str, **settings: Any) -> list[str]:
+        remaining, lines = list(answers), list[str]()
 
-        def ask(prompt: str) -> str | None:
-            told.append(f"? {prompt}")
-            return waiting.pop(0) + "\n" if waiting else None
+        def read_line(prompt: str) -> str | None:
+            lines.append(f"? {prompt}")
+            return remaining.pop(0) + "\n" if remaining else None
 
         serving = SessionSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
         with open_session(Workspace(workspace.root), "ana", serving=serving, box=(16, 16), version="test") as session:
             session.start()
-            PlainLoop(session, ask, told.append).run()
-        return told
+            PlainLoop(session, read_line, lines.append).run()
+        return lines
 
     return drive_session
 
 
-def test_a_card_is_told_line_by_line(workspace: WorkspaceFixture, drive: Drive) -> None:
-    told = drive(workspace)
-    assert "CARD 1, review; 0 of 4 decided" in told
-    assert f"PICTURE {workspace.root}/pictures/001.png, 160 by 120 pixels" in told
-    assert "CAPTION a woman riding a horse in a field" in told
-    assert "NEGATED a man «without» hat 0" in told
-    assert "CONCEPT hat 0; cue without, at the middle; type attribute" in told
-    assert "JUDGES judge-0: hat 0 is there with probability 0.07" in told
-    assert "JUDGES disagree" in told
-    assert any(line.startswith("CHECKS passed: cue") for line in told)
+def test_a_card_is_printed_line_by_line(workspace: WorkspaceFixture, drive: Drive) -> None:
+    lines = drive(workspace)
+    assert "CARD 1, review; 0 of 4 decided" in lines
+    assert f"IMAGE {workspace.root}/pictures/001.png, 160 by 120 pixels" in lines
+    assert "CAPTION a woman riding a horse in a field" in lines
+    assert "NEGATED a man «without» hat 0" in lines
+    assert "CONCEPT hat 0; cue without, at the middle; type attribute" in lines
+    assert "JUDGES judge-0: hat 0 is there with probability 0.07" in lines
+    assert "JUDGES disagree" in lines
+    assert any(line.startswith("CHECKS passed: cue") for line in lines)
 
 
-def test_every_answer_is_on_the_disk_in_its_order(workspace: WorkspaceFixture, drive: Drive) -> None:
-    told = drive(workspace, "a", "x", "", "xp", "z", "Z", "n seen twice", "f", "f", "u", " ", "q", "a")
+def test_every_answer_is_stored_in_order(workspace: WorkspaceFixture, drive: Drive) -> None:
+    lines = drive(workspace, "a", "x", "", "xp", "z", "Z", "n seen twice", "f", "f", "u", " ", "q", "a")
     acts = workspace.rows("SELECT candidate_id, kind, reason FROM event WHERE uid = act ORDER BY seq")
     # fmt: off
     assert acts == [
@@ -78,48 +78,48 @@ def test_every_answer_is_on_the_disk_in_its_order(workspace: WorkspaceFixture, d
         "DONE accepted; it is accepted",
         "NOT REJECTED",
         "DONE rejected, present; it is rejected",
-        "TOOK BACK rejected",
-        "DID AGAIN rejected",
+        "UNDONE rejected",
+        "REDONE rejected",
         "NOTED",
         "FLAGGED",
         "NOT FLAGGED any more",
         "DONE unsure; others are asked first",
         "DONE skipped; it comes again later",
     ):
-        assert line in told
-    assert told[-1].startswith("? "), "what came after q was not read"
+        assert line in lines
+    assert lines[-1].startswith("? "), "input after q is not read"
     assert workspace.rows("SELECT * FROM lease") == []
 
 
-def test_looking_back_editing_and_the_end(workspace: WorkspaceFixture, drive: Drive) -> None:
-    told = drive(workspace, "a", "[", "xg", "]", "e a man without a cap", "s", "s", "a", "r", "a", "a", "c", "]")
+def test_going_back_editing_and_the_end(workspace: WorkspaceFixture, drive: Drive) -> None:
+    lines = drive(workspace, "a", "[", "xg", "]", "e a man without a cap", "s", "s", "a", "r", "a", "a", "c", "]")
     kinds = [kind for _, kind, _ in workspace.events()]
     assert kinds == ["accept", "reject", "edit", "accept", "skip", "skip", "accept", "accept"]
-    assert "YOU SAID accepted; deciding replaces it" in told
-    assert "DONE edited; your text has taken its place" in told
-    assert "PASSED 2 that you skipped, were unsure about or edited: r brings them" in told
-    assert told.count("END nothing waits for you now") == 3
-    assert any(line.startswith("NO CARD") for line in told)
+    assert "YOU DECIDED accepted; a new decision replaces it" in lines
+    assert "DONE edited; your text has taken its place" in lines
+    assert "SET ASIDE 2 that you skipped, were unsure about or edited: r serves them" in lines
+    assert lines.count("END the queue has no card for you now") == 3
+    assert any(line.startswith("NO CARD") for line in lines)
 
 
-def test_what_is_refused_is_said_and_the_card_stays(workspace: WorkspaceFixture, drive: Drive) -> None:
-    told = drive(workspace, "nonsense", "", "xq", "p", "e a man without hat 1", "e", "", "z", "z", "?")
-    assert "NOT KNOWN; ? tells the answers" in told
-    assert "NO SUCH reason" in told
-    assert any(line.startswith("REFUSED") and line.endswith("Nothing was written.") for line in told)
-    assert "LEFT as it was" in told
-    assert "NOTHING to take back" in told
-    assert all(line in told for line in plain.HELP)
+def test_a_refused_answer_is_reported_and_the_card_stays(workspace: WorkspaceFixture, drive: Drive) -> None:
+    lines = drive(workspace, "nonsense", "", "xq", "p", "e a man without hat 1", "e", "", "z", "z", "?")
+    assert "NOT KNOWN; ? lists the answers" in lines
+    assert "NO SUCH reason" in lines
+    assert any(line.startswith("REFUSED") and line.endswith("Nothing was written.") for line in lines)
+    assert "CANCELLED" in lines
+    assert "NOTHING to undo" in lines
+    assert all(line in lines for line in plain.HELP)
     assert [kind for _, kind, _ in workspace.events()] == ["reject", "undo"]
 
 
 def test_an_audit_card_hides_its_judges_and_reveals_them_after(tmp_path: Path, drive: Drive) -> None:
     workspace = build(tmp_path / "audit", [Case(), Case()], audit_rate=1.0)
-    told = drive(workspace, "a", "[", "xp", audit_share=1.0, reveal=True)
-    assert told.index("JUDGES hidden until you have decided") < told.index(
+    lines = drive(workspace, "a", "[", "xp", audit_share=1.0, reveal=True)
+    assert lines.index("JUDGES hidden until you have decided") < lines.index(
         "REVEALED judge-1: hat is there with probability 0.76"
     )
-    assert not any("0.76" in line for line in told[: told.index("DONE accepted; it is accepted")])
+    assert not any("0.76" in line for line in lines[: lines.index("DONE accepted; it is accepted")])
     assert workspace.rows("SELECT kind, verdict, blind, stream FROM event ORDER BY seq") == [
         ("accept", None, 1, "audit"),
         ("flip", "reject", 0, "audit"),
@@ -127,39 +127,39 @@ def test_an_audit_card_hides_its_judges_and_reveals_them_after(tmp_path: Path, d
     workspace.store.close()
 
 
-def test_hostile_words_are_only_text(tmp_path: Path, drive: Drive) -> None:
+def test_control_characters_in_texts_are_not_printed(tmp_path: Path, drive: Drive) -> None:
     cases = [
         Case(caption=text[:500], text=text, concept=text[:200], siblings=(text[:300],), raw=text)
         for text in HOSTILE.values()
     ]
     workspace = build(tmp_path / "hostile", cases)
-    told = drive(workspace, *["n " + HOSTILE["escape"], "c", "a"] * len(cases))
+    lines = drive(workspace, *["n " + HOSTILE["escape"], "c", "a"] * len(cases))
     assert [kind for _, kind, _ in workspace.events()] == ["note", "accept"] * len(cases)
-    assert not [c for line in told for c in line if unicodedata.category(c) == "Cc" or c == "\u202e"]
-    assert max(map(len, told)) < 2_100
+    assert not [c for line in lines for c in line if unicodedata.category(c) == "Cc" or c == "\u202e"]
+    assert max(map(len, lines)) < 2_100
     workspace.store.close()
 
 
-def test_what_lines_mean() -> None:
-    assert [understand(letter) for letter in PlainAction] == [PlainInput(do) for do in PlainAction]
-    assert understand(" \n") == understand("\t") == PlainInput(PlainAction.SKIP)
-    assert understand("xp\n") == understand(" x p ") == PlainInput(PlainAction.REJECT, "p")
-    assert understand("e a b") == PlainInput(PlainAction.EDIT, "a b")
-    assert [understand(line) for line in ("", "\n", "accept", "quit", "az", "é")] == [None] * 6
-    assert {key: reason_of(key) for key in REASON_KEYS} == REASON_KEYS
-    assert reason_of("rest false") == reason_of("REST_FALSE") == REASON_KEYS["r"]
-    assert reason_of("y") is None
+def test_parsing_of_answers() -> None:
+    assert [parse_line(letter) for letter in PlainAction] == [PlainInput(do) for do in PlainAction]
+    assert parse_line(" \n") == parse_line("\t") == PlainInput(PlainAction.SKIP)
+    assert parse_line("xp\n") == parse_line(" x p ") == PlainInput(PlainAction.REJECT, "p")
+    assert parse_line("e a b") == PlainInput(PlainAction.EDIT, "a b")
+    assert [parse_line(line) for line in ("", "\n", "accept", "quit", "az", "é")] == [None] * 6
+    assert {key: parse_reason(key) for key in REASON_KEYS} == REASON_KEYS
+    assert parse_reason("rest false") == parse_reason("REST_FALSE") == REASON_KEYS["r"]
+    assert parse_reason("y") is None
 
 
-def test_everything_that_can_happen_has_words() -> None:
+def test_every_decision_and_state_has_a_line() -> None:
     for kind in (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT, Kind.FLIP):
         for state in State:
-            assert plain.did(kind, state)
-    assert "late" not in plain.did(Kind.ACCEPT, State.ACCEPTED)
-    assert "lease" in plain.did(Kind.ACCEPT, State.ACCEPTED, late=True)
+            assert plain.decision_line(kind, state)
+    assert "late" not in plain.decision_line(Kind.ACCEPT, State.ACCEPTED)
+    assert "lease" in plain.decision_line(Kind.ACCEPT, State.ACCEPTED, late=True)
 
 
-def test_through_a_pipe(workspace: WorkspaceFixture) -> None:
+def test_plain_mode_reads_from_a_pipe(workspace: WorkspaceFixture) -> None:
     done = subprocess.run(
         [NEGWB, "-w", workspace.root, "curate", "--plain", "-a", "ana"],
         input="a\nxp\nq\n",
@@ -172,10 +172,10 @@ def test_through_a_pipe(workspace: WorkspaceFixture) -> None:
     assert done.returncode == 0, done.stderr
     assert [kind for _, kind, _ in workspace.events()] == ["accept", "reject"]
     assert "\x1b" not in done.stdout
-    assert "1 accepted, 1 rejected; 2 of 4 done. All of it is kept." in done.stderr
+    assert "1 accepted, 1 rejected; 2 of 4 done. All decisions are stored." in done.stderr
 
 
-def test_lines_typed_ahead_in_a_terminal_decide_about_no_card_that_was_not_told(workspace: WorkspaceFixture) -> None:
+def test_lines_typed_before_a_card_is_printed_are_dropped(workspace: WorkspaceFixture) -> None:
     command = [NEGWB, "-w", workspace.root, "curate", "--plain", "-a", "ana"]
     with Terminal(command, TERM="dumb") as terminal:
         terminal.wait_for(b"NEGATED")
@@ -191,7 +191,7 @@ def test_lines_typed_ahead_in_a_terminal_decide_about_no_card_that_was_not_told(
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_in_a_terminal_that_can_do_nothing(workspace: WorkspaceFixture, interrupted: bool) -> None:
+def test_plain_mode_in_a_dumb_terminal(workspace: WorkspaceFixture, interrupted: bool) -> None:
     command = [NEGWB, "-w", workspace.root, "curate", "--plain", "-a", "ana"]
     with Terminal(command, columns=40, rows=8, TERM="dumb") as terminal:
         terminal.wait_for(b"NEGATED")
@@ -200,11 +200,11 @@ def test_in_a_terminal_that_can_do_nothing(workspace: WorkspaceFixture, interrup
         terminal.wait_for(b"DONE accepted")
         terminal.wait_for(lambda: terminal.output.count(plain.PROMPT.encode()) == 2)
         if interrupted:
-            terminal.process.send_signal(signal.SIGINT)  # what the terminal makes of ctrl-c
+            terminal.process.send_signal(signal.SIGINT)  # the terminal sends it on ctrl-c
         else:
             terminal.press("\x04")
         assert terminal.end() == (130 if interrupted else 0)
-        assert b"1 accepted; 1 of 4 done. All of it is kept." in terminal.output
+        assert b"1 accepted; 1 of 4 done. All decisions are stored." in terminal.output
         assert b"\x1b" not in terminal.output
     assert workspace.rows("SELECT * FROM lease") == []
     assert workspace.rows("SELECT count(*) FROM work_session WHERE ended_at IS NULL") == [(0,)]

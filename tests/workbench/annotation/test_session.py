@@ -1,4 +1,4 @@
-"""A sitting without a screen: what is written, what comes next, and the way back."""
+"""The annotation session without a screen: stored events, the next card, undo and the back history."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.curating import here, wait_for, wait_for_card, wait_for_end
+from support.curating import current_id, wait_for, wait_for_card, wait_for_end
 from support.monotonic import MonotonicClock
 from support.wall_clock import WallClock
 
@@ -18,7 +18,7 @@ from curation_db.search.cards import load_card
 from curation_db.search.overview import overview
 from curation_db.stats.decision_speed import speeds
 from curation_db.stats.progress import read_progress
-from workbench.annotation.models import CardOrigin, PictureLoading
+from workbench.annotation.models import CardOrigin, ImageLoader
 from workbench.annotation.progress_counter import ThroughputMeter
 from workbench.annotation.session import AnnotationSession
 from workbench.annotation.wording import session_counts
@@ -28,24 +28,24 @@ from workbench.workspace.picture_folders import PictureFolders
 OpenSession = Callable[..., AnnotationSession]
 
 
-def test_each_decision_is_on_the_disk_before_the_next_card(make_workspace: Any, open_session: OpenSession) -> None:
+def test_each_decision_is_committed_before_the_next_card(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(4)
     session = open_session(workspace)
-    assert here(session) == 1
+    assert current_id(session) == 1
     session.submit(Kind.ACCEPT)
     assert workspace.events() == [(1, "accept", None)]
-    assert here(session) == 2
+    assert current_id(session) == 2
     session.submit(Kind.REJECT, Reason.SCOPE)
-    assert here(session) == 3
+    assert current_id(session) == 3
     session.submit(Kind.UNSURE)
-    desk_states = workspace.states()
-    assert (desk_states[1], desk_states[2], desk_states[3]) == ("accepted", "rejected", "unsure")
+    states = workspace.states()
+    assert (states[1], states[2], states[3]) == ("accepted", "rejected", "unsure")
     assert session.progress.decided == 2
     assert session.progress.total == 4
     assert session.progress.streak == (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE)
 
 
-def test_time_on_the_card_goes_into_the_event(make_workspace: Any, open_session: OpenSession) -> None:
+def test_the_event_has_the_dwell_time(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(2)
     clock = MonotonicClock()
     session = open_session(workspace, clock=clock)
@@ -55,27 +55,27 @@ def test_time_on_the_card_goes_into_the_event(make_workspace: Any, open_session:
     assert workspace.rows("SELECT elapsed_ms FROM event") == [(2_500,)]
 
 
-def test_undo_brings_the_card_back_and_puts_the_other_one_next(make_workspace: Any, open_session: OpenSession) -> None:
+def test_undo_shows_the_card_again_and_the_other_one_next(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(6)
     session = open_session(workspace)
     for _ in range(3):
         wait_for_card(session)
         session.submit(Kind.ACCEPT)
-    assert here(session) == 4
+    assert current_id(session) == 4
     assert session.undo() is Kind.ACCEPT
-    assert here(session) == 3
+    assert current_id(session) == 3
     assert session.undo() is Kind.ACCEPT
-    assert here(session) == 2
+    assert current_id(session) == 2
     assert session.progress.decided == 1
     session.submit(Kind.REJECT, Reason.PRESENT)
-    assert here(session) == 3
+    assert current_id(session) == 3
     session.submit(Kind.ACCEPT)
-    assert here(session) == 4
+    assert current_id(session) == 4
     assert workspace.states()[2] == "rejected"
     assert not workspace.rows("SELECT 1 FROM event WHERE late")
 
 
-def test_redo_walks_forward_again(make_workspace: Any, open_session: OpenSession) -> None:
+def test_redo_repeats_what_was_undone(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(5)
     session = open_session(workspace)
     for _ in range(3):
@@ -83,15 +83,15 @@ def test_redo_walks_forward_again(make_workspace: Any, open_session: OpenSession
         session.submit(Kind.ACCEPT)
     for _ in range(3):
         session.undo()
-    assert here(session) == 1
+    assert current_id(session) == 1
     for number in (2, 3, 4):
         assert session.redo() is Kind.ACCEPT
-        assert here(session) == number
+        assert current_id(session) == number
     assert session.redo() is None
     assert list(workspace.states().values()).count("accepted") == 3
 
 
-def test_undo_and_redo_do_not_end_with_a_session(make_workspace: Any, open_session: OpenSession) -> None:
+def test_undo_and_redo_continue_in_a_later_session(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(4)
     first = open_session(workspace)
     for _ in range(2):
@@ -99,26 +99,26 @@ def test_undo_and_redo_do_not_end_with_a_session(make_workspace: Any, open_sessi
         first.submit(Kind.ACCEPT)
     first.close()
     second = open_session(workspace)
-    assert here(second) == 3
+    assert current_id(second) == 3
     assert second.undo() is Kind.ACCEPT
-    assert here(second) == 2
+    assert current_id(second) == 2
     second.close()
     third = open_session(workspace)
-    assert here(third) == 2  # open again, and the first in the queue
+    assert current_id(third) == 2  # open again, and the first in the queue
     assert third.redo() is Kind.ACCEPT
-    assert here(third) == 3
+    assert current_id(third) == 3
     assert third.progress.decided == 2
 
 
-def test_undo_without_a_past_does_nothing(make_workspace: Any, open_session: OpenSession) -> None:
+def test_undo_without_an_action_does_nothing(make_workspace: Any, open_session: OpenSession) -> None:
     session = open_session(make_workspace(1))
-    assert here(session) == 1
+    assert current_id(session) == 1
     assert session.undo() is None
     assert session.redo() is None
-    assert here(session) == 1
+    assert current_id(session) == 1
 
 
-def test_an_edit_is_its_editors_accept_where_one_person_decides(make_workspace: Any, open_session: OpenSession) -> None:
+def test_an_edit_is_an_accept_of_its_editor_with_one_annotator(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(2)
     session = open_session(workspace)
     wait_for_card(session)
@@ -126,9 +126,9 @@ def test_an_edit_is_its_editors_accept_where_one_person_decides(make_workspace: 
     assert workspace.states() == {1: "superseded", 2: "open", done.child_id: "accepted"}
     assert session.progress.decided == 1
     assert session.progress.total == 2
-    assert here(session) == 2
+    assert current_id(session) == 2
     assert session.undo() is Kind.EDIT
-    assert here(session) == 1
+    assert current_id(session) == 1
     assert workspace.states() == {1: "open", 2: "open", done.child_id: "superseded"}
     assert session.redo() is Kind.EDIT
     assert workspace.states()[done.child_id] == "accepted"
@@ -140,34 +140,34 @@ def test_an_unchanged_edit_is_refused_and_the_card_stays(make_workspace: Any, op
     text = wait_for_card(session).card.text
     with pytest.raises(ValueError, match="unchanged"):
         session.edit(text)
-    assert here(session) == 1
+    assert current_id(session) == 1
     assert workspace.events() == []
 
 
-def test_looking_back_changes_nothing(make_workspace: Any, open_session: OpenSession) -> None:
+def test_going_back_changes_nothing(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(5)
     session = open_session(workspace)
     for _ in range(2):
         wait_for_card(session)
         session.submit(Kind.ACCEPT)
-    assert here(session) == 3
+    assert current_id(session) == 3
     assert session.look_back()
     ready = wait_for_card(session)
-    assert (ready.card.candidate_id, ready.way, ready.leased) == (2, CardOrigin.BACK, False)
+    assert (ready.card.candidate_id, ready.origin, ready.leased) == (2, CardOrigin.HISTORY, False)
     assert ready.past is not None
     assert ready.past.kind is Kind.ACCEPT
     assert session.look_back()
-    assert here(session) == 1
+    assert current_id(session) == 1
     assert not session.look_back()
     assert session.look_forward()
-    assert here(session) == 2
+    assert current_id(session) == 2
     assert session.look_forward()
-    assert here(session) == 3
+    assert current_id(session) == 3
     assert not session.look_forward()
     assert len(workspace.events()) == 2
 
 
-def test_a_change_of_mind_while_looking_back_replaces_the_vote(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_decision_after_going_back_replaces_the_vote(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(4)
     session = open_session(workspace)
     for _ in range(2):
@@ -176,32 +176,32 @@ def test_a_change_of_mind_while_looking_back_replaces_the_vote(make_workspace: A
     wait_for_card(session)
     session.look_back()
     session.look_back()
-    assert here(session) == 1
+    assert current_id(session) == 1
     session.submit(Kind.REJECT, Reason.GRATUITOUS)
-    assert here(session) == 2  # on the way back to the work
+    assert current_id(session) == 2  # on the way back to the work
     session.look_forward()
-    assert here(session) == 3
+    assert current_id(session) == 3
     assert workspace.states()[1] == "rejected"
     assert workspace.events()[-1] == (1, "reject", "gratuitous")
     assert not workspace.rows("SELECT 1 FROM event WHERE late")
     assert session.undo() is Kind.REJECT
-    assert here(session) == 1
+    assert current_id(session) == 1
     assert workspace.states()[1] == "accepted"  # the earlier vote stands again
 
 
-def test_looking_back_at_an_edit_shows_its_child(make_workspace: Any, open_session: OpenSession) -> None:
+def test_going_back_to_an_edit_shows_its_child(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(2)
     session = open_session(workspace)
     wait_for_card(session)
     child = session.edit("a woman without a hat").child_id
     wait_for_card(session)
     session.look_back()
-    assert here(session) == child
+    assert current_id(session) == child
     session.submit(Kind.REJECT, Reason.PRESENT)
     assert workspace.states()[child] == "rejected"
 
 
-def test_skipped_cards_wait_until_they_are_asked_for(make_workspace: Any, open_session: OpenSession) -> None:
+def test_skipped_cards_come_again_after_revisit(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(3)
     session = open_session(workspace)
     for kind in (Kind.SKIP, Kind.UNSURE, Kind.ACCEPT):
@@ -209,38 +209,38 @@ def test_skipped_cards_wait_until_they_are_asked_for(make_workspace: Any, open_s
         session.submit(kind)
     wait_for_end(session)
     summary = session.summary()
-    assert (summary.fresh, summary.passed) == (0, 2)
+    assert (summary.fresh, summary.set_aside) == (0, 2)
     assert summary.states[State.ACCEPTED] == 1
-    assert summary.sitting == {Kind.SKIP: 1, Kind.UNSURE: 1, Kind.ACCEPT: 1}
+    assert summary.decisions == {Kind.SKIP: 1, Kind.UNSURE: 1, Kind.ACCEPT: 1}
     session.revisit()
-    assert here(session) == 1
+    assert current_id(session) == 1
     session.submit(Kind.SKIP)
-    assert here(session) == 2
+    assert current_id(session) == 2
     session.submit(Kind.ACCEPT)
     wait_for_end(session)  # what was skipped again does not come again in the same round
     session.revisit()
-    assert here(session) == 1
+    assert current_id(session) == 1
 
 
-def test_notes_and_flags_leave_the_card_in_the_seat(make_workspace: Any, open_session: OpenSession) -> None:
+def test_notes_and_flags_keep_the_current_card(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(2)
     session = open_session(workspace)
     wait_for_card(session)
     session.note("look at the left")
     assert session.toggle_flag() is True
-    assert here(session) == 1
+    assert current_id(session) == 1
     assert wait_for_card(session).card.notes == ("look at the left",)
     assert wait_for_card(session).card.flagged
     assert session.toggle_flag() is False
     assert session.undo() is Kind.NOTE
-    assert here(session) == 1
+    assert current_id(session) == 1
     assert wait_for_card(session).card.notes == ()
     assert session.redo() is Kind.NOTE
     assert wait_for_card(session).card.notes == ("look at the left",)
     assert workspace.states()[1] == "open"
 
 
-def test_undoing_a_remark_on_a_settled_card_shows_it_and_leads_on(
+def test_undoing_a_note_on_a_settled_card_shows_it_and_the_queue_continues(
     make_workspace: Any, open_session: OpenSession
 ) -> None:
     workspace = make_workspace(3)
@@ -251,42 +251,42 @@ def test_undoing_a_remark_on_a_settled_card_shows_it_and_leads_on(
     session.look_back()
     session.toggle_flag()
     session.look_forward()
-    assert here(session) == 2
+    assert current_id(session) == 2
     assert session.undo() is Kind.FLAG
     ready = wait_for_card(session)
-    assert (ready.card.candidate_id, ready.way, ready.leased) == (1, CardOrigin.BACK, False)
+    assert (ready.card.candidate_id, ready.origin, ready.leased) == (1, CardOrigin.HISTORY, False)
     assert ready.past is not None
     assert ready.past.kind is Kind.ACCEPT
     assert workspace.rows("SELECT 1 FROM lease WHERE candidate_id = 1") == []
     assert session.look_forward()
-    assert here(session) == 2
+    assert current_id(session) == 2
     session.submit(Kind.ACCEPT)
     assert workspace.rows("SELECT late FROM event WHERE candidate_id = 2") == [(0,)]
 
 
-def test_found_cards_open_and_the_work_goes_on_behind_them(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_found_card_opens_and_the_queue_continues_after_it(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(6)
     session = open_session(workspace)
-    assert here(session) == 1
-    found = session.find("number 4")
-    assert [match.candidate_id for match in found] == [5]
+    assert current_id(session) == 1
+    matches = session.find("number 4")
+    assert [match.candidate_id for match in matches] == [5]
     session.open(5)
     ready = wait_for_card(session)
-    assert (ready.card.candidate_id, ready.way, ready.leased) == (5, CardOrigin.FOUND, True)
+    assert (ready.card.candidate_id, ready.origin, ready.leased) == (5, CardOrigin.SEARCH, True)
     session.submit(Kind.ACCEPT)
-    assert here(session) == 1
+    assert current_id(session) == 1
     session.open(5)
     assert not wait_for_card(session).leased  # settled: nothing to hold
     assert session.look_forward()
-    assert here(session) == 1
+    assert current_id(session) == 1
     for number in (1, 2, 3, 4, 6):
-        assert here(session) == number
+        assert current_id(session) == number
         session.submit(Kind.ACCEPT)
     wait_for_end(session)
 
 
 @pytest.mark.parametrize("words", ['"', "(", "* -", "no:thing", "\x00", "' OR 1", "---"])
-def test_odd_searches_find_nothing_and_break_nothing(
+def test_odd_searches_have_no_match_and_raise_no_error(
     make_workspace: Any, open_session: OpenSession, words: str
 ) -> None:
     session = open_session(make_workspace(2))
@@ -314,7 +314,7 @@ def test_audit_cards_are_blind(make_workspace: Any, open_session: OpenSession) -
     assert wait_for_card(session).hidden
 
 
-def test_a_blind_sitting_is_blind_and_says_so_in_the_event(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_blind_session_is_blind_and_its_events_are_marked(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(1)
     session = open_session(workspace, blind=True)
     assert wait_for_card(session).hidden
@@ -322,18 +322,18 @@ def test_a_blind_sitting_is_blind_and_says_so_in_the_event(make_workspace: Any, 
     assert workspace.rows("SELECT stream, blind FROM event") == [("review", 1)]
 
 
-def test_two_people_never_get_the_same_card(make_workspace: Any, open_session: OpenSession) -> None:
+def test_two_annotators_never_get_the_same_card(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(12)
     ana, ben = open_session(workspace, "ana", depth=1), open_session(workspace, "ben", depth=1)
     seen = []
     for _ in range(3):
-        seen += [here(ana), here(ben)]
+        seen += [current_id(ana), current_id(ben)]
         ana.submit(Kind.ACCEPT)
         ben.submit(Kind.ACCEPT)
     assert len(set(seen)) == 6
 
 
-def test_leaving_gives_all_cards_back(make_workspace: Any, open_session: OpenSession) -> None:
+def test_leaving_releases_all_cards(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(6)
     threads = set(threading.enumerate())
     session = open_session(workspace)
@@ -345,7 +345,7 @@ def test_leaving_gives_all_cards_back(make_workspace: Any, open_session: OpenSes
     assert set(threading.enumerate()) <= threads
 
 
-def test_leases_are_renewed_while_a_card_is_looked_at(make_workspace: Any, open_session: OpenSession) -> None:
+def test_leases_are_renewed_while_a_card_is_shown(make_workspace: Any, open_session: OpenSession) -> None:
     workspace, clock = make_workspace(1), WallClock(time.time())
     session = open_session(workspace, wall_clock=clock, clock_check_seconds=0.01)
     wait_for_card(session)
@@ -356,14 +356,14 @@ def test_leases_are_renewed_while_a_card_is_looked_at(make_workspace: Any, open_
     assert workspace.rows("SELECT late FROM event") == [(0,)]
 
 
-def test_a_session_counts() -> None:
+def test_the_words_of_session_counts() -> None:
     counts = {Kind.UNSURE: 1, Kind.ACCEPT: 5_000, Kind.SKIP: 0}
     assert session_counts(counts) == ["5,000 accepted", "1 unsure"]
     assert session_counts(counts, glyphs=True) == ["✓ 5,000 accepted", "? 1 unsure"]
     assert session_counts({}) == []
 
 
-def test_pace_counts_looking_and_no_coffee() -> None:
+def test_the_speed_does_not_count_breaks() -> None:
     pace = ThroughputMeter()
     pace.decided(Kind.ACCEPT, 10_000)
     pace.decided(Kind.ACCEPT, 3_000_000)
@@ -384,7 +384,7 @@ def test_a_replaced_decision_counts_once_and_the_speed_is_the_same_everywhere(
             session.submit(Kind.ACCEPT)
         assert session.look_back()
         session.submit(Kind.REJECT, Reason.SCOPE)
-        assert session.summary().sitting == {Kind.ACCEPT: 1, Kind.REJECT: 1}
+        assert session.summary().decisions == {Kind.ACCEPT: 1, Kind.REJECT: 1}
         shown = session.progress.per_hour
         session.close()
     (worker,) = read_progress(workspace.store).people
@@ -397,11 +397,11 @@ def test_a_replaced_decision_counts_once_and_the_speed_is_the_same_everywhere(
     assert (counted.decisions["accept"], counted.decisions["reject"]) == (2, 2)
 
 
-def test_a_source_without_a_picture_folder_is_told_how_to_name_one(make_workspace: Any) -> None:
+def test_the_card_of_a_source_without_an_image_folder_shows_how_to_add_one(make_workspace: Any) -> None:
     workspace = make_workspace(1)
     with workspace.store.read() as connection:
         card = load_card(connection, 1)
     folders = PictureFolders(workspace.root, {})
-    pictures = PictureLoading(folders.locate, ThumbnailCache((8, 8)).get, folders.folders)
-    told = pictures.thumbnail(card, pictures.locate(card)).problem
-    assert told == "no picture folder of small is known: negwb import FILE --pictures FOLDER"
+    pictures = ImageLoader(folders.locate, ThumbnailCache((8, 8)).get, folders.folders)
+    problem = pictures.thumbnail(card, pictures.locate(card)).problem
+    assert problem == "no image folder of small is known: negwb import FILE --pictures FOLDER"

@@ -1,11 +1,11 @@
-"""Known answers at the desk: like any other card until it is decided, then told; and an adjudicator's final word."""
+"""Gold items look like other cards until they are decided; an adjudicator's final decision."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from support.curating import here, lines, running, until, wait_for_card, wait_for_end
+from support.curating import current_id, lines, running, until, wait_for_card, wait_for_end
 from support.workspaces import WorkspaceFixture, press, settled
 
 from curation_db.enums import Kind, Reason, Role, State
@@ -25,7 +25,7 @@ def gold(workspace: WorkspaceFixture, answers: dict[int, KnownAnswer]) -> None:
         mark(connection, answers, "test.csv")
 
 
-def test_what_is_said_afterwards() -> None:
+def test_the_feedback_after_the_decision() -> None:
     known = KnownAnswer(Kind.REJECT, Reason.PRESENT)
     assert gold_feedback(known, Kind.REJECT)[0]
     right, line = gold_feedback(known, Kind.ACCEPT)
@@ -33,7 +33,7 @@ def test_what_is_said_afterwards() -> None:
     assert line == "✗ the answer to that card was known: reject: the negated thing is in the picture"
 
 
-async def test_the_answer_is_told_after_the_decision_and_not_before(make_workspace: Any, open_app: Any) -> None:
+async def test_the_known_answer_is_shown_only_after_the_decision(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     gold(workspace, {1: KnownAnswer(Kind.REJECT, Reason.PRESENT)})
     app = open_app(workspace, gold_share=1.0)
@@ -47,7 +47,7 @@ async def test_the_answer_is_told_after_the_decision_and_not_before(make_workspa
     assert workspace.states() == {1: "open", 2: "open"}
 
 
-def test_it_does_not_count_as_work_that_is_left_or_done(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_gold_item_does_not_count_as_progress(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(3)
     gold(workspace, {1: KnownAnswer(Kind.ACCEPT)})
     session = open_session(workspace, gold_share=1.0)
@@ -60,22 +60,22 @@ def test_it_does_not_count_as_work_that_is_left_or_done(make_workspace: Any, ope
     assert session.summary().states == {State.ACCEPTED: 2}
 
 
-def test_what_an_adjudicator_settled_comes_as_an_open_card(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_gold_item_that_an_adjudicator_settled_looks_open(make_workspace: Any, open_session: OpenSession) -> None:
     workspace = make_workspace(2)
     dan = DecisionWriter(workspace.store, begin_session(workspace.store, "dan", version="test", role=Role.ADJUDICATOR))
     dan.adjudicate(1, Kind.ACCEPT)
     gold(workspace, {1: KnownAnswer(Kind.ACCEPT)})
     session = open_session(workspace, gold_share=1.0)
     assert wait_for_card(session).card.state is State.OPEN
-    assert here(session) == 1
+    assert current_id(session) == 1
     assert session.submit(Kind.REJECT, Reason.SCOPE).known == KnownAnswer(Kind.ACCEPT)
     assert workspace.states()[1] == "accepted"
     session.undo()
-    assert (here(session), wait_for_card(session).way) == (1, CardOrigin.QUEUE)
+    assert (current_id(session), wait_for_card(session).origin) == (1, CardOrigin.QUEUE)
     assert (session.progress.decided, session.progress.total) == (1, 2)
 
 
-def test_an_adjudicator_settles_what_is_opened_by_name(
+def test_an_adjudicator_settles_a_card_opened_from_a_search(
     make_workspace: Any, open_session: OpenSession, join: Any
 ) -> None:
     workspace = make_workspace(2, overlap="2")

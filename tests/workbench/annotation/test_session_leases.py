@@ -1,4 +1,4 @@
-"""A desk whose leases were lost: after a suspend, to another session, or because somebody else decided."""
+"""A session that lost leases: after a suspend, to another session, or by another annotator's decision."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.curating import here, lines, running, shown, until, wait_for, wait_for_card, wait_for_end
+from support.curating import current_id, lines, running, shown, until, wait_for, wait_for_card, wait_for_end
 from support.record import Record
 from support.wall_clock import WallClock
 from support.workspaces import WorkspaceFixture, press, settled
@@ -27,8 +27,8 @@ OpenSession = Callable[..., AnnotationSession]
 SUSPENDED = 601.0
 
 
-class Other:
-    """Another person on the same machine, without a screen."""
+class OtherAnnotator:
+    """Another annotator on the same machine, without a screen."""
 
     def __init__(self, workspace: WorkspaceFixture, clock: WallClock, name: str = "ben") -> None:
         self.store = open_store(workspace.root / "curation.db")
@@ -42,14 +42,14 @@ class Other:
 
 @pytest.fixture
 def others() -> Any:
-    made: list[Other] = []
+    annotators: list[OtherAnnotator] = []
 
-    def make(*told: Any) -> Other:
-        made.append(Other(*told))
-        return made[-1]
+    def make(*args: Any) -> OtherAnnotator:
+        annotators.append(OtherAnnotator(*args))
+        return annotators[-1]
 
     yield make
-    for each in made:
+    for each in annotators:
         each.store.close()
 
 
@@ -60,33 +60,33 @@ def clock() -> WallClock:
 
 @pytest.fixture
 def unattended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The deck's thread does not look at the clock: it was suspended with everything else, and wakes last."""
+    """The prefetch thread renews no lease, as if it woke up last after a suspend."""
     monkeypatch.setattr(CardPrefetcher, "renewal_is_due", lambda _: False)
 
 
-def full(session: AnnotationSession, count: int = DEPTH) -> None:
-    """Wait until so many cards are ready."""
+def wait_until_prepared(session: AnnotationSession, count: int = DEPTH) -> None:
+    """Wait until so many cards are prepared."""
     wait_for(lambda: session.prepared >= count)
 
 
 def holders(workspace: WorkspaceFixture) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
+    holders_by_id: dict[int, list[str]] = {}
     for number, name in workspace.rows(
         "SELECT l.candidate_id, a.name FROM lease l JOIN annotator a ON a.id = l.annotator_id ORDER BY 1, 2"
     ):
-        found.setdefault(number, []).append(name)
-    return found
+        holders_by_id.setdefault(number, []).append(name)
+    return holders_by_id
 
 
 @pytest.mark.usefixtures("unattended")
 class TestCardsPreparedBeforeASuspend:
-    def test_those_that_somebody_decided_meanwhile_are_not_shown_and_not_counted_twice(
+    def test_cards_that_others_decided_meanwhile_are_not_shown_and_not_counted_twice(
         self, make_workspace: Any, open_session: OpenSession, others: Any, clock: WallClock
     ) -> None:
         workspace = make_workspace(6)
         session = open_session(workspace, wall_clock=clock)
-        assert here(session) == 1
-        full(session)
+        assert current_id(session) == 1
+        wait_until_prepared(session)
         clock.advance(SUSPENDED)
         ben = others(workspace, clock)
         for number in ben.claim(3):
@@ -94,7 +94,7 @@ class TestCardsPreparedBeforeASuspend:
         seen = []
         for _ in range(10):
             try:
-                number = here(session)
+                number = current_id(session)
                 seen.append(number)
                 session.submit(Kind.ACCEPT)
             except NoLongerQueued:
@@ -106,68 +106,68 @@ class TestCardsPreparedBeforeASuspend:
         assert sorted(number for number, _, _ in workspace.events()) == [1, 2, 3, 4, 5, 6]
         assert set(workspace.states().values()) == {"accepted"}
 
-    def test_those_that_somebody_holds_are_not_shown(
+    def test_cards_that_others_hold_are_not_shown(
         self, make_workspace: Any, open_session: OpenSession, others: Any, clock: WallClock
     ) -> None:
         workspace = make_workspace(5)
         session = open_session(workspace, wall_clock=clock)
-        assert here(session) == 1
-        full(session)
+        assert current_id(session) == 1
+        wait_until_prepared(session)
         clock.advance(SUSPENDED)
         assert others(workspace, clock).claim(2) == [1, 2]
-        session.submit(Kind.ACCEPT)  # the shown one was in two hands: kept, and late
+        session.submit(Kind.ACCEPT)  # two annotators had the shown card: the decision is stored as late
         assert workspace.rows("SELECT candidate_id, late FROM event") == [(1, 1)]
-        assert [here(session)] == [3]
+        assert [current_id(session)] == [3]
 
-    def test_those_that_nobody_took_are_taken_again_and_shown_in_order(
+    def test_free_cards_are_leased_again_and_shown_in_order(
         self, make_workspace: Any, open_session: OpenSession, clock: WallClock
     ) -> None:
         workspace = make_workspace(5)
         session = open_session(workspace, wall_clock=clock)
-        assert here(session) == 1
-        full(session)
+        assert current_id(session) == 1
+        wait_until_prepared(session)
         clock.advance(SUSPENDED)
         for number in (1, 2, 3, 4, 5):
-            assert here(session) == number
+            assert current_id(session) == number
             session.submit(Kind.ACCEPT)
         wait_for_end(session)
         assert workspace.rows("SELECT candidate_id, late FROM event") == [(1, 1), (2, 0), (3, 0), (4, 0), (5, 0)]
 
-    def test_what_was_written_on_a_prepared_card_meanwhile_is_on_it(
+    def test_a_prepared_card_shows_a_note_that_was_written_meanwhile(
         self, make_workspace: Any, open_session: OpenSession, others: Any, clock: WallClock
     ) -> None:
         workspace = make_workspace(3)
         session = open_session(workspace, wall_clock=clock)
-        assert here(session) == 1
-        full(session, 2)
+        assert current_id(session) == 1
+        wait_until_prepared(session, 2)
         clock.advance(SUSPENDED)
         others(workspace, clock).reviewer.note(2, "see the shadow")
         session.submit(Kind.ACCEPT)
         assert wait_for_card(session).card.notes == ("see the shadow",)
 
-    def test_one_that_was_decided_under_a_valid_lease_is_dropped_and_its_lease_given_back(
+    def test_a_card_that_was_decided_under_a_valid_lease_is_dropped_and_released(
         self, make_workspace: Any, open_session: OpenSession, others: Any, clock: WallClock
     ) -> None:
         workspace = make_workspace(3)
         session = open_session(workspace, wall_clock=clock)
-        assert here(session) == 1
-        full(session, 2)
+        assert current_id(session) == 1
+        wait_until_prepared(session, 2)
         others(workspace, clock).reviewer.decide(2, Kind.ACCEPT)  # opened by name
         session.submit(Kind.ACCEPT)
-        assert here(session) == 3
+        assert current_id(session) == 3
         session.submit(Kind.ACCEPT)
         wait_for_end(session)
         assert holders(workspace) == {}
 
 
 class TestRenewal:
-    def test_it_goes_by_the_wall_clock(
+    def test_renewal_follows_the_wall_clock(
         self, make_workspace: Any, open_session: OpenSession, others: Any, clock: WallClock
     ) -> None:
         workspace = make_workspace(6)
         session = open_session(workspace, wall_clock=clock, clock_check_seconds=0.01)
-        assert here(session) == 1
-        full(session)
+        assert current_id(session) == 1
+        wait_until_prepared(session)
         ben = others(workspace, clock)
         for _ in range(4):
             clock.advance(599)
@@ -185,7 +185,7 @@ class TestRenewal:
         session.submit(Kind.ACCEPT)
         assert workspace.rows("SELECT late FROM event") == [(0,)]
 
-    def test_after_a_suspend_what_others_hold_is_dropped(
+    def test_after_a_suspend_cards_that_others_hold_are_dropped(
         self,
         make_workspace: Any,
         open_session: OpenSession,
@@ -195,8 +195,8 @@ class TestRenewal:
     ) -> None:
         workspace = make_workspace(5)
         session = open_session(workspace, wall_clock=clock, clock_check_seconds=0.01)
-        assert here(session) == 1
-        full(session)
+        assert current_id(session) == 1
+        wait_until_prepared(session)
         with monkeypatch.context() as suspended:  # the thread wakes last
             suspended.setattr(CardPrefetcher, "renewal_is_due", lambda _: False)
             clock.advance(SUSPENDED)
@@ -206,36 +206,38 @@ class TestRenewal:
         wait_for(lambda: holders(workspace) == renewed)
         assert ben.claim(5) == []
         session.submit(Kind.ACCEPT)
-        assert here(session) == 3
+        assert current_id(session) == 3
 
 
 class TestTheShownCard:
-    def test_a_stale_decision_is_asked_for_again_and_then_written(
+    def test_a_stale_decision_is_refused_once_and_then_written(
         self, make_workspace: Any, open_session: OpenSession, others: Any, clock: WallClock
     ) -> None:
         workspace = make_workspace(3)
         session = open_session(workspace, wall_clock=clock)
-        assert here(session) == 1
+        assert current_id(session) == 1
         clock.advance(SUSPENDED)
         others(workspace, clock).reviewer.decide(1, Kind.REJECT, reason=Reason.SCOPE)
         with pytest.raises(NoLongerQueued):
             session.submit(Kind.ACCEPT)
         assert workspace.states()[1] == "rejected"
-        assert (here(session), wait_for_card(session).way) == (1, CardOrigin.FOUND)
+        assert (current_id(session), wait_for_card(session).origin) == (1, CardOrigin.SEARCH)
         session.submit(Kind.ACCEPT)
         assert workspace.states()[1] == "contested"
-        assert here(session) == 2
+        assert current_id(session) == 2
 
-    def test_going_on_leaves_it(self, make_workspace: Any, open_session: OpenSession, join: Any) -> None:
+    def test_going_forward_leaves_the_stale_card(
+        self, make_workspace: Any, open_session: OpenSession, join: Any
+    ) -> None:
         workspace = make_workspace(3)
         session = open_session(workspace)
-        assert here(session) == 1
+        assert current_id(session) == 1
         join(workspace, "ben").decide(1, Kind.REJECT, reason=Reason.SCOPE)
         with pytest.raises(NoLongerQueued):
             session.submit(Kind.SKIP)
         assert holders(workspace).get(1) is None
         assert session.look_forward()
-        assert here(session) == 2
+        assert current_id(session) == 2
         assert [kind for _, kind, _ in workspace.events()] == ["reject"]
 
     def test_a_caption_that_was_replaced_meanwhile_is_not_decided(
@@ -243,15 +245,15 @@ class TestTheShownCard:
     ) -> None:
         workspace = make_workspace(2)
         session = open_session(workspace)
-        assert here(session) == 1
+        assert current_id(session) == 1
         join(workspace, "ben").edit(1, "a woman in a field, no hat")
         with pytest.raises(NoLongerQueued, match="edit"):
             session.submit(Kind.ACCEPT)
         assert [kind for _, kind, _ in workspace.events()] == ["edit"]
         assert session.look_forward()
-        assert here(session) == 2
+        assert current_id(session) == 2
 
-    def test_ones_own_earlier_decision_is_replaced_without_a_question(
+    def test_the_annotators_own_earlier_decision_is_replaced_at_once(
         self, make_workspace: Any, open_session: OpenSession
     ) -> None:
         workspace = make_workspace(3)
@@ -265,18 +267,18 @@ class TestTheShownCard:
         session.submit(Kind.REJECT, Reason.PRESENT)
         assert workspace.states()[2] == "rejected"
 
-    def test_a_note_does_not_make_a_stale_card_fresh(
+    def test_a_note_does_not_make_a_stale_card_current(
         self, make_workspace: Any, open_session: OpenSession, join: Any
     ) -> None:
         workspace = make_workspace(2)
         session = open_session(workspace)
-        assert here(session) == 1
+        assert current_id(session) == 1
         join(workspace, "ben").decide(1, Kind.ACCEPT)
         session.note("looks odd")
         with pytest.raises(NoLongerQueued):
             session.submit(Kind.REJECT, Reason.SCOPE)
 
-    async def test_on_the_screen(
+    async def test_the_screen_shows_the_refusal(
         self, make_workspace: Any, open_app: Any, join: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(curate_module, "_PAUSE_SECONDS", 3_600.0)  # all that follows is typed ahead
@@ -286,7 +288,7 @@ class TestTheShownCard:
             await settled(pilot)
             join(workspace, "ben").decide(1, Kind.REJECT, reason=Reason.SCOPE)
             await pilot.press("a", "a", "a")  # the second and third one are typed ahead
-            await until(pilot, lambda: shown(app) == 1 and app.session.current.way is CardOrigin.FOUND)
+            await until(pilot, lambda: shown(app) == 1 and app.session.current.origin is CardOrigin.SEARCH)
             await settled(pilot)
             assert workspace.events() == [(1, "reject", "scope")]
             monkeypatch.setattr(curate_module, "_PAUSE_SECONDS", 0.0)
@@ -295,7 +297,7 @@ class TestTheShownCard:
             assert shown(app) == 2
             join(workspace, "cho").decide(2, Kind.REJECT, reason=Reason.SCOPE)
             await press(pilot, "x", "p")
-            await until(pilot, lambda: "needs no answer" in lines(app))
+            await until(pilot, lambda: "needs no more decisions" in lines(app))
             await press(pilot, "right_square_bracket")
             assert shown(app) == 3
         Record(workspace.store).assert_state_is_the_fold()

@@ -1,4 +1,4 @@
-"""What the record refuses, and what somebody else did meanwhile, leaves the desk as it was."""
+"""A refused decision, and changes by others meanwhile, keep the session as it was."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.curating import here, wait_for_card
+from support.curating import current_id, wait_for_card
 
 from curation_db.enums import Kind
 from curation_db.errors import RecordBusy, RecordError
@@ -17,13 +17,13 @@ from workbench.annotation.session import AnnotationSession
 OpenSession = Callable[..., AnnotationSession]
 
 
-def test_a_locked_record_costs_nothing_but_a_message(
+def test_a_locked_record_refuses_a_decision_and_the_card_stays(
     make_workspace: Any, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curation_db.storage.sqlite._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))
     workspace = make_workspace(5)
     session = open_session(workspace)
-    assert here(session) == 1
+    assert current_id(session) == 1
     other = sqlite3.connect(workspace.root / "curation.db", isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
@@ -31,18 +31,18 @@ def test_a_locked_record_costs_nothing_but_a_message(
             session.submit(Kind.ACCEPT)
         with pytest.raises(RecordError):
             session.undo()
-        assert here(session) == 1
+        assert current_id(session) == 1
         other.execute("ROLLBACK")
     finally:
         other.close()
     assert workspace.events() == []
     for number in (1, 2, 3, 4, 5):
-        assert here(session) == number
+        assert current_id(session) == number
         session.submit(Kind.ACCEPT)
-    assert session.trouble is None
+    assert session.problem is None
 
 
-def test_a_busy_record_does_not_call_off_what_has_happened(
+def test_a_busy_record_after_a_stored_decision_raises_no_error(
     make_workspace: Any, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = open_session(make_workspace(3))
@@ -56,23 +56,23 @@ def test_a_busy_record_does_not_call_off_what_has_happened(
 
     monkeypatch.setattr(Queue, "release", busy)
     assert session.redo() is Kind.ACCEPT
-    assert here(session) == 2
+    assert current_id(session) == 2
     session.open(3)
     assert session.look_forward()
-    assert here(session) == 2
+    assert current_id(session) == 2
 
 
-def test_a_card_that_somebody_edited_meanwhile_is_left_for_the_next(
+def test_a_card_that_another_annotator_edited_is_left_for_the_next_one(
     make_workspace: Any, open_session: OpenSession, join: Any
 ) -> None:
     workspace = make_workspace(3)
     session = open_session(workspace)
     wait_for_card(session)
     assert not session.leave_replaced()
-    assert here(session) == 1
+    assert current_id(session) == 1
     join(workspace, "ben").edit(1, "a woman in a field, no hat")
     assert session.leave_replaced()
-    assert here(session) == 2
+    assert current_id(session) == 2
     assert workspace.rows("SELECT 1 FROM lease WHERE candidate_id = 1") == []
     assert [kind for _, kind, _ in workspace.events()] == ["edit"]
 

@@ -1,4 +1,4 @@
-"""The word diff and the cues on the card, as pieces of the shown text."""
+"""The highlighted spans of the word diff and the cues."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ WORDS = st.lists(
 
 
 def test_inserted_words_and_the_cue_are_marked_in_the_rewrite() -> None:
-    made = highlighted_spans("a man with no hat", "a man")
-    assert "".join(piece.text for piece in made) == "a man «with no hat»"
-    assert [piece.text for piece in made if piece.cue] == ["no"]
-    assert [piece.text for piece in made if piece.changed] == ["«", "with ", "no", " hat", "»"]
+    spans = highlighted_spans("a man with no hat", "a man")
+    assert "".join(span.text for span in spans) == "a man «with no hat»"
+    assert [span.text for span in spans if span.cue] == ["no"]
+    assert [span.text for span in spans if span.changed] == ["«", "with ", "no", " hat", "»"]
 
 
-def test_words_that_the_rewrite_leaves_out_are_marked_in_the_caption() -> None:
-    made = highlighted_original("a child with a red ball.", "a kid with a ball and no dog")
-    assert "".join(piece.text for piece in made) == "a ‹child› with a ‹red› ball."
-    assert [piece.text for piece in made if piece.removed] == ["‹child›", "‹red›"]
-    assert [piece.removed for piece in highlighted_original("a dog", "a dog with no hat")] == [False]
+def test_removed_words_are_marked_in_the_caption() -> None:
+    spans = highlighted_original("a child with a red ball.", "a kid with a ball and no dog")
+    assert "".join(span.text for span in spans) == "a ‹child› with a ‹red› ball."
+    assert [span.text for span in spans if span.removed] == ["‹child›", "‹red›"]
+    assert [span.removed for span in highlighted_original("a dog", "a dog with no hat")] == [False]
 
 
-def test_words_that_the_rewrite_moves_are_not_left_out() -> None:
-    made = highlighted_original("a ball is next to a white dog", "without a flower, a white dog with a ball next to it")
-    assert [piece.text for piece in made] == ["a ball is next to a white dog"]
+def test_moved_words_are_not_marked_as_removed() -> None:
+    spans = highlighted_original(
+        "a ball is next to a white dog", "without a flower, a white dog with a ball next to it"
+    )
+    assert [span.text for span in spans] == ["a ball is next to a white dog"]
 
 
 @given(WORDS.map(" ".join), WORDS.map(" ".join))
-def test_the_caption_stays_as_it_is_shown(original: str, text: str) -> None:
-    shown = "".join(piece.text for piece in highlighted_original(original, text))
+def test_the_spans_join_to_the_shown_caption(original: str, text: str) -> None:
+    shown = "".join(span.text for span in highlighted_original(original, text))
     assert shown.replace("‹", "").replace("›", "") == display_text(original)

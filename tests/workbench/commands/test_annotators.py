@@ -61,7 +61,7 @@ def test_edits_that_wait_are_counted_everywhere(workspace: Workspace) -> None:
     assert "EDITS THAT WAIT" in negwb(workspace, "status").stdout.upper()
     assert json.loads(negwb(workspace, "progress", "--json").stdout)["work"]["edits_waiting"] == {"ana": 1}
     negwb(workspace, "annotators", "retire", "ben")
-    assert "nobody else works here: check by yourself" in plain(workspace, "ana", "c\nq\n").stdout
+    assert "you are the only annotator: check by yourself" in plain(workspace, "ana", "c\nq\n").stdout
 
 
 def test_a_name_is_retired_and_put_into_use_again(workspace: Workspace) -> None:

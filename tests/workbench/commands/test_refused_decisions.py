@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.curating import held
+from support.curating import locked_record
 from support.terminal import Terminal
 from support.workspaces import Case, WorkspaceFixture, build
 
 from curation_db.enums import Kind
 from curation_db.errors import CardChanged, RecordBusy, RecordError
-from workbench.annotation.answer_counts import DecisionWriterThread, Refused
+from workbench.annotation.answer_counts import AnswerCounter, RefusedAnswers
 
 IMPATIENT = """
 import sys
@@ -31,59 +31,59 @@ sys.exit(main())
 class TestAnswers:
     """The count itself."""
 
-    def refuse(self, answers: DecisionWriterThread, error: type[RecordError] = RecordBusy, **about: Any) -> None:
+    def refuse(self, answers: AnswerCounter, error: type[RecordError] = RecordBusy, **about: Any) -> None:
         with pytest.raises(error), answers.counting(**about):
             raise error("no")
 
-    def store(self, answers: DecisionWriterThread, **about: Any) -> None:
+    def store(self, answers: AnswerCounter, **about: Any) -> None:
         with answers.counting(**about):
             pass
 
     def test_a_later_answer_about_the_card_takes_the_place_of_those_that_were_refused(self) -> None:
-        answers = DecisionWriterThread()
+        answers = AnswerCounter()
         for card in (1, 1, 2):
             self.refuse(answers, cards=[card])
         self.store(answers, cards=[1])
-        assert answers.refused == Refused(answers=4, lost=1, overtaken=0)
+        assert answers.refused == RefusedAnswers(answers=4, lost=1, overtaken=0)
 
     def test_another_kind_of_answer_does_not(self) -> None:
-        answers = DecisionWriterThread()
+        answers = AnswerCounter()
         self.refuse(answers, cards=[1])
         self.store(answers, cards=[1], kind=Kind.NOTE)
         assert answers.refused.lost == 1
 
     def test_a_bulk_act_is_one_answer_and_stored_once_all_its_cards_are(self) -> None:
-        answers = DecisionWriterThread()
+        answers = AnswerCounter()
         self.refuse(answers, cards=[1, 2, 3])
         self.store(answers, cards=[1, 3])
         assert answers.refused.lost == 1
         self.store(answers, cards=[2])
-        assert answers.refused == Refused(answers=3, lost=0, overtaken=0)
+        assert answers.refused == RefusedAnswers(answers=3, lost=0, overtaken=0)
 
     def test_lines_that_were_written_before_take_no_place_of_others(self) -> None:
-        answers = DecisionWriterThread()
+        answers = AnswerCounter()
         answers.replaceable = False
         self.refuse(answers, cards=[1])
         self.store(answers, cards=[1])
         assert answers.refused.lost == 1
 
     def test_what_others_changed_first_is_counted_apart(self) -> None:
-        answers = DecisionWriterThread()
+        answers = AnswerCounter()
         self.refuse(answers, CardChanged, cards=[1])
-        assert answers.refused == Refused(answers=1, lost=0, overtaken=1)
-        assert answers.refused.words == ["1 answer is not stored, since others had changed the card"]
+        assert answers.refused == RefusedAnswers(answers=1, lost=0, overtaken=1)
+        assert answers.refused.clauses == ["1 answer is not stored, since others had changed the card"]
 
     def test_an_input_that_is_wrong_is_no_answer(self) -> None:
-        answers = DecisionWriterThread()
+        answers = AnswerCounter()
         with pytest.raises(ValueError, match="empty"), answers.counting(cards=[1]):
             raise ValueError("empty")
-        assert answers.refused == Refused(answers=0, lost=0, overtaken=0)
-        assert answers.refused.words == []
+        assert answers.refused == RefusedAnswers(answers=0, lost=0, overtaken=0)
+        assert answers.refused.clauses == []
 
     def test_the_words(self) -> None:
-        told = Refused(answers=120, lost=114, overtaken=0).words
+        told = RefusedAnswers(answers=120, lost=114, overtaken=0).clauses
         assert told == ["114 of 120 answers were refused and are not stored"]
-        assert Refused(answers=1, lost=1, overtaken=0).words == ["1 of 1 answer was refused and is not stored"]
+        assert RefusedAnswers(answers=1, lost=1, overtaken=0).clauses == ["1 of 1 answer was refused and is not stored"]
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ class TestLines:
                     lock_after -= 1
                 if not lock_after and line.startswith("CARD"):
                     break
-            with held(workspace.root):
+            with locked_record(workspace.root):
                 out, err = process.communicate("a\n" * answers)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
@@ -157,7 +157,7 @@ class TestScreen:
         ]
         with Terminal(command) as terminal:
             terminal.wait_for(b"NEGATED")
-            with held(workspace.root):
+            with locked_record(workspace.root):
                 terminal.press_until("a", lambda: terminal.shows(b"held by another process"))
             terminal.press_until("a", lambda: len(workspace.events()) == 1)
             terminal.press("q")
@@ -179,7 +179,7 @@ class TestScreen:
         ]
         with Terminal(command) as terminal:
             terminal.wait_for(b"NEGATED")
-            with held(workspace.root):
+            with locked_record(workspace.root):
                 terminal.press_until("a", lambda: terminal.shows(b"held by another process"))
                 terminal.press("q")
                 assert terminal.end() == 3

@@ -1,8 +1,7 @@
-"""A sitting in plain lines: one card, one prompt, one answer per line. The same `AnnotationSession` as the app's,
-without a screen.
+"""Plain mode: the loop that prints a card and reads an answer, line by line, on an `AnnotationSession`.
 
-Reads lines and writes lines, whatever they come from: a dumb terminal, a screen reader, a pipe. Every decision is on
-the disk before the next card is told, so the end of the lines and Ctrl-C lose nothing.
+For dumb terminals, screen readers and pipes. Each decision is committed before the next card is printed, so neither the
+end of the input nor Ctrl-C loses one.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ if TYPE_CHECKING:
     from workbench.annotation.models import PreparedCard
     from workbench.annotation.session import AnnotationSession
 
-Ask = Callable[[str], str | None]
-"""Shows a prompt and returns the line that came; None: there are no more."""
-Tell = Callable[[str], None]
+ReadLine = Callable[[str], str | None]
+"""Shows a prompt and returns the next line; None: end of the input."""
+WriteLine = Callable[[str], None]
 
-_LOOK_SECONDS = 0.25
-_NEED_CARD = frozenset(
+_POLL_SECONDS = 0.25
+_CARD_ACTIONS = frozenset(
     {
         PlainAction.ACCEPT,
         PlainAction.REJECT,
@@ -44,47 +43,45 @@ _NEED_CARD = frozenset(
 
 
 class PlainLoop:
-    """One person at a desk, by lines."""
+    """Plain mode of one session."""
 
     def __init__(
         self,
         session: AnnotationSession,
-        ask: Ask,
-        tell: Tell,
+        read_line: ReadLine,
+        write_line: WriteLine,
         *,
         interactive: bool = True,
         drop_early: Callable[[], bool] = lambda: False,
     ) -> None:
-        """The sitting at `desk`.
-
-        Args:
-            desk: Where the person decides.
-            ask: Reads the next line.
-            tell: Writes a line.
-            interactive: Who answers reads what is told, unlike lines written before.
-            drop_early: Drops what was typed and not yet read; whether there was anything.
+        """Args:
+        session: A started session.
+        read_line: Reads the next line.
+        write_line: Writes a line.
+        interactive: The annotator reads each card before answering; False for prepared input.
+        drop_early: Drops typed input that was not read yet; returns whether there was any.
         """
         self._drop_early = drop_early
         self._seen: set[int] = set()
         """Candidates whose card was printed."""
         self._session = session
-        self._ask = ask
-        self._tell = tell
+        self._read_line = read_line
+        self._write = write_line
         self._interactive = interactive
-        self._told: PreparedCard | None = None
-        """The card that was told last."""
+        self._printed: PreparedCard | None = None
+        """The card that was printed last."""
         self._ended = False
-        """The end of the queue was told."""
-        self._news = threading.Event()
+        """Whether the end of the queue was printed."""
+        self._changed = threading.Event()
 
     def run(self) -> None:
-        """Until the person leaves or the lines end.
+        """Run until the annotator quits or the input ends.
 
         Raises:
-            RecordReplaced: the record was replaced, moved or deleted meanwhile.
+            RecordReplaced: The record was replaced, moved or deleted meanwhile.
         """
-        self._session.on_change = self._news.set
-        self._tell("negwb, plain: one answer per line; ? tells them all, q leaves")
+        self._session.on_change = self._changed.set
+        self._write("negwb, plain: one answer per line; ? lists them, q quits")
         try:
             while (answer := self._next_answer()) is not None:
                 if answer.do is PlainAction.QUIT:
@@ -96,89 +93,90 @@ class PlainLoop:
     # -- lines --------------------------------------------------------------------------------------------------
 
     def _next_answer(self) -> PlainInput | None:
-        """Show what is in the seat where that is new, and ask; None: the lines have ended."""
+        """Print the current card if it is new, and read an answer; None: end of the input."""
         while True:
-            self._show_seat()
-            line = self._ask(text.PROMPT)
+            self._print_current()
+            line = self._read_line(text.PROMPT)
             if line is None:
                 return None
-            answer = text.understand(line)
+            answer = text.parse_line(line)
             if answer is None:
-                self._tell("NOT KNOWN; ? tells the answers")
-            elif answer.do in _NEED_CARD and self._session.current is None:
-                self._tell("NO CARD is there for that; r brings what you passed, q leaves")
+                self._write("NOT KNOWN; ? lists the answers")
+            elif answer.do in _CARD_ACTIONS and self._session.current is None:
+                self._write("NO CARD to answer; r serves what you skipped, q quits")
             else:
                 return answer
 
-    def _show_seat(self) -> None:
+    def _print_current(self) -> None:
         ready = self._wait()
         if ready is None:
             if not self._ended:
                 for line in text.end_lines(self._session.summary()):
-                    self._tell(line)
-            self._ended, self._told = True, None
-        elif ready is not self._told:
-            self._ended, self._told = False, ready
-            self._tell_card(ready)
+                    self._write(line)
+            self._ended, self._printed = True, None
+        elif ready is not self._printed:
+            self._ended, self._printed = False, ready
+            self._print_card(ready)
             self._drop_unseen(ready)
 
     def _drop_unseen(self, ready: PreparedCard) -> None:
-        """A line that was typed before a new card was printed cannot be about it."""
-        new = ready.card.candidate_id not in self._seen and not self._session.seen_before
+        """Drop input that was typed before a new card was printed."""
+        is_new = ready.card.candidate_id not in self._seen and not self._session.seen_before
         self._seen.add(ready.card.candidate_id)
-        if new and self._drop_early():
-            self._tell("NOT TAKEN: what was typed before this card was shown")
+        if is_new and self._drop_early():
+            self._write("NOT TAKEN: input that was typed before this card was printed")
 
     def _wait(self) -> PreparedCard | None:
-        """The card in the seat, once it is there; None: the end of the queue."""
-        trouble = None
+        """Wait for the current card and return it; None: the end of the queue."""
+        problem = None
         while (ready := self._session.current_card()) is None and not self._session.finished:
             if self._session.failure is not None:
                 raise self._session.failure
             if self._session.replaced is not None:
                 raise self._session.replaced
-            if self._session.trouble not in (None, trouble):
-                trouble = self._session.trouble
-                self._tell(f"WAITING {display_text(trouble or '', limit=300)}")
-            self._news.wait(_LOOK_SECONDS)
-            self._news.clear()
+            if self._session.problem not in (None, problem):
+                problem = self._session.problem
+                self._write(f"WAITING {display_text(problem or '', limit=300)}")
+            self._changed.wait(_POLL_SECONDS)
+            self._changed.clear()
         return ready
 
-    def _tell_card(self, ready: PreparedCard) -> None:
-        self._tell("")
+    def _print_card(self, ready: PreparedCard) -> None:
+        self._write("")
         progress = self._session.progress
         for line in text.card_lines(
             ready, decided=progress.decided, total=progress.total, role=self._session.actor.role
         ):
-            self._tell(line)
+            self._write(line)
 
     # -- answers ------------------------------------------------------------------------------------------------
 
     def _answer(self, answer: PlainInput) -> None:
         try:
-            self._act(answer)
+            self._run(answer)
         except RecordReplaced:
             raise
         except NoLongerQueued as error:
-            self._refuse_unasked(error)
+            self._refuse_settled(error)
         except RecordError as error:
             hint = f"; {error.hint}" if error.hint else ""
-            self._tell(f"REFUSED {display_text(error.message + hint, limit=400)}. Nothing was written.")
+            self._write(f"REFUSED {display_text(error.message + hint, limit=400)}. Nothing was written.")
         except ValueError as error:
-            self._tell(f"REFUSED {display_text(str(error), limit=400)}. Nothing was written.")
+            self._write(f"REFUSED {display_text(str(error), limit=400)}. Nothing was written.")
 
-    def _refuse_unasked(self, error: NoLongerQueued) -> None:
-        """The card was decided meanwhile: a person is asked again, lines that were written before go on with the next.
+    def _refuse_settled(self, error: NoLongerQueued) -> None:
+        """Refuse an answer about a card that another annotator has settled meanwhile.
 
-        Otherwise each of these would be about the card before the one that it was written for.
+        An interactive annotator may answer again. Prepared input goes on with the next card, since otherwise each
+        later answer would be about the card before its own.
         """
         if self._interactive:
-            self._tell(f"REFUSED {display_text(f'{error.message}; {error.hint}', limit=400)}")
+            self._write(f"REFUSED {display_text(f'{error.message}; {error.hint}', limit=400)}")
         else:
             self._session.look_forward()
-            self._tell(f"REFUSED {display_text(error.message, limit=400)}; the next answer is about the next card")
+            self._write(f"REFUSED {display_text(error.message, limit=400)}; the next answer is about the next card")
 
-    def _act(self, answer: PlainInput) -> None:
+    def _run(self, answer: PlainInput) -> None:
         match answer.do:
             case PlainAction.ACCEPT | PlainAction.UNSURE | PlainAction.SKIP:
                 self._decide(
@@ -189,81 +187,80 @@ class PlainLoop:
             case PlainAction.REJECT:
                 self._reject(answer.rest)
             case PlainAction.EDIT:
-                self._with_words(answer.rest, "new text, empty leaves it: ", self._edit)
+                self._with_text(answer.rest, "new text, empty cancels: ", self._edit)
             case PlainAction.NOTE:
-                self._with_words(answer.rest, "note, empty leaves it: ", self._note)
+                self._with_text(answer.rest, "note, empty cancels: ", self._note)
             case PlainAction.FLAG:
-                self._tell("FLAGGED" if self._session.toggle_flag() else "NOT FLAGGED any more")
-                self._told = self._session.current  # told already, but for the flag
+                self._write("FLAGGED" if self._session.toggle_flag() else "NOT FLAGGED any more")
+                self._printed = self._session.current  # printed already, except for the flag
             case PlainAction.UNDO:
-                self._tell(text.travelled(self._session.undo(), back=True))
+                self._write(text.undo_line(self._session.undo(), back=True))
             case PlainAction.REDO:
-                self._tell(text.travelled(self._session.redo(), back=False))
+                self._write(text.undo_line(self._session.redo(), back=False))
             case _:
-                self._look(answer.do)
+                self._navigate(answer.do)
 
-    def _look(self, do: PlainAction) -> None:
+    def _navigate(self, do: PlainAction) -> None:
         match do:
             case PlainAction.BACK:
                 if not self._session.look_back():
-                    self._tell("NOTHING further back")
+                    self._write("NOTHING earlier")
             case PlainAction.FORWARD:
                 if not self._session.look_forward():
-                    self._tell("THIS is the newest card")
+                    self._write("THIS is the newest card")
             case PlainAction.REVISIT:
                 self._session.revisit()
                 self._ended = False
             case PlainAction.CARD:
                 if self._session.current is None:
                     self._session.look_again()
-                self._ended, self._told = False, None
+                self._ended, self._printed = False, None
             case _:
                 for line in text.HELP:
-                    self._tell(line)
+                    self._write(line)
 
     def _decide(self, kind: Kind, reason: Reason | None = None) -> None:
         ready = self._session.current
-        done = self._session.submit(kind, reason)
-        self._tell_done(kind, done, reason)
+        self._print_decision(kind, self._session.submit(kind, reason), reason)
         if ready is not None and ready.hidden and self._session.settings.reveal:
             self._reveal(ready.card)
 
     def _reject(self, word: str) -> None:
         while True:
-            reason = text.reason_of(word) if word else None
+            reason = text.parse_reason(word) if word else None
             if reason is not None:
                 self._decide(Kind.REJECT, reason)
                 return
             if word:
-                self._tell("NO SUCH reason")
-            line = self._ask(f"{text.REASON_PROMPT}, empty leaves it: ")
+                self._write("NO SUCH reason")
+            line = self._read_line(f"{text.REASON_PROMPT}, empty cancels: ")
             if line is None or not line.strip():
-                self._tell("NOT REJECTED")
+                self._write("NOT REJECTED")
                 return
             word = line.strip()
 
-    def _with_words(self, words: str, prompt: str, act: Callable[[str], None]) -> None:
-        told = words or (self._ask(prompt) or "").strip()
-        if told:
-            act(told)
+    def _with_text(self, given: str, prompt: str, action: Callable[[str], None]) -> None:
+        new_text = given or (self._read_line(prompt) or "").strip()
+        if new_text:
+            action(new_text)
         else:
-            self._tell("LEFT as it was")
+            self._write("CANCELLED")
 
-    def _edit(self, words: str) -> None:
-        done = self._session.edit(words)
-        self._tell_done(Kind.EDIT, done)
-        if done.child is not None:
-            self._tell(f"EDIT {edit_outcome(done.child)}")
+    def _edit(self, new_text: str) -> None:
+        result = self._session.edit(new_text)
+        self._print_decision(Kind.EDIT, result)
+        if result.child is not None:
+            self._write(f"EDIT {edit_outcome(result.child)}")
 
-    def _note(self, words: str) -> None:
-        self._session.note(words)
-        self._told = self._session.current
-        self._tell("NOTED")
+    def _note(self, note: str) -> None:
+        self._session.note(note)
+        self._printed = self._session.current
+        self._write("NOTED")
 
-    def _tell_done(self, kind: Kind, done: DecisionResult, reason: Reason | None = None) -> None:
-        self._tell(text.did(kind, done.status.state, reason, late=done.late))
+    def _print_decision(self, kind: Kind, result: DecisionResult, reason: Reason | None = None) -> None:
+        self._write(text.decision_line(kind, result.status.state, reason, late=result.late))
 
     def _reveal(self, card: Card) -> None:
-        """What the judges say about the audit card that was just decided."""
-        for opinion in card.verdicts:
-            self._tell(f"REVEALED {text.opinion_line(opinion, card.concept)}")
+        """Print the verdicts on the audit card that was just decided."""
+        for verdict in card.verdicts:
+            self._write(f"REVEALED {text.verdict_line(verdict, card.concept)}")

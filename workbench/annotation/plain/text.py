@@ -1,7 +1,7 @@
-"""The card in plain lines, and what an answer means: for screen readers, dumb terminals and pipes. Pure.
+"""Lines of plain mode: a card, the result of an answer, and the parser of an answer. Pure.
 
-No colour, no position and no glyph says anything alone: every line begins with what it is about. Every text of the
-data goes through `display_text`, so no line holds a control character.
+Each line begins with its subject in capitals; no meaning depends on colour, position or a glyph. All texts of the data
+go through `display_text`, so no line has a control character.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final
 from curation_db.enums import REASON_KEYS, REASON_TEXTS, Kind, Question, Reason, Role, State
 from curation_db.language.sanitize import display_text
 from curation_db.search.cards import Card, CardVerdict
-from workbench.annotation.decision_kind import standing_words
-from workbench.annotation.models import PreparedCard, SessionSummary, waiting_edits
+from workbench.annotation.decision_kind import state_line
+from workbench.annotation.models import PreparedCard, SessionSummary, waiting_edits_line
 from workbench.annotation.text_spans import CLOSES, OPENS, highlighted_spans
 from workbench.annotation.wording import DECISIONS, STATES, asked, origin, readable
 
@@ -24,27 +24,27 @@ REASON_PROMPT: Final = "because: " + " ".join(f"{key}={readable(reason)}" for ke
 HELP: Final = (
     "One answer per line:",
     "a      accept: it is true, and someone could say it",
-    "x      reject; then one letter says why, or both at once, as in: xp",
+    "x      reject; then one letter for the reason, or both at once, as in: xp",
     *(f"       {key}  {REASON_TEXTS[reason]}" for key, reason in REASON_KEYS.items()),
     "e      edit; then the new text, or both at once, as in: e a man without a hat",
     "u      unsure: you cannot tell",
     "s      skip, also a single space",
-    "z      take back your last act and show its card again",
-    "Z      take back the last undo",
-    "n      note; then its words, or both at once",
-    "f      flag this card, or take the flag back",
-    "[      your decision before this one; deciding there replaces it",
-    "]      towards the work again",
-    "c      the card once more; at the end: whether new cards have come",
-    "r      at the end: what you skipped, were unsure about or edited",
+    "z      undo your last action and show its card again",
+    "Z      redo what you undid last",
+    "n      note; then its text, or both at once",
+    "f      flag this card, or remove the flag",
+    "[      show your previous decision; a new decision replaces it",
+    "]      go one card back towards the queue",
+    "c      print the card again; at the end: check for new cards",
+    "r      at the end: serve again what you skipped, were unsure about or edited",
     "?      this help",
-    "q      leave; everything is kept",
+    "q      quit; all decisions are stored",
 )
 _UNDECIDED: Final = {Kind.SKIP: "it comes again later", Kind.UNSURE: STATES[State.UNSURE].after_decision}
 
 
 class PlainAction(StrEnum):
-    """What a line asks for."""
+    """The first letter of an answer."""
 
     ACCEPT = "a"
     REJECT = "x"
@@ -65,25 +65,25 @@ class PlainAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlainInput:
-    """A line that was understood."""
+    """A parsed answer."""
 
     do: PlainAction
     rest: str = ""
-    """What stood behind the letter."""
+    """The text after the letter."""
 
 
-def understand(line: str) -> PlainInput | None:
-    """What this line asks for; None: nothing that is known."""
-    told = line.rstrip("\r\n")
-    if told and not told.strip():
+def parse_line(line: str) -> PlainInput | None:
+    """Return the answer of a line; None: no answer."""
+    text = line.rstrip("\r\n")
+    if text and not text.strip():
         return PlainInput(PlainAction.SKIP)
-    told = told.strip()
-    if not told or told[0] not in set(PlainAction):
+    text = text.strip()
+    if not text or text[0] not in set(PlainAction):
         return None
-    do, rest = PlainAction(told[0]), told[1:]
+    do, rest = PlainAction(text[0]), text[1:]
     if do is PlainAction.REJECT:
         return PlainInput(do, rest.strip())
-    # a word that only begins with the letter is not meant: "note" is no n
+    # a word that begins with the letter is no answer: "note" is not n
     return (
         PlainInput(do, rest.strip())
         if not rest or (rest[0] == " " and do in (PlainAction.EDIT, PlainAction.NOTE))
@@ -91,39 +91,46 @@ def understand(line: str) -> PlainInput | None:
     )
 
 
-def reason_of(word: str) -> Reason | None:
-    """The reason with this letter or name."""
-    told = word.strip().casefold().replace(" ", "_")
-    return REASON_KEYS.get(told) or next((reason for reason in Reason if reason == told), None)
+def parse_reason(word: str) -> Reason | None:
+    """Return the reason with this letter or name."""
+    key = word.strip().casefold().replace(" ", "_")
+    return REASON_KEYS.get(key) or next((reason for reason in Reason if reason == key), None)
 
 
 # -- the card -------------------------------------------------------------------------------------------------------
 
 
 def card_lines(ready: PreparedCard, *, decided: int, total: int, role: Role = Role.ANNOTATOR) -> list[str]:
-    """Everything that the card says to a person in this role."""
+    """Return the lines of a card for an annotator with this role.
+
+    Args:
+        ready: The card.
+        decided: Number of settled candidates of the workspace.
+        total: Number of all candidates.
+        role: The role of the annotator.
+    """
     card = ready.card
-    secret = ", blind" if ready.hidden else ""
-    lines = [f"CARD {card.candidate_id}, {ready.stream}{secret}; {decided:,} of {total:,} decided"]
+    blind = ", blind" if ready.hidden else ""
+    lines = [f"CARD {card.candidate_id}, {ready.stream}{blind}; {decided:,} of {total:,} decided"]
     if ready.past is not None:
         reason = f" because {readable(ready.past.reason)}" if ready.past.reason else ""
-        lines.append(f"YOU SAID {DECISIONS[ready.past.kind].past}{reason}; deciding replaces it")
-    lines.append(f"PICTURE {_picture(ready)}")
+        lines.append(f"YOU DECIDED {DECISIONS[ready.past.kind].past}{reason}; a new decision replaces it")
+    lines.append(f"IMAGE {_image(ready)}")
     lines.append(f"CAPTION {_shown(card.caption)}" if card.caption else "CAPTION none")
     if card.parent_text:
         lines.append(f"WAS {_shown(card.parent_text)}")
     lines.append(f"NEGATED {_with_cues(card.text)}")
     lines.append(f"CONCEPT {_concept(card)}")
-    lines += [f"JUDGES {told}" for told in _judges(ready)]
+    lines += [f"JUDGES {line}" for line in _judges(ready)]
     lines += _checks(card)
-    lines += [f"ALSO SAID {_shown(text)}" for text in card.siblings]
+    lines += [f"OTHER CAPTION {_shown(text)}" for text in card.siblings]
     if card.objects:
-        named = (f"{count} {display_text(name, limit=40)}" for name, count in list(card.objects.items())[:12])
-        lines.append(f"IN IT {', '.join(named)}")
+        counts = (f"{count} {display_text(name, limit=40)}" for name, count in list(card.objects.items())[:12])
+        lines.append(f"OBJECTS {', '.join(counts)}")
     lines += ["FLAGGED"] if card.flagged else []
     lines += [f"NOTE {_shown(note)}" for note in card.notes]
-    if standing := standing_words(ready, role):
-        lines.append(f"STATE {standing}")
+    if state := state_line(ready, role):
+        lines.append(f"STATE {state}")
     return lines
 
 
@@ -131,20 +138,20 @@ def _shown(text: str) -> str:
     return display_text(text, limit=2_000)
 
 
-def _picture(ready: PreparedCard) -> str:
-    named = ready.card.picture.file_name or ready.card.picture.key
-    where = display_text(str(ready.path) if ready.path else named, limit=500)
-    told = ready.thumbnail
-    if told is not None and told.problem:
-        return f"{where}: {told.problem}" if ready.path else told.problem
-    if told is not None and told.size is not None:
-        return f"{where}, {told.size[0]} by {told.size[1]} pixels"
-    return where
+def _image(ready: PreparedCard) -> str:
+    name = ready.card.picture.file_name or ready.card.picture.key
+    path = display_text(str(ready.path) if ready.path else name, limit=500)
+    image = ready.thumbnail
+    if image is not None and image.problem:
+        return f"{path}: {image.problem}" if ready.path else image.problem
+    if image is not None and image.size is not None:
+        return f"{path}, {image.size[0]} by {image.size[1]} pixels"
+    return path
 
 
 def _with_cues(text: str) -> str:
-    """The words that say no, between marks."""
-    return "".join(f"{OPENS}{piece.text}{CLOSES}" if piece.cue else piece.text for piece in highlighted_spans(text))
+    """Return the text with marks around the negation cues."""
+    return "".join(f"{OPENS}{span.text}{CLOSES}" if span.cue else span.text for span in highlighted_spans(text))
 
 
 def _concept(card: Card) -> str:
@@ -156,54 +163,56 @@ def _concept(card: Card) -> str:
 def _judges(ready: PreparedCard) -> Iterable[str]:
     if ready.hidden:
         return ["hidden until you have decided"]
-    opinions = ready.card.verdicts
-    told = [opinion_line(opinion, ready.card.concept) for opinion in opinions]
-    return [*told, *map(_DISAGREE.__getitem__, ready.card.disputed)] or ["none was asked"]
+    lines = [verdict_line(verdict, ready.card.concept) for verdict in ready.card.verdicts]
+    return [*lines, *map(_DISAGREE.__getitem__, ready.card.disputed)] or ["no verdicts"]
 
 
 _DISAGREE = {Question.PRESENT: "disagree", Question.ACCEPTABLE: "disagree whether the caption is fine"}
 
 
-def opinion_line(opinion: CardVerdict, concept: str | None) -> str:
-    """What a judge said, and where its number came from."""
-    name = display_text(opinion.judge, limit=40) + (", simulated" if opinion.simulated else "")
-    what = asked(opinion.question, concept)
-    said = f"unclear whether {what}" if opinion.p is None else f"{what} with probability {opinion.p:.2f}"
-    beside = ", ".join(origin(opinion.method, opinion.label_mass, opinion.prior, opinion.seed))
-    return f"{name}: {said}{f' ({beside})' if beside else ''}"
+def verdict_line(verdict: CardVerdict, concept: str | None) -> str:
+    """Return a verdict and how its probability was measured."""
+    name = display_text(verdict.judge, limit=40) + (", simulated" if verdict.simulated else "")
+    question = asked(verdict.question, concept)
+    answer = f"unclear whether {question}" if verdict.p is None else f"{question} with probability {verdict.p:.2f}"
+    measured = ", ".join(origin(verdict.method, verdict.label_mass, verdict.prior, verdict.seed))
+    return f"{name}: {answer}{f' ({measured})' if measured else ''}"
 
 
 def _checks(card: Card) -> list[str]:
-    well = [display_text(finding.message, limit=120) for finding in card.findings if finding.ok]
-    bad = [display_text(finding.message, limit=120) for finding in card.findings if not finding.ok]
-    return ([f"CHECKS passed: {', '.join(well)}"] if well else []) + [f"CHECKS warning: {each}" for each in bad]
+    passed = [display_text(finding.message, limit=120) for finding in card.findings if finding.ok]
+    failed = [display_text(finding.message, limit=120) for finding in card.findings if not finding.ok]
+    return ([f"CHECKS passed: {', '.join(passed)}"] if passed else []) + [
+        f"CHECKS warning: {message}" for message in failed
+    ]
 
 
-# -- what happened --------------------------------------------------------------------------------------------------
+# -- results of answers ---------------------------------------------------------------------------------------------
 
 
-def did(kind: Kind, state: State, reason: Reason | None = None, *, late: bool = False) -> str:
-    """A decision that is on the disk."""
-    why = f", {readable(reason)}" if reason else ""
-    # who is unsure or skips has not decided, so how others decided stays hidden
+def decision_line(kind: Kind, state: State, reason: Reason | None = None, *, late: bool = False) -> str:
+    """Return the line of a committed decision."""
+    because = f", {readable(reason)}" if reason else ""
+    # after a skip or "unsure" the card may come again, so the line must not show how others decided
     after = _UNDECIDED.get(kind) or STATES[state].after_decision
-    return f"DONE {DECISIONS[kind].past}{why}; {after}{' (its lease was gone, it counts all the same)' if late else ''}"
+    expired = " (the lease had expired; the decision counts)" if late else ""
+    return f"DONE {DECISIONS[kind].past}{because}; {after}{expired}"
 
 
-def travelled(kind: Kind | None, *, back: bool) -> str:
-    """An undo or a redo."""
+def undo_line(kind: Kind | None, *, back: bool) -> str:
+    """Return the line of an undo (`back`) or a redo."""
     if kind is None:
-        return f"NOTHING to {'take back' if back else 'do again'}"
-    return f"{'TOOK BACK' if back else 'DID AGAIN'} {DECISIONS[kind].past}"
+        return f"NOTHING to {'undo' if back else 'redo'}"
+    return f"{'UNDONE' if back else 'REDONE'} {DECISIONS[kind].past}"
 
 
 def end_lines(summary: SessionSummary) -> list[str]:
-    """The end of the queue."""
+    """Return the lines at the end of the queue."""
     states = ", ".join(f"{number:,} {readable(state)}" for state, number in summary.states.items())
-    lines = ["END nothing waits for you now", f"WORKSPACE {states}"]
-    if summary.passed:
-        lines.append(f"PASSED {summary.passed:,} that you skipped, were unsure about or edited: r brings them")
+    lines = ["END the queue has no card for you now", f"WORKSPACE {states}"]
+    if summary.set_aside:
+        lines.append(f"SET ASIDE {summary.set_aside:,} that you skipped, were unsure about or edited: r serves them")
     if summary.edits:
-        lines.append(f"EDITS {waiting_edits(summary)}")
-    lines += [f"REFUSED {words}" for words in summary.refused.words]
+        lines.append(f"EDITS {waiting_edits_line(summary)}")
+    lines += [f"REFUSED {clause}" for clause in summary.refused.clauses]
     return lines

@@ -95,7 +95,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     def __init__(self, rooms: NavigationContext) -> None:
         super().__init__(rooms)
-        self.sight = rooms.session.sight
+        self.card_visibility = rooms.session.card_visibility
         self._warning = ""
         """Why the last key was dropped."""
         bind(self, rooms.actions, KeyScope.REASON, KeyScope.CAUSE, KeyScope.TALLY)
@@ -317,7 +317,9 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
             self._say_where()
             return
         number = self._listed[self._at].candidate_id
-        self._run(partial(self.rooms.session.loader.load, number, way=CardOrigin.FOUND, leased=False), self._show_card)
+        self._run(
+            partial(self.rooms.session.loader.load, number, origin=CardOrigin.SEARCH, leased=False), self._show_card
+        )
 
     # -- showing ------------------------------------------------------------------------------------------------
 
@@ -394,6 +396,6 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     def _say_where(self) -> None:
         count = len(self._listed or ())
-        warning = self._warning or (BEHIND if self.sight.is_behind else "")
+        warning = self._warning or (BEHIND if self.card_visibility.is_behind else "")
         right = f"⚠ {warning}" if warning else f"{self._at + 1:,} of {count:,}" if count else ""
         self.query_one(HeaderBar).tell("adjudicate", display_text(self.rooms.session.actor.name, limit=24), right=right)

@@ -22,7 +22,7 @@ from curation_db.enums import Kind, PictureShown, Reason, Stream
 from curation_db.errors import NoLongerQueued, RecordError
 from curation_db.language.sanitize import display_text
 from curation_db.queue.gold import ANSWERS
-from workbench.annotation.decision_kind import standing_words
+from workbench.annotation.decision_kind import state_line
 from workbench.annotation.models import ActionError, CardOrigin, PreparedCard, Severity
 from workbench.annotation.wording import COUNTED, DECISIONS, edit_outcome, gold_feedback, judge_reveal
 from workbench.tui.bindings import bind
@@ -76,7 +76,7 @@ class CurateScreen(DecisionScreen):
     ) -> None:
         super().__init__()
         self.session = session
-        self.sight = session.sight
+        self.card_visibility = session.card_visibility
         self.actions = actions
         self.shown: PreparedCard | None = None
         """The card on the screen."""
@@ -202,7 +202,7 @@ class CurateScreen(DecisionScreen):
         moved = await self._in_session(lambda: (move(),))
         if moved is not None:
             kind = moved[0]
-            many = f" of {self.session.moved:,} cards" if self.session.moved > 1 else ""
+            many = f" of {self.session.affected:,} cards" if self.session.affected > 1 else ""
             glyph = f"{DECISIONS[kind].glyph} " if kind in COUNTED else ""
             self.tell(did_not if kind is None else f"{did}: {glyph}{kind}{many}")
 
@@ -399,23 +399,23 @@ class CurateScreen(DecisionScreen):
         box.border_title = Content.styled(note, "$text-warning")
         forward = next(action for action in self.actions.at(KeyScope.CARD) if action.id == "forward")
         audit, key = ready.stream is Stream.AUDIT, self.actions.cap(forward)
-        standing = standing_words(ready, self.session.actor.role)
+        standing = state_line(ready, self.session.actor.role)
         self.card_view.show(ready, audit=audit, narrow=self._narrow, forward_key=key, standing=standing)
 
     def _show_status(self) -> None:
         ready = self.shown
         work = f"{ready.card.pipeline} {ready.card.negation_type}" if ready else ""
         stream = "" if ready is None else str(ready.stream)
-        if ready is not None and ready.way is not CardOrigin.QUEUE:
-            stream += " · looking back" if ready.way is CardOrigin.BACK else " · found"
-        order = self.session.order if ready is not None and ready.way is CardOrigin.QUEUE else ""
-        warning = self._warning or (BEHIND if self.sight.is_behind else "")
+        if ready is not None and ready.origin is not CardOrigin.QUEUE:
+            stream += " · looking back" if ready.origin is CardOrigin.HISTORY else " · found"
+        order = self.session.order if ready is not None and ready.origin is CardOrigin.QUEUE else ""
+        warning = self._warning or (BEHIND if self.card_visibility.is_behind else "")
         self.status.tell(StatusContent(self.session.actor.name, work, stream, order, self.session.progress, warning))
 
     def _say_banner(self, waiting: str | None = None) -> None:
         if not self.is_whole:
             return
-        trouble = waiting or self.session.trouble
+        trouble = waiting or self.session.problem
         line = f"⚠ {trouble}" if trouble else (self._banner or "")
         banner = self.query_one("#banner", Static)
         banner.update(Content(display_text(line, limit=200)))

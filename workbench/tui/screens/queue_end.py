@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from curation_db.enums import State
 from curation_db.errors import RecordError
-from workbench.annotation.models import SessionSummary, waiting_edits
+from workbench.annotation.models import SessionSummary, waiting_edits_line
 from workbench.annotation.wording import session_counts
 from workbench.tui.bindings import bind
 from workbench.tui.widgets.key_hints import KeyHints
@@ -101,16 +101,16 @@ class QueueEndScreen(Screen[str | None]):
 
 def told(summary: SessionSummary, revisit_key: str) -> Content:
     """The summary in words."""
-    headline = "Nothing new waits for you." if summary.passed else "Nothing waits for you now."
+    headline = "Nothing new waits for you." if summary.set_aside else "Nothing waits for you now."
     lines = [Content.styled(headline, "bold $text-accent"), Content("")]
     lines += [
-        _counted("this sitting", session_counts(summary.sitting, glyphs=True)),
+        _counted("this sitting", session_counts(summary.decisions, glyphs=True)),
         _counted("the workspace", _states(summary.states)),
     ]
-    lines += [Content.styled(f"⚠ {words}", "$text-warning") for words in summary.refused.words]
+    lines += [Content.styled(f"⚠ {words}", "$text-warning") for words in summary.refused.clauses]
     lines.append(Content(""))
-    if summary.passed:
-        passed = f"{summary.passed:,} you skipped, were unsure about or edited"
+    if summary.set_aside:
+        passed = f"{summary.set_aside:,} you skipped, were unsure about or edited"
         lines += [
             Content.assemble(
                 "Waiting: ", (passed, "bold"), "; ", (revisit_key, "bold $text-accent"), " goes through them again."
@@ -118,7 +118,7 @@ def told(summary: SessionSummary, revisit_key: str) -> Content:
             Content(""),
         ]
     if summary.edits:
-        lines += [Content(f"{waiting_edits(summary)}."), Content("")]
+        lines += [Content(f"{waiting_edits_line(summary)}."), Content("")]
     if summary.fresh:
         lines += [Content(f"{summary.fresh:,} more are in other people's hands, or have just come."), Content("")]
     lines += [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.curating import held
+from support.curating import locked_record
 from support.results import lines, until
 from support.workspaces import HOSTILE, Case, WorkspaceFixture, press, settled
 
@@ -191,7 +191,7 @@ async def test_hostile_texts_are_only_texts(
 async def test_a_busy_record_is_said_and_nothing_is_settled(
     disputed: WorkspaceFixture, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from support.curating import held
+    from support.curating import locked_record
 
     from curation_db.storage import sqlite
 
@@ -199,7 +199,7 @@ async def test_a_busy_record_is_said_and_nothing_is_settled(
     app = open_at(disputed, open_app)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await enter(app, pilot)
-        with held(disputed.root):
+        with locked_record(disputed.root):
             await press_here(pilot, "a", "g")
             await until(pilot, lambda: "is held by another process" in lines(app))
         assert disputed.states()[1] == "contested"
@@ -247,7 +247,7 @@ async def test_a_refused_word_is_an_answer_that_is_not_stored_until_it_is_given_
     app = open_at(disputed, open_app)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await enter(app, pilot)
-        with held(disputed.root):
+        with locked_record(disputed.root):
             await press_here(pilot, "a", "s")
             await until(pilot, lambda: "held by another process" in lines(app))
         assert app.session.answers.refused.words == ["1 of 1 answer was refused and is not stored"]

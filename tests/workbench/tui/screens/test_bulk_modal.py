@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.curating import held, shown
+from support.curating import locked_record, shown
 from support.results import lines, until
 from support.workspaces import press, settled
 
@@ -98,7 +98,7 @@ async def test_a_refused_bulk_is_one_answer_that_is_not_stored(
     app = open_app(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await open_modal(app, pilot, workspace.ids, Kind.ACCEPT)
-        with held(workspace.root):
+        with locked_record(workspace.root):
             await pilot.press("4", "enter")
             await until(pilot, lambda: "held by another process" in lines(app))
         assert app.session.answers.refused.words == ["1 of 1 answer was refused and is not stored"]

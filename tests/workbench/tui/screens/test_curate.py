@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 import pytest
-from support.curating import lines, running, said, shown, until
+from support.curating import field_text, lines, running, shown, until
 from support.workspaces import Case, press, settled
 
 from workbench.tui.screens.curate import CurateScreen
@@ -121,13 +121,13 @@ async def test_looking_back_and_a_change_of_mind(make_workspace: Any, open_app: 
         await settled(pilot)
         await press(pilot, "a", "a", "[")
         assert shown(app) == 2
-        assert said(app, "past").startswith("✓ accepted")
+        assert field_text(app, "past").startswith("✓ accepted")
         assert "looking back" in lines(app)
         await press(pilot, "[", "]")
         assert shown(app) == 2
         await press(pilot, "x", "d")
         assert shown(app) == 3
-        assert said(app, "past") == ""
+        assert field_text(app, "past") == ""
     assert workspace.states()[2] == "rejected"
     assert workspace.rows("SELECT count(*) FROM event WHERE late OR kind = 'undo'") == [(0,)]
 
@@ -166,7 +166,7 @@ async def test_the_judges_in_full_and_the_picture(make_workspace: Any, open_app:
     app = open_app(make_workspace(cases=[Case(raw="I see [no] hat.")]))
     async with running(app) as pilot:
         await settled(pilot)
-        assert "they disagree" in said(app, "judges")
+        assert "they disagree" in field_text(app, "judges")
         await press(pilot, "v")
         assert isinstance(app.screen, JudgesModal)
         for told in ("model-1", "prompt v1", "I see [no] hat.", "P(present) = 0.7600"):
@@ -189,8 +189,8 @@ async def test_hidden_judges_stay_hidden(
     app = open_app(workspace, **settings)
     async with running(app) as pilot:
         await settled(pilot)
-        assert said(app, "judges").startswith("hidden")
-        assert why in said(app, "judges")
+        assert field_text(app, "judges").startswith("hidden")
+        assert why in field_text(app, "judges")
         await press(pilot, "v")
         assert isinstance(app.screen, CurateScreen)
         for told in (".76", "disagree", "model-1", "a word of mine", "others say", "sibling caption"):
@@ -199,7 +199,7 @@ async def test_hidden_judges_stay_hidden(
         await press(pilot, "enter")
         assert "hat!" in lines(app), "one's own note"
         await press(pilot, "a", "[")
-        assert said(app, "judges").startswith("hidden")
+        assert field_text(app, "judges").startswith("hidden")
     assert workspace.rows("SELECT kind, blind FROM event ORDER BY seq") == [("note", 1), ("accept", 1)]
 
 
@@ -207,7 +207,7 @@ async def test_bars_show_p_present_and_simulated_judges_are_named(make_workspace
     app = open_app(make_workspace(cases=[Case(judges=(0.3, None), simulated=True)]))
     async with running(app) as pilot:
         await settled(pilot)
-        told = said(app, "judges")
+        told = field_text(app, "judges")
         assert "▓▓▓░░░░░░░  .30 absent" in told
         assert "·····" in told
         assert "unclear" in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.curating import lines, running, said, shown
+from support.curating import field_text, lines, running, shown
 from support.workspaces import WorkspaceFixture, press, settled
 
 from curation_db.enums import Kind, Reason
@@ -35,10 +35,10 @@ async def test_an_edited_card_is_shown_once(make_workspace: Any, open_app: Any) 
         assert streak(app) == "✓✎"
         await press(pilot, "[")
         assert shown(app) == 5
-        assert said(app, "past").startswith("✎ edited")
+        assert field_text(app, "past").startswith("✎ edited")
         await press(pilot, "[")
         assert shown(app) == 1
-        assert said(app, "past").startswith("✓ accepted")
+        assert field_text(app, "past").startswith("✓ accepted")
         await press(pilot, "[")
         assert "nothing further back" in lines(app)
         assert shown(app) == 1
@@ -60,7 +60,7 @@ async def test_an_edited_card_that_was_decided_anew_is_shown_once(make_workspace
         assert shown(app) == 3
         await press(pilot, "[")
         assert shown(app) == 5
-        assert said(app, "past").startswith("✗ rejected: duplicate")
+        assert field_text(app, "past").startswith("✗ rejected: duplicate")
         await press(pilot, "[")
         assert shown(app) == 1
 
@@ -79,7 +79,7 @@ async def test_a_card_that_was_mended_twice_is_its_last_text(make_workspace: Any
         assert shown(app) == 3
         await press(pilot, "[")
         assert shown(app) == 6
-        assert said(app, "negated").endswith("newer»")
+        assert field_text(app, "negated").endswith("newer»")
         await press(pilot, "[")
         assert shown(app) == 1
     assert workspace.states() == {1: "accepted", 2: "superseded", 3: "open", 4: "open", 5: "superseded", 6: "accepted"}
@@ -98,7 +98,7 @@ async def test_a_found_card_of_ones_own_edit_says_so(make_workspace: Any, open_a
             if shown(app) == 4:
                 break
         assert shown(app) == 4
-        assert said(app, "past").startswith("✎ edited")
+        assert field_text(app, "past").startswith("✎ edited")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
@@ -120,7 +120,7 @@ async def test_an_edit_that_somebody_decided_about_is_not_taken_back(
             workspace.rows("SELECT * FROM queue_entry"),
             held_by_ana(workspace),
         )
-        status, card = streak(app), said(app, "negated")
+        status, card = streak(app), field_text(app, "negated")
         for _ in range(3):
             await press(pilot, "z")
             assert lines(app).count("ben has decided about your edit since") == 1
@@ -132,7 +132,7 @@ async def test_an_edit_that_somebody_decided_about_is_not_taken_back(
             held_by_ana(workspace),
         )
         assert shown(app) == 3
-        assert (streak(app), said(app, "negated")) == (status, card)
+        assert (streak(app), field_text(app, "negated")) == (status, card)
         await press(pilot, "u", "z")  # what came after it can be
         assert shown(app) == 3
     assert workspace.states()[3] == "open"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.curating import lines, running, said, shown, until
+from support.curating import field_text, lines, running, shown, until
 from support.workspaces import press, settled
 from textual.events import Key
 from textual.widgets import Input, OptionList
@@ -96,9 +96,9 @@ async def test_notes_and_flags(make_workspace: Any, open_app: Any) -> None:
         await pilot.press(*"a [b] z")
         await press(pilot, "enter", "f")
         assert shown(app) == 1
-        assert said(app, "remarks") == "⚑ flagged\n✎ a [b] z"
+        assert field_text(app, "remarks") == "⚑ flagged\n✎ a [b] z"
         await press(pilot, "f", "n", "escape")
-        assert said(app, "remarks") == "✎ a [b] z"
+        assert field_text(app, "remarks") == "✎ a [b] z"
     assert [kind for _, kind, _ in workspace.events()] == ["note", "flag", "undo"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.curating import held, lines, running, shown, until
+from support.curating import lines, locked_record, running, shown, until
 from support.workspaces import Case, press, settled
 from textual.events import Key, Paste
 from textual.widgets import Input
@@ -45,7 +45,7 @@ async def test_a_busy_record_leaves_the_edit_as_typed_and_enter_tries_again(
         await type_edit(pilot)
         await pilot.press("tab", *"a mended hat")
         before = workspace.rows("SELECT * FROM lease ORDER BY candidate_id")
-        with held(workspace.root):
+        with locked_record(workspace.root):
             await press(pilot, "enter")
             await until(pilot, lambda: "⚠ not saved" in lines(app))
             assert draft(app) == TYPED
@@ -69,7 +69,7 @@ async def test_a_busy_record_leaves_the_note_as_typed(make_workspace: Any, open_
         await settled(pilot)
         await press(pilot, "n")
         await pilot.press(*"look left")
-        with held(workspace.root):
+        with locked_record(workspace.root):
             await press(pilot, "enter")
             await until(pilot, lambda: "⚠ not saved" in lines(app))
         assert isinstance(app.screen, NoteModal)
@@ -89,7 +89,7 @@ async def test_keys_pressed_while_the_record_is_busy_neither_spoil_nor_lose_the_
     async with running(app) as pilot:
         await type_edit(pilot)
         await until(pilot, lambda: len(workspace.rows("SELECT 1 FROM lease")) == 2)
-        with held(workspace.root):
+        with locked_record(workspace.root):
             await pilot.press("enter")
             await until(pilot, lambda: "waiting for the record" in lines(app))
             await pilot.press("q", "enter", "escape", "x")
@@ -157,7 +157,7 @@ async def test_after_a_refusal_that_passes_escape_leaves_the_card_in_the_seat(
     app = open_app(workspace)
     async with running(app) as pilot:
         await type_edit(pilot)
-        with held(workspace.root):
+        with locked_record(workspace.root):
             await press(pilot, "enter")
             await until(pilot, lambda: "not saved" in lines(app))
         await press(pilot, "escape")
@@ -198,7 +198,7 @@ async def test_an_edit_saved_while_the_window_is_too_small_closes_when_there_is_
     app = open_app(workspace)
     async with running(app) as pilot:
         await type_edit(pilot)
-        with held(workspace.root):
+        with locked_record(workspace.root):
             await pilot.press("enter")
             await pilot.resize_terminal(40, 10)
             await until(pilot, lambda: "negwb needs" in lines(app))
@@ -218,7 +218,7 @@ async def test_the_dialog_fits_a_small_window_with_a_long_caption_and_a_refusal(
     app = open_app(workspace)
     async with running(app, size) as pilot:
         await type_edit(pilot)
-        with held(workspace.root):
+        with locked_record(workspace.root):
             await press(pilot, "enter")
             await until(pilot, lambda: "not saved" in lines(app))
         told = lines(app)

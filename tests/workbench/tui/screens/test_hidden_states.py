@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.curating import lines, running, said, shown, until
+from support.curating import field_text, lines, running, shown, until
 from support.workspaces import press, settled
 from textual.widgets import OptionList
 
 from curation_db.enums import Kind, Reason, Role, State
 from workbench.annotation.models import CardOrigin
-from workbench.annotation.plain.text import card_lines, did
+from workbench.annotation.plain.text import card_lines, decision_line
 from workbench.annotation.wording import STATES
 from workbench.tui.screens.modals.find import FindModal
 
@@ -31,7 +31,7 @@ async def test_a_card_of_the_queue_does_not_say_how_it_stands(make_workspace: An
     async with running(app) as pilot:
         await settled(pilot)
         for _ in range(3):
-            assert said(app, "state") == "", shown(app)
+            assert field_text(app, "state") == "", shown(app)
             await press(pilot, "space")
         assert workspace.states() == {1: "unsure", 2: "needs_more", 3: "open"}
 
@@ -55,9 +55,9 @@ async def test_a_card_that_others_settled_does_not_say_so_when_it_is_found(
         assert tells(str(listed)) == []
         await press(pilot, "enter")
         assert shown(app) == int(words[-1]) + 1
-        assert said(app, "state") == ""
+        assert field_text(app, "state") == ""
         await press(pilot, "f", "e", "escape")
-        assert said(app, "state") == ""
+        assert field_text(app, "state") == ""
 
 
 async def test_in_a_list_of_matches_ones_own_cards_say_how_they_stand(
@@ -105,12 +105,12 @@ async def test_an_adjudicator_is_told_that_the_word_is_final_and_not_what_people
         await settled(pilot)
         await app.screen.action_open_card(1)
         await settled(pilot)
-        assert app.session.current.way is CardOrigin.FOUND
-        assert said(app, "state") == "people have voted: your decision is the final word"
+        assert app.session.current.origin is CardOrigin.SEARCH
+        assert field_text(app, "state") == "all votes are in: your decision is final"
         await press(pilot, "x", "p")
     assert workspace.states()[1] == "rejected"
 
 
 def test_lines_do_not_say_after_an_unsure_that_another_person_voted() -> None:
-    assert {did(Kind.UNSURE, state) for state in State} == {"DONE unsure; others are asked first"}
-    assert did(Kind.ACCEPT, State.NEEDS_MORE) == "DONE accepted; it waits for another person"
+    assert {decision_line(Kind.UNSURE, state) for state in State} == {"DONE unsure; others are asked first"}
+    assert decision_line(Kind.ACCEPT, State.NEEDS_MORE) == "DONE accepted; it waits for another person"

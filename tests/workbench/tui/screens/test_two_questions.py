@@ -85,7 +85,7 @@ def test_judges_in_full_tell_where_their_numbers_come_from(workspace: WorkspaceF
     told = judges.told(card(workspace, 1)).plain
     for said in ("P(present) = 0.0700", "P(acceptable) = 0.9100", "asked: present", "asked: acceptable"):
         assert told.count(said) == 2
-    assert told.count("from log-probabilities · 98% of it on yes and no · 0.61 of a blank picture · seed 7") == 4
+    assert told.count("from log-probabilities · 98% of it on yes and no · 0.61 for a blank image · seed 7") == 4
 
 
 def test_what_a_record_does_not_tell_is_not_shown(workspace: WorkspaceFixture) -> None:
@@ -128,10 +128,10 @@ def test_a_reveal_tells_all_of_it(workspace: WorkspaceFixture) -> None:
 
 def test_the_plain_mode_tells_it_in_words(workspace: WorkspaceFixture) -> None:
     there, fine = card(workspace, 1).verdicts[0], card(workspace, 1).verdicts[-1]
-    beside = "(from log-probabilities, 98% of it on yes and no, 0.61 of a blank picture, seed 7)"
-    assert plain.opinion_line(there, "hat") == f"a: hat is there with probability 0.07 {beside}"
-    assert plain.opinion_line(fine, "hat") == f"b: the caption is fine with probability 0.91 {beside}"
-    unclear = [plain.opinion_line(each, "hat") for each in card(workspace, 3).verdicts]
+    beside = "(from log-probabilities, 98% of it on yes and no, 0.61 for a blank image, seed 7)"
+    assert plain.verdict_line(there, "hat") == f"a: hat is there with probability 0.07 {beside}"
+    assert plain.verdict_line(fine, "hat") == f"b: the caption is fine with probability 0.91 {beside}"
+    unclear = [plain.verdict_line(each, "hat") for each in card(workspace, 3).verdicts]
     assert [each.partition(" (")[0] for each in unclear] == [
         "a: unclear whether hat is there",
         "a: unclear whether the caption is fine",

@@ -91,9 +91,9 @@ async def test_a_card_is_not_seen_while_something_covers_it(make_workspace: Any,
         await until(pilot, lambda: not isinstance(app.screen, CurateScreen))
         app.session.start_prefetch()
         await until(pilot, lambda: app.session.upcoming != [] or app.session.current is not None)
-        assert not app.session.sight.is_seen
+        assert not app.session.card_visibility.is_seen
         await pilot.press("escape")
-        await until(pilot, lambda: app.session.sight.is_seen)
+        await until(pilot, lambda: app.session.card_visibility.is_seen)
         assert shown(app) == 1
 
 

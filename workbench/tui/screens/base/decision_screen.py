@@ -36,12 +36,12 @@ class DecisionScreen(Screen[None]):
     DECIDING: frozenset[str] = frozenset()
     """Actions that decide about the card, or begin to."""
 
-    sight: CardVisibility
+    card_visibility: CardVisibility
     _question_dropped_at: float | None = None
 
     def look_at(self, card: int | None, *, known: bool = False) -> None:
         """This card is about to be drawn; `known`: the person saw it before."""
-        self.sight.turn_to(card, time.monotonic(), known=known)
+        self.card_visibility.turn_to(card, time.monotonic(), known=known)
 
     @property
     def is_card_drawn(self) -> bool:
@@ -63,7 +63,7 @@ class DecisionScreen(Screen[None]):
         if self._is_second_half(key, pressed_at):
             return False
         self._question_dropped_at = None
-        early = self.sight.early(pressed_at) if applying & self.DECIDING else None
+        early = self.card_visibility.early(pressed_at) if applying & self.DECIDING else None
         if early is not None and _QUESTION in applying:
             self._question_dropped_at = pressed_at
         self.tell_early(early)
