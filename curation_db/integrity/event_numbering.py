@@ -1,4 +1,4 @@
-"""Event numbers without an event: the recorded gaps, and the numbers that are missing, on a bare connection."""
+"""Event numbers without an event: recorded gaps and missing numbers, read with a plain SQLite connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from curation_db.events.event_clock import Gap
 Range = tuple[int, int]
 """The first and the last number."""
 
-# the last number that SQLite counted ends the last range: events lost from the end leave it behind
+# The largest number in sqlite_sequence ends the last range: it stays when events are lost from the end.
 _WITHOUT_EVENT = """
     WITH known(seq) AS (
         SELECT 0 UNION ALL SELECT seq FROM event
@@ -29,20 +29,20 @@ _GAPS = "SELECT first, last, cause, at FROM event_gap ORDER BY first"
 
 
 def recorded_gaps(connection: sqlite3.Connection) -> list[Gap]:
-    """The recorded gaps, in ascending order; they do not overlap."""
+    """Return the recorded gaps in ascending order; they do not overlap."""
     return [Gap(first, last, GapCause(cause), at) for first, last, cause, at in connection.execute(_GAPS)]
 
 
 def missing_ranges(connection: sqlite3.Connection) -> list[Range]:
-    """The ranges of numbers that no event has and no recorded gap explains: events that were lost."""
-    recorded = recorded_gaps(connection)
-    return [part for hole in connection.execute(_WITHOUT_EVENT) for part in _parts_outside_gaps(hole, recorded)]
+    """Return the ranges of numbers with neither an event nor a recorded gap: lost events."""
+    gaps = recorded_gaps(connection)
+    return [part for unused in connection.execute(_WITHOUT_EVENT) for part in _parts_outside_gaps(unused, gaps)]
 
 
-def _parts_outside_gaps(hole: Range, recorded: Sequence[Gap]) -> Iterator[Range]:
-    """The parts of `hole` that lie in no recorded gap."""
-    start, end = hole
-    for gap in recorded[bisect_left(recorded, start, key=attrgetter("last")) :]:
+def _parts_outside_gaps(unused: Range, gaps: Sequence[Gap]) -> Iterator[Range]:
+    """Yield the parts of the range `unused` that are in no recorded gap."""
+    start, end = unused
+    for gap in gaps[bisect_left(gaps, start, key=attrgetter("last")) :]:
         if gap.first > end:
             break
         if gap.first > start:

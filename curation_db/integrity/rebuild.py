@@ -1,6 +1,6 @@
-"""Making again what can be made again: states and places in the queue out of the events, leases out of nothing.
+"""Rebuilds candidate_state and queue_entry from the events, deletes stale leases, rebuilds the indexes.
 
-Events, candidates, captions, pictures and verdicts are never touched.
+Events, candidates, captions, images and verdicts are never changed.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, text
 
 from curation_db.enums import Stream
-from curation_db.integrity.consistency import Progress
 from curation_db.queue.ordering import OLDEST, ORDERINGS, refresh_priorities
 from curation_db.review.state_table import update_state
 from curation_db.search.fulltext import refresh
+from curation_db.storage.database_file import Progress
 from curation_db.storage.ids import utc_now
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
 from curation_db.storage.store import Store
 from curation_db.storage.work_sessions import lease_valid_sql
 
 _BATCH = 500
-"""Candidates in one transaction: nobody who decides meanwhile waits long."""
+"""Candidates per transaction: short enough that a concurrent decision does not wait long."""
 _INSERT_STATES = text(f"""
     INSERT INTO candidate_state (candidate_id, state, accepts, rejects, unsures, wanted, flagged, notes, last_seq)
     SELECT id, 'open', 0, 0, 0, 1, 0, 0, 0 FROM candidate WHERE id {IN_IDS} ON CONFLICT DO NOTHING
@@ -52,42 +52,43 @@ _END_SESSION = text("UPDATE work_session SET ended_at = :now WHERE id = :id AND 
 
 
 def rebuild(store: Store, candidate_ids: Sequence[int], *, progress: Progress | None = None) -> None:
-    """Write state and queue places of these candidates anew, out of their events."""
+    """Rebuild the state and the queue entries of these candidates from their events."""
     done = 0
-    for part in batches(candidate_ids, _BATCH):
+    for batch in batches(candidate_ids, _BATCH):
         with store.write() as connection:
-            _reset_candidates(connection, part)
-            for number in part:
-                update_state(connection, number)
-            refresh_priorities(connection, part)
-        done += len(part)
+            _reset_candidates(connection, batch)
+            for candidate_id in batch:
+                update_state(connection, candidate_id)
+            refresh_priorities(connection, batch)
+        done += len(batch)
         if progress is not None:
             progress(done, len(candidate_ids))
 
 
-def _reset_candidates(connection: Connection, part: Sequence[int]) -> None:
-    ids = json_array(part)
+def _reset_candidates(connection: Connection, candidate_ids: Sequence[int]) -> None:
+    """Give the candidates the queue entries of candidates without events, and a state if they have none."""
+    ids = json_array(candidate_ids)
     connection.execute(_INSERT_STATES, {"ids": ids})
     connection.execute(_DELETE_ENTRIES, {"ids": ids})
     for stream in Stream:
         connection.execute(_INSERT_GROUP, {"stream": str(stream)})
         for ordering in ORDERINGS:
-            told = {"ids": ids, "ordering": ordering, "stream": str(stream), "audit": stream is Stream.AUDIT}
-            connection.execute(_INSERT_ENTRIES, told)
+            values = {"ids": ids, "ordering": ordering, "stream": str(stream), "audit": stream is Stream.AUDIT}
+            connection.execute(_INSERT_ENTRIES, values)
 
 
 def delete_strays(store: Store) -> int:
-    """Delete states and queue entries of candidates that are not there; returns how many."""
+    """Delete states and queue entries of missing candidates; return their number."""
     with store.write() as connection:
         return sum(connection.execute(statement).rowcount for statement in _DELETE_STRAYS)
 
 
 def release_leases(store: Store, dead_sessions: Sequence[str]) -> int:
-    """End sessions whose process is gone, and give back the cards of all that ended; returns how many cards."""
+    """End the dead sessions, delete the leases of all ended sessions and invalid ones; return the number of leases."""
     with store.write() as connection:
         for session in dead_sessions:
             connection.execute(_END_SESSION, {"now": utc_now(), "id": session})
-        freed = connection.execute(_DELETE_ENDED_LEASES).rowcount
+        ended = connection.execute(_DELETE_ENDED_LEASES).rowcount
         return (
             freed
             + connection.execute(_DELETE_INVALID_LEASES, {"now": time.time(), "machine": socket.gethostname()}).rowcount
@@ -95,10 +96,10 @@ def release_leases(store: Store, dead_sessions: Sequence[str]) -> int:
 
 
 def rebuild_indexes(store: Store) -> None:
-    """Make every index anew out of its table, the full-text ones too."""
+    """Rebuild every index from its table, including the full-text indexes."""
     with store.write() as connection:
         connection.exec_driver_sql("REINDEX")
-    refresh(store)  # what it has not seen yet would go into the full text twice
+    refresh(store)  # otherwise texts that are not indexed yet would be in the full-text index twice
     with store.write() as connection:
         for table in ("caption_text", "candidate_text"):
             connection.exec_driver_sql(f"INSERT INTO {table}({table}) VALUES ('rebuild')")

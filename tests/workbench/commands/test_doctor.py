@@ -82,8 +82,8 @@ def test_it_is_one_line_a_question(workspace: Workspace) -> None:
         [NEGWB, "-w", workspace.root, "doctor"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )
     assert done.returncode == 0
-    assert "  ✓ states       the states of 20 candidates are what their 3 events say" in done.stdout
-    assert "  ⚠ backups      there is no backup of this record\n                 make one: negwb backup" in done.stdout
+    assert "  ✓ states       the states of 20 candidates agree with their 3 events" in done.stdout
+    assert "  ⚠ backups      there is no backup of this record\n                 create one: negwb backup" in done.stdout
     assert done.stderr == ""
 
 
@@ -126,7 +126,7 @@ def test_a_broken_index_is_made_anew(workspace: Workspace) -> None:
     connection.close()
     assert "doctor --repair" in look(workspace, code=3)["database"]["hint"]
     mended = look(workspace, "--repair")
-    assert "made all indexes anew" in mended["repaired"]
+    assert "rebuilt all indexes" in mended["repaired"]
     assert list((workspace.root / "backups").glob("damaged-*/curation.db"))
 
 
@@ -208,14 +208,14 @@ def test_dead_sessions_are_a_warning_and_are_cleared(workspace: Workspace) -> No
     spoil(workspace, "UPDATE work_session SET pid = 999999999, ended_at = NULL WHERE ended_at IS NULL")
     found = look(workspace)["sessions"]
     assert found["level"] == "warning"
-    assert "1 session ended without saying so, 0 cards are held" in found["said"]
+    assert "1 session without a process, 0 leases without a session" in found["said"]
     assert look(workspace, "--repair")["sessions"]["level"] == "ok"
 
 
 def test_who_is_at_work_is_told(workspace: Workspace) -> None:
     with open_store(workspace.database) as store:
         Record(store).open_session("ben")
-        assert "at work now: ben" in look(workspace)["sessions"]["said"]
+        assert "live now: ben" in look(workspace)["sessions"]["said"]
 
 
 @pytest.mark.parametrize(
@@ -316,8 +316,8 @@ class TestEventsThatWereLost:
         assert look(workspace)["backups"]["level"] == "ok"
         workspace.database.write_bytes(older)
         found = look(workspace, code=3)["backups"]
-        assert (found["level"], found["said"]) == ("error", f"{made} holds event 4, which the record has lost")
-        assert found["hint"] == f"put it back: negwb restore {made}"
+        assert (found["level"], found["said"]) == ("error", f"{made} has event 4, which the record has lost")
+        assert found["hint"] == f"restore it: negwb restore {made}"
         negwb(workspace, "restore", made)
         assert look(workspace)["backups"]["level"] == "ok"
 
