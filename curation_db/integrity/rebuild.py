@@ -89,10 +89,8 @@ def release_leases(store: Store, dead_sessions: Sequence[str]) -> int:
         for session in dead_sessions:
             connection.execute(_END_SESSION, {"now": utc_now(), "id": session})
         ended = connection.execute(_DELETE_ENDED_LEASES).rowcount
-        return (
-            freed
-            + connection.execute(_DELETE_INVALID_LEASES, {"now": time.time(), "machine": socket.gethostname()}).rowcount
-        )
+        values = {"now": time.time(), "machine": socket.gethostname()}
+        return ended + connection.execute(_DELETE_INVALID_LEASES, values).rowcount
 
 
 def rebuild_indexes(store: Store) -> None:

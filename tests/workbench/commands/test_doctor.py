@@ -83,7 +83,8 @@ def test_it_is_one_line_a_question(workspace: Workspace) -> None:
     )
     assert done.returncode == 0
     assert "  ✓ states       the states of 20 candidates agree with their 3 events" in done.stdout
-    assert "  ⚠ backups      there is no backup of this record\n                 create one: negwb backup" in done.stdout
+    assert "  ⚠ backups      there is no backup of this record\n" in done.stdout
+    assert "                 create one: negwb backup" in done.stdout
     assert done.stderr == ""
 
 
