@@ -1,6 +1,6 @@
-"""Writes files so that readers and crashes see the old content or the new content, never a part of it.
+"""Atomic file writes: readers, also after a crash, see the old content or the new content, never a part of it.
 
-Standard library only: trainers and benchmarks use it too.
+Standard library only, because trainers and benchmarks use it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What an event says."""
+    """Kind of an event."""
 
     ACCEPT = "accept"
     REJECT = "reject"
@@ -17,19 +17,19 @@ class Kind(StrEnum):
     EDIT = "edit"
     """The candidate is replaced by a child with the editor's text."""
     UNDO = "undo"
-    """Takes back the event it names; undoing an undo is redo."""
+    """Reverts the event in `undo_of`; the undo of an undo is a redo."""
     REQUEUE = "requeue"
     """Earlier votes no longer count."""
     ADJUDICATE = "adjudicate"
-    """An adjudicator's final word; its verdict is the event's `verdict`."""
+    """Final decision of an adjudicator, in the event's `verdict`."""
     WITHDRAW = "withdraw"
-    """An actor takes back what it put in: a policy its acceptance, an editor the child of an undone edit."""
+    """A policy withdraws its acceptance, or an undone edit withdraws its child."""
     FLIP = "flip"
-    """A change of mind after a reveal; its verdict is the event's `verdict`."""
+    """Change of a decision after the judges' verdicts were revealed; the new decision is the event's `verdict`."""
 
 
 class State(StrEnum):
-    """Where a candidate stands: a pure fold of its events."""
+    """State of a candidate: a pure fold of its events."""
 
     OPEN = "open"
     NEEDS_MORE = "needs_more"
@@ -44,14 +44,14 @@ class Reason(StrEnum):
     """Why a candidate is rejected. The key after `x` is in `REASON_KEYS`."""
 
     PRESENT = "present"
-    """The negated thing is in the picture."""
+    """The negated concept is in the image."""
     REST_FALSE = "rest_false"
-    """Something else in the caption is not true."""
+    """Another part of the caption is false."""
     GRATUITOUS = "gratuitous"
-    """True, but nobody would say it."""
+    """The negation is true but irrelevant to the image."""
     UNGRAMMATICAL = "ungrammatical"
     SCOPE = "scope"
-    """Two readings: what is negated is unclear."""
+    """Ambiguous: the scope of the negation is unclear."""
     DUPLICATE = "duplicate"
     BAD_IMAGE = "bad_image"
 
@@ -66,6 +66,7 @@ REASON_KEYS: dict[str, Reason] = {
     "b": Reason.BAD_IMAGE,
 }
 
+# close to the table of the guidelines (workbench/data/guidelines.md)
 REASON_TEXTS: dict[Reason, str] = {
     Reason.PRESENT: "the negated thing is in the picture",
     Reason.REST_FALSE: "something else in the caption is false",
@@ -78,7 +79,7 @@ REASON_TEXTS: dict[Reason, str] = {
 
 
 class Cause(StrEnum):
-    """Why people disagreed, says the adjudicator (Potato's list of errors). The key is in `CAUSE_KEYS`."""
+    """Cause of a disagreement, chosen by the adjudicator (error list of Potato). The key is in `CAUSE_KEYS`."""
 
     AMBIGUOUS_TEXT = "ambiguous_text"
     GUIDELINE_GAP = "guideline_gap"
@@ -98,24 +99,24 @@ CAUSE_KEYS: dict[str, Cause] = {
 }
 
 CAUSE_TEXTS: dict[Cause, str] = {
-    Cause.AMBIGUOUS_TEXT: "the text can be read in two ways",
-    Cause.GUIDELINE_GAP: "the guidelines do not say",
-    Cause.ANNOTATOR_SLIP: "somebody slipped",
-    Cause.EDGE_CASE: "an edge case: neither yes nor no",
+    Cause.AMBIGUOUS_TEXT: "the text is ambiguous",
+    Cause.GUIDELINE_GAP: "the guidelines do not cover it",
+    Cause.ANNOTATOR_SLIP: "an annotator made a mistake",
+    Cause.EDGE_CASE: "edge case: neither yes nor no",
     Cause.SUBJECTIVE: "a matter of judgement",
-    Cause.OTHER: "something else",
+    Cause.OTHER: "another cause",
 }
 
 
 class Stream(StrEnum):
-    """Which way a card came to a person."""
+    """Queue that a card comes from."""
 
     REVIEW = "review"
     AUDIT = "audit"
 
 
 class Role(StrEnum):
-    """Who acts."""
+    """Role of an actor."""
 
     ANNOTATOR = "annotator"
     ADJUDICATOR = "adjudicator"
@@ -131,7 +132,7 @@ class PersonRole(StrEnum):
 
 
 class NegationType(StrEnum):
-    """What kind of thing a caption denies (DESIGN section 4)."""
+    """Kind of what a caption negates."""
 
     ABSENCE = "absence"
     ACTION = "action"
@@ -141,102 +142,102 @@ class NegationType(StrEnum):
 
 
 class Question(StrEnum):
-    """What a judge was asked; never confused (DESIGN section 8)."""
+    """Question to a judge. The two have opposite meanings: P(present) is high for a bad candidate."""
 
     PRESENT = "present"
-    """Is the negated concept in the picture? The verdict's p is P(present)."""
+    """Is the negated concept in the image? The verdict's p is P(present)."""
     ACCEPTABLE = "acceptable"
     """Is the whole caption true and well formed? The verdict's p is P(acceptable)."""
 
 
 class PictureShown(StrEnum):
-    """How a card's picture was shown when the person decided."""
+    """How a card's image was shown at the decision."""
 
     NONE = "none"
     """Not shown: no file, a failure, or plain mode."""
     CELLS = "cells"
-    """As half-cell characters (two dots a cell)."""
+    """Half-cell characters (two pixels per cell)."""
     PIXELS = "pixels"
-    """By the terminal's own graphics (Kitty, sixel)."""
+    """Graphics of the terminal (Kitty, sixel)."""
 
 
 class GapCause(StrEnum):
-    """Why no event has some event numbers."""
+    """Why event numbers have no event."""
 
     EXPORT = "export"
-    """An export took the number for what had been imported since the newest event (`moments`)."""
+    """An export took the number, because of imports since the newest event (`event_clock`)."""
     RESTORE = "restore"
-    """The numbers belong to events of the record that a restore replaced."""
+    """The numbers belong to events of a record that a restore replaced."""
     MIGRATION = "migration"
-    """The gap was there before gaps were recorded (schema 0004)."""
+    """The gap is older than the recording of gaps (schema 0004)."""
 
 
 class Stage(StrEnum):
-    """A step of a pipeline that asks a model something (DESIGN section 8)."""
+    """Step of a pipeline that sends a request to a model."""
 
     PROPOSE = "propose"
-    """Which concept could be missing."""
+    """Which concept could be missing?"""
     PRESENCE = "presence"
-    """Is the concept in the picture?"""
+    """Is the concept in the image?"""
     PRIOR = "prior"
-    """The same question about a blank picture: what the judge says without looking."""
+    """The question of `PRESENCE` about a blank image: the judge's answer without visual evidence."""
     REWRITE = "rewrite"
-    """The caption with the denial in it."""
+    """Add the negation to the caption."""
     ACCEPTABLE = "acceptable"
     """Is the whole caption true and well formed?"""
 
 
 class Method(StrEnum):
-    """Where a probability came from, best first."""
+    """Source of a probability, best first."""
 
     LOGPROBS = "logprobs"
     """Log-probabilities of the answer's first token, summed over the beginnings of yes and no."""
     DECISION = "decision"
-    """A typed decision of the server (`/v1/systemone`)."""
+    """Typed decision of the server (`/v1/systemone`)."""
     SAMPLES = "samples"
-    """The share of yes among k sampled answers."""
+    """Share of yes among k sampled answers."""
     BARE = "bare"
-    """One answer in words."""
+    """One text answer, yes or no."""
     SCORE = "score"
-    """A score that is no answer in words: CLIP's margin, an annotation."""
+    """A score instead of a text answer: CLIP's margin, an annotation."""
 
 
 class AnswerStatus(StrEnum):
-    """Where a question to a model stands."""
+    """Status of a request to a model."""
 
     PENDING = "pending"
-    """Written into a file for a batch farm; no answer came back yet."""
+    """In a batch request file; without an answer yet."""
     OK = "ok"
     FAILED = "failed"
-    """No usable answer came; asked again when the item is tried again."""
+    """No usable answer; sent again when the item is tried again."""
 
 
 class ItemStatus(StrEnum):
-    """What became of a caption or a question that went into a pipeline."""
+    """Result of a caption or a question in a pipeline."""
 
     KEPT = "kept"
-    """A candidate came of it."""
+    """The pipeline created a candidate."""
     DROPPED = "dropped"
-    """It went through the pipeline, and nothing came of it."""
+    """The pipeline ended without a candidate."""
     FAILED = "failed"
-    """A model did not answer, or the picture is not there: tried again with --retry."""
+    """A model did not answer, or the image is missing; tried again with --retry."""
 
 
 class GenerationState(StrEnum):
-    """Where a run of `negwb generate` stands."""
+    """State of a run of `negwb generate`."""
 
     RUNNING = "running"
     DONE = "done"
     STOPPED = "stopped"
-    """By a person, by a budget, or at a limit: the same command goes on."""
+    """Stopped by a person, a budget or a limit; the same command continues the run."""
     FAILED = "failed"
-    """By an engine that cannot be reached, or a bug."""
+    """An engine was not reachable, or there was a bug."""
 
 
 class StopReason(StrEnum):
     """Why a run of `negwb generate` stopped before its end."""
 
     BUDGET = "budget"
-    """It reached a cap on requests, tokens or cost."""
+    """The run reached a cap on requests, tokens or cost."""
     REQUEST = "request"
     """A person or a signal stopped it."""

@@ -1,29 +1,18 @@
-"""What can go wrong with the record.
+"""Exceptions of the record, all derived from `RecordError`.
 
-    RecordError
-    ├── NotARecord       the file is not a negwb database
-    ├── NewerRecord      a newer negwb wrote it
-    ├── RecordBusy       another process holds it too long
-    ├── RecordUnwritable the disk is full or read-only
-    ├── DiskError       the disk did not read or write what was asked
-    ├── CorruptRecord    the file is damaged
-    ├── ForeignSchema    the file is not built as negwb builds it
-    ├── RecordInUse      somebody is at work in it who must leave first
-    ├── LinkedRecord     the file has a second name (a hard link)
-    ├── Overtaken        another person has changed the card since it was shown
-    │   └── NoLongerQueued    ... by a decision, and the card does not ask any more
-    ├── RetiredAnnotator the name is out of use
-    ├── UnusableName     no annotator can have the name
-    └── RecordReplaced   while it was open, another file or another version of negwb took its place
-
-Each carries one line for the person and a hint on what to do; none leaves anything half written.
+Each has a message of one line and a hint what the person can do. After each of them nothing is half written.
 """
 
 from __future__ import annotations
 
 
 class RecordError(Exception):
-    """The record cannot do what was asked; nothing was written."""
+    """The operation on the record failed; nothing was written.
+
+    Args:
+        message: one line.
+        hint: what the person can do.
+    """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -32,19 +21,19 @@ class RecordError(Exception):
 
 
 class NotARecord(RecordError):
-    """The file is no negwb database."""
+    """The file is not a negwb database, or does not exist."""
 
 
 class NewerRecord(RecordError):
-    """The file was written by a newer negwb."""
+    """A newer negwb wrote the file."""
 
 
 class UnreleasedSchema(RecordError):
-    """The file was written by a development version before the first release."""
+    """A development version before the first release wrote the file."""
 
 
 class RecordBusy(RecordError):
-    """Another process held the record for longer than we wait."""
+    """Another process held the record's lock for longer than the time limit."""
 
 
 class RecordUnwritable(RecordError):
@@ -52,7 +41,7 @@ class RecordUnwritable(RecordError):
 
 
 class DiskError(RecordError):
-    """The system could not read or write the file (an I/O error). The record itself may be whole."""
+    """The system could not read or write the file (an I/O error). The record itself may be intact."""
 
 
 class CorruptRecord(RecordError):
@@ -60,32 +49,32 @@ class CorruptRecord(RecordError):
 
 
 class ForeignSchema(RecordError):
-    """The file has the mark and the schema version of negwb's databases, but other tables, triggers or constraints."""
+    """The file has negwb's application ID and schema version, but other tables, triggers or constraints."""
 
 
 class RecordInUse(RecordError):
-    """Somebody is at work in the record, and what was asked must not happen under their hands."""
+    """A live session uses the record, which forbids the operation."""
 
 
 class LinkedRecord(RecordError):
-    """The file has more than one name: its log belongs to one of them only."""
+    """The file has a second name (a hard link); its log belongs to only one of them."""
 
 
 class CardChanged(RecordError):
-    """Another person has changed the card since it was shown, so that the answer does not apply to it any more."""
+    """Another person has changed the card since it was shown, so the decision no longer applies to it."""
 
 
 class NoLongerQueued(CardChanged):
-    """Somebody else has decided about the card since it was shown, and it does not ask for this person any more."""
+    """Another person has decided about the card since it was shown, and it no longer needs this person's decision."""
 
 
 class RetiredAnnotator(RecordError):
-    """A session was to begin under a name that is retired."""
+    """The name of the annotator is retired, so no session can start under it."""
 
 
 class UnusableName(RecordError):
-    """A name that no annotator can have."""
+    """The name is not allowed for an annotator."""
 
 
 class RecordReplaced(RecordError):
-    """What was opened is not there any more: the file was replaced or deleted, or a newer negwb changed its schema."""
+    """The opened file was replaced, moved or deleted, or a newer negwb has changed its schema."""

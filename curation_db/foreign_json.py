@@ -1,8 +1,7 @@
-"""JSON that other programs, people or an older negwb wrote, and that may be anything.
+"""Parser for JSON from outside: from other programs, from people, or from an older negwb.
 
-All such JSON goes through `parse_json`. Whatever is wrong with it is one error with one line of text, also where
-`json` itself raises something else: nesting that is deeper than Python recurses, a number of thousands of digits,
-bytes in no encoding.
+Every fault raises one exception with a message of one line, also where the standard library raises another one: nesting
+beyond Python's recursion limit, a number of thousands of digits, bytes in an unknown encoding.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from typing import Any, Final
 
 NESTED_TOO_DEEPLY: Final = "nested too deeply"
 _LENIENT_DECODER: Final = json.JSONDecoder(strict=False)
-"""Kept, since `json.loads` makes a new decoder for every call that is not the plainest."""
+"""Shared, because `json.loads` creates a new decoder for every call with options."""
 
 
 class JsonError(ValueError):
-    """The text is no JSON that can be read; one line that says why."""
+    """The text is not valid JSON; the message is one line."""
 
 
 def parse_json(
@@ -27,16 +26,16 @@ def parse_json(
     parse_constant: Callable[[str], object] | None = None,
     parse_float: Callable[[str], object] | None = None,
 ) -> Any:
-    """The value that `content` spells.
+    """Return the value of the JSON text `content`.
 
     Args:
         content: the text, or its bytes in UTF-8, UTF-16 or UTF-32.
         strict: refuse raw control characters inside strings.
-        parse_constant: makes a value of NaN, Infinity and -Infinity; it may raise a ValueError.
-        parse_float: makes a value of a number with a fraction or an exponent.
+        parse_constant: converts NaN, Infinity and -Infinity; it may raise a ValueError.
+        parse_float: converts a number with a fraction or an exponent.
 
     Raises:
-        JsonError: it spells none.
+        JsonError: the text is not valid JSON.
     """
     try:
         if parse_constant is parse_float is None:
@@ -50,10 +49,10 @@ def parse_json(
 
 
 def error_line(error: Exception) -> str:
-    """One line about an error of the standard library's JSON reader."""
+    """Return an error of the standard library's JSON parser as one line."""
     if isinstance(error, RecursionError):
         return NESTED_TOO_DEEPLY
     if isinstance(error, UnicodeDecodeError):
-        return f"bytes that are no {error.encoding} text, at byte {error.start}"
-    # behind a semicolon Python tells programmers how to allow longer numbers
+        return f"invalid {error.encoding} at byte {error.start}"
+    # after a semicolon Python explains how programmers can allow longer numbers
     return " ".join(str(error).partition(";")[0].split())

@@ -1,4 +1,4 @@
-"""Finding a picture's file by the name that a data file gives it: below the source's folders, never outside them."""
+"""Search for an image's file by its name in a data file, below the folders of its source and never outside them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ FOLLOW_LINKS_HINT: Final = (
 )
 _ORIENTATION_TAG: Final = 0x0112
 _TURNED_ORIENTATIONS: Final = frozenset({5, 6, 7, 8})
-"""Orientations that exchange width and height."""
+"""EXIF orientations that swap width and height."""
 _PNG_EXIF_KEYS: Final = frozenset({"exif", "Raw profile type exif"})
 
 
 def real_path(folder: str | Path) -> Path:
-    """The folder as it really is, links followed; a loop of links stays as it is named."""
+    """Return the path with symbolic links resolved; a loop of links stays unresolved."""
     return Path(os.path.realpath(folder))
 
 
 def find_image_file(folders: Iterable[Path], file_name: str | None, *, follow_links: bool = False) -> Path | None:
-    """The picture's file in the first folder that has it, or None.
+    """Return the image's file in the first folder that has it, or None.
 
-    A file name from a data file is hostile: one that leads out of its folder is not found, neither by its parts nor,
-    unless `follow_links`, by a symbolic link. A name is looked for as it is written, then in its other Unicode forms.
-    Where links are not followed the file is returned by its real path, so that a link changed later changes nothing.
+    File names from data files are untrusted. A name that leaves its folder finds nothing, neither by its parts nor,
+    unless `follow_links`, by a symbolic link. The name is tried as written, then in its other Unicode forms. Without
+    `follow_links` the result is a real path, so that a link that changes later has no effect.
     """
     for folder in folders:
         for path in _candidate_files(folder, file_name):
@@ -42,31 +42,31 @@ def find_image_file(folders: Iterable[Path], file_name: str | None, *, follow_li
 
 
 def escapes_by_link(folder: Path, file_name: str | None) -> bool:
-    """Whether the only files of this name below `folder` are links that leave it."""
+    """Return whether the only files of this name below `folder` are symbolic links to the outside."""
     return next(_candidate_files(folder, file_name), None) is not None and find_image_file([folder], file_name) is None
 
 
 def display_size(opened: Image, *, header_only: bool = False) -> tuple[int, int]:
-    """Width and height of an opened picture as it is shown: turned as its EXIF says that the camera was held.
+    """Return width and height of an opened image as displayed, after its EXIF rotation.
 
     Args:
-        opened: the picture.
-        header_only: read no pixels. A PNG file may have its EXIF behind them; it then counts as not turned.
+        opened: the image.
+        header_only: read no pixels. A PNG file may have its EXIF data after the pixels; it then counts as not rotated.
     """
     width, height = opened.size
-    if opened.format == "TIFF":  # Pillow turns TIFF by itself, and tells the size of what it will have turned
+    if opened.format == "TIFF":  # Pillow rotates TIFF itself and reports the size after the rotation
         return width, height
     if header_only and opened.format == "PNG" and not _PNG_EXIF_KEYS & opened.info.keys():
         return width, height
     try:
         turned = opened.getexif().get(_ORIENTATION_TAG) in _TURNED_ORIENTATIONS
-    except Exception:  # broken EXIF is no reason to show nothing
+    except Exception:  # an image with invalid EXIF data is still shown
         return width, height
     return (height, width) if turned else (width, height)
 
 
 def _candidate_files(folder: Path, file_name: str | None) -> Iterator[Path]:
-    """The files of this name below `folder`, by the name's parts: as written, then in other Unicode forms."""
+    """Yield the files of this name below `folder`: as written, then in other Unicode forms."""
     if not file_name or "\0" in file_name:
         return
     path = Path(os.path.normpath(folder / file_name))
@@ -79,18 +79,18 @@ def _candidate_files(folder: Path, file_name: str | None) -> Iterator[Path]:
 
 
 def _files_in_any_form(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """The files below `folder` whose parts are `parts` in any mix of Unicode forms; only what exists is followed."""
+    """Yield the files below `folder` whose path parts are `parts` in any mix of Unicode forms."""
     for form in dict.fromkeys((parts[0], *(unicodedata.normalize(name, parts[0]) for name in ("NFC", "NFD")))):
-        place = folder / form
+        path = folder / form
         if len(parts) > 1:
-            if os.path.isdir(place):
-                yield from _files_in_any_form(place, parts[1:])
-        elif _is_file(place):
-            yield place
+            if os.path.isdir(path):
+                yield from _files_in_any_form(path, parts[1:])
+        elif _is_file(path):
+            yield path
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:
-        return False  # a name too long, a loop of links: as good as missing
+        return False  # a name that is too long, or a loop of links

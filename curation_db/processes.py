@@ -17,21 +17,20 @@ _CLOCK_TOLERANCE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process as a record names it. Process IDs are reused, soon in containers, so the ID alone identifies none."""
+    """Identity of a process as a record stores it. The ID alone is not enough: IDs are reused, soon in containers."""
 
     host: str
     pid: int
     seen_at: str
-    """A time at which it ran (ISO 8601, UTC)."""
+    """A time at which the process ran (ISO 8601, UTC)."""
 
 
 def is_local(host: str) -> bool:
-    """Whether `host` is the name of this host."""
     return host == socket.gethostname()
 
 
 def is_alive(process: ProcessIdentity) -> bool | None:
-    """Whether the process still runs; None: it belongs to another host.
+    """Return whether the process still runs; None if it belongs to another host.
 
     A zombie does not run. A process of another user whose start time the system hides counts as the same process.
     """
@@ -46,12 +45,12 @@ def is_alive(process: ProcessIdentity) -> bool | None:
         seen_at = datetime.fromisoformat(process.seen_at).timestamp()
     except (ValueError, OverflowError):
         return True
-    # A start in the future means that the boot time is the container's and the start is counted from the host's.
+    # A start in the future means that the boot time is the container's but the start counts from the host's boot.
     return not seen_at + _CLOCK_TOLERANCE_S < started <= time.time() + _CLOCK_TOLERANCE_S
 
 
 def command_line(pid: int) -> list[str]:
-    """The words of the process's command line; empty: there is no such process, or the system hides it."""
+    """Return the arguments of the process's command line; empty without the process, or if the system hides it."""
     import psutil  # noqa: PLC0415
 
     try:
@@ -61,7 +60,7 @@ def command_line(pid: int) -> list[str]:
 
 
 def _exists(pid: int) -> bool:
-    if pid < 1:  # to os.kill these are groups of processes
+    if pid < 1:  # os.kill would address process groups
         return False
     try:
         os.kill(pid, 0)
@@ -73,7 +72,7 @@ def _exists(pid: int) -> bool:
 
 
 def _start_time(pid: int) -> tuple[float | None, bool]:
-    """Seconds since the epoch (None: the system does not report it), and whether the process is a zombie."""
+    """Return the start in seconds since the epoch (None if unknown), and whether the process is a zombie."""
     import psutil  # noqa: PLC0415
 
     try:

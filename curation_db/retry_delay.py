@@ -1,4 +1,4 @@
-"""How long to wait before an HTTP request is sent again. Standard library only: benchmarks and engines use it."""
+"""Delay before an HTTP request is sent again. Standard library only, because benchmarks and engines use it."""
 
 from __future__ import annotations
 
@@ -17,26 +17,31 @@ class Backoff:
     base: float = 0.5
     """Upper bound before the second try; doubled for each further one."""
     longest: float = 30.0
-    """Upper bound of every wait that the server did not ask for."""
+    """Upper bound of every delay that the server did not request."""
 
     def delay(
-        self, tries: int, asked: float | None = None, *, uniform: Callable[[float, float], float] = random.uniform
+        self,
+        tries: int,
+        requested: float | None = None,
+        *,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> float:
-        """Seconds to wait after `tries` failed tries beyond the first.
+        """Return the seconds to wait after `tries` failed tries beyond the first.
 
         Full jitter (Brooker, "Exponential backoff and jitter", AWS 2015): uniform in [0, min(longest, base 2^tries)].
-        If the server asked for a wait, it is that wait plus up to `base`, so that clients do not return in step.
+        If the server requested a delay, the result is that delay plus up to `base`, so that the clients do not all
+        return at the same time.
         """
-        if asked is not None:
-            return asked + uniform(0, self.base)
+        if requested is not None:
+            return requested + uniform(0, self.base)
         return uniform(0, min(self.longest, self.base * 2.0 ** min(tries, 30)))
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that a response's Retry-After header asks for (RFC 9110 10.2.3: seconds or a date); None: nothing.
+    """Return the seconds in a response's Retry-After header (RFC 9110 10.2.3: seconds or a date); None without one.
 
-    A date is compared with the response's own Date, so a wrong clock on either side does not matter; without one, with
-    `now` (default: this machine's clock). The names in `headers` must be lower case or matched without case.
+    A date is compared with the response's own Date, so that a wrong clock on either side does not matter; without a
+    Date, with `now` (default: this machine's clock). The names in `headers` are lower case or matched without case.
     """
     value = headers.get("retry-after", "").strip()
     if not value:

@@ -1,15 +1,15 @@
-"""Strict conversion of tables read from TOML or JSON into dataclasses; every problem is reported with its key.
+"""Strict conversion of tables from TOML or JSON into dataclasses; every problem is reported with its key.
 
-Types are checked by msgspec, which is imported at the first call. Three things are added: unknown keys are problems
-(msgspec ignores them), ranges come from a field's metadata, and the check goes on after the first problem.
+msgspec checks the types; it is imported at the first call. This module adds three things: unknown keys are problems
+(msgspec ignores them), ranges come from a field's metadata, and the check continues after the first problem.
 
 Metadata of a field, as `setting` writes it:
 
     help                one line for people
     at_least, at_most   range of a number, both ends included
     choices             allowed values of a text
-    expected            what a problem says instead of the type
-    check               callable: value -> what is expected instead; empty where the value is right
+    expected            text of a problem instead of the type
+    check               callable: value -> expected value as text; empty if the value is right
     key                 False: the field is not a key of the table
 """
 
@@ -49,7 +49,7 @@ _LONGEST = 80
 
 
 class ProblemKind(Enum):
-    """What is wrong with one key."""
+    """Kind of a problem with one key."""
 
     UNKNOWN = "unknown"
     MISSING = "missing"
@@ -60,17 +60,17 @@ class ProblemKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One key that is wrong."""
+    """Problem with one key."""
 
     path: Path
-    """Keys and list indices from the top; empty: the value itself."""
+    """Keys and list indices from the top; empty for the whole value."""
     kind: ProblemKind
     expected: str
-    """A type with its range, or a list of choices; the known keys of the table where the key is unknown."""
+    """A type with its range, or a list of choices; for an unknown key the known keys of the table."""
     value: object = None
-    """The refused value; None where the key is missing."""
+    """The refused value; None for a missing key."""
     suggestion: str = ""
-    """A known key that resembles an unknown one."""
+    """A known key that resembles the unknown one."""
 
     @property
     def key(self) -> str:
@@ -112,13 +112,15 @@ def setting(default: Any, text: str, **metadata: Any) -> Any:
 
 
 def validate(value: object, kind: type[T], *, path: Path = (), unknown_keys: bool = False, finite: bool = False) -> T:
-    """`value` converted to `kind`: a dataclass, a TypedDict, or a type of the standard library.
+    """Convert `value` to `kind`: a dataclass, a TypedDict, or a type of the standard library.
 
-    A whole number is accepted where a number is expected; lists become tuples where the type says so. What the
-    `__post_init__` of a dataclass raises passes through.
+    A whole number is accepted as a number; lists become tuples if the type is a tuple. Exceptions of the
+    `__post_init__` of a dataclass are not caught.
 
     Args:
-        path: begins the path of every problem.
+        value: the table or value.
+        kind: the type.
+        path: first part of the path of every problem.
         unknown_keys: accept keys that the type does not have. A dataclass drops them, a TypedDict keeps them.
         finite: refuse nan and infinity.
 
@@ -129,13 +131,13 @@ def validate(value: object, kind: type[T], *, path: Path = (), unknown_keys: boo
 
 
 def validate_field(value: object, owner: type, name: str, *, path: Path | None = None) -> Any:
-    """`value` converted to the type of the field `name` of the dataclass `owner`; raises as `validate`."""
+    """Convert `value` to the type of the field `name` of the dataclass `owner`; raises as `validate`."""
     metadata = next(each.metadata for each in fields(owner) if each.name == name)
     return _Validator(False, False).run(value, _hints(owner)[name], (name,) if path is None else path, metadata)
 
 
 def key_text(path: Path) -> str:
-    """A path as text: ("judge", 0, "model") is judge[0].model; a key that TOML would quote is quoted."""
+    """Return a path as text: ("judge", 0, "model") is judge[0].model; a key that TOML would quote is quoted."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -147,14 +149,14 @@ def key_text(path: Path) -> str:
 
 
 def closest(word: str, known: Collection[str]) -> str:
-    """The known word that resembles `word` most; empty where none does."""
+    """Return the known word that resembles `word` most; empty if none does."""
     from difflib import get_close_matches  # noqa: PLC0415 -- only for an error
 
     return next(iter(get_close_matches(word, known, n=1)), "")
 
 
 def describe(hint: Any, metadata: Mapping[str, Any] = _NO_METADATA) -> str:
-    """What a value of the type is, in words: "a number from 0 to 1"."""
+    """Return a description of the type's values: "a number from 0 to 1"."""
     if expected := metadata.get("expected"):
         return str(expected)
     if choices := metadata.get("choices"):
@@ -280,7 +282,7 @@ class _Validator:
 
 
 def _leaf_problems(value: Any, hint: Any, path: Path, metadata: Mapping[str, Any], msgspec: Any) -> Iterator[Problem]:
-    """The problems of a value that msgspec refused: of its items where only these are wrong, else of itself."""
+    """Yield the problems of a value that msgspec refused: one for each wrong item, otherwise one for the value."""
     arguments, origin = get_args(hint), get_origin(hint)
     items: list[tuple[str | int, Any, Any]] = []
     if origin in _TABLES and isinstance(value, Mapping):
@@ -304,7 +306,7 @@ def _refusal(hint: Any, value: object) -> ProblemKind:
 
 
 def _choices(hint: Any) -> tuple[str, ...]:
-    """The values of a Literal or an enum; empty for another type."""
+    """Return the values of a Literal or an enum; empty for another type."""
     if get_origin(hint) is Literal:
         return tuple(map(str, get_args(hint)))
     return tuple(str(each.value) for each in hint) if isinstance(hint, type) and issubclass(hint, Enum) else ()
@@ -315,7 +317,7 @@ def _is_record(hint: Any) -> bool:
 
 
 def _is_leaf(hint: Any) -> bool:
-    """Whether no dataclass or TypedDict lies within the type, so that msgspec converts it whole."""
+    """Return whether the type contains no dataclass or TypedDict, so that msgspec can convert it directly."""
     hint = _plain(hint)
     return not _is_record(hint) and all(_is_leaf(each) for each in get_args(hint) if each is not Ellipsis)
 
@@ -327,7 +329,7 @@ def _plain(hint: Any) -> Any:
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:
-    """The type without its None, and whether it has one."""
+    """Return the type without None, and whether the type allowed None."""
     hint = _plain(hint)
     if get_origin(hint) not in (Union, UnionType):
         return hint, False
@@ -343,14 +345,14 @@ def _hints(kind: type) -> Mapping[str, Any]:
 
 @cache
 def _fields(kind: type) -> Mapping[str, tuple[bool, Mapping[str, Any]]]:
-    """Name to whether the key must be there, and the field's metadata."""
+    """Return (required, metadata) by field name."""
     if is_dataclass(kind):
         return {
             each.name: (_is_required(each), each.metadata)
             for each in fields(kind)
             if each.init and each.metadata.get("key", True)
         }
-    # __required_keys__ is wrong where annotations are strings, so NotRequired is read from the resolved hints
+    # __required_keys__ is wrong if annotations are strings, so NotRequired is read from the resolved hints
     total = getattr(kind, "__total__", True)
     return {
         name: (get_origin(hint) is Required or (total and get_origin(hint) is not NotRequired), _NO_METADATA)

@@ -33,7 +33,7 @@ OWN_JSON = {
         (DEEP, "nested too deeply"),
         (f'{{"a": {DEEP}}}'.encode(), "nested too deeply"),
         (DIGITS, "Exceeds the limit"),
-        (b'{"a": "\xff"}', "bytes that are no utf-8 text, at byte 7"),
+        (b'{"a": "\xff"}', "invalid utf-8 at byte 7"),
         ("{", "Expecting property name"),
         ('["a\nb"]', "Invalid control character"),
     ],
