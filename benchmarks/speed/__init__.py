@@ -1,4 +1,5 @@
-"""Our own performance benches: what they measure and print is fixed in BENCHES.md.
+"""Speed benches of negwb. Their names and JSON keys are fixed, so that runs of different versions can be compared.
 
-They drive the app and the record from outside and may import everything; nothing imports them. They are not tests.
+The benches drive the app and the record from outside and may import everything; nothing imports them. They are not
+tests.
 """

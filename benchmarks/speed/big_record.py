@@ -1,8 +1,8 @@
-"""A record of a million candidates in a minute, as the product would have written it, for the benches.
+"""Writes a record of a million candidates in a minute, equal to one written by negwb itself, for the benches.
 
-A few thousand candidates, the seeds, go in through the product's own functions, verdicts and all. The rest are copies
-of their rows in SQL, with what differs from candidate to candidate made by the product again: the audit flag, the
-places in the queues, the priorities. A test holds the outcome against the same drafts put in one by one.
+Several thousand candidates, the seeds, are inserted with their verdicts through negwb's functions. All others are
+copies of the seeds' rows in SQL. Values that differ between candidates are computed by negwb again: the audit flag, the
+queue slots, the priorities. A test compares the result with the same drafts inserted one by one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from benchmarks.speed.harness import say
+from benchmarks.speed.harness import report_progress
 from curation_db.enums import Kind, NegationType, Question, Role, Stream
 from curation_db.events.annotators import Actor, begin_session
 from curation_db.events.state import FoldEvent, Overlap, fold
@@ -34,7 +34,7 @@ from curation_db.storage.ids import utc_now, uuid7
 from curation_db.storage.store import Store
 
 PERSON = "ana"
-"""Whose votes lie at the head of the queue, and who decides in the benches."""
+"""The annotator of the benches; their votes are at the head of the queue."""
 SOURCE = "bench"
 JUDGES = ("llava-1.6-7b", "qwen2.5-vl-7b")
 INTAKE = Intake(overlap="2")
@@ -43,61 +43,69 @@ ELAPSED_MS = 2_000
 _PER_IMAGE = 10
 _CAPTIONS_PER_IMAGE = 5
 _PER_CAPTION = _PER_IMAGE // _CAPTIONS_PER_IMAGE
-_FIRST_MARK = 10_000
+_FIRST_MARKER = 10_000
 _PER_COMMIT = 20
-"""Copies of the seeds in one transaction: few enough for the log to stay small."""
+"""Copies of the seeds per transaction; few, so that the write-ahead log stays small."""
 
-_WHO = ("a man", "an old woman", "two boys", "a young child", "a brown dog", "a group of people", "a smiling couple")
-_DOING = ("riding a bicycle", "looking at a phone", "eating a sandwich", "waiting in line", "sitting on a bench")
-_WHERE = ("in the rain", "on a busy city street at night", "near the ocean", "in front of a large crowd")
+_SUBJECTS = (
+    "a man",
+    "an old woman",
+    "two boys",
+    "a young child",
+    "a brown dog",
+    "a group of people",
+    "a smiling couple",
+)
+_ACTIONS = ("riding a bicycle", "looking at a phone", "eating a sandwich", "waiting in line", "sitting on a bench")
+_PLACES = ("in the rain", "on a busy city street at night", "near the ocean", "in front of a large crowd")
 _CONCEPTS = ("umbrella", "hat", "backpack", "traffic light", "handbag", "surfboard", "dog", "skateboard", "bottle")
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a record."""
+    """Size of a record."""
 
     candidates: int = 1_000_000
     """A multiple of `seeds`."""
     seeds: int = 5_000
-    """A multiple of ten: candidates of an image."""
+    """A multiple of ten, the number of candidates per image."""
     voted: int = 100_000
-    """First votes of `PERSON`, all at the head of the default order."""
+    """First votes of `PERSON`, all at the head of the default ordering."""
 
     @property
-    def pictures(self) -> int:
-        """So many distinct picture files; every copy of an image shows the same file."""
+    def images(self) -> int:
+        """Number of distinct image files; every copy of an image uses the same file."""
         return self.seeds // _PER_IMAGE
 
     @property
     def copies(self) -> int:
-        """How often the seeds are there in the end."""
+        """Number of copies of the seeds in the record, with the seeds themselves."""
         return self.candidates // self.seeds
 
 
-# -- what is in it ------------------------------------------------------------------------------------------------
+# -- content -----------------------------------------------------------------------------------------------------
 
 
-def picture_name(image: int, size: Size) -> str:
-    """The file that shows this image."""
-    return f"{(image - 1) % size.pictures:04}.jpg"
+def image_file(image: int, size: Size) -> str:
+    """Return the file name of this image."""
+    return f"{(image - 1) % size.images:04}.jpg"
 
 
-def mark(number: int, size: Size) -> str:
-    """A word that stands in the caption and in the text of this candidate, and in few others'."""
-    return str(_FIRST_MARK + (number - 1) % size.seeds // _PER_CAPTION)
+def marker_word(number: int, size: Size) -> str:
+    """Return a word that the caption and the text of this candidate contain, and those of few other candidates."""
+    return str(_FIRST_MARKER + (number - 1) % size.seeds // _PER_CAPTION)
 
 
 def draft(number: int, size: Size) -> NewCandidate:
-    """The candidate with this id."""
+    """Return the candidate with this id."""
     copy, seed = divmod(number - 1, size.seeds)
-    who, doing, where, concept = _words(seed)
+    subject, action, place, concept = _phrases(seed)
     return NewCandidate(
         source_id=1,
         key=f"bench/{copy:04}/{seed}",
         image_id=(number - 1) // _PER_IMAGE + 1,
         caption_id=(number - 1) // _PER_CAPTION + 1,
-        raw_text=f"{who} with no {concept} {doing} next to bus {mark(number, size)} {where}",
+        raw_text=f"{subject} with no {concept} {action} next to bus {marker_word(number, size)} {place}",
         concept=concept,
         concept_confidence=1.0,
         negation_type=NegationType.ABSENCE,
@@ -108,27 +116,27 @@ def draft(number: int, size: Size) -> NewCandidate:
 
 
 def caption(number: int, size: Size) -> str:
-    """The caption with this id; every third one names what a candidate of the same picture denies."""
+    """Return the caption with this id; every third caption names a concept that a candidate of the image negates."""
     seed = (number - 1) * _PER_CAPTION % size.seeds
-    who, doing, where, _ = _words(seed)
-    beside = f" beside a {_words(seed + 2)[3]}" if seed % 3 == 0 else ""
-    return f"{who} {doing} next to bus {mark(seed + 1, size)} {where}{beside}"
+    subject, action, place, _ = _phrases(seed)
+    beside = f" beside a {_phrases(seed + 2)[3]}" if seed % 3 == 0 else ""
+    return f"{subject} {action} next to bus {marker_word(seed + 1, size)} {place}{beside}"
 
 
-def _words(seed: int) -> tuple[str, str, str, str]:
-    phrase = seed // _PER_CAPTION  # the candidates of one caption differ in what they deny
-    listed = (_WHO, phrase), (_DOING, phrase // 3), (_WHERE, phrase // 2), (_CONCEPTS, seed)
-    who, doing, where, concept = (words[at % len(words)] for words, at in listed)
-    return who, doing, where, concept
+def _phrases(seed: int) -> tuple[str, str, str, str]:
+    phrase = seed // _PER_CAPTION  # the candidates of one caption differ in the negated concept
+    listed = (_SUBJECTS, phrase), (_ACTIONS, phrase // 3), (_PLACES, phrase // 2), (_CONCEPTS, seed)
+    subject, action, place, concept = (phrases[index % len(phrases)] for phrases, index in listed)
+    return subject, action, place, concept
 
 
 def probability(number: int, judge: int) -> float:
-    """What a judge says about the candidate: scattered over 0..1, the same each time."""
+    """Return P(present) of a judge for the candidate: spread over 0..1, deterministic."""
     return round((number * 2_654_435_761 + (judge + 1) * 1_640_531_527 * (number % 97 + 1)) % 2**32 / 2**32, 4)
 
 
-def opinions(number: int) -> Iterator[NewVerdict]:
-    """The verdicts on the candidate."""
+def verdicts_of(number: int) -> Iterator[NewVerdict]:
+    """Yield the verdicts on the candidate."""
     for judge, name in enumerate(JUDGES):
         yield NewVerdict(
             candidate_id=number,
@@ -143,26 +151,26 @@ def opinions(number: int) -> Iterator[NewVerdict]:
         )
 
 
-# -- how it comes in ----------------------------------------------------------------------------------------------
+# -- writing ----------------------------------------------------------------------------------------------------
 
 
 def fill(store: Store, size: Size) -> Actor:
-    """Fill an empty record; returns the sitting in which `PERSON` voted."""
+    """Fill an empty record; return the session in which `PERSON` voted."""
     with store.write() as connection:
-        add_images(connection, range(1, size.pictures + 1), size)
+        add_images(connection, range(1, size.images + 1), size)
         insert_candidates(connection, [draft(number, size) for number in range(1, size.seeds + 1)], INTAKE)
-        insert_verdicts(connection, [each for number in range(1, size.seeds + 1) for each in opinions(number)])
+        insert_verdicts(connection, [each for number in range(1, size.seeds + 1) for each in verdicts_of(number)])
     _copy_seeds(store, size)
     return vote(store, size)
 
 
 def add_images(connection: Connection, images: range, size: Size) -> None:
-    """Images with their captions and what is annotated in them."""
+    """Insert images with their captions and annotated objects."""
     connection.execute(text("INSERT INTO source(id, name) VALUES (1, :name) ON CONFLICT DO NOTHING"), {"name": SOURCE})
     connection.execute(
         text("""INSERT INTO image(id, source_id, key, file_name, width, height)
                 VALUES (:id, 1, :key, :file, 640, 480)"""),
-        [{"id": each, "key": _key(each, size.pictures), "file": picture_name(each, size)} for each in images],
+        [{"id": each, "key": _key(each, size.images), "file": image_file(each, size)} for each in images],
     )
     first, last = (images[0] - 1) * _CAPTIONS_PER_IMAGE + 1, images[-1] * _CAPTIONS_PER_IMAGE
     connection.execute(
@@ -171,7 +179,7 @@ def add_images(connection: Connection, images: range, size: Size) -> None:
         [
             {
                 "id": each,
-                "key": _key(each, size.pictures * _CAPTIONS_PER_IMAGE),
+                "key": _key(each, size.images * _CAPTIONS_PER_IMAGE),
                 "image": (each - 1) // _CAPTIONS_PER_IMAGE + 1,
                 "text": caption(each, size),
             }
@@ -181,7 +189,7 @@ def add_images(connection: Connection, images: range, size: Size) -> None:
     connection.execute(
         text("INSERT INTO image_object(image_id, category, count) VALUES (:image, :category, :count)"),
         [
-            {"image": each, "category": _CONCEPTS[(each % size.pictures + 2 * step) % len(_CONCEPTS)], "count": step}
+            {"image": each, "category": _CONCEPTS[(each % size.images + 2 * step) % len(_CONCEPTS)], "count": step}
             for each in images
             for step in (1, 2, 3)
         ],
@@ -194,17 +202,17 @@ def _key(number: int, in_a_copy: int) -> str:
 
 
 def _copy_seeds(store: Store, size: Size) -> None:
-    """The seeds again and again, a number of times in one transaction."""
+    """Copy the seeds, several copies per transaction."""
     for start in range(1, size.copies, _PER_COMMIT):
         with store.write() as connection:
             _prepare(connection)
             for copy in range(start, min(start + _PER_COMMIT, size.copies)):
                 _copy(connection, copy, size)
-        say(f"{min(start + _PER_COMMIT, size.copies) * size.seeds:,} candidates")
+        report_progress(f"{min(start + _PER_COMMIT, size.copies) * size.seeds:,} candidates")
 
 
 def _prepare(connection: Connection) -> None:
-    """What SQL has to ask the product."""
+    """Register the SQL functions that call negwb."""
     driver = connection.connection.dbapi_connection
     assert driver is not None
     key = audit_key(connection)
@@ -213,17 +221,17 @@ def _prepare(connection: Connection) -> None:
 
 
 def _copy(connection: Connection, copy: int, size: Size) -> None:
-    """The seeds once more, with what hangs on them."""
-    image, said, number = size.pictures * copy, size.pictures * _CAPTIONS_PER_IMAGE * copy, size.seeds * copy
+    """Insert one copy of the seeds with their images, captions, objects and verdicts."""
+    image, caption, number = size.images * copy, size.images * _CAPTIONS_PER_IMAGE * copy, size.seeds * copy
     key = f"replace(key, 'bench/0000/', 'bench/{copy:04}/')"
-    _copy_rows(connection, "image", f"id <= {size.pictures}", {"id": f"id + {image}", "key": key})
+    _copy_rows(connection, "image", f"id <= {size.images}", {"id": f"id + {image}", "key": key})
     _copy_rows(
         connection,
         "caption",
-        f"id <= {size.pictures * _CAPTIONS_PER_IMAGE}",
-        {"id": f"id + {said}", "key": key, "image_id": f"image_id + {image}"},
+        f"id <= {size.images * _CAPTIONS_PER_IMAGE}",
+        {"id": f"id + {caption}", "key": key, "image_id": f"image_id + {image}"},
     )
-    _copy_rows(connection, "image_object", f"image_id <= {size.pictures}", {"image_id": f"image_id + {image}"})
+    _copy_rows(connection, "image_object", f"image_id <= {size.images}", {"image_id": f"image_id + {image}"})
     _copy_rows(
         connection,
         "candidate",
@@ -232,7 +240,7 @@ def _copy(connection: Connection, copy: int, size: Size) -> None:
             "id": f"id + {number}",
             "key": key,
             "image_id": f"image_id + {image}",
-            "caption_id": f"caption_id + {said}",
+            "caption_id": f"caption_id + {caption}",
             "audit": f"audit_number(source_id, {key}) < audit_rate",
         },
     )
@@ -261,11 +269,11 @@ def _copy_rows(connection: Connection, table: str, which: str, changed: Mapping[
     )
 
 
-# -- the first votes ----------------------------------------------------------------------------------------------
+# -- first votes -------------------------------------------------------------------------------------------------
 
 
 def head(connection: Connection, count: int) -> list[int]:
-    """The candidates that the review stream would serve first, in order."""
+    """Return the candidates that the review stream serves first, in order."""
     rows = connection.execute(
         text("""SELECT e.candidate_id FROM queue_entry e JOIN queue_group g ON g.id = e.group_id
                 WHERE e.ordering = :ordering AND g.stream = 'review'
@@ -276,13 +284,13 @@ def head(connection: Connection, count: int) -> list[int]:
 
 
 def vote(store: Store, size: Size) -> Actor:
-    """`PERSON` accepts what is at the head of the queue: an event each, its fold, and the group they move to."""
+    """Let `PERSON` accept the head of the queue: insert the events, update the states and the queue groups."""
     actor = begin_session(store, PERSON, version="bench")
     with store.write() as connection:
         numbers = head(connection, size.voted)
         _append(connection, actor, numbers)
         event = FoldEvent(1, PERSON, Role.ANNOTATOR, Kind.ACCEPT)
-        standing = fold([event], Overlap.parse(INTAKE.overlap))
+        status = fold([event], Overlap.parse(INTAKE.overlap))
         connection.execute(
             text("""UPDATE candidate_state SET state = :state, accepts = :accepts, wanted = :wanted, last_seq = :seq
                     WHERE candidate_id = :id"""),
@@ -290,9 +298,9 @@ def vote(store: Store, size: Size) -> Actor:
                 {
                     "id": number,
                     "seq": seq,
-                    "state": str(standing.state),
-                    "accepts": standing.accepts,
-                    "wanted": standing.wanted,
+                    "state": str(status.state),
+                    "accepts": status.accepts,
+                    "wanted": status.wanted,
                 }
                 for seq, number in enumerate(numbers, 1)
             ],
@@ -300,7 +308,7 @@ def vote(store: Store, size: Size) -> Actor:
         group = groups.group_id(connection, Stream.REVIEW, [actor.annotator_id], {})
         for number in numbers:
             groups.move(connection, number, group)
-    say(f"{len(numbers):,} first votes")
+    report_progress(f"{len(numbers):,} first votes")
     return actor
 
 
@@ -327,12 +335,12 @@ def _append(connection: Connection, actor: Actor, numbers: list[int]) -> None:
     )
 
 
-# -- the pictures -------------------------------------------------------------------------------------------------
+# -- image files --------------------------------------------------------------------------------------------------
 
 
-def draw_pictures(folder: Path, count: int) -> int:
-    """`count` distinct 640×480 JPEGs with about as many bytes as COCO's; returns the bytes of a usual one."""
-    import numpy as np  # noqa: PLC0415 -- the process that is measured does not need it
+def draw_images(folder: Path, count: int) -> int:
+    """Write `count` distinct 640×480 JPEGs of about the size of COCO's; return their mean number of bytes."""
+    import numpy as np  # noqa: PLC0415 -- not needed in the measured process
     from PIL import Image  # noqa: PLC0415
 
     folder.mkdir(parents=True)

@@ -1,8 +1,8 @@
-"""Bench `browse`: a million candidates in the browse room, each time beside that of plain SQL on the same file.
+"""Bench `browse`: the browse view with a million candidates, compared with plain SQL on the same file.
 
-The record is `big_record`'s with its full text and its marks. The reads are timed first: views until their first page
-can be shown and until their last id, pages anywhere. Then a process of its own opens the room, types the same views
-and goes to the end (`browse_sitting`); its memory is that of the app.
+The record is that of `big_record` with full-text index and lint index. The reads are timed first: views until their
+first page can be shown and until their last id, and pages at random offsets. Then a separate process opens the browse
+screen, enters the same views and goes to the end (`browse_session`); its memory is that of the app.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.speed.big_record import PERSON, Size, fill, mark
+from benchmarks.speed.big_record import PERSON, Size, fill, marker_word
 from benchmarks.speed.curate import percentile
-from benchmarks.speed.harness import median, say, timed
+from benchmarks.speed.harness import median, report_progress, timed
 from curation_db.lint import index
 from curation_db.search import fulltext
 from curation_db.search.query_language import View, parse_view
@@ -41,81 +41,81 @@ _REPEATS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A view, and what somebody would write by hand for its first page."""
+class ViewCase:
+    """A view, and the hand-written SQL for its first page."""
 
     line: str
     sql: str
-    """Between FROM and LIMIT; `c.id` is selected."""
+    """The part between FROM and LIMIT; the query selects `c.id`."""
 
 
-def asked(size: Size) -> list[Asked]:
-    """Filters of every kind, from what nearly all meet to what nobody does, and searches for rare and common words."""
+def view_cases(size: Size) -> list[ViewCase]:
+    """Return filters of every kind, from nearly all candidates to none, and searches for rare and common words."""
     c, z = "candidate c", "candidate c JOIN candidate_state s ON s.candidate_id = c.id"
     judge = "EXISTS (SELECT 1 FROM verdict v WHERE v.candidate_id = c.id AND v.judge = '{}' AND v.p {})"
     marked = "EXISTS (SELECT 1 FROM candidate_mark m WHERE m.mark = '{}' AND m.candidate_id = c.id)"
-    acted = f"EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = c.id AND e.actor = '{PERSON}')"
-    found = "c.id IN (SELECT rowid FROM candidate_text WHERE candidate_text MATCH '{}')"
-    last, rare = "ORDER BY c.id DESC", mark(1, size)
+    decided = f"EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = c.id AND e.actor = '{PERSON}')"
+    matching = "c.id IN (SELECT rowid FROM candidate_text WHERE candidate_text MATCH '{}')"
+    last, rare = "ORDER BY c.id DESC", marker_word(1, size)
     phrase = f'"bus {rare}"'
     # fmt: off
     return [
-        Asked("", f"{c} {last}"),
-        Asked("state:open", f"{z} WHERE s.state = 'open' {last}"),
-        Asked("state:needs_more", f"{z} WHERE s.state = 'needs_more' {last}"),
-        Asked("state:rejected", f"{z} WHERE s.state = 'rejected' {last}"),
-        Asked(f"by:{PERSON}", f"{c} WHERE {acted} {last}"),
-        Asked("judge:llava=present", f"{c} WHERE {judge.format('llava-1.6-7b', '>= 0.5')} AND NOT c.audit {last}"),
-        Asked(
+        ViewCase("", f"{c} {last}"),
+        ViewCase("state:open", f"{z} WHERE s.state = 'open' {last}"),
+        ViewCase("state:needs_more", f"{z} WHERE s.state = 'needs_more' {last}"),
+        ViewCase("state:rejected", f"{z} WHERE s.state = 'rejected' {last}"),
+        ViewCase(f"by:{PERSON}", f"{c} WHERE {decided} {last}"),
+        ViewCase("judge:llava=present", f"{c} WHERE {judge.format('llava-1.6-7b', '>= 0.5')} AND NOT c.audit {last}"),
+        ViewCase(
             "judge:llava=present judge:qwen=absent",
             f"{c} WHERE {judge.format('llava-1.6-7b', '>= 0.5')} AND {judge.format('qwen2.5-vl-7b', '< 0.5')}"
             f" AND NOT c.audit {last}",
         ),
-        Asked("is:conflict", f"{c} WHERE {marked.format('conflict')} AND NOT c.audit {last}"),
-        Asked("lint:in-sibling", f"{c} WHERE {marked.format('in-sibling')} {last}"),
-        Asked("-lint:in-sibling", f"{c} WHERE NOT {marked.format('in-sibling')} {last}"),
-        Asked("is:flagged", f"{z} WHERE s.flagged {last}"),
-        Asked("reason:present", f"{c} WHERE EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = c.id AND e.reason"
+        ViewCase("is:conflict", f"{c} WHERE {marked.format('conflict')} AND NOT c.audit {last}"),
+        ViewCase("lint:in-sibling", f"{c} WHERE {marked.format('in-sibling')} {last}"),
+        ViewCase("-lint:in-sibling", f"{c} WHERE NOT {marked.format('in-sibling')} {last}"),
+        ViewCase("is:flagged", f"{z} WHERE s.flagged {last}"),
+        ViewCase("reason:present", f"{c} WHERE EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = c.id AND e.reason"
               f" = 'present') {last}"),
-        Asked("cue:no type:absence position:beginning", f"{c} WHERE c.cue = 'no' AND c.negation_type = 'absence' AND"
+        ViewCase("cue:no type:absence position:beginning", f"{c} WHERE c.cue = 'no' AND c.negation_type = 'absence' AND"
               f" c.cue_position = 'beginning' {last}"),
-        Asked("cue:without", f"{c} WHERE c.cue = 'without' {last}"),
-        Asked("concept:hat", f"{c} WHERE c.concept = 'hat' {last}"),
-        Asked("stream:audit", f"{c} WHERE c.audit {last}"),
-        Asked("source:bench pipeline:P1", f"{c} JOIN source o ON o.id = c.source_id WHERE o.name = 'bench' AND"
+        ViewCase("cue:without", f"{c} WHERE c.cue = 'without' {last}"),
+        ViewCase("concept:hat", f"{c} WHERE c.concept = 'hat' {last}"),
+        ViewCase("stream:audit", f"{c} WHERE c.audit {last}"),
+        ViewCase("source:bench pipeline:P1", f"{c} JOIN source o ON o.id = c.source_id WHERE o.name = 'bench' AND"
               f" c.pipeline = 'P1' {last}"),
-        Asked(phrase, f"{c} WHERE {found.format(phrase)} {last}"),
-        Asked("man", f"{c} WHERE {found.format('man')} {last}"),
-        Asked("bus", f"{c} WHERE {found.format('bus')} {last}"),
-        Asked("man umbrella", f"{c} WHERE {found.format('man AND umbrella')} {last}"),
-        Asked("-man", f"{c} WHERE NOT {found.format('man')} {last}"),
-        Asked("umbrella state:needs_more judge:llava=present", f"{z} WHERE s.state = 'needs_more' AND"
-              f" {found.format('umbrella')} AND {judge.format('llava-1.6-7b', '>= 0.5')} AND NOT c.audit {last}"),
-        Asked(f"caption:{rare}", f"{c} WHERE c.caption_id IN (SELECT rowid FROM caption_text WHERE caption_text MATCH"
-              f" '{rare}') {last}"),
-        Asked("state:open sort:oldest", f"{z} WHERE s.state = 'open' ORDER BY c.id"),
-        Asked("sort:decided", f"{z} ORDER BY s.last_seq DESC, c.id DESC"),
-        Asked("is:conflict sort:conflict", f"{c} JOIN queue_entry q ON q.candidate_id = c.id AND q.ordering ="
+        ViewCase(phrase, f"{c} WHERE {matching.format(phrase)} {last}"),
+        ViewCase("man", f"{c} WHERE {matching.format('man')} {last}"),
+        ViewCase("bus", f"{c} WHERE {matching.format('bus')} {last}"),
+        ViewCase("man umbrella", f"{c} WHERE {matching.format('man AND umbrella')} {last}"),
+        ViewCase("-man", f"{c} WHERE NOT {matching.format('man')} {last}"),
+        ViewCase("umbrella state:needs_more judge:llava=present", f"{z} WHERE s.state = 'needs_more' AND"
+              f" {matching.format('umbrella')} AND {judge.format('llava-1.6-7b', '>= 0.5')} AND NOT c.audit {last}"),
+        ViewCase(f"caption:{rare}", f"{c} WHERE c.caption_id IN (SELECT rowid FROM caption_text"
+              f" WHERE caption_text MATCH '{rare}') {last}"),
+        ViewCase("state:open sort:oldest", f"{z} WHERE s.state = 'open' ORDER BY c.id"),
+        ViewCase("sort:decided", f"{z} ORDER BY s.last_seq DESC, c.id DESC"),
+        ViewCase("is:conflict sort:conflict", f"{c} JOIN queue_entry q ON q.candidate_id = c.id AND q.ordering ="
               f" 'conflict' WHERE {marked.format('conflict')} AND NOT c.audit ORDER BY q.priority, c.id"),
-        Asked("state:open sort:concept", f"{z} WHERE s.state = 'open' ORDER BY c.concept COLLATE NOCASE, c.id"),
+        ViewCase("state:open sort:concept", f"{z} WHERE s.state = 'open' ORDER BY c.concept COLLATE NOCASE, c.id"),
     ]
     # fmt: on
 
 
 def run(*, quick: bool) -> dict[str, Any]:
-    """The bench's keys (BENCHES.md)."""
+    """Run the bench and return its figures."""
     size = _QUICK if quick else Size()
-    with tempfile.TemporaryDirectory(prefix="negwb-bench-") as place:
-        workspace = create_workspace(Path(place) / "ws")
+    with tempfile.TemporaryDirectory(prefix="negwb-bench-") as folder:
+        workspace = create_workspace(Path(folder) / "ws")
         build_s = timed(lambda: build(workspace.database, size))
-        say(f"the record took {build_s:.0f} s")
-        told = measure(workspace.database, size, 1 if quick else _REPEATS)
-        sitting = _in_a_process(workspace, [each.line for each in asked(size)])
+        report_progress(f"wrote the record in {build_s:.0f} s")
+        figures = measure(workspace.database, size, 1 if quick else _REPEATS)
+        session = _run_session(workspace, [each.line for each in view_cases(size)])
         megabytes = workspace.database.stat().st_size // 2**20
     return {
         "rows": size.candidates,
-        **told,
-        **sitting,
+        **figures,
+        **session,
         "record_mb": megabytes,
         "build_s": round(build_s, 1),
         "notes": _NOTES,
@@ -123,30 +123,30 @@ def run(*, quick: bool) -> dict[str, Any]:
 
 
 _NOTES = [
-    "first_page_s: from the key that enters the room to the frame with the rows of a page, the list of all candidates "
-    "newest first; sql_first_page_s: plain sqlite3 reading the same page",
-    "filter_p95_ms: each of the views (names under `views`) until its first page of rows can be shown, the rows "
-    "included, each timed some times, the median of each taken; sql_p95_ms: a SELECT as one would write it by hand, "
-    "with LIMIT, by plain sqlite3 on the same file, ids only, in the same turn",
-    "search_*: those of the views that search texts; all_p95_ms: until the last id of the view",
-    "page_p95_ms: 64 rows anywhere in the list, ids to rows; sql_page_p95_ms: plain sqlite3 reading the same rows of "
-    "candidate, state and caption by their ids",
+    "first_page_s: from the key that opens the browse screen to the frame with the rows of a page, the list of all "
+    "candidates newest first; sql_first_page_s: plain sqlite3 reading the same page",
+    "filter_p95_ms: each of the views (names under `views`) until its first page of rows can be shown, including the "
+    "rows; the median of several runs of each view; sql_p95_ms: a hand-written SELECT with LIMIT by plain sqlite3 on "
+    "the same file, ids only, in the same turn",
+    "search_*: the views that search texts; all_p95_ms: until the last id of the view",
+    "page_p95_ms: 64 rows at a random offset, from ids to rows; sql_page_p95_ms: plain sqlite3 reading the same rows "
+    "of candidate, state and caption by their ids",
     "screen_p95_ms: from enter on a typed view to the frame with its rows, by Textual's Pilot, which itself takes "
-    "some 50 ms a key; end_ms: from the key end to the last rows of all candidates",
-    "rss_mb: VmHWM of the process with the app after all this; empty_rss_mb: of the same process before the room was "
-    "entered; rss_above_empty_mb: their difference",
-    "the record was written just before, so the file is in the cache",
+    "about 50 ms per key; end_ms: from the key end to the last rows of all candidates",
+    "rss_mb: VmHWM of the app process at the end; empty_rss_mb: of the same process before the browse screen was "
+    "opened; rss_above_empty_mb: their difference",
+    "the record was written just before, so the file is in the page cache",
 ]
 
 
 def build(database: Path, size: Size) -> None:
-    """The record, searchable and marked: the seeds by the product's own rules, their copies by copying."""
+    """Write the record with its indexes; the lint marks of the seeds are computed, those of their copies are copied."""
     with open_store(database) as store:
         fill(store, size)
         fulltext.refresh(store)
-        marker = index.LintIndexer(store)
-        while marker.progress.upto < size.seeds:
-            marker.step(min(index.BATCH, size.seeds - marker.progress.upto))
+        indexer = index.LintIndexer(store)
+        while indexer.progress.upto < size.seeds:
+            indexer.step(min(index.BATCH, size.seeds - indexer.progress.upto))
         with store.write() as connection:
             connection.execute(
                 text("""
@@ -161,18 +161,18 @@ def build(database: Path, size: Size) -> None:
 
 
 def measure(database: Path, size: Size, repeats: int) -> dict[str, Any]:
-    """The reads, ours and plain, in turns."""
+    """Time the reads of negwb and of plain SQL, in turns."""
     plain = open_file(database, Mode.READ)
     views: dict[str, dict[str, float]] = {}
     try:
         with open_store(database) as store:
-            for each in asked(size):
-                say(f"view {each.line or 'everything'}")
+            for each in view_cases(size):
+                report_progress(f"view {each.line or 'everything'}")
                 views[each.line or "everything"] = _one_view(store, plain, each, repeats)
             pages = _pages(store, plain, size)
     finally:
         plain.close()
-    found = [view for line, view in views.items() if _searches(parse_view(line if line != "everything" else ""))]
+    searches = [view for line, view in views.items() if _searches(parse_view(line if line != "everything" else ""))]
 
     def p95(listed: Sequence[dict[str, float]], key: str) -> float:
         return round(percentile((view[key] for view in listed), 95), 1)
@@ -182,8 +182,8 @@ def measure(database: Path, size: Size, repeats: int) -> dict[str, Any]:
         "filter_p95_ms": p95(every, "first_ms"),
         "filter_worst_ms": p95(sorted(every, key=lambda view: -view["first_ms"])[:1], "first_ms"),
         "sql_p95_ms": p95(every, "sql_ms"),
-        "search_p95_ms": p95(found, "first_ms"),
-        "search_sql_p95_ms": p95(found, "sql_ms"),
+        "search_p95_ms": p95(searches, "first_ms"),
+        "search_sql_p95_ms": p95(searches, "sql_ms"),
         "all_p95_ms": p95(every, "all_ms"),
         **pages,
         "views": views,
@@ -194,7 +194,7 @@ def _searches(view: View) -> bool:
     return any(term.field in ("text", "caption") for term in view.terms)
 
 
-def _one_view(store: Store, plain: sqlite3.Connection, each: Asked, repeats: int) -> dict[str, float]:
+def _one_view(store: Store, plain: sqlite3.Connection, each: ViewCase, repeats: int) -> dict[str, float]:
     view = parse_view(each.line)
     first, whole, sql, count = [], [], [], 0
     for _ in range(repeats):
@@ -241,26 +241,26 @@ def _pages(store: Store, plain: sqlite3.Connection, size: Size) -> dict[str, flo
     }
 
 
-def _in_a_process(workspace: Workspace, lines: Sequence[str]) -> dict[str, Any]:
-    say("in the room")
+def _run_session(workspace: Workspace, lines: Sequence[str]) -> dict[str, Any]:
+    report_progress("in the browse screen")
     command = [sys.executable, "-m", "benchmarks.speed.browse_session", str(workspace.root)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, input=json.dumps(list(lines)))
-    told = json.loads(done.stdout.splitlines()[-1])
+    measured = json.loads(done.stdout.splitlines()[-1])
     plain = open_file(workspace.database, Mode.READ)
     try:
         first = _timed_page(lambda: plain.execute(f"SELECT * FROM candidate ORDER BY id DESC LIMIT {PAGE}").fetchall())
     finally:
         plain.close()
     return {
-        "first_page_s": round(told["first_page_ms"] / 1000, 3),
+        "first_page_s": round(measured["first_page_ms"] / 1000, 3),
         "sql_first_page_s": first,
-        "screen_p95_ms": round(percentile(told["screen_ms"], 95), 1),
-        "screen_p50_ms": round(percentile(told["screen_ms"], 50), 1),
-        "end_ms": round(told["end_ms"], 1),
-        "whole_list_s": round(told["whole_ms"] / 1000, 3),
-        "rss_mb": told["rss_mb"],
-        "empty_rss_mb": told["empty_rss_mb"],
-        "rss_above_empty_mb": told["rss_mb"] - told["empty_rss_mb"],
+        "screen_p95_ms": round(percentile(measured["screen_ms"], 95), 1),
+        "screen_p50_ms": round(percentile(measured["screen_ms"], 50), 1),
+        "end_ms": round(measured["end_ms"], 1),
+        "whole_list_s": round(measured["whole_ms"] / 1000, 3),
+        "rss_mb": measured["rss_mb"],
+        "empty_rss_mb": measured["empty_rss_mb"],
+        "rss_above_empty_mb": measured["rss_mb"] - measured["empty_rss_mb"],
     }
 
 

@@ -1,7 +1,7 @@
-"""The browse room, measured: real keys, and the frame in which what they asked for stands.
+"""Measures the browse screen with real keys, until the frame that shows the result.
 
-A process of its own (`python -m benchmarks.speed.browse_session WORKSPACE`, views as JSON on stdin), so that its
-memory is the app's. Prints one JSON object.
+A separate process (`python -m benchmarks.speed.browse_session WORKSPACE`, views as JSON on stdin), so that its memory
+is that of the app. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -26,39 +26,39 @@ if TYPE_CHECKING:
 _PATIENCE = 20.0
 
 
-class Looker:
-    """Enters the room and types views."""
+class BrowseDriver:
+    """Opens the browse screen and enters views."""
 
     def __init__(self, app: NegwbApp, pilot: Pilot[int]) -> None:
         self._app, self._pilot = app, pilot
         self._frames, self._seen = Frames(app), 0.0
 
     @property
-    def room(self) -> BrowseScreen:
-        """The room."""
+    def browse_screen(self) -> BrowseScreen:
+        """The browse screen, which must be on top."""
         screen = self._app.screen
         assert isinstance(screen, BrowseScreen)
         return screen
 
-    async def press(self, key: str, true: Callable[[str], bool]) -> float:
-        """Milliseconds from the key to the frame of which it is so."""
-        watch = self._watch(true)
+    async def press(self, key: str, condition: Callable[[str], bool]) -> float:
+        """Press `key`; return the milliseconds until a frame fulfils `condition`."""
+        watch = self._watch(condition)
         started = time.perf_counter()
         await self._pilot.press(key)
         await watch()
         return (self._seen - started) * 1000
 
-    async def until(self, true: Callable[[str], bool]) -> None:
-        """Wait for a frame of which it is so, unless it is so already."""
-        watch = self._watch(true)
-        if not true(""):
+    async def until(self, condition: Callable[[str], bool]) -> None:
+        """Wait until a frame fulfils `condition`, unless this holds already."""
+        watch = self._watch(condition)
+        if not condition(""):
             await watch()
 
-    def _watch(self, true: Callable[[str], bool]) -> Callable[[], Awaitable[object]]:
+    def _watch(self, condition: Callable[[str], bool]) -> Callable[[], Awaitable[object]]:
         done = asyncio.Event()
 
         def seen(frame: str) -> None:
-            if not done.is_set() and true(frame):
+            if not done.is_set() and condition(frame):
                 self._seen = time.perf_counter()
                 done.set()
 
@@ -66,64 +66,64 @@ class Looker:
         return lambda: asyncio.wait_for(done.wait(), _PATIENCE)
 
     def shows(self, frame: str) -> bool:
-        """Whether the row under the cursor is painted in full below the list, or there is none to paint."""
-        if not isinstance(self._app.screen, BrowseScreen) or not self.room.is_mounted:
+        """Return whether the row under the cursor is shown in full below the list, or the list is empty."""
+        if not isinstance(self._app.screen, BrowseScreen) or not self.browse_screen.is_mounted:
             return False
-        table = self.room.table
+        table = self.browse_screen.table
         if not table.ids:
-            return not self.room._counting
-        return table.row is not None and next(word for word in table.row.text.split() if word.isdigit()) in frame
+            return not self.browse_screen._counting
+        return table.row is not None and next(part for part in table.row.text.split() if part.isdigit()) in frame
 
-    async def enter(self) -> float:
-        """From the key to the first page."""
+    async def open(self) -> float:
+        """Open the browse screen; return the milliseconds until the first page."""
         return await self.press("b", self.shows)
 
-    async def whole(self) -> None:
-        """Until the list is whole."""
-        await self.until(lambda _: not self.room._counting)
+    async def wait_complete(self) -> None:
+        """Wait until the list is complete."""
+        await self.until(lambda _: not self.browse_screen._counting)
 
     async def end(self) -> float:
-        """From the key `end` to the last row."""
-        return await self.press("end", lambda frame: self.room.table.cursor > 0 and self.shows(frame))
+        """Press `end`; return the milliseconds until the last row is shown."""
+        return await self.press("end", lambda frame: self.browse_screen.table.cursor > 0 and self.shows(frame))
 
     async def view(self, line: str) -> float:
-        """From enter to the rows."""
+        """Enter a view; return the milliseconds from the key enter until its rows are shown."""
         await self._pilot.press("slash")
-        self.room.bar.typed.value = line
-        question = self.room._question
-        took = await self.press("enter", lambda frame: self.room._question > question and self.shows(frame))
-        await self.whole()
-        return took
+        self.browse_screen.bar.typed.value = line
+        question = self.browse_screen._question
+        elapsed = await self.press("enter", lambda frame: self.browse_screen._question > question and self.shows(frame))
+        await self.wait_complete()
+        return elapsed
 
 
-async def look(workspace: Workspace, lines: Sequence[str]) -> dict[str, Any]:
-    """Enter, go to the end, type every view."""
+async def measure_browsing(workspace: Workspace, lines: Sequence[str]) -> dict[str, Any]:
+    """Open the browse screen, go to the end, enter every view; return the times and the memory."""
     with session_of(workspace) as session:
         app = NegwbApp(session, protocol="halfcell", workspace=workspace)
         async with app.run_test(size=SIZE, notifications=True) as pilot:
-            looker = Looker(app, pilot)
+            driver = BrowseDriver(app, pilot)
             cards = app.screen
             assert isinstance(cards, CurateScreen)
-            await looker.until(lambda _: cards.shown is not None)
+            await driver.until(lambda _: cards.shown is not None)
             while not app.takes_input:
                 await pilot.pause(0.01)
             empty = peak_memory_mb()
             entered = time.perf_counter()
-            first = await looker.enter()
-            await looker.whole()
+            first = await driver.open()
+            await driver.wait_complete()
             whole = (time.perf_counter() - entered) * 1000
-            end = await looker.end()
-            screen = [await looker.view(line) for line in lines]
-            told = {"first_page_ms": first, "whole_ms": whole, "end_ms": end, "screen_ms": screen}
+            end = await driver.end()
+            screen = [await driver.view(line) for line in lines]
+            times = {"first_page_ms": first, "whole_ms": whole, "end_ms": end, "screen_ms": screen}
             session.on_change = lambda: None  # the screen is about to go, and the deck may still have something to say
             await pilot.pause()
-    return {**told, "empty_rss_mb": empty, "rss_mb": peak_memory_mb()}
+    return {**times, "empty_rss_mb": empty, "rss_mb": peak_memory_mb()}
 
 
 def main() -> int:
-    """Look around in the workspace that the command line names."""
-    told = asyncio.run(look(Workspace(Path(sys.argv[1])), json.loads(sys.stdin.read())))
-    sys.stdout.write(json.dumps(told) + "\n")
+    """Measure the workspace that the command line names."""
+    measured = asyncio.run(measure_browsing(Workspace(Path(sys.argv[1])), json.loads(sys.stdin.read())))
+    sys.stdout.write(json.dumps(measured) + "\n")
     return 0
 
 

@@ -1,7 +1,7 @@
 """Bench `curate`: from a key to the next card on the screen, with a million candidates in the record.
 
-The record is made first (`big_record`), with the worst case of a claim at its head; then the claims are timed, then a
-process of its own sits down and decides (`sitting`), and one more presses the same keys on an empty app.
+The record (`big_record`) has the worst case of a claim at the head of its queue. The claims are timed first. Then a
+separate process decides cards (`curate_session`), and another one presses the same keys in an empty app.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.big_record import PERSON, SOURCE, Size, draw_pictures, fill
+from benchmarks.speed.big_record import PERSON, SOURCE, Size, draw_images, fill
 from benchmarks.speed.curate_session import EMPTY
-from benchmarks.speed.harness import median, say, timed
+from benchmarks.speed.harness import median, report_progress, timed
 from curation_db.enums import Kind
 from curation_db.events.annotators import begin_session, end_session
 from curation_db.queue.claims import Queue
@@ -35,27 +35,27 @@ _QUICK_PRESSES = 12
 
 
 def run(*, quick: bool) -> dict[str, Any]:
-    """The bench's keys (BENCHES.md)."""
+    """Run the bench and return its figures."""
     size, presses = (_QUICK, _QUICK_PRESSES) if quick else (Size(), PRESSES)
-    with tempfile.TemporaryDirectory(prefix="negwb-bench-") as place:
-        workspace = create_workspace(Path(place) / "ws")
-        picture_bytes = draw_pictures(workspace.root / "pictures", size.pictures)
+    with tempfile.TemporaryDirectory(prefix="negwb-bench-") as folder:
+        workspace = create_workspace(Path(folder) / "ws")
+        image_bytes = draw_images(workspace.root / "pictures", size.images)
         add_picture_folder(workspace.settings, SOURCE, "pictures")
         build_s = timed(lambda: _fill(workspace, size))
-        say(f"the record took {build_s:.0f} s")
+        report_progress(f"wrote the record in {build_s:.0f} s")
         claims = claim_times(workspace, 50 if quick else _CLAIMS)
-        empty = _in_a_process(EMPTY, presses)["empty"]
-        told = _in_a_process(workspace.root, presses)
+        empty = _run_session(EMPTY, presses)["empty"]
+        measured = _run_session(workspace.root, presses)
         megabytes = workspace.database.stat().st_size // 2**20
     return {
         "candidates": size.candidates,
         "presses": presses,
-        **figures(told, empty),
+        **figures(measured, empty),
         **claim_figures(claims),
-        "rss_mb": told["rss_mb"],
-        "pictures": told["pictures"],
-        "picture_kb": picture_bytes // 1024,
-        "audit_cards": told["audit_cards"],
+        "rss_mb": measured["rss_mb"],
+        "pictures": measured["pictures"],
+        "picture_kb": image_bytes // 1024,
+        "audit_cards": measured["audit_cards"],
         "own_first_votes": size.voted,
         "record_mb": megabytes,
         "build_s": round(build_s, 1),
@@ -65,21 +65,21 @@ def run(*, quick: bool) -> dict[str, Any]:
 
 _NOTES = [
     "Textual's Pilot presses keys at 120x36: 55% accept, 25% reject (x, then the reason: timed from the reason), 10% "
-    "unsure, 10% skip; it waits until the app is idle after each, so the deck has had time to prepare cards",
-    "a card is painted when the first frame is done in which its caption and its negation stand; every frame is drawn "
-    "to a terminal's true-colour bytes, which are not sent anywhere; picture: it is in the frame, in half cells",
-    "p50 to p99 and picture_p95 have the median of the empty app taken off (pilot_ms: a key that changes one word, "
-    "drawn the same way); raw_p95_ms has not",
-    "rushed_*: the next key is there the moment a card is painted, faster than anybody decides; undo_* (z) and edit_* "
-    "(the key that saves a mended text) bring a card too; both taken off as above",
+    "unsure, 10% skip; it waits until the app is idle after each, so that cards are prefetched",
+    "a card is painted with the first frame that contains its caption and its negation; every frame is rendered to "
+    "true-colour bytes of a terminal, which are not sent anywhere; picture: the frame contains it, in half cells",
+    "the median of the empty app is subtracted from p50 to p99 and picture_p95 (pilot_ms: a key that changes one "
+    "word, rendered the same way), but not from raw_p95_ms",
+    "rushed_*: the next key arrives as soon as a card is painted, faster than any annotator; undo_* (z) and edit_* "
+    "(the key that saves an edited text) show a card, too; the same median is subtracted",
     "every card's picture is a JPEG decoded during the run; about one card in ten is from the audit, whose judges are "
-    "hidden; all others show two judges and the checks",
-    "claim_*: Queue.claim(1) with its commit, each followed by a decision, in the worst case that there is: one "
-    "annotator, overlap 2, the person's own first votes at the head; claim_worst_ms is the 99th percentile, "
+    "hidden; all others show two judges and the lint checks",
+    "claim_*: Queue.claim(1) with its commit, each followed by a decision, in the worst case: one "
+    "annotator, overlap 2, the annotator's own first votes at the head; claim_worst_ms is the 99th percentile, "
     "claim_slowest_ms the slowest of all: it waits for the disk (the one commit in a hundred that empties the log "
     "into the file)",
-    "rss_mb: the most memory that the process with the app has had at once (VmHWM) until the last of the presses",
-    "the record was written just before, so the file is in the cache",
+    "rss_mb: peak memory of the app process (VmHWM) up to the last press",
+    "the record was written just before, so the file is in the page cache",
 ]
 
 
@@ -89,49 +89,49 @@ def _fill(workspace: Workspace, size: Size) -> None:
 
 
 def claim_times(workspace: Workspace, count: int) -> list[float]:
-    """Milliseconds of so many claims, a decision after each: more own first votes at the head each time."""
-    took: list[float] = []
+    """Return the milliseconds of `count` claims, each followed by a decision, which adds an own vote at the head."""
+    times: list[float] = []
     with open_store(workspace.database) as store:
         actor = begin_session(store, PERSON, version="bench")
         queue, reviewer = Queue(store, actor), DecisionWriter(store, actor)
         for _ in range(count):
             started = time.perf_counter()
             claims = queue.claim(1)
-            took.append((time.perf_counter() - started) * 1000)
+            times.append((time.perf_counter() - started) * 1000)
             reviewer.decide(claims[0].candidate_id, Kind.ACCEPT)
         end_session(store, actor)
-    return took
+    return times
 
 
-def _in_a_process(folder: Path | str, presses: int) -> dict[str, Any]:
-    """What `sitting` tells of this workspace, or of an empty app."""
-    say(f"{presses} keys " + ("on an empty app" if folder == EMPTY else "at the desk"))
+def _run_session(folder: Path | str, presses: int) -> dict[str, Any]:
+    """Return the measurements of `curate_session` for this workspace, or for an empty app."""
+    report_progress(f"{presses} keys " + ("on an empty app" if folder == EMPTY else "in the curate screen"))
     command = [sys.executable, "-m", "benchmarks.speed.curate_session", str(folder), str(presses)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def figures(told: dict[str, Any], empty: list[float]) -> dict[str, Any]:
-    """Percentiles of what the sitting measured, without what a key costs on an empty app."""
+def figures(measured: dict[str, Any], empty: list[float]) -> dict[str, Any]:
+    """Return the percentiles of the session, minus the cost of a key in an empty app."""
     pilot = median(empty)
 
     def beyond(presses: Iterable[list[float]], share: float, *, picture: bool = False) -> float:
         return max(0.0, round(percentile((press[picture] for press in presses), share) - pilot, 1))
 
     return {
-        **{f"p{share}_ms": beyond(told["paced"], share) for share in (50, 95, 99)},
-        "picture_p95_ms": beyond(told["paced"], 95, picture=True),
+        **{f"p{share}_ms": beyond(measured["paced"], share) for share in (50, 95, 99)},
+        "picture_p95_ms": beyond(measured["paced"], 95, picture=True),
         "pilot_ms": pilot,
-        "raw_p95_ms": round(percentile((press[0] for press in told["paced"]), 95), 1),
-        "rushed_p50_ms": beyond(told["rushed"], 50),
-        "rushed_p95_ms": beyond(told["rushed"], 95),
-        "undo_p95_ms": beyond(told["undone"], 95),
-        "edit_p95_ms": beyond(told["edited"], 95),
+        "raw_p95_ms": round(percentile((press[0] for press in measured["paced"]), 95), 1),
+        "rushed_p50_ms": beyond(measured["rushed"], 50),
+        "rushed_p95_ms": beyond(measured["rushed"], 95),
+        "undo_p95_ms": beyond(measured["undone"], 95),
+        "edit_p95_ms": beyond(measured["edited"], 95),
     }
 
 
 def claim_figures(took: list[float]) -> dict[str, Any]:
-    """What a claim takes in the worst case there is, and what the slowest one took."""
+    """Return the percentiles of claims in the worst case."""
     return {
         "claims": len(took),
         "claim_worst_ms": round(percentile(took, 99), 2),
@@ -141,6 +141,6 @@ def claim_figures(took: list[float]) -> dict[str, Any]:
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The least value that `share` percent of all do not exceed."""
+    """Return the least value that `share` percent of all values do not exceed."""
     ranked = sorted(values)
     return ranked[max(0, math.ceil(len(ranked) * share / 100) - 1)]

@@ -1,8 +1,8 @@
-"""A person's sitting, measured: real keys into the real app, and the moment at which the next card is painted.
+"""Measures an annotation session: real keys into the real app, until the next card is painted.
 
-A process of its own (`python -m benchmarks.speed.curate_session WORKSPACE PRESSES`), so that its memory is the app's.
-Every frame is drawn to the bytes a terminal with true colour would get; the next card is painted when the first frame
-is done in which its words stand. Prints one JSON object: milliseconds per press, and the memory.
+A separate process (`python -m benchmarks.speed.curate_session WORKSPACE PRESSES`), so that its memory is that of the
+app. Every frame is rendered to the bytes for a true-colour terminal; a card is painted with the first frame that
+contains its text. Prints one JSON object: milliseconds per press, and the memory.
 """
 
 from __future__ import annotations
@@ -42,20 +42,41 @@ if TYPE_CHECKING:
 
 SIZE = (120, 36)
 EMPTY = "--empty"
-_ROUND = ("a", "a", "xp", "a", "u", "a", "xg", "a", "a", " ", "a", "xs", "a", "a", "xr", "a", "u", "a", "xu", " ")
-"""A round of decisions; of two keys the second one decides."""
-_WORDS = {" ": "space"}
-_HALF_CELLS = 200
-"""A frame with so many half blocks holds a picture."""
-_PATIENCE = 20.0
+_DECISION_KEYS = (
+    "a",
+    "a",
+    "xp",
+    "a",
+    "u",
+    "a",
+    "xg",
+    "a",
+    "a",
+    " ",
+    "a",
+    "xs",
+    "a",
+    "a",
+    "xr",
+    "a",
+    "u",
+    "a",
+    "xu",
+    " ",
+)
+"""A cycle of decisions; of two keys, the second one decides."""
+_KEY_NAMES = {" ": "space"}
+_MIN_HALF_CELLS = 200
+"""A frame with more half blocks than this contains an image."""
+_TIMEOUT_S = 20.0
 
 
 class Frames:
-    """The frames of an app, drawn as for a terminal and told as soon as they are done."""
+    """Renders every frame of an app as for a terminal and passes it to a callback."""
 
     def __init__(self, app: App[int]) -> None:
         self.seen: Callable[[str], None] = lambda _: None
-        """Told every frame."""
+        """Callback for every frame."""
         self._terminal = Console(
             file=io.StringIO(), force_terminal=True, color_system="truecolor", width=SIZE[0], height=SIZE[1]
         )
@@ -63,112 +84,112 @@ class Frames:
         app._display = self._draw  # type: ignore[method-assign]
 
     def _draw(self, screen: Screen[Any], renderable: Any) -> None:
-        # Without a terminal Textual stops one step before this: the frame's segments to bytes.
+        # Without a terminal Textual omits this step, from the frame's segments to bytes.
         frame = renderable.render_segments(self._terminal) if isinstance(renderable, CompositorUpdate) else ""
         self._display(screen, renderable)
         self.seen(frame)
 
 
 class EmptyApp(App[int]):
-    """The least that answers a key: a word that changes."""
+    """The smallest app that reacts to a key: it changes a number."""
 
     BINDINGS: ClassVar = [("a", "count", "")]
     number = 10_000
 
     def compose(self) -> ComposeResult:
-        """The word."""
+        """Compose the number."""
         yield Static(str(self.number), markup=False)
 
     def action_count(self) -> None:
-        """Another word."""
+        """Increase the number."""
         self.number += 1
         self.query_one(Static).update(str(self.number))
 
 
-class Watch:
-    """When the card after this one was painted: its text, and its picture."""
+class CardWatch:
+    """Records when the next card is painted: its text and its image."""
 
     def __init__(self, screen: CurateScreen) -> None:
         self._screen = screen
         self._before = screen.shown
         self._done = asyncio.Event()
-        self._marks = 0
-        """How often the card's mark was drawn: once in its caption, once in its negation, perhaps a frame later."""
+        self._markers = 0
+        """How often the card's marker word was drawn: in its caption and in its negation, possibly a frame later."""
         self._negated = False
-        self.text = self.picture = 0.0
+        self.text = self.image = 0.0
         self.started = time.perf_counter()
 
     def __call__(self, frame: str) -> None:
-        """A frame is drawn."""
+        """Handle a frame."""
         now = time.perf_counter()
         ready = self._screen.shown
         if ready is None or ready is self._before:
             return
-        if not self.text and self._told(ready, frame):
+        if not self.text and self._text_drawn(ready, frame):
             self.text = now
-        if not self.picture and self._drawn(ready, frame):
-            self.picture = now
-        if self.text and self.picture:
+        if not self.image and self._image_drawn(ready, frame):
+            self.image = now
+        if self.text and self.image:
             self._done.set()
 
-    def _told(self, ready: PreparedCard, frame: str) -> bool:
-        """Whether the card's caption and its negation have been drawn."""
-        marks = frame.count(next(word for word in ready.card.text.split() if word.isdigit()))
-        self._marks += marks
-        self._negated = self._negated or (marks > 0 and OPENS in frame)
-        return self._negated and self._marks >= 2
+    def _text_drawn(self, ready: PreparedCard, frame: str) -> bool:
+        """Return whether the card's caption and its negation have been drawn."""
+        markers = frame.count(next(part for part in ready.card.text.split() if part.isdigit()))
+        self._markers += markers
+        self._negated = self._negated or (markers > 0 and OPENS in frame)
+        return self._negated and self._markers >= 2
 
-    def _drawn(self, ready: PreparedCard, frame: str) -> bool:
+    def _image_drawn(self, ready: PreparedCard, frame: str) -> bool:
         drawn = self._screen.picture._drawn
-        return drawn is not None and drawn[0] is ready.thumbnail and frame.count("▀") > _HALF_CELLS
+        return drawn is not None and drawn[0] is ready.thumbnail and frame.count("▀") > _MIN_HALF_CELLS
 
     async def painted(self) -> tuple[float, float]:
-        """Milliseconds from the start to the text and to the picture."""
-        await asyncio.wait_for(self._done.wait(), _PATIENCE)
-        return (self.text - self.started) * 1000, (self.picture - self.started) * 1000
+        """Return the milliseconds from the start to the text and to the image."""
+        await asyncio.wait_for(self._done.wait(), _TIMEOUT_S)
+        return (self.text - self.started) * 1000, (self.image - self.started) * 1000
 
 
 Press = tuple[float, float]
-"""Milliseconds to the text and to the picture."""
+"""Milliseconds to the text and to the image."""
 
 
-class Hand:
-    """Presses keys and looks at the screen."""
+class KeyDriver:
+    """Presses keys and waits for the frames."""
 
     def __init__(self, app: NegwbApp, pilot: Pilot[int]) -> None:
         self._app = app
         self._frames = Frames(app)
         self._pilot = pilot
-        self._keys = cycle(_ROUND)
+        self._keys = cycle(_DECISION_KEYS)
         self.audit_cards = 0
         self.files: set[Path | None] = set()
-        """The pictures that were shown."""
+        """Image files that were shown."""
 
     @property
     def _screen(self) -> CurateScreen:
         return next(each for each in self._app.screen_stack if isinstance(each, CurateScreen))
 
     async def first_card(self) -> None:
-        """Wait for it."""
-        async with asyncio.timeout(_PATIENCE):
+        """Wait for the first card."""
+        async with asyncio.timeout(_TIMEOUT_S):
             while self._screen.shown is None:
                 await self._pilot.pause()
-        await self._pilot.pause(0.5)  # what is typed right after a key that found no card decides nothing
+        await self._pilot.pause(0.5)  # the app ignores keys right after a key that had no card
 
     async def decide(self) -> Press:
-        """The next decision, as Pilot presses keys: it waits until the app is idle after each."""
+        """Make the next decision with Pilot, which waits until the app is idle after each key."""
         keys = next(self._keys)
         await self._pilot.press(*keys[:-1])
-        return await self.press(_WORDS.get(keys[-1], keys[-1]))
+        return await self.press(_KEY_NAMES.get(keys[-1], keys[-1]))
 
     async def press(self, key: str) -> Press:
-        """A measured key that brings another card."""
+        """Press a key that shows another card, and measure it."""
         watch = self._watch()
         await self._pilot.press(key)
         return self._note(await watch.painted())
 
     async def rush(self) -> Press:
-        """The next decision without any pause: the key is there the moment the card is painted."""
+        """Make the next decision without a pause: the key arrives as soon as the card is painted."""
         keys = next(self._keys)
         for key in keys[:-1]:
             self._send(key)
@@ -177,12 +198,12 @@ class Hand:
         return self._note(await watch.painted())
 
     async def edit(self) -> Press:
-        """Mend the text; what is measured begins with the key that saves it."""
+        """Edit the text; the measurement starts with the key that saves it."""
         await self._pilot.press("e", "end", "space", "t", "o", "d", "a", "y")
         return await self.press("ctrl+s")
 
-    def _watch(self) -> Watch:
-        watch = Watch(self._screen)
+    def _watch(self) -> CardWatch:
+        watch = CardWatch(self._screen)
         self._frames.seen = watch
         return watch
 
@@ -195,13 +216,13 @@ class Hand:
 
     def _send(self, key: str) -> None:
         assert self._app._driver is not None
-        event = events.Key(_WORDS.get(key, key), key)
+        event = events.Key(_KEY_NAMES.get(key, key), key)
         event.set_sender(self._app)
         self._app._driver.send_message(event)
 
 
 def session_of(workspace: Workspace) -> AnnotationSession:
-    """A started session as `negwb curate` opens it, except that a key may follow the card at once."""
+    """Return a started session like that of `negwb curate`, except that a key may follow a card at once."""
     settings = read_settings(workspace.settings)
     serving = session_settings(settings, guard_seconds=0.0)
     session = open_session(workspace, PERSON, settings=settings, serving=serving, version="bench")
@@ -209,61 +230,61 @@ def session_of(workspace: Workspace) -> AnnotationSession:
     return session
 
 
-async def sit(workspace: Workspace, presses: int) -> dict[str, Any]:
-    """So many measured keys at Pilot's pace, then without a pause; then undo and edit."""
+async def measure_session(workspace: Workspace, presses: int) -> dict[str, Any]:
+    """Measure keys at Pilot's pace, then without a pause, then undo and edit."""
     few = max(2, presses // 10)
     with session_of(workspace) as session:
         app = NegwbApp(session, protocol="halfcell", workspace=workspace)
-        # collected as `negwb curate` does
+        # garbage collection as in `negwb curate`
         with manual_gc():
             async with app.run_test(size=SIZE, notifications=True) as pilot:
-                hand = Hand(app, pilot)
-                await hand.first_card()
-                paced = [await hand.decide() for _ in range(presses)]
-                shown = {"rss_mb": peak_memory_mb(), "audit_cards": hand.audit_cards, "pictures": len(hand.files)}
-                await hand.first_card()
-                rushed = [await hand.rush() for _ in range(presses)]
-                undone = [await hand.press("z") for _ in range(few)]
-                edited = [await hand.edit() for _ in range(few)]
+                driver = KeyDriver(app, pilot)
+                await driver.first_card()
+                paced = [await driver.decide() for _ in range(presses)]
+                shown = {"rss_mb": peak_memory_mb(), "audit_cards": driver.audit_cards, "pictures": len(driver.files)}
+                await driver.first_card()
+                rushed = [await driver.rush() for _ in range(presses)]
+                undone = [await driver.press("z") for _ in range(few)]
+                edited = [await driver.edit() for _ in range(few)]
                 session.on_change = lambda: None  # the prefetcher may report a change while the screen goes away
                 await pilot.pause()
     return {"paced": paced, "rushed": rushed, "undone": undone, "edited": edited, **shown}
 
 
-async def press_on_nothing(presses: int) -> dict[str, Any]:
-    """What a key costs in an app that does nothing but show another word."""
+async def measure_empty_app(presses: int) -> dict[str, Any]:
+    """Measure a key in an app that only shows another number."""
     app = EmptyApp()
     frames = Frames(app)
-    took: list[float] = []
+    times: list[float] = []
     async with app.run_test(size=SIZE) as pilot:
         for _ in range(presses):
             started, painted = time.perf_counter(), asyncio.Event()
 
             def seen(frame: str, started: float = started, painted: asyncio.Event = painted) -> None:
                 if not painted.is_set() and str(app.number) in frame:
-                    took.append((time.perf_counter() - started) * 1000)
+                    times.append((time.perf_counter() - started) * 1000)
                     painted.set()
 
             frames.seen = seen
             await pilot.press("a")
-            await asyncio.wait_for(painted.wait(), _PATIENCE)
-    return {"empty": took}
+            await asyncio.wait_for(painted.wait(), _TIMEOUT_S)
+    return {"empty": times}
 
 
 def peak_memory_mb() -> int:
-    """The most memory that this process has had at once; what its parent had does not count."""
+    """Return the peak memory of this process, without that of its parent before the fork."""
     try:
-        told = Path("/proc/self/status").read_text(encoding="ascii")
+        status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    line = next(line for line in told.splitlines() if line.startswith("VmHWM:"))
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) // 1024
 
 
 def main() -> int:
-    """Sit at the workspace that the command line names, or in front of nothing."""
+    """Measure the workspace that the command line names, or the empty app."""
     folder, presses = sys.argv[1], int(sys.argv[2])
-    measuring = press_on_nothing(presses) if folder == EMPTY else sit(Workspace(Path(folder)), presses)
+    measuring = measure_empty_app(presses) if folder == EMPTY else measure_session(Workspace(Path(folder)), presses)
     sys.stdout.write(json.dumps(asyncio.run(measuring)) + "\n")
     return 0
 

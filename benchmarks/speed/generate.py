@@ -1,7 +1,8 @@
-"""Bench `generate`: how near to a server's ceiling the questions come, and what one costs here.
+"""Bench `generate`: request rate compared with the maximum rate of a server, and CPU cost per request.
 
-The server stands in a process of its own on loopback, answers after a fixed latency and takes a fixed number of
-requests at a time: beyond it, it either refuses (429 with Retry-After) or lets them wait. The engine is told neither.
+The server runs in a separate process on loopback, answers after a fixed latency and processes a fixed number of
+requests at a time. It either refuses further requests (429 with Retry-After) or queues them. The engine knows neither
+the limit nor the behaviour.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.speed.generate_run import Whole, whole
-from benchmarks.speed.harness import say
+from benchmarks.speed.generate_run import RunFigures, measure_run
+from benchmarks.speed.harness import report_progress
 from curation_db.enums import Stage
 from workbench.generation.budget import Budget
 from workbench.generation.engines.openai import engine as openai
@@ -29,32 +30,32 @@ from workbench.workspace.engine_settings import EngineSettings
 LATENCY_MS: Final = 200.0
 CEILING: Final = 64
 CONCURRENCY: Final = 128
-"""What the settings allow: twice as much as the server takes."""
+"""Maximum in the settings: twice the limit of the server."""
 SECONDS: Final = 25.0
-_WHOLE_SECONDS: Final = 40.0
+_FULL_RUN_SECONDS: Final = 40.0
 _QUICK_SECONDS: Final = 1.5
 _SERVER: Final = Path(__file__).parents[2] / "tests" / "support" / "model_server.py"
 _LOGPROBS: Final = {"logprobs": {"seen": "yes", "evidence": "the bench's own server", "value": 20}}
 
 
 def run(*, quick: bool) -> dict[str, Any]:
-    """The bench's keys (BENCHES.md)."""
+    """Run the bench and return its figures."""
     seconds = _QUICK_SECONDS if quick else SECONDS
     ceiling = CEILING / (LATENCY_MS / 1000)
-    all_of_it = _whole(seconds if quick else _WHOLE_SECONDS, ceiling)
-    refusing, waiting = (_measured(seconds, queueing=queueing) for queueing in (False, True))
+    full_run = _measure_full_run(seconds if quick else _FULL_RUN_SECONDS, ceiling)
+    refusing, waiting = (_measure_engine(seconds, queueing=queueing) for queueing in (False, True))
     return {
         "latency_ms": LATENCY_MS,
         "ceiling": CEILING,
         "concurrency": CONCURRENCY,
-        "run_s": seconds if quick else _WHOLE_SECONDS,
+        "run_s": seconds if quick else _FULL_RUN_SECONDS,
         "engine_run_s": seconds,
         "ceiling_per_s": ceiling,
-        "ours_per_s": round(all_of_it.per_s, 1),
-        "ratio_to_ceiling": round(all_of_it.per_s / ceiling, 3),
-        "cpu_ms_per_request": round(all_of_it.cpu_ms, 3),
-        "steady_ratio": round(all_of_it.steady_per_s / ceiling, 3),
-        "candidates": all_of_it.kept,
+        "ours_per_s": round(full_run.per_s, 1),
+        "ratio_to_ceiling": round(full_run.per_s / ceiling, 3),
+        "cpu_ms_per_request": round(full_run.cpu_ms, 3),
+        "steady_ratio": round(full_run.steady_per_s / ceiling, 3),
+        "candidates": full_run.candidates,
         "engine_per_s": round(refusing.per_s, 1),
         "engine_ratio": round(refusing.per_s / ceiling, 3),
         "engine_steady_ratio": round(refusing.steady_per_s / ceiling, 3),
@@ -65,11 +66,11 @@ def run(*, quick: bool) -> dict[str, Any]:
         "queueing_ratio": round(waiting.per_s / ceiling, 3),
         "server_cpu_ms_per_request": round(refusing.server_cpu_ms, 3),
         "notes": [
-            "ours: all of negwb generate, P1 with pictures, every answer and candidate in a record; from the start to "
-            "the end of the run, finding the ceiling included; steady_ratio: the second half",
-            "engine: a yes or no by log-probabilities, about no picture; the answer is handed over and not stored",
-            f"ceiling_per_s: all that a server can answer which takes {CEILING} at a time for {LATENCY_MS:.0f} ms each",
-            "queueing: the same server, but what is beyond the ceiling waits there instead of being refused",
+            "ours: a complete run of negwb generate, P1 with images, every answer and candidate in a record; from the "
+            "start to the end of the run, including the search for the ceiling; steady_ratio: the second half",
+            "engine: yes/no requests by log-probabilities, without an image; the answers are not stored",
+            f"ceiling_per_s: rate of a server that takes {CEILING} requests at once for {LATENCY_MS:.0f} ms each",
+            "queueing: the same server, but it queues requests beyond the ceiling instead of refusing them",
         ],
     }
 
@@ -84,23 +85,23 @@ class _Run:
     server_cpu_ms: float
 
 
-def _whole(seconds: float, ceiling: float) -> Whole:
-    say(f"{seconds:.0f} s of a whole run")
+def _measure_full_run(seconds: float, ceiling: float) -> RunFigures:
+    report_progress(f"{seconds:.0f} s of a full run")
     with _server(queueing=False) as (url, _):
         settings = EngineSettings(name="bench", kind="openai", url=url, concurrency=CONCURRENCY)
-        surroundings = EngineContext(budget=Budget(), capabilities=lambda _url, _model: _LOGPROBS)
-        return whole(settings, surroundings, seconds, ceiling)
+        context = EngineContext(budget=Budget(), capabilities=lambda _url, _model: _LOGPROBS)
+        return measure_run(settings, context, seconds, ceiling)
 
 
-def _measured(seconds: float, *, queueing: bool) -> _Run:
-    say(f"{seconds:.0f} s against a server that {'lets wait' if queueing else 'refuses'} beyond {CEILING}")
+def _measure_engine(seconds: float, *, queueing: bool) -> _Run:
+    report_progress(f"{seconds:.0f} s against a server that {'queues' if queueing else 'refuses'} beyond {CEILING}")
     with _server(queueing=queueing) as (url, process):
-        return asyncio.run(_asked(url, process, seconds))
+        return asyncio.run(_run_engine(url, process, seconds))
 
 
 @contextlib.contextmanager
 def _server(*, queueing: bool) -> Iterator[tuple[str, int]]:
-    """The server's address and process id."""
+    """Run the server; yield its address and process id."""
     behaviour = {"latency_ms": LATENCY_MS, "ceiling": CEILING, "queueing": queueing, "retry_after": "1"}
     command = [sys.executable, str(_SERVER), json.dumps(behaviour)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -111,7 +112,7 @@ def _server(*, queueing: bool) -> Iterator[tuple[str, int]]:
             process.kill()
 
 
-async def _asked(url: str, server: int, seconds: float) -> _Run:
+async def _run_engine(url: str, server: int, seconds: float) -> _Run:
     settings = EngineSettings(name="bench", kind="openai", url=url, concurrency=CONCURRENCY)
     budget = Budget()
     engine = await openai.make(settings, EngineContext(budget=budget, capabilities=lambda _url, _model: _LOGPROBS))
@@ -137,7 +138,7 @@ async def _asked(url: str, server: int, seconds: float) -> _Run:
 
 
 async def _work(engine: Engine, until: float, ends: list[tuple[float, float]]) -> None:
-    """Ask until then; twice as many wait as the engine may ever send, as with the runner."""
+    """Send requests until `until`; like the runner, twice as many wait as the engine may send."""
 
     async def stored(_index: int, answer: ModelAnswer) -> None:
         assert not answer.error, answer
@@ -153,20 +154,20 @@ async def _work(engine: Engine, until: float, ends: list[tuple[float, float]]) -
     await asyncio.gather(*(one(worker) for worker in range(2 * CONCURRENCY)))
 
 
-def _question(thing: str) -> ModelRequest:
-    text = f"Is there a thing {thing} in this image? Answer only with 'yes' or 'no'."
+def _question(subject: str) -> ModelRequest:
+    text = f"Is there a thing {subject} in this image? Answer only with 'yes' or 'no'."
     return ModelRequest(
         stage=Stage.PRESENCE,
         answer_format=AnswerFormat.YES_NO,
         prompt="bench",
         messages=(Message("user", text),),
         sampling=Sampling(max_tokens=10),
-        subject=thing,
+        subject=subject,
     )
 
 
 def _cpu_of(process: int) -> float:
-    """Seconds of CPU that a process has used, where the system tells."""
+    """Return the CPU seconds of a process; NaN where /proc is not available."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:

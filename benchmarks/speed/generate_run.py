@@ -1,4 +1,4 @@
-"""The whole of `negwb generate` against the bench's server: captions, pictures, all stages, a record."""
+"""A full run of `negwb generate` against the bench's server: captions, images, all stages, a record."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ from workbench.workspace.picture_folders import PictureFolders
 _SIZE: Final = (640, 480)
 _CAPTIONS: Final = 5
 _PER_CAPTION: Final = 4
-"""Questions: which concept, is it there, the rewrite, the whole."""
+"""Requests per caption: propose, presence, rewrite, acceptable."""
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """What a run of so many seconds came to."""
+class RunFigures:
+    """Figures of a run."""
 
     per_s: float
-    """Answers that are in the record."""
+    """Answers stored in the record, per second."""
     steady_per_s: float
-    """In its second half."""
+    """The same in the second half of the run."""
     cpu_ms: float
-    """Of this process, a request: pictures, pipelines, the record's transactions, all in all."""
-    kept: int
+    """CPU time of this process per request: images, pipelines, transactions of the record."""
+    candidates: int
 
 
-def whole(settings: EngineSettings, surroundings: EngineContext, seconds: float, most_per_s: float) -> Whole:
-    """P1 for so long, with more captions than the server can answer for."""
+def measure_run(settings: EngineSettings, context: EngineContext, seconds: float, max_per_s: float) -> RunFigures:
+    """Run P1 for `seconds`, with more captions than the server can process."""
     with tempfile.TemporaryDirectory() as folder:
-        pictures = max(8, int(most_per_s * seconds * 1.2 / _PER_CAPTION / _CAPTIONS))
+        images = max(8, int(max_per_s * seconds * 1.2 / _PER_CAPTION / _CAPTIONS))
         with create_store(Path(folder) / "curation.db") as store:
-            _fill(store, Path(folder), pictures)
-            return asyncio.run(_run(store, Path(folder), settings, surroundings, seconds))
+            _fill(store, Path(folder), images)
+            return asyncio.run(_run(store, Path(folder), settings, context, seconds))
 
 
-def _fill(store: Store, folder: Path, pictures: int) -> None:
+def _fill(store: Store, folder: Path, count: int) -> None:
     images, captions = [], []
-    for n in range(1, pictures + 1):
+    for n in range(1, count + 1):
         noise = Image.effect_noise((_SIZE[0] // 8, _SIZE[1] // 8), 90).resize(_SIZE).convert("RGB")
         noise.save(folder / f"{n}.jpg", quality=90)
         images.append({"n": n, "key": str(n), "file": f"{n}.jpg"})
-        for place in range(_CAPTIONS):
-            said = f"a man with badge {n}-{place} riding a horse in a field"
-            captions.append({"image": n, "key": f"{n}/{place}", "text": said, "hash": raw_hash(said)})
+        for index in range(_CAPTIONS):
+            caption = f"a man with badge {n}-{index} riding a horse in a field"
+            captions.append({"image": n, "key": f"{n}/{index}", "text": caption, "hash": raw_hash(caption)})
     with store.write() as connection:
         connection.execute(text("INSERT INTO source(id, name) VALUES (1, 'bench')"))
         connection.execute(text("INSERT INTO image(id, source_id, key, file_name) VALUES (:n, 1, :key, :file)"), images)
@@ -77,21 +77,21 @@ def _fill(store: Store, folder: Path, pictures: int) -> None:
 
 
 async def _run(
-    store: Store, folder: Path, settings: EngineSettings, surroundings: EngineContext, seconds: float
-) -> Whole:
+    store: Store, folder: Path, settings: EngineSettings, context: EngineContext, seconds: float
+) -> RunFigures:
     prompts = find_prompts("negwb-p1-1")
-    engine = await openai.make(settings, surroundings)
+    engine = await openai.make(settings, context)
     recipe = Recipe(
         prompts=prompts.version, proposer="bench", judges=(JudgeSettings(name="bench"),), models={"bench": engine.model}
     )
-    recorder, tally = RecordWriter(store), RunCounters(None)
+    recorder, counters = RecordWriter(store), RunCounters(None)
     runner = Runner(
         recorder,
         recipe,
         partial(steps_of, recipe=recipe, prompts=prompts),
         {"bench": engine},
-        counters=tally,
-        budget=surroundings.budget,
+        counters=counters,
+        budget=context.budget,
         intake=Intake(),
     )
     units = read_image_tasks(
@@ -101,9 +101,9 @@ async def _run(
 
     async def watch() -> None:
         await asyncio.sleep(seconds / 2)
-        answers.append(_answers(tally))
+        answers.append(_answers(counters))
         await asyncio.sleep(seconds / 2)
-        answers.append(_answers(tally))
+        answers.append(_answers(counters))
         runner.stop()
 
     cpu = time.process_time()
@@ -117,18 +117,18 @@ async def _run(
         await engine.close()
         await asyncio.to_thread(recorder.close)
     cpu = time.process_time() - cpu
-    return Whole(
+    return RunFigures(
         per_s=answers[1] / seconds,
         steady_per_s=(answers[1] - answers[0]) / (seconds / 2),
-        cpu_ms=1000 * cpu / max(1, surroundings.budget.requests),
-        kept=_kept(store),
+        cpu_ms=1000 * cpu / max(1, context.budget.requests),
+        candidates=_count_candidates(store),
     )
 
 
-def _answers(tally: RunCounters) -> int:
-    return tally.progress(0, {}).answers
+def _answers(counters: RunCounters) -> int:
+    return counters.progress(0, {}).answers
 
 
-def _kept(store: Store) -> int:
+def _count_candidates(store: Store) -> int:
     with store.read() as connection:
         return int(connection.execute(text("SELECT count(*) FROM candidate")).scalar_one())

@@ -1,6 +1,6 @@
-"""What every bench shares: the list of them, the machine they ran on, timing and the talk on stderr.
+"""Shared parts of the benches: their list, the description of the machine, timing, and progress on stderr.
 
-A bench is a function `(quick) -> dict` in a module of its own, imported when it is asked for.
+A bench is a function `(quick) -> dict` in a module of its own, which is imported when the bench runs.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A bench of the list."""
+    """An entry of the list of benches."""
 
-    where: str
+    target: str
     """module:function"""
-    about: str
-    """One line."""
+    summary: str
+    """Description in one line."""
 
 
 BENCHES: Final[dict[str, Bench]] = {
     "startup": Bench("benchmarks.speed.startup:run", "process start to the help text and to the first painted card"),
     "curate": Bench("benchmarks.speed.curate:run", "a key to the next card, with a million candidates"),
-    "browse": Bench("benchmarks.speed.browse:run", "a view of a million candidates, its pages, its memory"),
+    "browse": Bench("benchmarks.speed.browse:run", "views of a million candidates, their pages and memory"),
     "import": Bench("benchmarks.speed.import_:run", "414,113 captions into the record, against raw sqlite3"),
     "lint": Bench("benchmarks.speed.lint:run", "all rules over 20,000 candidates, against each rule by itself"),
-    "generate": Bench("benchmarks.speed.generate:run", "questions to a server, against what it can take"),
+    "generate": Bench("benchmarks.speed.generate:run", "requests to a server, against its maximum rate"),
     "writers": Bench("benchmarks.speed.writers:run", "eight processes deciding at once on one record"),
 }
 
@@ -42,15 +42,15 @@ _PACKAGES: Final = ("negwb", "httpx", "sqlalchemy", "sqlmodel", "textual", "type
 
 
 def run_bench(name: str, *, quick: bool) -> dict[str, Any]:
-    """Run a bench; its figures, and what they were measured on."""
-    module, _, function = BENCHES[name].where.partition(":")
+    """Run a bench; return its figures with the machine and versions."""
+    module, _, function = BENCHES[name].target.partition(":")
     bench: Callable[..., dict[str, Any]] = getattr(import_module(module), function)
     started = time.perf_counter()
     figures = bench(quick=quick)
     return {
         "bench": name,
         "quick": quick,
-        "seconds": round(time.perf_counter() - started, 2),  # of the whole bench, unless it counts its own
+        "seconds": round(time.perf_counter() - started, 2),  # of the whole bench, unless its figures have the key, too
         **figures,
         "machine": machine(),
         "versions": versions(),
@@ -59,7 +59,7 @@ def run_bench(name: str, *, quick: bool) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Cores, CPU model and memory of this machine."""
+    """Describe this machine: cores, CPU model, memory, system."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -71,37 +71,37 @@ def machine() -> dict[str, Any]:
 
 def _cpu_model() -> str:
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.processor()
-    lines = (line.partition(":")[2].strip() for line in told.splitlines() if line.startswith("model name"))
+    lines = (line.partition(":")[2].strip() for line in cpuinfo.splitlines() if line.startswith("model name"))
     return next(lines, platform.processor())
 
 
 def versions() -> dict[str, str]:
-    """Python, SQLite and the packages that matter, where they are installed; none is imported."""
-    found = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+    """Return the versions of Python, SQLite and the relevant installed packages, without importing them."""
+    listed = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
     for package in _PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            listed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return listed
 
 
-def say(line: str) -> None:
-    """Progress, on stderr."""
+def report_progress(line: str) -> None:
+    """Write a line of progress to stderr."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
 
 def median(values: Iterable[float]) -> float:
-    """The median, to the millisecond."""
+    """Return the median, rounded to 3 digits."""
     return round(statistics.median(values), 3)
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that `work` takes."""
+    """Return the seconds that `work` takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

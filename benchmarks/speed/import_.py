@@ -1,7 +1,7 @@
-"""Bench `import`: a COCO train2014 of our making into the record, against raw sqlite3.
+"""Bench `import`: the import of a synthetic COCO train2014 file, compared with raw sqlite3.
 
 Both read the same JSON file and write the same rows into the same tables with the same indexes and pragmas, each into
-a database of its own; the raw way loads the file whole, checks nothing and commits once. They take turns.
+its own database. The raw import loads the whole file, checks nothing and commits once. The two run in turns.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.harness import median, say, timed
+from benchmarks.speed.harness import median, report_progress, timed
 from curation_db.importing.pipeline import import_rows, make_plan
 from curation_db.search import fulltext
 from curation_db.storage import sqlite
@@ -28,7 +28,7 @@ _QUICK = 40
 _REPEATS = 5
 _CUE_SHARE = 0.005
 
-_WHO = [
+_SUBJECTS = [
     "man",
     "woman",
     "boy",
@@ -45,8 +45,20 @@ _WHO = [
     "bus",
     "zebra",
 ]
-_HOW = ["", "old", "young", "small", "large", "black and white", "brown", "smiling", "very tall", "colorful", "wet"]
-_DOES = [
+_ADJECTIVES = [
+    "",
+    "old",
+    "young",
+    "small",
+    "large",
+    "black and white",
+    "brown",
+    "smiling",
+    "very tall",
+    "colorful",
+    "wet",
+]
+_ACTIONS = [
     "sitting on",
     "standing next to",
     "riding",
@@ -58,7 +70,7 @@ _DOES = [
     "parked near",
     "eating",
 ]
-_WHAT = [
+_OBJECTS = [
     "a wooden bench",
     "a red bicycle",
     "a plate of food",
@@ -73,7 +85,7 @@ _WHAT = [
     "a pile of luggage",
     "a bowl of fruit",
 ]
-_WHERE = [
+_PLACES = [
     "",
     "in a park",
     "on a city street",
@@ -89,19 +101,19 @@ _CUES = ["with no people", "without a hat", "that is not moving", "with nothing 
 
 
 def run(*, quick: bool) -> dict[str, Any]:
-    """The figures of BENCHES.md."""
+    """Run the bench and return its figures."""
     share, repeats = (_QUICK, 1) if quick else (1, _REPEATS)
-    with tempfile.TemporaryDirectory(prefix="negwb-bench-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="negwb-bench-") as temporary:
+        folder = Path(temporary)
         corpus = folder / "captions_train2014.json"
         captions = write_corpus(corpus, IMAGES // share, CAPTIONS // share)
-        say(f"{captions:,} captions, {corpus.stat().st_size / 1e6:.1f} MB")
+        report_progress(f"{captions:,} captions, {corpus.stat().st_size / 1e6:.1f} MB")
         ours, raw, index = [], [], []
         for turn in range(repeats):
             ours.append(_ours(corpus, folder / f"ours{turn}.db"))
             raw.append(_raw(corpus, folder / f"raw{turn}.db"))
             index.append(_index(folder / f"ours{turn}.db"))
-            say(f"turn {turn + 1}: ours {ours[-1]:.2f} s, raw {raw[-1]:.2f} s, index {index[-1]:.2f} s")
+            report_progress(f"turn {turn + 1}: ours {ours[-1]:.2f} s, raw {raw[-1]:.2f} s, index {index[-1]:.2f} s")
         _compare(folder / "ours0.db", folder / "raw0.db")
     return {
         "captions": captions,
@@ -113,19 +125,19 @@ def run(*, quick: bool) -> dict[str, Any]:
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "repeats": repeats,
         "notes": [
-            "ours: streaming reader, every row checked and cleaned, batches of 10,000 committed one by one",
-            "raw: json.load, then executemany with the same columns and hashes in one transaction, nothing checked",
-            "both databases hold the same pictures and captions afterwards, row for row (compared)",
-            "medians; rss_mb is that of the whole process, the raw way's json.load included",
+            "ours: streaming reader, every row checked and cleaned, one commit per batch of 10,000",
+            "raw: json.load, then executemany with the same columns and hashes in one transaction, no checks",
+            "both databases hold the same images and captions afterwards, row for row (compared)",
+            "medians; rss_mb is that of the whole process, including json.load of the raw import",
         ],
     }
 
 
 def write_corpus(path: Path, images: int, captions: int) -> int:
-    """Write a captions file in the shape of COCO's train2014; returns how many captions it holds."""
+    """Write a captions file in the format of COCO train2014; return the number of captions."""
     draw = random.Random(2014)
     numbers = draw.sample(range(1, 581_930), images)
-    pictures = [_picture(number, draw) for number in numbers]
+    image_entries = [_image(number, draw) for number in numbers]
     owners = [numbers[each % images] for each in range(captions)]
     draw.shuffle(owners)
     ids = draw.sample(range(37, 830_000), captions)
@@ -133,12 +145,12 @@ def write_corpus(path: Path, images: int, captions: int) -> int:
         {"image_id": owner, "id": number, "caption": _caption(draw)} for owner, number in zip(owners, ids, strict=True)
     ]
     licenses = [{"url": "http://creativecommons.org/licenses/by/2.0/", "id": 4, "name": "Attribution License"}]
-    told = {"info": {"description": "a bench"}, "images": pictures, "licenses": licenses, "annotations": rows}
-    path.write_text(json.dumps(told), encoding="utf-8")
+    content = {"info": {"description": "a bench"}, "images": image_entries, "licenses": licenses, "annotations": rows}
+    path.write_text(json.dumps(content), encoding="utf-8")
     return captions
 
 
-def _picture(number: int, draw: random.Random) -> dict[str, Any]:
+def _image(number: int, draw: random.Random) -> dict[str, Any]:
     name = f"COCO_train2014_{number:012d}.jpg"
     return {
         "license": draw.randint(1, 8),
@@ -154,8 +166,8 @@ def _picture(number: int, draw: random.Random) -> dict[str, Any]:
 
 def _caption(draw: random.Random) -> str:
     cue = draw.choice(_CUES) if draw.random() < _CUE_SHARE else ""
-    words = ("A", *(draw.choice(each) for each in (_HOW, _WHO, _DOES, _WHAT, _WHERE)), cue)
-    return " ".join(word for word in words if word) + draw.choice((".", "."))
+    parts = ("A", *(draw.choice(each) for each in (_ADJECTIVES, _SUBJECTS, _ACTIONS, _OBJECTS, _PLACES)), cue)
+    return " ".join(part for part in parts if part) + draw.choice((".", "."))
 
 
 def _ours(corpus: Path, database: Path) -> float:
@@ -181,7 +193,7 @@ def _raw(corpus: Path, database: Path) -> float:
 
 
 def _raw_import(corpus: Path, database: Path) -> None:
-    told = json.loads(corpus.read_text(encoding="utf-8"))
+    content = json.loads(corpus.read_text(encoding="utf-8"))
     connection = sqlite3.connect(database, isolation_level=None)
     for pragma in sqlite._PRAGMAS:
         connection.execute(pragma)
@@ -189,40 +201,40 @@ def _raw_import(corpus: Path, database: Path) -> None:
     connection.execute("INSERT INTO source(id, name) VALUES (1, 'coco')")
     connection.executemany(
         "INSERT INTO image(id, source_id, key, file_name, width, height, extra) VALUES (?, 1, ?, ?, ?, ?, ?)",
-        _raw_images(told["images"]),
+        _raw_images(content["images"]),
     )
-    numbers = {picture["id"]: number for number, picture in enumerate(told["images"], 1)}
+    numbers = {image["id"]: number for number, image in enumerate(content["images"], 1)}
     connection.executemany(
         "INSERT INTO caption(source_id, key, image_id, text, raw_sha256) VALUES (1, ?, ?, ?, ?)",
         (
             (str(row["id"]), numbers[row["image_id"]], row["caption"], hashlib.sha256(row["caption"].encode()).digest())
-            for row in told["annotations"]
+            for row in content["annotations"]
         ),
     )
     connection.execute("COMMIT")
     connection.close()
 
 
-def _raw_images(pictures: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
+def _raw_images(images: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
     known = {"id", "file_name", "width", "height"}
-    for number, each in enumerate(pictures, 1):
+    for number, each in enumerate(images, 1):
         extra = json.dumps({name: value for name, value in each.items() if name not in known}, separators=(",", ":"))
         yield number, str(each["id"]), each["file_name"], each["width"], each["height"], extra
 
 
 def _compare(ours: Path, raw: Path) -> None:
-    """Stop unless both databases hold the same rows."""
+    """Raise RuntimeError unless both databases hold the same rows."""
     for table, columns in (
         ("image", "id, source_id, key, file_name, width, height, extra"),
         ("caption", "id, source_id, key, image_id, text, raw_sha256"),
     ):
-        held = []
+        digests = []
         for path in (ours, raw):
             connection = sqlite3.connect(path)
             digest = hashlib.sha256()
             for row in connection.execute(f"SELECT {columns} FROM {table} ORDER BY id"):
                 digest.update(repr(row).encode())
-            held.append(digest.hexdigest())
+            digests.append(digest.hexdigest())
             connection.close()
-        if held[0] != held[1]:
+        if digests[0] != digests[1]:
             raise RuntimeError(f"the {table} rows differ")

@@ -1,8 +1,8 @@
-"""Bench `lint`: all rules over 20,000 candidates, against the plain way, in which each rule reads each text by itself.
+"""Bench `lint`: all rules over 20,000 candidates, compared with a plain run in which each rule reads each text alone.
 
-Both give the same findings; the bench fails if they do not. In the plain way nothing that one rule found out about a
-text (its cues, its normalised form) is there for the next rule, and every pattern is tried at every place, with no
-look for the words that it needs. CPU seconds of this process are measured.
+Both give the same findings; otherwise the bench fails. In the plain run, rules share no cached cues or normalised
+texts, and every pattern is tried at every position, without a check for the words that it needs. The bench measures CPU
+seconds of this process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
-from benchmarks.speed.harness import median, say
+from benchmarks.speed.harness import median, report_progress
 from curation_db.language import negation_cues
 from curation_db.language.clip_tokenizer import count_tokens
 from curation_db.language.object_mentions import cues_of
@@ -46,7 +46,7 @@ _SCENES = [
     "a group of people standing around a {a} {b}",
     "the {b} is parked beside the {a} {c} on a street at night",
 ]
-_DENIALS = [
+_NEGATIONS = [
     " with no {x}",
     " without a {x}",
     ", but no {x} is visible",
@@ -56,7 +56,7 @@ _DENIALS = [
 ]
 _ADJECTIVES = ["red", "small", "old", "wooden", "black and white", "tall", "shiny", "wet"]
 # fmt: off
-_THINGS = [
+_OBJECTS = [
     "dog", "cat", "bench", "hat", "tree", "car", "umbrella", "tie", "bottle", "chair", "teddy bear", "surfboard",
     "clock", "bowl", "kite", "horse", "train", "lamp",
 ]
@@ -64,20 +64,20 @@ _THINGS = [
 
 
 def run(*, quick: bool) -> dict[str, Any]:
-    """Ask all rules of all candidates, both ways in turn."""
+    """Run the bench and return its figures."""
     subjects = make_subjects(_QUICK if quick else CANDIDATES)
     rows = [CorpusRow(index // 3, each.text, each.concept) for index, each in enumerate(subjects)]
     ours, plain = [], []
     for turn in range(1 if quick else _REPEATS):
-        say(f"turn {turn + 1}: ours")
+        report_progress(f"turn {turn + 1}: ours")
         seconds, findings = _timed(lambda: _lint_all(subjects, rows, _together))
         ours.append(seconds)
-        say(f"turn {turn + 1}: the plain way")
-        with _no_short_cuts():
-            seconds, reference = _timed(lambda: _lint_all(subjects, rows, _each_by_itself))
+        report_progress(f"turn {turn + 1}: plain")
+        with _without_prefilters():
+            seconds, reference = _timed(lambda: _lint_all(subjects, rows, _each_alone))
         plain.append(seconds)
         if findings != reference:
-            raise RuntimeError("the two ways of the lint differ in what they find")
+            raise RuntimeError("the findings of the two runs differ")
     before_s, ours_s = median(plain), median(ours)
     return {
         "candidates": len(subjects),
@@ -86,22 +86,22 @@ def run(*, quick: bool) -> dict[str, Any]:
         "ours_s": round(ours_s, 3),
         "ratio": round(before_s / ours_s, 2),
         "per_million_s": round(ours_s / len(subjects) * 1_000_000, 1),
-        "notes": ["CPU seconds of one process, the counts over the corpus included", "medians of the turns"],
+        "notes": ["CPU seconds of one process, including the counts over the corpus", "medians of the turns"],
     }
 
 
 def make_subjects(count: int) -> list[LintSubject]:
-    """`count` candidates with captions, siblings and objects in the manner of COCO; the same ones every time."""
+    """Return `count` candidates with captions, siblings and objects similar to COCO; deterministic."""
     draw = random.Random(7)
 
     def caption() -> str:
         scene = draw.choice(_SCENES)
-        return scene.format(a=draw.choice(_ADJECTIVES), b=draw.choice(_THINGS), c=draw.choice(_THINGS))
+        return scene.format(a=draw.choice(_ADJECTIVES), b=draw.choice(_OBJECTS), c=draw.choice(_OBJECTS))
 
     subjects = []
     for _ in range(count):
-        original, concept = caption(), draw.choice(_THINGS)
-        text = original + draw.choice(_DENIALS).format(x=concept)
+        original, concept = caption(), draw.choice(_OBJECTS)
+        text = original + draw.choice(_NEGATIONS).format(x=concept)
         subjects.append(
             LintSubject(
                 text=text,
@@ -109,41 +109,41 @@ def make_subjects(count: int) -> list[LintSubject]:
                 tokens=count_tokens(text),
                 caption=original,
                 siblings=tuple(caption() for _ in range(4)),
-                objects=dict.fromkeys(draw.sample(_THINGS, 3), 1),
+                objects=dict.fromkeys(draw.sample(_OBJECTS, 3), 1),
             )
         )
     return subjects
 
 
-_Ask = Callable[[LintSubject, CorpusContext], tuple[Finding, ...]]
+_LintFunction = Callable[[LintSubject, CorpusContext], tuple[Finding, ...]]
 
 
-def _lint_all(subjects: list[LintSubject], rows: list[CorpusRow], ask: _Ask) -> list[tuple[Finding, ...]]:
-    _forget()
-    counts, places = count_corpus(rows), ConceptRanks()
-    found = []
+def _lint_all(subjects: list[LintSubject], rows: list[CorpusRow], lint_one: _LintFunction) -> list[tuple[Finding, ...]]:
+    _clear_caches()
+    counts, ranks = count_corpus(rows), ConceptRanks()
+    findings = []
     for row, subject in zip(rows, subjects, strict=True):
-        context = corpus_context(counts, row, rank_in_concept=places.next_rank(row.concept))
-        found.append(ask(subject, context))
-    return found
+        context = corpus_context(counts, row, rank_in_concept=ranks.next_rank(row.concept))
+        findings.append(lint_one(subject, context))
+    return findings
 
 
 def _together(subject: LintSubject, context: CorpusContext) -> tuple[Finding, ...]:
     return lint(subject, None, context)
 
 
-def _each_by_itself(subject: LintSubject, context: CorpusContext) -> tuple[Finding, ...]:
-    found: list[Finding] = []
+def _each_alone(subject: LintSubject, context: CorpusContext) -> tuple[Finding, ...]:
+    findings: list[Finding] = []
     for rule in sorted(ALL_RULES):
-        _forget()
-        found += lint(subject, {rule}, context)
-    order = {finding.rule: finding for finding in found}
-    return tuple(order[rule] for rule in type(found[0].rule) if rule in order)
+        _clear_caches()
+        findings += lint(subject, {rule}, context)
+    order = {finding.rule: finding for finding in findings}
+    return tuple(order[rule] for rule in type(findings[0].rule) if rule in order)
 
 
 @contextmanager
-def _no_short_cuts() -> Iterator[None]:
-    """Every pattern is tried on every text: the looks ahead that rule most of them out always say yes."""
+def _without_prefilters() -> Iterator[None]:
+    """Try every pattern on every text: the prefilters that exclude most patterns always pass."""
     shapes = [(shape, _Everything()) for shape, _ in ambiguity._PATTERNS]
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(negation_cues, "_may_hold_cue", mock.Mock(return_value=True)))
@@ -154,15 +154,15 @@ def _no_short_cuts() -> Iterator[None]:
 
 
 class _Everything(frozenset[str]):
-    """A set that has something in common with every other."""
+    """A set that intersects every other set."""
 
     def isdisjoint(self, _: object) -> bool:
         return False
 
 
-def _forget() -> None:
-    for remembered in (cues_of, normalised, near_text):
-        remembered.cache_clear()
+def _clear_caches() -> None:
+    for cached in (cues_of, normalised, near_text):
+        cached.cache_clear()
 
 
 def _timed(work: Callable[[], list[tuple[Finding, ...]]]) -> tuple[float, list[tuple[Finding, ...]]]:

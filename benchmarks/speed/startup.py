@@ -1,7 +1,7 @@
 """Bench `startup`: from the start of a cold process to the help on stdout, and to the first card on the screen.
 
-The screen is a pseudo-terminal that this process reads: a card counts as painted when a word that stands only in the
-candidates' texts has arrived.
+The screen is a pseudo-terminal that this process reads. A card counts as painted when a word has arrived that only the
+texts of candidates contain.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NEGWB = Path(sys.executable).with_name("negwb")
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """The bench's keys (BENCHES.md)."""
+    """Run the bench and return its figures."""
     runs = 1 if quick else RUNS
     with tempfile.TemporaryDirectory() as folder:
         workspace = _workspace(Path(folder) / "ws")
@@ -48,16 +48,16 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         "curate_s": round(statistics.median(cards), 3),
         "heavy_modules": _heavy_modules(),
         "runs": {"help_s": [round(t, 3) for t in helps], "curate_s": [round(t, 3) for t in cards]},
-        "notes": "cold processes, warm file cache; curate at 120x36 with half-cell pictures, 640x480 JPEGs",
+        "notes": "cold processes, warm file cache; curate at 120x36 with half-cell images, 640x480 JPEGs",
     }
 
 
 def _workspace(folder: Path) -> Path:
-    """A workspace with a few candidates whose texts hold the mark."""
+    """Create a workspace with 50 candidates whose texts contain `MARK`."""
     workspace = create_workspace(folder)
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    Image.effect_mandelbrot((640, 480), (-3, -2.5, 2, 2.5), 100).convert("RGB").save(pictures / "a.jpg", quality=90)
+    images = folder / "pictures"
+    images.mkdir()
+    Image.effect_mandelbrot((640, 480), (-3, -2.5, 2, 2.5), 100).convert("RGB").save(images / "a.jpg", quality=90)
     add_picture_folder(workspace.settings, "bench", "pictures")
     with open_store(workspace.database) as store, store.write() as connection:
         connection.execute(text("INSERT INTO source(id, name) VALUES (1, 'bench')"))
@@ -123,7 +123,7 @@ def _read_until(terminal: int, mark: bytes, *, seconds: float) -> None:
 
 
 def _drain(terminal: int, process: subprocess.Popen[bytes]) -> None:
-    """Read on until the app has gone, so that it never waits for us."""
+    """Read until the app has ended, so that it never blocks on its output."""
     deadline = time.perf_counter() + 10
     while process.poll() is None and time.perf_counter() < deadline:
         if select.select([terminal], [], [], 0.05)[0]:
@@ -136,7 +136,7 @@ def _drain(terminal: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def _heavy_modules() -> list[str]:
-    """Which of the heavy modules `negwb --help` has loaded; there should be none."""
+    """Return the heavy modules that `negwb --help` imports; there should be none."""
     code = (
         "import sys, json, contextlib, io\n"
         "from workbench.cli import app\n"

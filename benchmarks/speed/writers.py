@@ -1,7 +1,7 @@
-"""Bench `writers`: processes that decide as fast as they can on one record, and whether all of it is true afterwards.
+"""Bench `writers`: processes that decide as fast as they can on one record, and the consistency of the result.
 
-Each process is a person with a session: claim a card, decide about it, say that it is decided, go on. What they said
-is held against the record in the end.
+Each process is an annotator with a session: claim a card, decide about it, log the decision, repeat. The logs are
+compared with the record at the end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, Final
 from sqlalchemy import text
 
 from benchmarks.speed.big_record import Size, add_images, draft
-from benchmarks.speed.harness import say
+from benchmarks.speed.harness import report_progress
 from curation_db.enums import Kind, Reason
 from curation_db.errors import RecordBusy
 from curation_db.events.annotators import begin_session, end_session
@@ -36,27 +36,27 @@ from curation_db.storage.store import Store, create_store, open_store
 PROCESSES = 8
 SECONDS = 60.0
 OVERLAPS: Final = ("1", "2", "2+1")
-_ENOUGH = 60_000
-"""Candidates that eight processes do not use up in a minute; a run that does says so."""
+_CANDIDATES = 60_000
+"""Candidates for eight processes and one minute; `ran_dry` reports a run that used all of them."""
 _QUICK_SECONDS = 2.0
-_QUICK_ENOUGH = 3_000
+_QUICK_CANDIDATES = 3_000
 _BATCH = 3_000
 _PAGES = 4
-"""A commit writes about so many pages to the log before it waits for the disk."""
+"""Pages that a commit writes to the log before it waits for the disk, approximately."""
 
 
 def run(*, quick: bool) -> dict[str, Any]:
-    """The bench's keys (BENCHES.md)."""
-    processes, seconds, enough = (4, _QUICK_SECONDS, _QUICK_ENOUGH) if quick else (PROCESSES, SECONDS, _ENOUGH)
-    with tempfile.TemporaryDirectory(prefix="negwb-bench-") as place:
-        folder = Path(place)
+    """Run the bench and return its figures."""
+    processes, seconds, count = (4, _QUICK_SECONDS, _QUICK_CANDIDATES) if quick else (PROCESSES, SECONDS, _CANDIDATES)
+    with tempfile.TemporaryDirectory(prefix="negwb-bench-") as temporary:
+        folder = Path(temporary)
         database = folder / "curation.db"
-        _make_record(database, enough)
+        _make_record(database, count)
         fsync = fsync_per_s(folder / "raw", 1.0 if quick else 5.0)
-        say(f"{processes} processes for {seconds:.0f} s")
+        report_progress(f"{processes} processes for {seconds:.0f} s")
         _work(database, folder, processes, seconds)
         logs = [read_log(folder / f"{number}.log") for number in range(processes)]
-        found = _check(database, logs)
+        errors = _check(database, logs)
     decisions = sum(len(log.decided) for log in logs)
     return {
         "processes": processes,
@@ -66,18 +66,21 @@ def run(*, quick: bool) -> dict[str, Any]:
         "transactions_per_s": round(2 * decisions / seconds, 1),
         "fsync_per_s": round(fsync, 1),
         "lock_errors": sum(log.lock_errors for log in logs),
-        **found,
+        **errors,
         "slowest_decision_ms": round(max(log.slowest_ms for log in logs), 1),
-        "fewest_and_most_per_process": [min(len(log.decided) for log in logs), max(len(log.decided) for log in logs)],
+        "fewest_and_most_per_process": [
+            min(len(log.decided) for log in logs),
+            max(len(log.decided) for log in logs),
+        ],
         "ran_dry": any(log.ran_dry for log in logs),
         "backend": "sqlite",
         "notes": [
-            "a decision is two transactions, each with its own fsync: the claim of the card and the decision itself",
+            "a decision is two transactions, each with its own fsync: the claim of the card and the decision",
             f"overlaps {', '.join(OVERLAPS)}, a third of the candidates each; accepts and rejects at random",
-            f"fsync_per_s: one process that appends {_PAGES} pages to a file and waits for the disk, again and again",
-            "double_claims: cards handed to more people than their overlap asks for, or twice to one person",
-            "lost: decisions whose call returned and whose event is not in the record; unsound: candidates whose "
-            "stored state is not the fold of their events, and what SQLite's integrity check finds",
+            f"fsync_per_s: one process that repeatedly appends {_PAGES} pages to a file and waits for the disk",
+            "double_claims: cards served to more annotators than their overlap needs, or twice to one annotator",
+            "lost: decisions whose call returned, but whose event is not in the record; unsound: candidates whose "
+            "stored state is not the fold of their events, and problems that SQLite's integrity check reports",
         ],
     }
 
@@ -95,7 +98,7 @@ def _make_record(database: Path, count: int) -> None:
 
 
 def fsync_per_s(path: Path, seconds: float) -> float:
-    """How often the disk takes a few pages and says that it has them."""
+    """Measure how many fsync calls per second the disk completes, each after a write of `_PAGES` pages."""
     pages, count = os.urandom(4096 * _PAGES), 0
     with path.open("wb", buffering=0) as file:
         started = time.perf_counter()
@@ -106,29 +109,29 @@ def fsync_per_s(path: Path, seconds: float) -> float:
         return count / (time.perf_counter() - started)
 
 
-# -- the people ---------------------------------------------------------------------------------------------------
+# -- annotators ---------------------------------------------------------------------------------------------------
 
 
 def _work(database: Path, folder: Path, processes: int, seconds: float) -> None:
-    """Let them work, all at the same time."""
+    """Run the annotator processes, which start at the same time."""
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(processes)
-    people = [
+    annotators = [
         context.Process(target=decide_all, args=(database, folder / f"{number}.log", number, seconds, start))
         for number in range(processes)
     ]
-    for person in people:
-        person.start()
-    for person in people:
-        person.join()
-    if any(person.exitcode for person in people):
-        raise RuntimeError("a process failed; what it said is above")
+    for annotator in annotators:
+        annotator.start()
+    for annotator in annotators:
+        annotator.join()
+    if any(annotator.exitcode for annotator in annotators):
+        raise RuntimeError("a process failed; its output is above")
 
 
 def decide_all(database: Path, log: Path, number: int, seconds: float, start: Barrier) -> None:
-    """One person: claim and decide until the time is over, writing down each thing once it is done."""
+    """Run one annotator: claim and decide until the time is over, and log each step after it is done."""
     draw = random.Random(number)
-    with open_store(database) as store, log.open("w", encoding="utf-8", buffering=1) as told:
+    with open_store(database) as store, log.open("w", encoding="utf-8", buffering=1) as file:
         actor = begin_session(store, f"person{number}", version="bench")
         queue, reviewer = Queue(store, actor), DecisionWriter(store, actor)
         start.wait()
@@ -136,7 +139,7 @@ def decide_all(database: Path, log: Path, number: int, seconds: float, start: Ba
         while (began := time.perf_counter()) < until:
             line = _one(queue, reviewer, draw)
             line["ms"] = round((time.perf_counter() - began) * 1000, 2)
-            told.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line) + "\n")
             if line.get("dry"):
                 break
         end_session(store, actor)
@@ -153,40 +156,40 @@ def _one(queue: Queue, reviewer: DecisionWriter, draw: random.Random) -> dict[st
             done = reviewer.decide(number, Kind.ACCEPT)
         else:
             done = reviewer.decide(number, Kind.REJECT, reason=Reason.PRESENT)
-        line["act"] = done.action_id
+        line["action"] = done.action_id
     except RecordBusy as error:
         line["busy"] = error.message
     return line
 
 
-# -- what is true of it -------------------------------------------------------------------------------------------
+# -- consistency --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
-    """What one person said."""
+class WriterLog:
+    """Content of the log of one annotator."""
 
     claimed: list[int]
     decided: dict[str, int]
-    """Acts and their candidates."""
+    """Candidate by action id."""
     lock_errors: int
     slowest_ms: float
     ran_dry: bool
 
 
-def read_log(path: Path) -> Log:
-    """A person's log."""
+def read_log(path: Path) -> WriterLog:
+    """Read the log of one annotator."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return Log(
+    return WriterLog(
         claimed=[line["claimed"] for line in lines if "claimed" in line],
-        decided={line["act"]: line["claimed"] for line in lines if "act" in line},
+        decided={line["action"]: line["claimed"] for line in lines if "action" in line},
         lock_errors=sum("busy" in line for line in lines),
         slowest_ms=max((line["ms"] for line in lines), default=0.0),
         ran_dry=any("dry" in line for line in lines),
     )
 
 
-def _check(database: Path, logs: list[Log]) -> dict[str, int]:
+def _check(database: Path, logs: list[WriterLog]) -> dict[str, int]:
     with open_store(database) as store:
         return {
             "double_claims": double_claims(store, [log.claimed for log in logs]),
@@ -196,7 +199,7 @@ def _check(database: Path, logs: list[Log]) -> dict[str, int]:
 
 
 def double_claims(store: Store, claimed: list[list[int]]) -> int:
-    """How many claims were beyond what the candidate's overlap asks for, given how the votes came out."""
+    """Count the claims beyond the number that a candidate's overlap allows, given its votes."""
     holders: dict[int, int] = defaultdict(int)
     twice = 0
     for numbers in claimed:
@@ -219,10 +222,10 @@ def double_claims(store: Store, claimed: list[list[int]]) -> int:
     return twice + beyond
 
 
-def _missing(store: Store, logs: list[Log]) -> set[str]:
+def _missing(store: Store, logs: list[WriterLog]) -> set[str]:
     with store.read() as connection:
-        there = set(connection.execute(text("SELECT uid FROM event")).scalars())
-    return {act for log in logs for act in log.decided} - there
+        stored = set(connection.execute(text("SELECT uid FROM event")).scalars())
+    return {action for log in logs for action in log.decided} - stored
 
 
 def _unsound(store: Store) -> Iterator[str]:
@@ -233,7 +236,7 @@ def _unsound(store: Store) -> Iterator[str]:
                     JOIN candidate_state s ON s.candidate_id = c.id WHERE s.last_seq > 0""")
         ).all()
         for row in touched:
-            standing = fold(events_of(connection, row.id), Overlap.parse(row.overlap))
-            folded = (str(standing.state), standing.accepts, standing.rejects, standing.wanted)
+            status = fold(events_of(connection, row.id), Overlap.parse(row.overlap))
+            folded = (str(status.state), status.accepts, status.rejects, status.wanted)
             if folded != (row.state, row.accepts, row.rejects, row.wanted):
                 yield f"candidate {row.id}"

@@ -14,12 +14,12 @@ from benchmarks.speed.big_record import (
     Size,
     add_images,
     draft,
-    draw_pictures,
+    draw_images,
     fill,
     head,
-    mark,
-    opinions,
-    picture_name,
+    image_file,
+    marker_word,
+    verdicts_of,
 )
 from curation_db.enums import Kind
 from curation_db.events.annotators import begin_session
@@ -46,7 +46,7 @@ def put_in_one_by_one(store: Store, audit_key: str) -> None:
         connection.execute(text("INSERT INTO record_note VALUES ('audit_key', :key)"), {"key": audit_key})
         add_images(connection, range(1, SMALL.candidates // 10 + 1), SMALL)
         insert_candidates(connection, [draft(number, SMALL) for number in numbers], INTAKE)
-        insert_verdicts(connection, [each for number in numbers for each in opinions(number)])
+        insert_verdicts(connection, [each for number in numbers for each in verdicts_of(number)])
         at_the_head = head(connection, SMALL.voted)
     reviewer = DecisionWriter(store, begin_session(store, PERSON, version="bench"))
     for number in at_the_head:
@@ -98,11 +98,13 @@ def test_the_mark_stands_in_the_text_and_in_the_caption(tmp_path: Path) -> None:
                 text("SELECT c.id, c.text, t.text AS caption FROM candidate c JOIN caption t ON t.id = c.caption_id")
             ).all()
     assert len(rows) == SMALL.candidates
-    assert all(row.text.count(mark(row.id, SMALL)) == row.caption.count(mark(row.id, SMALL)) == 1 for row in rows)
+    assert all(
+        row.text.count(marker_word(row.id, SMALL)) == row.caption.count(marker_word(row.id, SMALL)) == 1 for row in rows
+    )
 
 
 def test_pictures_are_distinct(tmp_path: Path) -> None:
-    draw_pictures(tmp_path / "pictures", SMALL.pictures)
+    draw_images(tmp_path / "pictures", SMALL.images)
     files = sorted((tmp_path / "pictures").iterdir())
-    assert [path.name for path in files] == [picture_name(image, SMALL) for image in range(1, SMALL.pictures + 1)]
-    assert len({path.read_bytes() for path in files}) == SMALL.pictures
+    assert [path.name for path in files] == [image_file(image, SMALL) for image in range(1, SMALL.images + 1)]
+    assert len({path.read_bytes() for path in files}) == SMALL.images

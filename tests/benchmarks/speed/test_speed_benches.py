@@ -99,7 +99,7 @@ def test_a_claim_too_many_is_found(tmp_path: Path) -> None:
 
 def test_a_log_says_what_was_done_and_what_was_not(tmp_path: Path) -> None:
     lines = [
-        {"claimed": 7, "act": "one", "ms": 3.0},
+        {"claimed": 7, "action": "one", "ms": 3.0},
         {"claimed": 8, "busy": "held by another process", "ms": 15_000.0},
         {"busy": "held by another process", "ms": 15_000.0},
         {"dry": True, "ms": 1.0},

@@ -120,7 +120,7 @@ def test_exports_and_their_staleness(workspace, store):
     assert (first["name"], first["stale"], first["entered"], first["left"]) == ("first", True, 3, 1)
     assert (second["name"], second["stale"], second["pairs"]) == ("second", False, 3)
     assert broken["name"] == "broken"
-    assert "no export" in broken["problem"]
+    assert "not an export" in broken["problem"]
     said = status(workspace).stdout
     assert "stale: 3 came in and 1 fell out since" in said
     assert "accepted; up to date" in said
