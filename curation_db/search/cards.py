@@ -1,4 +1,4 @@
-"""A card: everything a person sees about one candidate, read in a handful of indexed look-ups."""
+"""Read a card: everything that an annotator sees about one candidate, by a few indexed look-ups."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIBLINGS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class CardVerdict:
-    """What one judge said."""
+    """One judge's verdict."""
 
     judge: str
     model: str
@@ -45,7 +45,7 @@ class CardVerdict:
 
 @dataclass(frozen=True, slots=True)
 class CardImage:
-    """Which picture, and where to look for it: `file_name` below one of the folders of `source`."""
+    """The image of a card: `file_name` is relative to one of the folders of `source`."""
 
     source: str
     key: str
@@ -54,14 +54,14 @@ class CardImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One candidate with all that helps to decide about it."""
+    """One candidate with the evidence for a decision."""
 
     candidate_id: int
     picture: CardImage
     caption: str | None
     """The original caption."""
     text: str
-    """The negated caption that is judged."""
+    """The negated caption."""
     concept: str | None
     concept_confidence: float | None
     cue: str | None
@@ -71,12 +71,12 @@ class Card:
     generator: str
     tokens: int
     parent_text: str | None
-    """What an edit replaced."""
+    """The text that an edit replaced; None: not an edit."""
     verdicts: tuple[CardVerdict, ...]
     siblings: tuple[str, ...]
-    """The picture's other captions."""
+    """Other captions of the image, at most `SIBLINGS_SHOWN`."""
     objects: dict[str, int]
-    """What is annotated in the picture, and how often."""
+    """Annotated categories of the image with their counts."""
     findings: tuple[Finding, ...]
     state: State
     flagged: bool
@@ -84,13 +84,13 @@ class Card:
 
     @property
     def disputed(self) -> tuple[Question, ...]:
-        """The questions on which the judges disagree; answers to one say nothing about another."""
-        said = {(o.question, o.p >= 0.5) for o in self.verdicts if o.p is not None}
-        return tuple(question for question in Question if {(question, True), (question, False)} <= said)
+        """The questions on which the judges disagree. Answers to different questions do not conflict."""
+        answers = {(o.question, o.p >= 0.5) for o in self.verdicts if o.p is not None}
+        return tuple(question for question in Question if {(question, True), (question, False)} <= answers)
 
     @property
     def conflict(self) -> bool:
-        """Whether the judges disagree."""
+        """Whether the judges disagree on any question."""
         return bool(self.disputed)
 
 
@@ -105,7 +105,7 @@ _CANDIDATE = text("""
     LEFT JOIN candidate p ON p.id = c.parent_id
     WHERE c.id = :id
 """)
-_OPINIONS = text("""
+_VERDICTS = text("""
     SELECT judge, model, question, p, raw_text, prompt_version, simulated, label_mass, method, prior, seed FROM verdict
     WHERE candidate_id = :id ORDER BY question DESC, judge, id
 """)
@@ -116,7 +116,7 @@ _OTHERS = text("""
     SELECT c.text FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id
     WHERE c.image_id = :image AND c.id != :id AND s.state != 'superseded' LIMIT 50
 """)
-"""Fifty are enough to see that a text stands there twice, and cost a millisecond."""
+"""Fifty are enough to find a duplicate text, and take a millisecond."""
 _OBJECTS = text(
     "SELECT category, count AS number FROM image_object WHERE image_id = :image ORDER BY number DESC, category"
 )
@@ -129,13 +129,20 @@ _NOTES = text(f"""
 def card_for(
     connection: Connection, candidate_id: int, person: str, checks: LintSettings = DEFAULTS, *, blind: bool = False
 ) -> Card:
-    """The card as this person may see it: where the answer is known and still to be given, nothing tells it.
+    """Return the card as this annotator may see it.
 
-    `blind`: without what anybody else saw in the picture, which would make the decision theirs; what the judges say
-    is on the card all the same, and not to be shown.
+    On a gold item that the annotator has not answered, nothing reveals the known answer.
+
+    Args:
+        connection: The record.
+        candidate_id: The candidate.
+        person: Name of the annotator.
+        checks: Settings of the lint.
+        blind: Remove evidence about the content of the image: sibling captions, objects and findings based on them.
+            The judges' verdicts stay on the card; the caller must not show them.
 
     Raises:
-        RecordError: there is no such candidate.
+        RecordError: The candidate does not exist.
     """
     concealed = must_hide(connection, candidate_id, person)
     if not (concealed or blind):
@@ -155,10 +162,16 @@ def _without_evidence(card: Card) -> Card:
 def load_card(
     connection: Connection, candidate_id: int, *, notes_of: str | None = None, checks: LintSettings = DEFAULTS
 ) -> Card:
-    """The card of this candidate; `notes_of`: with nobody else's notes; `checks`: the rules that are asked.
+    """Return the full card of a candidate.
+
+    Args:
+        connection: The record.
+        candidate_id: The candidate.
+        notes_of: Only the notes of this annotator; None: all notes.
+        checks: Settings of the lint.
 
     Raises:
-        RecordError: there is no such candidate.
+        RecordError: The candidate does not exist.
     """
     row = connection.execute(_CANDIDATE, {"id": candidate_id}).first()
     if row is None:
@@ -190,7 +203,7 @@ def load_card(
         verdicts=verdicts_of(connection, candidate_id),
         siblings=siblings,
         objects=objects,
-        findings=lint(subject, context=_on_the_picture(connection, row), settings=checks),
+        findings=lint(subject, context=_image_context(connection, row), settings=checks),
         state=State(row.state),
         flagged=bool(row.flagged),
         notes=tuple(r.note for r in connection.execute(_NOTES, {"id": candidate_id, "actor": notes_of}))
@@ -199,15 +212,15 @@ def load_card(
     )
 
 
-def _on_the_picture(connection: Connection, row: Any) -> CorpusContext:
-    """What the picture's other candidates say; what is frequent in the whole record is not asked here (`survey`)."""
-    told = connection.execute(_OTHERS, {"image": row.image_id, "id": row.id}).scalars().all()
-    if not told:
+def _image_context(connection: Connection, row: Any) -> CorpusContext:
+    """Count the image's other candidates; frequencies in the whole record are left to `lint_record`."""
+    others = connection.execute(_OTHERS, {"image": row.image_id, "id": row.id}).scalars().all()
+    if not others:
         return CorpusContext(candidates=1, same_concept=0)
     same, near = same_key(row.text), near_key(row.text)
-    same_here = sum(same_key(other) == same for other in told)
-    near_here = sum(near_key(other) == near for other in told) - same_here
-    return CorpusContext(candidates=len(told) + 1, same_concept=0, same_here=same_here, near_here=near_here)
+    same_here = sum(same_key(other) == same for other in others)
+    near_here = sum(near_key(other) == near for other in others) - same_here
+    return CorpusContext(candidates=len(others) + 1, same_concept=0, same_here=same_here, near_here=near_here)
 
 
 def _siblings(connection: Connection, image_id: int, caption_id: int | None) -> tuple[str, ...]:
@@ -216,13 +229,13 @@ def _siblings(connection: Connection, image_id: int, caption_id: int | None) -> 
 
 
 def verdicts_of(connection: Connection, candidate_id: int) -> tuple[CardVerdict, ...]:
-    """What the judges said about this candidate."""
+    """Return the judges' verdicts on a candidate."""
     # fmt: off
     return tuple(
         CardVerdict(
             r.judge, r.model, Question(r.question), r.p, r.raw_text, r.prompt_version, bool(r.simulated), r.label_mass,
             r.method, r.prior, r.seed,
         )
-        for r in connection.execute(_OPINIONS, {"id": candidate_id})
+        for r in connection.execute(_VERDICTS, {"id": candidate_id})
     )
     # fmt: on

@@ -1,4 +1,4 @@
-"""Which values a field has, and how often: for a panel beside a list, and to say what is known. Reads only."""
+"""Count the values of a query field (facets), and find names in a view that the record does not contain. Reads only."""
 
 from __future__ import annotations
 
@@ -45,11 +45,12 @@ _COLUMNS = {
                       WHERE e.reason IS NOT NULL AND e.candidate_id {{these}} AND {in_force_sql()} GROUP BY 1""",
 }
 _JUDGE = f"""
-    SELECT judge, CASE {VERDICT_WORD} WHEN 'unclear' THEN 'present' ELSE question END AS asked, {VERDICT_WORD} AS said,
+    SELECT judge, CASE {VERDICT_WORD} WHEN 'unclear' THEN 'present' ELSE question END AS question,
+           {VERDICT_WORD} AS answer,
            count(DISTINCT candidate_id) AS n
     FROM verdict x WHERE candidate_id {{these}}{{revealed}} GROUP BY 1, 2, 3
 """
-_SAID = {
+_MEANINGS = {
     (Question.PRESENT, "yes"): TermMeaning.PRESENT,
     (Question.PRESENT, "no"): TermMeaning.ABSENT,
     (Question.ACCEPTABLE, "yes"): TermMeaning.ACCEPTABLE,
@@ -67,7 +68,7 @@ FACETS = (
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """A value and how many candidates have it."""
+    """A value and the number of candidates with it."""
 
     value: Value
     count: int
@@ -76,14 +77,16 @@ class Facet:
 def facets(
     connection: Connection, field: QueryField, ids: Sequence[int] | None = None, *, limit: int = 200
 ) -> list[Facet]:
-    """The values of `field`, the most frequent first; among `ids`, or in the whole record."""
+    """Count the values of `field` among `ids` or in the whole record, the most frequent first."""
     counted: Counter[Value] = Counter()
     for these, values in _parts(ids):
         revealed = "" if ids is None else f" AND NOT {UNREVEALED.replace('{id}', 'x.candidate_id')}"
         statement = (_JUDGE if field is QueryField.JUDGE else _COLUMNS[field]).format(these=these, revealed=revealed)
         for row in connection.execute(text(statement), values):
             if field is QueryField.JUDGE:
-                counted[Value(row.judge, _SAID.get((Question(row.asked), row.said), TermMeaning.UNCLEAR))] += row.n
+                counted[Value(row.judge, _MEANINGS.get((Question(row.question), row.answer), TermMeaning.UNCLEAR))] += (
+                    row.n
+                )
             elif row.value is not None:
                 counted[Value(row.value)] += row.n
     ranked = sorted(counted.items(), key=lambda each: (-each[1], each[0].name))
@@ -99,9 +102,9 @@ def _parts(ids: Sequence[int] | None) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def unknown_name(connection: Connection, view: View) -> str | None:
-    """The first name in the view that the record does not know, in one line with those it knows; None: all are known.
+    """Return a message about the first name in the view that the record does not contain; None: it contains all.
 
-    For views that hold nothing: it says why.
+    The message lists known names, and explains a view without results.
     """
     for term in view.terms:
         if term.field in WORDS or term.excluded or term.field not in (*_NAMED, QueryField.JUDGE):
@@ -119,4 +122,4 @@ def unknown_name(connection: Connection, view: View) -> str | None:
 
 
 _NAMED = (QueryField.BY, QueryField.CUE, QueryField.CONCEPT, QueryField.PIPELINE, QueryField.SOURCE)
-"""Fields whose values are names that only the record knows."""
+"""Fields whose values are free names from the record."""

@@ -1,7 +1,7 @@
-"""What is worked out after an import, so that the import itself stays fast: full text and the cues of captions.
+"""Full-text index and cue columns of captions, computed after an import to keep the import fast.
 
-Texts are never changed, so the work is always "everything beyond the last id that was done"; it can be interrupted
-anywhere and goes on from there.
+Texts never change, so each run indexes the rows after the last indexed id. It can be interrupted at any time, and the
+next run resumes there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from curation_db.storage import sqlite
 from curation_db.storage.store import Store
 
 _BATCH = 2_000
-"""Rows in a transaction: a tenth of a second, for which people at work wait."""
+"""Rows per transaction, which takes a tenth of a second and blocks other writers."""
 _NEWEST = text("""
     SELECT coalesce((SELECT max(id) FROM caption), 0) AS caption,
            coalesce((SELECT max(id) FROM candidate), 0) AS candidate
@@ -25,22 +25,22 @@ _TEXTS = {"caption": ("text",), "candidate": ("text", "concept")}
 
 
 def refresh(store: Store, *, progress: Callable[[int], None] = lambda rows: None) -> None:
-    """Bring the full text and the captions' cue columns up to date; `progress` is told of rows as they are done."""
+    """Index all new texts; `progress` is called with the number of rows of each batch."""
     for table in _TEXTS:
         while done := _one_batch(store, table):
             progress(done)
 
 
 def behind(connection: Connection) -> bool:
-    """Whether there are texts that the search does not know; two look-ups."""
+    """Return whether there are texts that are not indexed yet; two look-ups."""
     newest = connection.execute(_NEWEST).one()
-    return any(newest._mapping[table] > _mark(connection, table) for table in _TEXTS)
+    return any(newest._mapping[table] > _last_indexed(connection, table) for table in _TEXTS)
 
 
 def _one_batch(store: Store, table: str) -> int:
-    """Index the next batch of `table`; returns how many rows there were."""
+    """Index the next batch of `table` and return its number of rows."""
     with store.write() as connection:
-        after = _mark(connection, table)
+        after = _last_indexed(connection, table)
         rows = connection.execute(
             text(f"SELECT id, text FROM {table} WHERE id > :after ORDER BY id LIMIT :batch"),
             {"after": after, "batch": _BATCH},
@@ -51,28 +51,28 @@ def _one_batch(store: Store, table: str) -> int:
         sqlite.index_text(connection, table, _TEXTS[table], after, last)
         if table == "caption":
             _store_cues(connection, [(row.id, row.text) for row in rows])
-        _set_mark(connection, table, last)
+        _set_last_indexed(connection, table, last)
         return len(rows)
 
 
 def _store_cues(connection: Connection, captions: list[tuple[int, str]]) -> None:
-    found = [
+    cues = [
         {"id": number, "cue": cue.word, "position": str(cue.position)}
-        for number, words in captions
-        if (cue := first_cue(words)) is not None
+        for number, caption in captions
+        if (cue := first_cue(caption)) is not None
     ]
-    if found:
-        connection.execute(text("UPDATE caption SET cue = :cue, cue_position = :position WHERE id = :id"), found)
+    if cues:
+        connection.execute(text("UPDATE caption SET cue = :cue, cue_position = :position WHERE id = :id"), cues)
 
 
-def _mark(connection: Connection, table: str) -> int:
+def _last_indexed(connection: Connection, table: str) -> int:
     value = connection.execute(
         text("SELECT value FROM record_note WHERE name = :name"), {"name": f"indexed_{table}"}
     ).scalar()
     return int(value or 0)
 
 
-def _set_mark(connection: Connection, table: str, last: int) -> None:
+def _set_last_indexed(connection: Connection, table: str, last: int) -> None:
     connection.execute(
         text("""INSERT INTO record_note(name, value) VALUES (:name, :value)
                 ON CONFLICT(name) DO UPDATE SET value = excluded.value"""),
@@ -81,7 +81,7 @@ def _set_mark(connection: Connection, table: str, last: int) -> None:
 
 
 def find(connection: Connection, words: str, *, limit: int = 50) -> list[int]:
-    """Candidates whose text, concept or original caption holds all of `words` (the last one may be a beginning)."""
+    """Return the candidates whose text, concept or caption contains all of `words`; the last word may be a prefix."""
     query = sqlite.phrase_query(clean(words))
     if not query:
         return []

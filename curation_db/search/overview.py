@@ -1,6 +1,6 @@
-"""What the record holds, counted: sources, states, people, sessions.
+"""Counts of the record's contents: sources, states, annotators, open sessions. Reads only.
 
-Reads only. It counts rows, so it is for `status` and never on the way to the next card.
+Counting reads whole tables, so this module is for `negwb status`, not for the path to the next card.
 """
 
 from __future__ import annotations
@@ -45,32 +45,32 @@ _LAST = text("SELECT at FROM event WHERE actor = :name AND uid = act ORDER BY se
 
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
-    """How much there is of one source."""
+    """Row counts of one source."""
 
     name: str
     images: int
     captions: int
     candidates: int
     questions: int
-    """That people answered with no."""
+    """Visual questions that annotators of the source answered with no."""
 
 
 @dataclass(frozen=True, slots=True)
 class PersonCounts:
-    """What one person decided, as far as it is in force (`in_force`)."""
+    """One annotator's decisions in force (`in_force`)."""
 
     name: str
     role: str
     decisions: dict[str, int]
-    """Kind of event to how many are in force; kinds that never occurred are 0."""
+    """Number in force by kind of event; every kind is present."""
     last_at: str | None
     retired: bool = False
-    """The name is out of use."""
+    """The annotator is deactivated."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A run of the app that has not ended, or died without saying so."""
+    """A session without a recorded end: still open, or killed."""
 
     annotator: str
     host: str
@@ -90,7 +90,7 @@ class LastEvent:
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image as its source names it."""
+    """An image under the names of its source."""
 
     source: str
     key: str
@@ -99,7 +99,7 @@ class ImageFile:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many candidates were accepted and rejected."""
+    """Numbers of accepted and rejected candidates."""
 
     candidates: int
     accepted: int
@@ -110,11 +110,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything counted."""
+    """All counts of the record."""
 
     sources: tuple[SourceCounts, ...]
     states: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Stream to state to candidates; every state is there. What is gold has a column of its own."""
+    """Stream ("review", "audit", "gold") to state to number of candidates; every state is present."""
     people: tuple[PersonCounts, ...] = ()
     sessions: tuple[OpenSession, ...] = ()
     last_event: LastEvent | None = None
@@ -132,17 +132,17 @@ def overview(connection: Connection) -> Overview:
 
 
 def source_names(connection: Connection) -> list[str]:
-    """The names of all sources, sorted."""
+    """Return the names of all sources, sorted."""
     return list(connection.execute(text("SELECT name FROM source ORDER BY name")).scalars())
 
 
 def image_count(connection: Connection) -> int:
-    """The number of images."""
+    """Return the number of images."""
     return int(connection.execute(text("SELECT count(*) FROM image")).scalar_one())
 
 
 def image_files(connection: Connection, *, step: int = 1) -> Iterator[ImageFile]:
-    """The images that have no URL, by id; of their ids only the multiples of `step`."""
+    """Yield the images without a URL by id, restricted to ids that are multiples of `step`."""
     for row in connection.execute(_IMAGE_FILES, {"step": step}):
         yield ImageFile(*row)
 
@@ -155,15 +155,15 @@ def outcome(connection: Connection) -> Outcome:
 
 
 def last_seq(connection: Connection) -> int:
-    """The number of the newest event; 0 where there is none."""
+    """Return the sequence number of the newest event, or 0."""
     return int(connection.execute(text("SELECT coalesce(max(seq), 0) FROM event")).scalar_one())
 
 
 def _states(connection: Connection) -> dict[str, dict[str, int]]:
-    found = {stream: {state.value: 0 for state in State} for stream in (*map(str, Stream), "gold")}
+    counts = {stream: {state.value: 0 for state in State} for stream in (*map(str, Stream), "gold")}
     for row in connection.execute(_STATES):
-        found[row.stream][row.state] = row.n
-    return found
+        counts[row.stream][row.state] = row.n
+    return counts
 
 
 def _people(connection: Connection) -> tuple[PersonCounts, ...]:

@@ -1,6 +1,6 @@
 """Read-only queries of an annotation session: counts by state, previous decisions, lists of matches.
 
-Each costs an index look-up or a count over an index. Only `deed` is on the path from a key to the next card.
+Each costs an index look-up or a count over an index. Only `original_kind` is on the path from a key to the next card.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from curation_db.events.event_log import UNDONE_SQL, PreviousDecision, decisions
 from curation_db.events.in_force import in_force_sql
 
 SETTLED = frozenset({State.ACCEPTED, State.REJECTED, State.CONTESTED})
-"""States in which nobody is asked any more."""
-_LOOK_BACK_PAGE = 8
+"""States that need no more votes."""
+_HISTORY_PAGE = 8
 _STATES = text("SELECT state, count(*) FROM candidate_state GROUP BY state")
 _UNSETTLED_GOLD = text("""
     SELECT s.state, count(*) FROM gold k JOIN candidate_state s ON s.candidate_id = k.candidate_id
@@ -28,7 +28,7 @@ _OWN_EDIT = text(f"""
 """)
 
 
-# A state tells what others decided, and where the answer is known, what that is.
+# A state reveals other annotators' decisions, and on a gold item the known answer, so it is hidden until own decision.
 _MATCHES = text(f"""
     SELECT c.id, c.text, c.concept, CASE
         WHEN s.state = 'superseded' THEN s.state
@@ -50,18 +50,18 @@ class Match:
     text: str
     concept: str | None
     state: State | None
-    """None: hidden, since the person has not decided about it; only that an edit replaced it is always told."""
+    """None: hidden, because the annotator has not decided about the candidate; "superseded" is never hidden."""
 
 
 def has_candidates(connection: Connection) -> bool:
-    """Whether the workspace holds any candidate."""
+    """Return whether the record contains any candidate."""
     return connection.execute(text("SELECT 1 FROM candidate LIMIT 1")).first() is not None
 
 
 def counts(connection: Connection) -> dict[State, int]:
-    """How many candidates are in each state; counts over an index, so not for every key.
+    """Count the candidates by state, without unsettled gold items, which wait for no decision.
 
-    Without those whose answer is known and that nothing has settled: nobody's decision is waited for.
+    It counts over an index, so it is not for every key press.
     """
     counted = Counter({State(state): number for state, number in connection.execute(_STATES)})
     counted.subtract({State(state): number for state, number in connection.execute(_UNSETTLED_GOLD)})
@@ -69,18 +69,18 @@ def counts(connection: Connection) -> dict[State, int]:
 
 
 def is_audit(connection: Connection, candidate_id: int) -> bool:
-    """Whether the candidate is kept for the blind audit."""
-    found = connection.execute(text("SELECT audit FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar()
-    return bool(found)
+    """Return whether the candidate belongs to the blind audit set."""
+    audit = connection.execute(text("SELECT audit FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar()
+    return bool(audit)
 
 
 def candidate_key(connection: Connection, candidate_id: int) -> str:
-    """The candidate's key within its source."""
+    """Return the candidate's key within its source."""
     return str(connection.execute(text("SELECT key FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar_one())
 
 
 def original_kind(connection: Connection, act: str) -> Kind:
-    """What the act was in the end about: an undo's or a redo's chain is followed to the event it began with."""
+    """Return the kind of the event that an action concerns; the chain of an undo or redo is followed to its start."""
     row = connection.execute(
         text("SELECT kind, undo_of FROM event WHERE act = :act ORDER BY seq LIMIT 1"), {"act": act}
     ).one()
@@ -92,22 +92,22 @@ def original_kind(connection: Connection, act: str) -> Kind:
 def previous_own_decision(
     connection: Connection, actor: str, before: int | None, but: Iterable[int]
 ) -> PreviousDecision | None:
-    """The person's newest standing decision before the event `before` about a card that is not in `but`.
+    """Return the annotator's newest decision in force before the event `before`, except on the cards in `but`.
 
-    Its candidate is the card to look at: a text and what its editor made of it are one card.
+    A text and the same annotator's edit of it are one card, so the candidate of the result is the newest edit.
     """
-    passed = set(but)
-    while page := decisions_before(connection, actor, before, _LOOK_BACK_PAGE):
+    skipped = set(but)
+    while page := decisions_before(connection, actor, before, _HISTORY_PAGE):
         for past in page:
-            shown = _mended(connection, actor, past)
-            if shown.candidate_id not in passed:
-                return shown
+            latest = _on_latest_edit(connection, actor, past)
+            if latest.candidate_id not in skipped:
+                return latest
         before = page[-1].seq
     return None
 
 
 def own_decision_in_force(connection: Connection, actor: str, candidate_id: int) -> PreviousDecision | None:
-    """What this person last decided about the candidate, where it stands; the edit that made it counts as that."""
+    """Return the annotator's last decision in force on a candidate; the edit that created it counts as one."""
     row = connection.execute(
         text(f"""SELECT max(seq) FROM event e
                  WHERE candidate_id IN (:id, (SELECT parent_id FROM candidate WHERE id = :id))
@@ -115,12 +115,12 @@ def own_decision_in_force(connection: Connection, actor: str, candidate_id: int)
                  AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit', 'flip') AND NOT {UNDONE_SQL}"""),
         {"id": candidate_id, "actor": actor},
     ).scalar()
-    found = decisions_before(connection, actor, row + 1, 1) if row is not None else []
-    return replace(found[0], candidate_id=candidate_id) if found else None
+    decisions = decisions_before(connection, actor, row + 1, 1) if row is not None else []
+    return replace(decisions[0], candidate_id=candidate_id) if decisions else None
 
 
-def _mended(connection: Connection, actor: str, past: PreviousDecision) -> PreviousDecision:
-    """A decision as one about the text that its person made of that candidate since, however often it was mended."""
+def _on_latest_edit(connection: Connection, actor: str, past: PreviousDecision) -> PreviousDecision:
+    """Move a decision to the newest text of the annotator's own chain of edits."""
     number = past.candidate_id
     while (child := connection.execute(_OWN_EDIT, {"id": number, "actor": actor}).scalar()) is not None:
         number = child
@@ -128,9 +128,9 @@ def _mended(connection: Connection, actor: str, past: PreviousDecision) -> Previ
 
 
 def session_counts(connection: Connection, actor: str, session: str) -> dict[Kind, int]:
-    """The decisions of this session that are in force, by kind."""
+    """Count the decisions in force of a session by kind."""
     rows = connection.execute(
-        # a change of mind and a final word count as what they say
+        # A flip and an adjudication count as their verdict.
         text(f"""SELECT coalesce(verdict, kind), count(*) FROM event e WHERE actor = :actor AND session = :session
                  AND uid = act AND {in_force_sql()} GROUP BY 1"""),
         {"actor": actor, "session": session},
@@ -139,7 +139,7 @@ def session_counts(connection: Connection, actor: str, session: str) -> dict[Kin
 
 
 def matches(connection: Connection, candidate_ids: list[int], actor: str) -> list[Match]:
-    """These candidates as a list shows them to this person, in the order given."""
+    """Return list rows of these candidates as this annotator may see them, in the given order."""
     rows = connection.execute(_MATCHES, {"ids": candidate_ids, "actor": actor})
-    found = {row.id: Match(row.id, row.text, row.concept, State(row.state) if row.state else None) for row in rows}
-    return [found[number] for number in candidate_ids if number in found]
+    by_id = {row.id: Match(row.id, row.text, row.concept, State(row.state) if row.state else None) for row in rows}
+    return [by_id[number] for number in candidate_ids if number in by_id]

@@ -1,9 +1,9 @@
-"""A view of the record: which candidates, in which order. Parsed from the line a person types, and printed as one.
+"""Query language of the candidate list: parse a line into a `View` (filter and order), and print a `View` as a line.
 
     state:accepted cue:no -judge:llava=present by:ana lint:in-sibling "hat" sort:newest
 
-Terms are joined by *and*; within one, a comma is *or*; a minus in front is *not*. What stands alone is searched for in
-the texts. Pure: which names a record knows is not asked here (`browsing.unknown`).
+Terms are joined by *and*; a comma within a term is *or*; a minus before a term is *not*. A bare word or a quoted phrase
+is searched in the texts. Pure: names are not checked against a record here (see `facets.unknown_name`).
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from curation_db.lint.rules import RULES, Rule
 
 
 class ViewError(ValueError):
-    """A line that is no view: one line that names the bad word and says what is known."""
+    """A query that cannot be parsed; the message names the bad word and lists the known ones, in one line."""
 
     def __init__(self, message: str) -> None:
         super().__init__(display_text(message, limit=400))
 
 
 class QueryField(StrEnum):
-    """What can be asked of a candidate, by the names a person types."""
+    """Fields of a query, by the names that users type."""
 
     STATE = "state"
     BY = "by"
-    """A person with a decision on it that stands."""
+    """An annotator with a decision in force."""
     REASON = "reason"
-    """A rejection for this that stands."""
+    """The reason of a rejection in force."""
     JUDGE = "judge"
-    """A judge has spoken, by name or the beginning of it (* is any): judge:llava, judge:llava=present."""
+    """A judge with a verdict, by name or prefix (* is any): judge:llava, judge:llava=present."""
     IS = "is"
-    """conflict: its judges disagree; flagged: a person's flag stands; hasty: a decision in force came too soon."""
+    """conflict: the judges disagree; flagged: a flag is in force; hasty: a decision in force came too soon."""
     LINT = "lint"
-    """A rule of the lint that warns."""
+    """A failed lint rule."""
     CUE = "cue"
     POSITION = "position"
     TYPE = "type"
@@ -50,27 +50,27 @@ class QueryField(StrEnum):
     SOURCE = "source"
     STREAM = "stream"
     TEXT = "text"
-    """Words in the text or the concept; printed without its name."""
+    """Words in the text or the concept; printed without the field name."""
     CAPTION = "caption"
     """Words in the original caption."""
 
 
 class Sort(StrEnum):
-    """In which order."""
+    """Order of the candidates."""
 
     NEWEST = "newest"
-    """What came in last."""
+    """Last imported or created first."""
     OLDEST = "oldest"
     DECIDED = "decided"
-    """What somebody last did something to."""
+    """Newest event first."""
     CONFLICT = "conflict"
-    """What the judges are furthest apart on."""
+    """Largest difference between the judges first."""
     CONCEPT = "concept"
     TEXT = "text"
 
 
 class TermMeaning(StrEnum):
-    """What a judge said."""
+    """Answer of a judge in a term."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -89,9 +89,9 @@ CLOSED: Final[dict[QueryField, tuple[str, ...]]] = {
     QueryField.TYPE: tuple(NegationType),
     QueryField.STREAM: tuple(Stream),
 }
-"""The fields whose values are known beforehand."""
+"""Fields with a closed list of values."""
 WORDS: Final = frozenset({QueryField.TEXT, QueryField.CAPTION})
-"""The fields that are searched through, not compared."""
+"""Fields with full-text search instead of comparison."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,79 +100,79 @@ class Value:
 
     name: str
     meaning: TermMeaning | None = None
-    """Of a judge: what it said; None: anything."""
+    """Required answer of the judge; None: any answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One condition."""
+    """One condition of a query."""
 
     field: QueryField
     values: tuple[Value, ...]
-    """Any of them."""
+    """Alternatives."""
     excluded: bool = False
-    """Candidates that do not meet it."""
+    """The condition is negated."""
 
     @classmethod
     def of(cls, field: QueryField, *names: str, excluded: bool = False) -> Term:
-        """A term with plain values."""
+        """Return a term with plain values."""
         return cls(field, tuple(Value(name) for name in names), excluded)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Which candidates, in which order."""
+    """A query: the terms that candidates must meet, and their order."""
 
     terms: tuple[Term, ...] = ()
     sort: Sort = Sort.NEWEST
 
     def __str__(self) -> str:
-        """The line; `parse_view` reads it back."""
+        """Return the line that `parse_view` parses into this view."""
         order = [f"sort:{self.sort}"] if self.sort is not Sort.NEWEST else []
         return " ".join([*(_printed(term) for term in self.terms), *order])
 
     def sorted_by(self, sort: Sort) -> View:
-        """The same candidates in another order."""
+        """Return a view of the same candidates in another order."""
         return replace(self, sort=sort)
 
     def toggled(self, term: Term) -> View:
-        """With the term, or without it where it is there."""
-        left = tuple(each for each in self.terms if each != term)
-        return replace(self, terms=left if len(left) < len(self.terms) else (*self.terms, term))
+        """Return a view without the term if it contains the term, or else with it."""
+        others = tuple(each for each in self.terms if each != term)
+        return replace(self, terms=others if len(others) < len(self.terms) else (*self.terms, term))
 
     @property
     def depends_on_verdicts(self) -> bool:
-        """Whether being in it, or where, tells something of what judges said."""
+        """Whether membership or order reveals something about the judges' verdicts."""
         conflict = any(
             value.name == "conflict" for term in self.terms if term.field is QueryField.IS for value in term.values
         )
-        return conflict or self.asks(QueryField.JUDGE) or self.sort is Sort.CONFLICT
+        return conflict or self.filters_by(QueryField.JUDGE) or self.sort is Sort.CONFLICT
 
-    def asks(self, field: QueryField) -> bool:
-        """Whether a term is about this."""
+    def filters_by(self, field: QueryField) -> bool:
+        """Return whether a term is about `field`."""
         return any(term.field is field for term in self.terms)
 
 
-# A minus, a name with its colon, and values: bare ones end at a blank, a comma or a quote.
+# A minus, a field name with a colon, and values; a bare value ends at a blank, a comma or a quote.
 _BLANKS = re.compile(r"\s+")
 _NAME = re.compile(r"(-?)([A-Za-z_]+):")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _BARE_VALUE = re.compile(r'[^\s,"=]+')
 _BARE_WORD = re.compile(r'[^\s"]+')
-_SAYS = re.compile(r"=([A-Za-z]*)")
+_MEANING = re.compile(r"=([A-Za-z]*)")
 
 
 def parse_view(line: str) -> View:
-    """The view that a person typed.
+    """Parse a line into a view.
 
     Raises:
-        ViewError: a name or a value that is none, or a quote that does not end.
+        ViewError: An unknown name or value, a missing value, or an unclosed quote.
     """
     terms, sort = [], None
     for term in _terms(clean(line)):
         if isinstance(term, Sort):
             if sort is not None:
-                raise ViewError(f"sort: told twice, {sort} and {term}")
+                raise ViewError(f"sort: is given twice: {sort} and {term}")
             sort = term
         else:
             terms.append(term)
@@ -185,27 +185,27 @@ def _terms(line: str) -> Iterator[Term | Sort]:
         if blanks := _BLANKS.match(line, at):
             at = blanks.end()
         elif name := _NAME.match(line, at):
-            term, at = _named(line, name)
+            term, at = _field_term(line, name)
             yield term
         else:
-            term, at = _bare(line, at)
+            term, at = _text_term(line, at)
             yield term
 
 
-def _bare(line: str, at: int) -> tuple[Term, int]:
-    """A word or a quoted phrase, with or without a minus."""
+def _text_term(line: str, at: int) -> tuple[Term, int]:
+    """Parse a word or a quoted phrase, with or without a minus."""
     excluded = line[at] == "-" and at + 1 < len(line) and not line[at + 1].isspace()
     word, end = _quoted(line, at + excluded) or _plain_word(line, at + excluded)
     return Term.of(QueryField.TEXT, _searchable(word), excluded=excluded), end
 
 
 def _plain_word(line: str, at: int) -> tuple[str, int]:
-    found = _BARE_WORD.match(line, at)
-    assert found is not None  # neither a blank nor a quote is here
-    return found[0], found.end()
+    match = _BARE_WORD.match(line, at)
+    assert match is not None  # the caller has excluded blanks and quotes
+    return match[0], match.end()
 
 
-def _named(line: str, name: re.Match[str]) -> tuple[Term | Sort, int]:
+def _field_term(line: str, name: re.Match[str]) -> tuple[Term | Sort, int]:
     excluded, word = bool(name[1]), name[2].lower()
     if word == "sort":
         if excluded:
@@ -224,20 +224,20 @@ def _named(line: str, name: re.Match[str]) -> tuple[Term | Sort, int]:
 
 
 def _value(line: str, at: int, field: QueryField, word: str) -> tuple[Value, int]:
-    told = _quoted(line, at)
-    if told is None:
+    name_and_end = _quoted(line, at)
+    if name_and_end is None:
         bare = _BARE_VALUE.match(line, at)
         if bare is None:
             raise ViewError(f"{word}: has no value; {_examples(field, word)}")
-        told = bare[0], bare.end()
-    name, at = told
-    says = None
-    if field is QueryField.JUDGE and (answer := _SAYS.match(line, at)):
-        says, at = TermMeaning(_known("judge:…=", answer[1].lower(), tuple(TermMeaning))), answer.end()
+        name_and_end = bare[0], bare.end()
+    name, at = name_and_end
+    meaning = None
+    if field is QueryField.JUDGE and (answer := _MEANING.match(line, at)):
+        meaning, at = TermMeaning(_known("judge:…=", answer[1].lower(), tuple(TermMeaning))), answer.end()
     if at < len(line) and not (line[at].isspace() or line[at] == ","):
         rest = line[at:].split(maxsplit=1)[0]
         raise ViewError(f'{word}: {rest!r} cannot follow here; quote a value with blanks or signs: "…"')
-    return Value(_checked(field, name) if word != "sort" else name.lower(), says), at
+    return Value(_checked(field, name) if word != "sort" else name.lower(), meaning), at
 
 
 def _checked(field: QueryField, name: str) -> str:
@@ -252,17 +252,17 @@ def _checked(field: QueryField, name: str) -> str:
 
 def _searchable(words: str) -> str:
     if not any(letter.isalnum() for letter in words):
-        raise ViewError(f"{words!r} holds no word to search for")
+        raise ViewError(f"{words!r} contains no word to search for")
     return words
 
 
 def _quoted(line: str, at: int) -> tuple[str, int] | None:
     if not line.startswith('"', at):
         return None
-    found = _QUOTED.match(line, at)
-    if found is None:
+    match = _QUOTED.match(line, at)
+    if match is None:
         raise ViewError(f"a quote is not closed: {line[at:][:30]}")
-    return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL), found.end()
+    return re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL), match.end()
 
 
 def _known(field: str, word: str, known: tuple[str, ...]) -> str:
@@ -276,7 +276,7 @@ def _known(field: str, word: str, known: tuple[str, ...]) -> str:
 
 def _examples(field: QueryField, word: str) -> str:
     known = tuple(Sort) if word == "sort" else CLOSED.get(field, ())
-    return f"known: {', '.join(known)}" if known else f'say {word}:… or {word}:"two words"'
+    return f"known: {', '.join(known)}" if known else f'write {word}:… or {word}:"two words"'
 
 
 def _printed(term: Term) -> str:

@@ -1,8 +1,8 @@
-"""The terms of a view in SQL: for each a list of ids to walk along, and a question to ask of one id. SQL only.
+"""Translate the terms of a view to SQL; this module only builds SQL text.
 
-A term is answered in two ways. As a *walk* it yields the ids that meet it, each arm in the order of the ids out of one
-index. As a *probe* it tells of one id whether it meets it. `browsing` walks along the term that fewest meet and probes
-the others, because SQLite, left to itself, would gather all ids of every term first.
+Each term has two forms. The *walk* selects the ids that meet the term; each arm reads one index, in order of ids. The
+*probe* is a condition on one id. `search` walks the most selective term and probes the others, because SQLite on its
+own would collect all ids of every term first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ANSWERS: Final = {
     TermMeaning.ACCEPTABLE: ((Question.ACCEPTABLE, "yes"),),
     TermMeaning.UNACCEPTABLE: ((Question.ACCEPTABLE, "no"),),
     TermMeaning.UNCLEAR: ((Question.PRESENT, "unclear"), (Question.ACCEPTABLE, "unclear")),
-    None: tuple((question, said) for question in Question for said in ("yes", "no", "unclear")),
+    None: tuple((question, answer) for question in Question for answer in ("yes", "no", "unclear")),
 }
 _COLUMNS: Final = {
     QueryField.CUE: "cue = {v}",
@@ -52,97 +52,104 @@ UNREVEALED: Final = """
     EXISTS (SELECT 1 FROM candidate a INDEXED BY candidate_audit JOIN candidate_state z ON z.candidate_id = a.id
             WHERE a.audit = 1 AND a.id = {id} AND z.wanted > 0)
 """
-"""Of the audit, and people are still asked: what judges say stays hidden, so no view that asks for that may hold it."""
+"""An audit candidate that still needs votes: its verdicts are hidden, so views that depend on verdicts exclude it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """A term in SQL."""
+    """A term as SQL."""
 
     term: Term
     arms: tuple[str, ...]
-    """Walks: together all ids that meet the term (an id may come twice)."""
+    """SELECT statements whose union is the ids that meet the term; an id may occur twice."""
     probe: str
-    """A condition on the id that stands for {id}."""
+    """A condition with {id} as the placeholder of the id expression."""
 
     @property
     def walkable(self) -> bool:
-        """Whether there is a walk at all: along what a term excludes there is none."""
+        """Whether the arms can be walked; an excluded term has no walk."""
         return not self.term.excluded
 
     @property
     def ordered(self) -> bool:
-        """Whether each arm comes in the order of the ids."""
+        """Whether each arm is in order of ids."""
         return self.term.field not in UNORDERED
 
-    def asked(self, of: str) -> str:
-        """The probe of this expression."""
-        told = self.probe.replace("{id}", of)
-        return f"NOT ({told})" if self.term.excluded else f"({told})"
+    def condition(self, id_expression: str) -> str:
+        """Return the probe of this id expression."""
+        probe = self.probe.replace("{id}", id_expression)
+        return f"NOT ({probe})" if self.term.excluded else f"({probe})"
 
 
 class Parameters(dict[str, object]):
-    """Values by the names that stand for them in the SQL."""
+    """Bind parameters by name."""
 
     def add(self, value: object) -> str:
-        """The place-holder of a value."""
+        """Add a value and return its placeholder."""
         name = f"v{len(self)}"
         self[name] = value
         return f":{name}"
 
 
-def predicates(terms: Sequence[Term], judges: Sequence[str], told: Parameters) -> list[Predicate]:
-    """The terms in SQL; their values go into `told`. `judges`: all that the record knows.
+def predicates(terms: Sequence[Term], judges: Sequence[str], parameters: Parameters) -> list[Predicate]:
+    """Translate terms to SQL.
 
-    All searches in the texts become one: full text joins its own lists far faster than SQL can join two searches.
+    All text searches become one full-text query, which joins its own lists far faster than SQL joins two searches.
+
+    Args:
+        terms: The terms of a view.
+        judges: All judges of the record.
+        parameters: Receives the values of the terms.
     """
-    sought = [term for term in terms if term.field is QueryField.TEXT and not term.excluded]
-    if not sought:
-        return [_predicate(term, judges, told) for term in terms]
-    passed = [term for term in terms if term.field is QueryField.TEXT and term.excluded]
+    included = [term for term in terms if term.field is QueryField.TEXT and not term.excluded]
+    if not included:
+        return [_predicate(term, judges, parameters) for term in terms]
+    excluded = [term for term in terms if term.field is QueryField.TEXT and term.excluded]
     others = [term for term in terms if term.field is not QueryField.TEXT]
-    query = " AND ".join(_any_phrase(term) for term in sought)
-    query = f"({query})" + "".join(f" NOT {_any_phrase(term)}" for term in passed)
-    walk, probe = _searched(told.add(query))
-    return [Predicate(sought[0], (walk,), probe), *(_predicate(term, judges, told) for term in others)]
+    query = " AND ".join(_any_phrase(term) for term in included)
+    query = f"({query})" + "".join(f" NOT {_any_phrase(term)}" for term in excluded)
+    walk, probe = _text_term(parameters.add(query))
+    return [Predicate(included[0], (walk,), probe), *(_predicate(term, judges, parameters) for term in others)]
 
 
 def _any_phrase(term: Term) -> str:
     return "(" + " OR ".join(sqlite.exact_query(value.name) for value in term.values) + ")"
 
 
-def _predicate(term: Term, judges: Sequence[str], told: Parameters) -> Predicate:
-    both = [each for value in term.values for each in _in_sql(term.field, value, judges, told)]
-    if not both:  # a judge that nobody knows
+def _predicate(term: Term, judges: Sequence[str], parameters: Parameters) -> Predicate:
+    both = [each for value in term.values for each in _in_sql(term.field, value, judges, parameters)]
+    if not both:  # an unknown judge
         both = [("SELECT candidate_id AS id FROM candidate_state WHERE 0", "0")]
     return Predicate(term, tuple(walk for walk, _ in both), " OR ".join(probe for _, probe in both))
 
 
-def _in_sql(field: QueryField, value: Value, judges: Sequence[str], told: Parameters) -> list[tuple[str, str]]:
-    """Walk and probe of one value; several of each where an index holds them in several places."""
+def _in_sql(field: QueryField, value: Value, judges: Sequence[str], parameters: Parameters) -> list[tuple[str, str]]:
+    """Return walk and probe of one value; several pairs where several index ranges hold its ids."""
     match field:
         case QueryField.JUDGE:
-            return _judged(value, judges, told)
+            return _judge_terms(value, judges, parameters)
         case QueryField.STATE:
-            both = _keyed("candidate_state", f"state = {told.add(value.name)}")
+            both = _table_term("candidate_state", f"state = {parameters.add(value.name)}")
         case QueryField.IS if value.name == "flagged":
-            both = _keyed("candidate_state", "flagged IS 1")
+            both = _table_term("candidate_state", "flagged IS 1")
         case QueryField.IS if value.name == "hasty":
-            both = _hasty()
+            both = _hasty_term()
         case QueryField.IS:
-            both = _keyed("candidate_mark", f"mark = {told.add(CONFLICT)}")
+            both = _table_term("candidate_mark", f"mark = {parameters.add(CONFLICT)}")
         case QueryField.LINT:
-            both = _keyed("candidate_mark", f"mark = {told.add(value.name)}")
+            both = _table_term("candidate_mark", f"mark = {parameters.add(value.name)}")
         case QueryField.BY:
-            both = _event(f"e.actor = {told.add(value.name)}")
+            both = _event_term(f"e.actor = {parameters.add(value.name)}")
         case QueryField.REASON:
-            both = _event(f"e.reason = {told.add(value.name)}")
+            both = _event_term(f"e.reason = {parameters.add(value.name)}")
         case QueryField.TEXT:
-            both = _searched(told.add(sqlite.exact_query(value.name)))
+            both = _text_term(parameters.add(sqlite.exact_query(value.name)))
         case QueryField.CAPTION:
-            both = _captioned(told.add(sqlite.exact_query(value.name)))
+            both = _caption_term(parameters.add(sqlite.exact_query(value.name)))
         case _:
-            both = _column(_COLUMNS[field].format(v=told.add(_stored(field, value.name))), _INDEXES.get(field, ""))
+            both = _column_term(
+                _COLUMNS[field].format(v=parameters.add(_stored(field, value.name))), _INDEXES.get(field, "")
+            )
     return [both]
 
 
@@ -152,25 +159,25 @@ def _stored(field: QueryField, name: str) -> object:
     return name.lower() if field is QueryField.CUE else name
 
 
-def _keyed(table: str, which: str) -> tuple[str, str]:
+def _table_term(table: str, which: str) -> tuple[str, str]:
     walk = f"SELECT candidate_id AS id FROM {table} WHERE {which}"
     return walk, f"EXISTS (SELECT 1 FROM {table} WHERE {which} AND candidate_id = {{id}})"
 
 
-def _column(which: str, index: str = "") -> tuple[str, str]:
-    # by its index, which is a tenth of the table: the rows are long
+def _column_term(which: str, index: str = "") -> tuple[str, str]:
+    # The index is a tenth of the size of the table, because the rows are long.
     by = f" INDEXED BY {index}" if index else ""
     probe = f"EXISTS (SELECT 1 FROM candidate{by} WHERE {which} AND id = {{id}})"
     return f"SELECT id FROM candidate WHERE {which}", probe
 
 
-def _event(which: str) -> tuple[str, str]:
-    stands = f"{which} AND {in_force_sql()}"
-    walk = f"SELECT DISTINCT e.candidate_id AS id FROM event e WHERE {stands}"
-    return walk, f"EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = {{id}} AND {stands})"
+def _event_term(which: str) -> tuple[str, str]:
+    condition = f"{which} AND {in_force_sql()}"
+    walk = f"SELECT DISTINCT e.candidate_id AS id FROM event e WHERE {condition}"
+    return walk, f"EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = {{id}} AND {condition})"
 
 
-def _hasty() -> tuple[str, str]:
+def _hasty_term() -> tuple[str, str]:
     walk = f"SELECT DISTINCT e.candidate_id AS id FROM event e INDEXED BY event_hasty WHERE {hasty_sql()}"
     return (
         walk,
@@ -178,27 +185,28 @@ def _hasty() -> tuple[str, str]:
     )
 
 
-def _judged(value: Value, judges: Sequence[str], told: Parameters) -> list[tuple[str, str]]:
+def _judge_terms(value: Value, judges: Sequence[str], parameters: Parameters) -> list[tuple[str, str]]:
     return [
-        _keyed("verdict", f"judge = {told.add(judge)} AND question = '{question}' AND {VERDICT_WORD} = '{said}'")
+        _table_term(
+            "verdict", f"judge = {parameters.add(judge)} AND question = '{question}' AND {VERDICT_WORD} = '{answer}'"
+        )
         for judge in matching_judges(value.name, judges)
-        for question, said in _ANSWERS[value.meaning]
+        for question, answer in _ANSWERS[value.meaning]
     ]
 
 
 def matching_judges(name: str, judges: Sequence[str]) -> list[str]:
-    """The judges that a name means: all, the one called so, or those whose names begin so."""
+    """Return the judges that a name selects: all for "*", the judge with this name, or those with this prefix."""
     if name == ANY_JUDGE:
         return list(judges)
     return [name] if name in judges else [judge for judge in judges if judge.startswith(name)]
 
 
-def _searched(query: str) -> tuple[str, str]:
-    # the + keeps SQLite from asking full text once for every id of another search
+def _text_term(query: str) -> tuple[str, str]:
+    # The + keeps SQLite from running the full-text search once for every id of another term.
     walk = f"SELECT rowid AS id FROM candidate_text WHERE candidate_text MATCH {query}"
     return walk, f"+{{id}} IN (SELECT rowid FROM candidate_text WHERE candidate_text MATCH {query})"
 
 
-def _captioned(query: str) -> tuple[str, str]:
-    found = f"caption_id IN (SELECT rowid FROM caption_text WHERE caption_text MATCH {query})"
-    return _column(found)
+def _caption_term(query: str) -> tuple[str, str]:
+    return _column_term(f"caption_id IN (SELECT rowid FROM caption_text WHERE caption_text MATCH {query})")

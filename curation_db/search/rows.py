@@ -1,4 +1,4 @@
-"""Rows of a list of candidates, a page at a time: a handful of queries for all of them together."""
+"""Read one page of a candidate list with a few queries for all of its rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CANDIDATES = text(f"""
     FROM candidate c JOIN candidate_state z ON z.candidate_id = c.id JOIN image i ON i.id = c.image_id
     JOIN source o ON o.id = c.source_id LEFT JOIN caption t ON t.id = c.caption_id WHERE c.id {IN_IDS}
 """)
-_OPINIONS = text(f"SELECT candidate_id, judge, question, p FROM verdict WHERE candidate_id {IN_IDS} ORDER BY judge, id")
+_VERDICTS = text(f"SELECT candidate_id, judge, question, p FROM verdict WHERE candidate_id {IN_IDS} ORDER BY judge, id")
 _DECISIONS = text(f"""
     SELECT e.candidate_id, e.actor, CASE e.kind WHEN 'flip' THEN e.verdict ELSE e.kind END AS kind, e.reason, e.at
     FROM event e WHERE e.candidate_id {IN_IDS} AND {in_force_sql()} ORDER BY e.seq
@@ -33,7 +33,7 @@ _MARKS = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class RowVerdict:
-    """A judge's answer."""
+    """A judge's verdict in a list."""
 
     judge: str
     question: Question
@@ -42,7 +42,7 @@ class RowVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A person's decision that is in force."""
+    """An annotator's decision in force."""
 
     actor: str
     kind: Kind
@@ -52,7 +52,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedCandidate:
-    """A candidate as a list shows it."""
+    """One row of a candidate list."""
 
     id: int
     text: str
@@ -64,46 +64,46 @@ class ListedCandidate:
     pipeline: str
     source: str
     image: str
-    """The picture's key in its source."""
+    """The image's key in its source."""
     audit: bool
     state: State
     flagged: bool
     notes: int
     hidden: bool
-    """Of the audit, and people are still asked: what the judges say is not told."""
+    """An audit candidate that still needs votes: verdicts and conflict are withheld."""
     verdicts: tuple[RowVerdict, ...]
     conflict: bool
     lint: tuple[Rule, ...]
-    """What the rules found, where they have looked (`checked`)."""
+    """Failed rules; valid if `checked`."""
     checked: bool
-    """Whether the rules of the lint have looked at the candidate as it is now (`marks`)."""
+    """Whether the lint index of the candidate is up to date (`curation_db.lint.index`)."""
     decisions: tuple[Decision, ...]
-    """In order."""
+    """In order of events."""
 
 
 def page_of(connection: Connection, ids: Sequence[int]) -> list[ListedCandidate]:
-    """These candidates in this order; ids of none are left out."""
+    """Return the rows of these candidates in this order; unknown ids are left out."""
     listed = json_array(ids)
-    said, marked, decided = defaultdict(list), defaultdict(set), defaultdict(list)
-    for row in connection.execute(_OPINIONS, {"ids": listed}):
-        said[row.candidate_id].append(RowVerdict(row.judge, Question(row.question), row.p))
+    verdicts, marks, decisions = defaultdict(list), defaultdict(set), defaultdict(list)
+    for row in connection.execute(_VERDICTS, {"ids": listed}):
+        verdicts[row.candidate_id].append(RowVerdict(row.judge, Question(row.question), row.p))
     for row in connection.execute(_MARKS, {"ids": listed, "marks": json_array([*map(str, INDEXED_RULES), CONFLICT])}):
-        marked[row.candidate_id].add(row.mark)
+        marks[row.candidate_id].add(row.mark)
     for row in connection.execute(_DECISIONS, {"ids": listed}):
-        decided[row.candidate_id].append(Decision(row.actor, Kind(row.kind), row.reason, row.at))
-    waiting = not_indexed(connection, ids)
-    found = {}
+        decisions[row.candidate_id].append(Decision(row.actor, Kind(row.kind), row.reason, row.at))
+    unindexed = not_indexed(connection, ids)
+    rows = {}
     for row in connection.execute(_CANDIDATES, {"ids": listed}):
         hidden = bool(row.audit) and row.wanted > 0
         # fmt: off
-        found[row.id] = ListedCandidate(
+        rows[row.id] = ListedCandidate(
             id=row.id, text=row.text, caption=row.caption, concept=row.concept, cue=row.cue,
             position=row.cue_position, negation_type=NegationType(row.negation_type), pipeline=row.pipeline,
             source=row.source, image=row.image, audit=bool(row.audit), state=State(row.state),
             flagged=bool(row.flagged), notes=row.notes, hidden=hidden,
-            verdicts=() if hidden else tuple(said[row.id]), conflict=CONFLICT in marked[row.id] and not hidden,
-            lint=tuple(rule for rule in INDEXED_RULES if rule in marked[row.id]),
-            checked=row.id not in waiting, decisions=tuple(decided[row.id]),
+            verdicts=() if hidden else tuple(verdicts[row.id]), conflict=CONFLICT in marks[row.id] and not hidden,
+            lint=tuple(rule for rule in INDEXED_RULES if rule in marks[row.id]),
+            checked=row.id not in unindexed, decisions=tuple(decisions[row.id]),
         )
         # fmt: on
-    return [found[number] for number in ids if number in found]
+    return [rows[number] for number in ids if number in rows]

@@ -1,7 +1,7 @@
-"""Browsing: the ids of a view in its order, a page of rows, and what values a field has. Reads only.
+"""Search: the ids of a view in its order, in blocks, the first as soon as possible. Reads only.
 
-Ids come in blocks, the first as soon as there are some. How a view is answered fast is told in `predicates`; which of
-its terms is walked along, and whether along a term or along the order, is decided here by counting a little first.
+`query_sql` explains walks and probes. This module decides, by a short count of each term, which term is walked, or
+whether the index of the order is walked instead.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from curation_db.search.query_sql import UNREVEALED, Parameters, Predicate, pred
 from curation_db.storage import sqlite
 
 _FEW = 50_000
-"""So many ids are gathered and sorted sooner than an order is walked along to find them."""
+"""Up to this many ids it is faster to collect and sort them than to walk the index of the order."""
 _MOST_GROUPS = 200
-"""SQLite merges no more queries than some hundreds."""
+"""SQLite limits a compound SELECT to a few hundred queries."""
 _REVEALED = Predicate(Term.of(QueryField.STREAM, "revealed", excluded=True), (), UNREVEALED)
 _CONFLICT_ORDER = "'conflict'"
 _JUDGES = text("""
@@ -39,41 +39,41 @@ _KEYS = {
     Sort.TEXT: ("candidate k", "k.id", "k.text COLLATE NOCASE, k.id"),
     Sort.CONFLICT: ("queue_entry k", "k.candidate_id", "k.priority, k.candidate_id"),
 }
-"""Where the key of a sort is kept, by what it is found there, and the order."""
+"""Table of the sort key, its id column, and the ORDER BY clause."""
 
 
 def count_of(connection: Connection, view: View) -> int:
-    """How many candidates the view holds."""
+    """Return the number of candidates in the view."""
     return sum(len(block) for block in ids_of(connection, view))
 
 
 def judges(connection: Connection) -> list[str]:
-    """All judges that have said something, by name; a look-up each."""
+    """Return the names of all judges with a verdict, sorted; one look-up per judge."""
     return list(connection.execute(_JUDGES).scalars())
 
 
 def ids_of(connection: Connection, view: View) -> Iterator[array[int]]:
-    """The ids of the view's candidates in its order, in blocks; an id comes once."""
-    told = Parameters()
-    known = judges(connection) if view.asks(QueryField.JUDGE) else []
+    """Yield the ids of the view in its order, in blocks; each id occurs once."""
+    parameters = Parameters()
+    known = judges(connection) if view.filters_by(QueryField.JUDGE) else []
     terms = [
-        *predicates(_with_spellings(connection, view.terms), known, told),
+        *predicates(_with_spellings(connection, view.terms), known, parameters),
         *([_REVEALED] if view.depends_on_verdicts else []),
     ]
-    walked, few = _walked(connection, terms, told)
+    walked, few = _most_selective(connection, terms, parameters)
     if walked is None and few:
         return
     if view.sort in (Sort.NEWEST, Sort.OLDEST):
-        yield from sqlite.stream_numbers(connection, _by_id(view.sort, terms, walked, few=few), told)
+        yield from sqlite.stream_numbers(connection, _by_id(view.sort, terms, walked, few=few), parameters)
     elif few and walked is not None:
-        yield from sqlite.stream_numbers(connection, _gathered(view.sort, terms, walked), told)
+        yield from sqlite.stream_numbers(connection, _collected(view.sort, terms, walked), parameters)
     else:
-        for statement in _along(connection, view.sort, terms):
-            yield from sqlite.stream_numbers(connection, statement, told)
+        for statement in _in_index_order(connection, view.sort, terms):
+            yield from sqlite.stream_numbers(connection, statement, parameters)
 
 
 def _with_spellings(connection: Connection, terms: Sequence[Term]) -> list[Term]:
-    """The terms; a person is asked for by every spelling of the name."""
+    """Return the terms with every spelling of an annotator's name as alternatives."""
     return [
         replace(
             term, values=tuple(Value(each) for value in term.values for each in spellings_of(connection, value.name))
@@ -84,30 +84,32 @@ def _with_spellings(connection: Connection, terms: Sequence[Term]) -> list[Term]
     ]
 
 
-def _walked(connection: Connection, terms: Sequence[Predicate], told: Parameters) -> tuple[Predicate | None, bool]:
-    """The term that fewest meet, and whether those are few; None: none can be walked along, or where few: nobody."""
-    least, found = _FEW + 1, None
+def _most_selective(
+    connection: Connection, terms: Sequence[Predicate], parameters: Parameters
+) -> tuple[Predicate | None, bool]:
+    """Return the walkable term with the fewest ids, and whether these are few; (None, True): no candidate matches."""
+    least, selective = _FEW + 1, None
     for term in terms:
-        if term.walkable and (count := _count(connection, term, told, below=least)) < least:
-            least, found = count, term
+        if term.walkable and (count := _count(connection, term, parameters, below=least)) < least:
+            least, selective = count, term
         if least == 0:
             return None, True
-    return found, least < _FEW
+    return selective, least < _FEW
 
 
-def _count(connection: Connection, term: Predicate, told: Parameters, *, below: int) -> int:
-    """How many meet the term; beyond `below` it is not counted on."""
+def _count(connection: Connection, term: Predicate, parameters: Parameters, *, below: int) -> int:
+    """Count the ids that meet the term, at most up to `below`."""
     total = 0
     for arm in term.arms:
         limited = f"SELECT count(*) FROM (SELECT 1 FROM ({arm}) LIMIT {min(below, _FEW) - total})"
-        total += next(sqlite.stream_numbers(connection, limited, told))[0]
+        total += next(sqlite.stream_numbers(connection, limited, parameters))[0]
         if total >= min(below, _FEW):
             break
     return total
 
 
 def _by_id(sort: Sort, terms: Sequence[Predicate], walked: Predicate | None, *, few: bool) -> str:
-    """Along the term, or where many meet it and it is in no order, along all candidates."""
+    """Walk the term, or all candidates if the term has many ids in no order."""
     direction = "DESC" if sort is Sort.NEWEST else "ASC"
     if walked is None or not (few or walked.ordered):
         where = _where("s.candidate_id", terms)
@@ -117,8 +119,8 @@ def _by_id(sort: Sort, terms: Sequence[Predicate], walked: Predicate | None, *, 
     return " UNION ".join(arms) + f" ORDER BY 1 {direction}"
 
 
-def _gathered(sort: Sort, terms: Sequence[Predicate], walked: Predicate) -> str:
-    """All ids first, then their keys, then sorted."""
+def _collected(sort: Sort, terms: Sequence[Predicate], walked: Predicate) -> str:
+    """Collect all ids, look up their sort keys, and sort."""
     others = [term for term in terms if term is not walked]
     table, key, order = _KEYS[sort]
     within = " AND k.ordering = 'conflict'" if sort is Sort.CONFLICT else ""
@@ -126,8 +128,8 @@ def _gathered(sort: Sort, terms: Sequence[Predicate], walked: Predicate) -> str:
     return f"SELECT {key} FROM ({ids}) f CROSS JOIN {table} ON {key} = f.id{within} ORDER BY {order}"
 
 
-def _along(connection: Connection, sort: Sort, terms: Sequence[Predicate]) -> list[str]:
-    """Statements one after the other, each along the index of the order."""
+def _in_index_order(connection: Connection, sort: Sort, terms: Sequence[Predicate]) -> list[str]:
+    """Return statements to run in sequence, each along the index of the order."""
     match sort:
         case Sort.DECIDED:
             where = _where("k.candidate_id", terms)
@@ -147,7 +149,7 @@ def _along(connection: Connection, sort: Sort, terms: Sequence[Predicate]) -> li
 
 
 def _by_conflict(connection: Connection, terms: Sequence[Predicate]) -> str:
-    """The queue keeps this order already, a group at a time: the groups are merged, but for those of the audit."""
+    """Merge the queue groups, which are already in this order, without the groups of the audit."""
     terms = [term for term in terms if term is not _REVEALED]
     groups = list(connection.execute(_GROUPS).scalars())
     if not 0 < len(groups) <= _MOST_GROUPS:
@@ -161,7 +163,7 @@ def _by_conflict(connection: Connection, terms: Sequence[Predicate]) -> str:
     return " UNION ALL ".join(arms) + " ORDER BY 2, 1"
 
 
-def _where(of: str, terms: Sequence[Predicate], first: str = "") -> str:
-    asked = [first] if first else []
-    asked += [term.asked(of) for term in terms]
-    return f" WHERE {' AND '.join(asked)}" if asked else ""
+def _where(id_expression: str, terms: Sequence[Predicate], first: str = "") -> str:
+    conditions = [first] if first else []
+    conditions += [term.condition(id_expression) for term in terms]
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""

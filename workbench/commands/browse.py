@@ -115,9 +115,9 @@ def refresh_indexes(store: Store, view: View) -> None:
     from curation_db.search.query_language import WORDS, QueryField
 
     with contextlib.suppress(RecordUnwritable):
-        if any(view.asks(field) for field in WORDS):
+        if any(view.filters_by(field) for field in WORDS):
             fulltext.refresh(store)
-        if view.asks(QueryField.LINT):
+        if view.filters_by(QueryField.LINT):
             indexer = LintIndexer(store)
             with step_bars(lines=True) as report_step:
                 while indexer.step(_PAGE):

@@ -92,9 +92,9 @@ def test_what_people_type() -> None:
         ("cue:no,", "cue: has no value"),
         ('"red hat', 'a quote is not closed: "red hat'),
         ('cue:"no"t', "cue: 't' cannot follow here"),
-        ("sort:oldest sort:text", "sort: told twice"),
+        ("sort:oldest sort:text", "sort: is given twice"),
         ("-sort:oldest", "sort: cannot be excluded"),
-        ("!?", "'!?' holds no word to search for"),
+        ("!?", "'!?' contains no word to search for"),
         ("lint:duplicate", "lint:duplicate is not known"),
     ],
 )

@@ -149,7 +149,7 @@ def standing(told: ListPosition, view: View) -> Content:
     parts.append(Content.styled(f"{place}{more} · {_SORTS[view.sort]}", QUIET))
     if told.checks is not None and not told.checks.done:
         line = f"checks read so far: {told.checks.share:.0%}"
-        parts.append(Content.styled(line, WARN if view.asks(QueryField.LINT) else QUIET))
+        parts.append(Content.styled(line, WARN if view.filters_by(QueryField.LINT) else QUIET))
     return Content.styled(" · ", QUIET).join(parts)
 
 

@@ -203,7 +203,7 @@ class BrowseScreen(SideScreen):
         progress = self._marking.progress
         if progress is None or not progress.done or not self._marking.wrote:
             return
-        if self.view.asks(QueryField.LINT):
+        if self.view.filters_by(QueryField.LINT):
             self.show_view(self.view, at=self.memory.at)
         else:
             self.table.forget_rows()

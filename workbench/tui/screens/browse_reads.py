@@ -36,7 +36,7 @@ class BrowseMemory:
 
 def blocks_of(store: Store, view: View) -> Iterator[tuple[array[int], Sequence[ListedCandidate]]]:
     """The view's ids as they are found, with the rows of the first page; searches know every text there is."""
-    if any(view.asks(name) for name in WORDS):
+    if any(view.filters_by(name) for name in WORDS):
         _index(store)
     with store.read() as connection:
         first = True
