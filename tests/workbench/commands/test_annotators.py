@@ -1,4 +1,4 @@
-"""`negwb annotators`, and what a person is told about edits that wait."""
+"""Tests of `negwb annotators` and of the reports about waiting edits."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ ROWS = "image,caption,negated\n" + "".join(f"{n}.jpg,a dog,a dog without a hat {
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    made = create_workspace(tmp_path / "ws")
-    replace_file(made.settings, "[curate]\naudit_rate = 0\n")
+    created = create_workspace(tmp_path / "ws")
+    replace_file(created.settings, "[curate]\naudit_rate = 0\n")
     file = tmp_path / "rows.csv"
     file.write_text(ROWS)
-    assert negwb(made, "import", file, "--map", "candidate=negated").exit_code == 0
-    return made
+    assert negwb(created, "import", file, "--map", "candidate=negated").exit_code == 0
+    return created
 
 
-def negwb(workspace: Workspace, *args: object, **told: Any) -> Result:
-    return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)], **told)
+def negwb(workspace: Workspace, *args: object, **options: Any) -> Result:
+    return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)], **options)
 
 
 def plain(workspace: Workspace, name: str, lines: str) -> Result:
@@ -40,11 +40,11 @@ def plain(workspace: Workspace, name: str, lines: str) -> Result:
 
 
 def listed(workspace: Workspace) -> dict[str, Any]:
-    told = json.loads(negwb(workspace, "annotators", "--json").stdout)
-    return {each["name"]: each for each in told}
+    data = json.loads(negwb(workspace, "annotators", "--json").stdout)
+    return {each["name"]: each for each in data}
 
 
-def test_one_who_only_looked_changes_nothing_for_others(workspace: Workspace) -> None:
+def test_an_annotator_without_decisions_does_not_delay_edits(workspace: Workspace) -> None:
     plain(workspace, "ben", "q\n")
     done = plain(workspace, "ana", "e a dog with no hat\nq\n")
     assert "EDIT saved and accepted: you work alone" in done.stdout
@@ -52,7 +52,7 @@ def test_one_who_only_looked_changes_nothing_for_others(workspace: Workspace) ->
     assert "has only looked" in negwb(workspace, "annotators").stdout
 
 
-def test_edits_that_wait_are_counted_everywhere(workspace: Workspace) -> None:
+def test_waiting_edits_are_counted_in_every_report(workspace: Workspace) -> None:
     plain(workspace, "ben", "a\nq\n")
     done = plain(workspace, "ana", "e a dog with no hat\na\na\nc\nq\n")
     assert "EDIT saved; another person will check it" in done.stdout
@@ -64,7 +64,7 @@ def test_edits_that_wait_are_counted_everywhere(workspace: Workspace) -> None:
     assert "you are the only annotator: check by yourself" in plain(workspace, "ana", "c\nq\n").stdout
 
 
-def test_a_name_is_retired_and_put_into_use_again(workspace: Workspace) -> None:
+def test_a_name_is_retired_and_restored(workspace: Workspace) -> None:
     plain(workspace, "ben", "a\nq\n")
     done = negwb(workspace, "annotators", "retire", "ben")
     assert "ben is retired; 1 decision stays in force" in done.stderr
@@ -79,7 +79,7 @@ def test_a_name_is_retired_and_put_into_use_again(workspace: Workspace) -> None:
     assert plain(workspace, "ben", "q\n").exit_code == 0
 
 
-def test_a_name_that_is_unknown_is_refused_with_those_that_are_known(workspace: Workspace) -> None:
+def test_an_unknown_name_is_refused_with_the_known_names(workspace: Workspace) -> None:
     plain(workspace, "ben", "q\n")
     refused = negwb(workspace, "annotators", "retire", "bne").exception
     assert isinstance(refused, UsageError)
@@ -87,7 +87,7 @@ def test_a_name_that_is_unknown_is_refused_with_those_that_are_known(workspace: 
 
 
 @pytest.mark.parametrize(
-    ("child", "said"),
+    ("child", "message"),
     [
         (CandidateStatus(State.ACCEPTED, accepts=1, wanted=0), "saved and accepted: you work alone"),
         (CandidateStatus(State.OPEN, wanted=1), "saved; another person will check it"),
@@ -98,14 +98,12 @@ def test_a_name_that_is_unknown_is_refused_with_those_that_are_known(workspace: 
         ),
     ],
 )
-def test_what_becomes_of_an_edit(child: CandidateStatus, said: str) -> None:
-    assert edit_outcome(child) == said
+def test_outcome_of_an_edit(child: CandidateStatus, message: str) -> None:
+    assert edit_outcome(child) == message
 
 
 @pytest.mark.parametrize("name", ["system", "Adjudicator", "policy@2", " ", "a\tb", "x" * 65])
-def test_a_name_that_no_annotator_can_have_is_refused_before_the_record_is_read(
-    workspace: Workspace, name: str
-) -> None:
+def test_an_invalid_name_is_refused_before_the_record_is_read(workspace: Workspace, name: str) -> None:
     for words in (("curate", "--plain"), ("serve",), ("queue", "overlap", "2", "--yes")):
         done = negwb(workspace, *words, "-a", name)
         assert isinstance(done.exception, UsageError), words
@@ -113,7 +111,7 @@ def test_a_name_that_no_annotator_can_have_is_refused_before_the_record_is_read(
     assert listed(workspace) == {}
 
 
-def test_names_are_compared_without_regard_to_case(workspace: Workspace) -> None:
+def test_names_are_compared_case_insensitively(workspace: Workspace) -> None:
     plain(workspace, "Ana", "a\nq\n")
     plain(workspace, "ANA", "a\nq\n")
     assert {name: each["decisions"] for name, each in listed(workspace).items()} == {"Ana": 2}

@@ -1,4 +1,4 @@
-"""`negwb backup` and `negwb restore` as a person and a script use them."""
+"""Tests of `negwb backup` and `negwb restore`: text and JSON output."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from workbench.workspace.layout import Workspace
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    made = create_workspace(tmp_path / "ws")
-    with open_store(made.database) as store:
+    created = create_workspace(tmp_path / "ws")
+    with open_store(created.database) as store:
         Record(store).add(5)
-    return made
+    return created
 
 
 def decide(workspace: Workspace, name: str, count: int) -> None:
-    """So many decisions by this person, who leaves afterwards."""
+    """Make `count` decisions in a session of this annotator."""
     with open_store(workspace.database) as store:
         sitting = Record(store).open_session(name)
         for claim in sitting.queue.claim(count):
@@ -42,7 +42,7 @@ def negwb(workspace: Workspace, *words: str) -> Result:
     return CliRunner().invoke(app, ["-w", str(workspace.root), *words])
 
 
-def told(workspace: Workspace, *words: str) -> Any:
+def run_json(workspace: Workspace, *words: str) -> Any:
     done = negwb(workspace, *words, "--json")
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
@@ -56,7 +56,7 @@ def events(path: Path) -> int:
         connection.close()
 
 
-def test_the_path_goes_to_stdout_and_the_rest_to_stderr(workspace: Workspace) -> None:
+def test_the_path_goes_to_stdout_and_messages_to_stderr(workspace: Workspace) -> None:
     decide(workspace, "ana", 2)
     done = negwb(workspace, "backup")
     assert done.exit_code == 0
@@ -68,25 +68,25 @@ def test_the_path_goes_to_stdout_and_the_rest_to_stderr(workspace: Workspace) ->
 
 def test_a_named_file_is_never_overwritten(workspace: Workspace, tmp_path: Path) -> None:
     file = tmp_path / "mine.db"
-    assert told(workspace, "backup", str(file))["path"] == str(file)
+    assert run_json(workspace, "backup", str(file))["path"] == str(file)
     before = file.read_bytes()
     assert isinstance(negwb(workspace, "backup", str(file)).exception, UsageError)
     assert isinstance(negwb(workspace, "backup", str(tmp_path)).exception, UsageError)
     assert file.read_bytes() == before
 
 
-def test_listing_and_keeping(workspace: Workspace) -> None:
-    assert told(workspace, "backup", "--list") == []
+def test_list_and_keep(workspace: Workspace) -> None:
+    assert run_json(workspace, "backup", "--list") == []
     assert "no backups yet" in negwb(workspace, "backup", "--list").stderr
-    mine = told(workspace, "backup")["path"]
+    mine = run_json(workspace, "backup")["path"]
     for _ in range(3):
         decide(workspace, "ana", 1)
         negwb(workspace, "restore", mine)
-    before = told(workspace, "backup", "--list")
+    before = run_json(workspace, "backup", "--list")
     assert [each["before"] for each in before].count("restore") == 3
-    gone = told(workspace, "backup", "--keep", "1")["pruned"]
+    gone = run_json(workspace, "backup", "--keep", "1")["pruned"]
     assert len(gone) == 2
-    after = told(workspace, "backup", "--list")
+    after = run_json(workspace, "backup", "--list")
     assert {each["path"] for each in before} - set(gone) < {each["path"] for each in after}
     assert mine in {each["path"] for each in after}
     shown = negwb(workspace, "backup", "--list").stdout
@@ -95,7 +95,7 @@ def test_listing_and_keeping(workspace: Workspace) -> None:
     assert isinstance(negwb(workspace, "backup", "--list", "--keep", "1").exception, UsageError)
 
 
-def test_restoring_says_what_is_lost_and_the_way_back(workspace: Workspace) -> None:
+def test_restore_prints_the_loss_and_how_to_revert(workspace: Workspace) -> None:
     decide(workspace, "ana", 1)
     name = Path(negwb(workspace, "backup").stdout.strip()).name
     decide(workspace, "ana", 1)
@@ -104,27 +104,27 @@ def test_restoring_says_what_is_lost_and_the_way_back(workspace: Workspace) -> N
     assert (done.exit_code, done.stdout) == (0, "")
     assert "3 events that are newer (2 of ben, 1 of ana)" in done.stderr
     assert events(workspace.database) == 1
-    back = told(workspace, "backup", "--list")[0]
+    back = run_json(workspace, "backup", "--list")[0]
     assert back["before"] == "restore"
     assert back["path"] in done.stderr
-    assert told(workspace, "restore", back["path"])["lost"] == {"events": 0, "by_person": {}, "rows": {}}
+    assert run_json(workspace, "restore", back["path"])["lost"] == {"events": 0, "by_person": {}, "rows": {}}
     assert events(workspace.database) == 4
 
 
-def test_while_somebody_works_it_is_refused(workspace: Workspace) -> None:
-    made = told(workspace, "backup")["path"]
+def test_restore_is_refused_during_a_session(workspace: Workspace) -> None:
+    backup_path = run_json(workspace, "backup")["path"]
     with open_store(workspace.database) as store:
         sitting = Record(store).open_session("ana")
         sitting.reviewer.decide(1, Kind.ACCEPT)
-        done = negwb(workspace, "restore", made)
+        done = negwb(workspace, "restore", backup_path)
         assert isinstance(done.exception, RecordError)
         assert "ana" in done.exception.message
-        assert isinstance(negwb(workspace, "restore", made, "--force").exception, RecordError)
+        assert isinstance(negwb(workspace, "restore", backup_path, "--force").exception, RecordError)
         sitting.reviewer.decide(2, Kind.ACCEPT)
     assert events(workspace.database) == 2
 
 
-def test_a_backup_into_a_folder_that_is_not_there_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_backup_into_a_missing_folder_is_refused(workspace: Workspace, tmp_path: Path) -> None:
     for target in (tmp_path / "no" / "such" / "x.db", workspace.database / "x.db"):
         done = negwb(workspace, "backup", str(target))
         assert isinstance(done.exception, UsageError)

@@ -1,4 +1,4 @@
-"""The record under bad conditions, through the real commands: a line and a hint, the right exit code, nothing lost."""
+"""Commands on damaged, full or read-only storage: one line, a hint, the exit code, no lost data."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Process = subprocess.CompletedProcess[str]
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """200 candidates, five decisions by ana, who has left."""
-    made = create_workspace(tmp_path / "ws")
-    with open_store(made.database) as store:
+    """Workspace with 200 candidates and five decisions of a finished session."""
+    created = create_workspace(tmp_path / "ws")
+    with open_store(created.database) as store:
         fill(store)
-    return made
+    return created
 
 
 def fill(store: Any) -> None:
@@ -49,12 +49,12 @@ def fill(store: Any) -> None:
 
 def negwb(workspace: Workspace, *words: str | Path, **more: Any) -> Process:
     command = [str(word) for word in (NEGWB, "-w", workspace.root, *words)]
-    told = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, "timeout": 120, **more}
-    return subprocess.run(command, check=False, **told)
+    data = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, "timeout": 120, **more}
+    return subprocess.run(command, check=False, **data)
 
 
 def with_code(workspace: Workspace, before: str, *words: str) -> Process:
-    """The command line in a process in which `before` was run first."""
+    """Run the command line in a process that executes `before` first."""
     code = f"import sys\n{before}\nsys.argv[0] = 'negwb'\nfrom workbench.cli import main\nsys.exit(main())"
     return subprocess.run(
         [sys.executable, "-c", code, "-w", str(workspace.root), *words],
@@ -66,15 +66,15 @@ def with_code(workspace: Workspace, before: str, *words: str) -> Process:
     )
 
 
-def refused(done: Process, said: str, *, code: int = 3) -> None:
-    """It ended with this code, a line that says so, and a hint."""
+def check_refused(done: Process, message: str, *, code: int = 3) -> None:
+    """Check the exit code, the error line and the hint."""
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
     lines = done.stderr.splitlines()
     assert len(lines) == 2, done.stderr
     assert lines[0].startswith("negwb: ")
     assert lines[1].startswith("       ")
-    assert said in lines[0]
+    assert message in lines[0]
 
 
 def rows(path: Path, statement: str) -> list[tuple[Any, ...]]:
@@ -85,8 +85,8 @@ def rows(path: Path, statement: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-def copied(workspace: Workspace, folder: Path) -> Workspace:
-    """The files as they lie on the disk, as after a power cut."""
+def copy_workspace(workspace: Workspace, folder: Path) -> Workspace:
+    """Copy the files as they are on disk, as after a power cut."""
     folder.mkdir()
     for path in workspace.root.iterdir():
         shutil.copy(path, folder / path.name)
@@ -99,7 +99,7 @@ class TestDamage:
         data = bytearray(workspace.database.read_bytes())
         data[:100] = b"\xa5" * 100
         workspace.database.write_bytes(data)
-        refused(negwb(workspace, *command), "damaged")
+        check_refused(negwb(workspace, *command), "damaged")
         assert workspace.database.read_bytes() == data
 
     @pytest.mark.parametrize("command", [("export",), ("backup",), ("doctor", "--repair")])
@@ -109,42 +109,42 @@ class TestDamage:
         data[(page - 1) * 4096 : page * 4096] = bytes(4096)
         workspace.database.write_bytes(data)
         done = negwb(workspace, *command)
-        refused(done, "damaged")
+        check_refused(done, "damaged")
         assert "negwb restore" in done.stderr
         assert workspace.database.read_bytes() == data
         assert not (workspace.root / "exports").exists() or not list((workspace.root / "exports").iterdir())
 
-    def test_the_way_back_from_damage(self, workspace: Workspace) -> None:
-        made = negwb(workspace, "backup").stdout.strip()
+    def test_restore_after_damage(self, workspace: Workspace) -> None:
+        backup_path = negwb(workspace, "backup").stdout.strip()
         workspace.database.write_bytes(b"\xa5" * 50_000)
         assert negwb(workspace, "doctor").returncode == 3
-        done = negwb(workspace, "restore", made)
+        done = negwb(workspace, "restore", backup_path)
         assert done.returncode == 0
         assert "its bytes are kept in" in done.stderr
         assert negwb(workspace, "doctor").returncode == 0
         assert rows(workspace.database, "SELECT count(*) FROM event") == [(5,)]
 
     @pytest.mark.parametrize("cut", [1, 3_000, 40_000])
-    def test_a_log_cut_short_costs_its_last_decisions_only(
+    def test_a_truncated_log_loses_only_its_last_decisions(
         self, workspace: Workspace, tmp_path: Path, cut: int
     ) -> None:
         with open_store(workspace.database) as store:
             sitting = Record(store).open_session("ben")
             for number in range(6, 26):
                 sitting.reviewer.decide(number, Kind.ACCEPT)
-            left = copied(workspace, tmp_path / "left")
+            left = copy_workspace(workspace, tmp_path / "left")
         (left.root / "curation.db-shm").unlink()
         log = left.root / "curation.db-wal"
         os.truncate(log, log.stat().st_size - cut)
         done = negwb(left, "doctor", "--json")
         assert done.returncode == 0, done.stdout
-        kept = rows(left.database, "SELECT seq FROM event ORDER BY seq")
-        assert kept == [(number,) for number in range(1, len(kept) + 1)]
-        assert 5 < len(kept) < 25
+        events = rows(left.database, "SELECT seq FROM event ORDER BY seq")
+        assert events == [(number,) for number in range(1, len(events) + 1)]
+        assert 5 < len(events) < 25
         with open_store(left.database) as store:
             Record(store).assert_state_is_the_fold()
 
-    def test_a_log_of_rubbish_harms_nothing(self, workspace: Workspace) -> None:
+    def test_a_corrupt_log_is_ignored(self, workspace: Workspace) -> None:
         (workspace.root / "curation.db-wal").write_bytes(b"\xa5" * 100_000)
         assert negwb(workspace, "doctor").returncode == 0
         assert rows(workspace.database, "SELECT count(*) FROM event") == [(5,)]
@@ -152,17 +152,17 @@ class TestDamage:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of two megabytes, where this machine lets us have one."""
+    """Mount a file system of two megabytes; skip if this is not allowed."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    made = (
+    result = (
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False
         ).returncode
         if shutil.which("mount")
         else 1
     )
-    if made != 0:
+    if result != 0:
         pytest.skip("no right to mount a small disk here")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
@@ -170,7 +170,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 class TestFullDisk:
     def fill_up(self, folder: Path, leave: int = 0) -> Path:
-        """Leave only so many bytes on the disk."""
+        """Fill the disk up to `leave` bytes."""
         stone = folder / "stone"
         free = shutil.disk_usage(folder).free
         stone.write_bytes(bytes(max(0, free - leave)))
@@ -178,8 +178,8 @@ class TestFullDisk:
 
     def captions(self, folder: Path, count: int) -> Path:
         file = folder / "captions.jsonl"
-        told = ({"image": f"{n}.jpg", "caption": f"a dog on the road {n} " + "x" * 500} for n in range(count))
-        file.write_text("".join(json.dumps(each) + "\n" for each in told))
+        data = ({"image": f"{n}.jpg", "caption": f"a dog on the road {n} " + "x" * 500} for n in range(count))
+        file.write_text("".join(json.dumps(each) + "\n" for each in data))
         return file
 
     def test_importing(self, small_disk: Path, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ class TestFullDisk:
             fill(store)
         self.fill_up(small_disk, 200_000)
         done = negwb(workspace, "import", self.captions(tmp_path, 3_000))
-        refused(done, "no disk space")
+        check_refused(done, "no disk space")
         (small_disk / "stone").unlink()
         assert negwb(workspace, "doctor").returncode in {0, 1}  # 1: still little room
         assert rows(workspace.database, "PRAGMA integrity_check") == [("ok",)]
@@ -199,18 +199,18 @@ class TestFullDisk:
         with open_store(workspace.database) as store:
             fill(store)
         self.fill_up(small_disk, 200_000)
-        refused(negwb(workspace, "backup"), "cannot write a backup")
+        check_refused(negwb(workspace, "backup"), "cannot write a backup")
         assert list((workspace.root / "backups").iterdir()) == []
 
     def test_restoring(self, small_disk: Path, tmp_path: Path) -> None:
         workspace = create_workspace(small_disk / "ws")
         with open_store(workspace.database) as store:
             fill(store)
-        made = tmp_path / "made.db"
-        assert negwb(workspace, "backup", made).returncode == 0
+        created = tmp_path / "made.db"
+        assert negwb(workspace, "backup", created).returncode == 0
         self.fill_up(small_disk, 450_000)  # for one copy, not for two
         before = rows(workspace.database, "SELECT * FROM event")
-        assert negwb(workspace, "restore", made).returncode == 3
+        assert negwb(workspace, "restore", created).returncode == 3
         assert rows(workspace.database, "SELECT * FROM event") == before
         assert not [path for path in workspace.root.rglob("*.part")]
 
@@ -225,14 +225,14 @@ class TestFullDisk:
             stone = self.fill_up(small_disk)
             terminal.press_until("u", lambda: terminal.shows(b"no disk space"))
             stone.unlink()
-            ((kept,),) = rows(workspace.database, "SELECT count(*) FROM event")
-            terminal.press_until("a", lambda: rows(workspace.database, "SELECT count(*) FROM event")[0][0] > kept)
+            ((events,),) = rows(workspace.database, "SELECT count(*) FROM event")
+            terminal.press_until("a", lambda: rows(workspace.database, "SELECT count(*) FROM event")[0][0] > events)
             terminal.press("q")
             assert terminal.end() == 0
         with open_store(workspace.database) as store:
             Record(store).assert_state_is_the_fold()
 
-    def test_leaving_while_answers_are_refused(self, small_disk: Path) -> None:
+    def test_quitting_while_decisions_are_refused(self, small_disk: Path) -> None:
         workspace = create_workspace(small_disk / "ws")
         with open_store(workspace.database) as store:
             fill(store)
@@ -248,21 +248,23 @@ class TestFullDisk:
 
 
 @pytest.fixture
-def little() -> Callable[[], None]:
-    """Makes a process that may write no file beyond 200 kB."""
+def file_size_limit() -> Callable[[], None]:
+    """Limit the file size of a process to 200 kB."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
 
-def test_a_limit_on_file_sizes_is_a_full_disk(workspace: Workspace, tmp_path: Path, little: Callable[[], None]) -> None:
+def test_a_limit_on_file_sizes_is_a_full_disk(
+    workspace: Workspace, tmp_path: Path, file_size_limit: Callable[[], None]
+) -> None:
     assert workspace.database.stat().st_size > 200_000
-    refused(negwb(workspace, "backup", tmp_path / "b.db", preexec_fn=little), "cannot write a backup")
+    check_refused(negwb(workspace, "backup", tmp_path / "b.db", preexec_fn=file_size_limit), "cannot write a backup")
     assert not list(tmp_path.glob("*.db"))
     assert rows(workspace.database, "PRAGMA integrity_check") == [("ok",)]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("command", [("status",), ("status", "--json"), ("doctor",), ("backup",)])
-def test_output_that_finds_no_room(workspace: Workspace, command: tuple[str, ...]) -> None:
+def test_output_to_a_full_disk(workspace: Workspace, command: tuple[str, ...]) -> None:
     with open("/dev/full", "w") as full:
         done = negwb(workspace, *command, capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
@@ -280,21 +282,21 @@ class TestReadOnly:
         yield workspace
         workspace.root.chmod(0o755)
 
-    def test_a_backup_elsewhere_works_and_here_is_refused(self, guarded: Workspace, tmp_path: Path) -> None:
+    def test_a_backup_works_elsewhere_and_is_refused_in_the_workspace(self, guarded: Workspace, tmp_path: Path) -> None:
         outside = tmp_path / "mine.db"
         done = run_as_a_person([NEGWB, "-w", guarded.root, "backup", outside])
         assert done.returncode == 0, done.stderr
         assert rows(outside, "SELECT count(*) FROM event") == [(5,)]
-        refused(run_as_a_person([NEGWB, "-w", guarded.root, "backup"]), "cannot write a backup")
-        refused(run_as_a_person([NEGWB, "-w", guarded.root, "restore", outside]), "cannot")
+        check_refused(run_as_a_person([NEGWB, "-w", guarded.root, "backup"]), "cannot write a backup")
+        check_refused(run_as_a_person([NEGWB, "-w", guarded.root, "restore", outside]), "cannot")
 
-    def test_doctor_looks_without_a_trace(self, guarded: Workspace) -> None:
+    def test_doctor_writes_nothing(self, guarded: Workspace) -> None:
         before = {path.name: path.read_bytes() for path in guarded.root.iterdir()}
         done = run_as_a_person([NEGWB, "-w", guarded.root, "doctor", "--json"])
         assert done.returncode == 0, done.stdout
-        found = {each["name"]: each for each in json.loads(done.stdout)["findings"]}
-        assert found["folder"]["level"] == "warning"
-        assert found["states"]["level"] == "ok"
+        data = {each["name"]: each for each in json.loads(done.stdout)["findings"]}
+        assert data["folder"]["level"] == "warning"
+        assert data["states"]["level"] == "ok"
         assert {path.name: path.read_bytes() for path in guarded.root.iterdir()} == before
 
 
@@ -308,7 +310,7 @@ filesystem.MOUNTS_FILE = Path({table!r})
 class TestNetworkMounts:
     @pytest.fixture
     def mounted(self, workspace: Workspace, tmp_path: Path) -> Callable[[str], str]:
-        """A mount table that has the workspace on this kind of file system."""
+        """Return a mount table with the workspace on a file system of the given type."""
 
         def table(kind: str) -> str:
             file = tmp_path / "mounts"
@@ -319,7 +321,7 @@ class TestNetworkMounts:
         return table
 
     @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p"])
-    def test_who_writes_is_warned_once(self, workspace: Workspace, mounted: Callable[[str], str], kind: str) -> None:
+    def test_a_writing_command_warns_once(self, workspace: Workspace, mounted: Callable[[str], str], kind: str) -> None:
         done = with_code(workspace, mounted(kind), "export", "--json")
         assert done.returncode == 0
         assert json.loads(done.stdout)["counts"]["pairs"] == 5
@@ -328,12 +330,16 @@ class TestNetworkMounts:
         ]
         assert done.stderr.count(f"({kind})") == 1
 
-    def test_who_reads_is_not_and_doctor_tells(self, workspace: Workspace, mounted: Callable[[str], str]) -> None:
+    def test_a_reading_command_does_not_warn_but_doctor_does(
+        self, workspace: Workspace, mounted: Callable[[str], str]
+    ) -> None:
         assert with_code(workspace, mounted("nfs4"), "status").stderr == ""
         assert "⚠ file system  nfs4, over the network" in with_code(workspace, mounted("nfs4"), "doctor").stdout
 
     @pytest.mark.parametrize("kind", ["ext4", "fuse.ext4", "tmpfs", "fuseblk"])
-    def test_local_ones_are_not_warned_of(self, workspace: Workspace, mounted: Callable[[str], str], kind: str) -> None:
+    def test_local_file_systems_give_no_warning(
+        self, workspace: Workspace, mounted: Callable[[str], str], kind: str
+    ) -> None:
         assert "network" not in with_code(workspace, mounted(kind), "export").stderr
 
 
@@ -344,20 +350,20 @@ migrations.REVISIONS, migrations.HEAD = (*migrations.REVISIONS, "9999"), "9999"
 
 
 class TestTwoVersions:
-    def test_a_newer_one_waits_until_the_older_ones_have_left(self, workspace: Workspace) -> None:
+    def test_a_newer_version_waits_for_sessions_of_an_older_one(self, workspace: Workspace) -> None:
         command = [NEGWB, "-w", workspace.root, "curate", "-a", "ben", "--images", "none"]
         schema = rows(workspace.database, "SELECT * FROM sqlite_master")
         with Terminal(command) as terminal:
             terminal.wait_for(b"NEGATED")
             who = f"ben (negwb {version()}, process {terminal.process.pid} on "
-            refused(with_code(workspace, NEWER, "export"), who)
+            check_refused(with_code(workspace, NEWER, "export"), who)
             assert rows(workspace.database, "SELECT * FROM sqlite_master") == schema
             terminal.press_until("a", lambda: rows(workspace.database, "SELECT count(*) FROM event") == [(6,)])
             terminal.press("q")
             assert terminal.end() == 0
         assert "is using" not in with_code(workspace, NEWER, "export").stderr
 
-    def test_an_older_one_that_is_open_writes_nothing_into_what_a_newer_one_made(self, workspace: Workspace) -> None:
+    def test_an_open_older_version_does_not_write_to_a_migrated_record(self, workspace: Workspace) -> None:
         command = [NEGWB, "-w", workspace.root, "curate", "-a", "ben", "--images", "none"]
         with Terminal(command) as terminal:
             terminal.wait_for(b"NEGATED")
@@ -370,5 +376,5 @@ class TestTwoVersions:
             assert terminal.end() == 3
             assert terminal.shows(b"another version of negwb has changed")
         assert rows(workspace.database, "SELECT count(*) FROM event") == [(5,)]
-        refused(negwb(workspace, "curate", "--annotator", "ben"), "needs a terminal", code=2)
-        refused(negwb(workspace, "export"), "newer negwb")
+        check_refused(negwb(workspace, "curate", "--annotator", "ben"), "needs a terminal", code=2)
+        check_refused(negwb(workspace, "export"), "newer negwb")

@@ -1,4 +1,4 @@
-"""`negwb bench`: list, fetch from a server on the loopback interface, and run on few items."""
+"""Tests of `negwb bench`: list, fetch from a local server, run on few items."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """An empty one; benchmarks never look into the record."""
-    made = Workspace(tmp_path / "ws")
-    made.root.mkdir()
-    made.settings.write_text(settings_template())
-    return made
+    """Workspace without a record; benchmarks do not read it."""
+    created = Workspace(tmp_path / "ws")
+    created.root.mkdir()
+    created.settings.write_text(settings_template())
+    return created
 
 
 @pytest.fixture
 def filled(workspace: Workspace, source: Path) -> Workspace:
-    """With the first items of NegRefCOCOg, and their pictures drawn."""
+    """Workspace with the first items of NegRefCOCOg and drawn images."""
     negrefcocog_folder(workspace.root / "benchmarks" / "negrefcocog", source, ITEMS)
     return workspace
 
@@ -73,7 +73,7 @@ def code_of(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *words: str) 
 
 
 class TestList:
-    def test_nothing_is_there_yet(self, workspace: Workspace) -> None:
+    def test_an_empty_workspace(self, workspace: Workspace) -> None:
         (row,) = json.loads(bench(workspace, "list", "--json").stdout)["tasks"]
         assert (row["name"], row["ready"], row["state"]) == ("negrefcocog", False, "not fetched")
 
@@ -108,10 +108,10 @@ def own_task(workspace: Workspace, name: str) -> Path:
 
 
 class TestRun:
-    def test_results_are_filed_and_told(self, filled: Workspace, tiny: Path) -> None:
-        said = bench(filled, "run", "negrefcocog", "--model", tiny, "--json")
-        assert said.exit_code == 0, said.stderr
-        results = json.loads(said.stdout)["results"]
+    def test_results_are_stored_and_printed(self, filled: Workspace, tiny: Path) -> None:
+        completed = bench(filled, "run", "negrefcocog", "--model", tiny, "--json")
+        assert completed.exit_code == 0, completed.stderr
+        results = json.loads(completed.stdout)["results"]
         assert [result["protocol"] for result in results] == ["strict", "official"]
         assert {result["model"] for result in results} == {str(tiny)}
         assert results[0]["metrics"]["accuracy"]["n"] == ITEMS
@@ -123,7 +123,7 @@ class TestRun:
         assert len(list((filled.root / "results").glob("*.items.jsonl"))) == 3
         assert (filled.cache / "features").is_dir()
 
-    def test_missing_pictures_are_told_before_anything_is_loaded(
+    def test_missing_images_are_reported_before_a_model_is_loaded(
         self, filled: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr("workbench.commands.bench.run_benches", None)
@@ -136,7 +136,7 @@ class TestRun:
         assert second == "       fetch them with: negwb bench fetch negrefcocog"
 
     @pytest.mark.parametrize("what", ["annotations", "pictures"])
-    def test_the_hint_names_the_folders_that_were_typed(
+    def test_the_hint_repeats_the_given_folders(
         self,
         workspace: Workspace,
         source: Path,
@@ -153,36 +153,34 @@ class TestRun:
         _, _, words = capsys.readouterr().err.partition("negwb bench fetch ")
         assert shlex.split(words) == ["negrefcocog", *typed]
 
-    def test_a_figure_on_denied_phrases_never_stands_alone(self, workspace: Workspace, tiny: Path) -> None:
+    def test_a_figure_on_denied_phrases_has_its_affirmative_twin(self, workspace: Workspace, tiny: Path) -> None:
         own_task(workspace, "demo-negref")
         own_task(workspace, "demo-affirm")
         words = ("--model", tiny, "--protocol", "strict")
         alone = bench(workspace, "run", "demo-negref", *words)
         assert "not run" in alone.stdout
         assert "negwb bench run demo-affirm" in alone.stderr
-        told = json.loads(bench(workspace, "run", "demo-negref", *words, "--json").stdout)["results"][0]
-        assert told["affirmative"] == {"task": "demo-affirm", "state": "not run"}
+        data = json.loads(bench(workspace, "run", "demo-negref", *words, "--json").stdout)["results"][0]
+        assert data["affirmative"] == {"task": "demo-affirm", "state": "not run"}
         bench(workspace, "run", "demo-affirm", *words)
         later = bench(workspace, "run", "demo-negref", *words, "--json")
-        told = json.loads(later.stdout)["results"][0]["affirmative"]
-        assert (told["state"], told["n"]) == ("measured", 1)
+        data = json.loads(later.stdout)["results"][0]["affirmative"]
+        assert (data["state"], data["n"]) == ("measured", 1)
         assert "was not run" not in later.stderr
         assert "affirm %" in bench(workspace, "run", "demo-negref", *words).stdout
 
-    def test_a_task_without_a_twin_says_so(self, filled: Workspace, tiny: Path) -> None:
-        said = bench(filled, "run", "negrefcocog", "--model", tiny)
-        assert said.stdout.count("no twin") == 2
-        assert said.stderr.count("retrieval beside it") == 1
+    def test_a_task_without_a_twin_is_marked(self, filled: Workspace, tiny: Path) -> None:
+        result = bench(filled, "run", "negrefcocog", "--model", tiny)
+        assert result.stdout.count("no twin") == 2
+        assert result.stderr.count("retrieval beside it") == 1
 
-    def test_in_a_pipe_it_says_how_far_it_is(
-        self, filled: Workspace, tiny: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_progress_lines_in_a_pipe(self, filled: Workspace, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("workbench.console.progress_bars._EVERY_S", 0)
-        said = bench(filled, "run", "negrefcocog", "--model", tiny, "--protocol", "strict")
-        assert re.search(r"^negwb: .*negrefcocog: crops: \d+ of \d+$", said.stderr, re.MULTILINE)
-        assert "\x1b" not in said.stderr
+        result = bench(filled, "run", "negrefcocog", "--model", tiny, "--protocol", "strict")
+        assert re.search(r"^negwb: .*negrefcocog: crops: \d+ of \d+$", result.stderr, re.MULTILINE)
+        assert "\x1b" not in result.stderr
 
-    def test_nothing_fetched(self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_benchmark_that_is_not_fetched(self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
         assert code_of(workspace, monkeypatch, "run", "negrefcocog") == 6
 
     def test_wrong_names(self, filled: Workspace, tmp_path: Path) -> None:
@@ -195,12 +193,12 @@ class TestRun:
         assert isinstance(broken.exception, TrainerError)
         assert "is not a model" in broken.exception.message
 
-    def test_tasks_of_ones_own(self, workspace: Workspace, tiny: Path) -> None:
+    def test_custom_tasks(self, workspace: Workspace, tiny: Path) -> None:
         path = own_task(workspace, "demo-negref")
         assert find_task(workspace, "demo-negref").images == ("demo/0.jpg",)
         assert find_task(workspace, str(path)).name == "demo-negref"
-        said = bench(workspace, "run", "demo-negref", "--model", tiny, "--protocol", "strict")
-        assert said.exit_code == 0, said.exception
+        result = bench(workspace, "run", "demo-negref", "--model", tiny, "--protocol", "strict")
+        assert result.exit_code == 0, result.exception
         elsewhere = find_task(workspace, str(path), pictures=workspace.root)
         with pytest.raises(BenchError, match="1 of 1 pictures are missing"):
             elsewhere.check_pictures()
@@ -208,7 +206,9 @@ class TestRun:
     @pytest.mark.parametrize(
         "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)]
     )
-    def test_a_signal_leaves_whole_results_or_none(self, filled: Workspace, tiny: Path, number: signal.Signals) -> None:
+    def test_a_signal_leaves_complete_results_or_none(
+        self, filled: Workspace, tiny: Path, number: signal.Signals
+    ) -> None:
         command = [NEGWB, "-w", filled.root, "bench", "run", "negrefcocog", "--model", tiny]
         process = subprocess.Popen(
             [str(word) for word in command],
@@ -227,7 +227,7 @@ class TestRun:
 
 @pytest.fixture
 def server(tmp_path: Path, source: Path) -> Iterator[tuple[str, Path]]:
-    """Address and folder of a server with a few items and their pictures."""
+    """Address and folder of a server with a few items and images."""
     folder = tmp_path / "server"
     negrefcocog_folder(folder, source, ITEMS)
     with serving(folder) as address:
@@ -237,30 +237,30 @@ def server(tmp_path: Path, source: Path) -> Iterator[tuple[str, Path]]:
 class TestFetch:
     @pytest.fixture(autouse=True)
     def other_items(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The first few items have another hash than the published file."""
+        """Accept the hash of the first items instead of the published file's."""
         monkeypatch.setattr("benchmarks.data.fetch.Sources", functools.partial(Sources, annotations_sha256=None))
 
-    def test_all_of_it_then_a_run(self, workspace: Workspace, server: tuple[str, Path]) -> None:
-        said = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0])
-        assert said.exit_code == 0, said.stderr
-        assert said.stdout == f"{workspace.root / 'benchmarks' / 'negrefcocog'}\n"
+    def test_fetch_then_run(self, workspace: Workspace, server: tuple[str, Path]) -> None:
+        result = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0])
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout == f"{workspace.root / 'benchmarks' / 'negrefcocog'}\n"
         assert find_task(workspace, "negrefcocog").missing_pictures() == []
         again = json.loads(bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], "--json").stdout)
         assert (again["complete"], again["fetched"], again["present"]) == (True, 0, 12)
 
-    def test_what_came_is_kept(self, workspace: Workspace, server: tuple[str, Path]) -> None:
+    def test_downloaded_images_are_kept_after_a_failure(self, workspace: Workspace, server: tuple[str, Path]) -> None:
         gone = next((server[1] / "train2014").iterdir())
         held = gone.read_bytes()
         gone.unlink()
-        said = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0])
-        assert isinstance(said.exception, DownloadError)
-        assert (said.exception.exit_code, said.stdout) == (4, "")
-        assert "1 of 12 pictures could not be had" in said.exception.message
+        result = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0])
+        assert isinstance(result.exception, DownloadError)
+        assert (result.exception.exit_code, result.stdout) == (4, "")
+        assert "1 of 12 pictures could not be had" in result.exception.message
         gone.write_bytes(held)
         again = json.loads(bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], "--json").stdout)
         assert (again["fetched"], again["present"]) == (1, 11)
 
-    def test_without_a_network_it_is_one_line_and_code_4(
+    def test_without_a_network_fetch_ends_with_one_line_and_code_4(
         self, workspace: Workspace, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("benchmarks.data.fetch.RequestLimits", functools.partial(RequestLimits, backoff_s=0.01))
@@ -286,24 +286,24 @@ class TestFetch:
         assert code_of(workspace, monkeypatch, "fetch", "negrefcocog", "--mirror", server[0]) == 4
         assert "NegRefCOCOg.json could not be fetched" in capsys.readouterr().err
 
-    def test_pictures_that_are_there_already(self, workspace: Workspace, server: tuple[str, Path]) -> None:
+    def test_existing_images_are_not_downloaded(self, workspace: Workspace, server: tuple[str, Path]) -> None:
         pictures = server[1] / "train2014"
-        told = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], "--pictures", pictures, "--json")
-        assert json.loads(told.stdout)["present"] == 12
+        result = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], "--pictures", pictures, "--json")
+        assert json.loads(result.stdout)["present"] == 12
 
-    def test_the_mirror_may_stand_in_the_environment(
+    def test_the_mirror_can_be_set_in_the_environment(
         self, workspace: Workspace, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("NEGWB_MIRROR", server[0])
         assert bench(workspace, "fetch", "negrefcocog").exit_code == 0
         assert find_task(workspace, "negrefcocog").missing_pictures() == []
 
-    def test_what_to_run_next_finds_the_same_pictures(
+    def test_the_next_command_finds_the_same_images(
         self, workspace: Workspace, server: tuple[str, Path], tmp_path: Path
     ) -> None:
         named = ("--folder", tmp_path / "bench marks", "--pictures", server[1] / "train2014")
-        said = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], *named)
-        _, _, next_words = said.stderr.partition("next: negwb bench run ")
+        result = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], *named)
+        _, _, next_words = result.stderr.partition("next: negwb bench run ")
         assert shlex.split(next_words) == ["negrefcocog", *map(str, named)]
         assert find_task(workspace, "negrefcocog", folder=named[1], pictures=named[3]).missing_pictures() == []
 
@@ -311,5 +311,5 @@ class TestFetch:
         assert isinstance(bench(workspace, "fetch", "coco").exception, UsageError)
 
 
-def test_the_protocols_of_the_command_are_those_of_the_benchmarks() -> None:
+def test_the_command_offers_the_protocols_of_the_benchmarks() -> None:
     assert set(ProtocolChoice) - {ProtocolChoice.BOTH} == set(PROTOCOLS)

@@ -1,4 +1,4 @@
-"""`negwb browse` without a terminal: a JSON object a line, an exit code for nothing, and words for what is wrong."""
+"""Tests of `negwb browse` without a terminal: JSON lines, exit codes, errors."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def test_rows_as_json(make_workspace: Any, join: Any) -> None:
         cases=[Case(text=f"no hat {n}", siblings=("a man in a hat",) if n == 2 else ()) for n in range(1, 5)]
     )
     join(workspace, "ana").decide(2, Kind.ACCEPT)
-    told = [json.loads(line) for line in run(workspace.root, "--json").output.splitlines()]
-    assert [row["id"] for row in told] == [4, 3, 2, 1]
+    data = [json.loads(line) for line in run(workspace.root, "--json").output.splitlines()]
+    assert [row["id"] for row in data] == [4, 3, 2, 1]
     (row,) = (
         json.loads(line)
         for line in run(workspace.root, "state:accepted", '"no hat"', "sort:oldest").output.splitlines()
@@ -38,7 +38,7 @@ def test_rows_as_json(make_workspace: Any, join: Any) -> None:
     assert [json.loads(line)["id"] for line in limited] == [4, 3, 2]
 
 
-def test_the_checks_are_read_first_where_the_view_asks_for_them(make_workspace: Any) -> None:
+def test_lint_findings_are_indexed_when_the_query_needs_them(make_workspace: Any) -> None:
     workspace = make_workspace(cases=[Case(siblings=("a woman in a hat",)), Case()])
     before = [json.loads(each)["lint"] for each in run(workspace.root, "--json").output.splitlines()]
     assert set(map(str, before)) == {"None"}, "no rule has looked yet, which is not the same as nothing found"
@@ -46,7 +46,7 @@ def test_the_checks_are_read_first_where_the_view_asks_for_them(make_workspace: 
     assert (json.loads(line)["id"], json.loads(line)["lint"]) == (1, ["in-sibling"])
 
 
-def test_nothing_and_nonsense(make_workspace: Any) -> None:
+def test_no_match_and_invalid_queries(make_workspace: Any) -> None:
     workspace = make_workspace(1)
     nothing = run(workspace.root, "concept:dog").exception
     assert isinstance(nothing, NothingToDo)
@@ -58,5 +58,5 @@ def test_nothing_and_nonsense(make_workspace: Any) -> None:
 
 
 def test_help_has_examples() -> None:
-    told = CliRunner().invoke(app, ["browse", "--help"]).output
-    assert "negwb browse 'state:accepted" in told
+    output = CliRunner().invoke(app, ["browse", "--help"]).output
+    assert "negwb browse 'state:accepted" in output

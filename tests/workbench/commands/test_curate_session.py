@@ -1,4 +1,4 @@
-"""Five minutes at the keyboard, written down in five_minutes.session, replayed in a real pseudo-terminal."""
+"""Replays five_minutes.session, a scripted keyboard session, in a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ THINGS = (
 
 
 AFTERWARDS = {"accepted": 15, "rejected": 11, "unsure": 2, "superseded": 1, "open": 12}
-"""What all of that comes to."""
+"""Expected counts at the end of the session."""
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> WorkspaceFixture:
-    """A card for each thing, in this order."""
-    made = build(tmp_path / "ws", [Case(text=f"a woman riding a horse without a {it}", concept=it) for it in THINGS])
-    settings = made.root / "negwb.toml"
+    """Workspace with one card per thing, in this order."""
+    created = build(tmp_path / "ws", [Case(text=f"a woman riding a horse without a {it}", concept=it) for it in THINGS])
+    settings = created.root / "negwb.toml"
     settings.write_text(settings.read_text() + '[curate]\norder = "oldest"\naudit_share = 0.0\nviewer = "true"\n')
-    return made
+    return created
 
 
 @pytest.mark.timeout(180)
@@ -46,8 +46,8 @@ def test_five_minutes_at_the_keyboard(workspace: WorkspaceFixture, size: tuple[i
     command = [NEGWB, "-w", workspace.root, "curate", "-a", "ana", "--images", "halfcell"]
     try:
         with Replay(command, workspace.root / "curation.db", size, **away) as replay:
-            told = replay.play(read_session(SCRIPT))
-        assert actions(workspace.root / "curation.db") == told
+            data = replay.play(read_session(SCRIPT))
+        assert actions(workspace.root / "curation.db") == data
         assert Counter(workspace.states().values()) == AFTERWARDS
         assert workspace.rows("PRAGMA integrity_check") == [("ok",)]
         assert workspace.rows("SELECT * FROM lease") == []
@@ -56,7 +56,7 @@ def test_five_minutes_at_the_keyboard(workspace: WorkspaceFixture, size: tuple[i
         workspace.store.close()
 
 
-def test_it_is_five_minutes_and_leaves_out_nothing() -> None:
+def test_the_session_covers_all_reasons_and_kinds() -> None:
     steps = read_session(SCRIPT)
     decided = [act for step in steps for act in step.actions if act.split()[0] not in {"undo", "note", "flag"}]
     assert 5 * len(decided) + 2.5 * (len(steps) - len(decided)) >= 5 * 60, "so many seconds a decision and a look"
@@ -66,7 +66,7 @@ def test_it_is_five_minutes_and_leaves_out_nothing() -> None:
     assert all(step.words or step.actions for step in steps if step.keys not in {"q", "@exit"}), "a step without effect"
 
 
-def test_the_reader_sees_what_a_terminal_shows() -> None:
+def test_the_screen_reader_shows_what_a_terminal_shows() -> None:
     screen = ScreenReader(10, 3)
     written = (
         "\x1b[?1049h\x1b[2;3H\x1b[1mné\x1b[0m世x\x1b]0;title\x07\x1b_Gi=1;AAAA\x1b\\\x1b[3;1Hlong enough\rL".encode()

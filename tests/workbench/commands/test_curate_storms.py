@@ -29,14 +29,14 @@ from workbench.errors import ExitCode
 NEGWB = Path(sys.executable).with_name("negwb")
 SIZES = ((0, 0), (1, 1), (200, 1), (1, 60), (40, 10), (59, 19), (60, 20), (80, 24), (120, 36), (300, 90))
 BOMB_SIDE = 9_000
-"""81 megapixels: just allowed by the limit on pixels, 243 MB decoded. Beyond it nothing is decoded at all."""
+"""81 megapixels, just below the pixel limit: 243 MB decoded. Larger images are not decoded."""
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Any:
-    made = build(tmp_path / "house", [Case(text=f"no hat number {n}", concept=f"hat {n}") for n in range(40)])
-    yield made
-    made.store.close()
+    created = build(tmp_path / "house", [Case(text=f"no hat number {n}", concept=f"hat {n}") for n in range(40)])
+    yield created
+    created.store.close()
 
 
 def curate(workspace: WorkspaceFixture, **size: int) -> Terminal:
@@ -45,7 +45,7 @@ def curate(workspace: WorkspaceFixture, **size: int) -> Terminal:
 
 
 def leave(terminal: Terminal) -> None:
-    # a dialog that is just closing takes the first one for text
+    # a closing dialog takes the first key as text
     terminal.press_until("q", lambda: terminal.process.poll() is not None)
     assert terminal.end() == 0
     assert b"Traceback" not in terminal.output
@@ -58,14 +58,14 @@ def sound(workspace: WorkspaceFixture) -> None:
 
 
 def peak_memory(terminal: Terminal) -> int:
-    """Of the running app, in MB; 0 where the system does not tell."""
-    told = Path(f"/proc/{terminal.process.pid}/status")
-    lines = told.read_text().splitlines() if told.exists() else []
+    """Return the peak memory of the app in MB; 0 if unknown."""
+    data = Path(f"/proc/{terminal.process.pid}/status")
+    lines = data.read_text().splitlines() if data.exists() else []
     return next((int(line.split()[1]) // 1000 for line in lines if line.startswith("VmHWM")), 0)
 
 
 def png(width: int, height: int, rows: int) -> bytes:
-    """A black picture that says it has this size, and has so many rows of it, in a few kilobytes."""
+    """Return a small PNG file with this size in its header and `rows` black rows."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -77,7 +77,7 @@ def png(width: int, height: int, rows: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
-def test_a_terminal_of_no_size(workspace: WorkspaceFixture) -> None:
+def test_a_terminal_of_size_zero(workspace: WorkspaceFixture) -> None:
     with curate(workspace, columns=0, rows=0) as terminal:
         terminal.wait_for(lambda: len(terminal.output) > 0)
         terminal.resize(120, 36)
@@ -95,7 +95,7 @@ def test_a_terminal_of_no_size(workspace: WorkspaceFixture) -> None:
 
 
 @pytest.mark.long
-def test_a_storm_of_resizing_loses_no_key(workspace: WorkspaceFixture) -> None:
+def test_rapid_resizing_loses_no_key(workspace: WorkspaceFixture) -> None:
     draw = random.Random(7)
     with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
@@ -116,7 +116,7 @@ def test_a_storm_of_resizing_loses_no_key(workspace: WorkspaceFixture) -> None:
     sound(workspace)
 
 
-def test_resizing_in_a_dialog_keeps_what_was_typed(workspace: WorkspaceFixture) -> None:
+def test_resizing_in_a_dialog_keeps_the_typed_text(workspace: WorkspaceFixture) -> None:
     with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
         terminal.press("n")
@@ -134,7 +134,7 @@ def test_resizing_in_a_dialog_keeps_what_was_typed(workspace: WorkspaceFixture) 
 
 
 @pytest.mark.long
-def test_pictures_that_go_away_under_the_app(workspace: WorkspaceFixture) -> None:
+def test_images_deleted_while_the_app_runs(workspace: WorkspaceFixture) -> None:
     with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
         terminal.press_until("a", lambda: len(workspace.events()) >= 1)
@@ -152,7 +152,7 @@ def test_pictures_that_go_away_under_the_app(workspace: WorkspaceFixture) -> Non
 
 
 @pytest.mark.long
-def test_pictures_that_turn_into_bombs(workspace: WorkspaceFixture) -> None:
+def test_images_replaced_by_decompression_bombs(workspace: WorkspaceFixture) -> None:
     bomb, allowed = png(30_000, 30_000, 1), png(BOMB_SIDE, BOMB_SIDE, BOMB_SIDE)
     for number, path in enumerate(sorted((workspace.root / "pictures").iterdir())[1:10]):
         path.write_bytes(allowed if number == 4 else bomb)
@@ -173,7 +173,7 @@ def test_pictures_that_turn_into_bombs(workspace: WorkspaceFixture) -> None:
     [("n", b"a note"), ("e", b"edit the negated caption"), ("x", b"reject"), ("i", b""), ("?", b""), ("/", b"")],
     ids=["note", "edit", "reason", "zoom", "help", "find"],
 )
-def test_a_hang_up_anywhere_keeps_what_was_decided(workspace: WorkspaceFixture, keys: str, seen: bytes) -> None:
+def test_a_hang_up_on_any_screen_keeps_the_decisions(workspace: WorkspaceFixture, keys: str, seen: bytes) -> None:
     with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
         terminal.press_until("a", lambda: len(workspace.events()) >= 1)
@@ -187,7 +187,7 @@ def test_a_hang_up_anywhere_keeps_what_was_decided(workspace: WorkspaceFixture, 
     sound(workspace)
 
 
-def test_a_hang_up_in_a_burst_of_keys_leaves_whole_decisions(workspace: WorkspaceFixture) -> None:
+def test_a_hang_up_during_a_burst_of_keys_leaves_complete_decisions(workspace: WorkspaceFixture) -> None:
     with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
         for number, keys in enumerate(("a", "xp", "u"), 1):
@@ -195,21 +195,21 @@ def test_a_hang_up_in_a_burst_of_keys_leaves_whole_decisions(workspace: Workspac
         terminal.press("axpu axgau" * 3)
         terminal.process.send_signal(signal.SIGHUP)
         assert terminal.end() == 128 + signal.SIGHUP
-    # a key that found no card decided nothing; what was decided is whole, a card each, in order
-    told = workspace.events()
-    assert {(kind, reason) for _, kind, reason in told} <= {
+    # a key without a card decides nothing; the decisions are complete, one per card, in order
+    events = workspace.events()
+    assert {(kind, reason) for _, kind, reason in events} <= {
         ("accept", None),
         ("reject", "present"),
         ("reject", "gratuitous"),
         ("unsure", None),
         ("skip", None),
     }
-    assert [candidate for candidate, _, _ in told] == list(range(1, len(told) + 1))
+    assert [candidate for candidate, _, _ in events] == list(range(1, len(events) + 1))
     sound(workspace)
 
 
-def test_the_record_deleted_under_the_app_takes_no_decision(workspace: WorkspaceFixture) -> None:
-    """What would be written into a file that nobody can find again is refused, and the session ends."""
+def test_a_deleted_record_accepts_no_decision(workspace: WorkspaceFixture) -> None:
+    """Decisions for a deleted file are refused, and the session ends."""
     with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
         terminal.press_until("a", lambda: len(workspace.events()) >= 1)

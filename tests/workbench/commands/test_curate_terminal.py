@@ -1,4 +1,4 @@
-"""`negwb curate` in a real pseudo-terminal: real keys, kill -9 in the middle, and the way back."""
+"""`negwb curate` in a pseudo-terminal: keys, kill -9, undo and redo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEYS = (
     ("xd", "reject"), ("e{end} now\x13", "edit"), ("xb", "reject"), ("xu", "reject"),
 )
 # fmt: on
-"""Twenty decisions of all kinds, as keys, and the event each must leave."""
+"""Keys of twenty decisions of all kinds, and the event of each."""
 
 
 def states(database: Path) -> dict[object, object]:
@@ -28,9 +28,7 @@ def states(database: Path) -> dict[object, object]:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(("columns", "lines"), [pytest.param(120, 36, marks=pytest.mark.long), (80, 24)])
-def test_twenty_decisions_survive_kill_9_and_can_be_walked_back_and_forth(
-    tmp_path: Path, columns: int, lines: int
-) -> None:
+def test_twenty_decisions_survive_kill_9_and_can_be_undone_and_redone(tmp_path: Path, columns: int, lines: int) -> None:
     workspace = create_workspace(tmp_path / "ws")
     with open_store(workspace.database) as store:
         Record(store).add(30)
@@ -68,7 +66,7 @@ def test_twenty_decisions_survive_kill_9_and_can_be_walked_back_and_forth(
         Record(store).assert_state_is_the_fold()
 
 
-def test_after_a_crash_the_same_card_is_there_again(tmp_path: Path) -> None:
+def test_after_a_crash_the_same_card_is_served(tmp_path: Path) -> None:
     workspace = create_workspace(tmp_path / "ws")
     with open_store(workspace.database) as store:
         Record(store).add(5)

@@ -1,4 +1,4 @@
-"""`negwb demo --auto`: the whole loop, run as its user runs it, on a world of a few pictures and a few steps."""
+"""`negwb demo --auto` as a process, with few images and few steps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEYS = COUNTS | ARMS | {"export_sha256", "curation_gain", "seconds"}
 
 
 def build(folder: Path, *, steps: int = 20) -> Path:
-    """A demo workspace whose recipe takes a moment only."""
+    """Build a demo workspace with a short training recipe."""
     workspace = build_demo(folder, size=SMALL, progress=lambda *_: None)
     words = workspace.settings.read_text(encoding="utf-8")
     for name, value in (("steps", steps), ("hard_pictures", 8)):
@@ -46,26 +46,26 @@ def negwb(*words: str | Path | int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300, check=False)
 
 
-def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def json_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A demo that has run by itself, because no terminal is there; nobody changes it."""
+    """A demo that ran unattended because there is no terminal; tests do not change it."""
     folder = build(tmp_path_factory.mktemp("demo") / "one")
     return folder, negwb("demo", folder)
 
 
 @pytest.mark.timeout(180)
-def test_everything_is_decided_by_the_truth_and_frozen(finished) -> None:
+def test_all_candidates_are_decided_by_the_ground_truth_and_frozen(finished) -> None:
     folder, done = finished
-    said = told(done)
-    assert said.keys() == KEYS
-    assert said["accepted"] + said["rejected"] == said["candidates"] > 40
-    assert 0 < said["judge_errors_caught"] <= said["rejected"]
-    assert said["judge_error_rate"] == pytest.approx(said["judge_errors_caught"] / said["candidates"], abs=1e-4)
+    output = json_of(done)
+    assert output.keys() == KEYS
+    assert output["accepted"] + output["rejected"] == output["candidates"] > 40
+    assert 0 < output["judge_errors_caught"] <= output["rejected"]
+    assert output["judge_error_rate"] == pytest.approx(output["judge_errors_caught"] / output["candidates"], abs=1e-4)
     assert "simulated" in done.stderr
     truth = read_truth(DemoFiles(folder).truth)
     connection = sqlite3.connect(folder / "curation.db")
@@ -76,16 +76,16 @@ def test_everything_is_decided_by_the_truth_and_frozen(finished) -> None:
     assert all(state == f"{truth[key][0]}ed" for key, state in rows)
 
 
-def test_one_arm_learns_what_was_accepted_and_one_what_the_judges_passed(finished) -> None:
+def test_training_data_of_the_experiments(finished) -> None:
     folder, done = finished
-    said = told(done)
+    output = json_of(done)
     sets = {run: Path(read_config(folder / "runs" / run).export) for run in ("tuned", "trained-on-all")}
     assert [verify(frozen) for frozen in sets.values()] == [[], []]
-    assert read_manifest(sets["tuned"]).export_sha256 == said["export_sha256"]
+    assert read_manifest(sets["tuned"]).export_sha256 == output["export_sha256"]
     items = {run: list(read_items(frozen)) for run, frozen in sets.items()}
     assert {item.state for item in items["tuned"]} == {"accepted"}
-    assert len(items["tuned"]) == said["accepted"]
-    assert len(items["trained-on-all"]) == said["candidates"]
+    assert len(items["tuned"]) == output["accepted"]
+    assert len(items["trained-on-all"]) == output["candidates"]
     configs = [read_config(folder / "runs" / run) for run in sets]
     assert configs[0].settings == configs[1].settings, "same steps, same recipe"
     assert configs[0].model == configs[1].model
@@ -93,19 +93,19 @@ def test_one_arm_learns_what_was_accepted_and_one_what_the_judges_passed(finishe
 
 def test_the_figures_are_those_of_the_results(finished) -> None:
     folder, done = finished
-    said = told(done)
+    output = json_of(done)
     by_model = results_of(folder)
     for arm, model in (("base", "demo"), ("tuned", "tuned"), ("trained_on_all", "trained-on-all")):
         for key, task in (("negref", "demo-negref"), ("affirm", "demo-affirm"), ("retrieval_r1", "demo-retrieval")):
             score = next(iter(by_model[model, task].result["metrics"].values()))
-            assert said[arm][key] == round(100 * score["correct"] / score["n"], 2)
+            assert output[arm][key] == round(100 * score["correct"] / score["n"], 2)
     ours, theirs = (
         [row["correct"] for row in by_model[model, "demo-negref"].items()] for model in ("tuned", "trained-on-all")
     )
-    gain = said["curation_gain"]
+    gain = output["curation_gain"]
     assert gain["mean"] == pytest.approx(100 * (sum(ours) - sum(theirs)) / len(ours), abs=0.01)
     assert gain["low"] <= gain["mean"] <= gain["high"]
-    base = said["base"]
+    base = output["base"]
     assert (base["affirm"] > 90, base["negref"] < 10) == (True, True), "it knows the things and ignores the no"
 
 
@@ -116,26 +116,26 @@ def test_the_report_comes_before_the_last_line(finished) -> None:
     assert done.stdout.count("{") == done.stdout.splitlines()[-1].count("{")
 
 
-def test_again_it_finds_everything_there(finished) -> None:
+def test_a_second_run_reuses_everything(finished) -> None:
     folder, done = finished
     before = files_of(folder)
     again = negwb("demo", folder, "--auto")
-    assert {**told(again), "seconds": 0} == {**told(done), "seconds": 0}
+    assert {**json_of(again), "seconds": 0} == {**json_of(done), "seconds": 0}
     assert files_of(folder) == before
 
 
-def test_json_prints_the_object_alone(finished) -> None:
+def test_json_prints_only_the_object(finished) -> None:
     folder, done = finished
     again = negwb("demo", folder, "--json")
     assert again.stdout.count("\n") == 1
-    assert {**told(again), "seconds": 0} == {**told(done), "seconds": 0}
+    assert {**json_of(again), "seconds": 0} == {**json_of(done), "seconds": 0}
 
 
 @pytest.mark.long
 def test_two_demos_freeze_the_same_bytes_and_train_the_same_weights(finished, tmp_path: Path) -> None:
     _, done = finished
-    again = told(negwb("demo", build(tmp_path / "two"), "--auto", "--seeds", 2, "--arm", "negated-only"))
-    first = told(done)
+    again = json_of(negwb("demo", build(tmp_path / "two"), "--auto", "--seeds", 2, "--arm", "negated-only"))
+    first = json_of(done)
     assert {key: again[key] for key in COUNTS | {"export_sha256", "base"}} == {
         key: first[key] for key in COUNTS | {"export_sha256", "base"}
     }
@@ -149,7 +149,7 @@ def test_two_demos_freeze_the_same_bytes_and_train_the_same_weights(finished, tm
 
 
 @pytest.mark.long
-def test_stopped_while_training_it_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_training_continues(tmp_path: Path) -> None:
     folder = build(tmp_path / "demo", steps=120)
     command = [str(Path(sys.executable).with_name("negwb")), "demo", str(folder), "--auto"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -163,11 +163,11 @@ def test_stopped_while_training_it_goes_on(tmp_path: Path) -> None:
     assert child.returncode == 130
     assert "Traceback" not in errors
     assert read_run(folder / "runs" / "tuned").status is TrainingStatus.STOPPED
-    assert told(negwb("demo", folder, "--auto")).keys() == KEYS
+    assert json_of(negwb("demo", folder, "--auto")).keys() == KEYS
     assert {run.name for run in (folder / "runs").iterdir()} == {"tuned", "trained-on-all"}
 
 
-def test_a_demo_goes_on_where_its_building_was_left(tmp_path: Path) -> None:
+def test_an_interrupted_build_continues(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
 
     def stop_early(step: str, done: int, total: int) -> None:
@@ -183,7 +183,7 @@ def test_a_demo_goes_on_where_its_building_was_left(tmp_path: Path) -> None:
     assert DemoFiles(folder).truth.read_bytes() == DemoFiles(whole.root).truth.read_bytes()
 
 
-def test_the_demo_does_not_touch_a_folder_that_holds_something_else(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     done = negwb("demo", tmp_path)
     assert done.returncode == 2
@@ -194,14 +194,14 @@ def test_the_demo_does_not_touch_a_folder_that_holds_something_else(tmp_path: Pa
 
 
 @pytest.mark.long
-def test_the_demo_shows_what_it_promises(tmp_path: Path) -> None:
-    """The figures of the README, at full size; on two cores in less than three minutes."""
-    said = told(negwb("demo", tmp_path / "demo", "--auto", "--arm", "negated-only"))
-    base, tuned, alone = said["base"], said["tuned"], said["negated_only"]
+def test_the_demo_reproduces_the_figures_of_the_readme(tmp_path: Path) -> None:
+    """Full size; less than three minutes on two cores."""
+    result = json_of(negwb("demo", tmp_path / "demo", "--auto", "--arm", "negated-only"))
+    base, tuned, alone = result["base"], result["tuned"], result["negated_only"]
     assert tuned["negref"] >= base["negref"] + 70
     assert tuned["affirm"] >= base["affirm"] - 2
     assert tuned["retrieval_r1"] >= base["retrieval_r1"] - 6
-    assert said["curation_gain"]["low"] > 0
+    assert result["curation_gain"]["low"] > 0
     assert alone["negref"] >= base["negref"] + 40, "negated captions alone look like a success"
     assert alone["affirm"] <= base["affirm"] - 30, "until one looks at the affirmative ones"
 
@@ -213,5 +213,7 @@ def results_of(folder: Path) -> dict[tuple[str, str], StoredResult]:
 
 
 def files_of(folder: Path) -> dict[Path, int]:
-    kept = (path for part in ("runs", "results", "exports") for path in (folder / part).rglob("*") if path.is_file())
-    return {path: path.stat().st_mtime_ns for path in kept}
+    remaining = (
+        path for part in ("runs", "results", "exports") for path in (folder / part).rglob("*") if path.is_file()
+    )
+    return {path: path.stat().st_mtime_ns for path in remaining}

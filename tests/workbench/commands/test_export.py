@@ -1,4 +1,4 @@
-"""`negwb export`: options, output and refusals; what the files hold is tested on the ground floor."""
+"""Tests of `negwb export`: options, output and refusals."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from workbench.workspace.settings_writer import add_picture_folder
 
 @pytest.fixture
 def workspace(tmp_path):
-    """Four candidates: two accepted, one rejected, one open; three events."""
-    made = create_workspace(tmp_path / "ws")
-    with open_store(made.database) as store:
+    """Workspace with four candidates: two accepted, one rejected, one open; three events."""
+    created = create_workspace(tmp_path / "ws")
+    with open_store(created.database) as store:
         with store.write() as connection:
             connection.execute(text("INSERT INTO source(id, name) VALUES (1, 'coco')"))
             connection.execute(text("INSERT INTO image(id, source_id, key, file_name) VALUES (1, 1, '1', '1.jpg')"))
@@ -46,22 +46,22 @@ def workspace(tmp_path):
         ana.decide(1, Kind.ACCEPT)
         ana.decide(2, Kind.ACCEPT)
         ana.decide(3, Kind.REJECT, reason=Reason.PRESENT)
-    return made
+    return created
 
 
 def export(workspace, *args):
     return CliRunner().invoke(app, ["-w", str(workspace.root), "export", *args])
 
 
-def test_prints_the_path_and_a_summary(workspace):
-    said = export(workspace)
-    assert said.exit_code == 0
-    assert said.stdout == f"{workspace.exports / 'set-001'}\n"
-    assert "froze 2 pairs over 1 picture as set-001 (event 3, coco.json, items.jsonl, pairs.jsonl)" in said.stderr
+def test_the_path_and_a_summary_are_printed(workspace):
+    result = export(workspace)
+    assert result.exit_code == 0
+    assert result.stdout == f"{workspace.exports / 'set-001'}\n"
+    assert "froze 2 pairs over 1 picture as set-001 (event 3, coco.json, items.jsonl, pairs.jsonl)" in result.stderr
     assert verify(workspace.exports / "set-001") == []
 
 
-def test_missing_pictures_are_counted_with_the_way_in(workspace, tmp_path):
+def test_missing_images_are_counted_with_the_command_to_set_the_folder(workspace, tmp_path):
     with open_store(workspace.database) as store, store.write() as connection:
         for number, name in ((2, "there.jpg"), (3, "sub/Brücke.jpg"), (4, "../x\x1b[31m.jpg"), (5, None)):
             row = {"id": number, "name": name, "url": None if name else "https://example.org/a.jpg"}
@@ -75,36 +75,36 @@ def test_missing_pictures_are_counted_with_the_way_in(workspace, tmp_path):
             ]
             insert_candidates(connection, drafts, Intake(audit_rate=0.0))
     every = ("--state", "accepted", "--state", "open")
-    said = export(workspace, "--json", *every)
-    assert json.loads(said.stdout)["missing_pictures"] == 4
-    assert "4 of 4 pictures are not in the picture folders, the first is coco/" in said.stderr
-    assert "--source coco --pictures FOLDER" in said.stderr
-    assert "\x1b" not in said.stderr
+    result = export(workspace, "--json", *every)
+    assert json.loads(result.stdout)["missing_pictures"] == 4
+    assert "4 of 4 pictures are not in the picture folders, the first is coco/" in result.stderr
+    assert "--source coco --pictures FOLDER" in result.stderr
+    assert "\x1b" not in result.stderr
     (tmp_path / "pictures" / "sub").mkdir(parents=True)
     add_picture_folder(workspace.settings, "coco", "../pictures")
     for name in ("1.jpg", "there.jpg", unicodedata.normalize("NFD", "sub/Brücke.jpg")):
         (tmp_path / "pictures" / name).touch()
-    said = export(workspace, "--json", *every)
-    assert json.loads(said.stdout)["missing_pictures"] == 1
-    said = export(workspace, "--json")
-    assert json.loads(said.stdout)["missing_pictures"] == 0
-    assert "pictures are not in" not in said.stderr
+    result = export(workspace, "--json", *every)
+    assert json.loads(result.stdout)["missing_pictures"] == 1
+    result = export(workspace, "--json")
+    assert json.loads(result.stdout)["missing_pictures"] == 0
+    assert "pictures are not in" not in result.stderr
 
 
-def test_a_broken_setting_is_told_before_anything_is_frozen(workspace):
+def test_an_invalid_setting_is_reported_before_the_export(workspace):
     workspace.settings.write_text("[pictures\n")
     assert isinstance(export(workspace).exception, UsageError)
     assert not workspace.exports.exists() or not list(workspace.exports.iterdir())
 
 
 def test_json_is_one_object(workspace):
-    said = export(workspace, "mine", "--json")
-    told = json.loads(said.stdout)
-    assert said.stdout.count("\n") == 1
-    assert (told["name"], told["path"], told["event"]) == ("mine", str(workspace.exports / "mine"), 3)
-    assert told["counts"]["pairs"] == 2
+    result = export(workspace, "mine", "--json")
+    data = json.loads(result.stdout)
+    assert result.stdout.count("\n") == 1
+    assert (data["name"], data["path"], data["event"]) == ("mine", str(workspace.exports / "mine"), 3)
+    assert data["counts"]["pairs"] == 2
     manifest = json.loads((workspace.exports / "mine" / "manifest.json").read_text())
-    assert told["export_sha256"] == manifest["export_sha256"]
+    assert data["export_sha256"] == manifest["export_sha256"]
 
 
 def test_at_and_state_and_format(workspace):
@@ -149,37 +149,37 @@ def test_a_folder_that_cannot_be_written(workspace):
         freeze_set(workspace)
 
 
-def test_main_turns_refusals_into_codes(workspace, monkeypatch, capsys):
+def test_main_returns_exit_codes(workspace, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["negwb", "-w", str(workspace.root), "export", "--at", "0"])
     assert main() == 5
     assert capsys.readouterr().err.startswith("negwb: no pair was accepted at event 0")
 
 
-def test_a_bar_shows_only_where_it_takes_long(workspace, monkeypatch):
-    told = []
+def test_progress_shows_only_for_a_long_export(workspace, monkeypatch):
+    data = []
 
     @contextmanager
     def bars():
-        yield lambda *step: told.append(step)
+        yield lambda *step: data.append(step)
 
     monkeypatch.setattr(progress_bars, "step_bars", bars)
     freeze_set(workspace)
-    assert told == []
+    assert data == []
     monkeypatch.setattr(operations, "_QUIET_S", -1.0)
     freeze_set(workspace)
-    assert told == [("writing pairs", 2, 2)]
+    assert data == [("writing pairs", 2, 2)]
 
 
-def test_says_what_cannot_be_trained_on(workspace):
+def test_pairs_that_cannot_be_trained_on_are_reported(workspace):
     with open_store(workspace.database) as store, store.write() as connection:
         connection.execute(text("UPDATE image SET file_name = NULL"))
-    said = export(workspace).stderr
-    assert "2 without the original caption" in said
-    assert "2 whose picture has no file name" in said
+    output = export(workspace).stderr
+    assert "2 without the original caption" in output
+    assert "2 whose picture has no file name" in output
 
 
-def test_the_benchmarks_own_mix_is_named(workspace):
-    """GIVEN texts asked for with NegRefCOCOg's spread of cues THEN whoever trains on them is told."""
+def test_pairs_generated_with_the_mix_of_the_benchmark_are_reported(workspace):
+    """GIVEN texts generated with NegRefCOCOg's cues THEN the export reports it."""
     assert "NegRefCOCOg" not in export(workspace).stderr
     with open_store(workspace.database) as store:
         drafts = [
@@ -196,11 +196,11 @@ def test_the_benchmarks_own_mix_is_named(workspace):
         with store.write() as connection:
             (number,) = insert_candidates(connection, drafts, Intake())
         DecisionWriter(store, begin_session(store, "ana", version="test")).decide(number, Kind.ACCEPT)
-    said = export(workspace, "--json")
-    assert "1 pair asked for with the cues and positions of NegRefCOCOg" in said.stderr
-    counts = json.loads(said.stdout)["counts"]
+    result = export(workspace, "--json")
+    assert "1 pair asked for with the cues and positions of NegRefCOCOg" in result.stderr
+    counts = json.loads(result.stdout)["counts"]
     assert (counts["by_mix"], counts["without_mix"]) == ({"negrefcocog": 1}, 2)
 
 
-def test_the_formats_of_the_command_are_those_of_the_record() -> None:
+def test_the_command_offers_the_formats_of_the_record() -> None:
     assert set(DataFormat) - {DataFormat.ALL} == set(FORMATS)

@@ -1,4 +1,4 @@
-"""`negwb generate` and the commands below it, with scripts for models."""
+"""Tests of `negwb generate` and its subcommands with scripted engines."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ options = { judge = "a" }
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     register_demo_engines()  # some tests call the library without the command that registers them
-    made = create_workspace(tmp_path / "ws")
+    created = create_workspace(tmp_path / "ws")
     images = [{"id": n, "file_name": f"{n}.jpg"} for n in range(1, 5)]
     annotations = [{"id": n, "image_id": n, "caption": caption} for n, caption in enumerate(CAPTIONS, 1)]
     (tmp_path / "c.json").write_text(json.dumps({"images": images, "annotations": annotations}))
-    with made.settings.open("a") as file:
+    with created.settings.open("a") as file:
         file.write(ENGINES)
-    assert negwb(made, "import", tmp_path / "c.json", "--source", "coco").exit_code == 0
-    return made
+    assert negwb(created, "import", tmp_path / "c.json", "--source", "coco").exit_code == 0
+    return created
 
 
 def negwb(workspace: Workspace, *args: object) -> Result:
     return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)])
 
 
-def told(workspace: Workspace, *args: object) -> Any:
+def run_json(workspace: Workspace, *args: object) -> Any:
     done = negwb(workspace, "generate", *args, "--json")
     assert done.exception is None, done.stderr
     return json.loads(done.stdout)
@@ -80,12 +80,12 @@ def rows(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-def test_captions_become_candidates_that_people_can_decide(workspace: Workspace) -> None:
-    run = told(workspace)
+def test_captions_become_open_candidates(workspace: Workspace) -> None:
+    run = run_json(workspace)
     assert (run["items_done"], run["kept"], run["state"]) == (4, 4, "done")
-    found = rows(workspace, "SELECT pipeline, prompt_version, generator, extra FROM candidate")
-    assert len(found) == 4
-    for pipeline, prompt, generator, extra in found:
+    events = rows(workspace, "SELECT pipeline, prompt_version, generator, extra FROM candidate")
+    assert len(events) == 4
+    for pipeline, prompt, generator, extra in events:
         assert pipeline == "P1"
         assert prompt == run["settings"]["prompts"]
         assert "script" in generator
@@ -96,26 +96,26 @@ def test_captions_become_candidates_that_people_can_decide(workspace: Workspace)
     assert error(negwb(workspace, "generate")).exit_code == ExitCode.NOTHING_TO_DO
 
 
-def test_other_settings_do_it_anew_and_the_record_tells_them_apart(workspace: Workspace) -> None:
-    first, second = told(workspace), told(workspace, "--mix", "negrefcocog", "--seed", 3)
+def test_other_settings_generate_again_under_another_recipe(workspace: Workspace) -> None:
+    first, second = run_json(workspace), run_json(workspace, "--mix", "negrefcocog", "--seed", 3)
     assert first["recipe"] != second["recipe"]
     mixes = rows(workspace, "SELECT json_extract(extra, '$.mix'), count(*) FROM candidate GROUP BY 1 ORDER BY 1")
     assert mixes == [("balanced", 4), ("negrefcocog", 4)]
 
 
-def test_an_export_names_the_mix(workspace: Workspace) -> None:
-    told(workspace, "--mix", "negrefcocog")
+def test_an_export_has_the_mix(workspace: Workspace) -> None:
+    run_json(workspace, "--mix", "negrefcocog")
     assert negwb(workspace, "export", "--state", "open").exit_code == 0
     manifest = json.loads((workspace.exports / "set-001" / "manifest.json").read_text())
     assert manifest["counts"]["by_mix"] == {"negrefcocog": 4}
 
 
-def test_a_dry_run_prints_the_prompts_and_asks_nobody(workspace: Workspace) -> None:
+def test_a_dry_run_prints_the_prompts_and_sends_nothing(workspace: Workspace) -> None:
     done = negwb(workspace, "generate", "--dry-run", "--limit", 2)
     assert done.exception is None, done.stderr
     assert "a man riding a horse" in done.stdout
     assert "propose · pen" in done.stdout
-    estimate = told(workspace, "--dry-run", "--limit", 2)
+    estimate = run_json(workspace, "--dry-run", "--limit", 2)
     assert estimate["items"] == 2
     assert estimate["engines"]["pen"]["requests"] == 4
     assert estimate["engines"]["eye"]["prompt_tokens"] > 600 * 4  # two questions about each picture
@@ -124,26 +124,26 @@ def test_a_dry_run_prints_the_prompts_and_asks_nobody(workspace: Workspace) -> N
     assert rows(workspace, "SELECT count(*) FROM candidate") == [(0,)]
 
 
-def test_a_dry_run_knows_what_is_done(workspace: Workspace) -> None:
-    told(workspace)
+def test_a_dry_run_skips_finished_items(workspace: Workspace) -> None:
+    run_json(workspace)
     assert error(negwb(workspace, "generate", "--dry-run")).exit_code == ExitCode.NOTHING_TO_DO
 
 
-def test_a_dry_run_counts_what_is_remembered_as_free(workspace: Workspace) -> None:
-    told(workspace)
+def test_a_dry_run_counts_cached_answers_as_free(workspace: Workspace) -> None:
+    run_json(workspace)
     with sqlite3.connect(workspace.database) as connection:
         connection.execute("DELETE FROM generation_item")
     connection.close()
-    estimate = told(workspace, "--dry-run")
+    estimate = run_json(workspace, "--dry-run")
     assert estimate["items"] == 4
     assert estimate["engines"]["pen"]["remembered"] == 4  # what was proposed; the made-up answers lead elsewhere
 
 
-def test_prices_make_an_estimate(workspace: Workspace) -> None:
+def test_prices_give_an_estimate_of_the_cost(workspace: Workspace) -> None:
     workspace.settings.write_text(
         workspace.settings.read_text().replace("[engines.eye]", "[engines.eye]\nprice_in = 10.0\nprice_out = 30.0")
     )
-    estimate = told(workspace, "--dry-run")
+    estimate = run_json(workspace, "--dry-run")
     eye = estimate["engines"]["eye"]
     paid = (eye["prompt_tokens"] * 10 + eye["completion_tokens"] * 30) / 1e6
     assert eye["cost"] == pytest.approx(paid, rel=1e-3)
@@ -151,29 +151,29 @@ def test_prices_make_an_estimate(workspace: Workspace) -> None:
 
 
 def test_edited_texts_are_judged_again(workspace: Workspace) -> None:
-    told(workspace)
+    run_json(workspace)
     with open_store(workspace.database) as store:
         ana = DecisionWriter(store, begin_session(store, "ana", version="test"))
         ana.edit(1, "a man riding a horse without a saddle")
     (child,) = rows(workspace, "SELECT max(id) FROM candidate")[0]
     assert rows(workspace, f"SELECT count(*) FROM verdict WHERE candidate_id = {child}") == [(0,)]
-    assert told(workspace, "judge")["judged"] == 1
+    assert run_json(workspace, "judge")["judged"] == 1
     judged = rows(workspace, f"SELECT judge, question FROM verdict WHERE candidate_id = {child} ORDER BY 1, 2")
     assert judged == [("annotations", "present"), ("eye", "acceptable"), ("eye", "present")]
     assert error(negwb(workspace, "generate", "judge")).exit_code == ExitCode.NOTHING_TO_DO
 
 
 def test_runs_are_listed_newest_first(workspace: Workspace) -> None:
-    told(workspace, "--limit", 1)
-    told(workspace)
+    run_json(workspace, "--limit", 1)
+    run_json(workspace)
     listed = [json.loads(line) for line in negwb(workspace, "generate", "runs", "--json").stdout.splitlines()]
     assert [(run["run"], run["state"], run["items_done"]) for run in listed] == [(2, "done", 3), (1, "done", 1)]
     assert listed[0]["settings"]["simulated"] == ["eye", "pen"]
     assert "done" in negwb(workspace, "generate", "runs").stdout
 
 
-def test_what_came_to_nothing_is_listed_with_its_reason(workspace: Workspace) -> None:
-    told(workspace, "--judge", "annotations", "--set", "unclear=drop", "--set", "attempts=1")
+def test_dropped_items_are_listed_with_their_reason(workspace: Workspace) -> None:
+    run_json(workspace, "--judge", "annotations", "--set", "unclear=drop", "--set", "attempts=1")
     lines = [json.loads(line) for line in negwb(workspace, "generate", "failures", "--json").stdout.splitlines()]
     assert lines
     assert {line["reason"] for line in lines} == {"unclear"}
@@ -181,12 +181,12 @@ def test_what_came_to_nothing_is_listed_with_its_reason(workspace: Workspace) ->
     assert "unclear" in negwb(workspace, "generate", "failures").stdout
 
 
-def test_prompts_are_listed_and_one_can_be_taken_as_a_start(workspace: Workspace, tmp_path: Path) -> None:
+def test_prompts_are_listed_and_can_be_copied(workspace: Workspace, tmp_path: Path) -> None:
     listed = json.loads(negwb(workspace, "generate", "prompts", "--json").stdout)
     assert {each["name"] for each in listed} == {"negationclip-p1", "negwb-p1-1", "negwb-p2-1"}
     own = tmp_path / "mine.toml"
     own.write_text(negwb(workspace, "generate", "prompts", "negwb-p1-1").stdout.replace("negwb-p1-1", "mine"))
-    run = told(workspace, "--prompts", own)
+    run = run_json(workspace, "--prompts", own)
     assert run["settings"]["prompts"].startswith("mine@")
     (content,) = rows(workspace, "SELECT content FROM prompt_text")[0]
     assert 'name = "mine"' in content
@@ -215,7 +215,7 @@ def test_prompts_are_listed_and_one_can_be_taken_as_a_start(workspace: Workspace
         (["--proposer", "openai:http://127.0.0.1:9/v1#m", "--max-cost", "1"], "no prices"),
     ],
 )
-def test_what_cannot_be_meant_is_said_in_one_line(workspace: Workspace, words: list[str], says: str) -> None:
+def test_invalid_options_are_reported_in_one_line(workspace: Workspace, words: list[str], says: str) -> None:
     refused = error(negwb(workspace, "generate", *words))
     assert refused.exit_code == ExitCode.USAGE
     assert says in refused.message
@@ -223,14 +223,14 @@ def test_what_cannot_be_meant_is_said_in_one_line(workspace: Workspace, words: l
     assert rows(workspace, "SELECT count(*) FROM generation_run") == [(0,)]
 
 
-def test_without_an_engine_it_says_how_to_name_one(tmp_path: Path) -> None:
+def test_without_an_engine_the_hint_names_the_settings(tmp_path: Path) -> None:
     bare = create_workspace(tmp_path / "bare")
     refused = error(negwb(bare, "generate"))
     assert refused.message == "no proposer is set"
     assert "[engines.NAME]" in refused.hint
 
 
-def test_what_never_came_in_is_not_called_done(workspace: Workspace, tmp_path: Path) -> None:
+def test_an_empty_record_is_not_reported_as_finished(workspace: Workspace, tmp_path: Path) -> None:
     assert error(negwb(workspace, "generate", "--pipeline", "P2")).message.startswith("the record has no questions")
     bare = create_workspace(tmp_path / "bare")
     with bare.settings.open("a") as file:
@@ -244,8 +244,8 @@ def test_what_never_came_in_is_not_called_done(workspace: Workspace, tmp_path: P
         )
 
 
-def test_a_run_goes_on_and_says_that_it_lives_where_nobody_listens(workspace: Workspace) -> None:
-    def gone(told: object) -> None:
+def test_a_run_sends_heartbeats_without_a_listener(workspace: Workspace) -> None:
+    def gone(value: object) -> None:
         raise BrokenPipeError
 
     settings = read_settings(workspace.settings)
@@ -256,7 +256,7 @@ def test_a_run_goes_on_and_says_that_it_lives_where_nobody_listens(workspace: Wo
     assert rows(workspace, "SELECT state FROM generation_run") == [("done",)]
 
 
-def test_a_run_that_a_cap_stops_has_a_code_for_it(workspace: Workspace) -> None:
+def test_a_run_stopped_by_a_budget_has_its_own_exit_code(workspace: Workspace) -> None:
     settings = read_settings(workspace.settings)
     plan, folders = make_plan(settings.generate), PictureFolders(workspace.root, {})
     with open_store(workspace.database) as store:
@@ -269,7 +269,7 @@ def test_a_run_that_a_cap_stops_has_a_code_for_it(workspace: Workspace) -> None:
         resume_arguments(run, settings.generate)
 
 
-def test_two_judges_whose_answers_cannot_be_told_apart_are_refused(workspace: Workspace) -> None:
+def test_two_judges_with_the_same_name_in_the_record_are_refused(workspace: Workspace) -> None:
     with model_server() as one, model_server() as other:
         with workspace.settings.open("a") as file:
             for name, server in (("one", one), ("other", other)):
@@ -280,25 +280,25 @@ def test_two_judges_whose_answers_cannot_be_told_apart_are_refused(workspace: Wo
     assert rows(workspace, "SELECT count(*) FROM generation_answer") == [(0,)]
 
 
-def test_nothing_is_paid_for_a_picture_that_is_missing(workspace: Workspace) -> None:
+def test_no_request_is_sent_for_a_missing_image(workspace: Workspace) -> None:
     with model_server() as server:
-        said = f"openai:{server.url}"
-        run = told(workspace, "--proposer", said, "--judge", said)
+        output = f"openai:{server.url}"
+        run = run_json(workspace, "--proposer", output, "--judge", output)
         assert (run["failed"], run["requests"], run["reasons"]) == (4, 0, {"failed:picture-missing": 4})
-        scripted = told(workspace, "--proposer", said)
+        scripted = run_json(workspace, "--proposer", output)
         assert scripted["requests"] > 0  # a script does not look
 
 
 def test_annotations_alone_can_judge(workspace: Workspace) -> None:
-    told(workspace)
+    run_json(workspace)
     with sqlite3.connect(workspace.database) as connection:
         connection.execute("DELETE FROM verdict")
     connection.close()
-    assert told(workspace, "judge", "--judge", "annotations")["judged"] == 4
+    assert run_json(workspace, "judge", "--judge", "annotations")["judged"] == 4
 
 
 def test_a_candidate_that_cannot_be_judged_is_listed_with_its_text(workspace: Workspace) -> None:
-    told(workspace)
+    run_json(workspace)
     with model_server(faults={"400": 1.0}) as server:
         negwb(workspace, "generate", "judge", "--judge", f"openai:{server.url}")
     lines = [json.loads(line) for line in negwb(workspace, "generate", "failures", "--json").stdout.splitlines()]
@@ -307,23 +307,23 @@ def test_a_candidate_that_cannot_be_judged_is_listed_with_its_text(workspace: Wo
     assert {line["reason"] for line in lines} <= {"failed:refused", "failed:picture-missing"}
 
 
-def test_questions_that_people_answered_with_no_become_candidates(workspace: Workspace) -> None:
+def test_questions_answered_with_no_become_candidates(workspace: Workspace) -> None:
     with sqlite3.connect(workspace.database) as connection:
         connection.execute(
             """INSERT INTO visual_question(source_id, key, image_id, text, answer)
                VALUES (1, '70', 1, 'Is the man wearing a hat?', 'no'), (1, '71', 2, 'Is the dog asleep?', 'no')"""
         )
     connection.close()
-    run = told(workspace, "--pipeline", "P2")
+    run = run_json(workspace, "--pipeline", "P2")
     assert (run["items_done"], run["kept"]) == (2, 2)
-    made = rows(workspace, "SELECT pipeline, json_extract(extra, '$.question') FROM candidate ORDER BY id")
-    assert made == [("P2", "Is the man wearing a hat?"), ("P2", "Is the dog asleep?")]
+    events = rows(workspace, "SELECT pipeline, json_extract(extra, '$.question') FROM candidate ORDER BY id")
+    assert events == [("P2", "Is the man wearing a hat?"), ("P2", "Is the dog asleep?")]
 
 
-def test_what_servers_proved_is_kept_and_listed(workspace: Workspace) -> None:
+def test_probe_results_are_stored_and_listed(workspace: Workspace) -> None:
     assert error(negwb(workspace, "generate", "probe")).exit_code == ExitCode.NOTHING_TO_DO
     with model_server(logprobs=False, decisions="assets") as server:
-        proved = told(workspace, "probe", server.url)
+        proved = run_json(workspace, "probe", server.url)
     assert proved["features"]["logprobs"]["seen"] == "no"
     assert proved["features"]["decision_picture"]["seen"] == "yes"
     assert proved["method"] == "decision"
@@ -332,9 +332,7 @@ def test_what_servers_proved_is_kept_and_listed(workspace: Workspace) -> None:
     assert "decision" in negwb(workspace, "generate", "probe").stdout
 
 
-def test_a_judge_that_was_never_probed_is_told_and_a_probe_makes_its_word_a_probability(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+def test_an_unprobed_judge_is_reported_and_a_probe_gives_probabilities(workspace: Workspace, tmp_path: Path) -> None:
     for number in range(1, 5):
         Image.new("RGB", (16, 16), (60 * number, 0, 0)).save(tmp_path / f"{number}.jpg")
     add_picture_folder(workspace.settings, "coco", str(tmp_path))
@@ -342,28 +340,28 @@ def test_a_judge_that_was_never_probed_is_told_and_a_probe_makes_its_word_a_prob
         judge = f"openai:{server.url}"
         before = negwb(workspace, "generate", "--judge", judge, "--limit", 1, "--quiet")
         assert f"yes/no text without probabilities; run: negwb generate probe {server.url}" in before.stderr
-        told(workspace, "probe", server.url)
+        run_json(workspace, "probe", server.url)
         after = negwb(workspace, "generate", "--judge", judge, "--quiet")
         assert "has not been probed" not in after.stderr
     methods = rows(workspace, "SELECT method, count(*) FROM verdict WHERE question = 'present' GROUP BY 1 ORDER BY 1")
     assert methods == [("bare", 1), ("logprobs", 3)]
 
 
-def test_the_published_rule_is_asked_in_words_whatever_the_server_proved(workspace: Workspace, tmp_path: Path) -> None:
+def test_the_official_rule_uses_text_answers_whatever_the_server_supports(workspace: Workspace, tmp_path: Path) -> None:
     for number in range(1, 5):
         Image.new("RGB", (16, 16), (60 * number, 0, 0)).save(tmp_path / f"{number}.jpg")
     add_picture_folder(workspace.settings, "coco", str(tmp_path))
     published = ("--prompts", "negationclip-p1", "--judge-rule", "official")
     with model_server(present=1.0, decisions="assets") as server:
-        told(workspace, "probe", server.url)
-        run = told(workspace, *published, "--judge", f"openai:{server.url}")
+        run_json(workspace, "probe", server.url)
+        run = run_json(workspace, *published, "--judge", f"openai:{server.url}")
     assert run["reasons"] == {"present": 4}
-    said = rows(workspace, "SELECT DISTINCT text, method FROM generation_answer WHERE stage = 'presence'")
-    assert said == [("Yes", "bare")]
+    events = rows(workspace, "SELECT DISTINCT text, method FROM generation_answer WHERE stage = 'presence'")
+    assert events == [("Yes", "bare")]
 
 
-def test_scripts_are_said_to_be_scripts(workspace: Workspace) -> None:
-    assert told(workspace, "--limit", 1)["simulated"] == ["eye", "pen"]
+def test_scripted_engines_are_reported_as_simulated(workspace: Workspace) -> None:
+    assert run_json(workspace, "--limit", 1)["simulated"] == ["eye", "pen"]
     assert "simulated: eye, pen (scripts, no models)" in negwb(workspace, "generate", "--quiet").stderr
 
 

@@ -1,4 +1,4 @@
-"""`negwb gold`, the column of an import that it comes from, and what `negwb status` says of both."""
+"""Tests of `negwb gold`, of gold answers in imports, and of `negwb status`."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ ROWS = (
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    made = create_workspace(tmp_path / "ws")
-    replace_file(made.settings, "[curate]\naudit_rate = 0\n")
-    return made
+    created = create_workspace(tmp_path / "ws")
+    replace_file(created.settings, "[curate]\naudit_rate = 0\n")
+    return created
 
 
 def negwb(workspace: Workspace, *args: object) -> Result:
     return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)])
 
 
-def answers(workspace: Workspace, told: str = ROWS) -> dict[str, Any]:
-    """Import rows with known answers; returns the import's report."""
+def answers(workspace: Workspace, value: str = ROWS) -> dict[str, Any]:
+    """Import rows with known answers; return the report."""
     file = workspace.root.parent / "checked.csv"
-    file.write_text(told)
+    file.write_text(value)
     done = negwb(workspace, "import", file, "--map", "candidate=negated", "--map", "gold=answer", "--json")
     return json.loads(done.stdout)
 
@@ -59,12 +59,12 @@ def report(workspace: Workspace, command: str = "gold") -> dict[str, Any]:
 
 
 class TestImport:
-    def test_answers_come_with_the_rows_and_a_bad_one_is_told(self, workspace: Workspace) -> None:
-        told = answers(workspace)
-        assert (told["candidates"], told["gold"], told["rejected"]) == (3, 2, {"bad-value": 1})
+    def test_answers_are_imported_and_an_invalid_one_is_reported(self, workspace: Workspace) -> None:
+        data = answers(workspace)
+        assert (data["candidates"], data["gold"], data["rejected"]) == (3, 2, {"bad-value": 1})
         assert report(workspace)["candidates"] == {"accept": 1, "reject": 1, "edited": 0}
 
-    def test_again_changes_nothing_and_other_answers_are_refused(self, workspace: Workspace) -> None:
+    def test_a_second_import_changes_nothing_and_other_answers_are_refused(self, workspace: Workspace) -> None:
         answers(workspace)
         assert (again := answers(workspace))["gold"] == 0
         assert again["rejected"] == {"bad-value": 1}
@@ -72,7 +72,7 @@ class TestImport:
         assert other["rejected"] == {"bad-value": 1, "duplicate": 1}
         assert report(workspace)["candidates"]["accept"] == 1
 
-    def test_candidates_that_are_there_can_become_gold_later(self, workspace: Workspace) -> None:
+    def test_existing_candidates_can_become_gold(self, workspace: Workspace) -> None:
         without = "\n".join(line.rpartition(",")[0] for line in ROWS.splitlines())
         (workspace.root.parent / "checked.csv").write_text(without)
         assert (
@@ -80,13 +80,13 @@ class TestImport:
             == 0
         )
         assert report(workspace)["candidates"] == {"accept": 0, "reject": 0, "edited": 0}
-        told = answers(workspace)
-        assert (told["candidates"], told["gold"]) == (0, 2)
+        data = answers(workspace)
+        assert (data["candidates"], data["gold"]) == (0, 2)
 
-    def test_what_is_kept_for_the_audit_is_left_aside(self, workspace: Workspace) -> None:
+    def test_audit_candidates_do_not_become_gold(self, workspace: Workspace) -> None:
         replace_file(workspace.settings, "[curate]\naudit_rate = 1\n")
-        told = answers(workspace)
-        assert (told["gold"], told["gold_in_audit"]) == (0, 2)
+        data = answers(workspace)
+        assert (data["gold"], data["gold_in_audit"]) == (0, 2)
 
 
 class TestScores:
@@ -106,7 +106,7 @@ class TestScores:
         assert "1 of 2" in shown
         assert "9%–91%" in shown
 
-    def test_nothing_is_said_where_nothing_is_known(self, workspace: Workspace) -> None:
+    def test_without_gold_candidates_no_score_is_printed(self, workspace: Workspace) -> None:
         done = negwb(workspace, "gold")
         assert (done.exit_code, done.stdout) == (0, "")
         assert "--map gold=" in done.stderr
@@ -114,7 +114,7 @@ class TestScores:
 
 
 class TestMarks:
-    def test_an_adjudicators_word_becomes_gold_and_is_cleared_again(self, workspace: Workspace) -> None:
+    def test_adjudicated_candidates_become_gold_and_are_cleared(self, workspace: Workspace) -> None:
         answers(workspace, ROWS.replace("accept", "").replace("present", "").replace("perhaps", ""))
         assert isinstance(negwb(workspace, "gold", "--from-adjudicated").exception, NothingToDo)
         sit(workspace, "dan", Role.ADJUDICATOR).adjudicate(3, Kind.REJECT, reason=Reason.PRESENT)
@@ -123,9 +123,9 @@ class TestMarks:
         done = negwb(workspace, "gold", "--clear")
         assert "1 are ordinary candidates again" in done.stderr
         assert report(workspace)["candidates"]["reject"] == 0
-        assert any("gold-clear" in kept.name for kept in (workspace.root / "backups").iterdir())
+        assert any("gold-clear" in item.name for item in (workspace.root / "backups").iterdir())
 
-    def test_not_both_at_once(self, workspace: Workspace) -> None:
+    def test_both_options_together_are_refused(self, workspace: Workspace) -> None:
         assert isinstance(negwb(workspace, "gold", "--clear", "--from-adjudicated").exception, UsageError)
 
 
@@ -139,10 +139,10 @@ class TestEffort:
         for number, kind in ((1, Kind.ACCEPT), (2, Kind.REJECT)):
             ben.decide(number, kind, reason=Reason.SCOPE if kind is Kind.REJECT else None)
         cho.decide(2, Kind.ACCEPT)
-        (told,) = report(workspace, "status")["overlap"]
-        # 1: two of three votes; 2: all three; 3: waits; 4: nobody
-        assert (told["overlap"], told["votes"], told["settled"], told["saved"]) == ("2+1", 6, 2, 1)
-        assert told["saved_share"] == pytest.approx(1 / 6)
+        (result,) = report(workspace, "status")["overlap"]
+        # 1: two of three votes; 2: all three; 3: waits; 4: no vote
+        assert (result["overlap"], result["votes"], result["settled"], result["saved"]) == ("2+1", 6, 2, 1)
+        assert result["saved_share"] == pytest.approx(1 / 6)
         assert "1 (16.7%)" in negwb(workspace, "status").stdout
 
     def test_time_on_cards(self, workspace: Workspace) -> None:

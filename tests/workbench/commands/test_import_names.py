@@ -1,4 +1,4 @@
-"""`negwb import` where pictures have other names than their files, and where files are links."""
+"""`negwb import` with file names that differ from the images' names, and with links."""
 
 from __future__ import annotations
 
@@ -48,31 +48,31 @@ def call(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Call:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "pictures"
-    (made / "sub").mkdir(parents=True)
-    Image.new("RGB", (8, 6)).save(made / "sub" / "one.png")
-    return made
+    created = tmp_path / "pictures"
+    (created / "sub").mkdir(parents=True)
+    Image.new("RGB", (8, 6)).save(created / "sub" / "one.png")
+    return created
 
 
 def negated(path: Path, name: str, text: str = "a dog", number: int = 1) -> Path:
     row = {"id": number, "image_id": 1, "caption": text, "updated_caption": f"{text} with no hat"}
-    told = {"images": [{"id": 1, "file_name": name}], "annotations": [row]}
-    path.write_text(json.dumps(told))
+    data = {"images": [{"id": 1, "file_name": name}], "annotations": [row]}
+    path.write_text(json.dumps(data))
     return path
 
 
-def test_the_prefix_that_is_offered_finds_the_picture(
+def test_the_suggested_prefix_finds_the_image(
     call: Call, tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = negated(tmp_path / "set.json", "images/sub/one.png")
     assert call(path, "--pictures", folder) == ExitCode.UNEXPECTED
     assert "for 1 row: import again with --strip-prefix images/" in capsys.readouterr().err
     assert call(path, "--strip-prefix", "images/", "--json") == ExitCode.OK
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert (told["completed"], told["missing_pictures"], told["images"]) == (1, 0, 0)
+    data: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (data["completed"], data["missing_pictures"], data["images"]) == (1, 0, 0)
 
 
-def test_a_clash_says_how_to_import_another_set(
+def test_a_name_clash_has_a_hint(
     call: Call, tmp_path: Path, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(negated(tmp_path / "a.json", "kitchen.jpg"), "--source", "mine") == ExitCode.OK
@@ -85,7 +85,7 @@ def test_a_clash_says_how_to_import_another_set(
     assert " as b: 1 image, 1 caption, 1 candidate" in capsys.readouterr().err
 
 
-def test_the_folder_is_remembered_for_the_source_that_has_the_pictures(
+def test_the_folder_is_stored_for_the_source_with_the_images(
     call: Call, tmp_path: Path, workspace: Workspace, folder: Path
 ) -> None:
     assert call(negated(tmp_path / "a.json", "sub/one.png")) == ExitCode.OK
@@ -93,7 +93,7 @@ def test_the_folder_is_remembered_for_the_source_that_has_the_pictures(
     assert read_settings(workspace.settings).pictures == {"a": ("../pictures",)}
 
 
-def test_a_link_that_leaves_the_folder_is_refused_unless_it_is_allowed(
+def test_a_link_out_of_the_folder_is_refused_unless_allowed(
     call: Call, tmp_path: Path, workspace: Workspace, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.new("RGB", (8, 6)).save(tmp_path / "elsewhere.png")
@@ -111,7 +111,7 @@ def test_a_link_that_leaves_the_folder_is_refused_unless_it_is_allowed(
     assert "all there" in files.message
 
 
-def test_a_picture_on_the_network_is_not_missing(
+def test_an_image_url_is_not_missing(
     call: Call, tmp_path: Path, workspace: Workspace, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(negated(tmp_path / "set.json", "https://x.org/a.jpg"), "--pictures", folder) == ExitCode.OK

@@ -1,4 +1,4 @@
-"""`negwb import` as a person and a script see it: one line, one object, exit codes."""
+"""Tests of `negwb import`: text output, JSON output, exit codes."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_import_says_what_it_did(call: Call, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_import_prints_a_summary(call: Call, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(table) == ExitCode.OK
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "as set: 2 images, 2 captions, 1 candidate" in said.err
-    assert "columns: candidate = candidate, caption = caption, image = image" in said.err
-    assert f"2 pictures not found: no picture folder; give --pictures {table.parent}" in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "as set: 2 images, 2 captions, 1 candidate" in output.err
+    assert "columns: candidate = candidate, caption = caption, image = image" in output.err
+    assert f"2 pictures not found: no picture folder; give --pictures {table.parent}" in output.err
     assert call(table) == ExitCode.OK
     assert "nothing new" in capsys.readouterr().err
 
 
-def test_where_pictures_are_is_not_guessed_at_random(
+def test_the_image_folder_is_suggested_only_if_the_images_are_there(
     call: Call, table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table.write_text(json.dumps({"image": f"{'n' * 300}.png", "caption": "a dog"}))
@@ -75,7 +75,7 @@ def test_where_pictures_are_is_not_guessed_at_random(
 
 
 @pytest.mark.parametrize("content", ["[]", '{"images": [], "annotations": []}'])
-def test_a_file_without_rows_is_nothing_to_do(
+def test_a_file_without_rows_has_nothing_to_do(
     call: Call, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "set.json").write_text(content)
@@ -83,22 +83,22 @@ def test_a_file_without_rows_is_nothing_to_do(
     assert "the file holds no rows" in capsys.readouterr().err
 
 
-def test_a_folder_without_pictures_is_not_remembered(
+def test_a_folder_without_images_is_not_stored(
     call: Call, workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "sets").mkdir()
     (tmp_path / "sets/one.json").write_text("{}")
     assert call(tmp_path / "sets") == ExitCode.USAGE
-    said = capsys.readouterr().err
-    assert "no image in" in said
-    assert "import its files one by one: one.json" in said
+    output = capsys.readouterr().err
+    assert "no image in" in output
+    assert "import its files one by one: one.json" in output
     assert read_settings(workspace.settings).pictures == {}
 
 
 def test_json_is_one_object_on_stdout(call: Call, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(table, "--json", "--source", "mine", "--generator", "gpt") == ExitCode.OK
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert (told["source"], told["images"], told["candidates"], told["rejects"]) == ("mine", 2, 1, None)
+    data: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (data["source"], data["images"], data["candidates"], data["rejects"]) == ("mine", 2, 1, None)
 
 
 def test_missing_pictures_are_listed(
@@ -109,26 +109,26 @@ def test_missing_pictures_are_listed(
     (listed,) = workspace.rejects.iterdir()
     assert [json.loads(line)["reason"] for line in listed.read_text().splitlines()] == ["missing-file"]
     assert read_settings(workspace.settings).pictures == {"set": ("..",)}
-    # the folder is known from now on
+    # the folder is stored from here on
     assert call(table) == ExitCode.UNEXPECTED
     assert sorted(path.name for path in workspace.rejects.iterdir()) == ["set-1.jsonl", "set-2.jsonl"]
 
 
-def test_a_folder_is_its_own_picture_folder(call: Call, workspace: Workspace, table: Path) -> None:
+def test_an_imported_folder_is_its_own_image_folder(call: Call, workspace: Workspace, table: Path) -> None:
     (table.parent / "photos").mkdir()
     (table.parent / "a.png").rename(table.parent / "photos/a.png")
     assert call(table.parent / "photos") == ExitCode.OK
     assert read_settings(workspace.settings).pictures == {"photos": ("../photos",)}
 
 
-def test_refused_rows_end_with_1(
+def test_rejected_rows_end_with_1(
     call: Call, table: Path, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table.write_text(table.read_text() + "\n{\n")
     assert call(table) == ExitCode.UNEXPECTED
     assert "1 refused (1 malformed)" in capsys.readouterr().err
-    told = json.loads((workspace.rejects / "set-1.jsonl").read_text())
-    assert (told["where"], told["file"]) == ("line 3", str(table))
+    data = json.loads((workspace.rejects / "set-1.jsonl").read_text())
+    assert (data["where"], data["file"]) == ("line 3", str(table))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_refused_rows_end_with_1(
         ["/dev/null"],
     ],
 )
-def test_what_cannot_be_imported_ends_with_2(
+def test_an_invalid_file_ends_with_2(
     call: Call, table: Path, workspace: Workspace, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = workspace.settings.read_text()
@@ -168,7 +168,7 @@ def test_a_damaged_record_ends_with_3(call: Call, table: Path, workspace: Worksp
     assert call(table) == ExitCode.DATABASE
 
 
-def test_an_interrupt_says_how_to_go_on(
+def test_an_interrupt_prints_how_to_continue(
     call: Call, table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
@@ -179,7 +179,7 @@ def test_an_interrupt_says_how_to_go_on(
     assert "the same command goes on from there" in capsys.readouterr().err
 
 
-def test_help_has_examples_and_costs_nothing(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_has_examples_and_imports_nothing_heavy(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--help") == ExitCode.OK
     assert "negwb import captions_train2014.json" in capsys.readouterr().out
     heavy = (
@@ -191,7 +191,7 @@ def test_help_has_examples_and_costs_nothing(call: Call, capsys: pytest.CaptureF
 
 @pytest.fixture
 def vqa(tmp_path: Path) -> Path:
-    """VQAv2's questions, without the answers beside them."""
+    """VQAv2 questions without their answers."""
     answers = [{"answer": "no", "answer_id": n} for n in range(10)]
     ids = {"question_id": 9000, "image_id": 9}
     annotations = [{**ids, "question_type": "is the", "multiple_choice_answer": "no", "answers": answers}]
@@ -203,43 +203,43 @@ def vqa(tmp_path: Path) -> Path:
 
 def test_vqa_needs_its_answers(call: Call, vqa: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(vqa) == ExitCode.USAGE
-    said = capsys.readouterr().err
-    assert "has no answers" in said
-    assert "--annotations FILE" in said
+    output = capsys.readouterr().err
+    assert "has no answers" in output
+    assert "--annotations FILE" in output
     assert call(vqa, "--annotations", vqa.with_name("answers.json"), "--json") == ExitCode.OK
-    told = json.loads(capsys.readouterr().out)
-    assert (told["questions"], told["images"], told["format"]) == (1, 1, "vqa")
+    data = json.loads(capsys.readouterr().out)
+    assert (data["questions"], data["images"], data["format"]) == (1, 1, "vqa")
     vqa.with_name("answers.json").rename(vqa.with_name("v2_mscoco_train2014_annotations.json"))
     assert call(vqa) == ExitCode.OK, "found beside it"
     assert "nothing new; 1 already stored" in capsys.readouterr().err
 
 
-def test_what_is_wrong_in_the_answers_is_listed_with_their_file(
+def test_invalid_answers_are_listed_with_their_file(
     call: Call, workspace: Workspace, vqa: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = vqa.with_name("answers.json")
-    told = json.loads(other.read_text())
-    other.write_text(json.dumps({"annotations": [*told["annotations"], {"question_id": 5}]}))
+    data = json.loads(other.read_text())
+    other.write_text(json.dumps({"annotations": [*data["annotations"], {"question_id": 5}]}))
     assert call(vqa, "--annotations", other) == ExitCode.UNEXPECTED
     (listed,) = workspace.rejects.glob("*.jsonl")
     (line,) = map(json.loads, listed.read_text().splitlines())
     assert (line["file"], line["where"], line["reason"]) == ("answers.json", "annotations[1]", "no-field")
 
 
-def test_a_table_without_a_header_is_told_of_and_taken(
+def test_a_table_without_a_header_is_reported_and_imported(
     call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "gcc.tsv"
     path.write_text("a very typical bus station\thttp://example.org/a.jpg\n")
     assert call(path) == ExitCode.USAGE
-    told = capsys.readouterr().err
-    assert "seems to have no header" in told
-    assert "--no-header --map caption=1 --map image=2" in told
+    output = capsys.readouterr().err
+    assert "seems to have no header" in output
+    assert "--no-header --map caption=1 --map image=2" in output
     assert call(path, "--no-header", "--map", "caption=1", "--map", "image=2") == ExitCode.OK
     assert "1 image, 1 caption" in capsys.readouterr().err
 
 
-def test_a_known_column_that_is_not_used_is_one_line(
+def test_an_unused_known_column_is_reported_in_one_line(
     call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "two.csv"

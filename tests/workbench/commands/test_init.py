@@ -1,4 +1,4 @@
-"""`negwb init` and `create_workspace`: a whole workspace or none, and never over an existing one."""
+"""Tests of `negwb init` and `create_workspace`: a complete workspace or none; no overwriting."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from workbench.workspace.settings import Settings, read_settings
 
 
 def test_creates_settings_and_record(tmp_path):
-    made = create_workspace(tmp_path / "deep" / "ws")
-    assert made == find_workspace(start=tmp_path / "deep" / "ws")
-    assert read_settings(made.settings) == Settings()
-    with open_store(made.database) as store, store.read():
+    created = create_workspace(tmp_path / "deep" / "ws")
+    assert created == find_workspace(start=tmp_path / "deep" / "ws")
+    assert read_settings(created.settings) == Settings()
+    with open_store(created.database) as store, store.read():
         pass
-    assert sorted(path.name for path in made.root.iterdir()) == ["curation.db", "guidelines.md", "negwb.toml"]
+    assert sorted(path.name for path in created.root.iterdir()) == ["curation.db", "guidelines.md", "negwb.toml"]
 
 
-def test_the_command_says_what_comes_next(tmp_path, monkeypatch):
+def test_the_command_prints_the_next_steps(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    said = CliRunner().invoke(app, ["init", "ws"])
-    assert (said.exit_code, said.stdout) == (0, "")
+    result = CliRunner().invoke(app, ["init", "ws"])
+    assert (result.exit_code, result.stdout) == (0, "")
     for words in ("cd ws", "negwb import", "negwb curate"):
-        assert words in said.stderr
+        assert words in result.stderr
     assert (tmp_path / "ws" / "negwb.toml").is_file()
 
 
@@ -39,17 +39,17 @@ def test_a_name_with_blanks_can_be_copied(tmp_path, monkeypatch):
     assert "cd 'my set'" in CliRunner().invoke(app, ["init", "my set"]).stderr
 
 
-def test_here_without_a_name(tmp_path, monkeypatch):
+def test_the_current_folder_is_the_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "captions.json").write_text("{}")
-    said = CliRunner().invoke(app, ["init"])
-    assert said.exit_code == 0
-    assert "cd " not in said.stderr
+    result = CliRunner().invoke(app, ["init"])
+    assert result.exit_code == 0
+    assert "cd " not in result.stderr
     assert (tmp_path / "captions.json").read_text() == "{}"
 
 
 @pytest.mark.parametrize("left", ["negwb.toml", "curation.db"])
-def test_refuses_what_is_there(tmp_path, left):
+def test_existing_files_are_refused(tmp_path, left):
     (tmp_path / left).write_text("mine")
     with pytest.raises(UsageError, match=left) as refused:
         create_workspace(tmp_path)
@@ -57,13 +57,13 @@ def test_refuses_what_is_there(tmp_path, left):
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {left: "mine"}
 
 
-def test_a_file_in_the_way(tmp_path):
+def test_a_file_instead_of_a_folder_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NegwbError, match="cannot create"):
         create_workspace(tmp_path / "file" / "ws")
 
 
-def test_interrupted_half_way_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interrupted_init_leaves_nothing(tmp_path, monkeypatch):
     def stop(_: Path) -> None:
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""`negwb lint`: every rule over the whole workspace; switched off in negwb.toml it is off there and on the cards."""
+"""Tests of `negwb lint`: every rule, and rules turned off in negwb.toml."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ d.jpg,a pig in the mud,a pig in the mud,pig
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    made = create_workspace(tmp_path / "ws")
+    created = create_workspace(tmp_path / "ws")
     (tmp_path / "set.csv").write_text(ROWS)
-    assert negwb(made, "import", tmp_path / "set.csv").exit_code == 0
-    return made
+    assert negwb(created, "import", tmp_path / "set.csv").exit_code == 0
+    return created
 
 
 def negwb(workspace: Workspace, *args: object) -> Result:
@@ -61,9 +61,9 @@ def on_card(workspace: Workspace, number: int) -> set[Rule]:
 
 
 def test_every_rule_is_counted_and_explained(workspace: Workspace) -> None:
-    told = counts(workspace)
-    assert set(told) == set(RULES)
-    assert {rule: count for rule, count in told.items() if count} == {
+    data = counts(workspace)
+    assert set(data) == set(RULES)
+    assert {rule: count for rule, count in data.items() if count} == {
         "no-cue": 1,
         "unchanged": 1,
         "chatter": 1,
@@ -86,7 +86,7 @@ def test_a_rule_and_a_state_filter(workspace: Workspace) -> None:
     assert "once more on this image" in negwb(workspace, "lint", "--rule", "duplicate").stdout
 
 
-def test_what_an_edit_replaced_counts_no_more(workspace: Workspace) -> None:
+def test_candidates_replaced_by_an_edit_do_not_count(workspace: Workspace) -> None:
     with open_store(workspace.database) as store:
         reviewer = DecisionWriter(store, begin_session(store, "ana", version="test"))
         reviewer.edit(2, "a dog that wears no hat")
@@ -94,7 +94,7 @@ def test_what_an_edit_replaced_counts_no_more(workspace: Workspace) -> None:
     assert Rule.DUPLICATE not in on_card(workspace, 1)
 
 
-def test_a_duplicate_on_the_picture_shows_on_the_card(workspace: Workspace) -> None:
+def test_a_duplicate_on_the_image_shows_on_the_card(workspace: Workspace) -> None:
     assert on_card(workspace, 1) >= {Rule.DUPLICATE, Rule.NEAR_DUPLICATE} - {Rule.NEAR_DUPLICATE}
     assert Rule.NEAR_DUPLICATE in on_card(workspace, 3)
     assert Rule.DUPLICATE not in on_card(workspace, 3)
@@ -102,9 +102,9 @@ def test_a_duplicate_on_the_picture_shows_on_the_card(workspace: Workspace) -> N
 
 def test_a_rule_that_is_off_is_off_everywhere(workspace: Workspace) -> None:
     replace_file(workspace.settings, '[lint]\noff = ["duplicate"]\nfrequent_count = 3\nfrequent_share = 0.5\n')
-    told = counts(workspace)
-    assert told["duplicate"] is None
-    assert told["over-frequent"] == 1  # of four, three are half of six
+    data = counts(workspace)
+    assert data["duplicate"] is None
+    assert data["over-frequent"] == 1  # of four, three are half of six
     assert Rule.DUPLICATE not in on_card(workspace, 1)
     assert isinstance(negwb(workspace, "lint", "--rule", "duplicate").exception, UsageError)
     assert "off" in negwb(workspace, "lint").stdout
@@ -113,7 +113,7 @@ def test_a_rule_that_is_off_is_off_everywhere(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     "line", ["of = []", 'off = ["no-such-rule"]', "off = 'no-cue'", "most_tokens = 90", "frequent_share = true"]
 )
-def test_a_bad_setting_is_told(workspace: Workspace, line: str) -> None:
+def test_an_invalid_setting_is_reported(workspace: Workspace, line: str) -> None:
     replace_file(workspace.settings, f"[lint]\n{line}\n")
     error = negwb(workspace, "lint").exception
     assert isinstance(error, UsageError)
@@ -122,19 +122,19 @@ def test_a_bad_setting_is_told(workspace: Workspace, line: str) -> None:
 
 
 @pytest.mark.parametrize("args", [("--rule", "no-such"), ("--state", "no-such")])
-def test_what_is_unknown_is_named_with_what_is_known(workspace: Workspace, args: tuple[str, str]) -> None:
+def test_unknown_names_are_reported_with_the_known_ones(workspace: Workspace, args: tuple[str, str]) -> None:
     error = negwb(workspace, "lint", *args).exception
     assert isinstance(error, UsageError)
     assert "known: " in error.hint
 
 
-def test_chatter_in_a_negbench_file_is_told(tmp_path: Path) -> None:
-    """What NegBench's published captions still have of the conversation that made them."""
-    made = create_workspace(tmp_path / "nb")
+def test_chat_text_in_a_negbench_file_is_reported(tmp_path: Path) -> None:
+    """Published NegBench captions contain remains of the chat that produced them."""
+    created = create_workspace(tmp_path / "nb")
     cells = "image_path,correct_answer,caption_0,caption_1,correct_answer_template"
-    told = "Wait, this caption isn't possible according to the rules. A kitchen with no cat."
-    rows = [f'coco/val2017/{n:012d}.jpg,0,"{text}",A cat.,negative' for n, text in enumerate([told, "No cat."], 1)]
+    data = "Wait, this caption isn't possible according to the rules. A kitchen with no cat."
+    rows = [f'coco/val2017/{n:012d}.jpg,0,"{text}",A cat.,negative' for n, text in enumerate([data, "No cat."], 1)]
     (tmp_path / "COCO_val_mcq.csv").write_text("\n".join([cells, *rows]))
-    assert "(negbench-mcq) as coco" in negwb(made, "import", tmp_path / "COCO_val_mcq.csv").stderr
-    assert counts(made)["chatter"] == 1
-    assert ids(made, "--rule", "chatter") == [1]
+    assert "(negbench-mcq) as coco" in negwb(created, "import", tmp_path / "COCO_val_mcq.csv").stderr
+    assert counts(created)["chatter"] == 1
+    assert ids(created, "--rule", "chatter") == [1]

@@ -1,4 +1,4 @@
-"""`negwb progress`: the same numbers as the room, as tables and as JSON."""
+"""Tests of `negwb progress`: the figures of the progress screen as tables and JSON."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from workbench.workspace.layout import Workspace
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    made = create_workspace(tmp_path / "ws")
-    with open_store(made.database) as store:
+    created = create_workspace(tmp_path / "ws")
+    with open_store(created.database) as store:
         record = Record(store)
         numbers = record.add(4, overlap="2")
         for number in numbers:
@@ -32,7 +32,7 @@ def workspace(tmp_path: Path) -> Workspace:
                 reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(elapsed_ms=6_000))
         reviewer.undo()
         reviewer.decide(numbers[2], Kind.REJECT, reason=Reason.PRESENT, shown=PresentationContext(elapsed_ms=6_000))
-    return made
+    return created
 
 
 def progress(workspace: Workspace, *words: str) -> str:
@@ -42,27 +42,27 @@ def progress(workspace: Workspace, *words: str) -> str:
 
 
 def test_json_has_every_number(workspace: Workspace) -> None:
-    told: dict[str, Any] = json.loads(progress(workspace, "--json"), parse_constant=pytest.fail)
-    assert [person["decisions"]["accept"] for person in told["people"]] == [2, 3]
-    assert told["people"][1]["speed"]["per_hour"] == 600
-    assert told["work"]["wanted"] == 2
-    assert told["agreement"]["standing"]["items"] == 3
-    assert told["agreement"]["standing"]["observed"]["estimate"] == pytest.approx(2 / 3)
-    assert told["agreement"]["audit"]["ac1"]["estimate"] is None
-    assert "misleads" in told["agreement"]["on_kappa"]
-    (judge,) = told["judges"]
+    data: dict[str, Any] = json.loads(progress(workspace, "--json"), parse_constant=pytest.fail)
+    assert [person["decisions"]["accept"] for person in data["people"]] == [2, 3]
+    assert data["people"][1]["speed"]["per_hour"] == 600
+    assert data["work"]["wanted"] == 2
+    assert data["agreement"]["standing"]["items"] == 3
+    assert data["agreement"]["standing"]["observed"]["estimate"] == pytest.approx(2 / 3)
+    assert data["agreement"]["audit"]["ac1"]["estimate"] is None
+    assert "misleads" in data["agreement"]["on_kappa"]
+    (judge,) = data["judges"]
     assert (judge["judge"], judge["absent_absent"], judge["labels"]) == ("llava", 2, "decided")
-    assert told["balance"]["cue"]["parts"][0]["target"] == pytest.approx(199 / 440)
+    assert data["balance"]["cue"]["parts"][0]["target"] == pytest.approx(199 / 440)
 
 
 def test_tables_are_plain_and_safe(workspace: Workspace) -> None:
-    said = progress(workspace)
+    output = progress(workspace)
     for title in ("SPEED", "DECISIONS THAT STAND", "REJECTED BECAUSE", "BALANCE OF CUE", "AGREEMENT AS VOTES STAND"):
-        assert title in said
-    assert "\x1b" not in said
-    assert "[/x]" in said
+        assert title in output
+    assert "\x1b" not in output
+    assert "[/x]" in output
 
 
-def test_an_empty_workspace_is_no_trouble(tmp_path: Path) -> None:
+def test_an_empty_workspace_has_empty_tables(tmp_path: Path) -> None:
     assert json.loads(progress(create_workspace(tmp_path / "ws"), "--json"))["people"] == []
     progress(Workspace(tmp_path / "ws"))

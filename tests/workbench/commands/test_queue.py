@@ -1,4 +1,4 @@
-"""`negwb queue overlap`: the preview, the confirmation, the share, and the warnings that name the command."""
+"""Tests of `negwb queue overlap`: preview, confirmation, share, and warnings with the command."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ ROWS = "image,caption,negated\n" + "".join(f"{n}.jpg,a dog,a dog without a hat {
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    made = create_workspace(tmp_path / "ws")
-    replace_file(made.settings, "[curate]\naudit_rate = 0\n")
+    created = create_workspace(tmp_path / "ws")
+    replace_file(created.settings, "[curate]\naudit_rate = 0\n")
     file = tmp_path / "rows.csv"
     file.write_text(ROWS)
-    assert negwb(made, "import", file, "--map", "candidate=negated").exit_code == 0
-    return made
+    assert negwb(created, "import", file, "--map", "candidate=negated").exit_code == 0
+    return created
 
 
-def negwb(workspace: Workspace, *args: object, **told: Any) -> Result:
-    return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)], **told)
+def negwb(workspace: Workspace, *args: object, **options: Any) -> Result:
+    return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)], **options)
 
 
 def plain(workspace: Workspace, name: str, lines: str) -> Result:
@@ -40,11 +40,11 @@ def plain(workspace: Workspace, name: str, lines: str) -> Result:
 
 
 def overlaps(workspace: Workspace) -> dict[str, int]:
-    told = json.loads(negwb(workspace, "status", "--json").stdout)
-    return {each["overlap"]: each["candidates"] for each in told["overlap"]}
+    data = json.loads(negwb(workspace, "status", "--json").stdout)
+    return {each["overlap"]: each["candidates"] for each in data["overlap"]}
 
 
-def test_two_people_are_asked_about_candidates_that_are_there(workspace: Workspace) -> None:
+def test_overlap_of_existing_candidates_is_changed(workspace: Workspace) -> None:
     plain(workspace, "ana", "a\na\nq\n")
     done = negwb(workspace, "queue", "overlap", "2", "state:accepted", "--yes")
     assert done.exit_code == 0, done.output
@@ -57,32 +57,32 @@ def test_two_people_are_asked_about_candidates_that_are_there(workspace: Workspa
 
 def test_json_without_yes_changes_nothing(workspace: Workspace) -> None:
     done = negwb(workspace, "queue", "overlap", "2+1", "--json")
-    told = json.loads(done.stdout)
-    assert (told["overlap"], told["candidates"], told["changing"], told["changed"]) == ("2+1", 30, 30, 0)
-    assert told["wanted"] == {"before": 30, "after": 60}
+    data = json.loads(done.stdout)
+    assert (data["overlap"], data["candidates"], data["changing"], data["changed"]) == ("2+1", 30, 30, 0)
+    assert data["wanted"] == {"before": 30, "after": 60}
     assert overlaps(workspace) == {"1": 30}
     assert json.loads(negwb(workspace, "queue", "overlap", "2+1", "--json", "--yes").stdout)["changed"] == 30
     assert overlaps(workspace) == {"2+1": 30}
 
 
-def test_a_share_is_always_the_same_one(workspace: Workspace) -> None:
-    told = json.loads(negwb(workspace, "queue", "overlap", "2", "--share", "0.5", "--json", "--yes").stdout)
-    assert 0 < told["drawn"] == told["changed"] < 30
+def test_a_share_selects_the_same_candidates_every_time(workspace: Workspace) -> None:
+    data = json.loads(negwb(workspace, "queue", "overlap", "2", "--share", "0.5", "--json", "--yes").stdout)
+    assert 0 < data["drawn"] == data["changed"] < 30
     again = negwb(workspace, "queue", "overlap", "2", "--share", "0.5", "--yes")
     assert isinstance(again.exception, NothingToDo), "the same ones were drawn, and they have it"
-    assert overlaps(workspace) == {"1": 30 - told["drawn"], "2": told["drawn"]}
+    assert overlaps(workspace) == {"1": 30 - data["drawn"], "2": data["drawn"]}
 
 
 @pytest.mark.parametrize(
     "args",
     [("0",), ("two",), ("2+",), ("2", "--share", "0"), ("2", "--share", "1.5"), ("2", "nonsense:1"), ("2", "-a", "")],
 )
-def test_nonsense_is_refused(workspace: Workspace, args: tuple[str, ...]) -> None:
+def test_invalid_arguments_are_refused(workspace: Workspace, args: tuple[str, ...]) -> None:
     assert isinstance(negwb(workspace, "queue", "overlap", *args, "--yes").exception, UsageError)
     assert overlaps(workspace) == {"1": 30}
 
 
-def test_without_a_terminal_it_needs_a_yes(workspace: Workspace) -> None:
+def test_without_a_terminal_yes_is_required(workspace: Workspace) -> None:
     done = negwb(workspace, "queue", "overlap", "2")
     assert isinstance(done.exception, UsageError)
     assert "--yes" in done.exception.hint
@@ -90,12 +90,12 @@ def test_without_a_terminal_it_needs_a_yes(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("query", ["state:rejected", "by:nobody"])
-def test_of_nothing_there_is_nothing_to_do(workspace: Workspace, query: str) -> None:
+def test_a_query_without_matches_has_nothing_to_do(workspace: Workspace, query: str) -> None:
     assert isinstance(negwb(workspace, "queue", "overlap", "2", query, "--yes").exception, NothingToDo)
 
 
 @pytest.mark.parametrize(("answer", "after"), [("n", {"1": 30}), ("y", {"2": 30})])
-def test_at_a_terminal_it_asks(workspace: Workspace, answer: str, after: dict[str, int]) -> None:
+def test_at_a_terminal_a_confirmation_is_required(workspace: Workspace, answer: str, after: dict[str, int]) -> None:
     with Terminal([NEGWB, "-w", workspace.root, "queue", "overlap", "2"]) as terminal:
         terminal.wait_for(b"[y/N]")
         terminal.press(answer + "\n")
@@ -103,7 +103,7 @@ def test_at_a_terminal_it_asks(workspace: Workspace, answer: str, after: dict[st
     assert overlaps(workspace) == after
 
 
-def test_a_setting_that_came_after_the_import_is_told_with_the_command(workspace: Workspace) -> None:
+def test_a_setting_changed_after_the_import_is_reported_with_the_command(workspace: Workspace) -> None:
     assert "queue overlap" not in negwb(workspace, "status").stderr
     replace_file(workspace.settings, '[curate]\naudit_rate = 0\noverlap = "2"\n')
     warning = "30 candidates were imported under another one; to change that: negwb queue overlap 2"

@@ -1,4 +1,4 @@
-"""A workspace that may be looked at but not written: `negwb status` tells what is in it, and leaves no trace."""
+"""Commands on a read-only workspace: reading works and writes nothing."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ Guard = Callable[[], None]
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    made = create_workspace(tmp_path / "ws")
-    with open_store(made.database) as store:
+    created = create_workspace(tmp_path / "ws")
+    with open_store(created.database) as store:
         Record(store).add(3)
-    return made
+    return created
 
 
 @pytest.fixture
 def guard(workspace: Workspace) -> Iterator[Guard]:
-    """Makes the folder and what is in it read-only; it can be cleared away afterwards."""
+    """Make the folder and its files read-only until the end of the test."""
 
     def protect() -> None:
         for path in workspace.root.iterdir():
@@ -56,7 +56,7 @@ def candidates(workspace: Workspace) -> int:
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """What a command that ended with 3 said, in a line and a hint."""
+    """Check exit code 3, one line and a hint; return the line."""
     assert done.returncode == 3, done.stderr
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 2
@@ -64,56 +64,56 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def leave_log(workspace: Workspace) -> None:
-    """Add a fourth candidate that is in the write-ahead log only, as after a kill -9: no log index, no checkpoint."""
-    kept = workspace.root.with_name("kept")
+    """Add a fourth candidate only to the write-ahead log, as after kill -9: no log index, no checkpoint."""
+    remaining = workspace.root.with_name("kept")
     with open_store(workspace.database) as store:
         Record(store).add(1)
-        kept.mkdir()
+        remaining.mkdir()
         for path in workspace.root.glob("curation.db*"):
-            shutil.copy(path, kept / path.name)
-    for path in kept.iterdir():
+            shutil.copy(path, remaining / path.name)
+    for path in remaining.iterdir():
         shutil.copy(path, workspace.root / path.name)
 
 
-def test_a_folder_that_cannot_be_written_is_read_as_it_is(workspace: Workspace, guard: Guard) -> None:
+def test_a_read_only_folder_can_be_read(workspace: Workspace, guard: Guard) -> None:
     guard()
     before = {path.name: path.read_bytes() for path in workspace.root.iterdir()}
     assert candidates(workspace) == 3
     assert {path.name: path.read_bytes() for path in workspace.root.iterdir()} == before
 
 
-def test_what_writes_is_refused_in_one_line(workspace: Workspace, guard: Guard) -> None:
+def test_writing_commands_are_refused_in_one_line(workspace: Workspace, guard: Guard) -> None:
     guard()
     assert "cannot write" in refused(negwb(workspace, "export"))
 
 
-def test_what_somebody_who_works_in_it_decides_is_seen(workspace: Workspace, guard: Guard) -> None:
+def test_decisions_of_a_live_session_are_visible(workspace: Workspace, guard: Guard) -> None:
     with open_store(workspace.database) as store:
         Record(store).add(1)
         guard()
         assert candidates(workspace) == 4
 
 
-def test_a_log_that_a_crash_left_is_read_with_its_index(workspace: Workspace, guard: Guard) -> None:
+def test_a_log_left_by_a_crash_is_read_with_its_index(workspace: Workspace, guard: Guard) -> None:
     leave_log(workspace)
     guard()
     assert candidates(workspace) == 4
 
 
-def test_a_log_without_its_index_is_refused_and_not_passed_over(workspace: Workspace, guard: Guard) -> None:
+def test_a_log_without_its_index_is_refused(workspace: Workspace, guard: Guard) -> None:
     leave_log(workspace)
     (workspace.root / "curation.db-shm").unlink()
     guard()
     assert "curation.db-wal holds decisions" in refused(negwb(workspace, "status"))
 
 
-def test_an_empty_log_is_nothing(workspace: Workspace, guard: Guard) -> None:
+def test_an_empty_log_is_ignored(workspace: Workspace, guard: Guard) -> None:
     (workspace.root / "curation.db-wal").touch()
     guard()
     assert candidates(workspace) == 3
 
 
-def test_an_older_record_is_refused_where_it_cannot_be_migrated(workspace: Workspace, guard: Guard) -> None:
+def test_an_older_record_that_cannot_be_migrated_is_refused(workspace: Workspace, guard: Guard) -> None:
     workspace.database.unlink()
     initialise_file(workspace.database)
     connection = sqlite3.connect(workspace.database)
@@ -125,7 +125,7 @@ def test_an_older_record_is_refused_where_it_cannot_be_migrated(workspace: Works
     assert "from an older negwb" in refused(negwb(workspace, "status"))
 
 
-def test_somebody_elses_database_is_told_as_that(workspace: Workspace, guard: Guard) -> None:
+def test_a_foreign_database_is_reported(workspace: Workspace, guard: Guard) -> None:
     workspace.database.unlink()
     connection = sqlite3.connect(workspace.database)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -135,7 +135,7 @@ def test_somebody_elses_database_is_told_as_that(workspace: Workspace, guard: Gu
     assert "not a negwb database" in refused(negwb(workspace, "status"))
 
 
-def test_a_picture_folder_that_may_not_be_looked_into_counts_as_missing(workspace: Workspace, tmp_path: Path) -> None:
+def test_an_unreadable_image_folder_counts_as_missing(workspace: Workspace, tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
     (hidden / "pictures").mkdir(parents=True)
     add_picture_folder(workspace.settings, "coco", str(hidden / "pictures"))

@@ -1,4 +1,4 @@
-"""The README's tour from `negwb init` to `negwb report`, every command of it run as a user runs it."""
+"""Runs every command of the README's tour from `negwb init` to `negwb report`."""
 
 from __future__ import annotations
 
@@ -50,47 +50,47 @@ STATIONS = [
 
 
 def test_the_tour_goes_from_init_to_report() -> None:
-    """So that the long test below cannot pass because nothing was found to run."""
+    """Ensures that the long test below has commands to run."""
     calls = [words for block in shell_blocks(TOUR) for words in commands(block) if words[0] != "cd"]
     assert {words[0] for words in calls} == {"negwb"}
     assert [words[1] for words in calls] == STATIONS
 
 
-def _muted(command: Any) -> Any:
-    """The command, its words read as ever, but doing nothing."""
+def _without_action(command: Any) -> Any:
+    """Return the command with parsing but without its action."""
     command.callback = None
     for each in getattr(command, "commands", {}).values():
-        _muted(each)
+        _without_action(each)
     return command
 
 
 @pytest.mark.parametrize("words", negwb_calls(), ids=" ".join)
-def test_every_call_in_the_readme_is_understood(words: Words) -> None:
-    """There is such a command, it has these options, and they take such values."""
-    _muted(typer.main.get_command(app)).main(list(words), prog_name="negwb", standalone_mode=False)
+def test_every_command_in_the_readme_is_valid(words: Words) -> None:
+    """The command, its options and their values exist."""
+    _without_action(typer.main.get_command(app)).main(list(words), prog_name="negwb", standalone_mode=False)
 
 
 @pytest.mark.parametrize("words", ["imprt x.json", "report --slice", "bench run", "train --lr x", "status now"])
-def test_a_call_that_is_wrong_would_be_seen(words: str) -> None:
+def test_an_invalid_command_fails_this_check(words: str) -> None:
     with pytest.raises(typer.BadParameter.__mro__[2]):
-        _muted(typer.main.get_command(app)).main(words.split(), prog_name="negwb", standalone_mode=False)
+        _without_action(typer.main.get_command(app)).main(words.split(), prog_name="negwb", standalone_mode=False)
 
 
-def test_the_readme_links_to_what_is_there() -> None:
+def test_the_links_of_the_readme_exist() -> None:
     linked = re.findall(r"\]\((?!https?://|#)([^)]+)\)", README.read_text(encoding="utf-8"))
     assert linked
     assert [path for path in linked if not (README.parent / path).is_file()] == []
 
 
-class Tourist:
-    """Somebody who types the tour's commands, one after the other."""
+class TourRunner:
+    """Runs the tour's commands one after another."""
 
     def __init__(self) -> None:
-        self.said: dict[str, subprocess.CompletedProcess[str]] = {}
-        """What each call of negwb printed, by its words."""
+        self.completed: dict[str, subprocess.CompletedProcess[str]] = {}
+        """Completed process of each negwb command, by its arguments."""
 
     def type(self, words: Words) -> None:
-        """Run a command as a shell does; it must succeed."""
+        """Run a command like a shell; it must succeed."""
         match words:
             case ["cd", folder]:
                 os.chdir(folder)
@@ -101,13 +101,13 @@ class Tourist:
                     [NEGWB, *rest], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=900, check=False
                 )
                 assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
-                self.said[" ".join(rest)] = done
+                self.completed[" ".join(rest)] = done
             case _:
                 raise AssertionError(f"nobody knows how to run: {' '.join(words)}")
 
     @staticmethod
     def _curate(words: Words) -> None:
-        """Accept every card, then leave."""
+        """Accept every card, then quit."""
         with Terminal([NEGWB, *words[1:]]) as terminal:
             terminal.wait_for(b"NEGATED")
             for done in range(PAIRS):
@@ -128,7 +128,7 @@ def _decided() -> int:
 
 @pytest.fixture
 def folder(tmp_path: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The current folder, on a machine with COCO, OpenAI's CLIP and a mirror of the benchmark, but no way out."""
+    """Folder with COCO, OpenAI's CLIP and a benchmark mirror, without network access."""
     write_coco(tmp_path / "my-set", tmp_path / "coco" / "train2014")
     negrefcocog_folder(tmp_path / "mirror", shared_data / "NegRefCOCOg.json")
     seed_openai_clip(tmp_path / "hf")
@@ -143,22 +143,22 @@ def folder(tmp_path: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.long
 def test_the_whole_tour(folder: Path) -> None:
-    tourist = Tourist()
+    tourist = TourRunner()
     for block in shell_blocks(TOUR):
         for words in commands(block):
             tourist.type(words)
 
     assert Path.cwd() == folder / "my-set"
-    said = tourist.said
-    assert said["export"].stdout == f"{Path.cwd() / 'exports' / 'set-001'}\n"
-    assert f"froze {PAIRS} pairs over {PICTURES} pictures" in said["export"].stderr
-    assert said["train set-001"].stdout == f"{Path.cwd() / 'runs' / 'run-001' / 'model'}\n"
+    output = tourist.completed
+    assert output["export"].stdout == f"{Path.cwd() / 'exports' / 'set-001'}\n"
+    assert f"froze {PAIRS} pairs over {PICTURES} pictures" in output["export"].stderr
+    assert output["train set-001"].stdout == f"{Path.cwd() / 'runs' / 'run-001' / 'model'}\n"
     done = json.loads(Path("runs/run-001/done.json").read_text())
     assert (done["steps"], done["base"]["arch"], done["base"]["activation"]) == (15, "ViT-B-32", "quickgelu")
     assert done["model"]["visual_hash"] == done["base"]["visual_hash"], "the image tower is frozen"
     assert done["model"]["model_hash"] != done["base"]["model_hash"]
-    assert "402 pictures fetched" in said["bench fetch negrefcocog"].stderr
-    report = re.sub(" +", " ", said["report"].stdout)
+    assert "402 pictures fetched" in output["bench fetch negrefcocog"].stderr
+    report = re.sub(" +", " ", output["report"].stdout)
     for rule in ("strict", "official"):
         for model in ("ViT-B-32:openai (base)", "run-001"):
             assert report.count(f"\n{rule} {model} ") == 1, report

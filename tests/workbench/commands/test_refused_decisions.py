@@ -1,4 +1,4 @@
-"""A sitting in which answers were refused says how many are not stored, and ends with exit code 3."""
+"""A session with refused decisions reports how many are not stored and ends with exit code 3."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ sys.argv[0] = "negwb"
 from workbench.cli import main
 sys.exit(main())
 """
-"""The command line, which waits for a lock for 50 ms only."""
+"""The command line with a lock timeout of 50 ms."""
 
 
 class TestAnswers:
-    """The count itself."""
+    """Counting of refused decisions."""
 
     def refuse(self, answers: AnswerCounter, error: type[RecordError] = RecordBusy, **about: Any) -> None:
         with pytest.raises(error), answers.counting(**about):
@@ -39,20 +39,20 @@ class TestAnswers:
         with answers.counting(**about):
             pass
 
-    def test_a_later_answer_about_the_card_takes_the_place_of_those_that_were_refused(self) -> None:
+    def test_a_later_decision_on_the_card_replaces_refused_ones(self) -> None:
         answers = AnswerCounter()
         for card in (1, 1, 2):
             self.refuse(answers, cards=[card])
         self.store(answers, cards=[1])
         assert answers.refused == RefusedAnswers(answers=4, lost=1, overtaken=0)
 
-    def test_another_kind_of_answer_does_not(self) -> None:
+    def test_another_kind_of_action_does_not_replace_a_refused_decision(self) -> None:
         answers = AnswerCounter()
         self.refuse(answers, cards=[1])
         self.store(answers, cards=[1], kind=Kind.NOTE)
         assert answers.refused.lost == 1
 
-    def test_a_bulk_act_is_one_answer_and_stored_once_all_its_cards_are(self) -> None:
+    def test_a_bulk_action_is_one_action_and_stored_when_all_its_cards_are(self) -> None:
         answers = AnswerCounter()
         self.refuse(answers, cards=[1, 2, 3])
         self.store(answers, cards=[1, 3])
@@ -60,20 +60,20 @@ class TestAnswers:
         self.store(answers, cards=[2])
         assert answers.refused == RefusedAnswers(answers=3, lost=0, overtaken=0)
 
-    def test_lines_that_were_written_before_take_no_place_of_others(self) -> None:
+    def test_lines_written_before_do_not_replace_refused_decisions(self) -> None:
         answers = AnswerCounter()
         answers.replaceable = False
         self.refuse(answers, cards=[1])
         self.store(answers, cards=[1])
         assert answers.refused.lost == 1
 
-    def test_what_others_changed_first_is_counted_apart(self) -> None:
+    def test_conflicts_with_others_are_counted_separately(self) -> None:
         answers = AnswerCounter()
         self.refuse(answers, CardChanged, cards=[1])
         assert answers.refused == RefusedAnswers(answers=1, lost=0, overtaken=1)
         assert answers.refused.clauses == ["1 answer is not stored, since others had changed the card"]
 
-    def test_an_input_that_is_wrong_is_no_answer(self) -> None:
+    def test_an_invalid_input_is_not_counted(self) -> None:
         answers = AnswerCounter()
         with pytest.raises(ValueError, match="empty"), answers.counting(cards=[1]):
             raise ValueError("empty")
@@ -81,16 +81,16 @@ class TestAnswers:
         assert answers.refused.clauses == []
 
     def test_the_words(self) -> None:
-        told = RefusedAnswers(answers=120, lost=114, overtaken=0).clauses
-        assert told == ["114 of 120 answers were refused and are not stored"]
+        data = RefusedAnswers(answers=120, lost=114, overtaken=0).clauses
+        assert data == ["114 of 120 answers were refused and are not stored"]
         assert RefusedAnswers(answers=1, lost=1, overtaken=0).clauses == ["1 of 1 answer was refused and is not stored"]
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[WorkspaceFixture]:
-    made = build(tmp_path / "ws", [Case(text=f"a man without hat {n}", concept=f"hat {n}") for n in range(8)])
-    yield made
-    made.store.close()
+    created = build(tmp_path / "ws", [Case(text=f"a man without hat {n}", concept=f"hat {n}") for n in range(8)])
+    yield created
+    created.store.close()
 
 
 def plain(workspace: WorkspaceFixture, lines: str, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -108,7 +108,7 @@ def plain(workspace: WorkspaceFixture, lines: str, **more: Any) -> subprocess.Co
 
 class TestLines:
     def drive(self, workspace: WorkspaceFixture, lock_after: int, answers: int) -> subprocess.CompletedProcess[str]:
-        """Answer `answers` cards by lines; the record is locked after `lock_after` of them, for good."""
+        """Decide `answers` cards in plain mode; the record stays locked after `lock_after` of them."""
         words = [sys.executable, "-c", IMPATIENT, "-w", str(workspace.root), "curate", "--plain", "-a", "ana"]
         process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -127,7 +127,7 @@ class TestLines:
                 out, err = process.communicate("a\n" * answers)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
-    def test_refused_answers_end_with_exit_3_and_are_counted(self, workspace: WorkspaceFixture) -> None:
+    def test_refused_decisions_end_with_exit_3_and_are_counted(self, workspace: WorkspaceFixture) -> None:
         done = self.drive(workspace, 2, 5)
         assert done.stdout.count("REFUSED") == 5
         assert done.returncode == 3
@@ -135,14 +135,14 @@ class TestLines:
         assert "ll of it is kept" not in done.stderr
         assert [kind for _, kind, _ in workspace.events()] == ["accept"] * 2
 
-    def test_what_is_stored_is_kept(self, workspace: WorkspaceFixture) -> None:
+    def test_stored_decisions_are_kept(self, workspace: WorkspaceFixture) -> None:
         done = plain(workspace, "a\nu\nq\n")
         assert done.returncode == 0
         assert "1 accepted, 1 unsure; 1 of 8 done. All of it is kept." in done.stderr
 
 
 class TestScreen:
-    def test_a_refused_answer_that_is_given_again_is_kept(self, workspace: WorkspaceFixture) -> None:
+    def test_a_refused_decision_that_is_repeated_is_stored(self, workspace: WorkspaceFixture) -> None:
         command = [
             sys.executable,
             "-c",
@@ -164,7 +164,7 @@ class TestScreen:
             assert terminal.end() == 0
             assert terminal.shows(b"All of it is kept.")
 
-    def test_refused_answers_end_with_exit_3_and_are_counted(self, workspace: WorkspaceFixture) -> None:
+    def test_refused_decisions_end_with_exit_3_and_are_counted(self, workspace: WorkspaceFixture) -> None:
         command = [
             sys.executable,
             "-c",

@@ -1,4 +1,4 @@
-"""A database that is moved, deleted or replaced under a session ends the session: exit 3, one line, nothing written."""
+"""A database that is moved, deleted or replaced ends the session: exit 3, one line, nothing written."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ NEGWB = Path(sys.executable).with_name("negwb")
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[WorkspaceFixture]:
-    made = build(tmp_path / "ws", [Case(text=f"no hat number {n}", concept=f"hat {n}") for n in range(12)])
-    yield made
-    made.store.close()
+    created = build(tmp_path / "ws", [Case(text=f"no hat number {n}", concept=f"hat {n}") for n in range(12)])
+    yield created
+    created.store.close()
 
 
 def move(database: Path) -> None:
@@ -50,7 +50,7 @@ def database_of(workspace: WorkspaceFixture) -> Path:
 
 
 def checkpointed(workspace: WorkspaceFixture) -> None:
-    """All of the record is in the one file, so that a copy of it is whole."""
+    """Move the log into the database file, so that a copy is complete."""
     connection = sqlite3.connect(database_of(workspace))
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
@@ -65,11 +65,11 @@ def events_in(path: Path) -> int:
 
 
 def ended(terminal: Terminal) -> str:
-    """Wait for the end; what the terminal shows below the last screen."""
+    """Wait for the end; return the text below the last screen."""
     assert terminal.end() == 3
-    told = bytes(terminal.output).rpartition(b"\x1b[?1049l")[2].decode(errors="replace")
+    output = bytes(terminal.output).rpartition(b"\x1b[?1049l")[2].decode(errors="replace")
     assert "Traceback" not in bytes(terminal.output).decode(errors="replace")
-    return told
+    return output
 
 
 def assert_nothing_elsewhere(workspace: WorkspaceFixture, lose: Callable[[Path], None], count: int) -> None:
@@ -92,14 +92,14 @@ def test_curate_ends(workspace: WorkspaceFixture, lose: Callable[[Path], None]) 
         checkpointed(workspace)
         lose(database_of(workspace))
         terminal.press_until("a", lambda: terminal.process.poll() is not None)
-        told = ended(terminal)
-    assert told.count("replaced, moved or deleted") == 1
-    assert "is kept" not in told
+        data = ended(terminal)
+    assert data.count("replaced, moved or deleted") == 1
+    assert "is kept" not in data
     assert_nothing_elsewhere(workspace, lose, 1)
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-def test_curate_in_lines_ends(workspace: WorkspaceFixture, lose: Callable[[Path], None]) -> None:
+def test_plain_mode_ends(workspace: WorkspaceFixture, lose: Callable[[Path], None]) -> None:
     process = subprocess.Popen(
         [NEGWB, "-w", workspace.root, "curate", "-a", "ana", "--order", "oldest", "--plain"],
         stdin=subprocess.PIPE,
@@ -122,8 +122,8 @@ def test_curate_in_lines_ends(workspace: WorkspaceFixture, lose: Callable[[Path]
     assert_nothing_elsewhere(workspace, lose, 1)
 
 
-def test_curate_in_lines_ends_while_it_waits_for_a_card(workspace: WorkspaceFixture) -> None:
-    """Everything else is in somebody's hands, and the person asks for cards again."""
+def test_plain_mode_ends_while_it_waits_for_a_card(workspace: WorkspaceFixture) -> None:
+    """All other cards are leased by others, and the annotator asks for cards again."""
     process = subprocess.Popen(
         [NEGWB, "-w", workspace.root, "curate", "-a", "ana", "--plain"],
         stdin=subprocess.PIPE,
@@ -158,12 +158,12 @@ def test_adjudicate_ends(workspace: WorkspaceFixture) -> None:
         checkpointed(workspace)
         move(database_of(workspace))
         terminal.press_until("a\r", lambda: terminal.process.poll() is not None)
-        told = ended(terminal)
-    assert told.count("replaced, moved or deleted") == 1
+        data = ended(terminal)
+    assert data.count("replaced, moved or deleted") == 1
     assert_nothing_elsewhere(workspace, move, 2)
 
 
-def test_a_bulk_in_browse_ends(workspace: WorkspaceFixture) -> None:
+def test_a_bulk_action_in_browse_ends(workspace: WorkspaceFixture) -> None:
     with Terminal([NEGWB, "-w", workspace.root, "browse", "-a", "ana"]) as terminal:
         terminal.wait_for(b"hat number 0")
         terminal.wait_for(b"12")
@@ -172,6 +172,6 @@ def test_a_bulk_in_browse_ends(workspace: WorkspaceFixture) -> None:
         terminal.press("A")
         terminal.wait_for(b"type 12 and enter")
         terminal.press("12\r")
-        told = ended(terminal)
-    assert told.count("replaced, moved or deleted") == 1
+        data = ended(terminal)
+    assert data.count("replaced, moved or deleted") == 1
     assert_nothing_elsewhere(workspace, replace, 0)

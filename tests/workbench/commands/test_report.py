@@ -1,4 +1,4 @@
-"""`negwb report`: what stands in it, as tables and as JSON, and when it refuses."""
+"""Tests of `negwb report`: tables, JSON and refusals."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def make_task(folder: Path, name: str, items: int = 24) -> Any:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """demo-negref by three models, demo-affirm by two, negrefcocog by one."""
-    made = Workspace(tmp_path_factory.mktemp("report") / "ws")
-    made.root.mkdir()
-    made.settings.write_text(settings_template())
+    """Results of three models on demo-negref, two on demo-affirm, one on negrefcocog."""
+    created = Workspace(tmp_path_factory.mktemp("report") / "ws")
+    created.root.mkdir()
+    created.settings.write_text(settings_template())
     models = {"base": TinyModel(1), "tuned": TinyModel(1, text_seed=2), "constant": ConstantModel(3)}
     for name, who in (("demo-negref", models), ("demo-affirm", ["base", "tuned"]), ("negrefcocog", ["base"])):
-        task = make_task(made.root / "data", name)
+        task = make_task(created.root / "data", name)
         for label in who:
-            run_task(models[label], task, results_folder=made.root / "results", label=label)
-    return made
+            run_task(models[label], task, results_folder=created.root / "results", label=label)
+    return created
 
 
 def report(workspace: Workspace, *words: str) -> Any:
@@ -61,27 +61,27 @@ def report(workspace: Workspace, *words: str) -> Any:
 
 
 def sections(text: str) -> dict[str, list[str]]:
-    """Lines below each title."""
+    """Return the lines below each title."""
     blocks = [block.splitlines() for block in text.strip().split("\n\n")]
     return {block[0]: block[1:] for block in blocks}
 
 
-def test_models_beside_the_base_and_the_blind(workspace: Workspace) -> None:
-    said = sections(report(workspace).stdout)
-    (title,) = [title for title in said if title.startswith("DEMO-NEGREF")]
+def test_models_are_compared_with_the_base_and_blind_baselines(workspace: Workspace) -> None:
+    output = sections(report(workspace).stdout)
+    (title,) = [title for title in output if title.startswith("DEMO-NEGREF")]
     assert "N = 24, CHANCE 50.0 %" in title
-    header, *lines = said[title]
+    header, *lines = output[title]
     assert header.split() == ["rule", "model", "right", "%", "95", "%", "vs", "base", "95", "%", "p", "affirm", "%"]
     assert [line.split()[:2] for line in lines[:3]] == [["strict", "base"], ["strict", "tuned"], ["strict", "constant"]]
     assert lines[2].split()[2:4] == ["0/24", "0.0"], "ties are wrong under strict"
     assert any(line.startswith("strict    blind: smaller box") for line in lines)
     constant = next(line for line in lines if line.split()[:2] == ["official", "constant"])
     assert "24/24  100.0" in constant
-    differ = said["WHERE STRICT AND OFFICIAL DIFFER, AND ON HOW MANY ITEMS"]
+    differ = output["WHERE STRICT AND OFFICIAL DIFFER, AND ON HOW MANY ITEMS"]
     assert any(line.split()[:5] == ["demo-negref", "constant", "0.0", "100.0", "24"] for line in differ)
 
 
-def test_negated_is_never_without_affirmative(workspace: Workspace) -> None:
+def test_denied_phrases_are_reported_with_affirmed_ones(workspace: Workspace) -> None:
     rows = json.loads(report(workspace, "--json").stdout)["rows"]
     affirm = {(r["model"], r["protocol"]): r["accuracy"]["estimate"] for r in rows if r["task"] == "demo-affirm"}
     negref = [row for row in rows if row["task"] == "demo-negref"]
@@ -95,69 +95,69 @@ def test_negated_is_never_without_affirmative(workspace: Workspace) -> None:
     assert {line.split()[0] for line in by_cue[1:]} == {"no", "without", "not"}
 
 
-def test_negrefcocog_has_no_twin_and_says_what_to_run(workspace: Workspace) -> None:
+def test_negrefcocog_has_no_twin_and_advises_another_task(workspace: Workspace) -> None:
     rows = json.loads(report(workspace, "--json").stdout)["rows"]
-    told = {(row["task"], row["model"]): row["affirmative"] for row in rows if row["protocol"] == "strict"}
-    assert told["negrefcocog", "base"] == {"task": None, "state": "no twin"}
-    assert told["demo-negref", "constant"] == {"task": "demo-affirm", "state": "not run"}
-    assert told["demo-negref", "tuned"]["state"] == "measured"
-    assert told["demo-affirm", "tuned"] is None
-    said = sections(report(workspace).stdout)
-    (title,) = [title for title in said if title.startswith("NEGREFCOCOG")]
-    assert [line.split()[-2:] for line in said[title] if line.split()[1] == "base"] == [["no", "twin"]] * 2
-    notes = said["TO KNOW BEFORE READING"]
+    data = {(row["task"], row["model"]): row["affirmative"] for row in rows if row["protocol"] == "strict"}
+    assert data["negrefcocog", "base"] == {"task": None, "state": "no twin"}
+    assert data["demo-negref", "constant"] == {"task": "demo-affirm", "state": "not run"}
+    assert data["demo-negref", "tuned"]["state"] == "measured"
+    assert data["demo-affirm", "tuned"] is None
+    output = sections(report(workspace).stdout)
+    (title,) = [title for title in output if title.startswith("NEGREFCOCOG")]
+    assert [line.split()[-2:] for line in output[title] if line.split()[1] == "base"] == [["no", "twin"]] * 2
+    notes = output["TO KNOW BEFORE READING"]
     assert sum("no affirmative twin" in line for line in notes) == 1
 
 
-def test_blind_guesses_with_nothing_to_go_by_are_worth_chance(tmp_path: Path) -> None:
+def test_blind_guesses_without_a_cue_score_at_chance(tmp_path: Path) -> None:
     boxes = [[0, 0, 30, 40], [32, 0, 30, 40]]
     task = make_task(tmp_path / "data", "alike")
     rows = json.loads((tmp_path / "data" / "alike.json").read_text())
     path = tmp_path / "data" / "alike.json"
     path.write_text(json.dumps([{**row, "bbox_list": boxes, "ref_bbox": boxes[0]} for row in rows]))
     run_task(TinyModel(1), task_from_file(task.name, path, task.pictures), results_folder=tmp_path / "results")
-    made = listings(compare(tmp_path / "results", resamples=50))
-    blind = [row for row in made[0].rows if row[1] == "blind: smaller box"]
+    tables = listings(compare(tmp_path / "results", resamples=50))
+    blind = [row for row in tables[0].rows if row[1] == "blind: smaller box"]
     assert [row[2:4] for row in blind] == [("12/24", "50.0")] * 2
-    (note,) = [row for listing in made for row in listing.rows if "counts 1/k" in row[-1]]
+    (note,) = [row for listing in tables for row in listing.rows if "counts 1/k" in row[-1]]
     assert "smaller box, narrower box on all items" in note[-1]
 
 
-def test_few_differing_items_say_whose_interval_it_is(workspace: Workspace) -> None:
+def test_few_differing_items_have_a_note_on_the_interval(workspace: Workspace) -> None:
     rows = compare(workspace.root / "results", resamples=50).rows
     few = [row for row in rows if row.base and row.base.few]
     notes = [row for each in listings(compare(workspace.root / "results", resamples=50)) for row in each.rows]
     assert any("Newcombe" in row[-1] for row in notes) is bool(few)
 
 
-def test_a_twin_that_was_not_run_is_told(tmp_path: Path) -> None:
+def test_a_twin_that_was_not_run_is_reported(tmp_path: Path) -> None:
     task = make_task(tmp_path / "data", "my-negref")
     run_task(TinyModel(1), task, results_folder=tmp_path / "results")
-    made = {listing.title: listing for listing in listings(compare(tmp_path / "results", resamples=50))}
-    assert any("my-affirm was not run" in row[-1] for row in made["To know before reading"].rows)
+    tables = {listing.title: listing for listing in listings(compare(tmp_path / "results", resamples=50))}
+    assert any("my-affirm was not run" in row[-1] for row in tables["To know before reading"].rows)
 
 
-def test_published_rows_stand_apart_with_their_source(workspace: Workspace) -> None:
-    said = sections(report(workspace).stdout)
-    rows = said["PUBLISHED BY OTHERS, NOT MEASURED HERE"]
+def test_published_results_are_in_their_own_table_with_their_source(workspace: Workspace) -> None:
+    output = sections(report(workspace).stdout)
+    rows = output["PUBLISHED BY OTHERS, NOT MEASURED HERE"]
     assert any("NegationCLIP" in row and "282/440" in row for row in rows)
-    source = said["SOURCE OF THE PUBLISHED ROWS"]
+    source = output["SOURCE OF THE PUBLISHED ROWS"]
     assert "arXiv 2501.10913" in source[0]
     assert not any(line.endswith("…") for line in source)
 
 
 def test_json_has_all_of_it(workspace: Workspace) -> None:
-    said = report(workspace, "--json")
-    assert said.stdout.count("\n") == 1
-    told = json.loads(said.stdout)
-    row = next(row for row in told["rows"] if (row["task"], row["model"]) == ("demo-negref", "tuned"))
+    result = report(workspace, "--json")
+    assert result.stdout.count("\n") == 1
+    data = json.loads(result.stdout)
+    row = next(row for row in data["rows"] if (row["task"], row["model"]) == ("demo-negref", "tuned"))
     assert (row["protocol"], row["n"], row["is_base"]) == ("strict", 24, False)
     paired = row["base"]
     assert paired["difference"]["low"] <= paired["difference"]["estimate"] <= paired["difference"]["high"]
     assert paired["gained"] - paired["lost"] == round(24 * paired["difference"]["estimate"])
     assert {part["cut"] for part in row["slices"]} >= {"cue", "position", "length"}
-    assert told["base"] == "base"
-    assert as_json(compare(workspace.root / "results", resamples=50)).keys() == told.keys()
+    assert data["base"] == "base"
+    assert as_json(compare(workspace.root / "results", resamples=50)).keys() == data.keys()
 
 
 def test_another_base(workspace: Workspace) -> None:
@@ -168,14 +168,14 @@ def test_another_base(workspace: Workspace) -> None:
     assert "measured: base, constant, tuned" in refused.hint
 
 
-def test_nothing_measured(tmp_path: Path) -> None:
+def test_without_results(tmp_path: Path) -> None:
     (tmp_path / "negwb.toml").write_text(settings_template())
     assert isinstance(report(Workspace(tmp_path)).exception, NothingToDo)
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "x.json").write_text("{}")
-    said = report(Workspace(tmp_path))
-    assert isinstance(said.exception, NothingToDo)
-    assert "x.json is no result of negwb" in said.stderr
+    created = report(Workspace(tmp_path))
+    assert isinstance(created.exception, NothingToDo)
+    assert "x.json is no result of negwb" in created.stderr
 
 
 def test_the_screen_needs_a_terminal(workspace: Workspace) -> None:
@@ -185,7 +185,7 @@ def test_the_screen_needs_a_terminal(workspace: Workspace) -> None:
 HOSTILE = "\x1b]0;owned\x07\u202eevil\nx"
 
 
-def test_hostile_titles_and_headers_are_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_markup_in_titles_and_headers_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     listing = Listing(HOSTILE, (HOSTILE, "n"), [(HOSTILE, "1")])
     show([listing])
     out = capsys.readouterr().out
@@ -197,12 +197,12 @@ def test_hostile_titles_and_headers_are_text(capsys: pytest.CaptureFixture[str])
         assert text.lower().count("]0;ownedevil x") == 3
 
 
-def test_a_hostile_task_in_a_result_reaches_no_terminal(tmp_path: Path) -> None:
+def test_control_characters_of_a_task_reach_no_terminal(tmp_path: Path) -> None:
     (tmp_path / "negwb.toml").write_text(settings_template())
     make_result(Workspace(tmp_path), f"x{HOSTILE}-negref", HOSTILE, [True, False])
     for words in ([], ["--slices"]):
-        said = report(Workspace(tmp_path), *words)
-        assert not {"\x1b", "\x07", "\u202e"} & set(said.stdout + said.stderr)
+        created = report(Workspace(tmp_path), *words)
+        assert not {"\x1b", "\x07", "\u202e"} & set(created.stdout + created.stderr)
 
 
 def printed(workspace: Workspace, width: int) -> list[str]:
@@ -212,12 +212,12 @@ def printed(workspace: Workspace, width: int) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
-def test_no_figure_is_cut_or_broken_in_a_terminal(workspace: Workspace, width: int) -> None:
+def test_no_figure_is_truncated_in_a_terminal(workspace: Workspace, width: int) -> None:
     lines = printed(workspace, width)
     assert max(map(len, lines)) <= width
     plain = report(workspace, "--slices").stdout
     figures = r"\d+/\d+ +\d+\.\d +\d+\.\d–\d+\.\d( +[+-]\d+\.\d)?"
-    wanted = {" ".join(found.group().split()) for found in re.finditer(figures, plain)}
+    wanted = {" ".join(item.group().split()) for item in re.finditer(figures, plain)}
     text = [" ".join(line.split()) for line in lines]
     assert [each for each in wanted if not any(each in line for line in text)] == []
     intervals = re.findall(r"[+-]\d+\.\d…[+-]\d+\.\d", "\n".join(text))
@@ -227,7 +227,7 @@ def test_no_figure_is_cut_or_broken_in_a_terminal(workspace: Workspace, width: i
         assert any(name in line for line in lines)
 
 
-def test_names_lose_their_middle_only_where_columns_are_not_enough() -> None:
+def test_names_are_shortened_only_after_columns_are_omitted() -> None:
     name = "a-very-long-name-of-a-model-that-nobody-would-type-twice-run-0042"
     listing = Listing("t", ("model", "right", "p"), [(name, "1/2", "0.50")], dispensable=[(2, "p")])
     assert fit(listing, 100) == (listing, [])
@@ -241,35 +241,35 @@ def test_names_lose_their_middle_only_where_columns_are_not_enough() -> None:
     assert middle_cut("文字文字文字", 7) == "文…文字" or len(middle_cut("文字文字文字", 7)) <= 7
 
 
-def test_the_screen_opens_with_the_base_that_was_named(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_screen_opens_with_the_given_base(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[dict[str, Any]] = []
     monkeypatch.setattr("workbench.console.terminal_check.at_a_terminal", lambda: True)
-    monkeypatch.setattr("workbench.tui.results.app.run_lab", lambda *_, **told: opened.append(told) or 0)
+    monkeypatch.setattr("workbench.tui.results.app.run_lab", lambda *_, **options: opened.append(options) or 0)
     assert report(workspace, "--screen", "--base", "tuned").exit_code == 0
     assert opened == [{"start": "report", "base": "tuned"}]
     assert isinstance(report(workspace, "--screen", "--base", "nobody").exception, UsageError)
     assert len(opened) == 1
 
 
-def test_hostile_names_are_text(tmp_path: Path) -> None:
+def test_markup_in_names_is_plain_text(tmp_path: Path) -> None:
     task = make_task(tmp_path / "data", "t", items=4)
     (tmp_path / "negwb.toml").write_text(settings_template())
     run_task(TinyModel(1), task, results_folder=tmp_path / "results", label="[red]\x1b[31mx\nsecond")
-    said = report(Workspace(tmp_path)).stdout
-    assert "\x1b" not in said
-    assert "[red][31mx second" in said
+    created = report(Workspace(tmp_path)).stdout
+    assert "\x1b" not in created
+    assert "[red][31mx second" in created
 
 
 def test_figures() -> None:
     assert (percent(0.5727), percent(float("nan")), signed(0.0), signed(-0.1)) == ("57.3", "–", "+0.0", "-10.0")
-    made = Interval(0.5, 0.4, 0.606)
-    assert (span(made), signed_span(Interval(0, -0.012, 0.002))) == ("40.0–60.6", "-1.2…+0.2")
+    interval = Interval(0.5, 0.4, 0.606)
+    assert (span(interval), signed_span(Interval(0, -0.012, 0.002))) == ("40.0–60.6", "-1.2…+0.2")
     assert (count(1600.0), count(226.5), count(3)) == ("1,600", "226.5", "3")
     assert [p_value(p) for p in (0.00001, 0.0123, 0.5, 1.0)] == ["<0.0001", "0.0123", "0.50", "1.00"]
 
 
-def test_the_base_is_what_was_trained_from_whatever_was_measured_first(tmp_path: Path) -> None:
-    """Two models, the tuned one measured first; its run tells which one it began with."""
+def test_the_default_base_is_the_base_of_the_newest_run(tmp_path: Path) -> None:
+    """Two models; the tuned one was evaluated first, and its run names its base."""
     workspace = create_workspace(tmp_path / "ws")
     make_result(workspace, "demo-negref", "a", [True, False, True])
     make_result(workspace, "demo-negref", "begun-with", [False, False, True])

@@ -1,4 +1,4 @@
-"""`negwb serve`: a page, its websocket and a decision through it; who is let in, how many, and what a click does."""
+"""Tests of `negwb serve`: pages, websockets, access, limits and clicks."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[WorkspaceFixture]:
-    made = build(tmp_path / "a folder", [Case(text=f"a man without hat {n}") for n in range(3)])
-    yield made
-    made.store.close()
+    created = build(tmp_path / "a folder", [Case(text=f"a man without hat {n}") for n in range(3)])
+    yield created
+    created.store.close()
 
 
 class Served:
-    """A server in a process of its own, and what it printed."""
+    """A server in a child process, and its output."""
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.process, self.host = process, f"127.0.0.1:{port}"
@@ -45,9 +45,9 @@ class Served:
     def next_entrance(self, words: str) -> str:
         line = self.lines.readline()
         assert words in line
-        found = re.search(rf"http://{self.host}/\?token=\S+", line)
-        assert found, line
-        return found.group()
+        match = re.search(rf"http://{self.host}/\?token=\S+", line)
+        assert match, line
+        return match.group()
 
     def socket(self, client: aiohttp.ClientSession, origin: str | None = None) -> Any:
         address = f"ws://{self.host}/ws?width=100&height=30"
@@ -56,7 +56,7 @@ class Served:
 
 @contextmanager
 def serving(workspace: WorkspaceFixture, *words: str) -> Iterator[Served]:
-    """It must end by itself when it is interrupted."""
+    """Run a server; it must end when it is interrupted."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -72,17 +72,17 @@ def serving(workspace: WorkspaceFixture, *words: str) -> Iterator[Served]:
 
 @pytest.fixture
 def served(workspace: WorkspaceFixture) -> Iterator[Served]:
-    with serving(workspace) as made:
-        yield made
+    with serving(workspace) as created:
+        yield created
 
 
 def browser() -> aiohttp.ClientSession:
-    """A client that keeps cookies of an address without a name, as browsers do."""
+    """A client that stores cookies of an IP address, as browsers do."""
     return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
 
 
 async def enter(client: aiohttp.ClientSession, served: Served) -> str:
-    """Opens the newest address; returns the page's text. The address for the next browser is read."""
+    """Open the newest address and return the page; read the address for the next browser."""
     async with client.get(served.entrance) as page:
         text = await page.text()
         assert page.status == 200, text
@@ -98,11 +98,11 @@ async def until(condition: Callable[[], bool], why: str) -> None:
         await asyncio.sleep(0.1)
 
 
-def open_sittings(workspace: WorkspaceFixture) -> int:
+def open_sessions(workspace: WorkspaceFixture) -> int:
     return int(workspace.rows("SELECT count(*) FROM work_session WHERE ended_at IS NULL")[0][0])
 
 
-async def test_a_decision_through_the_browsers_way_in(workspace: WorkspaceFixture, served: Served) -> None:
+async def test_a_decision_in_a_browser(workspace: WorkspaceFixture, served: Served) -> None:
     async with browser() as client:
         text = await enter(client, served)
         async with client.get(f"http://{served.host}/") as page:
@@ -118,7 +118,7 @@ async def test_a_decision_through_the_browsers_way_in(workspace: WorkspaceFixtur
                 await page_socket.send_json(["stdin", "a"])
                 await asyncio.sleep(0.5)
     assert workspace.events()[0] == (1, "accept", None)
-    await until(lambda: not open_sittings(workspace), "closing the page did not end its sitting")
+    await until(lambda: not open_sessions(workspace), "closing the page did not end its sitting")
 
 
 PARTS = ("/", "/static/js/textual.js", "/static/", "/static/css/xterm.css", "/download/x", "/ws", "/nothing")
@@ -140,10 +140,10 @@ async def test_without_the_token_nothing_is_served(workspace: WorkspaceFixture, 
         await enter(client, served)
         async with client.get(f"http://{served.host}/static/js/textual.js") as script:
             assert script.status == 200
-    assert open_sittings(workspace) == 0
+    assert open_sessions(workspace) == 0
 
 
-async def test_each_address_lets_one_browser_in_once(served: Served) -> None:
+async def test_each_address_admits_one_browser_once(served: Served) -> None:
     first, tokens = served.entrance, set[str]()
     async with browser() as one, browser() as other:
         await enter(one, served)
@@ -161,7 +161,7 @@ async def test_each_address_lets_one_browser_in_once(served: Served) -> None:
             assert page.status == 200
 
 
-async def test_the_key_of_a_browser_is_kept_from_scripts_and_other_sites(served: Served) -> None:
+async def test_the_cookie_is_hidden_from_scripts_and_other_sites(served: Served) -> None:
     async with browser() as client, client.get(served.entrance, allow_redirects=False) as page:
         assert (page.status, page.headers["Location"]) == (303, "/")
         (cookie,) = page.cookies.values()
@@ -169,7 +169,7 @@ async def test_the_key_of_a_browser_is_kept_from_scripts_and_other_sites(served:
     assert cookie.value not in served.entrance
 
 
-async def test_pages_are_limited_and_a_closed_one_makes_room(workspace: WorkspaceFixture) -> None:
+async def test_the_number_of_pages_is_limited_and_a_closed_page_does_not_count(workspace: WorkspaceFixture) -> None:
     with serving(workspace, "--pages", "1") as served:
         async with browser() as client:
             await enter(client, served)
@@ -180,17 +180,17 @@ async def test_pages_are_limited_and_a_closed_one_makes_room(workspace: Workspac
                     assert "--pages" in text
                     assert (await other.receive()).type is aiohttp.WSMsgType.CLOSE
                     assert other.close_code == aiohttp.WSCloseCode.TRY_AGAIN_LATER
-                assert open_sittings(workspace) == 1
-            # loaded again: the new page waits for the place that the old one leaves
+                assert open_sessions(workspace) == 1
+            # reloaded: the new page waits until the old one has closed
             async with client.get(f"http://{served.host}/") as page, served.socket(client) as page_socket:
                 assert page.status == 200
                 await asyncio.wait_for(shown(page_socket, b"NEGATED"), 60)
-                assert open_sittings(workspace) == 1
-        await until(lambda: not open_sittings(workspace), "the sitting did not end")
+                assert open_sessions(workspace) == 1
+        await until(lambda: not open_sessions(workspace), "the sitting did not end")
 
 
 ACCEPT = (3, 30)
-"""Where the line of keys has "a accept", at 100x30."""
+"""Position of "a accept" among the key hints at 100x30."""
 
 
 async def click(page_socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -233,17 +233,17 @@ async def until_clicked(workspace: WorkspaceFixture, page_socket: aiohttp.Client
 
 
 async def shown(page_socket: aiohttp.ClientWebSocketResponse, words: bytes) -> None:
-    """Read until these words have come."""
-    told = b""
+    """Read until the text has arrived."""
+    data = b""
     async for message in page_socket:
         if message.type is aiohttp.WSMsgType.BINARY:
-            told += message.data
-            if words in _CONTROL.sub(b"", told):
+            data += message.data
+            if words in _CONTROL.sub(b"", data):
                 return
-    raise AssertionError(f"the page ended with {told[-500:]!r}")
+    raise AssertionError(f"the page ended with {data[-500:]!r}")
 
 
-async def test_other_pages_are_kept_out(served: Served) -> None:
+async def test_other_origins_are_refused(served: Served) -> None:
     async with browser() as client:
         await enter(client, served)
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
@@ -253,13 +253,13 @@ async def test_other_pages_are_kept_out(served: Served) -> None:
             assert page.status == 403
 
 
-def test_other_machines_are_kept_out_unless_told(workspace: WorkspaceFixture) -> None:
+def test_other_machines_are_refused_unless_allowed(workspace: WorkspaceFixture) -> None:
     done = CliRunner().invoke(app, ["-w", str(workspace.root), "serve", "--host", "0.0.0.0"])
     assert "not encrypted" in str(done.exception)
     assert "--public-anyway" in getattr(done.exception, "hint", "")
 
 
-def test_a_port_that_is_taken_is_said(workspace: WorkspaceFixture) -> None:
+def test_a_used_port_is_reported(workspace: WorkspaceFixture) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -276,14 +276,14 @@ def test_a_port_that_is_taken_is_said(workspace: WorkspaceFixture) -> None:
     assert "another --port" in done.stderr
 
 
-def test_what_is_loopback() -> None:
+def test_loopback_addresses() -> None:
     assert [host for host in ("127.0.0.1", "localhost", "::1", "127.9.9.9", "[::1]") if not is_loopback(host)] == []
     assert [host for host in ("0.0.0.0", "::", "192.168.1.2", "localhost.example", "") if is_loopback(host)] == []
     assert address("::1", 80) == "http://[::1]:80"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_server_that_is_ended_ends_the_sittings_of_its_pages(
+async def test_a_stopped_server_ends_the_sessions_of_its_pages(
     workspace: WorkspaceFixture, number: signal.Signals
 ) -> None:
     with serving(workspace) as served:
@@ -297,5 +297,5 @@ async def test_a_server_that_is_ended_ends_the_sittings_of_its_pages(
                         pass
                 assert page_socket.close_code == aiohttp.WSCloseCode.GOING_AWAY, "the server waits for no page"
                 assert await asyncio.to_thread(served.process.wait, 120) == 0
-    await until(lambda: not open_sittings(workspace), "ending the server did not end the sitting of its page")
+    await until(lambda: not open_sessions(workspace), "ending the server did not end the sitting of its page")
     assert workspace.rows("SELECT * FROM lease") == []

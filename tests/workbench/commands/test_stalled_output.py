@@ -1,4 +1,4 @@
-"""A command whose reader has stopped reading (a pager) holds no view of the record, which would let the log grow."""
+"""A command with a stalled reader (a pager) holds no read transaction, which would let the log grow."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from workbench.workspace.layout import Workspace
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """So many candidates that a list of them is larger than a pipe."""
-    made = create_workspace(tmp_path / "ws")
-    with open_store(made.database) as store:
+    """Workspace with more candidates than fit into a pipe's buffer."""
+    created = create_workspace(tmp_path / "ws")
+    with open_store(created.database) as store:
         Record(store).add(1_500)
-    return made
+    return created
 
 
 @pytest.mark.parametrize("words", [("browse", "--json"), ("lint", "--rule", "near-duplicate", "--json")])
-def test_a_pager_holds_no_view_of_the_record(workspace: Workspace, words: tuple[str, ...]) -> None:
+def test_a_pager_holds_no_read_transaction(workspace: Workspace, words: tuple[str, ...]) -> None:
     writer = sqlite3.connect(workspace.database, isolation_level=None)
     with start(["-w", str(workspace.root), *words]) as process:
         assert process.stdout is not None
@@ -36,6 +36,6 @@ def test_a_pager_holds_no_view_of_the_record(workspace: Workspace, words: tuple[
 
 
 def wait_for_end(connection: sqlite3.Connection) -> bool:
-    """Whether all of the log could be brought into the record: nobody reads what was there before."""
+    """Return whether a checkpoint could move the whole log: no reader uses an older state."""
     (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy

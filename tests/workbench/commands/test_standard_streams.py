@@ -1,4 +1,4 @@
-"""Standard streams that are closed or broken, and a current folder that is gone: real processes."""
+"""Commands with closed or broken standard streams, and in a deleted folder."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from workbench.workspace.layout import Workspace
 NEGWB = Path(sys.executable).with_name("negwb")
 CLOSED = (">&-", "2>&-", ">&- 2>&- <&-")
 CODES = {"--help": 0, "status --json": 0, "lint": 0, "curate --plain --annotator ana": 0, "nonsense": 2}
-"""Exit codes of commands with whole streams; lint draws a table with rich."""
+"""Exit codes of commands with intact streams; lint draws a table with rich."""
 Process = subprocess.CompletedProcess[bytes]
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Three candidates that are open, one of which has a text that is not ASCII."""
-    made = create_workspace(tmp_path_factory.mktemp("streams") / "ws")
-    with open_store(made.database) as store:
+    """Workspace with three open candidates, one with a non-ASCII text."""
+    created = create_workspace(tmp_path_factory.mktemp("streams") / "ws")
+    with open_store(created.database) as store:
         Record(store).add(3)
-    return made
+    return created
 
 
 def shell(line: str, **more: object) -> Process:
-    told = {"capture_output": True, "stdin": subprocess.DEVNULL, "timeout": 120, **more}
-    return subprocess.run(["/bin/bash", "-c", line], check=False, **told)  # type: ignore[call-overload, no-any-return]
+    data = {"capture_output": True, "stdin": subprocess.DEVNULL, "timeout": 120, **more}
+    return subprocess.run(["/bin/bash", "-c", line], check=False, **data)  # type: ignore[call-overload, no-any-return]
 
 
 def command(workspace: Workspace, words: str) -> str:
@@ -54,8 +54,8 @@ def test_a_closed_stream_changes_no_exit_code(workspace: Workspace, words: str, 
     assert done.returncode == CODES[words]
 
 
-def test_no_text_for_a_closed_stream_goes_into_the_record(workspace: Workspace) -> None:
-    """The record must not get the number of a standard stream: what is written there would overwrite it."""
+def test_output_to_a_closed_stream_does_not_reach_the_record(workspace: Workspace) -> None:
+    """The database must not get the file descriptor of a standard stream: output would overwrite it."""
     code = (
         "import os, sys\n"
         "from workbench import standard_streams\n"
@@ -73,8 +73,8 @@ def test_no_text_for_a_closed_stream_goes_into_the_record(workspace: Workspace) 
 
 
 @pytest.mark.parametrize("words", ["nonsense", "lint", "curate --plain --annotator ana"])
-def test_a_command_goes_on_when_its_messages_are_not_read(workspace: Workspace, words: str) -> None:
-    """A pipe without a reader at stderr: the exit code and stdout are as ever."""
+def test_a_command_continues_when_stderr_is_not_read(workspace: Workspace, words: str) -> None:
+    """stderr is a pipe without a reader: exit code and stdout do not change."""
     usual = shell(command(workspace, words))
     reader, writer = os.pipe()
     os.close(reader)
@@ -84,8 +84,8 @@ def test_a_command_goes_on_when_its_messages_are_not_read(workspace: Workspace, 
 
 
 @pytest.mark.parametrize("words", CODES)
-def test_a_reader_of_both_streams_that_leaves(workspace: Workspace, words: str) -> None:
-    """`2>&1 | head -0`: the process ends with 0 or its own code, not by a trace or the interpreter's 120."""
+def test_a_reader_of_both_streams_that_closes_early(workspace: Workspace, words: str) -> None:
+    """`2>&1 | head -0`: the process ends with 0 or its own code, without a traceback or code 120."""
     done = shell(f"{command(workspace, words)} 2>&1 | head -n 0; exit ${{PIPESTATUS[0]}}")
     clean(done)
     assert done.returncode == CODES[words]
@@ -99,7 +99,7 @@ class TestADeletedFolder:
         return f"cd {shlex.quote(str(folder))} && rmdir {shlex.quote(str(folder))} && "
 
     @pytest.mark.parametrize("words", ["status", "init x", "demo --auto", "serve", "-w {ws} backup x.db"])
-    def test_is_named(self, workspace: Workspace, gone: str, words: str) -> None:
+    def test_is_reported(self, workspace: Workspace, gone: str, words: str) -> None:
         done = shell(gone + f"{shlex.quote(str(NEGWB))} {words.format(ws=shlex.quote(str(workspace.root)))}")
         assert done.stderr.decode().splitlines() == [
             "negwb: the current folder was deleted",
@@ -108,7 +108,7 @@ class TestADeletedFolder:
         assert (done.returncode, done.stdout) == (2, b"")
 
     @pytest.mark.parametrize("words", ["--help", "--version"])
-    def test_leaves_the_help(self, gone: str, words: str) -> None:
+    def test_does_not_affect_the_help(self, gone: str, words: str) -> None:
         done = shell(f"{gone}{shlex.quote(str(NEGWB))} {words}")
         assert done.returncode == 0, done.stderr
         assert done.stdout

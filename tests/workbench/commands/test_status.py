@@ -1,4 +1,4 @@
-"""`negwb status`: the numbers are right, text is safe, stale exports are told."""
+"""Tests of `negwb status`: counts, safe text, stale exports."""
 
 from __future__ import annotations
 
@@ -54,20 +54,20 @@ def person(store, name="ana"):
 
 
 def status(workspace, *args):
-    said = CliRunner().invoke(app, ["-w", str(workspace.root), "status", *args])
-    assert said.exit_code == 0, said.output
-    return said
+    result = CliRunner().invoke(app, ["-w", str(workspace.root), "status", *args])
+    assert result.exit_code == 0, result.output
+    return result
 
 
 def test_empty_workspace(workspace):
-    told = json.loads(status(workspace, "--json").stdout)
-    assert (told["candidates"]["total"], told["last_event"], told["exports"]) == (0, None, [])
-    said = status(workspace)
-    assert "none yet" in said.stdout
-    assert "nothing is imported yet" in said.stderr
+    data = json.loads(status(workspace, "--json").stdout)
+    assert (data["candidates"]["total"], data["last_event"], data["exports"]) == (0, None, [])
+    result = status(workspace)
+    assert "none yet" in result.stdout
+    assert "nothing is imported yet" in result.stderr
 
 
-def test_questions_show_where_there_are_any(workspace, store):
+def test_questions_are_shown_if_there_are_any(workspace, store):
     assert " questions " not in status(workspace).stdout
     with store.write() as connection:
         connection.execute(
@@ -75,13 +75,13 @@ def test_questions_show_where_there_are_any(workspace, store):
                 "INSERT INTO visual_question(source_id, key, image_id, text, answer) VALUES (1, '7', 1, 'Is it?', 'no')"
             )
         )
-    said = status(workspace).stdout
-    heading = next(line.split() for line in said.splitlines() if line.startswith("source "))
-    row = next(line.split() for line in said.splitlines() if line.startswith("coco "))
+    output = status(workspace).stdout
+    heading = next(line.split() for line in output.splitlines() if line.startswith("source "))
+    row = next(line.split() for line in output.splitlines() if line.startswith("coco "))
     assert heading[-2:] == ["questions", "candidates"]
     assert row[-2:] == ["1", "6"]
-    told = gather(workspace)
-    assert (told["questions"], told["sources"][0]["questions"]) == (1, 1)
+    data = gather(workspace)
+    assert (data["questions"], data["sources"][0]["questions"]) == (1, 1)
 
 
 def test_counts(workspace, store):
@@ -93,15 +93,15 @@ def test_counts(workspace, store):
     ana.undo()
     ana.undo()
     ana.redo()
-    told = gather(workspace)
-    candidates = told["candidates"]
+    data = gather(workspace)
+    candidates = data["candidates"]
     assert (candidates["total"], candidates["by_state"]["open"], candidates["by_state"]["rejected"]) == (6, 3, 2)
     assert candidates["by_stream"]["audit"]["open"] == 1
-    (who,) = told["people"]
+    (who,) = data["people"]
     assert (who["name"], who["role"]) == ("ana", "annotator")
     assert {kind: n for kind, n in who["decisions"].items() if n} == {"accept": 1, "reject": 2}
-    assert (told["last_event"]["kind"], told["last_event"]["actor"]) == ("undo", "ana")
-    (source,) = told["sources"]
+    assert (data["last_event"]["kind"], data["last_event"]["actor"]) == ("undo", "ana")
+    (source,) = data["sources"]
     assert (source["name"], source["images"], source["captions"], source["candidates"]) == ("coco", 1, 0, 6)
 
 
@@ -121,9 +121,9 @@ def test_exports_and_their_staleness(workspace, store):
     assert (second["name"], second["stale"], second["pairs"]) == ("second", False, 3)
     assert broken["name"] == "broken"
     assert "not an export" in broken["problem"]
-    said = status(workspace).stdout
-    assert "stale: 3 came in and 1 fell out since" in said
-    assert "accepted; up to date" in said
+    output = status(workspace).stdout
+    assert "stale: 3 came in and 1 fell out since" in output
+    assert "accepted; up to date" in output
 
 
 DAMAGED: dict[str, bytes | dict[str, object]] = {
@@ -142,14 +142,14 @@ DAMAGED: dict[str, bytes | dict[str, object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_a_broken_export_hides_no_other(workspace, store, damage):
+def test_a_broken_export_does_not_hide_others(workspace, store, damage):
     person(store).decide(1, Kind.ACCEPT)
     freeze_set(workspace, "first")
     freeze_set(workspace, "broken")
     manifest = workspace.exports / "broken" / "manifest.json"
     manifest.chmod(0o644)
-    told = DAMAGED[damage]
-    content = told if isinstance(told, bytes) else json.dumps({**json.loads(manifest.read_bytes()), **told}).encode()
+    data = DAMAGED[damage]
+    content = data if isinstance(data, bytes) else json.dumps({**json.loads(manifest.read_bytes()), **data}).encode()
     manifest.write_bytes(content)
     broken, first = json.loads(status(workspace, "--json").stdout)["exports"]
     assert (first["name"], first["pairs"], first["stale"]) == ("first", 1, False)
@@ -170,7 +170,7 @@ def test_picture_folders(workspace, store, tmp_path):
     assert "gone (missing)" in status(workspace).stdout
 
 
-def test_sessions_that_did_not_end(workspace, store):
+def test_open_sessions(workspace, store):
     end_session(store, begin_session(store, "bob", version="test"))
     person(store)
     (session,) = gather(workspace)["open_sessions"]
@@ -193,10 +193,10 @@ def test_names_are_text_not_markup(workspace, store, monkeypatch, capsys, termin
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
     tables.show(listings(gather(workspace)))
-    said = capsys.readouterr().out
-    assert "[bold]ana[/] [31m" in said
-    assert "\x1b[31m" not in said
-    assert "\u202e" not in said
+    output = capsys.readouterr().out
+    assert "[bold]ana[/] [31m" in output
+    assert "\x1b[31m" not in output
+    assert "\u202e" not in output
 
 
 def test_plain_columns_line_up(capsys):
@@ -205,18 +205,18 @@ def test_plain_columns_line_up(capsys):
     assert capsys.readouterr().out == "PEOPLE\nname           n\na              1\nlong name  1,000\n\n"
 
 
-def test_a_set_of_a_replaced_history_is_never_up_to_date(workspace, store):
-    """GIVEN a set frozen at event 2 WHEN the record goes back to event 1, and other decisions are made THEN it is told
-    that the set is of a replaced history, and the set cannot be made again under its number."""
+def test_an_export_of_a_replaced_history_is_not_up_to_date(workspace, store):
+    """GIVEN an export at event 2 WHEN the record is restored to event 1 and other decisions are made THEN status
+    reports the replaced history, and the export cannot be repeated at its event."""
     ana = person(store)
     ana.decide(1, Kind.ACCEPT)
-    made = run(workspace, "backup").stdout.strip()
+    backup_path = run(workspace, "backup").stdout.strip()
     ana.decide(2, Kind.ACCEPT)
     freeze_set(workspace, "frozen")
     store.close()
     with open_store(workspace.database) as opened, opened.write() as connection:
         connection.execute(text("UPDATE work_session SET ended_at = 'now'"))
-    restored = json.loads(run(workspace, "restore", made, "--json").stdout)
+    restored = json.loads(run(workspace, "restore", backup_path, "--json").stdout)
     assert (restored["event"], restored["next_event"]) == (1, 3)
     with open_store(workspace.database) as opened:
         ana = person(opened)
@@ -225,9 +225,9 @@ def test_a_set_of_a_replaced_history_is_never_up_to_date(workspace, store):
     newer, frozen = sorted(json.loads(status(workspace, "--json").stdout)["exports"], key=lambda each: -each["event"])
     assert (frozen["history"], frozen["stale"], frozen["entered"], frozen["left"]) == ("replaced", True, None, None)
     assert (newer["history"], newer["stale"], newer["entered"], newer["left"]) == ("same", False, 0, 0)
-    said = status(workspace).stdout
-    assert "accepted; from a history that a restore replaced" in said
-    assert said.count("up to date") == 1
+    output = status(workspace).stdout
+    assert "accepted; from a history that a restore replaced" in output
+    assert output.count("up to date") == 1
     refused = CliRunner().invoke(app, ["-w", str(workspace.root), "export", "--at", "2"]).exception
     assert isinstance(refused, UsageError)
     assert "event 2 belongs to a history that a restore replaced (event 2; " in refused.message

@@ -1,4 +1,4 @@
-"""A terminal that does not read UTF-8: one line and the way without a screen; plain lines and tables work there."""
+"""Terminals without UTF-8: screens are refused; plain mode and tables work."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ TEXT = "a café without 李"
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Two candidates, with texts that are not ASCII."""
-    made = create_workspace(tmp_path_factory.mktemp("characters") / "ws")
-    with open_store(made.database) as store:
+    """Workspace with two candidates with non-ASCII texts."""
+    created = create_workspace(tmp_path_factory.mktemp("characters") / "ws")
+    with open_store(created.database) as store:
         Record(store).add(9)
         with store.write() as connection:
             connection.exec_driver_sql("UPDATE candidate SET text = ? || id", (TEXT,))
-    return made
+    return created
 
 
 @pytest.fixture(autouse=True)
@@ -55,11 +55,11 @@ def no_locale(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"LC_ALL": "C", "STY": "1.pts"}, 2, None),
     ],
 )
-def test_what_is_known(environ: Mapping[str, str], column: int | None, known: bool | None) -> None:
+def test_detection_of_the_encoding(environ: Mapping[str, str], column: int | None, known: bool | None) -> None:
     assert reads_utf8(environ, lambda: column) is known
 
 
-def test_the_variable_that_decides_is_named() -> None:
+def test_the_deciding_variable_is_reported() -> None:
     assert locale_in_words({"LANG": "C", "LC_ALL": "POSIX"}) == "LC_ALL=POSIX"
     assert locale_in_words({"LANG": "C", "LC_CTYPE": "C.UTF-8"}) == "LANG=C"
     assert locale_in_words({}) == "no locale"
@@ -74,7 +74,7 @@ def test_names_of_utf8() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["iso8859-1", "ascii"])
-def test_another_encoding_of_the_output_is_refused(workspace: Workspace, encoding: str) -> None:
+def test_output_in_another_encoding_is_refused(workspace: Workspace, encoding: str) -> None:
     with Terminal([NEGWB, "-w", workspace.root, "curate", "-a", "ana"], PYTHONIOENCODING=encoding) as terminal:
         assert terminal.end() == 2
         lines = bytes(terminal.output).decode().splitlines()
@@ -85,7 +85,7 @@ def test_another_encoding_of_the_output_is_refused(workspace: Workspace, encodin
 
 
 class _Answering(Terminal):
-    """A terminal that answers where its cursor stands behind the question about its characters."""
+    """A terminal that answers the cursor position request of the encoding check."""
 
     column = 0
 
@@ -105,14 +105,14 @@ class _Utf8(_Answering):
 
 
 @pytest.mark.parametrize("locale", [{"LC_ALL": "POSIX"}, {"LANG": "C"}, {}])
-def test_a_terminal_that_shows_two_characters_is_refused(workspace: Workspace, locale: dict[str, str]) -> None:
+def test_a_terminal_without_utf8_is_refused(workspace: Workspace, locale: dict[str, str]) -> None:
     with _Latin([NEGWB, "-w", workspace.root, "curate", "-a", "ana"], **locale) as terminal:
         assert terminal.end() == 2
         assert terminal.shows(b"this terminal does not read")
         assert terminal.shows(b"negwb curate --plain")
 
 
-def test_a_terminal_that_reads_utf8_is_used_whatever_the_locale(workspace: Workspace) -> None:
+def test_a_utf8_terminal_is_used_with_any_locale(workspace: Workspace) -> None:
     with _Utf8([NEGWB, "-w", workspace.root, "curate", "-a", "ana"], LC_ALL="POSIX") as terminal:
         terminal.wait_for(b"NEGATED")
         terminal.press("q")
@@ -120,7 +120,7 @@ def test_a_terminal_that_reads_utf8_is_used_whatever_the_locale(workspace: Works
         assert not terminal.shows(b"--plain")
 
 
-def test_a_terminal_that_does_not_answer_is_used_and_the_way_out_named(workspace: Workspace) -> None:
+def test_a_terminal_without_an_answer_is_used_with_a_notice(workspace: Workspace) -> None:
     with Terminal([NEGWB, "-w", workspace.root, "curate", "-a", "ana"], LC_ALL="POSIX") as terminal:
         terminal.wait_for(b"LC_ALL=POSIX does not say UTF-8")
         terminal.wait_for(b"curate --plain")
@@ -138,7 +138,7 @@ def test_a_terminal_that_does_not_answer_is_used_and_the_way_out_named(workspace
         ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, "ascii", "a caf? [without] ?"),
     ],
 )
-def test_plain_lines_work_in_every_encoding(
+def test_plain_mode_works_in_every_encoding(
     workspace: Workspace, environ: dict[str, str], encoding: str, shown: str
 ) -> None:
     done = subprocess.run(
@@ -155,7 +155,7 @@ def test_plain_lines_work_in_every_encoding(
 
 
 @pytest.mark.parametrize("words", [("browse", "--limit", "2"), ("status",), ("lint",)])
-def test_no_command_ends_by_a_character_that_the_encoding_lacks(workspace: Workspace, words: tuple[str, ...]) -> None:
+def test_no_command_fails_on_a_character_outside_the_encoding(workspace: Workspace, words: tuple[str, ...]) -> None:
     done = subprocess.run(
         [NEGWB, "-w", workspace.root, *words],
         capture_output=True,

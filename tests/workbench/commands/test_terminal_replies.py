@@ -1,4 +1,4 @@
-"""What a real terminal sends besides keys decides nothing."""
+"""Terminal replies and key reports that are not keys decide nothing."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ REPLIES = (
     "\x1b[200~aaa xu zz",
     "aa\x1b[201~",
 )
-"""As they are read, one after the other."""
+"""In the order in which they are read."""
 
 
-def test_replies_and_odd_key_reports_decide_nothing_and_the_next_key_does(tmp_path: Path) -> None:
+def test_terminal_replies_decide_nothing_and_the_next_key_does(tmp_path: Path) -> None:
     workspace = create_workspace(tmp_path / "ws")
     with open_store(workspace.database) as store:
         Record(store).add(5)

@@ -1,4 +1,4 @@
-"""`negwb train` with real child processes: its end, Ctrl-C, kill -9, and the ways in which it refuses."""
+"""`negwb train` with child processes: completion, Ctrl-C, kill -9, refusals."""
 
 from __future__ import annotations
 
@@ -31,19 +31,21 @@ from workbench.workspace.models import DEFAULT_MODEL, base_model, find_model, ru
 
 SMALL = ("--batch", 4, "--lr", "1e-3", "--threads", 1, "--set", "val_share=0.2")
 LEADING = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-"""Makes the terminal the program's own, so that it turns Ctrl-C into a signal for all its processes."""
+"""Makes the terminal the controlling terminal, so that Ctrl-C sends a signal to all processes."""
 LONG = (*SMALL, "--steps", 140, "--set", "checkpoint_every=10", "--set", "keep=last", "--set", "val_share=0")
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """With an export, and a run `first` that was trained by the command."""
-    made = make_workspace(tmp_path_factory.mktemp("train"))
-    done = negwb(made, "train", "set-001", "--model", tiny(made), "--name", "first", "--steps", 8, *SMALL, "--json")
+    """Workspace with an export and a finished run `first`."""
+    created = make_workspace(tmp_path_factory.mktemp("train"))
+    done = negwb(
+        created, "train", "set-001", "--model", tiny(created), "--name", "first", "--steps", 8, *SMALL, "--json"
+    )
     assert done.returncode == 0, done.stderr
-    (made.root / "first.out").write_text(done.stdout)
-    (made.root / "first.err").write_text(done.stderr)
-    return made
+    (created.root / "first.out").write_text(done.stdout)
+    (created.root / "first.err").write_text(done.stderr)
+    return created
 
 
 def tiny(workspace: Workspace) -> Path:
@@ -52,19 +54,19 @@ def tiny(workspace: Workspace) -> Path:
 
 def test_json_is_one_object_and_the_lines_are_plain(workspace: Workspace) -> None:
     out = (workspace.root / "first.out").read_text()
-    told = json.loads(out)
+    data = json.loads(out)
     assert out.count("\n") == 1
-    assert (told["run"], told["status"], told["steps"]) == ("first", "done", 8)
-    assert told["base"] == str(tiny(workspace))
-    assert told["model_hash"] != told["base_hash"]
+    assert (data["run"], data["status"], data["steps"]) == ("first", "done", 8)
+    assert data["base"] == str(tiny(workspace))
+    assert data["model_hash"] != data["base_hash"]
     assert (
-        told["export_sha256"] == json.loads((workspace.exports / "set-001/manifest.json").read_text())["export_sha256"]
+        data["export_sha256"] == json.loads((workspace.exports / "set-001/manifest.json").read_text())["export_sha256"]
     )
-    assert (Path(told["model"]) / "open_clip_config.json").is_file()
-    said = (workspace.root / "first.err").read_text()
-    assert "\x1b" not in said
-    assert "step 8 of 8" in said
-    assert "24 pairs from" in said, "the run's own words are passed on"
+    assert (Path(data["model"]) / "open_clip_config.json").is_file()
+    output = (workspace.root / "first.err").read_text()
+    assert "\x1b" not in output
+    assert "step 8 of 8" in output
+    assert "24 pairs from" in output, "the run's own words are passed on"
 
 
 def test_the_config_needs_no_workspace(workspace: Workspace) -> None:
@@ -75,18 +77,18 @@ def test_the_config_needs_no_workspace(workspace: Workspace) -> None:
     assert config.settings == TrainSettings(steps=8, batch=4, lr=1e-3, threads=1)
 
 
-def test_json_says_what_it_learned_from(workspace: Workspace) -> None:
-    told = json.loads((workspace.root / "first.out").read_text())
-    data = told["data"]
+def test_json_has_the_training_data(workspace: Workspace) -> None:
+    fields = json.loads((workspace.root / "first.out").read_text())
+    data = fields["data"]
     assert (data["pairs"], data["pairs_missing_picture"], data["pool"]) == (24, 0, None)
     assert data["train"]["pairs"] + data["validate"]["pairs"] == 24
     assert data["train"]["pictures"] + data["validate"]["pictures"] == 12
-    assert told["pth"] is None
+    assert fields["pth"] is None
     assert "warning" not in (workspace.root / "first.err").read_text()
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         ("nonsense", "there is no model"),
         ("nonsense:openai", "there is no model"),
@@ -94,18 +96,18 @@ def test_json_says_what_it_learned_from(workspace: Workspace) -> None:
         ("{tmp}/empty.pth", "holds no weights: EOFError"),
     ],
 )
-def test_a_refused_model_leaves_no_run(workspace: Workspace, tmp_path: Path, model: str, said: str) -> None:
+def test_a_refused_model_leaves_no_run(workspace: Workspace, tmp_path: Path, model: str, message: str) -> None:
     (tmp_path / "empty.pth").touch()
     before = sorted((workspace.root / "runs").iterdir())
     done = negwb(workspace, "train", "set-001", "--model", model.format(tmp=tmp_path), "--steps", 2, *SMALL)
     assert done.returncode in {2, 6}
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert "log.txt" not in done.stderr, "the log went with the run"
     assert sorted((workspace.root / "runs").iterdir()) == before
 
 
-def test_a_model_that_is_gone_leaves_a_run_that_is_resumed(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_run_with_a_missing_model_can_be_resumed(workspace: Workspace, tmp_path: Path) -> None:
     model = tmp_path / "gone.pth"
     model.touch()
     run = prepare_run(workspace, "set-001", model=str(model), name="gone")
@@ -117,8 +119,8 @@ def test_a_model_that_is_gone_leaves_a_run_that_is_resumed(workspace: Workspace,
     shutil.rmtree(run)
 
 
-def test_missing_pictures_are_warned_of_and_a_pth_is_kept(workspace: Workspace, tmp_path: Path) -> None:
-    """The warning is a line of its own on stderr, not one among the run's own words."""
+def test_missing_images_give_a_warning_and_a_pth_is_written(workspace: Workspace, tmp_path: Path) -> None:
+    """The warning is a line of its own on stderr, not a line of the run's log."""
     gone = workspace.root / "pictures" / "p002.png"
     gone.rename(tmp_path / gone.name)
     try:
@@ -129,17 +131,17 @@ def test_missing_pictures_are_warned_of_and_a_pth_is_kept(workspace: Workspace, 
     assert done.returncode == 0, done.stderr
     warning = "negwb: warning: 2 of 24 pairs have no image, the first is small/p002.png"
     assert warning in done.stderr.splitlines()
-    told = json.loads(done.stdout)
-    assert told["data"]["first_missing_picture"] == "small/p002.png"
-    assert told["pth"] == str(runs_folder(workspace) / "fewer" / "model.pth")
+    data = json.loads(done.stdout)
+    assert data["data"]["first_missing_picture"] == "small/p002.png"
+    assert data["pth"] == str(runs_folder(workspace) / "fewer" / "model.pth")
     assert read_config(runs_folder(workspace) / "fewer").save_pth
 
 
-def test_the_first_look_at_the_pictures_is_told(
+def test_image_encoding_shows_progress(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = prepare_run(workspace, "set-001", model=str(tiny(workspace)), name="looking")
-    stand_in(
+    replace_child(
         monkeypatch,
         """if True:
         import sys
@@ -150,13 +152,13 @@ def test_the_first_look_at_the_pictures_is_told(
     )
     with pytest.raises(KeyboardInterrupt):
         train_run(run)
-    said = capsys.readouterr().err
-    assert "failed" not in said, "why it failed is told once, at the end"
-    assert "       encoding pictures 1,200 of 82,783\n" in said
-    assert "negwb: stopped before a step was saved; go on with: negwb train --resume looking" in said
+    output = capsys.readouterr().err
+    assert "failed" not in output, "why it failed is told once, at the end"
+    assert "       encoding pictures 1,200 of 82,783\n" in output
+    assert "negwb: stopped before a step was saved; go on with: negwb train --resume looking" in output
 
 
-def test_the_bar_counts_pictures_then_steps(tmp_path: Path) -> None:
+def test_the_bar_counts_images_then_steps(tmp_path: Path) -> None:
     code = """if True:
         import sys
         from pathlib import Path
@@ -185,7 +187,7 @@ def test_a_finished_run_is_not_resumed(workspace: Workspace) -> None:
     assert "first is finished (8 steps)" in done.stderr
 
 
-def test_the_runs_model_is_found_by_its_name_and_its_base_as_base(workspace: Workspace) -> None:
+def test_models_are_found_by_run_name_and_as_base(workspace: Workspace) -> None:
     run = runs_folder(workspace) / "first"
     assert find_model(workspace, "first").spec == str(run / "model")
     assert find_model(workspace, str(run)).spec == str(run / "model")
@@ -198,8 +200,8 @@ def test_the_runs_model_is_found_by_its_name_and_its_base_as_base(workspace: Wor
 
 
 @pytest.mark.long
-def test_interrupted_killed_and_resumed_it_ends(workspace: Workspace) -> None:
-    """Ctrl-C in a real terminal, then kill -9 of the child, then the end."""
+def test_an_interrupted_and_killed_run_is_resumed_to_its_end(workspace: Workspace) -> None:
+    """Ctrl-C in a terminal, then kill -9 of the child, then completion."""
     run = runs_folder(workspace) / "hard"
     words = [NEGWB, "-w", workspace.root, "train", "set-001", "--name", "hard", *LONG]
     with Terminal([sys.executable, "-c", LEADING, *words], columns=100, **ONE_THREAD) as terminal:
@@ -229,7 +231,7 @@ def test_interrupted_killed_and_resumed_it_ends(workspace: Workspace) -> None:
     assert read_run(run).result["steps"] == 140
 
 
-def test_the_training_goes_on_when_its_parent_is_killed_and_stops_as_was_said(workspace: Workspace) -> None:
+def test_the_training_survives_its_parent_and_stops_with_the_printed_command(workspace: Workspace) -> None:
     run = runs_folder(workspace) / "left"
     words = [NEGWB, "-w", workspace.root, "train", "set-001", "--name", "left", *LONG, "--steps", 100_000]
     with Terminal(words, columns=200, **ONE_THREAD) as terminal:
@@ -273,14 +275,14 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def child_of(process: int) -> int:
-    """The training's process."""
+    """Return the process id of the training."""
     (child,) = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     return int(child)
 
 
-def test_a_training_that_cannot_go_on_says_why_and_where(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_training_reports_its_cause_and_log(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run = prepare_run(workspace, "set-001", model="ViT-B-32:openai", name="wrong")
-    stand_in(
+    replace_child(
         monkeypatch,
         """if True:
         import json, sys
@@ -297,38 +299,40 @@ def test_a_training_that_cannot_go_on_says_why_and_where(workspace: Workspace, m
 
 def test_sigterm_stops_the_child_too(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run = prepare_run(workspace, "set-001", model=str(tiny(workspace)), name="term")
-    stand_in(monkeypatch, "import time; print('here', flush=True); time.sleep(60)")
+    replace_child(monkeypatch, "import time; print('here', flush=True); time.sleep(60)")
 
-    def tell(state: object) -> None:
+    def report_state(state: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(KeyboardInterrupt):
-        run_to_end(run, tell)
+        run_to_end(run, report_state)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_a_bug_in_the_child_is_told_with_its_last_line(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_of_the_child_is_reported_with_its_last_line(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = prepare_run(workspace, "set-001", model=str(tiny(workspace)), name="bug")
-    stand_in(monkeypatch, "raise ZeroDivisionError('by nothing')")
+    replace_child(monkeypatch, "raise ZeroDivisionError('by nothing')")
     with pytest.raises(TrainerError, match="ended with code 1; it last said: ZeroDivisionError: by nothing") as failed:
         run_to_end(run)
     assert failed.value.hint == f"go on with: negwb train --resume bug; log: {run / 'output.txt'}"
 
 
-def test_whatever_happens_here_the_child_ends(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_the_parent_stops_the_child(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run = prepare_run(workspace, "set-001", model=str(tiny(workspace)), name="orphan")
-    children = stand_in(monkeypatch, "import time; time.sleep(60)")
+    children = replace_child(monkeypatch, "import time; time.sleep(60)")
 
-    def tell(state: object) -> None:
+    def report_state(state: object) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        run_to_end(run, tell)
+        run_to_end(run, report_state)
     assert children[0].poll() is not None
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch, code: str) -> list[object]:
-    """Another program in the child's place; returns the children that were started."""
+def replace_child(monkeypatch: pytest.MonkeyPatch, code: str) -> list[object]:
+    """Replace the child program; return the started children."""
     children: list[object] = []
 
     class Stand(subprocess.Popen):  # type: ignore[type-arg]
@@ -341,30 +345,30 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, code: str) -> list[object]:
 
 
 class TestOwnRecipe:
-    """[train] in negwb.toml: a workspace's own defaults."""
+    """[train] in negwb.toml: defaults of the workspace."""
 
-    def recipe(self, workspace: Workspace, told: str, **asked: object) -> TrainSettings:
+    def recipe(self, workspace: Workspace, value: str, **asked: object) -> TrainSettings:
         words = workspace.settings.read_text(encoding="utf-8")
         try:
-            workspace.settings.write_text(f"{words}\n[train]\n{told}\n", encoding="utf-8")
+            workspace.settings.write_text(f"{words}\n[train]\n{value}\n", encoding="utf-8")
             return make_config(workspace, "set-001", model=str(tiny(workspace)), settings=asked).settings
         finally:
             workspace.settings.write_text(words, encoding="utf-8")
 
-    def test_what_is_asked_for_wins_over_it_and_it_over_the_published(self, workspace: Workspace) -> None:
-        made = self.recipe(workspace, "lr = 0.5\nbatch = 8", batch=4)
-        assert made == TrainSettings(lr=0.5, batch=4)
+    def test_options_override_the_recipe_and_the_recipe_overrides_defaults(self, workspace: Workspace) -> None:
+        run = self.recipe(workspace, "lr = 0.5\nbatch = 8", batch=4)
+        assert run == TrainSettings(lr=0.5, batch=4)
 
-    def test_its_paths_start_at_the_workspace(self, workspace: Workspace) -> None:
-        made = self.recipe(workspace, 'replay_share = 0.5\nreplay_pool = "corpus/pool.jsonl"')
-        assert made.replay_pool == str(workspace.root / "corpus" / "pool.jsonl")
+    def test_its_paths_are_relative_to_the_workspace(self, workspace: Workspace) -> None:
+        run = self.recipe(workspace, 'replay_share = 0.5\nreplay_pool = "corpus/pool.jsonl"')
+        assert run.replay_pool == str(workspace.root / "corpus" / "pool.jsonl")
 
-    def test_epochs_that_are_asked_for_are_not_outvoted_by_its_steps(self, workspace: Workspace) -> None:
+    def test_the_epochs_option_overrides_its_steps(self, workspace: Workspace) -> None:
         assert self.recipe(workspace, "steps = 7").steps == 7
         assert self.recipe(workspace, "steps = 7", epochs=2).steps is None
 
     @pytest.mark.parametrize(
-        ("told", "said"),
+        ("value", "message"),
         [
             ("speed = 1", "unknown key speed"),
             ('lr = "fast"', "lr = 'fast': a number is expected"),
@@ -372,17 +376,17 @@ class TestOwnRecipe:
             ("batch = 1", "batch must be 2 or more"),
         ],
     )
-    def test_what_is_no_recipe_is_told(self, workspace: Workspace, told: str, said: str) -> None:
-        with pytest.raises(UsageError, match=rf"negwb\.toml: \[train\].*{said}"):
-            self.recipe(workspace, told)
+    def test_an_invalid_recipe_is_reported(self, workspace: Workspace, value: str, message: str) -> None:
+        with pytest.raises(UsageError, match=rf"negwb\.toml: \[train\].*{message}"):
+            self.recipe(workspace, value)
 
 
 class TestRefusals:
-    """None of them makes a folder."""
+    """No refusal creates a folder."""
 
-    def refused(self, workspace: Workspace, call: Callable[[], object], said: str, hint: str = "") -> None:
+    def refused(self, workspace: Workspace, call: Callable[[], object], message: str, hint: str = "") -> None:
         before = sorted(runs_folder(workspace).iterdir())
-        with pytest.raises(UsageError, match=said) as refused:
+        with pytest.raises(UsageError, match=message) as refused:
             call()
         assert hint in refused.value.hint
         assert sorted(runs_folder(workspace).iterdir()) == before
@@ -397,8 +401,8 @@ class TestRefusals:
         self.refused(workspace, lambda: prepare_run(workspace, "set-001", model=model), "no model", "first")
 
     def test_unfinished_run_as_model(self, workspace: Workspace) -> None:
-        made = prepare_run(workspace, "set-001")
-        self.refused(workspace, lambda: find_model(workspace, made.name), "not finished", "--resume")
+        result = prepare_run(workspace, "set-001")
+        self.refused(workspace, lambda: find_model(workspace, result.name), "not finished", "--resume")
 
     def test_name(self, workspace: Workspace) -> None:
         self.refused(workspace, lambda: prepare_run(workspace, "set-001", name="first"), "exists already")
@@ -420,7 +424,7 @@ class TestRefusals:
             resume(workspace, "first")
 
     @pytest.mark.parametrize(
-        ("words", "said"),
+        ("words", "message"),
         [
             ((), "is missing"),
             (("set-001", "--resume", "first"), "takes nothing else"),
@@ -429,22 +433,22 @@ class TestRefusals:
             (("set-001", "--set", "lr"), "NAME=VALUE"),
         ],
     )
-    def test_calls(self, workspace: Workspace, words: tuple[str, ...], said: str) -> None:
+    def test_calls(self, workspace: Workspace, words: tuple[str, ...], message: str) -> None:
         done = CliRunner().invoke(app, ["-w", str(workspace.root), "train", *words])
         assert isinstance(done.exception, UsageError)
-        assert said in done.exception.message
+        assert message in done.exception.message
 
 
 def test_runs_get_the_next_free_name(workspace: Workspace) -> None:
-    made = [prepare_run(workspace, "set-001").name for _ in range(2)]
-    assert int(made[1].removeprefix("run-")) == int(made[0].removeprefix("run-")) + 1
+    result = [prepare_run(workspace, "set-001").name for _ in range(2)]
+    assert int(result[1].removeprefix("run-")) == int(result[0].removeprefix("run-")) + 1
 
 
-def test_a_workspace_without_runs_begins_with_clip(tmp_path: Path) -> None:
+def test_the_default_base_without_runs_is_clip(tmp_path: Path) -> None:
     assert base_model(Workspace(tmp_path)) == DEFAULT_MODEL
 
 
-def test_two_trainings_of_one_run_are_refused_by_the_child(workspace: Workspace) -> None:
+def test_a_second_training_of_a_run_is_refused(workspace: Workspace) -> None:
     run = prepare_run(workspace, "set-001", model=str(tiny(workspace)), name="twice")
     lock = take_lock(run)
     assert lock is not None

@@ -1,4 +1,4 @@
-"""A decision needs a person who saw the card: type-ahead, held keys and slow lines, in a real pseudo-terminal."""
+"""Only visible cards are decided: type-ahead, held keys and slow connections in a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from curation_db.storage.store import open_store
 from workbench.workspace.create import create_workspace
 
 SLOW = 4_000
-"""Bytes a second. A card's frames are about 10 kB."""
+"""Bytes per second. The frames of a card are about 10 kB."""
 _CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 REQUEST = b"\x1b[6n"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A workspace with twenty cards."""
+    """Workspace with twenty cards."""
     workspace = create_workspace(tmp_path / "ws")
     with open_store(workspace.database) as store:
         Record(store).add(20)
@@ -32,7 +32,7 @@ def decided(app: CurateTerminal) -> list[int]:
     return [int(str(number)) for (number,) in rows(app.database, "SELECT candidate_id FROM event ORDER BY seq")]
 
 
-def test_type_ahead_decides_about_no_card_but_the_one_that_is_seen(folder: Path) -> None:
+def test_type_ahead_decides_only_the_visible_card(folder: Path) -> None:
     with CurateTerminal(folder) as app:
         app.type("a")
         app.press("a" * 20)
@@ -58,7 +58,7 @@ def test_a_held_key_decides_once_or_twice(folder: Path) -> None:
         app.end()
 
 
-def test_on_a_slow_line_only_cards_that_the_screen_showed_are_decided(folder: Path) -> None:
+def test_on_a_slow_connection_only_shown_cards_are_decided(folder: Path) -> None:
     with CurateTerminal(folder) as app:
         app.type("a")
         app.bytes_per_second = SLOW
@@ -76,7 +76,7 @@ def test_on_a_slow_line_only_cards_that_the_screen_showed_are_decided(folder: Pa
         assert app.end() == 0
 
 
-def test_a_terminal_that_never_answers_is_not_asked_for_long(folder: Path) -> None:
+def test_a_terminal_without_answers_is_not_asked_repeatedly(folder: Path) -> None:
     with CurateTerminal(folder, answers=False) as app:
         app.type("a")
         asked = app.output.count(REQUEST)

@@ -1,4 +1,4 @@
-"""The tiny CLIP that comes with the demo: what is shipped is small and sound, and its script makes it again."""
+"""Tests of the demo's tiny CLIP and of the script that trains it."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ WEIGHTS = "open_clip_model.safetensors"
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """As the script has it; two that wait for each other cost seconds where another program uses a core."""
+    """One thread, as in the script; two threads wait for each other if another program uses a core."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
 
 
-def test_what_is_shipped_is_small_and_of_half_precision() -> None:
+def test_the_shipped_model_is_small_and_half_precision() -> None:
     assert (FOLDER / WEIGHTS).stat().st_size <= 1_400_000
     with safe_open(FOLDER / WEIGHTS, framework="pt") as file:
         kinds = {file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118 -- no mapping
     assert kinds <= {torch.float16, torch.int64}
 
 
-def test_it_is_what_the_script_describes() -> None:
-    told = json.loads((FOLDER / "metrics.json").read_text())
-    assert told["recipe"] == asdict(BaseRecipe())
+def test_the_shipped_model_matches_the_script() -> None:
+    data = json.loads((FOLDER / "metrics.json").read_text())
+    assert data["recipe"] == asdict(BaseRecipe())
     config = json.loads((FOLDER / "open_clip_config.json").read_text())["model_cfg"]
     size = config["text_cfg"]["vocab_size"]
     assert config == MODEL_CONFIG | {"text_cfg": MODEL_CONFIG["text_cfg"] | {"vocab_size": size}}
     assert size == SimpleTokenizer(bpe_path=str(FOLDER / BPE_FILE)).vocab_size
 
 
-def test_its_vocabulary_is_cut_to_the_words_of_the_world(tmp_path: Path) -> None:
+def test_the_vocabulary_has_only_the_words_of_the_demo(tmp_path: Path) -> None:
     again = gzip.decompress(write_vocabulary(tmp_path).read_bytes())
     assert again == gzip.decompress((FOLDER / BPE_FILE).read_bytes())
 
 
-def test_it_knows_the_things_and_not_the_no() -> None:
+def test_the_model_recognises_things_but_not_negation() -> None:
     model = load_model(str(FOLDER))
     marks = grade(model, encode_exam(model, TEST, scenes=60, retrieval=10)).percent()
     assert (marks["affirm"] >= 95, marks["negref"] <= 10) == (True, True)
@@ -69,7 +69,7 @@ def test_the_script_makes_the_same_bytes_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_figures_beside_it_are_its_own() -> None:
-    told = json.loads((FOLDER / "metrics.json").read_text())
+def test_the_shipped_figures_match_the_model() -> None:
+    data = json.loads((FOLDER / "metrics.json").read_text())
     for name, value in exam_accuracies(load_model(str(FOLDER))).items():
-        assert value == pytest.approx(told[name], abs=TOLERANCE), name
+        assert value == pytest.approx(data[name], abs=TOLERANCE), name

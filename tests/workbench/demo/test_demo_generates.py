@@ -1,4 +1,4 @@
-"""The demo's workspace generates: its engines are scripts that know the drawn world, and say so."""
+"""The demo's workspace generates with scripted engines that are marked as simulated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from workbench.demo.build import DemoSize, build_demo
 
 
-def test_the_demo_generates_and_says_that_it_is_simulated(tmp_path: Path) -> None:
+def test_the_demo_generates_with_simulated_engines(tmp_path: Path) -> None:
     size = DemoSize(pictures=8, pool=1, scenes=1, gallery=2)
     workspace = build_demo(tmp_path / "demo", size=size, progress=lambda *_: None)
     command = [
@@ -26,9 +26,9 @@ def test_the_demo_generates_and_says_that_it_is_simulated(tmp_path: Path) -> Non
         "12",
         "--json",
     ]
-    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert (told["state"], told["items_done"], told["failed"]) == ("done", 12, 0)
-    assert told["kept"] >= 6
+    data = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert (data["state"], data["items_done"], data["failed"]) == ("done", 12, 0)
+    assert data["kept"] >= 6
     connection = sqlite3.connect(workspace.database)
     try:
         settings, progress = connection.execute("SELECT settings, progress FROM generation_run").fetchone()
@@ -39,6 +39,6 @@ def test_the_demo_generates_and_says_that_it_is_simulated(tmp_path: Path) -> Non
     finally:
         connection.close()
     assert json.loads(settings)["simulated"] == ["script", "sim-judge-a", "sim-judge-b"]
-    assert json.loads(progress)["kept"] == told["kept"]
+    assert json.loads(progress)["kept"] == data["kept"]
     assert [judge for judge, _ in judged if judge != "annotations"] == ["sim-judge-a", "sim-judge-b"]
     assert all(simulated for judge, simulated in judged if judge != "annotations")

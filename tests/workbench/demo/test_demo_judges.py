@@ -1,4 +1,4 @@
-"""The scripted judges keep to their stated rates, the corpus to the share of false candidates it promises."""
+"""Error rates of the simulated judges and the share of false candidates of the corpus."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def within(hits: int, of: int, rate: float) -> bool:
 
 
 @pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.name)
-def test_a_judge_errs_at_its_stated_rates(judge: SimulatedJudge):
+def test_a_judge_has_its_error_rates(judge: SimulatedJudge):
     tally: dict[str, list[bool]] = defaultdict(list)
     for seed in range(3000):
         scene = make_scene(seed)
@@ -39,7 +39,7 @@ def test_a_judge_errs_at_its_stated_rates(judge: SimulatedJudge):
         assert within(sum(tally[kind]), len(tally[kind]), rate), (kind, sum(tally[kind]) / len(tally[kind]))
 
 
-def test_answers_are_fixed_plain_and_honest():
+def test_answers_are_deterministic():
     scene = make_scene(4)
     for judge in JUDGES:
         assert "simulated" in judge.name
@@ -67,7 +67,7 @@ def test_passing_is_the_mean_below_one_half():
     assert not conflict([sure])
 
 
-def test_the_pair_leaves_the_stated_share_of_false_candidates(corpus: list[DemoImage]):
+def test_the_share_of_false_candidates(corpus: list[DemoImage]):
     every = [(p, c, p.scene.has(c.proposal.concept)) for p in corpus for c in p.candidates]
     absent = [c.passed for _, c, there in every if not there]
     present = [c.passed for _, c, there in every if there]
@@ -80,7 +80,7 @@ def test_the_pair_leaves_the_stated_share_of_false_candidates(corpus: list[DemoI
     assert len(false) < len(rejected) < len(false) + 0.03 * len(passed)
 
 
-def test_the_judges_visibly_disagree(corpus: list[DemoImage]):
+def test_the_judges_disagree_on_some_candidates(corpus: list[DemoImage]):
     passed = [candidate for picture in corpus for candidate in picture.passed]
     assert 0.15 < sum(candidate.conflict for candidate in passed) / len(passed) < 0.25
 
@@ -92,7 +92,7 @@ def test_the_default_corpus_gives_about_a_thousand_candidates():
     assert len({picture.file_name for picture in pictures}) == IMAGES
 
 
-def test_a_picture_depends_on_the_seed_and_its_number_alone():
+def test_an_image_depends_only_on_seed_and_index():
     streamed = list(make_corpus(pictures=30))
     assert streamed == list(make_corpus(pictures=30))
     assert streamed[20:] == list(make_corpus(pictures=10, start=20))

@@ -1,4 +1,4 @@
-"""What the demo says: captions are true, negations deny what they should, and both are English."""
+"""Captions of the demo are true, negations deny their concept, and both are English."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def corpus() -> list[DemoImage]:
 
 
 def sane(text: str) -> None:
-    """What holds of every sentence here, affirmative or negated."""
+    """Check what is required of every sentence, affirmative or negated."""
     assert not re.search(r"\ban? glasses\b|\ba (?:apple|umbrella|orange)\b|\ban (?![aeiou])", text), text
     assert not re.search(r"(?:^|, |and )glasses is\b|^a pair of glasses are\b|\bare no (?!glasses)", text), text
     assert not re.search(r"\bis no glasses|  |,,| ,|\s$", text), text
@@ -46,20 +46,20 @@ def is_true(caption: SceneCaption, scene: Scene) -> bool:
     return all(scene.has(claim) for claim in claims)
 
 
-def test_captions_are_true_and_claim_all_that_they_say(corpus: list[DemoImage]):
+def test_captions_are_true_and_list_all_their_statements(corpus: list[DemoImage]):
     for picture in corpus:
         for caption in picture.captions:
             sane(caption.text)
             assert is_true(caption, picture.scene)
-            said = set(WORDS.findall(caption.text))
-            assert said & set(THINGS) == set(caption.things)
-            assert said & ALL_COLOURS == ({caption.colour} if caption.colour else set())
-            assert said & set(ANCHORS) == {caption.anchor}
+            findings = set(WORDS.findall(caption.text))
+            assert findings & set(THINGS) == set(caption.things)
+            assert findings & ALL_COLOURS == ({caption.colour} if caption.colour else set())
+            assert findings & set(ANCHORS) == {caption.anchor}
             assert tokens(caption.text) <= MOST_TOKENS
             assert not has_cue(caption.text), caption.text
 
 
-def test_siblings_differ_and_say_different_things(corpus: list[DemoImage]):
+def test_sibling_captions_differ(corpus: list[DemoImage]):
     assert all(2 <= len(p.captions) <= 3 or len(p.scene.first.things) <= 2 for p in corpus)
     assert all(len({c.text for c in p.captions}) == len(p.captions) for p in corpus)
     different = sum(len({frozenset(c.things) for c in p.captions}) > 1 for p in corpus)
@@ -99,7 +99,7 @@ def test_no_proposal_denies_what_its_caption_names(corpus: list[DemoImage]):
         assert isinstance(picture.scene.has(proposal.concept), bool)
 
 
-def test_one_picture_never_gets_the_same_concept_twice(corpus: list[DemoImage]):
+def test_an_image_gets_no_concept_twice(corpus: list[DemoImage]):
     for picture in corpus:
         concepts = [candidate.proposal.concept for candidate in picture.candidates]
         assert len(set(concepts)) == len(concepts)
@@ -120,7 +120,7 @@ def test_good_proposals_are_english_with_one_cue_on_the_concept(corpus: list[Dem
     assert on_target / len(good) > 0.98
 
 
-def test_types_and_pipelines_are_all_met(corpus: list[DemoImage]):
+def test_all_types_and_pipelines_occur(corpus: list[DemoImage]):
     good = [proposal for _, _, proposal in proposals(corpus) if proposal.flaw is None]
     kinds = Counter((proposal.pipeline, proposal.negation_type) for proposal in good)
     assert set(kinds) == {
@@ -134,7 +134,7 @@ def test_types_and_pipelines_are_all_met(corpus: list[DemoImage]):
     assert min(positions.values()) > 0.15 * len(good)
 
 
-def test_held_out_wordings_are_new_and_sane():
+def test_held_out_wordings_are_new_and_valid():
     seen = {name for group in TEMPLATES.values() for name in group}
     assert not seen & set(HELD_OUT)
     rng = random.Random(2)
@@ -150,7 +150,7 @@ def test_held_out_wordings_are_new_and_sane():
         negate(caption, target, "no such template")
 
 
-def test_examples_read_as_a_person_would_write_them():
+def test_examples_of_captions():
     caption = SceneCaption("a woman wearing glasses", "woman", None, ("glasses",), "plain")
     dog = SceneCaption("a dog wearing a hat", "dog", None, ("hat",), "plain")
     table = SceneCaption("there is a red table with a cup on it", "table", "red", ("cup",), "there")
@@ -163,7 +163,7 @@ def test_examples_read_as_a_person_would_write_them():
     assert negate(table, "apple", "without") == "there is a red table without an apple on it but with a cup on it"
 
 
-def test_the_clumsy_share_is_as_stated(corpus: list[DemoImage]):
+def test_the_share_of_flawed_rewrites(corpus: list[DemoImage]):
     every = proposals(corpus)
     flawed = [proposal for _, _, proposal in every if proposal.flaw]
     expected = CLUMSY * len(every)
@@ -176,7 +176,7 @@ def test_the_clumsy_share_is_as_stated(corpus: list[DemoImage]):
     }
 
 
-def test_a_false_rest_really_is_false(corpus: list[DemoImage]):
+def test_a_caption_with_a_false_rest_is_false(corpus: list[DemoImage]):
     for picture, _, proposal in proposals(corpus):
         colours = set(WORDS.findall(proposal.text)) & ALL_COLOURS
         if proposal.flaw is Reason.REST_FALSE:
@@ -186,7 +186,7 @@ def test_a_false_rest_really_is_false(corpus: list[DemoImage]):
             assert all(picture.scene.has(colour) for colour in colours)
 
 
-def test_right_decision_follows_from_the_truth_alone():
+def test_the_correct_decision_depends_only_on_the_scene():
     scene = Scene(1, (Instance("man", "red", ("hat",), 1),), "park")
     absent = Proposal("a man with no bag", "bag", NegationType.ABSENCE, "P1", "with-no")
     present = Proposal("a man not wearing a hat", "wearing a hat", NegationType.ACTION, "P2", "not-verb")

@@ -1,4 +1,4 @@
-"""The demo world: deterministic, true to its vocabulary, and drawn as it says."""
+"""Tests of the demo's scenes and images."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def signature_share(scene: Scene, thing: str) -> float:
     return sum(near) / len(near)
 
 
-def test_vocabulary_is_the_one_of_the_facts():
+def test_the_vocabulary():
     assert len(ANCHORS) == 8
     assert len(THINGS) == 12
     assert set(PAINTERS) == set(SIGNATURE) == set(THINGS)
@@ -63,7 +63,7 @@ def test_scene_is_a_function_of_its_seed():
     assert len(make_scene(3, anchor="cat", things=(6, 6)).first.things) == 6
 
 
-def test_pairs_are_of_one_kind_and_can_be_told_apart():
+def test_pairs_have_one_anchor_and_differ():
     for seed in range(200):
         scene = make_scene(seed, instances=2)
         left, right = scene.instances
@@ -75,7 +75,7 @@ def test_pairs_are_of_one_kind_and_can_be_told_apart():
     assert make_scene(1).distinguishing_things() == ()
 
 
-def test_truth_of_things_attributes_and_actions():
+def test_concepts_of_things_attributes_and_actions():
     scene = one("woman", ("hat", "umbrella"), colour="red")
     for concept in ("hat", "a hat", "wearing a hat", "holding an umbrella", "red", "red dress", "woman"):
         assert scene.has(concept), concept
@@ -98,7 +98,7 @@ def test_scene_survives_json(instances: int):
         assert back.key == scene.key
 
 
-def test_pictures_are_reproducible_and_sized():
+def test_images_are_reproducible_and_have_the_requested_size():
     scene, pair = make_scene(8), make_scene(8, instances=2)
     assert draw_small(scene).size == (SMALL, SMALL)
     assert draw_small(pair).size == (2 * SMALL, SMALL)
@@ -111,7 +111,7 @@ def test_pictures_are_reproducible_and_sized():
     assert draw_large(scene, 128).getpixel((0, 0)) != (1, 2, 3), "a shared backdrop was drawn on"
 
 
-def test_a_pair_shows_in_its_boxes_what_each_instance_shows_alone():
+def test_the_boxes_of_a_pair_show_its_instances():
     pair = make_scene(21, instances=2)
     picture = draw_small(pair)
     for index, instance in enumerate(pair.instances):
@@ -119,7 +119,7 @@ def test_a_pair_shows_in_its_boxes_what_each_instance_shows_alone():
         assert crop(pair, picture, index).tobytes() == draw_small(alone).tobytes()
 
 
-def test_signature_colour_is_there_exactly_when_the_thing_is():
+def test_the_signature_colour_is_present_iff_the_thing_is():
     checked = 0
     for seed in range(250):
         scene = make_scene(seed)
@@ -134,7 +134,7 @@ def test_signature_colour_is_there_exactly_when_the_thing_is():
 
 
 @pytest.mark.parametrize("anchor", ANCHORS)
-def test_every_thing_changes_its_place_clearly_even_in_a_crowd(anchor: str):
+def test_every_thing_is_visible_among_others(anchor: str):
     for thing in ATTACHMENTS[anchor]:
         others = tuple(sorted(set(ATTACHMENTS[anchor]) - {thing}))
         for colour in COLOURS[anchor]:

@@ -1,4 +1,4 @@
-"""The engine kind "scripted" belongs to the demo, which registers it."""
+"""The demo registers the engine kind "scripted"."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ assert "workbench.demo.world.world" not in sys.modules, "the drawn world is impo
 """
 
 
-def test_generation_knows_no_demo_until_it_is_registered() -> None:
+def test_the_engine_kind_is_unknown_until_registered() -> None:
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

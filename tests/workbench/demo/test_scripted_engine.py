@@ -1,4 +1,4 @@
-"""The engine without a model: what it says, where it says that it cannot tell, and real captions through it."""
+"""Tests of the scripted engine: answers, unknown images, and real captions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from curation_db.enums import ItemStatus, NegationType, Stage
 from curation_db.language.negation_cues import find_cues
 from workbench.demo.simulation.corpus import DemoImage as Drawn
 from workbench.demo.simulation.corpus import make_corpus
-from workbench.demo.simulation.judges import JUDGES
-from workbench.demo.simulation.judges import ask_judge as judge_says
+from workbench.demo.simulation.judges import JUDGES, ask_judge
 from workbench.demo.simulation.scripted_engine import make
 from workbench.demo.world.world import make_scene
 from workbench.errors import UsageError
@@ -42,8 +41,8 @@ RECIPE = Recipe(
 )
 
 
-def say(request: EngineRequest) -> ModelAnswer:
-    return ENGINES[request.engine].say(request.request)
+def answer_of(request: EngineRequest) -> ModelAnswer:
+    return ENGINES[request.engine].reply(request.request)
 
 
 def request(stage: Stage, picture: str = "demo/1", seed: int = 1, **facts: str) -> ModelRequest:
@@ -74,15 +73,15 @@ def unit_of(drawn: Drawn, *questions: str) -> ImageTask:
 
 @pytest.fixture(scope="module")
 def generated() -> list[tuple[Drawn, ItemResult]]:
-    """A hundred pictures of the drawn world through P1."""
+    """Generate for a hundred demo images with P1."""
     return [
         (drawn, outcome)
         for drawn in make_corpus(pictures=100)
-        for outcome in drive(object_absence(unit_of(drawn), RECIPE, P1), say).outcomes
+        for outcome in drive(object_absence(unit_of(drawn), RECIPE, P1), answer_of).outcomes
     ]
 
 
-def test_the_drawn_world_gives_candidates_of_which_some_are_false(generated: list[tuple[Drawn, ItemResult]]):
+def test_demo_images_give_candidates_and_some_are_false(generated: list[tuple[Drawn, ItemResult]]):
     draft = [(drawn, outcome.draft) for drawn, outcome in generated if outcome.draft is not None]
     assert len(draft) > 0.85 * len(generated)
     false = sum(drawn.scene.has(one.concept or "") for drawn, one in draft)
@@ -90,16 +89,16 @@ def test_the_drawn_world_gives_candidates_of_which_some_are_false(generated: lis
     assert {outcome.status for _, outcome in generated} <= {ItemStatus.KEPT, ItemStatus.DROPPED}
 
 
-def test_its_judges_answer_as_the_demos_do(generated: list[tuple[Drawn, ItemResult]]):
+def test_its_judges_are_the_demo_judges(generated: list[tuple[Drawn, ItemResult]]):
     for drawn, outcome in generated:
         if outcome.draft is not None:
-            told = {verdicts.judge: verdicts.p for verdicts in outcome.verdicts if verdicts.question == "present"}
+            data = {verdicts.judge: verdicts.p for verdicts in outcome.verdicts if verdicts.question == "present"}
             concept = outcome.draft.concept or ""
-            assert told["a"] == judge_says(JUDGES[0], drawn.scene, concept).p_present
-            assert told["b"] == judge_says(JUDGES[1], drawn.scene, concept).p_present
+            assert data["a"] == ask_judge(JUDGES[0], drawn.scene, concept).p_present
+            assert data["b"] == ask_judge(JUDGES[1], drawn.scene, concept).p_present
 
 
-def test_the_wording_is_what_was_asked_for(generated: list[tuple[Drawn, ItemResult]]):
+def test_rewrites_have_the_requested_cue_and_position(generated: list[tuple[Drawn, ItemResult]]):
     right: Counter[str] = Counter()
     total = 0
     for _, outcome in generated:
@@ -115,40 +114,40 @@ def test_the_wording_is_what_was_asked_for(generated: list[tuple[Drawn, ItemResu
 
 @pytest.mark.parametrize("cue", CUES)
 @pytest.mark.parametrize("position", POSITIONS)
-def test_every_cue_can_be_written_at_every_place(cue: str, position: str):
+def test_every_cue_can_be_written_at_every_position(cue: str, position: str):
     engine = scripted(clumsy=0)
     caption, concept = "A group of men standing around on a beach near the water.", "person"
     facts = {"caption": caption, "concept": concept, "cue": cue, "position": position}
-    text = engine.say(request(Stage.REWRITE, **facts)).text
+    text = engine.reply(request(Stage.REWRITE, **facts)).text
     word = {"lacking": "lack", "isn't": "not", "no one": "no"}.get(cue, cue)
-    (found,) = [each for each in find_cues(text) if each.word == word]
-    assert found.position == position
+    (findings,) = [each for each in find_cues(text) if each.word == word]
+    assert findings.position == position
 
 
-def test_questions_of_the_drawn_world_become_denials_of_their_kind():
+def test_questions_become_denials_of_their_type():
     questions = ("Is there an umbrella?", "Is the man wearing a hat?", "Is the man in a red shirt?")
     recipe = replace(RECIPE, pipeline=Pipeline.P2, prompts=P2.version, rewrites=2)
     kinds = Counter(
         outcome.draft.negation_type
         for drawn in make_corpus(pictures=40)
-        for outcome in drive(vqa_negation(unit_of(drawn, *questions), recipe, P2), say).outcomes
+        for outcome in drive(vqa_negation(unit_of(drawn, *questions), recipe, P2), answer_of).outcomes
         if outcome.draft
     )
     assert kinds[NegationType.ABSENCE] > 10
     assert len(kinds) >= 3
 
 
-def test_outside_the_drawn_world_nobody_can_tell():
+def test_judges_cannot_answer_about_other_images():
     for picture, concept in (("coco/7", "hat"), ("demo/1", "zebra"), ("demo/x.jpg", "hat")):
-        answer = scripted().say(request(Stage.PRESENCE, picture, concept=concept))
+        answer = scripted().reply(request(Stage.PRESENCE, picture, concept=concept))
         assert answer.p is None
         assert "cannot tell" in answer.text
-    assert scripted().say(request(Stage.ACCEPTABLE, "coco/7", concept="hat", text="no hat", original="x")).p is None
+    assert scripted().reply(request(Stage.ACCEPTABLE, "coco/7", concept="hat", text="no hat", original="x")).p is None
 
 
-def test_a_picture_is_known_by_number_and_by_name_and_the_workspaces_truth_comes_first(tmp_path: Path):
-    by_number = scripted().say(request(Stage.PRESENCE, "demo/5", concept="hat"))
-    assert by_number == scripted().say(request(Stage.PRESENCE, "demo/demo_000004.jpg", concept="hat"))
+def test_an_image_is_found_by_id_or_name_and_the_truth_file_has_precedence(tmp_path: Path):
+    by_number = scripted().reply(request(Stage.PRESENCE, "demo/5", concept="hat"))
+    assert by_number == scripted().reply(request(Stage.PRESENCE, "demo/demo_000004.jpg", concept="hat"))
     other = next(scene for seed in range(9) if (scene := make_scene(seed)).has("hat") is not _sees(by_number))
     (tmp_path / "corpus").mkdir()
     truth = {"file_name": "demo_000004.jpg", "scene": other.to_dict(), "decisions": {}}
@@ -157,9 +156,9 @@ def test_a_picture_is_known_by_number_and_by_name_and_the_workspaces_truth_comes
         make(EngineSettings(name="s", kind="scripted"), EngineContext(budget=Budget(), folder=tmp_path))
     )
     assert (
-        engine.say(request(Stage.PRESENCE, "demo/5", concept="hat")).p == judge_says(JUDGES[0], other, "hat").p_present
+        engine.reply(request(Stage.PRESENCE, "demo/5", concept="hat")).p == ask_judge(JUDGES[0], other, "hat").p_present
     )
-    assert engine.say(request(Stage.PRESENCE, "demo/6", concept="hat")).p is None
+    assert engine.reply(request(Stage.PRESENCE, "demo/6", concept="hat")).p is None
 
 
 def _sees(answer: ModelAnswer) -> bool:
@@ -167,40 +166,42 @@ def _sees(answer: ModelAnswer) -> bool:
     return answer.p >= 0.5
 
 
-def test_the_whole_is_as_acceptable_as_it_is_true_and_well_formed():
+def test_acceptability_needs_a_true_and_well_formed_text():
     for drawn in make_corpus(pictures=20):
         caption = drawn.captions[0].text
         picture, thing = f"demo/{drawn.index + 1}", "umbrella"
-        seen = scripted().say(request(Stage.PRESENCE, picture, concept=thing)).p
+        seen = scripted().reply(request(Stage.PRESENCE, picture, concept=thing)).p
         facts = {"concept": thing, "original": caption}
-        fine = scripted().say(request(Stage.ACCEPTABLE, picture, text=f"{caption}, and there is no umbrella", **facts))
-        chat = scripted().say(request(Stage.ACCEPTABLE, picture, text=f"Sure! {caption} with no umbrella", **facts))
+        fine = scripted().reply(
+            request(Stage.ACCEPTABLE, picture, text=f"{caption}, and there is no umbrella", **facts)
+        )
+        chat = scripted().reply(request(Stage.ACCEPTABLE, picture, text=f"Sure! {caption} with no umbrella", **facts))
         assert seen is not None and fine.p is not None and chat.p is not None  # noqa: PT018
         assert fine.p == pytest.approx(1 - seen)
         assert chat.p <= 0.2
 
 
-def test_without_a_picture_the_judges_lean_as_they_are():
-    told = {name: engine.say(request(Stage.PRIOR, concept="hat")).p for name, engine in ENGINES.items()}
-    assert told["a"] is not None and told["b"] is not None  # noqa: PT018
-    assert told["a"] < told["b"]
-    assert scripted().say(request(Stage.PRIOR, concept="zebra")).p is None
+def test_without_an_image_the_judges_answer_their_prior():
+    data = {name: engine.reply(request(Stage.PRIOR, concept="hat")).p for name, engine in ENGINES.items()}
+    assert data["a"] is not None and data["b"] is not None  # noqa: PT018
+    assert data["a"] < data["b"]
+    assert scripted().reply(request(Stage.PRIOR, concept="zebra")).p is None
 
 
-def test_a_seed_says_the_same_and_another_something_else():
+def test_a_seed_gives_the_same_answers_and_another_seed_others():
     verdicts = [
-        scripted().say(request(Stage.PROPOSE, seed=seed, caption="a man on a street", found="")).text
+        scripted().reply(request(Stage.PROPOSE, seed=seed, caption="a man on a street", found="")).text
         for seed in range(40)
     ]
     again = [
-        scripted().say(request(Stage.PROPOSE, seed=seed, caption="a man on a street", found="")).text
+        scripted().reply(request(Stage.PROPOSE, seed=seed, caption="a man on a street", found="")).text
         for seed in range(40)
     ]
     assert verdicts == again
     assert len(set(verdicts)) > 5
 
 
-def test_it_says_that_it_is_a_script_and_keeps_to_the_budget():
+def test_the_model_name_says_script_and_the_budget_is_spent():
     budget = Budget(max_requests=2)
     engine = asyncio.run(make(EngineSettings(name="s", kind="scripted"), EngineContext(budget=budget)))
     assert engine.simulated
@@ -218,13 +219,13 @@ def test_it_says_that_it_is_a_script_and_keeps_to_the_budget():
 
 
 @pytest.mark.parametrize("options", [{"judge": "c"}, {"clumsy": 2}, {"clumsy": True}, {"speed": 1}])
-def test_options_that_there_are_not_are_told(options: dict[str, object]):
+def test_unknown_options_are_refused(options: dict[str, object]):
     with pytest.raises(UsageError, match=r"\[engines.script.options\]"):
         scripted(**options)
 
 
 def plain_captions() -> list[str]:
-    """400 sentences about what may be in a picture."""
+    """Return 400 sentences about things in an image."""
     who = ("a man", "a woman", "two children", "a brown dog", "a cat", "three birds", "an old couple", "a cyclist")
     does = ("is standing", "is sitting", "is waiting", "can be seen", "is resting")
     # fmt: off
@@ -234,22 +235,22 @@ def plain_captions() -> list[str]:
     return [f"{one.capitalize()} {two} {three}." for one in who for two in does for three in where]
 
 
-def test_captions_come_through_and_the_checks_find_the_clumsy():
+def test_captions_are_rewritten_and_the_checks_find_flawed_ones():
     counts = lint_yield(plain_captions())
     assert counts.total() == 400
     assert counts["kept"] > 0.9 * counts.total()
-    found = {reason for reason in counts if reason.startswith("lint:")}
-    assert {"lint:chatter", "lint:no-cue", "lint:double-negation"} <= found
-    assert sum(counts[reason] for reason in found) < 0.08 * counts.total()
+    results = {reason for reason in counts if reason.startswith("lint:")}
+    assert {"lint:chatter", "lint:no-cue", "lint:double-negation"} <= results
+    assert sum(counts[reason] for reason in results) < 0.08 * counts.total()
 
 
-def test_real_captions_come_through_and_the_checks_find_the_clumsy(shared_data: Path):
+def test_real_captions_are_rewritten_and_the_checks_find_flawed_ones(shared_data: Path):
     folder = shared_data / "sugarcrepe"
     if not folder.is_dir():
         pytest.skip(f"no SugarCrepe at {folder}")
     counts = lint_yield(sample(read_captions(folder), 400))
     print(table(counts))  # noqa: T201
     assert counts["kept"] > 0.9 * counts.total()
-    found = {reason for reason in counts if reason.startswith("lint:")}
-    assert {"lint:chatter", "lint:no-cue", "lint:double-negation"} <= found
-    assert sum(counts[reason] for reason in found) < 0.08 * counts.total()
+    results = {reason for reason in counts if reason.startswith("lint:")}
+    assert {"lint:chatter", "lint:no-cue", "lint:double-negation"} <= results
+    assert sum(counts[reason] for reason in results) < 0.08 * counts.total()
