@@ -48,7 +48,7 @@ def lint_yield(captions: Sequence[str], *, rewrites: int = 1) -> Counter[str]:
         caption = CaptionItem(number, str(number), text)
         image_task = replace(make_image_task(), captions=(caption,), wanted=frozenset({caption.item}))
         (outcome,) = drive(
-            object_absence(image_task, recipe, prompts), lambda request: engine.say(request.request)
+            object_absence(image_task, recipe, prompts), lambda request: engine.reply(request.request)
         ).outcomes
         counts[outcome.reason or "kept"] += 1
     return counts

@@ -49,7 +49,7 @@ def test_an_annotator_without_decisions_does_not_delay_edits(workspace: Workspac
     done = plain(workspace, "ana", "e a dog with no hat\nq\n")
     assert "EDIT saved and accepted: you work alone" in done.stdout
     assert (listed(workspace)["ben"]["counts"], listed(workspace)["ana"]["counts"]) == (False, True)
-    assert "has only looked" in negwb(workspace, "annotators").stdout
+    assert "no decisions" in negwb(workspace, "annotators").stdout
 
 
 def test_waiting_edits_are_counted_in_every_report(workspace: Workspace) -> None:
@@ -83,7 +83,7 @@ def test_an_unknown_name_is_refused_with_the_known_names(workspace: Workspace) -
     plain(workspace, "ben", "q\n")
     refused = negwb(workspace, "annotators", "retire", "bne").exception
     assert isinstance(refused, UsageError)
-    assert refused.hint == "known: ben"
+    assert refused.hint == "known annotators: ben"
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_list_and_keep(workspace: Workspace) -> None:
     assert {each["path"] for each in before} - set(gone) < {each["path"] for each in after}
     assert mine in {each["path"] for each in after}
     shown = negwb(workspace, "backup", "--list").stdout
-    assert "by itself, before restore" in shown
+    assert "automatic, before restore" in shown
     assert "asked for" in shown
     assert isinstance(negwb(workspace, "backup", "--list", "--keep", "1").exception, UsageError)
 
@@ -102,7 +102,7 @@ def test_restore_prints_the_loss_and_how_to_revert(workspace: Workspace) -> None
     decide(workspace, "ben", 2)
     done = negwb(workspace, "restore", name)
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "3 events that are newer (2 of ben, 1 of ana)" in done.stderr
+    assert "3 newer events (2 of ben, 1 of ana)" in done.stderr
     assert events(workspace.database) == 1
     back = run_json(workspace, "backup", "--list")[0]
     assert back["before"] == "restore"

@@ -120,7 +120,7 @@ class TestDamage:
         assert negwb(workspace, "doctor").returncode == 3
         done = negwb(workspace, "restore", backup_path)
         assert done.returncode == 0
-        assert "its bytes are kept in" in done.stderr
+        assert "its bytes are in" in done.stderr
         assert negwb(workspace, "doctor").returncode == 0
         assert rows(workspace.database, "SELECT count(*) FROM event") == [(5,)]
 
@@ -244,7 +244,7 @@ class TestFullDisk:
             terminal.press("q")
             assert terminal.end() == 3
             assert terminal.shows(b"refused and")
-            assert not terminal.shows(b"All of it is kept")
+            assert not terminal.shows(b"All decisions are stored")
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ class TestList:
         pictures[0].unlink()
         (row,) = json.loads(bench(filled, "list", "--json").stdout)["tasks"]
         assert (row["items"], row["missing_pictures"], row["ready"]) == (ITEMS, 1, False)
-        assert row["state"] == f"1 of {len(pictures)} pictures missing"
+        assert row["state"] == f"1 of {len(pictures)} images missing"
 
     def test_own_tasks_and_damaged_ones(self, workspace: Workspace) -> None:
         own_task(workspace, "demo-negref")
@@ -255,7 +255,7 @@ class TestFetch:
         result = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0])
         assert isinstance(result.exception, DownloadError)
         assert (result.exception.exit_code, result.stdout) == (4, "")
-        assert "1 of 12 pictures could not be had" in result.exception.message
+        assert "1 of 12 images are missing" in result.exception.message
         gone.write_bytes(held)
         again = json.loads(bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], "--json").stdout)
         assert (again["fetched"], again["present"]) == (1, 11)

@@ -57,7 +57,7 @@ def test_the_path_and_a_summary_are_printed(workspace):
     result = export(workspace)
     assert result.exit_code == 0
     assert result.stdout == f"{workspace.exports / 'set-001'}\n"
-    assert "froze 2 pairs over 1 picture as set-001 (event 3, coco.json, items.jsonl, pairs.jsonl)" in result.stderr
+    assert "froze 2 pairs of 1 image as set-001 (event 3, coco.json, items.jsonl, pairs.jsonl)" in result.stderr
     assert verify(workspace.exports / "set-001") == []
 
 
@@ -77,7 +77,7 @@ def test_missing_images_are_counted_with_the_command_to_set_the_folder(workspace
     every = ("--state", "accepted", "--state", "open")
     result = export(workspace, "--json", *every)
     assert json.loads(result.stdout)["missing_pictures"] == 4
-    assert "4 of 4 pictures are not in the picture folders, the first is coco/" in result.stderr
+    assert "4 of 4 images are not in the image folders (first: coco/" in result.stderr
     assert "--source coco --pictures FOLDER" in result.stderr
     assert "\x1b" not in result.stderr
     (tmp_path / "pictures" / "sub").mkdir(parents=True)
@@ -88,7 +88,7 @@ def test_missing_images_are_counted_with_the_command_to_set_the_folder(workspace
     assert json.loads(result.stdout)["missing_pictures"] == 1
     result = export(workspace, "--json")
     assert json.loads(result.stdout)["missing_pictures"] == 0
-    assert "pictures are not in" not in result.stderr
+    assert "images are not in" not in result.stderr
 
 
 def test_an_invalid_setting_is_reported_before_the_export(workspace):

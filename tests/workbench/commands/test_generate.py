@@ -209,7 +209,7 @@ def test_prompts_are_listed_and_can_be_copied(workspace: Workspace, tmp_path: Pa
         (["--dry-run", "--emit-requests", "x.jsonl"], "one at a time"),
         (["--ingest-responses", "nowhere.jsonl"], "cannot read"),
         (["probe", "eye"], "no server"),
-        (["probe", "nowhere"], "neither an address"),
+        (["probe", "nowhere"], "neither a server address"),
         (["judge", "--judge", "annotations:acceptable"], "cannot answer"),
         (["failures", "--run", "9"], "no run 9"),
         (["--proposer", "openai:http://127.0.0.1:9/v1#m", "--max-cost", "1"], "no prices"),

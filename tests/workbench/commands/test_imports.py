@@ -176,7 +176,7 @@ def test_an_interrupt_prints_how_to_continue(
 
     monkeypatch.setattr("curation_db.importing.pipeline.import_rows", interrupt)
     assert call(table) == ExitCode.INTERRUPTED
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert "the same command continues from there" in capsys.readouterr().err
 
 
 def test_help_has_examples_and_imports_nothing_heavy(call: Call, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,7 @@ def test_overlap_of_existing_candidates_is_changed(workspace: Workspace) -> None
     done = negwb(workspace, "queue", "overlap", "2", "state:accepted", "--yes")
     assert done.exit_code == 0, done.output
     assert "the overlap of 2 becomes 2" in done.stderr
-    assert "decisions asked for on these: 0 now, 2 then" in done.stderr
+    assert "required decisions: 0 before, 2 after" in done.stderr
     assert "2 accepted become needs more" in done.stderr
     assert overlaps(workspace) == {"1": 28, "2": 2}
     assert negwb(workspace, "doctor").exit_code == 0

@@ -151,13 +151,13 @@ def test_the_whole_tour(folder: Path) -> None:
     assert Path.cwd() == folder / "my-set"
     output = tourist.completed
     assert output["export"].stdout == f"{Path.cwd() / 'exports' / 'set-001'}\n"
-    assert f"froze {PAIRS} pairs over {PICTURES} pictures" in output["export"].stderr
+    assert f"froze {PAIRS} pairs of {PICTURES} images" in output["export"].stderr
     assert output["train set-001"].stdout == f"{Path.cwd() / 'runs' / 'run-001' / 'model'}\n"
     done = json.loads(Path("runs/run-001/done.json").read_text())
     assert (done["steps"], done["base"]["arch"], done["base"]["activation"]) == (15, "ViT-B-32", "quickgelu")
     assert done["model"]["visual_hash"] == done["base"]["visual_hash"], "the image tower is frozen"
     assert done["model"]["model_hash"] != done["base"]["model_hash"]
-    assert "402 pictures fetched" in output["bench fetch negrefcocog"].stderr
+    assert "402 images fetched" in output["bench fetch negrefcocog"].stderr
     report = re.sub(" +", " ", output["report"].stdout)
     for rule in ("strict", "official"):
         for model in ("ViT-B-32:openai (base)", "run-001"):

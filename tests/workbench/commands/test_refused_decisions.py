@@ -132,13 +132,13 @@ class TestLines:
         assert done.stdout.count("REFUSED") == 5
         assert done.returncode == 3
         assert "5 of 7 answers were refused and are not stored" in done.stderr
-        assert "ll of it is kept" not in done.stderr
+        assert "ll decisions are stored" not in done.stderr
         assert [kind for _, kind, _ in workspace.events()] == ["accept"] * 2
 
     def test_stored_decisions_are_kept(self, workspace: WorkspaceFixture) -> None:
         done = plain(workspace, "a\nu\nq\n")
         assert done.returncode == 0
-        assert "1 accepted, 1 unsure; 1 of 8 done. All of it is kept." in done.stderr
+        assert "1 accepted, 1 unsure; 1 of 8 done. All decisions are stored." in done.stderr
 
 
 class TestScreen:
@@ -162,7 +162,7 @@ class TestScreen:
             terminal.press_until("a", lambda: len(workspace.events()) == 1)
             terminal.press("q")
             assert terminal.end() == 0
-            assert terminal.shows(b"All of it is kept.")
+            assert terminal.shows(b"All decisions are stored.")
 
     def test_refused_decisions_end_with_exit_3_and_are_counted(self, workspace: WorkspaceFixture) -> None:
         command = [
@@ -184,5 +184,5 @@ class TestScreen:
                 terminal.press("q")
                 assert terminal.end() == 3
             assert terminal.shows(b"refused and")
-            assert not terminal.shows(b"All of it is kept")
+            assert not terminal.shows(b"All decisions are stored")
         assert workspace.events() == []

@@ -105,7 +105,7 @@ def test_negrefcocog_has_no_twin_and_advises_another_task(workspace: Workspace) 
     output = sections(report(workspace).stdout)
     (title,) = [title for title in output if title.startswith("NEGREFCOCOG")]
     assert [line.split()[-2:] for line in output[title] if line.split()[1] == "base"] == [["no", "twin"]] * 2
-    notes = output["TO KNOW BEFORE READING"]
+    notes = output["NOTES"]
     assert sum("no affirmative twin" in line for line in notes) == 1
 
 
@@ -134,7 +134,7 @@ def test_a_twin_that_was_not_run_is_reported(tmp_path: Path) -> None:
     task = make_task(tmp_path / "data", "my-negref")
     run_task(TinyModel(1), task, results_folder=tmp_path / "results")
     tables = {listing.title: listing for listing in listings(compare(tmp_path / "results", resamples=50))}
-    assert any("my-affirm was not run" in row[-1] for row in tables["To know before reading"].rows)
+    assert any("my-affirm was not run" in row[-1] for row in tables["Notes"].rows)
 
 
 def test_published_results_are_in_their_own_table_with_their_source(workspace: Workspace) -> None:

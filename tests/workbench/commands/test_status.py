@@ -64,7 +64,7 @@ def test_empty_workspace(workspace):
     assert (data["candidates"]["total"], data["last_event"], data["exports"]) == (0, None, [])
     result = status(workspace)
     assert "none yet" in result.stdout
-    assert "nothing is imported yet" in result.stderr
+    assert "no source is imported yet" in result.stderr
 
 
 def test_questions_are_shown_if_there_are_any(workspace, store):
@@ -122,7 +122,7 @@ def test_exports_and_their_staleness(workspace, store):
     assert broken["name"] == "broken"
     assert "not an export" in broken["problem"]
     output = status(workspace).stdout
-    assert "stale: 3 came in and 1 fell out since" in output
+    assert "stale: 3 added and 1 removed since" in output
     assert "accepted; up to date" in output
 
 
@@ -160,7 +160,7 @@ def test_a_broken_export_does_not_hide_others(workspace, store, damage):
 
 def test_picture_folders(workspace, store, tmp_path):
     (tmp_path / "pictures").mkdir()
-    assert "no folder known" in status(workspace).stdout
+    assert "no folder set" in status(workspace).stdout
     add_picture_folder(workspace.settings, "coco", "../pictures")
     add_picture_folder(workspace.settings, "coco", "gone")
     assert gather(workspace)["sources"][0]["picture_folders"] == [
@@ -226,7 +226,7 @@ def test_an_export_of_a_replaced_history_is_not_up_to_date(workspace, store):
     assert (frozen["history"], frozen["stale"], frozen["entered"], frozen["left"]) == ("replaced", True, None, None)
     assert (newer["history"], newer["stale"], newer["entered"], newer["left"]) == ("same", False, 0, 0)
     output = status(workspace).stdout
-    assert "accepted; from a history that a restore replaced" in output
+    assert "accepted; made from a history that a restore replaced" in output
     assert output.count("up to date") == 1
     refused = CliRunner().invoke(app, ["-w", str(workspace.root), "export", "--at", "2"]).exception
     assert isinstance(refused, UsageError)

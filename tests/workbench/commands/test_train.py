@@ -155,7 +155,7 @@ def test_image_encoding_shows_progress(
     output = capsys.readouterr().err
     assert "failed" not in output, "why it failed is told once, at the end"
     assert "       encoding pictures 1,200 of 82,783\n" in output
-    assert "negwb: stopped before a step was saved; go on with: negwb train --resume looking" in output
+    assert "negwb: stopped before a step was saved; continue with: negwb train --resume looking" in output
 
 
 def test_the_bar_counts_images_then_steps(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_the_training_survives_its_parent_and_stops_with_the_printed_command(wor
         child = child_of(terminal.process.pid)
         stop = f"kill -INT {child}"
         assert terminal.shows(
-            f"if this command is killed (kill -9), the training goes on; stop it then with: {stop}".encode()
+            f"if this command is killed with kill -9, the training continues; stop it with: {stop}".encode()
         )
         terminal.kill()
     try:
@@ -427,9 +427,9 @@ class TestRefusals:
         ("words", "message"),
         [
             ((), "is missing"),
-            (("set-001", "--resume", "first"), "takes nothing else"),
-            (("--resume", "first", "--lr", "1"), "takes nothing else"),
-            (("--resume", "first", "--save-pth"), "takes nothing else"),
+            (("set-001", "--resume", "first"), "takes no other options"),
+            (("--resume", "first", "--lr", "1"), "takes no other options"),
+            (("--resume", "first", "--save-pth"), "takes no other options"),
             (("set-001", "--set", "lr"), "NAME=VALUE"),
         ],
     )

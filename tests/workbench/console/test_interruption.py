@@ -98,7 +98,7 @@ def assert_ended_by(process: subprocess.Popen[str], number: signal.Signals) -> N
     assert out == ""
     *before, last = err.splitlines()
     assert last == f"negwb: ended by {number.name}; what was done is kept"
-    assert all("whole batches are in" in line or "fetching" in line for line in before), err
+    assert all("complete batches are imported" in line or "fetching" in line for line in before), err
 
 
 @pytest.mark.parametrize("number", SIGNALS)
