@@ -66,13 +66,15 @@ def _change(workspace: Workspace, *, clear: bool) -> None:
 
 
 def _print_marked(marked: MarkingResult) -> None:
+    from curation_db.language.sanitize import counted
+
     if not marked.new and not marked.audit:
         raise NothingToDo(
             "there are no further candidates that an adjudicator settled",
             hint="settle some: negwb curate --role adjudicator; / finds a card, a or x settles it",
         )
     audit = f"; {marked.audit:,} belong to the audit and are not marked" if marked.audit else ""
-    typer.echo(f"negwb: marked {marked.new:,} candidates as gold{audit}", err=True)
+    typer.echo(f"negwb: marked {counted(marked.new, 'candidate')} as gold{audit}", err=True)
 
 
 def _print_report(workspace: Workspace, *, as_json: bool) -> None:

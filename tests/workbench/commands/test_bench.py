@@ -132,7 +132,7 @@ class TestRun:
         assert code_of(filled, monkeypatch, "run", "negrefcocog") == 6
         out, err = capsys.readouterr()
         first, second = err.splitlines()
-        assert (out, "12 of 12 pictures are missing" in first) == ("", True)
+        assert (out, "12 of 12 images are missing" in first) == ("", True)
         assert second == "       fetch them with: negwb bench fetch negrefcocog"
 
     @pytest.mark.parametrize("what", ["annotations", "pictures"])
@@ -271,7 +271,7 @@ class TestFetch:
             pass
         refused = bench(workspace, "fetch", "negrefcocog", "--mirror", gone).exception
         assert isinstance(refused, DownloadError)
-        assert (refused.exit_code, "12 of 12 pictures are missing" in refused.message) == (4, True)
+        assert (refused.exit_code, "12 of 12 images are missing" in refused.message) == (4, True)
         assert "127.0.0.1" in refused.message
         assert refused.hint.endswith(f"negwb bench fetch negrefcocog --mirror {gone}")
 

@@ -133,7 +133,7 @@ def test_refusals(workspace):
     export(workspace, "a")
     with pytest.raises(UsageError, match="already"):
         freeze_set(workspace, "a")
-    with pytest.raises(UsageError, match="no name"):
+    with pytest.raises(UsageError, match="not a valid export name"):
         freeze_set(workspace, "../a")
     with pytest.raises(UsageError, match="no event 77"):
         freeze_set(workspace, at=77)
@@ -175,7 +175,7 @@ def test_pairs_that_cannot_be_trained_on_are_reported(workspace):
         connection.execute(text("UPDATE image SET file_name = NULL"))
     output = export(workspace).stderr
     assert "2 without the original caption" in output
-    assert "2 whose picture has no file name" in output
+    assert "2 without a file name of the image" in output
 
 
 def test_pairs_generated_with_the_mix_of_the_benchmark_are_reported(workspace):
@@ -197,7 +197,7 @@ def test_pairs_generated_with_the_mix_of_the_benchmark_are_reported(workspace):
             (number,) = insert_candidates(connection, drafts, Intake())
         DecisionWriter(store, begin_session(store, "ana", version="test")).decide(number, Kind.ACCEPT)
     result = export(workspace, "--json")
-    assert "1 pair asked for with the cues and positions of NegRefCOCOg" in result.stderr
+    assert "1 pair generated with NegRefCOCOg's cues and positions" in result.stderr
     counts = json.loads(result.stdout)["counts"]
     assert (counts["by_mix"], counts["without_mix"]) == ({"negrefcocog": 1}, 2)
 

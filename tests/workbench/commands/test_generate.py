@@ -195,7 +195,7 @@ def test_prompts_are_listed_and_can_be_copied(workspace: Workspace, tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--pipeline", "P3"], "--pipeline P3"),
+        (["--pipeline", "P3"], "no pipeline 'P3'"),
         (["--proposer", "nobody"], "unknown engine 'nobody'"),
         (["--judge", "nobody"], "unknown engine 'nobody'"),
         (["--judge", "eye", "--judge", "eye:present"], "named twice"),
@@ -206,9 +206,9 @@ def test_prompts_are_listed_and_can_be_copied(workspace: Workspace, tmp_path: Pa
         (["--set", "attempts"], "NAME=VALUE"),
         (["--source", "voc"], "no source 'voc'"),
         (["--shard", "3"], "i/n"),
-        (["--dry-run", "--emit-requests", "x.jsonl"], "one at a time"),
+        (["--dry-run", "--emit-requests", "x.jsonl"], "exclude each other"),
         (["--ingest-responses", "nowhere.jsonl"], "cannot read"),
-        (["probe", "eye"], "no server"),
+        (["probe", "eye"], "not a server"),
         (["probe", "nowhere"], "neither a server address"),
         (["judge", "--judge", "annotations:acceptable"], "cannot answer"),
         (["failures", "--run", "9"], "no run 9"),
@@ -362,7 +362,7 @@ def test_the_official_rule_uses_text_answers_whatever_the_server_supports(worksp
 
 def test_scripted_engines_are_reported_as_simulated(workspace: Workspace) -> None:
     assert run_json(workspace, "--limit", 1)["simulated"] == ["eye", "pen"]
-    assert "simulated: eye, pen (scripts, no models)" in negwb(workspace, "generate", "--quiet").stderr
+    assert "simulated: eye, pen (scripts, not models)" in negwb(workspace, "generate", "--quiet").stderr
 
 
 @pytest.mark.parametrize("command", [[], ["probe"], ["judge"]])

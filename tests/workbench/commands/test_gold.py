@@ -118,7 +118,7 @@ class TestMarks:
         answers(workspace, ROWS.replace("accept", "").replace("present", "").replace("perhaps", ""))
         assert isinstance(negwb(workspace, "gold", "--from-adjudicated").exception, NothingToDo)
         sit(workspace, "dan", Role.ADJUDICATOR).adjudicate(3, Kind.REJECT, reason=Reason.PRESENT)
-        assert "the answer to 1 more" in negwb(workspace, "gold", "--from-adjudicated").stderr
+        assert "marked 1 candidate as gold" in negwb(workspace, "gold", "--from-adjudicated").stderr
         assert report(workspace)["candidates"]["reject"] == 1
         done = negwb(workspace, "gold", "--clear")
         assert "1 are ordinary candidates again" in done.stderr

@@ -61,7 +61,7 @@ def test_an_import_prints_a_summary(call: Call, table: Path, capsys: pytest.Capt
     assert output.out == ""
     assert "as set: 2 images, 2 captions, 1 candidate" in output.err
     assert "columns: candidate = candidate, caption = caption, image = image" in output.err
-    assert f"2 pictures not found: no picture folder; give --pictures {table.parent}" in output.err
+    assert f"2 images not found: no image folder is set; add --pictures {table.parent}" in output.err
     assert call(table) == ExitCode.OK
     assert "nothing new" in capsys.readouterr().err
 
@@ -71,7 +71,7 @@ def test_the_image_folder_is_suggested_only_if_the_images_are_there(
 ) -> None:
     table.write_text(json.dumps({"image": f"{'n' * 300}.png", "caption": "a dog"}))
     assert call(table) == ExitCode.OK
-    assert "1 picture not found: no picture folder; give --pictures FOLDER" in capsys.readouterr().err
+    assert "1 image not found: no image folder is set; add --pictures FOLDER" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["[]", '{"images": [], "annotations": []}'])
@@ -246,4 +246,4 @@ def test_an_unused_known_column_is_reported_in_one_line(
     path.write_text("image,caption,title,foil\na.jpg,a dog,Dog,no dog\n")
     assert call(path) == ExitCode.OK
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "title" in line]
-    assert line.strip().endswith("not used: title (--map caption=title takes it)")
+    assert line.strip().endswith("not used: title (use it: --map caption=title)")

@@ -67,7 +67,7 @@ def test_an_interrupted_init_leaves_nothing(tmp_path, monkeypatch):
     def stop(_: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store_module.dialect, "mark_as_ours", stop)
+    monkeypatch.setattr(store_module.sqlite, "initialise_file", stop)
     with pytest.raises(KeyboardInterrupt):
         create_workspace(tmp_path)
     assert list(tmp_path.iterdir()) == []

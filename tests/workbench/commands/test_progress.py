@@ -57,7 +57,13 @@ def test_json_has_every_number(workspace: Workspace) -> None:
 
 def test_tables_are_plain_and_safe(workspace: Workspace) -> None:
     output = progress(workspace)
-    for title in ("SPEED", "DECISIONS THAT STAND", "REJECTED BECAUSE", "BALANCE OF CUE", "AGREEMENT AS VOTES STAND"):
+    for title in (
+        "SPEED",
+        "DECISIONS IN FORCE",
+        "REASONS OF REJECTIONS",
+        "BALANCE OF CUE",
+        "AGREEMENT OF THE VOTES IN FORCE",
+    ):
         assert title in output
     assert "\x1b" not in output
     assert "[/x]" in output

@@ -106,7 +106,7 @@ def test_at_a_terminal_a_confirmation_is_required(workspace: Workspace, answer: 
 def test_a_setting_changed_after_the_import_is_reported_with_the_command(workspace: Workspace) -> None:
     assert "queue overlap" not in negwb(workspace, "status").stderr
     replace_file(workspace.settings, '[curate]\naudit_rate = 0\noverlap = "2"\n')
-    warning = "30 candidates were imported under another one; to change that: negwb queue overlap 2"
+    warning = "30 candidates were imported with another overlap; to change them: negwb queue overlap 2"
     assert warning in negwb(workspace, "status").stderr
     assert json.loads(negwb(workspace, "status", "--json").stdout)["overlap_setting"]["differing"] == 30
     assert warning in plain(workspace, "ana", "q\n").stderr

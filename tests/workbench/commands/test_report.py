@@ -244,7 +244,7 @@ def test_names_are_shortened_only_after_columns_are_omitted() -> None:
 def test_the_screen_opens_with_the_given_base(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[dict[str, Any]] = []
     monkeypatch.setattr("workbench.console.terminal_check.at_a_terminal", lambda: True)
-    monkeypatch.setattr("workbench.tui.results.app.run_lab", lambda *_, **options: opened.append(options) or 0)
+    monkeypatch.setattr("workbench.tui.results.app.run_results", lambda *_, **options: opened.append(options) or 0)
     assert report(workspace, "--screen", "--base", "tuned").exit_code == 0
     assert opened == [{"start": "report", "base": "tuned"}]
     assert isinstance(report(workspace, "--screen", "--base", "nobody").exception, UsageError)

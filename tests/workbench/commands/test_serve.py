@@ -87,7 +87,7 @@ async def enter(client: aiohttp.ClientSession, served: Served) -> str:
         text = await page.text()
         assert page.status == 200, text
         assert page.url.query_string == "", "the token stays in no history"
-    served.entrance = served.next_entrance("another one")
+    served.entrance = served.next_entrance("the next one")
     return text
 
 
