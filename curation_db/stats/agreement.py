@@ -1,9 +1,9 @@
-"""How far people agree, with what chance would give taken out: P_o, Gwet's AC1, Krippendorff's alpha, Fleiss' kappa.
+"""Inter-annotator agreement: P_o, Gwet's AC1, Krippendorff's alpha, Fleiss' kappa. Pure functions.
 
-Pure. An item is the multiset of its ratings, so nobody need have rated everything, and who said what does not matter.
-Where nearly all ratings are alike, kappa and alpha sink towards 0 whatever people do (the "paradox" of Feinstein &
-Cicchetti 1990): of three people who accept 88 % each and differ no more than they would by slips, kappa says .2.
-AC1 does not, so all are shown together. Intervals resample whole clusters (pictures), as in `intervals`.
+An item is the multiset of its ratings, so raters may skip items, and their identities do not matter. Where nearly all
+ratings are equal, kappa and alpha approach 0 even if the raters agree (the "paradox" of Feinstein & Cicchetti 1990):
+for three raters who accept 88 % each and differ only by slips, kappa is .2. AC1 is not affected, so all coefficients
+are shown together. Intervals resample whole clusters (images), as in `intervals`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The coefficients over the items that two or more people rated; NaN where one is not defined."""
+    """Agreement coefficients over the items with two or more ratings; NaN where a coefficient is undefined."""
 
     items: int
-    """With two ratings or more."""
+    """Number of items with two or more ratings."""
     ratings: int
-    """Of these items."""
+    """Number of ratings of these items."""
     observed: Interval
-    """P_o: the share of pairs of ratings of one item that are alike, averaged over items."""
+    """P_o: the share of equal pairs among the pairs of ratings of an item, averaged over items."""
     ac1: Interval
     """Gwet's AC1 (Gwet 2008)."""
     alpha: Interval
@@ -49,18 +49,18 @@ def agreement(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
 ) -> Agreement:
-    """Agreement over N items.
+    """Compute the agreement over N items.
 
     Args:
-        items: The ratings of each, of any number.
-        categories: All that a rating may be, said or not: AC1 depends on how many there are.
-        clusters: What each item belongs to (its picture); each its own unless told.
-        seed: Of the resampling.
-        resamples: How many.
-        level: Of the intervals.
+        items: The ratings of each item, any number of them.
+        categories: All possible ratings, used or not: AC1 depends on their number.
+        clusters: The cluster (image) of each item; None: each item is its own cluster.
+        seed: Seed of the resampling.
+        resamples: Number of resamples.
+        level: Confidence level of the intervals.
 
     Raises:
-        ValueError: fewer than two categories, a rating that is none of them, or lengths that differ.
+        ValueError: Fewer than two categories, a rating outside of the categories, or lengths that differ.
     """
     counts = _count(items, categories)
     if clusters is not None and len(clusters) != len(items):
@@ -77,24 +77,24 @@ def agreement(
 
 
 def _count(items: Sequence[Sequence[Hashable]], categories: Sequence[Hashable]) -> Floats:
-    """How often each item was given each category.  -> (N, Q)"""
+    """Count the ratings of each item by category.  -> (N, Q)"""
     if len(set(categories)) < 2:
-        raise ValueError("two categories at least are needed")
+        raise ValueError("at least two categories are needed")
     column = {category: at for at, category in enumerate(dict.fromkeys(categories))}
     counts = np.zeros((len(items), len(column)))
     for row, ratings in enumerate(items):
         for rating, number in Counter(ratings).items():
             if rating not in column:
-                raise ValueError(f"{rating!r} is none of {', '.join(map(str, column))}")
+                raise ValueError(f"unknown rating {rating!r}; known: {', '.join(map(str, column))}")
             counts[row, column[rating]] = number
     return counts
 
 
 def _additive(counts: Floats) -> Floats:
-    """What the coefficients are made of, as sums over items: counts (N, Q) -> (N, 4 + 2Q).
+    """Return the terms of the coefficients, which are additive over items: counts (N, Q) -> (N, 4 + 2Q).
 
-    Columns: items with a pair; their P_i; items with a rating; the shares r_iq / r_i of those (Q); the disagreeing
-    pairs of an item, each rating counted once; the ratings of items with a pair (Q).
+    Columns: 1 for an item with a pair of ratings; its P_i; 1 for an item with a rating; its shares r_iq / r_i (Q);
+    its disagreeing pairs, divided by r_i - 1; its ratings if it has a pair (Q).
     """
     rated = counts.sum(axis=1, keepdims=True)
     paired = rated >= 2
@@ -114,7 +114,7 @@ def _additive(counts: Floats) -> Floats:
 
 
 def _coefficients(sums: Floats) -> Floats:
-    """P_o, AC1, alpha, kappa of each row of sums (R, 4 + 2Q).  -> (R, 4)"""
+    """Compute P_o, AC1, alpha and kappa of each row of sums (R, 4 + 2Q).  -> (R, 4)"""
     categories = (sums.shape[1] - 4) // 2
     pairs, alike, rated = sums[:, 0], sums[:, 1], sums[:, 2]
     shares, unlike, pairable = sums[:, 3 : 3 + categories], sums[:, 3 + categories], sums[:, 4 + categories :]
@@ -132,7 +132,7 @@ def _coefficients(sums: Floats) -> Floats:
 
 
 def _grouped(sums: Floats, clusters: Sequence[Hashable] | None) -> Floats:
-    """The sums of each cluster, in the order in which they come.  (N, S) -> (C, S)"""
+    """Sum the rows of each cluster, in order of first occurrence.  (N, S) -> (C, S)"""
     if clusters is None:
         return sums
     number = {cluster: at for at, cluster in enumerate(dict.fromkeys(clusters))}
@@ -142,7 +142,7 @@ def _grouped(sums: Floats, clusters: Sequence[Hashable] | None) -> Floats:
 
 
 def _interval(estimate: float, spread: Floats, level: float) -> Interval:
-    """Percentiles of the resamples in which the coefficient is defined."""
+    """Return the percentile interval over the resamples in which the coefficient is defined."""
     defined = spread[np.isfinite(spread)]
     if not len(defined):
         return Interval(float(estimate), math.nan, math.nan)

@@ -1,6 +1,6 @@
-"""What overlap cost: how many votes were asked for, and how many adaptive overlap saved.
+"""Cost of overlap: the number of votes, and the votes that adaptive overlap saved. Reads only.
 
-Reads only. It counts rows, so it is for `status` and never on the way to the next card.
+Counting reads whole tables, so this module is for `negwb status`, not for the path to the next card.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ _OVERLAPS = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class OverlapCounts:
-    """What one overlap policy has cost so far."""
+    """Votes under one overlap policy so far."""
 
     overlap: str
-    """How many people are asked: "1", "3", or "2+1"."""
+    """Number of annotators per candidate: "1", "3", or "2+1" (two, and a third if they differ)."""
     candidates: int
     votes: int
-    """Accepts and rejects that stand."""
+    """Accepts and rejects in force."""
     settled: int
-    """Candidates on which people have voted and nobody else is asked."""
+    """Candidates with votes that need no more votes."""
     saved: int
-    """Votes that asking as many people as the policy ever would could have cost more, on those that are settled."""
+    """Votes saved on settled candidates, compared with the policy's maximum number of annotators."""
     saved_share: float | None
-    """Of all the votes that this would have taken; none where nothing is settled."""
+    """`saved` as a share of that maximum; None: no candidate is settled."""
 
 
 def overlaps(connection: Connection) -> list[OverlapCounts]:
-    """Candidates and votes by overlap policy."""
+    """Count candidates and votes by overlap policy."""
     return [
         _counted(row.overlap, row.candidates, row.votes, row.settled, row.settling)
         for row in connection.execute(_OVERLAPS)
@@ -50,7 +50,7 @@ def overlaps(connection: Connection) -> list[OverlapCounts]:
 
 
 def _counted(overlap: str, candidates: int, votes: int, settled: int, settling: int) -> OverlapCounts:
-    """`settling`: the votes on what is settled."""
-    most = Overlap.parse(overlap).limit * settled
-    saved = max(most - settling, 0)
-    return OverlapCounts(overlap, candidates, votes, settled, saved, saved / most if most else None)
+    """Build the counts; `settling`: the votes on settled candidates."""
+    maximum = Overlap.parse(overlap).limit * settled
+    saved = max(maximum - settling, 0)
+    return OverlapCounts(overlap, candidates, votes, settled, saved, saved / maximum if maximum else None)

@@ -1,7 +1,7 @@
-"""How far the people of a record agree, and what one must know to read kappa. Reads only.
+"""Agreement of the annotators of a record, with an explanation of kappa. Reads only.
 
-A vote is an accept or a reject that stands; unsure is none. Items of one picture are no independent evidence, so
-intervals resample pictures.
+A vote is an accept or a reject in force; unsure is not a vote. Items of one image are not independent, so intervals
+resample images.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from curation_db.stats.intervals import RESAMPLES
 
 VOTES: Final = (Kind.ACCEPT, Kind.REJECT)
 SKEWED: Final = 0.75
-"""From this share of like votes on kappa tells little."""
+"""If one vote has at least this share, kappa is misleading."""
 
 _STANDING = text("""
     SELECT c.image_id, s.accepts, s.rejects FROM candidate_state s JOIN candidate c ON c.id = s.candidate_id
@@ -34,8 +34,8 @@ _LABELS = f"""
           AND e.role IN ('annotator', 'adjudicator') AND NOT {undone_sql()}
     ) AS label WHERE nth = 1
 """
-"""The audit's labels: each person's first accept or reject that stands, given before anything was revealed. A flip
-comes after the reveal, so it is none."""
+"""The audit labels: each annotator's first accept or reject in force, given before the reveal. A flip comes after the
+reveal, so it is not a label."""
 _AUDIT = text(f"""
     SELECT c.image_id, sum(l.kind = 'accept') AS accepts, sum(l.kind = 'reject') AS rejects
     FROM ({_LABELS}) AS l JOIN candidate c ON c.id = l.candidate_id
@@ -45,53 +45,53 @@ _AUDIT = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class VoteAgreement:
-    """Agreement, and how lopsided the votes are that it is about."""
+    """Agreement of votes, and the share of accepts among them."""
 
     coefficients: Agreement
     accepts: int
-    """Of its ratings."""
+    """Number of accepts among the ratings."""
 
     @property
     def accept_share(self) -> float | None:
-        """None where nobody has voted twice."""
+        """Share of accepts; None: no candidate has two votes."""
         return self.accepts / self.coefficients.ratings if self.coefficients.ratings else None
 
 
 def current_agreement(connection: Connection, *, resamples: int = RESAMPLES) -> VoteAgreement:
-    """Over the candidates with votes of two people or more, as they stand now."""
+    """Compute the agreement over the candidates with votes in force of two or more annotators."""
     return _consensus([tuple(row) for row in connection.execute(_STANDING)], resamples)
 
 
 def audit_agreement(connection: Connection, *, resamples: int = RESAMPLES) -> VoteAgreement:
-    """Over the audit's labels: first words, given blind, so nobody could lean on a judge."""
+    """Compute the agreement over the audit labels, which are given blind and so independent of the judges."""
     return _consensus([tuple(row) for row in connection.execute(_AUDIT)], resamples)
 
 
 def audit_labels() -> str:
-    """SQL for the audit's labels: candidate_id, actor, kind, reason."""
+    """Return SQL for the audit labels: candidate_id, actor, kind, reason."""
     return _LABELS
 
 
 def _consensus(counted: Sequence[tuple[int, int, int]], resamples: int) -> VoteAgreement:
     items = [[Kind.ACCEPT] * accepts + [Kind.REJECT] * rejects for _, accepts, rejects in counted]
-    told = agreement(items, VOTES, [image for image, _, _ in counted], resamples=resamples)
-    return VoteAgreement(told, sum(accepts for _, accepts, _ in counted))
+    coefficients = agreement(items, VOTES, [image for image, _, _ in counted], resamples=resamples)
+    return VoteAgreement(coefficients, sum(accepts for _, accepts, _ in counted))
 
 
 def explain_kappa(consensus: VoteAgreement) -> str:
-    """One line on what kappa is worth here; empty where nothing can be said."""
+    """Return one line on whether kappa is informative for these votes; empty without votes."""
     accepted = consensus.accept_share
     if accepted is None:
         return ""
     by_chance, kappa = accepted**2 + (1 - accepted) ** 2, consensus.coefficients.kappa.estimate
-    said = "undefined" if math.isnan(kappa) else f"{kappa:.2f}"
+    value = "undefined" if math.isnan(kappa) else f"{kappa:.2f}"
     if max(accepted, 1 - accepted) < SKEWED:
         return (
-            f"Kappa is {said}: votes are mixed here ({accepted:.0%} accepts), so it may be read. "
-            "At 88 % accepts it would sink whatever people do; AC1 would not."
+            f"Kappa is {value} and informative, because the votes are mixed ({accepted:.0%} accepts). "
+            "At 88 % accepts kappa would approach 0 at any agreement; AC1 would not."
         )
-    named, share = ("accepts", accepted) if accepted >= SKEWED else ("rejects", 1 - accepted)
+    vote, share = ("accepts", accepted) if accepted >= SKEWED else ("rejects", 1 - accepted)
     return (
-        f"Kappa is {said}, and misleads: with {share:.0%} {named} it takes {by_chance:.0%} agreement for chance, "
-        "so a few slips pull it towards 0 however well people agree. AC1 does not do that."
+        f"Kappa is {value} and misleads: with {share:.0%} {vote}, kappa takes {by_chance:.0%} agreement for chance, "
+        "so a few slips move it towards 0 even at high agreement. AC1 is not affected."
     )

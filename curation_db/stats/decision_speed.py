@@ -1,7 +1,7 @@
-"""Speed: decisions per hour of active time. The one figure for how fast people are, wherever it is shown.
+"""Decision speed: decisions per hour of active time. All screens and reports show this one figure.
 
-It is over all decisions that were timed, those that were taken back or replaced too: time went into them. Active time
-is the time on cards (`Event.elapsed_ms`), of each at most `MAX_ACTIVE_MS`.
+All timed decisions count, including undone and replaced ones, because they took time. Active time is the time on cards
+(`Event.elapsed_ms`), at most `MAX_ACTIVE_MS` per card.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from sqlalchemy import Connection, text
 from curation_db.events.in_force import DECISIONS_SQL, PERSON_ROLES_SQL, in_force_sql
 
 MAX_ACTIVE_MS: Final = 60_000
-"""Milliseconds of one card that count at most as active time: a coffee does not make anybody slow."""
+"""Maximum active time per card in milliseconds, so that a break does not count as work."""
 NAME: Final = "decisions per hour of active time"
-"""What the figure is called where there is room for it."""
+"""Full name of the figure."""
 
-# An edit is one act of two events where it also accepts its child; the time stands with both.
+# An edit that also accepts its child is one action of two events, and both store the time.
 _TIMED = f"e.kind IN ({DECISIONS_SQL}) AND e.uid = e.act AND e.elapsed_ms IS NOT NULL AND e.role IN {PERSON_ROLES_SQL}"
 _VOTE = f"e.kind IN ('accept', 'reject', 'edit') AND {in_force_sql()}"
 _ALL = text(f"""
-    SELECT e.actor, e.elapsed_ms, count(*) AS looks, sum({_VOTE}) AS votes FROM event e WHERE {_TIMED}
+    SELECT e.actor, e.elapsed_ms, count(*) AS decisions, sum({_VOTE}) AS votes FROM event e WHERE {_TIMED}
     GROUP BY e.actor, e.elapsed_ms
 """)
 _OWN = text(f"""
-    SELECT count(*) AS looks, coalesce(sum(min(e.elapsed_ms, {MAX_ACTIVE_MS})), 0) AS active FROM event e
+    SELECT count(*) AS decisions, coalesce(sum(min(e.elapsed_ms, {MAX_ACTIVE_MS})), 0) AS active FROM event e
     WHERE e.actor = :actor AND {_TIMED}
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotationSpeed:
-    """How long cards take."""
+    """Decisions and the time they took."""
 
     timed_decisions: int = 0
-    """Decisions of any kind that were timed."""
+    """Decisions of any kind with a stored time."""
     votes: int = 0
-    """Those that bring the work on: accepts, rejects and edits that are in force."""
+    """Accepts, rejects and edits in force among them."""
     active_ms: int = 0
     """Time on cards, at most `MAX_ACTIVE_MS` each."""
     lengths: tuple[tuple[int, int], ...] = ()
-    """(milliseconds, how many looks took so long), uncut, in rising order."""
+    """(milliseconds, number of decisions with this time), not limited to `MAX_ACTIVE_MS`, in ascending order."""
 
     @property
     def per_hour(self) -> float | None:
@@ -55,20 +55,20 @@ class AnnotationSpeed:
 
     @property
     def median_ms(self) -> int | None:
-        """Of all looks, uncut; the lower one of two."""
-        half, passed = (self.timed_decisions + 1) // 2, 0
+        """Median time of a decision, without the limit; the lower one of two middle values."""
+        half, cumulated = (self.timed_decisions + 1) // 2, 0
         for milliseconds, number in self.lengths:
-            passed += number
-            if passed >= half:
+            cumulated += number
+            if cumulated >= half:
                 return milliseconds
         return None
 
     def hours_for(self, votes: int) -> float | None:
-        """Hours of active time until so many more votes are in force, at this speed."""
+        """Return the hours of active time for this number of votes at this speed; None: unknown."""
         return votes * self.active_ms / (3_600_000 * self.votes) if self.active_ms and self.votes else None
 
     def figures(self) -> dict[str, float | int | None]:
-        """As `--json` prints it."""
+        """Return the figures for `--json`."""
         return {
             "looks": self.timed_decisions,
             "votes": self.votes,
@@ -78,48 +78,48 @@ class AnnotationSpeed:
         }
 
     def after(self, milliseconds: int) -> AnnotationSpeed:
-        """With one more look; neither `votes` nor `lengths` is kept up."""
+        """Return the speed after one more decision; `votes` and `lengths` are not updated."""
         return replace(
             self, timed_decisions=self.timed_decisions + 1, active_ms=self.active_ms + min(milliseconds, MAX_ACTIVE_MS)
         )
 
 
 def speeds(connection: Connection) -> dict[str, AnnotationSpeed]:
-    """Everybody's, by name; counts over all events."""
+    """Return the speed of each annotator by name; counts over all events."""
     rows = sorted(tuple(row) for row in connection.execute(_ALL))
     return {
-        actor: _speed((milliseconds, looks, votes) for _, milliseconds, looks, votes in group)
+        actor: _speed((milliseconds, decisions, votes) for _, milliseconds, decisions, votes in group)
         for actor, group in groupby(rows, key=itemgetter(0))
     }
 
 
 def own_speed(connection: Connection, actor: str) -> AnnotationSpeed:
-    """One person's, without `votes` and `lengths`; counts over that person's decisions."""
+    """Return one annotator's speed without `votes` and `lengths`; counts over that annotator's decisions."""
     row = connection.execute(_OWN, {"actor": actor}).one()
-    return AnnotationSpeed(timed_decisions=row.looks, active_ms=row.active)
+    return AnnotationSpeed(timed_decisions=row.decisions, active_ms=row.active)
 
 
 def combined(each: Iterable[AnnotationSpeed]) -> AnnotationSpeed:
-    """Of several people as one."""
-    all_of = list(each)
+    """Combine the speeds of several annotators."""
+    all_speeds = list(each)
     lengths: defaultdict[int, int] = defaultdict(int)
-    for speed in all_of:
+    for speed in all_speeds:
         for milliseconds, number in speed.lengths:
             lengths[milliseconds] += number
     return AnnotationSpeed(
-        sum(speed.timed_decisions for speed in all_of),
-        sum(speed.votes for speed in all_of),
-        sum(speed.active_ms for speed in all_of),
+        sum(speed.timed_decisions for speed in all_speeds),
+        sum(speed.votes for speed in all_speeds),
+        sum(speed.active_ms for speed in all_speeds),
         tuple(sorted(lengths.items())),
     )
 
 
 def _speed(rows: Iterable[tuple[int, int, int]]) -> AnnotationSpeed:
-    """From (milliseconds, looks that took so long, votes among them), in rising order."""
+    """Build a speed from rows of (milliseconds, decisions, votes among them), in ascending order."""
     counted = list(rows)
     return AnnotationSpeed(
-        sum(looks for _, looks, _ in counted),
+        sum(decisions for _, decisions, _ in counted),
         sum(votes for _, _, votes in counted),
-        sum(min(milliseconds, MAX_ACTIVE_MS) * looks for milliseconds, looks, _ in counted),
-        tuple((milliseconds, looks) for milliseconds, looks, _ in counted),
+        sum(min(milliseconds, MAX_ACTIVE_MS) * decisions for milliseconds, decisions, _ in counted),
+        tuple((milliseconds, decisions) for milliseconds, decisions, _ in counted),
     )

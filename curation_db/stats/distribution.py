@@ -1,7 +1,7 @@
-"""Balance: how cues, positions, types and concepts are spread, over all proposals and over the accepted ones.
+"""Distribution of cues, positions, negation types and concepts, among all proposals and among the accepted ones.
 
-A text-only model must not be able to tell negated captions by what they are made of, so the spread is shown beside a
-target. Reads only; two passes over the candidates (2.5 s for a million), so never on the way to the next card.
+A text-only model must not be able to recognise negated captions by such surface traits, so the distribution is shown
+beside a target. Reads only; two passes over the candidates (2.5 s for a million), so not for the path to the next card.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from curation_db.stats.targets import POSITIONS, TRAITS, Shares, Targets
 
 SHOWN: Final = 10
-"""Values of one trait that are told apart; the others are counted together."""
+"""Number of values of a trait that are listed; the others are summed up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,39 +23,39 @@ class ValueShare:
     """One value of a trait."""
 
     value: str | None
-    """None: the candidates that have no such value."""
+    """None: candidates without a value."""
     accepted: int
     proposed: int
-    """Of all candidates in play: those that an edit replaced are left out."""
+    """All candidates with this value except superseded ones."""
     target: float | None
-    """The share that it should have among the accepted; None: nobody said."""
+    """Target share among the accepted candidates; None: no target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """One trait's spread."""
+    """Distribution of one trait."""
 
     trait: str
     accepted: int
-    """Accepted candidates in all."""
+    """Number of accepted candidates."""
     proposed: int
     distinct: int
-    """Values that occur; the lack of one is no value."""
+    """Number of different values, without None."""
     parts: tuple[ValueShare, ...]
-    """What has a target first, in its order; then the most frequent among the accepted; at most `SHOWN` without one."""
+    """First the values with a target, in its order; then the `SHOWN` most frequent others among the accepted."""
     rest: ValueShare | None
-    """All other values together."""
+    """Sum of all other values."""
 
 
 def balances(connection: Connection, targets: Targets) -> tuple[Balance, ...]:
-    """The spread of each of `TRAITS`."""
-    few = tuple(trait for trait in TRAITS if trait != "concept")  # apart: of concepts there are many
+    """Compute the distribution of each of `TRAITS`."""
+    few = tuple(trait for trait in TRAITS if trait != "concept")  # concepts need a pass of their own: they are many
     counted = _counted(connection, few) | _counted(connection, ("concept",))
     return tuple(spread(trait, counted[trait], targets.get(trait, {})) for trait in TRAITS)
 
 
 def _counted(connection: Connection, traits: Sequence[str]) -> dict[str, dict[str | None, tuple[int, int]]]:
-    """For each trait: value to (accepted, proposed), from one pass."""
+    """Count in one pass, for each trait, value to (accepted, proposed)."""
     columns = ", ".join(f"c.{TRAITS[trait]}" for trait in traits)
     rows = connection.execute(
         text(f"""SELECT {columns}, sum(s.state = 'accepted'), count(*)
@@ -71,21 +71,21 @@ def _counted(connection: Connection, traits: Sequence[str]) -> dict[str, dict[st
 
 
 def spread(trait: str, counted: Mapping[str | None, tuple[int, int]], target: Shares) -> Balance:
-    """A balance from counts: value to (accepted, proposed)."""
-    free = sorted((value for value in counted if value not in target), key=lambda each: _frequency(each, counted))
+    """Build a balance from counts of value to (accepted, proposed)."""
+    untargeted = sorted((value for value in counted if value not in target), key=lambda each: _frequency(each, counted))
     if trait == "position":
-        free.sort(key=lambda each: POSITIONS.index(each) if each in POSITIONS else len(POSITIONS))
+        untargeted.sort(key=lambda each: POSITIONS.index(each) if each in POSITIONS else len(POSITIONS))
     parts = [ValueShare(value, *counted.get(value, (0, 0)), share) for value, share in target.items()]
-    parts += [ValueShare(value, *counted[value], None) for value in free[:SHOWN]]
-    others = [counted[value] for value in free[SHOWN:]]
-    left = ValueShare(f"{len(others):,} others", sum(a for a, _ in others), sum(p for _, p in others), None)
+    parts += [ValueShare(value, *counted[value], None) for value in untargeted[:SHOWN]]
+    others = [counted[value] for value in untargeted[SHOWN:]]
+    rest = ValueShare(f"{len(others):,} others", sum(a for a, _ in others), sum(p for _, p in others), None)
     return Balance(
         trait,
         sum(accepted for accepted, _ in counted.values()),
         sum(proposed for _, proposed in counted.values()),
         len(counted.keys() - {None}),
         tuple(parts),
-        left if others else None,
+        rest if others else None,
     )
 
 

@@ -1,8 +1,7 @@
-"""Intervals around shares and means: the one place for everybody.
+"""Confidence intervals of shares and means, for all packages. Pure functions.
 
-Pure; numpy is imported only where resampling needs it. Shares are in 0..1; a two-sided interval at `level` leaves
-(1 - level) / 2 on either side. Nothing here is random without a seed: the same numbers give the same interval,
-whatever the order they come in.
+numpy is imported only for resampling. Shares are in 0..1; a two-sided interval at `level` leaves (1 - level) / 2 on
+each side. All resampling is seeded: the same values give the same interval, in any order.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVEL: Final = 0.95
-"""Of every interval unless told otherwise."""
+"""Default confidence level."""
 RESAMPLES: Final = 10_000
 
 _DRAWS_AT_ONCE: Final = 1 << 21
-"""Of a bootstrap: bounds its memory to some 40 MB, however many clusters there are."""
+"""Size of a block of bootstrap draws; limits its memory to about 40 MB for any number of clusters."""
 _HALVINGS: Final = 200
 _TERMS: Final = 100_000
 _TINY: Final = 1e-300
@@ -31,21 +30,21 @@ _CONVERGED: Final = 1e-15
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate and what it may as well be."""
+    """An estimate with its confidence limits."""
 
     estimate: float
-    """NaN where nothing was observed."""
+    """NaN without observations."""
     low: float
     high: float
 
     @property
     def half_width(self) -> float:
-        """Half of its length, for "+-" in running text; the interval need not be symmetric."""
+        """Half of the length, for "±" in running text; the interval need not be symmetric."""
         return (self.high - self.low) / 2
 
 
 def wilson(successes: int, trials: int, *, level: float = LEVEL) -> Interval:
-    """Score interval of a share (Wilson 1927; Newcombe 1998, method 3); of no trials: 0 to 1."""
+    """Return the score interval of a share (Wilson 1927; Newcombe 1998, method 3); without trials 0 to 1."""
     _check(successes, trials, level)
     if trials == 0:
         return Interval(math.nan, 0.0, 1.0)
@@ -54,14 +53,14 @@ def wilson(successes: int, trials: int, *, level: float = LEVEL) -> Interval:
     centre = share + z * z / (2 * trials)
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
-    # Both ends are exact there; the formula leaves 1e-17 behind.
+    # At 0 and at `trials` the limit is exact; the formula would be off by 1e-17.
     low = 0.0 if successes == 0 else (centre - half) / scale
     high = 1.0 if successes == trials else (centre + half) / scale
     return Interval(share, low, high)
 
 
 def clopper_pearson(successes: int, trials: int, *, level: float = LEVEL) -> Interval:
-    """Exact interval of a share (Clopper & Pearson 1934); of no trials: 0 to 1."""
+    """Return the exact interval of a share (Clopper & Pearson 1934); without trials 0 to 1."""
     _check(successes, trials, level)
     share = successes / trials if trials else math.nan
     one_sided = 0.5 + level / 2
@@ -71,9 +70,9 @@ def clopper_pearson(successes: int, trials: int, *, level: float = LEVEL) -> Int
 
 
 def exact_lower(successes: int, trials: int, *, level: float = LEVEL) -> float:
-    """One-sided exact bound: the share is at least this, at `level`.
+    """Return the one-sided exact lower bound of a share.
 
-    The p at which `successes` or more happen with probability 1 - level: P(X >= k) = I_p(k, n - k + 1).
+    It is the p at which `successes` or more have probability 1 - level: P(X >= k) = I_p(k, n - k + 1).
     """
     _check(successes, trials, level)
     if successes == 0:
@@ -84,7 +83,7 @@ def exact_lower(successes: int, trials: int, *, level: float = LEVEL) -> float:
 
 
 def exact_upper(successes: int, trials: int, *, level: float = LEVEL) -> float:
-    """One-sided exact bound: the share is at most this, at `level`."""
+    """Return the one-sided exact upper bound of a share."""
     return 1.0 - exact_lower(trials - successes, trials, level=level)
 
 
@@ -96,15 +95,15 @@ def cluster_bootstrap(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
 ) -> Interval:
-    """Percentile interval of the mean of `values` (n), whole clusters drawn with replacement (Efron & Tibshirani 1993).
+    """Return the percentile interval of the mean of `values` (n) by a cluster bootstrap (Efron & Tibshirani 1993).
 
-    Items of one picture are no independent evidence, so pictures are drawn, not items. Each resample weighs the C
+    Items of one image are not independent, so whole clusters are drawn with replacement. Each resample weighs the C
     clusters by a multinomial draw; its mean is the weighted sum over the weighted count.
     """
     if len(values) != len(clusters):
         raise ValueError(f"{len(values)} values but {len(clusters)} clusters")
     if not 0 < level < 1 or resamples < 1:
-        raise ValueError("a level between 0 and 1 and at least one resample are needed")
+        raise ValueError("the level must be between 0 and 1, and at least one resample is needed")
     if not len(values):
         return Interval(math.nan, math.nan, math.nan)
     low, high = _percentiles(_by_cluster(values, clusters), resamples, seed, level)
@@ -120,13 +119,16 @@ def cluster_bootstrap_difference(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
 ) -> Interval:
-    """`cluster_bootstrap` of the mean of ours - theirs, measured on the same n items."""
+    """Return the `cluster_bootstrap` interval of the mean of ours - theirs on the same n items."""
     differences = [float(a) - float(b) for a, b in zip(ours, theirs, strict=True)]
     return cluster_bootstrap(differences, clusters, seed=seed, resamples=resamples, level=level)
 
 
 def student_t(values: Sequence[float], *, level: float = LEVEL) -> Interval:
-    """Mean of `values` (n) with its t interval on n - 1 degrees of freedom (Student 1908); of one value: unbounded."""
+    """Return the mean of `values` (n) with its t interval, n - 1 degrees of freedom (Student 1908).
+
+    With one value the interval is unbounded.
+    """
     if not values:
         return Interval(math.nan, math.nan, math.nan)
     centre = mean(values)
@@ -137,20 +139,20 @@ def student_t(values: Sequence[float], *, level: float = LEVEL) -> Interval:
 
 
 def _t_quantile(freedom: int, level: float) -> float:
-    """The t with P(|T| <= t) = level: P(|T| > t) = I_x(freedom/2, 1/2) at x = freedom / (freedom + t^2)."""
+    """Return the t with P(|T| <= t) = level: P(|T| > t) = I_x(freedom/2, 1/2) at x = freedom / (freedom + t^2)."""
     x = _root(lambda x: _beta_below(x, freedom / 2, 0.5), 1 - level)
     return math.sqrt(freedom * (1 - x) / x)
 
 
 def _check(successes: int, trials: int, level: float) -> None:
     if not 0 <= successes <= trials:
-        raise ValueError(f"{successes} of {trials} is no share")
+        raise ValueError(f"{successes} of {trials} is not a share")
     if not 0 < level < 1:
-        raise ValueError(f"a level between 0 and 1 is expected, not {level}")
+        raise ValueError(f"the level must be between 0 and 1, not {level}")
 
 
 def _root(rising: Callable[[float], float], wanted: float) -> float:
-    """Where `rising` on 0..1 reaches `wanted`, by bisection down to neighbouring floats."""
+    """Return the x in 0..1 at which `rising` reaches `wanted`, by bisection down to adjacent floats."""
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -161,10 +163,10 @@ def _root(rising: Callable[[float], float], wanted: float) -> float:
 
 
 def _beta_below(x: float, a: float, b: float) -> float:
-    """Regularised incomplete beta function I_x(a, b) by its continued fraction (DLMF 8.17.22, Lentz's method)."""
+    """Return the regularised incomplete beta function I_x(a, b) by its continued fraction (DLMF 8.17.22, Lentz)."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
-    # Its mirror image converges where this one does not.
+    # The mirrored function 1 - I_(1-x)(b, a) converges where this one does not.
     if x > (a + 1) / (a + b + 2):
         return 1 - _beta_below(1 - x, b, a)
     log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
@@ -172,7 +174,7 @@ def _beta_below(x: float, a: float, b: float) -> float:
 
 
 def _continued(x: float, a: float, b: float) -> float:
-    """The continued fraction 1 + d1/(1 + d2/(1 + ...)) of I_x(a, b)."""
+    """Return the continued fraction 1 + d1/(1 + d2/(1 + ...)) of I_x(a, b)."""
     c, d = 1.0, 0.0
     value = 1.0
     for term in range(1, _TERMS):
@@ -190,17 +192,17 @@ def _continued(x: float, a: float, b: float) -> float:
 
 
 def _by_cluster(values: Sequence[float], clusters: Sequence[Hashable]) -> list[tuple[float, int]]:
-    """Sum and count of each cluster, in an order that does not depend on that of the items."""
+    """Return sum and count of each cluster, in an order that does not depend on the order of the items."""
     grouped: dict[Hashable, list[float]] = {}
     for value, cluster in zip(values, clusters, strict=True):
         grouped.setdefault(cluster, []).append(float(value))
-    # Equal pairs are interchangeable, so sorting by content is enough: the names need not be comparable.
+    # Equal pairs are interchangeable, so sorting by content is enough; cluster names need not be comparable.
     return sorted((math.fsum(group), len(group)) for group in grouped.values())
 
 
 def _percentiles(clusters: list[tuple[float, int]], resamples: int, seed: int, level: float) -> tuple[float, float]:
-    """Both ends of the percentile interval over means of `resamples` draws of C among C clusters (sum, count)."""
-    import numpy as np  # noqa: PLC0415 -- 60 ms, and most callers want a share's interval only
+    """Return the limits of the percentile interval of the mean over `resamples` draws of C from C clusters."""
+    import numpy as np  # noqa: PLC0415 -- 60 ms, and most callers need only the interval of a share
 
     means = [sums[:, 0] / sums[:, 1] for sums in resampled_sums(clusters, resamples=resamples, seed=seed)]
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
@@ -210,10 +212,10 @@ def _percentiles(clusters: list[tuple[float, int]], resamples: int, seed: int, l
 def resampled_sums(
     clusters: Sequence[Sequence[float]] | NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Iterator[NDArray[np.float64]]:
-    """Column sums of `clusters` (C, S) over draws of C among C of them, in blocks (R, S) that are `resamples` in all.
+    """Yield the column sums of `clusters` (C, S) over `resamples` draws of C from C of them, in blocks (R, S).
 
-    Clusters that are alike (a picture with one right item) are drawn as one kind, by multinomial weights over the
-    kinds K: K is small where values are right or wrong, so the work is resamples x K and not resamples x C.
+    Equal clusters (such as images with one correct item) are drawn as one kind, by multinomial weights over the K
+    kinds. K is small where values are only right or wrong, so the work is resamples x K instead of resamples x C.
     """
     import numpy as np  # noqa: PLC0415
 

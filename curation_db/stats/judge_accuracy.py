@@ -1,9 +1,9 @@
-"""What the judges said, held against what people found: for each judge a table of two by two. Reads only.
+"""Accuracy of the judges against annotators: a 2x2 table for each judge. Reads only.
 
-People find a concept *present* by a rejection for that reason, and *absent* by an accept; other reasons say nothing
-about it. A judge says "present" at P(present) >= .5. Two sets of labels are kept apart: the blind audit's, a random
-sample that no judge can have bent, and everything that people decided, where hard cases come first and the judges
-were on the screen.
+Annotators label a concept *present* by a rejection with that reason, and *absent* by an accept; other reasons are no
+label. A judge's answer is "present" at P(present) >= .5. Two sets of labels are separate: the labels of the blind
+audit, a random sample that no judge can influence; and all decisions, where hard cases come first and the verdicts
+were visible.
 """
 
 from __future__ import annotations
@@ -30,49 +30,48 @@ _DECIDED = f"""
         SELECT 1 FROM event e WHERE e.candidate_id = s.candidate_id AND e.reason = 'present'
           AND e.role IN {PERSON_ROLES_SQL} AND {in_force_sql()})
 """
-"""Where a candidate stands by people's decisions in force."""
+"""Labels from annotators' decisions in force, by candidate."""
 _AUDITED = f"""
     SELECT candidate_id, max(kind = 'reject') AS present FROM ({audit_labels()}) AS l
     WHERE kind = 'accept' OR reason = 'present' GROUP BY candidate_id HAVING count(DISTINCT kind) = 1
 """
-"""The audit's labels by candidate, where they do not contradict each other."""
-_HELD = """
+"""Audit labels by candidate, where they do not contradict each other."""
+_CONFUSION = """
     SELECT v.judge, v.model, v.prompt_version, v.simulated, l.present,
-           CASE WHEN v.p IS NULL THEN -1 WHEN v.p >= :threshold THEN 1 ELSE 0 END AS said, count(*) AS n
+           CASE WHEN v.p IS NULL THEN -1 WHEN v.p >= :threshold THEN 1 ELSE 0 END AS answer, count(*) AS n
     FROM ({labels}) AS l JOIN verdict v ON v.candidate_id = l.candidate_id AND v.question = 'present'
     GROUP BY 1, 2, 3, 4, 5, 6
 """
 
 
 class AuditLabels(StrEnum):
-    """Whose word counts."""
+    """Set of labels."""
 
     AUDIT = "audit"
-    """First words, given blind, about a random sample."""
+    """Blind labels of the audit, a random sample."""
     DECIDED = "decided"
-    """Wherever people have decided."""
+    """All candidates with a decision."""
 
 
 _SQL = {
-    AuditLabels.AUDIT: text(_HELD.format(labels=_AUDITED)),
-    AuditLabels.DECIDED: text(_HELD.format(labels=_DECIDED)),
+    AuditLabels.AUDIT: text(_CONFUSION.format(labels=_AUDITED)),
+    AuditLabels.DECIDED: text(_CONFUSION.format(labels=_DECIDED)),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """One judge against one set of labels."""
+    """Confusion table of one judge against one set of labels; fields are judge_annotators."""
 
     judge: str
     model: str
     prompt_version: str
     simulated: bool
-    """It is a script that knows the truth, not a model."""
+    """The judge is a script that knows the truth, not a model."""
     labels: AuditLabels
     absent_absent: int
-    """The judge says absent, and so do people."""
     absent_present: int
-    """The judge says absent, people found it: what spoils training data."""
+    """The judge answers absent but annotators found the concept: such errors harm training data."""
     present_absent: int
     present_present: int
     unclear: int
@@ -80,22 +79,22 @@ class Confusion:
 
     @property
     def labelled(self) -> int:
-        """Candidates with a label and an answer."""
+        """Number of candidates with a label and an answer."""
         return self.absent_absent + self.absent_present + self.present_absent + self.present_present
 
     @property
     def precision(self) -> Interval:
-        """Of "absent": how often it is, where the judge says so."""
+        """Precision of the answer "absent"."""
         return wilson(self.absent_absent, self.absent_absent + self.absent_present)
 
     @property
     def recall(self) -> Interval:
-        """Of "absent": how often the judge says so, where it is."""
+        """Recall of the answer "absent"."""
         return wilson(self.absent_absent, self.absent_absent + self.present_absent)
 
 
 def confusions(connection: Connection) -> tuple[Confusion, ...]:
-    """Every judge against both sets of labels; a judge without any label is left out."""
+    """Return the table of every judge for both sets of labels; a judge without labels is left out."""
     return tuple(
         confusion
         for labels, statement in _SQL.items()
@@ -105,14 +104,14 @@ def confusions(connection: Connection) -> tuple[Confusion, ...]:
 
 def _tables(labels: AuditLabels, rows: Iterable[tuple[str, str, str, int, int, int, int]]) -> list[Confusion]:
     cells: dict[tuple[str, str, str, int], dict[tuple[int, int], int]] = defaultdict(lambda: defaultdict(int))
-    for judge, model, prompt, simulated, present, said, number in rows:
-        cells[judge, model, prompt, simulated][said, present] += number
+    for judge, model, prompt, simulated, present, answer, number in rows:
+        cells[judge, model, prompt, simulated][answer, present] += number
     # fmt: off
     return [
         Confusion(
-            judge, model, prompt, bool(simulated), labels, told[0, 0], told[0, 1], told[1, 0], told[1, 1],
-            told[-1, 0] + told[-1, 1],
+            judge, model, prompt, bool(simulated), labels, counts[0, 0], counts[0, 1], counts[1, 0], counts[1, 1],
+            counts[-1, 0] + counts[-1, 1],
         )
-        for (judge, model, prompt, simulated), told in sorted(cells.items())
+        for (judge, model, prompt, simulated), counts in sorted(cells.items())
     ]
     # fmt: on

@@ -1,8 +1,8 @@
-"""Progress: how fast people are, what is left, what they decided and why, and what all of it comes to.
+"""Progress of the record: speed, remaining work, decisions and reasons, distribution, agreement, judge accuracy.
 
-Pure reads into frozen values. Each part takes a read of its own, so that no long reader keeps the log from shrinking;
-parts of one `RecordProgress` may therefore be a key press apart. Everything counts over whole tables (seconds for a
-million candidates), so it is for a thread of its own, and `newest` says cheaply whether to look again.
+Reads only. Each part uses its own read transaction, because a long reader would keep the write-ahead log from
+shrinking; the parts of one `RecordProgress` may therefore be a key press apart. Counting reads whole tables (seconds
+for a million candidates), so run it in a thread; `newest` is a cheap check for changes.
 """
 
 from __future__ import annotations
@@ -35,51 +35,51 @@ _NEWEST = text("SELECT (SELECT coalesce(max(seq), 0) FROM event), (SELECT coales
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorProgress:
-    """One person's work."""
+    """One annotator's work."""
 
     name: str
     speed: AnnotationSpeed
     decisions: dict[Kind, int]
-    """Those in force (`in_force`), by kind; every kind of `DECISIONS` is there."""
+    """Decisions in force (`in_force`) by kind; every kind of `DECISIONS` is present."""
     reasons: dict[Reason, int]
-    """Of the votes to reject that are in force; every reason is there."""
+    """Rejections in force by reason; every reason is present."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkCounts:
-    """What is done and what is left."""
+    """Completed and remaining work."""
 
     states: dict[str, int]
-    """Candidates by state; states that no candidate is in are missing."""
+    """Number of candidates by state; states without candidates are missing."""
     wanted: int
-    """Decisions that are still asked for."""
+    """Number of votes that are still needed."""
     team: AnnotationSpeed
-    """Everybody together."""
+    """Speed of all annotators together."""
     edits: dict[str, int]
-    """Edits that another person is asked about, by editor."""
+    """Edits that wait for another annotator's vote, by editor."""
 
     @property
     def hours_left(self) -> float | None:
-        """Hours of one person's active time at the speed of all so far."""
+        """Remaining hours of one annotator's active time, at the team's speed so far."""
         return self.team.hours_for(self.wanted)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordProgress:
-    """Everything."""
+    """All parts of the progress report."""
 
     work: WorkCounts
     people: tuple[AnnotatorProgress, ...]
     balances: tuple[Balance, ...]
     standing: VoteAgreement
-    """On candidates with votes of two people or more, as they stand."""
+    """Agreement on the candidates with votes in force of two or more annotators."""
     audit: VoteAgreement
-    """On the audit, by first words."""
+    """Agreement on the audit labels."""
     judges: tuple[Confusion, ...]
 
 
 def read_progress(store: Store, targets: Targets | None = None, *, resamples: int = RESAMPLES) -> RecordProgress:
-    """Count everything anew."""
+    """Count all parts."""
     with store.read() as connection:
         measured, counted, people = speeds(connection), connection.execute(_IN_FORCE).all(), _people(connection)
         work = _work(connection, combined(measured.values()))
@@ -103,7 +103,7 @@ def read_progress(store: Store, targets: Targets | None = None, *, resamples: in
 
 
 def newest(store: Store) -> tuple[int, int]:
-    """Changes whenever a decision or a candidate comes in; two look-ups."""
+    """Return a value that changes with every new event or candidate; two look-ups."""
     with store.read() as connection:
         event, candidate = connection.execute(_NEWEST).one()
     return int(event), int(candidate)

@@ -1,6 +1,6 @@
-"""Targets: which share of the accepted candidates should have which cue, position, type or concept.
+"""Targets: the intended share of each cue, position, negation type or concept among the accepted candidates.
 
-Pure, and cheap to import: settings are read by every command.
+Pure, and fast to import, because every command reads the settings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from curation_db.enums import NegationType
 
 Shares = Mapping[str, float]
 Targets = Mapping[str, Shares]
-"""Trait to the share that each of its values should have."""
+"""Trait to the target share of each of its values."""
 
 TRAITS: Final = {
     "cue": "cue",
@@ -21,11 +21,11 @@ TRAITS: Final = {
     "type": "negation_type",
     "concept": "concept",
 }
-"""What is looked at, and the candidate's column."""
+"""Trait to the column of the table `candidate`."""
 _SLACK: Final = 1e-6
 POSITIONS: Final = ("beginning", "middle", "end")
 _VALUES: Final = {"position": frozenset(POSITIONS), "type": frozenset(map(str, NegationType))}
-"""Of the traits whose values are a closed list."""
+"""Values of the traits with a closed list."""
 
 
 def _shares(counted: Mapping[str, int]) -> Shares:
@@ -40,29 +40,29 @@ PRESETS: Final[Mapping[str, Targets]] = MappingProxyType(
         },
     }
 )
-"""A benchmark's own spread, counted over its items: NegRefCOCOg's 440."""
+"""Distributions of benchmarks, counted over their items: 440 of NegRefCOCOg."""
 
 
-def resolve_target(trait: str, told: Any) -> Shares:
-    """A target as it is written in settings: a benchmark's name, or a table of shares.
+def resolve_target(trait: str, setting: Any) -> Shares:
+    """Return the target shares of a setting: the name of a benchmark, "none", or a table of shares.
 
     Raises:
-        ValueError: no such trait, name or value, or shares that cannot be.
+        ValueError: Unknown trait, name or value, or invalid shares.
     """
     if trait not in TRAITS:
-        raise ValueError(f"there is no target for {trait!r}: known are {', '.join(TRAITS)}")
-    if isinstance(told, str):
-        return _preset(trait, told)
-    if not isinstance(told, Mapping):
-        raise ValueError(f"{trait} = {told!r}: a table of shares, or one of: {', '.join(_names(trait))}")
-    for value, share in told.items():
+        raise ValueError(f"there is no target for {trait!r}; known: {', '.join(TRAITS)}")
+    if isinstance(setting, str):
+        return _preset(trait, setting)
+    if not isinstance(setting, Mapping):
+        raise ValueError(f"{trait} = {setting!r}: a table of shares, or one of: {', '.join(_names(trait))}")
+    for value, share in setting.items():
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise ValueError(f"{trait}: {value} = {share!r} is no share from 0 to 1")
+            raise ValueError(f"{trait}: {value} = {share!r} is not a share from 0 to 1")
         if trait in _VALUES and value not in _VALUES[trait]:
-            raise ValueError(f"{trait}: no {trait} is {value!r}: known are {', '.join(sorted(_VALUES[trait]))}")
-    if sum(told.values()) > 1 + _SLACK:
-        raise ValueError(f"{trait}: the shares come to {sum(told.values()):.2f}, more than 1")
-    return MappingProxyType({value: float(share) for value, share in told.items()})
+            raise ValueError(f"{trait}: unknown value {value!r}; known: {', '.join(sorted(_VALUES[trait]))}")
+    if sum(setting.values()) > 1 + _SLACK:
+        raise ValueError(f"{trait}: the shares sum to {sum(setting.values()):.2f}, more than 1")
+    return MappingProxyType({value: float(share) for value, share in setting.items()})
 
 
 def _preset(trait: str, name: str) -> Shares:

@@ -36,7 +36,7 @@ def test_shares_as_in_newcombes_table(
 @pytest.mark.parametrize("trials", [1, 2, 7, 440, 5_000, 300_000])
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.03, 0.5, 0.62, 0.999, 1.0])
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.999])
-def test_shares_as_the_oracles_have_them(trials: int, share: float, level: float) -> None:
+def test_shares_equal_scipy_and_statsmodels(trials: int, share: float, level: float) -> None:
     successes = round(trials * share)
     ours = intervals.wilson(successes, trials, level=level)
     assert (ours.low, ours.high) == pytest.approx(
@@ -47,7 +47,7 @@ def test_shares_as_the_oracles_have_them(trials: int, share: float, level: float
     assert (exact.low, exact.high) == pytest.approx((theirs.low, theirs.high), rel=1e-8, abs=1e-12)
 
 
-def test_one_sided_bounds_are_the_tail_they_claim() -> None:
+def test_one_sided_bounds_have_their_tail_probability() -> None:
     for successes, trials in [(59, 59), (298, 300), (3, 440), (1, 2)]:
         low = intervals.exact_lower(successes, trials, level=0.95)
         assert stats.binom.sf(successes - 1, trials, low) == pytest.approx(0.05, rel=1e-9)
@@ -56,7 +56,7 @@ def test_one_sided_bounds_are_the_tail_they_claim() -> None:
     assert intervals.exact_lower(59, 59) > 0.95 > intervals.exact_lower(58, 58)  # the rule of 59
 
 
-def test_nothing_observed_says_nothing() -> None:
+def test_no_observations_give_the_widest_interval() -> None:
     for interval in (intervals.wilson(0, 0), intervals.clopper_pearson(0, 0)):
         assert math.isnan(interval.estimate)
         assert (interval.low, interval.high) == (0, 1)
@@ -64,13 +64,13 @@ def test_nothing_observed_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(("successes", "trials", "level"), [(-1, 3, 0.9), (4, 3, 0.9), (1, 3, 1.0), (1, 3, 0.0)])
-def test_nonsense_is_refused(successes: int, trials: int, level: float) -> None:
+def test_invalid_counts_are_rejected(successes: int, trials: int, level: float) -> None:
     for interval in (intervals.wilson, intervals.clopper_pearson):
-        with pytest.raises(ValueError, match=r"expected|no share"):
+        with pytest.raises(ValueError, match=r"level must be|not a share"):
             interval(successes, trials, level=level)
 
 
-def test_the_bootstrap_of_single_items_is_scipys() -> None:
+def test_the_bootstrap_of_single_items_equals_scipy() -> None:
     values = np.random.default_rng(3).normal(size=200)
     ours = intervals.cluster_bootstrap(values.tolist(), range(200), seed=1)
     theirs = stats.bootstrap(
@@ -124,11 +124,13 @@ def test_shares_need_no_numpy() -> None:
 @pytest.mark.parametrize(("n", "quantile"), [(2, 12.706), (3, 4.303), (5, 2.776), (10, 2.262), (31, 2.042)])
 def test_t_intervals_have_the_quantiles_of_every_table(n: int, quantile: float) -> None:
     values = [float(i) for i in range(n)]
-    told = intervals.student_t(values)
-    assert told.estimate == statistics.mean(values)
+    interval = intervals.student_t(values)
+    assert interval.estimate == statistics.mean(values)
     spread = statistics.stdev(values) / math.sqrt(n)
-    assert told.half_width / spread == pytest.approx(quantile, abs=6e-4)
-    assert (told.low, told.high) == pytest.approx(stats.t.interval(0.95, n - 1, told.estimate, spread), rel=1e-9)
+    assert interval.half_width / spread == pytest.approx(quantile, abs=6e-4)
+    assert (interval.low, interval.high) == pytest.approx(
+        stats.t.interval(0.95, n - 1, interval.estimate, spread), rel=1e-9
+    )
 
 
 def test_t_intervals_at_the_edge() -> None:

@@ -1,4 +1,4 @@
-"""Progress: every number against a slow count over the events, and what the settings may ask for."""
+"""Every number of the progress report against a slow count over the events, and the parsing of targets."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ step = st.tuples(
 
 
 class Oracle:
-    """What the events say, counted by hand, one candidate at a time."""
+    """Slow reference counts over the events, one candidate at a time."""
 
     def __init__(self, record: Record) -> None:
         # fmt: off
@@ -59,7 +59,7 @@ class Oracle:
         rows = record.rows(f"SELECT {', '.join(names)} FROM event ORDER BY seq")
         self.events: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in rows]
         by_seq = {event["seq"]: event for event in self.events}
-        told = [
+        fold_events = [
             FoldEvent(
                 e["seq"],
                 e["actor"],
@@ -70,16 +70,16 @@ class Oracle:
             )
             for e in self.events
         ]
-        self.standing = [by_seq[event.seq] for event in effective_events(told)]
+        self.effective = [by_seq[event.seq] for event in effective_events(fold_events)]
         self.states = dict(record.rows("SELECT candidate_id, state FROM candidate_state"))
         self.verdicts = record.rows("SELECT candidate_id, judge, p FROM verdict WHERE question = 'present'")
 
     def in_force(self, name: str) -> list[dict[str, Any]]:
-        """This person's decision about each candidate, at most one of each."""
+        """Return this annotator's decisions in force, at most one per candidate."""
         chosen = []
         for number in self.states:
-            mine = [e for e in self.about(number) if e["actor"] == name and e["kind"] in list(DECISIONS)]
-            edits = [e for e in self.standing if (e["candidate_id"], e["actor"], e["kind"]) == (number, name, "edit")]
+            mine = [e for e in self.since_requeue(number) if e["actor"] == name and e["kind"] in list(DECISIONS)]
+            edits = [e for e in self.effective if (e["candidate_id"], e["actor"], e["kind"]) == (number, name, "edit")]
             final = [e for e in mine if e["kind"] == "adjudicate"]
             votes = [e for e in [*edits, *mine] if e["kind"] not in ("skip", "adjudicate")]
             for rank in (final, votes, mine):
@@ -91,25 +91,25 @@ class Oracle:
     def decisions(self, name: str) -> Counter[str]:
         return Counter(e["kind"] for e in self.in_force(name))
 
-    def looks(self, name: str) -> list[int]:
+    def decision_times(self, name: str) -> list[int]:
         timed = [e for e in self.events if e["actor"] == name and e["kind"] in list(DECISIONS) and e["uid"] == e["act"]]
         return [e["elapsed_ms"] for e in timed if e["elapsed_ms"] is not None]
 
-    def about(self, number: int) -> list[dict[str, Any]]:
-        """What counts about a candidate: since the last time that everybody was asked anew."""
-        mine = [e for e in self.standing if e["candidate_id"] == number]
+    def since_requeue(self, number: int) -> list[dict[str, Any]]:
+        """Return the effective events of a candidate since the last requeue."""
+        mine = [e for e in self.effective if e["candidate_id"] == number]
         last = max((at for at, e in enumerate(mine) if e["kind"] == "requeue"), default=-1)
         return mine[last + 1 :]
 
     def votes(self, number: int) -> list[str]:
         newest: dict[str, str] = {}
-        for e in self.about(number):
+        for e in self.since_requeue(number):
             if e["kind"] in _VOTES:
                 newest[e["actor"]] = e["verdict"] if e["kind"] == "flip" else e["kind"]
         return sorted(vote for vote in newest.values() if vote != "unsure")
 
-    def found_present(self, number: int) -> bool | None:
-        """By people's word, as it stands."""
+    def decided_present(self, number: int) -> bool | None:
+        """Return the label from the decisions in force; None: no label."""
         last = [e for name in PEOPLE for e in self.in_force(name) if e["candidate_id"] == number]
         if self.states[number] == "accepted":
             return False
@@ -118,101 +118,106 @@ class Oracle:
         return None
 
     def labels(self, number: int) -> dict[str, dict[str, Any]]:
-        """The audit's: everybody's first blind word that stands."""
+        """Return the audit labels: each annotator's first blind vote in force."""
         first: dict[str, dict[str, Any]] = {}
-        for e in self.standing:
+        for e in self.effective:
             counts = e["stream"] == "audit" and e["blind"] and e["kind"] in ("accept", "reject")
             if e["candidate_id"] == number and counts:
                 first.setdefault(e["actor"], e)
         return first
 
     def audited_present(self, number: int) -> bool | None:
-        said = {
+        answers = {
             label["kind"] == "reject"
             for label in self.labels(number).values()
             if label["kind"] == "accept" or label["reason"] == "present"
         }
-        return said.pop() if len(said) == 1 else None
+        return answers.pop() if len(answers) == 1 else None
 
     def table(self, judge: str, labels: AuditLabels) -> Counter[tuple[bool, bool]]:
-        """(judge says present, people found it) to candidates."""
-        found = self.found_present if labels is AuditLabels.DECIDED else self.audited_present
-        held = [(p >= 0.5, found(number)) for number, name, p in self.verdicts if name == judge and p is not None]
-        return Counter((said, present) for said, present in held if present is not None)
+        """Count candidates by (judge answers present, label is present)."""
+        label_of = self.decided_present if labels is AuditLabels.DECIDED else self.audited_present
+        cells = [(p >= 0.5, label_of(number)) for number, name, p in self.verdicts if name == judge and p is not None]
+        return Counter((answer, present) for answer, present in cells if present is not None)
 
 
 def play(record: Record, steps: Iterable[tuple[Any, ...]]) -> None:
     numbers = record.add(_ITEMS, overlap="2+1")
     for at, number in enumerate(numbers):
         record.judge(number, a=0.1 + 0.25 * at, b=0.5)
-    sittings = {
+    sessions = {
         name: record.open_session(name, role=Role.ADJUDICATOR if name == ADJUDICATOR else Role.ANNOTATOR)
         for name in PEOPLE
     }
-    for name, item, what, reason, audit, elapsed in steps:
+    for name, item, action, reason, audit, elapsed in steps:
         stream = Stream.AUDIT if audit else Stream.REVIEW
         shown = PresentationContext(stream, blind=audit, elapsed_ms=elapsed, leased=False)
-        reviewer, number = sittings[name].reviewer, numbers[item]
+        reviewer, number = sessions[name].reviewer, numbers[item]
         verdict = Kind.ACCEPT if elapsed is None or elapsed % 2 else Kind.REJECT
         why = reason if verdict is Kind.REJECT else None
         with suppress(RecordError, ValueError):
-            if what in ("accept", "reject", "unsure", "skip"):
-                reviewer.decide(number, Kind(what), reason=reason if what == "reject" else None, shown=shown)
-            elif what == "flip":
+            if action in ("accept", "reject", "unsure", "skip"):
+                reviewer.decide(number, Kind(action), reason=reason if action == "reject" else None, shown=shown)
+            elif action == "flip":
                 reviewer.flip(number, verdict, reason=why, shown=shown)
-            elif what == "adjudicate":
+            elif action == "adjudicate":
                 reviewer.adjudicate(number, verdict, reason=why, shown=shown)
-            elif what == "requeue":
+            elif action == "requeue":
                 reviewer.requeue(number)
-            elif what == "edit":
+            elif action == "edit":
                 reviewer.edit(number, f"a man without a hat {item}", shown=shown)
             else:
-                (reviewer.undo if what == "undo" else reviewer.redo)()
+                (reviewer.undo if action == "undo" else reviewer.redo)()
 
 
 @settings(max_examples=30, deadline=None)
 @given(steps=st.lists(step, max_size=30))
-def test_every_number_is_what_the_events_say(steps: list[tuple[Any, ...]]) -> None:
+def test_every_number_equals_the_count_over_the_events(steps: list[tuple[Any, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder, create_store(Path(folder) / "curation.db") as store:
         record = Record(store)
         play(record, steps)
-        told, oracle = read_progress(store, resamples=10), Oracle(record)
-    for person in told.people:
+        report, oracle = read_progress(store, resamples=10), Oracle(record)
+    for person in report.people:
         expected = oracle.decisions(person.name)
         assert person.decisions == {kind: expected[kind] for kind in DECISIONS}
         rejections = [e for e in oracle.in_force(person.name) if "reject" in (e["verdict"], e["kind"])]
         reasons = Counter(e["reason"] for e in rejections if e["kind"] != "adjudicate")
         assert person.reasons == {reason: reasons[reason] for reason in Reason}
-        looks = oracle.looks(person.name)
-        assert person.speed.timed_decisions == len(looks)
-        assert person.speed.active_ms == sum(min(ms, MAX_ACTIVE_MS) for ms in looks)
-        assert person.speed.median_ms == (median_low(looks) if looks else None)
+        times = oracle.decision_times(person.name)
+        assert person.speed.timed_decisions == len(times)
+        assert person.speed.active_ms == sum(min(ms, MAX_ACTIVE_MS) for ms in times)
+        assert person.speed.median_ms == (median_low(times) if times else None)
         assert person.speed.votes == sum(
             e["kind"] in ("accept", "reject", "edit") and e["elapsed_ms"] is not None and e["uid"] == e["act"]
             for e in oracle.in_force(person.name)
         )
     numbers = sorted(oracle.states)
     for consensus, items in (
-        (told.standing, [oracle.votes(n) for n in numbers]),
-        (told.audit, [[e["kind"] for e in oracle.labels(n).values()] for n in numbers]),
+        (report.standing, [oracle.votes(n) for n in numbers]),
+        (report.audit, [[e["kind"] for e in oracle.labels(n).values()] for n in numbers]),
     ):
-        same_as(consensus, [votes for votes in items if len(votes) > 1])
+        assert_same_agreement(consensus, [votes for votes in items if len(votes) > 1])
     for labels in AuditLabels:
         for judge in JUDGES:
-            found = [c for c in told.judges if (c.judge, c.labels) == (judge, labels)]
+            tables = [c for c in report.judges if (c.judge, c.labels) == (judge, labels)]
             table = oracle.table(judge, labels)
-            if not found:
+            if not tables:
                 assert not table
                 continue
-            cells = (found[0].absent_absent, found[0].absent_present, found[0].present_absent, found[0].present_present)
+            cells = (
+                tables[0].absent_absent,
+                tables[0].absent_present,
+                tables[0].present_absent,
+                tables[0].present_present,
+            )
             assert cells == (table[False, False], table[False, True], table[True, False], table[True, True])
-            assert found[0].labelled == table.total()
-    in_play = [state for state in oracle.states.values() if state != "superseded"]
-    for balance in told.balances:
-        assert (balance.proposed, balance.accepted) == (len(in_play), in_play.count("accepted"))
+            assert tables[0].labelled == table.total()
+    not_superseded = [state for state in oracle.states.values() if state != "superseded"]
+    for balance in report.balances:
+        assert (balance.proposed, balance.accepted) == (len(not_superseded), not_superseded.count("accepted"))
 
 
-def same_as(consensus: VoteAgreement, items: list[list[str]]) -> None:
+def assert_same_agreement(consensus: VoteAgreement, items: list[list[str]]) -> None:
     expected = agreement(items, ["accept", "reject"], resamples=10)
     assert (consensus.coefficients.items, consensus.coefficients.ratings) == (expected.items, expected.ratings)
     assert consensus.accepts == sum(votes.count("accept") for votes in items)
@@ -221,27 +226,27 @@ def same_as(consensus: VoteAgreement, items: list[list[str]]) -> None:
         assert ours == theirs or (math.isnan(ours) and math.isnan(theirs)), name
 
 
-def test_time_left_is_what_is_wanted_at_the_pace_so_far(tmp_path: Path) -> None:
+def test_hours_left_are_the_wanted_votes_at_the_speed_so_far(tmp_path: Path) -> None:
     with create_store(tmp_path / "curation.db") as store:
         record = Record(store)
         numbers = record.add(10)
-        assert read_progress(store).work.hours_left is None, "nobody has decided yet"
+        assert read_progress(store).work.hours_left is None, "there is no decision yet"
         before = newest(store)
         ana = record.open_session("ana").reviewer
         for number, ms in zip(numbers, (10_000, 20_000, 600_000), strict=False):
             ana.decide(number, Kind.ACCEPT, shown=PresentationContext(elapsed_ms=ms))
         ana.decide(numbers[3], Kind.SKIP, shown=PresentationContext(elapsed_ms=30_000))
-        told = read_progress(store)
+        report = read_progress(store)
         assert newest(store) != before
-    (person,) = told.people
+    (person,) = report.people
     assert person.speed.active_ms == 10_000 + 20_000 + 60_000 + 30_000
     assert person.speed.per_hour == pytest.approx(120)
     assert person.speed.median_ms == 20_000
-    assert told.work.wanted == 7
-    assert told.work.hours_left == pytest.approx(7 / 90)
+    assert report.work.wanted == 7
+    assert report.work.hours_left == pytest.approx(7 / 90)
 
 
-def test_a_value_called_none_is_not_the_lack_of_one(tmp_path: Path) -> None:
+def test_a_value_named_none_is_not_a_missing_value(tmp_path: Path) -> None:
     with create_store(tmp_path / "curation.db") as store:
         record = Record(store)
         for number, concept in zip(record.add(4), ("(none)", "none", None, None), strict=True):
@@ -252,30 +257,32 @@ def test_a_value_called_none_is_not_the_lack_of_one(tmp_path: Path) -> None:
     assert concepts.distinct == 2
 
 
-def test_a_spread_shows_targets_first_and_the_many_together() -> None:
+def test_a_distribution_lists_targets_first_and_sums_up_rare_values() -> None:
     counted = {f"thing {n:02}": (30 - n, 40) for n in range(SHOWN + 5)} | {"rare": (0, 1)}
-    told = spread("concept", counted, {"rare": 0.1, "missing": 0.2})
-    assert [(part.value, part.target) for part in told.parts[:2]] == [("rare", 0.1), ("missing", 0.2)]
-    assert [part.value for part in told.parts[2:]] == [f"thing {n:02}" for n in range(SHOWN)]
-    assert told.rest is not None
-    assert (told.rest.value, told.rest.proposed) == ("5 others", 200)
-    assert told.accepted == sum(part.accepted for part in told.parts) + told.rest.accepted
+    balance = spread("concept", counted, {"rare": 0.1, "missing": 0.2})
+    assert [(part.value, part.target) for part in balance.parts[:2]] == [("rare", 0.1), ("missing", 0.2)]
+    assert [part.value for part in balance.parts[2:]] == [f"thing {n:02}" for n in range(SHOWN)]
+    assert balance.rest is not None
+    assert (balance.rest.value, balance.rest.proposed) == ("5 others", 200)
+    assert balance.accepted == sum(part.accepted for part in balance.parts) + balance.rest.accepted
 
 
-@pytest.mark.parametrize(("accepts", "said"), [(88, "misleads: with 88% accepts"), (12, "88% rejects"), (50, "mixed")])
-def test_what_kappa_is_worth_is_said(accepts: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("accepts", "message"), [(88, "misleads: with 88% accepts"), (12, "88% rejects"), (50, "mixed")]
+)
+def test_kappa_is_explained(accepts: int, message: str) -> None:
     items = [["accept", "accept"]] * accepts + [["reject", "reject"]] * (100 - accepts)
-    told = VoteAgreement(agreement(items, ["accept", "reject"], resamples=10), 2 * accepts)
-    assert said in explain_kappa(told)
+    votes = VoteAgreement(agreement(items, ["accept", "reject"], resamples=10), 2 * accepts)
+    assert message in explain_kappa(votes)
 
 
-def test_nothing_is_said_about_kappa_where_nobody_voted_twice() -> None:
+def test_kappa_is_not_explained_without_votes() -> None:
     assert explain_kappa(VoteAgreement(agreement([], ["accept", "reject"]), 0)) == ""
 
 
-def test_the_benchmarks_own_targets_are_its_counts() -> None:
-    told = resolve_target("cue", "negrefcocog")
-    assert {value: round(share * 440) for value, share in told.items()} == {
+def test_a_preset_is_the_distribution_of_the_benchmark() -> None:
+    shares = resolve_target("cue", "negrefcocog")
+    assert {value: round(share * 440) for value, share in shares.items()} == {
         "not": 199,
         "no": 143,
         "without": 97,
@@ -286,18 +293,18 @@ def test_the_benchmarks_own_targets_are_its_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trait", "told", "said"),
+    ("trait", "setting", "message"),
     [
         ("colour", {}, "no target for 'colour'"),
         ("cue", "coco", "negrefcocog"),
         ("type", "negrefcocog", "one of: none"),
         ("cue", 3, "a table of shares"),
-        ("cue", {"no": 1.2}, "no share from 0 to 1"),
-        ("cue", {"no": True}, "no share from 0 to 1"),
+        ("cue", {"no": 1.2}, "not a share from 0 to 1"),
+        ("cue", {"no": True}, "not a share from 0 to 1"),
         ("cue", {"no": 0.7, "not": 0.7}, "more than 1"),
         ("position", {"start": 0.5}, "beginning, end, middle"),
     ],
 )
-def test_targets_that_cannot_be_are_refused(trait: str, told: object, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        resolve_target(trait, told)
+def test_invalid_targets_are_rejected(trait: str, setting: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        resolve_target(trait, setting)
