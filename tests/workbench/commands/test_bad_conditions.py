@@ -190,7 +190,7 @@ class TestFullDisk:
         done = negwb(workspace, "import", self.captions(tmp_path, 3_000))
         check_refused(done, "no disk space")
         (small_disk / "stone").unlink()
-        assert negwb(workspace, "doctor").returncode in {0, 1}  # 1: still little room
+        assert negwb(workspace, "doctor").returncode in {0, 1}  # 1: still little free space
         assert rows(workspace.database, "PRAGMA integrity_check") == [("ok",)]
         assert rows(workspace.database, "SELECT count(*) FROM event") == [(5,)]
 

@@ -101,9 +101,9 @@ def test_derived_data_is_rebuilt_after_a_backup(workspace: Workspace, statement:
     findings = run_doctor(workspace, code=3)
     assert findings[name]["level"] == "error"
     assert "--repair" in findings[name]["hint"]
-    mended = run_doctor(workspace, "--repair")
-    assert mended[name]["level"] == "ok"
-    assert mended["repaired"][0].startswith("backed up as ")
+    repaired = run_doctor(workspace, "--repair")
+    assert repaired[name]["level"] == "ok"
+    assert repaired["repaired"][0].startswith("backed up as ")
     assert len(list((workspace.root / "backups").glob("*-before-repair.db"))) == 1
     assert run_doctor(workspace, "--repair")["repaired"] == []
     with open_store(workspace.database) as store:
@@ -126,8 +126,8 @@ def test_a_broken_index_is_rebuilt(workspace: Workspace) -> None:
     connection.commit()
     connection.close()
     assert "doctor --repair" in run_doctor(workspace, code=3)["database"]["hint"]
-    mended = run_doctor(workspace, "--repair")
-    assert "rebuilt all indexes" in mended["repaired"]
+    repaired = run_doctor(workspace, "--repair")
+    assert "rebuilt all indexes" in repaired["repaired"]
     assert list((workspace.root / "backups").glob("damaged-*/curation.db"))
 
 

@@ -47,7 +47,7 @@ def answers(workspace: Workspace, value: str = ROWS) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def sit(workspace: Workspace, name: str, role: Role | None = None) -> DecisionWriter:
+def begin(workspace: Workspace, name: str, role: Role | None = None) -> DecisionWriter:
     store = open_store(workspace.database)
     return DecisionWriter(store, begin_session(store, name, version="test", role=role))
 
@@ -92,7 +92,7 @@ class TestImport:
 class TestScores:
     def test_in_gold_and_in_status(self, workspace: Workspace) -> None:
         answers(workspace)
-        ana = sit(workspace, "ana")
+        ana = begin(workspace, "ana")
         ana.decide(1, Kind.ACCEPT)
         ana.decide(2, Kind.ACCEPT)
         (score,) = report(workspace)["scores"]
@@ -117,7 +117,7 @@ class TestMarks:
     def test_adjudicated_candidates_become_gold_and_are_cleared(self, workspace: Workspace) -> None:
         answers(workspace, ROWS.replace("accept", "").replace("present", "").replace("perhaps", ""))
         assert isinstance(negwb(workspace, "gold", "--from-adjudicated").exception, NothingToDo)
-        sit(workspace, "dan", Role.ADJUDICATOR).adjudicate(3, Kind.REJECT, reason=Reason.PRESENT)
+        begin(workspace, "dan", Role.ADJUDICATOR).adjudicate(3, Kind.REJECT, reason=Reason.PRESENT)
         assert "marked 1 candidate as gold" in negwb(workspace, "gold", "--from-adjudicated").stderr
         assert report(workspace)["candidates"]["reject"] == 1
         done = negwb(workspace, "gold", "--clear")
@@ -133,7 +133,7 @@ class TestEffort:
     def test_votes_that_adaptive_overlap_saved(self, workspace: Workspace) -> None:
         replace_file(workspace.settings, '[curate]\naudit_rate = 0\noverlap = "2+1"\n')
         answers(workspace, ROWS.replace("accept", "").replace("present", "").replace("perhaps", ""))
-        ana, ben, cho = (sit(workspace, name) for name in ("ana", "ben", "cho"))
+        ana, ben, cho = (begin(workspace, name) for name in ("ana", "ben", "cho"))
         for number in (1, 2, 3):
             ana.decide(number, Kind.ACCEPT)
         for number, kind in ((1, Kind.ACCEPT), (2, Kind.REJECT)):
@@ -149,7 +149,7 @@ class TestEffort:
         from curation_db.review.decisions import PresentationContext
 
         answers(workspace)
-        ana = sit(workspace, "ana")
+        ana = begin(workspace, "ana")
         for seconds in (2, 4):
             ana.decide(3, Kind.SKIP, shown=PresentationContext(elapsed_ms=seconds * 1000))
         (who,) = report(workspace, "status")["people"]

@@ -134,7 +134,7 @@ def folder(tmp_path: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -
     seed_openai_clip(tmp_path / "hf")
     with serving(tmp_path / "mirror") as address, monkeypatch.context() as changed:
         variables = {"NEGWB_MIRROR": address, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
-        for name, value in (variables | ONE_THREAD).items():  # two threads stall when somebody else uses a core
+        for name, value in (variables | ONE_THREAD).items():  # two threads stall if another process uses a core
             changed.setenv(name, value)
         changed.chdir(tmp_path)
         yield tmp_path

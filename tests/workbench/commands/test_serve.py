@@ -118,7 +118,7 @@ async def test_a_decision_in_a_browser(workspace: WorkspaceFixture, served: Serv
                 await page_socket.send_json(["stdin", "a"])
                 await asyncio.sleep(0.5)
     assert workspace.events()[0] == (1, "accept", None)
-    await until(lambda: not open_sessions(workspace), "closing the page did not end its sitting")
+    await until(lambda: not open_sessions(workspace), "closing the page did not end its session")
 
 
 PARTS = ("/", "/static/js/textual.js", "/static/", "/static/css/xterm.css", "/download/x", "/ws", "/nothing")
@@ -186,7 +186,7 @@ async def test_the_number_of_pages_is_limited_and_a_closed_page_does_not_count(w
                 assert page.status == 200
                 await asyncio.wait_for(shown(page_socket, b"NEGATED"), 60)
                 assert open_sessions(workspace) == 1
-        await until(lambda: not open_sessions(workspace), "the sitting did not end")
+        await until(lambda: not open_sessions(workspace), "the session did not end")
 
 
 ACCEPT = (3, 30)
@@ -297,5 +297,5 @@ async def test_a_stopped_server_ends_the_sessions_of_its_pages(
                         pass
                 assert page_socket.close_code == aiohttp.WSCloseCode.GOING_AWAY, "the server waits for no page"
                 assert await asyncio.to_thread(served.process.wait, 120) == 0
-    await until(lambda: not open_sessions(workspace), "ending the server did not end the sitting of its page")
+    await until(lambda: not open_sessions(workspace), "ending the server did not end the session of its page")
     assert workspace.rows("SELECT * FROM lease") == []

@@ -182,7 +182,7 @@ def test_open_sessions(workspace, store):
             connection.execute(text(f"UPDATE work_session SET {column} = :value"), {"value": value})
         (session,) = gather(workspace)["open_sessions"]
         assert session["running"] is running
-        assert {False: "its process is gone", None: "on another machine"}[running] in status(workspace).stdout
+        assert {False: "process has ended", None: "on another machine"}[running] in status(workspace).stdout
 
 
 @pytest.mark.usefixtures("old_names")

@@ -153,7 +153,7 @@ def test_image_encoding_shows_progress(
     with pytest.raises(KeyboardInterrupt):
         train_run(run)
     output = capsys.readouterr().err
-    assert "failed" not in output, "why it failed is told once, at the end"
+    assert "failed" not in output, "the cause of a failure is printed once, at the end"
     assert "       encoding pictures 1,200 of 82,783\n" in output
     assert "negwb: stopped before a step was saved; continue with: negwb train --resume looking" in output
 
@@ -294,7 +294,7 @@ def test_a_failed_training_reports_its_cause_and_log(workspace: Workspace, monke
     with pytest.raises(TrainerError, match="there is no model ViT-B-32") as failed:
         run_to_end(run)
     assert failed.value.hint == f"another; log: {run / 'log.txt'}"
-    assert base_model(workspace) != "ViT-B-32:openai", "what a run failed at is nobody's base"
+    assert base_model(workspace) != "ViT-B-32:openai", "the model of a failed run is not the default base"
 
 
 def test_sigterm_stops_the_child_too(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
