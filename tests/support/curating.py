@@ -34,9 +34,9 @@ def shown(app: NegwbApp) -> int | None:
 
 
 def field_text(app: NegwbApp, field: str) -> str:
-    """A field of the card."""
+    """Return the text of a field of the card; "" while the field is hidden."""
     widget = app.screen.query_one(f"#{field}", LabelledField)
-    return widget.said if widget.display else ""
+    return widget.plain_text if widget.display else ""
 
 
 def lines(app: NegwbApp) -> str:

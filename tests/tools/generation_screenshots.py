@@ -27,7 +27,7 @@ from workbench.demo.build import DemoSize, build_demo
 from workbench.tui.results.app import ResultsApp
 from workbench.workspace.layout import Workspace
 
-SHOTS = (Shot("generate", (120, 36), "negwb-dark", (), "came to nothing"),)
+SHOTS = (Shot("generate", (120, 36), "negwb-dark", (), "items without a candidate"),)
 _PATIENCE: Final = 500
 _RECIPE: Final = "5f0c2a9e1b47"
 _HOUR: Final = 3_600.0

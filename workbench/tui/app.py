@@ -89,8 +89,8 @@ class NegwbApp(BaseApp):
         self._viewer = viewer
         self._notice = notice
         self._workspace = workspace
-        self._rooms: NavigationContext | None = None
-        self._kept_theme = theme
+        self._navigation: NavigationContext | None = None
+        self._saved_theme = theme
         """As negwb.toml has it."""
         self._start, self._view = start, view
 
@@ -108,7 +108,7 @@ class NegwbApp(BaseApp):
         if self._notice:
             self.notify(self._notice, timeout=_NOTICE_SECONDS, markup=False)
         if self._start is not None and self._workspace is not None:
-            self.open_first(self._rooms_of(self._workspace).screen(self._start))
+            self.open_first(self._navigation_for(self._workspace).screen(self._start))
 
     def on_unmount(self) -> None:
         """Nobody listens any more."""
@@ -129,7 +129,7 @@ class NegwbApp(BaseApp):
             return
         for screen in self.screen_stack:
             if isinstance(screen, CurateScreen) and screen.is_mounted:
-                screen.hear_news()
+                screen.session_changed()
 
     async def on_event(self, event: events.Event) -> None:
         """On a card a key has its effect before the next one is looked at.
@@ -142,18 +142,18 @@ class NegwbApp(BaseApp):
         if self.drops_early(event):
             return
         if isinstance(event, events.Key) and not event.is_forwarded and self._is_too_early(event):
-            self._collector.hear()
+            self._idle_gc.activity()
         elif isinstance(event, events.Key) and not event.is_forwarded and (cards := self._cards) is not None:
-            self._collector.hear()
+            self._idle_gc.activity()
             self.app_focus = True
-            cards.hear_key(event.key)
+            cards.note_key(event.key)
             await self._check_bindings(event.key, priority=True) or await self._check_bindings(event.key)
         else:
             await super().on_event(event)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While the reason of a rejection is asked for, of the app's own actions only the way out applies."""
-        asked = self._cards is not None and self._cards.asking
+        asked = self._cards is not None and self._cards.asks_reason
         return action in _ALWAYS if asked else super().check_action(action, parameters)
 
     # -- what the person can have seen ----------------------------------------------------------------------------
@@ -185,21 +185,21 @@ class NegwbApp(BaseApp):
         assert self._driver is not None
         self._driver.write(f"\x1b7\x1b[{place.row};{place.column}H\x1b[6n\x1b8")
         self._driver.flush()
-        self.set_timer(_BEHIND_SECONDS, self._tell_behind)
+        self.set_timer(_BEHIND_SECONDS, self._show_lag)
         self.set_timer(self.session.card_visibility.patience, partial(self._give_up, place))
 
     def on_position_report(self, report: PositionReport) -> None:
         """The terminal answers."""
         self.session.card_visibility.reported(ScreenPlace(report.row, report.column), report.time)
-        self._tell_behind()
+        self._show_lag()
 
     def _give_up(self, place: ScreenPlace) -> None:
         self.session.card_visibility.give_up(place)
-        self._tell_behind()
+        self._show_lag()
 
-    def _tell_behind(self) -> None:
+    def _show_lag(self) -> None:
         if (top := self._deciding) is not None and top.is_running:
-            top.tell_behind()
+            top.show_lag()
 
     @property
     def _cards(self) -> CurateScreen | None:
@@ -212,7 +212,7 @@ class NegwbApp(BaseApp):
 
         self.push_screen(HelpScreen(self.actions, places=(KeyScope.CARD, KeyScope.REASON, KeyScope.DONE)))
 
-    def action_show_lab(self) -> None:
+    def action_show_results(self) -> None:
         """Generation, trainings and report, over the card: the desk stays as it is, and its lease is kept."""
         from workbench.tui.results.app import first_page, page_screen  # only when opened
         from workbench.tui.results.context import ResultsContext
@@ -220,13 +220,13 @@ class NegwbApp(BaseApp):
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
             return
-        lab = ResultsContext(self._workspace, self._leave_lab, page_screen, protocol=self._protocol)
+        lab = ResultsContext(self._workspace, self._close_results, page_screen, protocol=self._protocol)
         self.push_screen(lab.screen(first_page(self.session.store)))
 
     def action_toggle_dark(self) -> None:
         """The other one of the house's themes; it is offered to keep it."""
         super().action_toggle_dark()
-        if self._workspace is not None and self.theme != self._kept_theme:
+        if self._workspace is not None and self.theme != self._saved_theme:
             key = next(self.actions.cap(action) for action in self.actions.all_actions if action.id == "keep-theme")
             self.notify(f"{self.theme} until you leave; {key} keeps it", timeout=3, markup=False)
 
@@ -244,44 +244,44 @@ class NegwbApp(BaseApp):
             said = display_text(f"{error.message} — {error.hint}", limit=300)
             self.notify(said, severity="error", timeout=8, markup=False)
             return
-        self._kept_theme = self.theme
+        self._saved_theme = self.theme
         self.notify(f"{self.theme} is in negwb.toml", timeout=3, markup=False)
 
-    def action_enter_room(self, name: str) -> None:
+    def action_open_screen(self, name: str) -> None:
         """A room beside the card, over it: the desk stays as it is, and its lease is kept."""
         from workbench.tui.screens.base.navigation import MainView  # only when opened
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
             return
-        rooms = self._rooms_of(self._workspace)
+        rooms = self._navigation_for(self._workspace)
         refused = rooms.refusal(MainView(name))
         if refused is not None:
             self.notify(refused, severity="warning", markup=False)
             return
         top = self.screen
         if isinstance(top, SideScreen):
-            top.action_enter_room(name)
+            top.action_open_screen(name)
             return
         seated = self.session.current
         rooms.candidate = seated.card.candidate_id if seated is not None else None
         self.push_screen(rooms.screen(MainView(name)))
 
-    def _rooms_of(self, workspace: Workspace) -> NavigationContext:
+    def _navigation_for(self, workspace: Workspace) -> NavigationContext:
         from workbench.tui.screens.base.navigation import NavigationContext
         from workbench.workspace.settings import read_settings  # only when opened
 
-        if self._rooms is None:
+        if self._navigation is None:
             settings = read_settings(workspace.settings)
             # fmt: off
-            self._rooms = NavigationContext(
-                self.session, workspace, settings, self.actions, self._leave_rooms, self._open_card, self._protocol,
-                view=self._view,
+            self._navigation = NavigationContext(
+                self.session, workspace, settings, self.actions, self._close_side_screens, self._open_card,
+                self._protocol, view=self._view,
             )
             # fmt: on
-        return self._rooms
+        return self._navigation
 
-    def _leave_rooms(self) -> None:
+    def _close_side_screens(self) -> None:
         self.pop_screen()
         self.session.start_prefetch()
         self.post_message(PrefetchChanged())  # cards may have come meanwhile
@@ -298,7 +298,7 @@ class NegwbApp(BaseApp):
         elif isinstance(below, CurateScreen):
             self.call_later(below.action_open_card, candidate_id)
 
-    def _leave_lab(self) -> None:
+    def _close_results(self) -> None:
         self.pop_screen()
         self.post_message(PrefetchChanged())  # cards may have come meanwhile
 

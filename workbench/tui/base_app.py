@@ -1,4 +1,4 @@
-"""What all apps of the house share: themes, a screen that is too small, and an end that is sound however it comes."""
+"""Base class of the Textual apps: themes, minimum size, and an orderly end after errors and signals."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from workbench.workspace.keymap import Action, ActionMap
 
 APP_STYLES = Path(__file__).with_name("app.tcss")
 _TERMINAL_CHECK_SECONDS = 1.0
-_LEAVING = frozenset({"quit", "app.quit", "leave", "leave_room"})
-"""Actions that leave: the app, its lab, a screen over the card."""
+_LEAVING = frozenset({"quit", "app.quit", "leave", "leave_screen"})
+"""Actions that leave the app, the results screens or a screen above the card."""
 
 
 class BaseApp(App[int]):
-    """An app in the house's looks."""
+    """Textual app with negwb's themes, garbage collection control and error handling."""
 
     TITLE = "negwb"
 
@@ -44,14 +44,14 @@ class BaseApp(App[int]):
         for own in THEMES:
             self.register_theme(own)
         self.theme = theme
-        self._collector = IdleGC()
+        self._idle_gc = IdleGC()
         self.failure: Exception | None = None
-        """The error that ended the app, if any."""
+        """The error that ended the app; None if there was none."""
         self._up_since: float | None = None
-        """When the first screen had been painted; None: not yet."""
+        """Monotonic time at which the first screen was painted; None before that."""
 
     def run_to_end(self) -> int:
-        """Run until the person leaves; returns the exit code.
+        """Run until the annotator leaves and return the exit code.
 
         Raises:
             Exception: the unexpected error, or the error of the record, that ended the app.
@@ -63,34 +63,34 @@ class BaseApp(App[int]):
         return int(self.return_code or ExitCode.OK)
 
     def get_driver_class(self) -> type[Driver]:
-        """Textual's driver for this platform, whose input no answer of the terminal gets through as keys."""
+        """Return Textual's driver for this platform with a parser that turns no answer of the terminal into keys."""
         return with_own_parser(super().get_driver_class())
 
     def on_mount(self) -> None:
-        """Notice the end of a burst of input, and of the terminal."""
-        self.set_interval(QUIET_SECONDS, self._collector.tick)
+        """Start the timers that collect garbage and check that the terminal still exists."""
+        self.set_interval(QUIET_SECONDS, self._idle_gc.tick)
         self.screen.call_after_refresh(self._mark_up)
         if not self.is_headless:
             asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
         if not self.is_headless and _has_terminal():
             self.set_interval(_TERMINAL_CHECK_SECONDS, self._end_without_terminal)
 
-    async def run_async(self, *, headless: bool = False, **how: Any) -> int | None:
-        """As ever; SIGTERM and SIGHUP end the app."""
+    async def run_async(self, *, headless: bool = False, **options: Any) -> int | None:
+        """Run as Textual does, and end the app on SIGTERM and SIGHUP."""
         with nullcontext() if headless else interruption.heard_by(asyncio.get_running_loop(), self._end_for):
-            return await super().run_async(headless=headless, **how)
+            return await super().run_async(headless=headless, **options)
 
     async def on_event(self, event: events.Event) -> None:
-        """As ever; what a person does is noted, and a key that came before the first screen is dropped."""
+        """Note user input for garbage collection, and drop keys that came before the first screen."""
         if isinstance(event, events.InputEvent):
-            self._collector.hear()
+            self._idle_gc.activity()
         if not self.drops_early(event):
             await super().on_event(event)
 
     def drops_early(self, event: events.Event) -> bool:
-        """Whether this is a key or a click from before the first screen was up, which has no effect.
+        """Return whether the event is a key or a click from before the first screen was painted; it then has no effect.
 
-        The person has not seen what it would apply to. Only a key that leaves ends the app.
+        The user has not seen what the key would apply to. Only a key that leaves ends the app.
         """
         if not isinstance(event, events.Key | events.MouseEvent | events.Paste) or event.is_forwarded:
             return False
@@ -105,14 +105,14 @@ class BaseApp(App[int]):
 
     @property
     def takes_input(self) -> bool:
-        """Whether the first screen was painted, so that keys have an effect from now on."""
+        """Whether the first screen was painted, so that keys have an effect."""
         return self._up_since is not None
 
     def _mark_up(self) -> None:
         self._up_since = time.monotonic()
 
     def open_first(self, screen: Screen[Any]) -> None:
-        """Open the screen that the app begins with, above the default one; for `on_mount`."""
+        """Open the first screen of the app above the default one. Call it in `on_mount`."""
         covered = isinstance(self.screen, TooSmallScreen)
         if covered:
             self.pop_screen()
@@ -121,7 +121,7 @@ class BaseApp(App[int]):
             self.push_screen(TooSmallScreen())
 
     def on_resize(self, event: events.Resize) -> None:
-        """Say so where there is no room to work."""
+        """Cover the screen while the terminal is too small."""
         covered = isinstance(self.screen, TooSmallScreen)
         if too_small(event.size) and not covered:
             self.push_screen(TooSmallScreen())
@@ -129,15 +129,15 @@ class BaseApp(App[int]):
             self.pop_screen()
 
     def on_notify(self) -> None:
-        """A line takes the place of the one before it: keys in quick succession would cover the card with theirs."""
+        """Replace the previous notification: several of them would cover the card when keys follow quickly."""
         self.clear_notifications()
 
     def action_toggle_dark(self) -> None:
-        """The other one of the house's themes."""
+        """Switch between negwb's dark and light theme."""
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name
 
     def commands_of(self, screen: Screen[Any], actions: ActionMap, listed: Iterable[Action]) -> Iterable[SystemCommand]:
-        """For the palette: what is listed, and the themes."""
+        """Yield the listed actions and all themes for the command palette."""
         for action in listed:
             if action.id != "palette" and not action.id.startswith("scroll"):
                 title = f"{action.label}  ({actions.caps(action)})"
@@ -148,10 +148,10 @@ class BaseApp(App[int]):
     # -- errors -------------------------------------------------------------------------------------------------
 
     def _handle_exception(self, error: Exception) -> None:
-        """End the app and keep the error for `run_to_end`; Textual would print it with the values of all variables.
+        """End the app and keep the error for `run_to_end`. Textual would print it with the values of all variables.
 
-        Once the app was told to leave, screens open without widgets and close at any time: what does not find its
-        widget or its screen any more is no error.
+        After the app was asked to exit, screens open without widgets and close at any time: a missing widget or screen
+        is no error then.
         """
         cause = error.error if isinstance(error, WorkerFailed) else error
         if self._exit and isinstance(cause, QueryError | ScreenError):
@@ -166,7 +166,7 @@ class BaseApp(App[int]):
         self._close_messages_no_wait()
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """An error in a callback or a task that is not awaited; asyncio would print it across the screen."""
+        """Handle an error in a callback or in a task that is not awaited; asyncio would print it across the screen."""
         error = context.get("exception")
         if isinstance(error, Exception):
             self._handle_exception(error)
@@ -175,12 +175,12 @@ class BaseApp(App[int]):
 
     @contextmanager
     def _failing_threads(self) -> Iterator[None]:
-        """While this lasts an error that ends a thread ends the app; Python would print it across the screen."""
+        """End the app on an error that ends a thread; Python would print the error across the screen."""
         before = threading.excepthook
 
         def hook(args: threading.ExceptHookArgs) -> None:
             if isinstance(args.exc_value, Exception):
-                with suppress(RuntimeError, AttributeError):  # the loop has ended: so has the app
+                with suppress(RuntimeError, AttributeError):  # the loop has ended, and the app with it
                     self._loop.call_soon_threadsafe(self._handle_exception, args.exc_value)  # type: ignore[union-attr]
 
         threading.excepthook = hook
@@ -190,11 +190,14 @@ class BaseApp(App[int]):
             threading.excepthook = before
 
     def _end_for(self, number: signal.Signals) -> None:
-        """A hang-up or a termination: everything decided is on the disk, so leaving at once loses nothing."""
+        """End the app at once after a hang-up or termination; every decision is already on disk."""
         self.exit(return_code=interruption.exit_code())
 
     def _end_without_terminal(self) -> None:
-        """A terminal may go without a signal (nohup); Textual would read its end for ever, at full speed."""
+        """End the app when the terminal is gone.
+
+        It may go without a signal (nohup); Textual would read EOF in a busy loop.
+        """
         if not _has_terminal():
             interruption.hung_up()
             self._end_for(signal.SIGHUP)

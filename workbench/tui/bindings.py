@@ -1,4 +1,4 @@
-"""From the action registry to Textual: a screen's bindings, with the person's own keys."""
+"""Turn the action registry into the bindings of a screen, with the user's own keys."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from workbench.workspace.keymap import ActionMap, KeyScope
 
 
 def bind(screen: Screen[Any], actions: ActionMap, *places: KeyScope) -> None:
-    """Give `screen` the bindings of these places.
+    """Give `screen` the bindings of these scopes.
 
-    Set on the screen and not through `App.set_keymap`: that drops the second action of a key that means something
-    else while a question is open (`u`). Which of the two applies, the screen's `check_action` says.
+    They are set on the screen and not through `App.set_keymap`, which drops the second action of a key that means
+    something else while a question is open (`u`). The screen's `check_action` decides which of the two applies.
     """
     for action in actions.at(*places):
         for key in actions.keys(action):

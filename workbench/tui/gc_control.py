@@ -1,8 +1,8 @@
-"""Python's cyclic garbage, collected while nobody presses a key.
+"""Collection of Python's cyclic garbage while no key is pressed.
 
-Left to itself the collector stops every tenth key or so for a tenth of a second and more: it looks through all that
-the screens keep (measured on a card: 80 to 170 ms of a key's 200). So it is turned off while an app runs, what is
-there at the start is never looked at again, and the app calls `IdleGC.tick` every second.
+With automatic collection, about every tenth key waits 0.1 s or more, because the collector traverses all objects of the
+screens (measured on a card: 80 to 170 ms of a key's 200). While an app runs, automatic collection is off, the objects
+that exist at the start are frozen, and the app calls `IdleGC.tick` every second.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 QUIET_SECONDS = 1.0
-"""So long without a key, and nobody minds."""
-_WORTH_IT = 5_000
-"""Objects made since the last time: below that there is nothing to gain."""
-_AT_MOST = 400_000
-"""Some 100 MB: then it is done whoever presses what."""
+"""Seconds without input before a collection."""
+_MIN_OBJECTS = 5_000
+"""New objects since the last collection; fewer are not worth a collection."""
+_MAX_OBJECTS = 400_000
+"""Collect regardless of input above this many new objects (about 100 MB)."""
 
 
 @contextmanager
 def manual_gc() -> Iterator[None]:
-    """While this lasts nothing is collected but by a `IdleGC`."""
+    """Turn automatic collection off while the context lasts."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -34,23 +34,25 @@ def manual_gc() -> Iterator[None]:
 
 
 class IdleGC:
-    """Tell it of every key, and call `tick` now and then."""
+    """Collector for idle time: call `activity` on every input and `tick` regularly."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last = clock()
 
-    def hear(self) -> None:
-        """A key, or the mouse."""
+    def activity(self) -> None:
         self._last = self._clock()
 
     def tick(self) -> bool:
-        """Collect, if it is quiet and worth it; whether it did. Nothing is to do where Python collects by itself."""
+        """Collect if the user is idle and enough objects are new, and return whether it did.
+
+        No-op with automatic collection.
+        """
         if gc.isenabled():
             return False
-        made = gc.get_count()[0]
+        new_objects = gc.get_count()[0]
         quiet = self._clock() - self._last >= QUIET_SECONDS
-        if made < _WORTH_IT or not (quiet or made >= _AT_MOST):
+        if new_objects < _MIN_OBJECTS or not (quiet or new_objects >= _MAX_OBJECTS):
             return False
         gc.collect()
         return True

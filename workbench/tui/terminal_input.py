@@ -1,14 +1,4 @@
-"""Splits what a terminal sends into keys, pastes and complete sequences. Pure; the clock is handed in.
-
-A terminal sends its answers on the same line as its keys. This module recognises whole sequences (ECMA-48), however
-they are split over reads, so that no part of an answer is taken for a key:
-
-- String sequences (DCS, OSC, APC, PM, SOS; 7-bit and 8-bit) hold answers only. They are dropped.
-- Control sequences (CSI, SS3) come out whole, as one token. `terminal_parser` decides which of them are keys.
-- A bracketed paste comes out as one token.
-
-The key alt+] sends the same two characters as the beginning of an OSC. It is a key if nothing follows in time.
-"""
+"""Splits terminal input into keys, pastes and complete sequences. Pure; the caller passes the time."""
 
 from __future__ import annotations
 
@@ -38,7 +28,7 @@ INTRODUCER_SECONDS: Final = 0.5
 SEQUENCE_SECONDS: Final = 2.0
 """A control sequence or a string whose next character does not come in this time is given up."""
 STRING_SECONDS: Final = 10.0
-"""A string is given up after this time in any case: its end may be lost, and keys would be swallowed for ever."""
+"""A string is given up after this time in any case; otherwise a lost terminator would swallow keys for ever."""
 PASTE_SECONDS: Final = 10.0
 """A paste whose next character does not come in this time is taken to be complete."""
 
@@ -77,14 +67,14 @@ class _State(Enum):
 
 
 class InputSplitter:
-    """Takes characters as they are read, gives tokens as they are complete."""
+    """Takes characters as they are read and returns tokens once they are complete."""
 
     def __init__(self, key_sequences: Collection[str], *, escape_seconds: float) -> None:
-        """A splitter at the beginning of the input.
+        """Start at the beginning of the input.
 
         Args:
             key_sequences: Sequences of keys. Some of them (`ESC [ 3 $`) are complete where ECMA-48 expects more.
-            escape_seconds: When nothing follows an escape character for so long, it was the escape key.
+            escape_seconds: An escape character with nothing after it for this long is the escape key.
         """
         self._key_sequences = key_sequences
         self._escape_seconds = escape_seconds
@@ -95,7 +85,7 @@ class InputSplitter:
         self._started = self._last = 0.0
 
     def feed(self, characters: str, now: float) -> list[InputToken]:
-        """The tokens that these characters complete."""
+        """Return the tokens that these characters complete."""
         tokens: list[InputToken] = []
         for character in characters:
             tokens += self._take(character, now)
@@ -104,7 +94,7 @@ class InputSplitter:
         return tokens
 
     def expire(self, now: float) -> list[InputToken]:
-        """The tokens that are complete because nothing followed in time. To be called at regular intervals."""
+        """Return the tokens that are complete because nothing followed in time. Call it at regular intervals."""
         quiet = now - self._last
         match self._state:
             case _State.ESCAPE if quiet >= self._escape_seconds:
@@ -181,7 +171,7 @@ class InputSplitter:
 
     def _in_ss3(self, character: str, now: float) -> Iterator[InputToken]:
         sequence = self._sequence + character
-        if "0" <= character <= ";":  # some terminals put the number of the modifiers between
+        if "0" <= character <= ";":  # some terminals put the modifier number here
             yield from self._grow(sequence[:_LONGEST_SEQUENCE], complete=False)
         elif " " <= character <= "~":
             yield from self._grow(sequence, complete=True)
@@ -215,7 +205,7 @@ class InputSplitter:
 
     @property
     def _is_bare_introducer(self) -> bool:
-        """Whether nothing stands behind an introducer that may have been a key with alt."""
+        """Whether only an introducer was read that may have been a key with alt."""
         return self._state is not _State.STRING_ESCAPE and len(self._sequence) == 2
 
     def _enter(self, state: _State, sequence: str, now: float) -> None:
@@ -230,13 +220,13 @@ class InputSplitter:
             yield from self._end(InputToken(TokenKind.SEQUENCE, sequence))
 
     def _break_off(self, character: str, now: float) -> Iterator[InputToken]:
-        """A character that no sequence may hold: it counts by itself."""
+        """Handle a character that no sequence may contain: it starts anew."""
         yield from self._abandon()
         if character not in (_CAN, _SUB):
             yield from self._begin(character, now)
 
     def _abandon(self) -> Iterator[InputToken]:
-        """What is not complete is dropped; a bare introducer was a key with alt."""
+        """Drop an incomplete sequence; a bare introducer was a key with alt."""
         key = InputToken(TokenKind.ALT, self._sequence[1]) if self._is_bare_introducer else None
         self._reset()
         if key is not None:

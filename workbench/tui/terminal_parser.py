@@ -1,7 +1,7 @@
-"""Textual's parser of the terminal's input, behind `terminal_input`: no answer of the terminal becomes a key.
+"""Textual's parser of terminal input behind `terminal_input`, so that no answer of the terminal becomes a key.
 
-Textual (8.2) takes apart what it does not know and reports the letters as keys, and it raises on some key reports.
-Here it gets single characters and sequences that were checked before; everything else is dropped.
+Textual (8.2) splits unknown sequences and reports their letters as keys, and it raises on some key reports. Here it
+gets only single characters and checked sequences; everything else is dropped.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _OTHERS: Final = (
 )
 _MODIFIERS: Final = range(1, 257)
 _PRIVATE_USE: Final = range(0xE000, 0xF900)
-"""Kitty's numbers of keys without a character; those that exist are in Textual's table."""
+"""Kitty's code points of keys without a character; the existing ones are in Textual's table."""
 _MODIFY_OTHER_KEYS: Final = ("27", "~")
-"""How xterm reports keys with modifiers when it is asked to; the third number is the key."""
+"""How xterm reports keys with modifiers when asked to (modifyOtherKeys); the third number is the key."""
 _ITS_CONTROL_KEYS: Final = frozenset({9, 13, 27, 127})
 
 
 class PositionReport(Message):
-    """The terminal says where its cursor is: the answer to CSI 6 n."""
+    """The terminal's cursor position: the answer to CSI 6 n."""
 
     def __init__(self, row: int, column: int) -> None:
         """`row` and `column` count from 1."""
@@ -49,14 +49,14 @@ class PositionReport(Message):
 
 
 class TerminalParser(XTermParser):
-    """The messages of a terminal's input."""
+    """Parser that turns terminal input into messages."""
 
     def __init__(self, debug: bool = False) -> None:
         super().__init__(debug)
         self._splitter = InputSplitter(ANSI_SEQUENCES_KEYS, escape_seconds=constants.ESCAPE_DELAY)
 
     def feed(self, data: str) -> Iterable[Message]:
-        """The messages of this input; the empty string ends it."""
+        """Yield the messages of this input; the empty string ends the input."""
         if not data:
             yield from super().feed(data)
             return
@@ -64,7 +64,7 @@ class TerminalParser(XTermParser):
             yield from self._messages(token)
 
     def tick(self) -> Iterable[Message]:
-        """The messages that are complete because nothing followed."""
+        """Yield the messages that are complete because nothing followed in time."""
         for token in self._splitter.expire(get_time()):
             yield from self._messages(token)
 
@@ -86,16 +86,16 @@ class TerminalParser(XTermParser):
                 yield from self._known(token.text)
 
     def _known(self, text: str) -> Iterator[Message]:
-        """Textual's own messages of something complete."""
+        """Yield Textual's messages for a complete token."""
         yield from super().feed(text)
-        if self._awaiting.timeout is not None:  # it waits for more, which would take the next key
+        if self._awaiting.timeout is not None:  # it waits for more input, which would take the next key
             self._gen.close()
             self._gen = self.parse(self._tokens.append)
             self._awaiting = next(self._gen)
 
 
 def is_known(sequence: str) -> bool:
-    """Whether this complete sequence is one that Textual may get: a sound key report, the mouse, focus, a mode."""
+    """Return whether Textual may get this complete sequence: a valid key report, the mouse, focus, a mode."""
     if sequence in (FOCUSIN, FOCUSOUT) or any(known.fullmatch(sequence) for known in _OTHERS):
         return True
     if not constants.DISABLE_KITTY_KEY and (report := _KEY_REPORT.fullmatch(sequence)) and report[1]:
@@ -104,9 +104,9 @@ def is_known(sequence: str) -> bool:
 
 
 def _is_sound_key_report(fields: list[str], end: str) -> bool:
-    """Of Kitty's protocol and its older kin: number of the key ; modifiers ; its text.
+    """Check a key report of Kitty's protocol or an older one: number of the key ; modifiers ; its text.
 
-    The reports of other keys on the same key and of releases have colons in the first two fields: they are no keys.
+    Reports of alternate keys and of key releases have colons in the first two fields: they are not valid here.
     """
     number, modifiers, text, *more = [*fields, "", ""]
     if any(more) or not _is_number(number or "1") or not _is_number(modifiers or "1"):
@@ -127,14 +127,14 @@ def _is_number(field: str) -> bool:
 
 
 def _is_character(number: int) -> bool:
-    """Whether a key can have this character: no control character, no surrogate, nothing beyond Unicode."""
+    """Return whether a key can have this character: no control character, no surrogate, within Unicode."""
     if number < 0x20 or 0x7F <= number < 0xA0 or 0xD800 <= number < 0xE000:
         return False
     return number <= sys.maxunicode and number not in _PRIVATE_USE
 
 
 def with_own_parser(driver: type[Driver]) -> type[Driver]:
-    """The driver class, reading through `TerminalParser`: each driver makes its parser by this name in its module."""
+    """Return the driver class, made to read through `TerminalParser`: a driver looks its parser up in its module."""
     module = sys.modules[driver.__module__]
     if hasattr(module, "XTermParser"):
         module.XTermParser = TerminalParser  # type: ignore[attr-defined]

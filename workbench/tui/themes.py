@@ -1,6 +1,6 @@
-"""The two themes of the house. Any theme of Textual works too: the sheets use theme variables only.
+"""The two themes of negwb. Any Textual theme works too: the style sheets use theme variables only.
 
-Quiet greys, so that the picture and the caption are the loudest things on the screen; one warm accent for the "no".
+Quiet greys, so that image and caption stand out; one warm accent for the negation cue.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ THEMES = (DARK, LIGHT)
 
 
 def known() -> list[str]:
-    """The names of all themes, ours first."""
+    """Return the names of all themes, negwb's first."""
     from textual.theme import BUILTIN_THEMES  # loaded with `Theme`
 
     return [theme.name for theme in THEMES] + sorted(BUILTIN_THEMES)

@@ -113,7 +113,7 @@ class TourRunner:
             for done in range(PAIRS):
                 terminal.press("a")
                 terminal.wait_for(lambda done=done: _decided() > done)
-            terminal.wait_for(b"Nothing waits for you now")
+            terminal.wait_for(b"No card waits for you now")
             terminal.press("q")
             assert terminal.end() == 0
 

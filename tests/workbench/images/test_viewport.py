@@ -34,21 +34,21 @@ MOVES = st.lists(
 def test_whatever_is_done_a_part_of_the_picture_is_seen(
     picture: tuple[int, int], room: Canvas, moves: list[tuple[object, ...]]
 ) -> None:
-    lens = Viewport.fitting(picture, room)
+    viewport = Viewport.fitting(picture, room)
     for name, *told in moves:
-        lens = getattr(lens, str(name))(*told)
-        left, top, right, bottom = lens.box
+        viewport = getattr(viewport, str(name))(*told)
+        left, top, right, bottom = viewport.box
         assert 0 <= left < right <= picture[0] + 1e-6
         assert 0 <= top < bottom <= picture[1] + 1e-6
-        columns, rows = lens.cells
-        assert 1 <= columns <= lens.canvas.columns
-        assert 1 <= rows <= lens.canvas.rows
-        assert (right - left) * lens.scale <= lens.canvas.size[0] * (1 + 1e-9)
+        columns, rows = viewport.cells
+        assert 1 <= columns <= viewport.canvas.columns
+        assert 1 <= rows <= viewport.canvas.rows
+        assert (right - left) * viewport.scale <= viewport.canvas.size[0] * (1 + 1e-9)
 
 
 def test_at_first_all_of_it_as_large_as_it_fits() -> None:
-    lens = Viewport.fitting((120, 20), HALF)
-    assert (lens.scale, lens.box, lens.cells, lens.fits) == (0.5, (0, 0, 120, 20), (60, 5), True)
+    viewport = Viewport.fitting((120, 20), HALF)
+    assert (viewport.scale, viewport.box, viewport.cells, viewport.fits) == (0.5, (0, 0, 120, 20), (60, 5), True)
     assert Viewport.fitting((30, 40), HALF).cells == (30, 20)
 
 
@@ -59,55 +59,55 @@ def test_cells_of_another_shape_keep_the_pictures_shape() -> None:
 
 
 def test_in_and_out_stops_at_round_numbers_and_at_all_of_it() -> None:
-    lens = Viewport.fitting((640, 480), HALF)
-    fit, seen = lens.scale, []
+    viewport = Viewport.fitting((640, 480), HALF)
+    fit, seen = viewport.scale, []
     for _ in range(30):
-        lens = lens.stepped(1)
-        seen.append(lens.scale)
+        viewport = viewport.stepped(1)
+        seen.append(viewport.scale)
     assert seen[:4] == [0.1, 0.17, 0.25, 0.33]
-    assert lens.scale == LADDER[-1]
+    assert viewport.scale == LADDER[-1]
     for _ in range(30):
-        lens = lens.stepped(-1)
-    assert (lens.scale, lens.fits, lens.box) == (fit, True, (0, 0, 640, 480))
+        viewport = viewport.stepped(-1)
+    assert (viewport.scale, viewport.fits, viewport.box) == (fit, True, (0, 0, 640, 480))
 
 
 def test_a_small_picture_goes_down_to_its_own_pixels() -> None:
-    lens = Viewport.fitting((10, 10), HALF)
-    assert lens.scale == 4
+    viewport = Viewport.fitting((10, 10), HALF)
+    assert viewport.scale == 4
     for _ in range(9):
-        lens = lens.stepped(-1)
-    assert (lens.scale, lens.cells) == (1.0, (10, 5))
+        viewport = viewport.stepped(-1)
+    assert (viewport.scale, viewport.cells) == (1.0, (10, 5))
 
 
 def test_the_pixel_below_the_pointer_stays() -> None:
-    lens, at = Viewport.fitting((600, 400), HALF).scaled(1.0), (12.0, 30.0)
+    viewport, at = Viewport.fitting((600, 400), HALF).scaled(1.0), (12.0, 30.0)
 
     def below(view: Viewport) -> tuple[float, float]:
         return view.box[0] + at[0] / view.scale, view.box[1] + at[1] / view.scale
 
-    assert below(lens.stepped(1, at)) == pytest.approx(below(lens))
-    assert below(lens.stepped(1, at).stepped(1, at)) == pytest.approx(below(lens))
+    assert below(viewport.stepped(1, at)) == pytest.approx(below(viewport))
+    assert below(viewport.stepped(1, at).stepped(1, at)) == pytest.approx(below(viewport))
 
 
 def test_panning_ends_at_the_edge() -> None:
-    lens = Viewport.fitting((600, 400), HALF).scaled(1.0)
-    assert lens.panned(5, -3).box == (275, 177, 335, 217)
-    assert lens.panned(-10_000, 10_000).box == (0, 360, 60, 400)
+    viewport = Viewport.fitting((600, 400), HALF).scaled(1.0)
+    assert viewport.panned(5, -3).box == (275, 177, 335, 217)
+    assert viewport.panned(-10_000, 10_000).box == (0, 360, 60, 400)
 
 
 def test_another_canvas_shows_the_same_middle() -> None:
-    lens = Viewport.fitting((600, 400), HALF)
-    assert lens.on(Canvas(30, 10)).fits
-    near = lens.scaled(2.0).panned(20, 20)
+    viewport = Viewport.fitting((600, 400), HALF)
+    assert viewport.on(Canvas(30, 10)).fits
+    near = viewport.scaled(2.0).panned(20, 20)
     assert (near.on(Canvas(30, 10)).centre, near.on(Canvas(30, 10)).scale) == (near.centre, 2.0)
 
 
 def test_detail_appears_that_the_small_picture_does_not_have() -> None:
     picture = Image.effect_noise((600, 400), 90).convert("RGB")
-    lens = Viewport.fitting(picture.size, HALF).scaled(1.0)
-    box = tuple(round(edge) for edge in lens.box)
-    assert drawn(picture, lens).tobytes() == picture.crop(box).tobytes()  # dot for pixel
-    large = drawn(picture, lens.scaled(8.0))
+    viewport = Viewport.fitting(picture.size, HALF).scaled(1.0)
+    box = tuple(round(edge) for edge in viewport.box)
+    assert drawn(picture, viewport).tobytes() == picture.crop(box).tobytes()  # dot for pixel
+    large = drawn(picture, viewport.scaled(8.0))
     assert large.getpixel((0, 0)) == large.getpixel((3, 3))  # pixels are squares
     assert large.size == (60, 40)
 
@@ -115,7 +115,7 @@ def test_detail_appears_that_the_small_picture_does_not_have() -> None:
 def test_a_picture_kept_at_a_part_of_its_detail_is_seen_at_its_real_size() -> None:
     whole = Image.linear_gradient("L").convert("RGB")
     half = whole.reduce(2)
-    lens = Viewport.fitting(whole.size, HALF).scaled(1.0)
-    one, other = drawn(whole, lens), drawn(half, lens)
+    viewport = Viewport.fitting(whole.size, HALF).scaled(1.0)
+    one, other = drawn(whole, viewport), drawn(half, viewport)
     assert one.size == other.size
     assert max(abs(a - b) for a, b in zip(one.tobytes(), other.tobytes(), strict=True)) <= 3

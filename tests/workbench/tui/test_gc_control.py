@@ -36,7 +36,7 @@ def test_it_waits_for_quiet_unless_too_much_is_there(monkeypatch: pytest.MonkeyP
     with manual_gc():
         seen = weakref.ref(Knot())
         knots = [Knot() for _ in range(gc_control._WORTH_IT)]
-        collector.hear()
+        collector.activity()
         assert not collector.tick(), "a key has just come"
         monkeypatch.setattr(gc_control, "_AT_MOST", 10)
         assert collector.tick()

@@ -1,4 +1,4 @@
-"""The tally after an adjudicator's word: the result, who said what, what the judges said. Pure."""
+"""Text of the vote summary after an adjudication: the final decision, the votes and the verdicts. Pure."""
 
 from __future__ import annotations
 
@@ -16,65 +16,63 @@ from workbench.tui.rendering.card_content import MARK, QUIET
 
 _NAME_CELLS = 18
 _TEXT = 240
-"""Letters of the caption above the tally: it was read in full before."""
+"""Characters of the caption above the votes; the adjudicator has already read the full text."""
 
 
-def verdict(kind: Kind, reason: Reason | str | None, *, bold: bool = False) -> Content:
-    """A yes or no with its reason; glyph and word, so that no colour says it alone."""
+def decision_label(kind: Kind, reason: Reason | str | None, *, bold: bool = False) -> Content:
+    """Return a decision with its reason. Glyph and word stand beside the colour."""
     because = f": {readable(reason)}" if reason else ""
     style = f"{'bold ' if bold else ''}{card_content.decision_style(kind)}".strip()
     return Content.assemble((f"{DECISIONS[kind].glyph} {DECISIONS[kind].label}", style), because)
 
 
-def told(tally: VoteSummary, card: Card, told_of: Disagreement | None, width: int) -> Content:
-    """All of it, from the top."""
+def vote_summary_content(summary: VoteSummary, card: Card, disagreement: Disagreement | None, width: int) -> Content:
+    """Return all lines of the summary."""
     lines = [card_content.marked(highlighted_spans(card.text, card.caption, limit=_TEXT)), Content("")]
-    lines += [heading("the final word"), *_final(tally.final), Content("")]
-    lines += [heading("who said what", _agreement(told_of)), *_voices(tally), Content("")]
-    lines += [heading("the judges"), *(card_content.opinion_rows(card, width) or [quiet("no judge was asked")])]
+    lines += [heading("final decision"), *_final(summary.final), Content("")]
+    lines += [heading("votes", _agreement(disagreement)), *_vote_lines(summary), Content("")]
+    lines += [heading("judges"), *(card_content.opinion_rows(card, width) or [quiet("no judge was asked")])]
     return Content("\n").join(lines)
 
 
 def heading(words: str, beside: str = "") -> Content:
-    """A line above a part."""
     return Content.assemble((words.upper(), f"bold {MARK}"), (f"   {beside}" if beside else "", QUIET))
 
 
 def quiet(words: str) -> Content:
-    """A remark."""
     return Content.styled(words, QUIET)
 
 
 def _final(final: Adjudication | None) -> list[Content]:
     if final is None:
-        return [quiet("none stands: it was taken back")]
-    by = Content.assemble(verdict(final.verdict, final.reason, bold=True), (f"   {_name(final.actor)}", QUIET))
+        return [quiet("none in force: it was undone")]
+    by = Content.assemble(decision_label(final.verdict, final.reason, bold=True), (f"   {_name(final.actor)}", QUIET))
     return (
         [by, Content.assemble(("they disagreed because: ", QUIET), CAUSE_TEXTS[final.cause])] if final.cause else [by]
     )
 
 
-def _agreement(of: Disagreement | None) -> str:
-    return f"{of.votes} opinions · {of.agreement:.0%} agree" if of is not None else ""
+def _agreement(disagreement: Disagreement | None) -> str:
+    return f"{disagreement.votes} opinions · {disagreement.agreement:.0%} agree" if disagreement is not None else ""
 
 
-def _voices(tally: VoteSummary) -> list[Content]:
-    if not tally.votes:
-        return [quiet("nobody: they were asked anew")]
-    widest = max(cell_len(_name(voice.actor)) for voice in tally.votes)
-    right = tally.final.verdict if tally.final else None
-    return [_voice(voice, widest, right) for voice in tally.votes]
+def _vote_lines(summary: VoteSummary) -> list[Content]:
+    if not summary.votes:
+        return [quiet("none: the card was requeued")]
+    widest = max(cell_len(_name(vote.actor)) for vote in summary.votes)
+    right = summary.final.verdict if summary.final else None
+    return [_vote_line(vote, widest, right) for vote in summary.votes]
 
 
-def _voice(voice: AnnotatorVote, widest: int, right: Kind | None) -> Content:
-    name = _name(voice.actor)
-    how = ["on second thoughts"] if voice.flip else []
-    how += ["blind"] if voice.blind else []
-    how += ["as the final word"] if voice.verdict is right else []
+def _vote_line(vote: AnnotatorVote, widest: int, right: Kind | None) -> Content:
+    name = _name(vote.actor)
+    how = ["changed later"] if vote.flip else []
+    how += ["blind"] if vote.blind else []
+    how += ["same as the final decision"] if vote.verdict is right else []
     return Content.assemble(
         name,
         " " * (widest - cell_len(name) + 3),
-        verdict(voice.verdict, voice.reason),
+        decision_label(vote.verdict, vote.reason),
         ("   " + " · ".join(how), QUIET),
     )
 
@@ -84,17 +82,17 @@ def _name(actor: str) -> str:
 
 
 def nothing_to_settle(settled: int) -> Content:
-    """The empty room: why, and what to do."""
-    lines = [Content.styled("Nobody disagrees about anything.", f"bold {MARK}")]
+    """Return the text of the empty screen: why it is empty and how cards get here."""
+    lines = [Content.styled("There is no disagreement to settle.", f"bold {MARK}")]
     if settled:
-        lines = [Content.styled(f"All settled: {settled} in this sitting.", f"bold {MARK}")]
+        lines = [Content.styled(f"All settled: {settled} in this session.", f"bold {MARK}")]
     lines += [
         Content(""),
-        Content("Cards come here when people who were asked about the same one differ,"),
-        Content("or when somebody changes their mind once the judges are seen."),
+        Content("Cards come here when annotators who decided about the same one differ,"),
+        Content("or when an annotator changes a decision after seeing the judges."),
         Content(""),
-        quiet("Have each card decided by two, and by a third where they differ:"),
+        quiet("Have each card decided by two annotators, and by a third where they differ:"),
         Content.styled("  negwb queue overlap 2+1", "bold"),
-        quiet('and for candidates that come in later overlap = "2+1" in negwb.toml'),
+        quiet('and for candidates imported later: overlap = "2+1" in negwb.toml'),
     ]
     return Content("\n").join(lines)

@@ -1,6 +1,6 @@
-"""Shares and intervals drawn with characters: a bar with a mark where the target is, a whisker on a scale. Pure.
+"""Bars for shares and whiskers for intervals, drawn with characters. Pure.
 
-A number always stands beside a drawing, so none of them says anything alone.
+The number is always printed beside the drawing.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _LINE, _DASH, _POINT = "─", "·", "●"
 
 
 def share_bar(share: float | None, cells: int, *, target: float | None = None, tone: str = "$text-primary") -> Content:
-    """A share of 1, and the target's place on it."""
+    """Return a bar for a share in [0, 1], with a mark at `target`."""
     full = 0 if share is None else max(0, min(cells, round(share * cells)))
     if share and not full:
-        full = 1  # little is not nothing
+        full = 1  # a share above 0 shows at least one cell
     at = None if target is None else max(0, min(cells - 1, round(target * cells)))
     parts = [((_FULL, tone) if cell < full else (_EMPTY, QUIET)) for cell in range(cells)]
     if at is not None:
@@ -30,7 +30,7 @@ def share_bar(share: float | None, cells: int, *, target: float | None = None, t
 
 
 def whisker(interval: Interval, cells: int, *, low: float = 0.0, tone: str = "bold $text-primary") -> Content:
-    """An estimate with its interval on the scale from `low` to 1."""
+    """Return a point estimate with its interval on a scale from `low` to 1, `cells` wide."""
     if math.isnan(interval.estimate):
         return Content.styled(_DASH * cells, QUIET)
 
@@ -48,5 +48,5 @@ def _known(interval: Interval) -> bool:
 
 
 def spanned(interval: Interval) -> str:
-    """An interval's ends."""
+    """Return both ends of the interval as text; "" if they are not known."""
     return f"{decimal(interval.low)} to {decimal(interval.high)}" if _known(interval) else ""

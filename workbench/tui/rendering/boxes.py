@@ -1,6 +1,6 @@
-"""A benchmark's boxes drawn into its picture: the right one solid, others dashed, each with its letter.
+"""Draws the boxes of a benchmark item into its image: the target box solid, the others dashed, each with a letter.
 
-Runs off the UI thread; whatever a result file says about boxes, a picture comes back.
+Runs off the UI thread. Malformed boxes in a result file are skipped.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 _RIGHT, _OTHER, _DARK = (120, 220, 130), (255, 176, 84), (16, 18, 22)
 _SMALLEST = 320
-"""Pixels of the longer side to draw on, so that lines and letters do not swallow a small picture."""
+"""Minimum length in pixels of the longer side, so that lines and letters do not hide a small image."""
 
 
 def letter(place: int) -> str:
-    """What an option is called: A, B, …"""
+    """Return the letter of an option: A, B, … Z, 27, …"""
     return chr(ord("A") + place) if place < 26 else str(place + 1)
 
 
 def picture_with_boxes(
     path: Path | None, size: tuple[int, int], options: Sequence[Any], target: int, *, name: str
 ) -> Thumbnail:
-    """The picture at `path` in at most `size` pixels, with the options that are boxes [x, y, width, height]."""
+    """Return the image at `path` in at most `size` pixels with the options drawn in: boxes [x, y, width, height]."""
     thumbnail = load_thumbnail(path, size, name=name)
     if thumbnail.image is None or thumbnail.size is None:
         return thumbnail
     canvas = _enlarged(thumbnail.image)
     scale = canvas.width / thumbnail.size[0], canvas.height / thumbnail.size[1]
-    order = sorted(range(len(options)), key=lambda place: place == target)  # the right one last, on top
+    order = sorted(range(len(options)), key=lambda place: place == target)  # the target last, on top
     for place in order:
         if (corners := _corners(options[place], scale, canvas.size)) is not None:
             _draw(canvas, corners, letter(place), shown=max(8, max(size) // 2), right=place == target)
@@ -51,11 +51,11 @@ def _enlarged(image: Image.Image) -> Image.Image:
 def _corners(
     box: object, scale: tuple[float, float], size: tuple[int, int]
 ) -> tuple[float, float, float, float] | None:
-    """Left, top, right, bottom within the picture; None for what is no box."""
+    """Return left, top, right and bottom inside the image; None if `box` is no valid box."""
     if not isinstance(box, list) or len(box) != 4:
         return None
-    told = [finite_number(value) for value in box]
-    x, y, width, height = (value if value is not None else math.nan for value in told)
+    numbers = [finite_number(value) for value in box]
+    x, y, width, height = (value if value is not None else math.nan for value in numbers)
     if not all(map(math.isfinite, (x, y, width, height))):
         return None
     left, right = (min(max(value * scale[0], 0), size[0] - 1) for value in (x, x + width))
@@ -66,19 +66,19 @@ def _corners(
 def _draw(
     canvas: Image.Image, corners: tuple[float, float, float, float], name: str, *, shown: int, right: bool
 ) -> None:
-    """`shown`: pixels of the longer side that will be seen at least, in half cells few."""
+    """Draw one box. `shown`: pixels of the longer side on the screen, at least; few in half cells."""
     from PIL import ImageDraw, ImageFont  # 10 ms, in a thread
 
-    pen = ImageDraw.Draw(canvas)
+    draw = ImageDraw.Draw(canvas)
     unit = max(canvas.size)
     thick, colour = max(3, unit // 90, unit // shown), _RIGHT if right else _OTHER
     for line in _sides(corners):
-        _line(pen, line, thick, colour, dash=None if right else unit / 20)
+        _line(draw, line, thick, colour, dash=None if right else unit / 20)
     font = ImageFont.load_default(size=max(18, unit // 10, 7 * unit // shown))
     left, top = corners[0] + thick, corners[1] + thick
-    around = pen.textbbox((left + thick, top), name, font=font)
-    pen.rectangle((left, top, around[2] + thick, around[3] + thick), fill=_DARK)
-    pen.text((left + thick, top), name, font=font, fill=colour)
+    around = draw.textbbox((left + thick, top), name, font=font)
+    draw.rectangle((left, top, around[2] + thick, around[3] + thick), fill=_DARK)
+    draw.text((left + thick, top), name, font=font, fill=colour)
 
 
 def _sides(corners: tuple[float, float, float, float]) -> list[tuple[float, float, float, float]]:
@@ -92,19 +92,19 @@ def _sides(corners: tuple[float, float, float, float]) -> list[tuple[float, floa
 
 
 def _line(
-    pen: ImageDraw.ImageDraw,
+    draw: ImageDraw.ImageDraw,
     line: tuple[float, float, float, float],
     thick: int,
     colour: tuple[int, int, int],
     *,
     dash: float | None,
 ) -> None:
-    """With a dark edge, so that it shows on any picture."""
+    """Draw a line with a dark edge, so that it is visible on any image."""
     x0, y0, x1, y1 = line
     length = math.hypot(x1 - x0, y1 - y0)
     count = 1 if dash is None else max(1, round(length / dash))
     for part in range(0, count, 2):
         start, end = part / count, min(1.0, (part + 1) / count)
         ends = (x0 + (x1 - x0) * start, y0 + (y1 - y0) * start, x0 + (x1 - x0) * end, y0 + (y1 - y0) * end)
-        pen.line(ends, fill=_DARK, width=thick + 4)
-        pen.line(ends, fill=colour, width=thick)
+        draw.line(ends, fill=_DARK, width=thick + 4)
+        draw.line(ends, fill=colour, width=thick)

@@ -1,4 +1,4 @@
-"""What a bulk would do, and has done, in plain words. Pure."""
+"""Texts of the bulk dialog: what a bulk decision would change and what it has changed. Pure."""
 
 from __future__ import annotations
 
@@ -15,38 +15,37 @@ from workbench.tui.rendering.card_content import QUIET, WARN
 
 T = TypeVar("T")
 _LEFT: dict[SkipReason, str] = {
-    SkipReason.AUDIT: "kept for the blind audit, and not decided there yet",
-    SkipReason.GOLD: "answered by each for themselves: the answer is known",
-    SkipReason.HELD: "in other people's hands just now",
+    SkipReason.AUDIT: "in the blind audit, and not decided there yet",
+    SkipReason.GOLD: "gold items: each annotator answers them alone",
+    SkipReason.HELD: "leased by another session",
     SkipReason.SUPERSEDED: "replaced by an edit",
     SkipReason.FINAL: "settled by an adjudicator",
-    SkipReason.ALREADY: "so already",
-    SkipReason.UNKNOWN: "no longer there",
+    SkipReason.ALREADY: "already in that state",
+    SkipReason.UNKNOWN: "no longer in the record",
 }
 _BECOMES = {state: wording.prediction for state, wording in STATES.items()}
 
 
 def cards(count: int) -> str:
-    """So many, in words."""
     return "1 card" if count == 1 else f"{count:,} cards"
 
 
-def asked(seen: BulkPreview, kind: Kind, reason: Reason | None) -> Content:
-    """What is about to happen."""
+def confirmation(preview: BulkPreview, kind: Kind, reason: Reason | None) -> Content:
+    """Return what the bulk decision is about to change, and what it skips."""
     because = f": {readable(reason)}" if reason else ""
-    head = f"{BULK[kind].verb.capitalize()} {cards(seen.changing)}"
-    of = f" of the {seen.requested:,} chosen" if seen.changing != seen.requested else ""
+    head = f"{BULK[kind].verb.capitalize()} {cards(preview.changing)}"
+    of = f" of the {preview.requested:,} chosen" if preview.changing != preview.requested else ""
     lines = [Content.assemble((head, "bold"), (of, QUIET), (because, "bold")), Content("")]
-    lines += _counted(seen.becomes, _BECOMES)
-    if seen.left:
-        lines += [Content(""), Content.styled("left out", QUIET), *_counted(seen.left, _LEFT)]
+    lines += _counted(preview.becomes, _BECOMES)
+    if preview.left:
+        lines += [Content(""), Content.styled("left out", QUIET), *_counted(preview.left, _LEFT)]
     return Content("\n").join(lines)
 
 
-def nothing(seen: BulkPreview, kind: Kind) -> Content:
-    """Why there is nothing to do."""
+def nothing_to_do(preview: BulkPreview, kind: Kind) -> Content:
+    """Return why there is nothing to change."""
     head = Content.styled(f"⚠ There is nothing to {BULK[kind].title} here", f"bold {WARN}")
-    return Content("\n").join([head, Content(""), *_counted(seen.left, _LEFT)])
+    return Content("\n").join([head, Content(""), *_counted(preview.left, _LEFT)])
 
 
 def _counted(counts: Mapping[T, int], words: Mapping[T, str]) -> list[Content]:
@@ -54,10 +53,10 @@ def _counted(counts: Mapping[T, int], words: Mapping[T, str]) -> list[Content]:
     return [Content.assemble((f"{number:>9,}  ", "bold"), words[what]) for what, number in rows]
 
 
-def told(done: BulkDone, undo_key: str) -> str:
-    """What was done, and the way back, on one line."""
+def outcome_line(done: BulkDone, undo_key: str) -> str:
+    """Return what was changed and how to undo it, on one line."""
     if not done.changed:
         return "nothing was left to change"
     left = sum(done.left.values())
     rest = f", {left:,} left out" if left else ""
-    return f"{cards(done.changed)} {BULK[done.kind].past}{rest} — {undo_key} takes all of it back"
+    return f"{cards(done.changed)} {BULK[done.kind].past}{rest} — {undo_key} undoes all of them"

@@ -1,4 +1,4 @@
-"""A candidate as a line of the browse room, and in full below it. State by glyph and word, never by colour alone."""
+"""A candidate as a row of Browse, and in full below the list. State is shown by glyph and word, not only by colour."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _COLUMNS = {
 }
 _NARROWEST, _NARROW, _MIDDLE = 60, 98, 136
 _LONGEST = 400
-"""Letters of a text that a line may need."""
+"""Maximum characters of a text in a row."""
 
 
 def columns_for(width: int) -> dict[str, Column]:
-    """What fits; the text comes first."""
+    """Return the columns that fit; the text has priority."""
     names = ["state", "text"] if width < _NARROWEST else ["state", "text", "judges"]
     if width >= _NARROW:
         names = ["state", "text", "concept", "judges", "who"]
@@ -42,15 +42,14 @@ def columns_for(width: int) -> dict[str, Column]:
 
 
 def cells_of(row: ListedCandidate, columns: Sequence[str]) -> list[Content]:
-    """The cells of a line."""
     return [_CELLS[name](row) for name in columns]
 
 
 def state(row: ListedCandidate) -> Content:
-    """Glyph and word, and a flag."""
+    """Return glyph and word of the state, and a flag."""
     wording = STATES[row.state]
-    told = Content.styled(f"{wording.glyph} {wording.label}", STYLES[wording.tone])
-    return Content.assemble(told, (" ⚑", f"bold {WARN}")) if row.flagged else told
+    label = Content.styled(f"{wording.glyph} {wording.label}", STYLES[wording.tone])
+    return Content.assemble(label, (" ⚑", f"bold {WARN}")) if row.flagged else label
 
 
 def _text(row: ListedCandidate) -> Content:
@@ -64,29 +63,29 @@ def _concept(row: ListedCandidate) -> Content:
 
 
 def _judges(row: ListedCandidate) -> Content:
-    """P(present) of the first two, and whether they all agree; where nobody was asked that, the first P(fine)."""
+    """Return P(present) of the first two judges, or else the first P(fine), and whether the judges disagree."""
     if row.hidden:
         return Content.styled("blind", QUIET)
-    asked = [said for said in row.verdicts if said.question is Question.PRESENT]
-    if row.verdicts and not asked:
+    verdicts = [verdict for verdict in row.verdicts if verdict.question is Question.PRESENT]
+    if row.verdicts and not verdicts:
         return Content.assemble(
             ("fine ", QUIET), _share(row.verdicts[0]), (" ⚠" if row.conflict else "", f"bold {WARN}")
         )
-    told = Content(" ").join(_share(said) for said in asked[:2])
+    shares = Content(" ").join(_share(verdict) for verdict in verdicts[:2])
     if row.conflict:
-        return Content.assemble(told, (" ⚠", f"bold {WARN}"))
-    return Content.assemble(told, (f" +{len(asked) - 2}", QUIET)) if len(asked) > 2 else told
+        return Content.assemble(shares, (" ⚠", f"bold {WARN}"))
+    return Content.assemble(shares, (f" +{len(verdicts) - 2}", QUIET)) if len(verdicts) > 2 else shares
 
 
-def _share(said: RowVerdict) -> Content:
-    if said.p is None:
+def _share(verdict: RowVerdict) -> Content:
+    if verdict.p is None:
         return Content.styled(" – ", QUIET)
-    figure = "1.0" if said.p >= 0.995 else f"{said.p:.2f}".removeprefix("0")
-    return Content.styled(figure, _tone(said, said.p))
+    figure = "1.0" if verdict.p >= 0.995 else f"{verdict.p:.2f}".removeprefix("0")
+    return Content.styled(figure, _tone(verdict, verdict.p))
 
 
-def _tone(said: RowVerdict, p: float) -> str:
-    return GOOD if (p >= 0.5) is (said.question is Question.ACCEPTABLE) else BAD
+def _tone(verdict: RowVerdict, p: float) -> str:
+    return GOOD if (p >= 0.5) is (verdict.question is Question.ACCEPTABLE) else BAD
 
 
 def _checks(row: ListedCandidate) -> Content:
@@ -130,25 +129,29 @@ _SORTS = {
 
 @dataclass(frozen=True, slots=True)
 class ListPosition:
-    """Where a person is in a list."""
+    """Position of the cursor in the list, and the state of the list."""
 
     at: int
     count: int
     counting: bool
-    """More may come."""
+    """Whether ids are still being loaded."""
     chosen: int
     checks: IndexProgress | None
-    """How far the checks are read."""
+    """Progress of the lint index; None if unknown."""
 
 
-def standing(told: ListPosition, view: View) -> Content:
-    """Above the list: how much is chosen, where one is, in which order, and whether the checks are read."""
-    place = f"{told.at + 1:,} of {told.count:,}" if told.count else ("looking …" if told.counting else "none")
-    more = "+" if told.count and told.counting else ""
-    parts = [Content.styled(f"● {told.chosen:,} chosen", f"bold {MARK}")] if told.chosen else []
-    parts.append(Content.styled(f"{place}{more} · {_SORTS[view.sort]}", QUIET))
-    if told.checks is not None and not told.checks.done:
-        line = f"checks read so far: {told.checks.share:.0%}"
+def list_status(position: ListPosition, view: View) -> Content:
+    """Return the line above the list: number of selected rows, position, order, and progress of the checks."""
+    where = (
+        f"{position.at + 1:,} of {position.count:,}"
+        if position.count
+        else ("searching …" if position.counting else "none")
+    )
+    more = "+" if position.count and position.counting else ""
+    parts = [Content.styled(f"● {position.chosen:,} selected", f"bold {MARK}")] if position.chosen else []
+    parts.append(Content.styled(f"{where}{more} · {_SORTS[view.sort]}", QUIET))
+    if position.checks is not None and not position.checks.done:
+        line = f"checks indexed: {position.checks.share:.0%}"
         parts.append(Content.styled(line, WARN if view.filters_by(QueryField.LINT) else QUIET))
     return Content.styled(" · ", QUIET).join(parts)
 
@@ -157,7 +160,7 @@ def standing(told: ListPosition, view: View) -> Content:
 
 
 def detail(row: ListedCandidate, *, narrow: bool) -> Content:
-    """The candidate below the list: its text, then what is known of it, a line each."""
+    """Return the candidate below the list: its text, then one line per topic."""
     negated = marked(highlighted_spans(row.text, row.caption))
     if narrow:
         return Content("\n").join([negated, _one_line(row)])
@@ -165,19 +168,19 @@ def detail(row: ListedCandidate, *, narrow: bool) -> Content:
         _line("negated", negated),
         _line("caption", original(row.caption, row.text, base=QUIET) if row.caption else Content.styled("none", QUIET)),
         _line("denies", _denied(row)),
-        _line("judges", _told_by_judges(row)),
-        _line("checks", _told_by_checks(row)),
+        _line("judges", _judges_line(row)),
+        _line("checks", _checks_line(row)),
         _line("decided", _history(row)),
     ]
     return Content("\n").join(lines)
 
 
-def _line(name: str, told: Content) -> Content:
-    return Content.assemble((f"{name:<9}", QUIET), told)
+def _line(name: str, content: Content) -> Content:
+    return Content.assemble((f"{name:<9}", QUIET), content)
 
 
 def _one_line(row: ListedCandidate) -> Content:
-    parts = [_told_by_judges(row, short=True), _told_by_checks(row) if row.lint else Content(""), _history(row)]
+    parts = [_judges_line(row, short=True), _checks_line(row) if row.lint else Content(""), _history(row)]
     return Content.styled(" · ", QUIET).join(part for part in parts if part)
 
 
@@ -197,37 +200,37 @@ def _denied(row: ListedCandidate) -> Content:
     )
 
 
-def _told_by_judges(row: ListedCandidate, *, short: bool = False) -> Content:
+def _judges_line(row: ListedCandidate, *, short: bool = False) -> Content:
     if row.hidden:
-        return Content.styled("hidden until it is decided: it is of the audit", QUIET)
+        return Content.styled("hidden until it is decided: audit item", QUIET)
     if not row.verdicts:
         return Content.styled("not asked yet", QUIET)
-    told = [
-        Content.assemble(display_text(said.judge, limit=10 if short else 24), " ", _answer(said))
-        for said in row.verdicts
+    parts = [
+        Content.assemble(display_text(verdict.judge, limit=10 if short else 24), " ", _answer(verdict))
+        for verdict in row.verdicts
     ]
-    line = Content("   ").join(told)
+    line = Content("   ").join(parts)
     return Content.assemble(line, ("   ⚠ they disagree", f"bold {WARN}")) if row.conflict else line
 
 
-def _answer(said: RowVerdict) -> Content:
-    word = answer(said.question, said.p)
-    if said.p is None:
+def _answer(verdict: RowVerdict) -> Content:
+    word = answer(verdict.question, verdict.p)
+    if verdict.p is None:
         return Content.styled(word, QUIET)
-    return Content.styled(f"{said.p:.2f} {word}".removeprefix("0"), _tone(said, said.p))
+    return Content.styled(f"{verdict.p:.2f} {word}".removeprefix("0"), _tone(verdict, verdict.p))
 
 
-def _told_by_checks(row: ListedCandidate) -> Content:
+def _checks_line(row: ListedCandidate) -> Content:
     if not row.lint:
         return Content.styled("nothing found", QUIET)
     return Content("   ").join(Content.assemble(("⚠ ", f"bold {WARN}"), RULES[rule].finds) for rule in row.lint)
 
 
 def _history(row: ListedCandidate) -> Content:
-    """Everybody's decisions that stand, in one line, and where that leaves it; who is still asked decides blind."""
-    told = [_decision(each) for each in row.decisions if not row.hidden]
+    """Return the decisions in force, unless they are hidden, and the resulting state on one line."""
+    decisions = [_decision(each) for each in row.decisions if not row.hidden]
     notes = [Content.styled(f"✎ {row.notes} note{'s' if row.notes > 1 else ''}", QUIET)] if row.notes else []
-    return Content.styled(" · ", QUIET).join([*told, *notes, state(row)])
+    return Content.styled(" · ", QUIET).join([*decisions, *notes, state(row)])
 
 
 def _decision(each: Decision) -> Content:

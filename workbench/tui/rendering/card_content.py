@@ -1,6 +1,6 @@
-"""The card's texts as Textual content: marks, bars, checks. Every text of the data goes through `display_text`.
+"""The texts of a card as Textual content: marks, bars, checks. All data goes through `display_text`.
 
-Colour never says anything alone: there is a glyph, a word or a shape beside it. Only theme variables are used.
+A glyph, a word or a shape stands beside every colour. Only theme variables are used.
 """
 
 from __future__ import annotations
@@ -28,22 +28,21 @@ STYLES: dict[Tone, str] = {Tone.PLAIN: "", Tone.QUIET: QUIET, Tone.GOOD: GOOD, T
 
 
 def decision_style(kind: Kind) -> str:
-    """The style of a decision of this kind."""
     return STYLES[DECISIONS[kind].tone]
 
 
 def plain(text: str | None, style: str = "", *, limit: int = 600) -> Content:
-    """A text of the data on one line."""
+    """Return data text on one line."""
     return Content.styled(display_text(text or "", limit=limit), style)
 
 
 def marked(parts: Iterable[TextSpan], *, base: str = "bold") -> Content:
-    """A caption with its marks: the cue bold and underlined, the difference between « and »."""
+    """Return a caption with marks: the cue bold and underlined, the difference between « and »."""
     return Content.assemble(*((part.text, _mark_style(part) or base) for part in parts))
 
 
 def original(caption: str, text: str, *, base: str = "") -> Content:
-    """The original caption, with the words marked that the rewrite `text` leaves out."""
+    """Return the original caption; words that the rewrite `text` leaves out are struck through."""
     return marked(highlighted_original(caption, text), base=base)
 
 
@@ -56,7 +55,7 @@ def _mark_style(part: TextSpan) -> str:
 
 
 def concept_line(card: Card, *, narrow: bool) -> Content:
-    """What is denied, how, and of what type."""
+    """Return the negated concept, the cue and the negation type."""
     concept = plain(card.concept, "bold", limit=60) if card.concept else Content.styled("not known", QUIET)
     if card.concept and card.concept_confidence is not None and card.concept_confidence < 0.8:
         concept += Content.styled(f" ? {_share(card.concept_confidence)} sure", QUIET)
@@ -71,11 +70,11 @@ def concept_line(card: Card, *, narrow: bool) -> Content:
 
 
 def opinion_rows(card: Card, width: int) -> list[Content]:
-    """What the judges say, a row each in common columns, and what to think of it."""
+    """Return one row per verdict in common columns, then remarks."""
     asks = _column(_asks(opinion, card.concept) if width >= _ROOM_TO_ASK else "" for opinion in card.verdicts)
     names = _column(display_text(opinion.judge, limit=60) for opinion in card.verdicts)
-    told = _column(f"{_share(opinion.p):>4} {answer(opinion.question, opinion.p)}" for opinion in card.verdicts)
-    taken = sum(cell_len(column[0]) for column in (asks, names, told)) if card.verdicts else 0
+    answers = _column(f"{_share(opinion.p):>4} {answer(opinion.question, opinion.p)}" for opinion in card.verdicts)
+    taken = sum(cell_len(column[0]) for column in (asks, names, answers)) if card.verdicts else 0
     bar_cells = 10 if width >= taken + 13 else 5
     rows = [
         Content.assemble(
@@ -84,9 +83,9 @@ def opinion_rows(card: Card, width: int) -> list[Content]:
             (ask + " ", QUIET) if ask else "",
             (bar(opinion.p, bar_cells), _tone(opinion)),
             " ",
-            (said, _tone(opinion)),
+            (label, _tone(opinion)),
         )
-        for opinion, name, ask, said in zip(card.verdicts, names, asks, told, strict=True)
+        for opinion, name, ask, label in zip(card.verdicts, names, asks, answers, strict=True)
     ]
     remarks = _on_opinions(card)
     return [*rows, remarks] if remarks else rows
@@ -102,10 +101,10 @@ def _on_opinions(card: Card) -> Content:
 
 
 def _column(texts: Iterable[str]) -> list[str]:
-    """`texts` padded to the widest of them, or cut to what a name may take."""
-    told = list(texts)
-    cells = min(_NAME_CELLS, max((cell_len(text) for text in told), default=0))
-    return [_fitted(text, cells) for text in told]
+    """Return `texts` padded to the widest of them, or cut at the maximum width of a name."""
+    listed = list(texts)
+    cells = min(_NAME_CELLS, max((cell_len(text) for text in listed), default=0))
+    return [_fitted(text, cells) for text in listed]
 
 
 def _asks(opinion: CardVerdict, concept: str | None) -> str:
@@ -116,7 +115,7 @@ def _asks(opinion: CardVerdict, concept: str | None) -> str:
 
 
 def _fitted(text: str, cells: int) -> str:
-    """`text` in exactly so many cells; an ellipsis tells of a cut."""
+    """Return `text` in exactly `cells` cells; a cut ends with an ellipsis."""
     if cell_len(text) <= cells:
         return set_cell_size(text, cells)
     return set_cell_size(text, cells - 1) + "…"
@@ -129,12 +128,12 @@ def _share(p: float | None) -> str:
 def _tone(opinion: CardVerdict) -> str:
     if opinion.p is None:
         return QUIET
-    speaks_for = (opinion.p >= 0.5) is (opinion.question is Question.ACCEPTABLE)
-    return GOOD if speaks_for else BAD
+    supports = (opinion.p >= 0.5) is (opinion.question is Question.ACCEPTABLE)
+    return GOOD if supports else BAD
 
 
 def bar(p: float | None, cells: int = 10) -> str:
-    """A probability as a bar; what is neither yes nor no has none."""
+    """Return a probability as a bar; an unclear answer has none."""
     if p is None:
         return _NONE * cells
     full = max(0, min(cells, round(p * cells)))
@@ -142,19 +141,19 @@ def bar(p: float | None, cells: int = 10) -> str:
 
 
 def checks(findings: Sequence[Finding]) -> Content:
-    """The checks: what is well on one line, then a line for each thing that is not."""
-    well = [Content.assemble(("✓ ", GOOD), _says(finding)) for finding in findings if finding.ok]
-    lines = [Content("   ").join(well)] if well else []
-    lines += [Content.assemble(("⚠ ", f"bold {WARN}"), _says(each)) for each in findings if not each.ok]
+    """Return the checks: passed ones on one line, then one line per finding."""
+    passed = [Content.assemble(("✓ ", GOOD), _message(finding)) for finding in findings if finding.ok]
+    lines = [Content("   ").join(passed)] if passed else []
+    lines += [Content.assemble(("⚠ ", f"bold {WARN}"), _message(each)) for each in findings if not each.ok]
     return Content("\n").join(lines)
 
 
-def _says(finding: Finding) -> str:
+def _message(finding: Finding) -> str:
     return display_text(finding.message, limit=120)
 
 
 def siblings(texts: Sequence[str]) -> Content | None:
-    """What else people said about the picture."""
+    """Return the other captions of the image."""
     if not texts:
         return None
     lines = [plain(text, QUIET, limit=200) for text in texts[:_SIBLINGS]]
@@ -164,17 +163,17 @@ def siblings(texts: Sequence[str]) -> Content | None:
 
 
 def remarks(card: Card) -> Content | None:
-    """The flag and the notes."""
+    """Return the flag and the notes."""
     lines = [Content.styled("⚑ flagged", f"bold {WARN}")] if card.flagged else []
     lines += [Content.assemble(("✎ ", QUIET), plain(note, limit=300)) for note in card.notes]
     return Content("\n").join(lines) if lines else None
 
 
 def past_decision(past: PreviousDecision, back_key: str) -> Content:
-    """What the person decided about this card earlier."""
+    """Return the annotator's previous decision about this card."""
     reason = f": {readable(past.reason)}" if past.reason else ""
     decision = DECISIONS[past.kind]
     return Content.assemble(
         (f"{decision.glyph} {decision.past}{reason}", "bold"),
-        (f"\ndeciding replaces it · {back_key} goes on", QUIET),
+        (f"\na new decision replaces it · {back_key} returns to the queue", QUIET),
     )

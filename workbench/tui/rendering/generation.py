@@ -1,4 +1,4 @@
-"""A generation in words: the cells of the list, and all that is known of the chosen one. Pure; data shows as text."""
+"""A generation run as text: the cells of the list, and the details of the selected run. Pure."""
 
 from __future__ import annotations
 
@@ -44,17 +44,16 @@ _RUNNING = (RunStatus.STARTING, RunStatus.RUNNING)
 
 
 def columns_for(width: int) -> list[str]:
-    """Which columns of the list fit on a screen of this width."""
+    """Return the columns of the list that fit into `width`."""
     return [name for name in COLUMNS if name in _ALWAYS or width >= 110]
 
 
 def cells_of(entry: GenerationRow, columns: Sequence[str]) -> list[Content]:
-    """A row of the list."""
-    said, style = _STATES[entry.status]
+    label, style = _STATES[entry.status]
     run = entry.run
     cells = {
         "run": Content(str(run.id) if run else "–"),
-        "state": Content.styled(said, style),
+        "state": Content.styled(label, style),
         "pipeline": plain(entry.pipeline, limit=8),
         "items": Content(compact(run.progress.items_done) if run else "–"),
         "when": Content.styled(time_ago(seconds_of(run.started_at)) if run else "just now", QUIET),
@@ -63,28 +62,28 @@ def cells_of(entry: GenerationRow, columns: Sequence[str]) -> list[Content]:
 
 
 def compact(number: int) -> str:
-    """A count in seven cells at most."""
+    """Return a count in at most seven cells."""
     for size, unit in ((1_000_000_000, "G"), (1_000_000, "M")):
         if number >= size:
             return f"{number / size:,.1f}{unit}"
     return f"{number:,}"
 
 
-def detail(sight: GenerationSnapshot, width: int) -> Content:
-    """Everything about the chosen run, in lines of `width` cells."""
-    entry = sight.chosen
+def detail(snapshot: GenerationSnapshot, width: int) -> Content:
+    """Return the details of the selected run, in lines of `width` cells."""
+    entry = snapshot.chosen
     if entry is None:
         return Content("")
     if entry.run is None:
         return _waiting(entry)
-    told, run = entry.run.progress, entry.run
+    progress, run = entry.run.progress, entry.run
     parts = [
-        Content("\n").join([_head(entry, run), _pace(entry, told, width)]),
-        _yield(entry, told, width),
-        _stages(told, width),
-        _reasons(told, width),
+        Content("\n").join([_head(entry, run), _pace(entry, progress, width)]),
+        _outcomes(entry, progress, width),
+        _stages(progress, width),
+        _reasons(progress, width),
         _engines(run, width),
-        _failures(sight.failures, width),
+        _failures(snapshot.failures, width),
     ]
     return Content("\n\n").join(part for part in parts if part)
 
@@ -92,23 +91,23 @@ def detail(sight: GenerationSnapshot, width: int) -> Content:
 def _waiting(entry: GenerationRow) -> Content:
     if entry.status is RunStatus.DIED:
         return Content.assemble(
-            ("✗ it could not begin\n\n", f"bold {BAD}"),
+            ("✗ it could not start\n\n", f"bold {BAD}"),
             plain(entry.said, limit=600),
-            ("\n\ns forgets it", QUIET),
+            ("\n\ns removes it from the list", QUIET),
         )
-    return Content.assemble(("… it opens its engines\n\n", "bold"), (f"process {entry.pid}", QUIET))
+    return Content.assemble(("… opening its engines\n\n", "bold"), (f"process {entry.pid}", QUIET))
 
 
 def _head(entry: GenerationRow, run: GenerationRunRow) -> Content:
-    said, style = _STATES[entry.status]
+    label, style = _STATES[entry.status]
     where = "" if run.here else f" on {display_text(run.host, limit=30)} ({run.pid})"
     lines = [
-        Content.assemble((said, f"bold {style}"), (f"{where} · began {time_ago(seconds_of(run.started_at))}", QUIET))
+        Content.assemble((label, f"bold {style}"), (f"{where} · started {time_ago(seconds_of(run.started_at))}", QUIET))
     ]
-    if told := _because(entry, run):
-        lines.append(told)
+    if cause := _because(entry, run):
+        lines.append(cause)
     if scripts := simulated(run):
-        lines.append(Content.assemble(("⚠ simulated: ", f"bold {WARN}"), f"{', '.join(scripts)} — a script, no model"))
+        lines.append(Content.assemble(("⚠ simulated: ", f"bold {WARN}"), f"{', '.join(scripts)} — scripts, not models"))
     if run.progress.note:
         lines.append(plain(run.progress.note, QUIET, limit=200))
     return Content("\n").join(lines)
@@ -116,45 +115,52 @@ def _head(entry: GenerationRow, run: GenerationRunRow) -> Content:
 
 def _because(entry: GenerationRow, run: GenerationRunRow) -> Content | None:
     if entry.status is RunStatus.LOST:
-        return Content("it went without a word; r goes on, and asks nothing twice")
+        return Content("it ended without a message; r continues it and repeats no request")
     if entry.status is RunStatus.DONE and run.progress.items_total == 0:
-        return Content("nothing was left: all items went through under these settings")
+        return Content("no items were left: all of them are done under these settings")
     if run.stop_reason is StopReason.REQUEST:
-        return None  # the state says so already
+        return None  # the state already says so
     message = display_text(run.message, limit=400)
     return Content(message) if message else None
 
 
 def simulated(run: GenerationRunRow) -> list[str]:
-    """The engines of the run that are scripts."""
+    """Return the names of the run's scripted engines."""
     named = run.settings.get("simulated")
     return [display_text(str(each), limit=40) for each in named[:_MOST_ENGINES]] if isinstance(named, list) else []
 
 
-def _pace(entry: GenerationRow, told: StageProgress, width: int) -> Content:
-    """The bar, and how fast it goes."""
-    total = told.items_total
-    share = min(1.0, told.items_done / total) if total else None
-    figures = f" {told.items_done:,} of {total:,} · {share:.0%}" if share is not None else f" {told.items_done:,} items"
+def _pace(entry: GenerationRow, progress: StageProgress, width: int) -> Content:
+    """Return the progress bar and the speed."""
+    total = progress.items_total
+    share = min(1.0, progress.items_done / total) if total else None
+    figures = (
+        f" {progress.items_done:,} of {total:,} · {share:.0%}"
+        if share is not None
+        else f" {progress.items_done:,} items"
+    )
     cells = max(8, min(48, width - cell_len(figures)))
     line = Content.assemble((bar(share, cells), GOOD if entry.status in _RUNNING else QUIET), figures)
-    paid = [f"{told.tokens:,} tokens" if told.tokens else "", f"cost {told.cost:,.4g}" if told.cost else ""]
-    words = [*(_speed(told) if entry.status in _RUNNING else [f"{told.requests:,} requests"]), *paid]
+    paid = [
+        f"{progress.tokens:,} tokens" if progress.tokens else "",
+        f"cost {progress.cost:,.4g}" if progress.cost else "",
+    ]
+    words = [*(_speed(progress) if entry.status in _RUNNING else [f"{progress.requests:,} requests"]), *paid]
     return Content("\n").join([line, *_wrapped([Content(word) for word in words if word], width)])
 
 
-def _speed(told: StageProgress) -> list[str]:
+def _speed(progress: StageProgress) -> list[str]:
     return [
-        f"{told.items_per_s:,.3g} items/s",
-        f"{told.requests_per_s:,.3g} requests/s",
-        f"{told.in_flight:,} in flight",
-        f"{format_duration(told.eta_s)} left" if told.eta_s is not None and told.eta_s < 1e8 else "",
+        f"{progress.items_per_s:,.3g} items/s",
+        f"{progress.requests_per_s:,.3g} requests/s",
+        f"{progress.in_flight:,} in flight",
+        f"{format_duration(progress.eta_s)} left" if progress.eta_s is not None and progress.eta_s < 1e8 else "",
     ]
 
 
-def _yield(entry: GenerationRow, told: StageProgress, width: int) -> Content | None:
-    """What came of the items."""
-    counts = {"kept": told.kept, "dropped": told.dropped, "failed": told.failed}
+def _outcomes(entry: GenerationRow, progress: StageProgress, width: int) -> Content | None:
+    """Return a bar each for kept, dropped and failed items."""
+    counts = {"kept": progress.kept, "dropped": progress.dropped, "failed": progress.failed}
     done = sum(counts.values())
     if not done:
         return None
@@ -169,23 +175,23 @@ def _yield(entry: GenerationRow, told: StageProgress, width: int) -> Content | N
         )
         for name, glyph, style in _YIELD
     ]
-    if told.kept and entry.status not in _RUNNING:
-        lines.append(Content.styled(f"{counted(told.kept, 'candidate')} for people to decide: negwb curate", QUIET))
+    if progress.kept and entry.status not in _RUNNING:
+        lines.append(Content.styled(f"{counted(progress.kept, 'candidate')} to decide about: negwb curate", QUIET))
     return Content("\n").join(lines)
 
 
-def _stages(told: StageProgress, width: int) -> Content | None:
-    """What was asked in each stage; failures of theirs stand out."""
-    if not told.stages:
+def _stages(progress: StageProgress, width: int) -> Content | None:
+    """Return the requests of each stage; failures stand out."""
+    if not progress.stages:
         return None
-    order = [name for name in _STAGES if name in told.stages]
-    order += sorted(told.stages.keys() - set(order))
+    order = [name for name in _STAGES if name in progress.stages]
+    order += sorted(progress.stages.keys() - set(order))
     cells = min(13, (width - _LABEL - 2) // len(STAGE_COUNTS))
     lines = [_row("stage", [(_HEADS.get(name, name), QUIET) for name in STAGE_COUNTS], cells, QUIET)]
     for name in order[: len(_STAGES) + 3]:
-        counts = told.stages[name]
-        told_of = [(f"{counts.get(count, 0):,}", _count_style(count, counts.get(count, 0))) for count in STAGE_COUNTS]
-        lines.append(_row(name, told_of, cells))
+        counts = progress.stages[name]
+        shown = [(f"{counts.get(count, 0):,}", _count_style(count, counts.get(count, 0))) for count in STAGE_COUNTS]
+        lines.append(_row(name, shown, cells))
     return Content("\n").join(lines)
 
 
@@ -197,13 +203,13 @@ def _count_style(name: str, count: int) -> str:
 
 def _row(name: str, cells: Iterable[tuple[str, str]], width: int, style: str = "") -> Content:
     label = set_cell_size(display_text(name, limit=40), _LABEL + 2)
-    return Content.assemble((label, style), *((f"{word:>{width}}", look) for word, look in cells))
+    return Content.assemble((label, style), *((f"{word:>{width}}", cell_style) for word, cell_style in cells))
 
 
-def _reasons(told: StageProgress, width: int) -> Content | None:
-    """Why nothing came of items, the commonest first."""
+def _reasons(progress: StageProgress, width: int) -> Content | None:
+    """Return the reasons of dropped and failed items, most frequent first."""
     most = sorted(
-        ((count, name) for name, count in told.reasons.items() if count), key=lambda each: (-each[0], each[1])
+        ((count, name) for name, count in progress.reasons.items() if count), key=lambda each: (-each[0], each[1])
     )
     if not most:
         return None
@@ -214,7 +220,7 @@ def _reasons(told: StageProgress, width: int) -> Content | None:
 
 
 def _engines(run: GenerationRunRow, width: int) -> Content | None:
-    """Who answers, and how many questions each takes at a time."""
+    """Return each engine's role, model and number of concurrent requests."""
     recipe = _table(run.settings.get("recipe"))
     models, scripts = _table(recipe.get("models")), set(simulated(run))
     names = list(dict.fromkeys([*map(str, _table(run.settings.get("engines"))), *run.progress.capacity]))
@@ -224,9 +230,9 @@ def _engines(run: GenerationRunRow, width: int) -> Content | None:
     cells = max(map(cell_len, shown.values()))
     lines = []
     for name, called in shown.items():
-        told = [_does(recipe, name)]
-        told += [f"{run.progress.capacity[name]:,} at a time"] if name in run.progress.capacity else []
-        parts = [Content(word) for word in told if word]
+        details = [_role(recipe, name)]
+        details += [f"{run.progress.capacity[name]:,} concurrent"] if name in run.progress.capacity else []
+        parts = [Content(word) for word in details if word]
         model = display_text(str(models.get(name, "")), limit=40)
         parts += [Content.styled("⚠ simulated", WARN)] if called in scripts else [Content(model)] if model else []
         line = Content.assemble(set_cell_size(called, cells), "  ", Content.styled(" · ", QUIET).join(parts))
@@ -234,7 +240,7 @@ def _engines(run: GenerationRunRow, width: int) -> Content | None:
     return _labelled("engines", lines)
 
 
-def _does(recipe: Mapping[str, Any], name: str) -> str:
+def _role(recipe: Mapping[str, Any], name: str) -> str:
     judges = recipe.get("judges")
     judging = {str(_table(judge).get("name")) for judge in judges} if isinstance(judges, list) else set()
     words = ["proposes"] if str(recipe.get("proposer")) == name else []
@@ -242,10 +248,10 @@ def _does(recipe: Mapping[str, Any], name: str) -> str:
 
 
 def _failures(failed: Sequence[RunFailure], width: int) -> Content | None:
-    """The newest items of which nothing came, two lines each."""
+    """Return the newest items without a candidate, two lines each."""
     if not failed:
         return None
-    lines = [Content.styled("came to nothing, newest first", QUIET)]
+    lines = [Content.styled("items without a candidate, newest first", QUIET)]
     for each in failed:
         glyph, style = ("✗ ", BAD) if each.status == ItemStatus.FAILED else ("○ ", QUIET)
         head = Content.assemble(
@@ -268,7 +274,7 @@ def _labelled(label: str, lines: Sequence[Content]) -> Content:
 
 
 def _wrapped(words: Sequence[Content], width: int) -> list[Content]:
-    """`words` with dots between, on as few lines as hold them."""
+    """Join `words` with dots, on as few lines of `width` cells as possible."""
     lines: list[Content] = []
     for word in words:
         if lines and lines[-1].cell_length + word.cell_length + 3 <= width:
@@ -279,41 +285,43 @@ def _wrapped(words: Sequence[Content], width: int) -> list[Content]:
 
 
 def nothing_yet(supplies: GenerationInputs) -> Content:
-    """What is there to generate from, what is missing, and what to do about it."""
+    """Return what there is to generate from, what is missing, and what to do about it."""
     captions, questions = supplies.items.get("P1", 0), supplies.items.get("P2", 0)
     named = f"{display_text(supplies.proposer, limit=30)} proposes, {judges_line(supplies)}"
-    who = display_text(supplies.problem, limit=200) or "name an engine in negwb.toml: [engines.NAME], [generate]"
+    hint = display_text(supplies.problem, limit=200) or "name an engine in negwb.toml: [engines.NAME], [generate]"
     lines = [
-        Content.styled("Nothing was generated yet.", "bold"),
-        Content("Models propose negated captions here, other models judge them, and people decide: negwb curate."),
+        Content.styled("No generation yet.", "bold"),
+        Content("Models propose negated captions, other models judge them, annotators decide: negwb curate."),
         Content(""),
         _step(captions > 0, f"{captions:,} captions, {questions:,} questions", "captions: negwb import coco FILE"),
-        _step(bool(supplies.proposer), named, who),
-        _step(None, "", "see what a server can do: negwb generate probe NAME"),
-        _step(None, "", "n starts; so does: negwb generate --limit 100" if supplies.ready else "then n starts"),
+        _step(bool(supplies.proposer), named, hint),
+        _step(None, "", "test a server: negwb generate probe NAME"),
+        _step(
+            None, "", "n starts a run; so does: negwb generate --limit 100" if supplies.ready else "then n starts a run"
+        ),
     ]
     return Content("\n").join(lines)
 
 
 def judges_line(supplies: GenerationInputs) -> str:
-    """Who judges, in words."""
+    """Return which engines judge, in words."""
     named = [display_text(name, limit=30) for name in supplies.judges[:_MOST_ENGINES]]
-    return f"{', '.join(named)} {'judges' if len(named) == 1 else 'judge'}" if named else "nobody judges"
+    return f"{', '.join(named)} {'judges' if len(named) == 1 else 'judge'}" if named else "no judge"
 
 
-def _step(there: bool | None, said: str, missing: str) -> Content:
+def _step(there: bool | None, done: str, missing: str) -> Content:
     if there:
-        return Content.assemble(("✓ ", GOOD), said)
+        return Content.assemble(("✓ ", GOOD), done)
     return Content.assemble(("· " if there is None else "✗ ", QUIET if there is None else WARN), missing)
 
 
 def seconds_of(stamp: str) -> float:
-    """A time as the record writes it, in seconds since the epoch; one that cannot be read is long ago."""
+    """Return a timestamp of the record in seconds since the epoch; 0.0 if it cannot be parsed."""
     try:
         return datetime.fromisoformat(stamp).timestamp()
     except (ValueError, OverflowError):
         return 0.0
 
 
-def _table(told: object) -> Mapping[str, Any]:
-    return told if isinstance(told, Mapping) else {}
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

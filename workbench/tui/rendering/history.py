@@ -1,6 +1,6 @@
-"""A timeline as text: a day, then a line per moment: when, who, what. Pure; columns fit the width that is told.
+"""A timeline as text: one line per moment with time, actor and content, grouped by day. Pure; columns fit `width`.
 
-What was taken back is struck through and said to be, so that neither looks alone nor memory has to tell.
+An undone action is struck through and also marked in words.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from curation_db.search.candidate_history import (
 from workbench.annotation.text_spans import highlighted_spans
 from workbench.annotation.wording import DECISIONS as WORDING
 from workbench.annotation.wording import STATES, answer, origin, readable
-from workbench.tui.rendering.adjudication import heading, verdict
+from workbench.tui.rendering.adjudication import decision_label, heading
 from workbench.tui.rendering.card_content import GOOD, MARK, QUIET, WARN, bar, marked
 
 _KIN = {RelatedCandidates.ANCESTOR: "was", RelatedCandidates.THIS: "this card", RelatedCandidates.DESCENDANT: "became"}
 _NAME_CELLS, _NARROW = 16, 90
 _MOST = 1_000
-"""Moments that are shown, the newest; the command tells all."""
+"""Maximum number of moments shown, the newest; the command lists all."""
 _PICTURE = {
     PictureShown.NONE: "no picture shown",
     PictureShown.CELLS: "picture in half cells",
     PictureShown.PIXELS: "picture in pixels",
 }
-BLIND = "what the judges and others say is hidden until you have decided"
-HIDDEN = "what others decided is hidden until you have decided"
+BLIND = "verdicts and decisions of others are hidden until you have decided"
+HIDDEN = "decisions of others are hidden until you have decided"
 
 
-def told(timeline: Timeline, width: int) -> Content:
-    """The family, then everything that happened to it."""
+def timeline_content(timeline: Timeline, width: int) -> Content:
+    """Return the related texts, then every event about them."""
     texts = {member.candidate_id: member for member in timeline.members}
     lines = [line for member in timeline.members for line in _member(member, texts, width)]
     if timeline.hidden:
@@ -63,25 +63,25 @@ def told(timeline: Timeline, width: int) -> Content:
 
 
 def _member(member: FamilyMember, texts: dict[int, FamilyMember], width: int) -> list[Content]:
-    """A text of the family with its number; its difference to the one before it is marked."""
+    """Return a related text with its number; its difference from its parent is marked."""
     before = texts.get(member.parent_id) if member.parent_id is not None else None
     label = f"{_KIN[member.relation]:<11}" if len(texts) > 1 else ""
     state = f"   {STATES[member.state].status}" if member.state is not None else ""
-    told = Content.assemble(
+    content = Content.assemble(
         marked(
             highlighted_spans(member.text, before.text if before else None, limit=400),
             base="bold" if member.relation is RelatedCandidates.THIS else "",
         ),
         (f"   #{member.candidate_id}{state}", QUIET),
     )
-    return _beside(Content.styled(label, QUIET), told, width)
+    return _beside(Content.styled(label, QUIET), content, width)
 
 
 def _moment(moment: TimelineEntry, texts: dict[int, FamilyMember], width: int, *, several: bool) -> list[Content]:
     clock = display_text(moment.at[11:19] if width >= _NARROW else moment.at[11:16], limit=8)
     of = f"#{moment.candidate_id}" if several else ""
     cells = max(len(f"#{number}") for number in texts) if several else 0
-    name, what = _told(moment, texts)
+    name, what = _actor_and_content(moment, texts)
     names = _NAME_CELLS if width >= _NARROW else 12
     left = Content.assemble(
         (f"{clock:<{8 if width >= _NARROW else 5}}  ", QUIET),
@@ -93,7 +93,7 @@ def _moment(moment: TimelineEntry, texts: dict[int, FamilyMember], width: int, *
 
 
 def _beside(left: Content, right: Content, width: int) -> list[Content]:
-    """`right` wrapped in its own column."""
+    """Wrap `right` in its own column beside `left`."""
     indent = left.cell_length
     wrapped = right.wrap(max(16, width - indent)) or [Content("")]
     blank = Content(" " * indent)
@@ -105,8 +105,8 @@ def _fitted(name: str, cells: int) -> str:
     return set_cell_size(shown, cells) if cell_len(shown) <= cells else set_cell_size(shown, cells - 1) + "…"
 
 
-def _told(moment: TimelineEntry, texts: dict[int, FamilyMember]) -> tuple[str, Content]:
-    """Who, and what."""
+def _actor_and_content(moment: TimelineEntry, texts: dict[int, FamilyMember]) -> tuple[str, Content]:
+    """Return the actor and what happened."""
     what = moment.content
     if isinstance(what, CandidateOrigin):
         return _origin(what)
@@ -117,41 +117,41 @@ def _told(moment: TimelineEntry, texts: dict[int, FamilyMember]) -> tuple[str, C
             ("❄ frozen into this set", f"bold {GOOD}"),
             (f"   {readable(what.state)}, as of event {what.event:,}", QUIET),
         )
-    return what.actor, _deed(what, texts)
+    return what.actor, _action(what, texts)
 
 
 def _origin(what: CandidateOrigin) -> tuple[str, Content]:
     if what.pipeline == "edit":
-        return what.generator, Content.assemble(("✎ wrote it", "bold"))
+        return what.generator, Content.assemble(("✎ wrote this text", "bold"))
     version = f" · prompt {display_text(what.prompt_version, limit=30)}" if what.prompt_version else ""
-    made = f"{display_text(what.pipeline, limit=20)} by {display_text(what.generator, limit=40)}{version}"
+    generation = f"{display_text(what.pipeline, limit=20)} by {display_text(what.generator, limit=40)}{version}"
     about = display_text(what.image, limit=60)
     caption = f"\nfrom “{display_text(what.caption, limit=300)}”" if what.caption else ""
-    return what.source, Content.assemble(("✳ came in", "bold"), (f"   {made} · {about}{caption}", QUIET))
+    return what.source, Content.assemble(("✳ imported", "bold"), (f"   {generation} · {about}{caption}", QUIET))
 
 
 def _judge(what: JudgeVerdictRow) -> Content:
-    """A verdict with its bar."""
+    """Return a verdict with its bar."""
     share = f"{what.p:.2f}".removeprefix("0") if what.p is not None else " – "
     beside = [f"prompt {display_text(what.prompt_version, limit=30)}"]
     beside += ["simulated"] if what.simulated else []
     beside += origin(what.method, what.label_mass, what.prior, what.seed)
-    said = answer(what.question, what.p)
-    return Content.assemble((bar(what.p), "$primary"), f" {share} {said}", (f"   {' · '.join(beside)}", QUIET))
+    label = answer(what.question, what.p)
+    return Content.assemble((bar(what.p), "$primary"), f" {share} {label}", (f"   {' · '.join(beside)}", QUIET))
 
 
-def _deed(what: TimelineAction, texts: dict[int, FamilyMember]) -> Content:
-    said = _said(what, texts)
+def _action(what: TimelineAction, texts: dict[int, FamilyMember]) -> Content:
+    content = _action_text(what, texts)
     if what.undone:
-        said = said.stylize("strike dim")
-        said = Content.assemble(said, ("   taken back", f"italic {WARN}"))
-    around = " · ".join(_around(what))
-    return Content.assemble(said, (f"   {around}" if around else "", QUIET))
+        content = content.stylize("strike dim")
+        content = Content.assemble(content, ("   undone", f"italic {WARN}"))
+    circumstances = " · ".join(_circumstances(what))
+    return Content.assemble(content, (f"   {circumstances}" if circumstances else "", QUIET))
 
 
-def _said(what: TimelineAction, texts: dict[int, FamilyMember]) -> Content:
+def _action_text(what: TimelineAction, texts: dict[int, FamilyMember]) -> Content:
     if what.kind is Kind.UNDO:
-        return Content(f"{'↷ did again' if what.is_redo else '↶ took back'}: {WORDING[what.original_kind].label}")
+        return Content(f"{'↷ redid' if what.is_redo else '↶ undid'}: {WORDING[what.original_kind].label}")
     if what.kind is Kind.NOTE:
         return Content.assemble("✎ ", display_text(what.note or "", limit=600))
     if what.kind is Kind.EDIT:
@@ -159,15 +159,15 @@ def _said(what: TimelineAction, texts: dict[int, FamilyMember]) -> Content:
         return Content.assemble(("✎ edited it", "bold"), f" into #{child.candidate_id}" if child else "")
     if line := WORDING[what.kind].history:
         return Content(line)
-    told = verdict(what.verdict or what.kind, what.reason, bold=True)
+    decision = decision_label(what.verdict or what.kind, what.reason, bold=True)
     if what.kind is Kind.ADJUDICATE:
         why = f", they disagreed because: {CAUSE_TEXTS[what.cause]}" if what.cause else ""
-        return Content.assemble(("final word: ", f"bold {MARK}"), told, why)
-    return Content.assemble("on second thoughts: ", told) if what.kind is Kind.FLIP else told
+        return Content.assemble(("final decision: ", f"bold {MARK}"), decision, why)
+    return Content.assemble("changed to: ", decision) if what.kind is Kind.FLIP else decision
 
 
-def _around(what: TimelineAction) -> Iterable[str]:
-    """How it came about."""
+def _circumstances(what: TimelineAction) -> Iterable[str]:
+    """Yield the circumstances of an action: role, stream, time on the card, image."""
     if what.role in (Role.POLICY, Role.SYSTEM, Role.ADJUDICATOR):
         yield str(what.role)
     if what.stream is Stream.AUDIT:
@@ -187,5 +187,5 @@ def _around(what: TimelineAction) -> Iterable[str]:
 
 
 def plain_lines(timeline: Timeline, width: int) -> Sequence[str]:
-    """The same for a pipe, or for who reads with the ears: what is taken back says so in words."""
-    return told(timeline, width).plain.split("\n")
+    """Return the same lines without styles, for a pipe or a screen reader; undone actions are marked in words."""
+    return timeline_content(timeline, width).plain.split("\n")

@@ -1,4 +1,4 @@
-"""The items of a result for the screen: read, filtered, and told with their scores and boxes. Pure but for reading."""
+"""The items of a benchmark result for the screen: read, filtered, and shown with scores and boxes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SAYS: dict[Only, str] = {"all": "all", "right": "right", "wrong": "wrong", "dif
 
 @dataclass(frozen=True, slots=True)
 class ItemAnswers:
-    """A result's items, and what the base answered to each."""
+    """The items of a result, and the base model's answers to them."""
 
     items: tuple[ItemRow, ...]
     base: Mapping[str, bool]
-    """Item id to right or wrong; empty for the base itself, or where it was not run."""
+    """Item id to correctness; empty for the base model itself, or if it was not run on these items."""
 
     def only(self, which: Only, cut: tuple[str, str] | None = None) -> list[ItemRow]:
-        """Those items; of a slice, where one is named."""
+        """Return the items that match, of one slice if `cut` is given."""
         return [row for row in self.items if _within(row, cut) and self._is(row, which)]
 
     def _is(self, row: ItemRow, which: Only) -> bool:
@@ -46,47 +46,46 @@ def _within(row: ItemRow, cut: tuple[str, str] | None) -> bool:
 
 
 def read_answers(results: Path, run: str, base_run: str | None) -> ItemAnswers:
-    """The items of `run`, with the base's answers.
+    """Read the items of `run` and the answers of the base model.
 
     Raises:
-        BenchError: a file is missing or changed.
+        BenchError: a file is missing or was changed.
     """
     items = read(results / f"{run}.json").items()
     theirs = read(results / f"{base_run}.json").items() if base_run else []
     return ItemAnswers(tuple(items), {row["id"]: row["correct"] for row in theirs})
 
 
-def told(which: Only, count: int, of: int, cut: tuple[str, str] | None) -> str:
-    """What is listed, in words."""
+def list_summary(which: Only, count: int, of: int, cut: tuple[str, str] | None) -> str:
+    """Return what is listed, in words."""
     where = f" · {cut[0]}: {cut[1]}" if cut else ""
     return display_text(f"{count:,} of {of:,} · {_SAYS[which]}{where}", limit=100)
 
 
 def cells_of(row: ItemRow, base: Mapping[str, bool]) -> list[Content]:
-    """A line of the list."""
     theirs = base.get(row["id"])
     return [
-        verdict(row["correct"]),
-        Content("") if theirs is None else verdict(theirs, quiet=theirs is row["correct"]),
+        correct_mark(row["correct"]),
+        Content("") if theirs is None else correct_mark(theirs, quiet=theirs is row["correct"]),
         marked(highlighted_spans(row["text"], limit=200), base=""),
         Content.styled(_margin(row), QUIET),
         plain(row["cue"], QUIET, limit=20),
     ]
 
 
-def verdict(right: bool, *, quiet: bool = False) -> Content:
-    """A glyph for right or wrong."""
+def correct_mark(right: bool, *, quiet: bool = False) -> Content:
+    """Return a glyph for correct or incorrect."""
     return Content.styled("✓" if right else "✗", QUIET if quiet else f"bold {GOOD if right else BAD}")
 
 
 def scores_of(row: ItemRow) -> list[float | None]:
-    """The similarities, one per option; None where a file says something else."""
-    told = [finite_number(score) for score in row["scores"]]
-    return (told + [None] * len(row["options"]))[: len(row["options"])]
+    """Return the similarities, one per option; None where the file has no number."""
+    scores = [finite_number(score) for score in row["scores"]]
+    return (scores + [None] * len(row["options"]))[: len(row["options"])]
 
 
 def _margin(row: ItemRow) -> str:
-    """By how much the right option leads."""
+    """Return the lead of the correct option over the best other one."""
     scores = scores_of(row)
     if not 0 <= row["target"] < len(scores) or (right := scores[row["target"]]) is None:
         return "–"
@@ -95,12 +94,12 @@ def _margin(row: ItemRow) -> str:
 
 
 def phrase(row: ItemRow) -> Content:
-    """The text with its cue marked."""
+    """Return the text with its cue marked."""
     return marked(highlighted_spans(row["text"]))
 
 
 def options(row: ItemRow, width: int) -> Content:
-    """Each option on a line: its letter, its similarity as a bar, whether it is right and whether it was chosen."""
+    """Return one line per option: letter, similarity as a bar, whether it is correct and whether it was chosen."""
     scores = scores_of(row)
     low, high = _scale([score for score in scores if score is not None])
     cells = max(5, min(16, width - 26))
@@ -116,10 +115,10 @@ def options(row: ItemRow, width: int) -> Content:
 
 
 def _scale(scores: Sequence[float]) -> tuple[float, float]:
-    """Where bars begin and end: similarities of one picture lie close together, so not at nought and one."""
+    """Return the ends of the bars' scale: similarities of one image lie close together, so the scale is not [0, 1]."""
     low, high = min(scores, default=0.0), max(scores, default=1.0)
-    room = max(high - low, 0.02)
-    return low - room, high + room / 4
+    margin = max(high - low, 0.02)
+    return low - margin, high + margin / 4
 
 
 def _marks(row: ItemRow, place: int) -> Content:
@@ -132,18 +131,18 @@ def _marks(row: ItemRow, place: int) -> Content:
 
 
 def outcome(row: ItemRow, base: Mapping[str, bool]) -> Content:
-    """Right or wrong, and what else there is to say."""
-    said = Content.assemble(verdict(row["correct"]), " right" if row["correct"] else " wrong")
+    """Return whether the answer is correct, its rank, ties and the base model's answer."""
+    content = Content.assemble(correct_mark(row["correct"]), " right" if row["correct"] else " wrong")
     if row["rank"] is not None:
-        said = Content.assemble(said, f" · rank {row['rank']:,}")
+        content = Content.assemble(content, f" · rank {row['rank']:,}")
     if row["tie"]:
-        said = Content.assemble(said, (" · ⚠ a tie", WARN))
+        content = Content.assemble(content, (" · ⚠ a tie", WARN))
     if (theirs := base.get(row["id"])) is not None:
-        said = Content.assemble(said, (" · base ", QUIET), verdict(theirs))
-    return said
+        content = Content.assemble(content, (" · base ", QUIET), correct_mark(theirs))
+    return content
 
 
 def facts(row: ItemRow) -> Content:
-    """Where it belongs."""
+    """Return the item's id and slices."""
     cuts = [f"{name}: {value}" for name, value in row["slices"].items()]
     return plain(" · ".join([f"item {row['id']}", *cuts]), QUIET, limit=400)

@@ -1,6 +1,6 @@
-"""What Progress says, page by page, as lines of a given width. Pure: `curation_db.stats.progress` in, content out.
+"""The pages of Progress as lines of a given width. Pure: takes a `curation_db.stats.progress.RecordProgress`.
 
-Every name and value of the data goes through `display_text`.
+All names and values of the data go through `display_text`.
 """
 
 from __future__ import annotations
@@ -37,13 +37,11 @@ from workbench.tui.rendering.card_content import BAD, GOOD, MARK, QUIET, WARN
 _NAME = 16
 _WIDE = 112
 _OFF = 0.05
-"""So far from its target a share is worth a glance."""
+"""Minimum difference from the target share that is marked."""
 Lines = list[Content]
 
 
 class ProgressPage(StrEnum):
-    """The pages of Progress, by their names."""
-
     PACE = "pace"
     DECISIONS = "decisions"
     BALANCE = "balance"
@@ -51,18 +49,18 @@ class ProgressPage(StrEnum):
     JUDGES = "judges"
 
 
-def page_lines(page: ProgressPage, told: RecordProgress, width: int) -> Lines:
-    """A page in so many cells."""
-    return _PAGES[page](told, width)
+def page_lines(page: ProgressPage, progress: RecordProgress, width: int) -> Lines:
+    """Return the lines of a page, `width` cells wide."""
+    return _PAGES[page](progress, width)
 
 
 def heading(text: str, beside: str = "") -> Content:
-    """A section's title, and in quiet what it is about."""
+    """Return the title of a section, with its subject in a quiet style."""
     return Content.assemble((text.upper(), f"bold {MARK}"), ("   " + beside if beside else "", QUIET))
 
 
 def _cell(text: str, cells: int, *, right: bool = False) -> str:
-    """`text` in exactly so many cells; an ellipsis tells of a cut."""
+    """Return `text` in exactly `cells` cells; a cut ends with an ellipsis."""
     shown = display_text(text, limit=200)
     if cell_len(shown) > cells:
         return set_cell_size(shown, cells - 1) + "…"
@@ -71,7 +69,7 @@ def _cell(text: str, cells: int, *, right: bool = False) -> str:
 
 
 def _columns(cells: Iterable[tuple[str, int]], style: str = "") -> Content:
-    """Right-aligned columns."""
+    """Return right-aligned columns."""
     return Content.styled("".join(_cell(text, width, right=True) for text, width in cells), style)
 
 
@@ -80,25 +78,25 @@ def _columns(cells: Iterable[tuple[str, int]], style: str = "") -> Content:
 _PACE = (("decisions/h", 13), ("median", 10), ("active", 11), ("timed", 12), ("left for one", 14))
 
 
-def _pace(told: RecordProgress, width: int) -> Lines:
+def _pace(progress: RecordProgress, width: int) -> Lines:
     head = Content.assemble((_cell("", _NAME), ""), _columns(_PACE, QUIET))
-    rows = [_speed_row(person.name, person.speed, told.work.wanted) for person in told.people]
-    if len(told.people) > 1:
-        rows.append(_speed_row("everybody", told.work.team, told.work.wanted, style="bold"))
-    note = "timed: replaced and taken back ones too; each a minute at most"
+    rows = [_speed_row(person.name, person.speed, progress.work.wanted) for person in progress.people]
+    if len(progress.people) > 1:
+        rows.append(_speed_row("all", progress.work.team, progress.work.wanted, style="bold"))
+    note = "timed: replaced and undone ones too; at most a minute each"
     # fmt: off
-    return [*_work(told, width), Content(""), heading("speed", decision_speed.NAME), head, *rows,
+    return [*_work(progress, width), Content(""), heading("speed", decision_speed.NAME), head, *rows,
             Content(""), Content.styled(note, QUIET)]
     # fmt: on
 
 
-def _work(told: RecordProgress, width: int) -> Lines:
-    states, work = told.work.states, told.work
+def _work(progress: RecordProgress, width: int) -> Lines:
+    states, work = progress.work.states, progress.work
     total = sum(states.values()) - states.get("superseded", 0)
     done = sum(states.get(state, 0) for state in ("accepted", "rejected", "contested"))
     share = done / total if total else None
     bar = share_bar(share, max(10, min(48, width - 44)), tone=GOOD)
-    left = Content.assemble((f"{work.wanted:,}", "bold"), " still asked for")
+    left = Content.assemble((f"{work.wanted:,}", "bold"), " still to decide")
     hours = work.hours_left
     if work.wanted and hours is not None:
         left = Content.assemble(left, ": ", (hours_text(hours), "bold"), " of one person's time")
@@ -127,13 +125,13 @@ _KINDS = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT)
 _FINAL = (Kind.ADJUDICATE, Kind.FLIP)
 
 
-def _decisions(told: RecordProgress, width: int) -> Lines:
-    kinds = [*_KINDS, *(kind for kind in _FINAL if any(person.decisions[kind] for person in told.people))]
+def _decisions(progress: RecordProgress, width: int) -> Lines:
+    kinds = [*_KINDS, *(kind for kind in _FINAL if any(person.decisions[kind] for person in progress.people))]
     cells = min(12, (width - _NAME - 9) // len(kinds))
     names = [_kind_name(kind, cells) for kind in kinds]
     head = Content.assemble((_cell("", _NAME), ""), _columns([(name, cells) for name in [*names, "accepts"]], QUIET))
-    rows = [_decision_row(person, kinds, cells) for person in told.people]
-    return [heading("decisions", "what stands"), head, *rows, Content(""), *_reasons(told.people, width)]
+    rows = [_decision_row(person, kinds, cells) for person in progress.people]
+    return [heading("decisions", "in force"), head, *rows, Content(""), *_reasons(progress.people, width)]
 
 
 def _kind_name(kind: Kind, cells: int) -> str:
@@ -142,9 +140,9 @@ def _kind_name(kind: Kind, cells: int) -> str:
 
 
 def _decision_row(person: AnnotatorProgress, kinds: Sequence[Kind], cells: int) -> Content:
-    told = person.decisions
-    share = share_text(told[Kind.ACCEPT], told[Kind.ACCEPT] + told[Kind.REJECT])
-    counted = [(f"{told[kind]:,}" if told[kind] else "·", cells) for kind in kinds]
+    counts = person.decisions
+    share = share_text(counts[Kind.ACCEPT], counts[Kind.ACCEPT] + counts[Kind.REJECT])
+    counted = [(f"{counts[kind]:,}" if counts[kind] else "·", cells) for kind in kinds]
     return Content.assemble((_cell(person.name, _NAME), "bold"), _columns(counted), _columns([(share, cells)], QUIET))
 
 
@@ -166,39 +164,39 @@ def _reasons(people: Sequence[AnnotatorProgress], width: int) -> Lines:
         )
         for reason, number in sorted(counted.items(), key=lambda each: -each[1])
     ]
-    return [heading("rejected because", f"{total:,} rejections that stand"), head, *rows]
+    return [heading("rejected because", f"{total:,} rejections in force"), head, *rows]
 
 
 # -- balance --------------------------------------------------------------------------------------------------------
 
 
-def _balance(told: RecordProgress, width: int) -> Lines:
+def _balance(progress: RecordProgress, width: int) -> Lines:
     columns = 2 if width >= _WIDE else 1
-    room = (width - 4) // 2 if columns == 2 else width
-    boxes = [_spread(balance, room) for balance in told.balances]
-    told_apart = Content.assemble(
+    column = (width - 4) // 2 if columns == 2 else width
+    boxes = [_spread(balance, column) for balance in progress.balances]
+    legend = Content.assemble(
         "▓ share of the accepted   ", ("┃", f"bold {MARK}"), " target   ", ("all", ""), " share of all proposals"
     )
-    first = told.balances[0]
+    first = progress.balances[0]
     head = heading("balance", f"{first.accepted:,} accepted of {first.proposed:,} proposed")
     if columns == 1:
         listed = [line for box in boxes for line in [*box, Content("")]]
-        return [head, told_apart, Content(""), *listed[:-1]]
+        return [head, legend, Content(""), *listed[:-1]]
     left = [*boxes[0], Content(""), *boxes[1], Content(""), *boxes[2]]
-    return [head, told_apart, Content(""), *_beside(left, boxes[3], room)]
+    return [head, legend, Content(""), *_beside(left, boxes[3], column)]
 
 
-def _beside(left: Lines, right: Lines, room: int) -> Lines:
+def _beside(left: Lines, right: Lines, column: int) -> Lines:
     rows = max(len(left), len(right))
     padded = [*left, *[Content("")] * (rows - len(left))], [*right, *[Content("")] * (rows - len(right))]
     return [
-        Content.assemble(one, " " * (room + 4 - one.cell_length), other) for one, other in zip(*padded, strict=True)
+        Content.assemble(one, " " * (column + 4 - one.cell_length), other) for one, other in zip(*padded, strict=True)
     ]
 
 
-def _spread(balance: Balance, room: int) -> Lines:
+def _spread(balance: Balance, column: int) -> Lines:
     name = 13
-    bar = max(8, room - name - 7 - 7 - 14)
+    bar = max(8, column - name - 7 - 7 - 14)
     top = [part for part in balance.parts if part.target is None]
     many = balance.trait == "concept" and balance.distinct > len(top)
     beside = f"{balance.distinct:,} different ones" if balance.trait == "concept" else ""
@@ -243,36 +241,37 @@ _MEANINGS = {
 }
 
 
-def _agreement(told: RecordProgress, width: int) -> Lines:
-    lines = [heading("agreement among people", "with 95 % intervals over pictures"), Content("")]
+def _agreement(progress: RecordProgress, width: int) -> Lines:
+    lines = [heading("agreement among annotators", "with 95 % intervals over images"), Content("")]
     for consensus, name, what in (
-        (told.standing, "as votes stand", "candidates on which two people or more have voted"),
-        (told.audit, "the blind audit", "everybody's first word, before anything was revealed"),
+        (progress.standing, "votes in force", "candidates on which two annotators or more have voted"),
+        (progress.audit, "the blind audit", "first decisions, before anything was revealed"),
     ):
         lines += [*_consensus(consensus, name, what, width), Content("")]
         kappa = explain_kappa(consensus)
-        if kappa and (consensus is told.standing or not told.standing.coefficients.items):
+        if kappa and (consensus is progress.standing or not progress.standing.coefficients.items):
             lines[-1:] = [Content.assemble(("⚠ ", WARN), kappa), Content("")]
     return lines[:-1]
 
 
 def _consensus(consensus: VoteAgreement, name: str, what: str, width: int) -> Lines:
-    told = consensus.coefficients
+    agreement = consensus.coefficients
     title = Content.assemble((name, "bold"), (f"   {what}", QUIET))
-    if not told.items:
-        return [title, Content.styled("none yet: it takes an overlap of two people: negwb queue overlap 2", QUIET)]
-    counts = (
-        f"{told.items:,} candidates · {told.ratings:,} votes · {share_text(consensus.accepts, told.ratings)} accepts"
-    )
+    if not agreement.items:
+        return [title, Content.styled("none yet: needs an overlap of two annotators: negwb queue overlap 2", QUIET)]
+    accepts = share_text(consensus.accepts, agreement.ratings)
+    accepts = share_text(consensus.accepts, agreement.ratings)
+    counts = f"{agreement.items:,} candidates · {agreement.ratings:,} votes · {accepts} accepts"
     cells = max(16, min(40, width - 38 - (56 if width >= _WIDE else 0)))
     rows = [
-        _coefficient(getattr(told, field), name, _MEANINGS[field], cells, width) for field, name in COEFFICIENTS.items()
+        _coefficient(getattr(agreement, field), name, _MEANINGS[field], cells, width)
+        for field, name in COEFFICIENTS.items()
     ]
     scale = Content.styled(" " * 13 + "-1" + "0".center(cells - 4) + " 1", QUIET)
     return [title, Content(counts), *rows, scale]
 
 
-def _coefficient(interval: Interval, name: str, says: str, cells: int, width: int) -> Content:
+def _coefficient(interval: Interval, name: str, meaning: str, cells: int, width: int) -> Content:
     return Content.assemble(
         (_cell(name, 7), "bold"),
         _columns([(decimal(interval.estimate), 4)], "bold"),
@@ -280,50 +279,50 @@ def _coefficient(interval: Interval, name: str, says: str, cells: int, width: in
         whisker(interval, cells, low=-1.0),
         "  ",
         (_cell(spanned(interval), 14), ""),
-        ("  " + says, QUIET) if width >= _WIDE else "",
+        ("  " + meaning, QUIET) if width >= _WIDE else "",
     )
 
 
 # -- judges ---------------------------------------------------------------------------------------------------------
 
 _LABELS = {
-    AuditLabels.AUDIT: ("against the blind audit", "first words of people about a random sample"),
+    AuditLabels.AUDIT: ("against the blind audit", "first decisions about a random sample"),
     AuditLabels.DECIDED: ("against all decisions", "hard cases first, judges on the screen"),
 }
 
 
-def _judges(told: RecordProgress, width: int) -> Lines:
-    lines = [heading("judges", "P(present) ≥ .5, against a rejection as “present” or an accept"), Content("")]
+def _judges(progress: RecordProgress, width: int) -> Lines:
+    lines = [heading("judges", "P(present) ≥ .5, compared with rejections as “present” and accepts"), Content("")]
     for labels, (name, what) in _LABELS.items():
         lines.append(Content.assemble((name, "bold"), (f"   {what}", QUIET)))
-        found = [confusion for confusion in told.judges if confusion.labels is labels]
-        if not found:
+        confusions = [confusion for confusion in progress.judges if confusion.labels is labels]
+        if not confusions:
             lines.append(Content.styled("no judged candidate has such a label yet", QUIET))
-        lines += [_judged_head(width)] if found else []
-        for confusion in found:
+        lines += [_judged_head(width)] if confusions else []
+        for confusion in confusions:
             lines += _judge(confusion, width)
         lines.append(Content(""))
     return lines[:-1]
 
 
-def _judge(told: Confusion, width: int) -> Lines:
-    script = ("  simulated", WARN) if told.simulated else ""
-    unclear = f" · {told.unclear:,} unclear" if told.unclear else ""
+def _judge(confusion: Confusion, width: int) -> Lines:
+    script = ("  simulated", WARN) if confusion.simulated else ""
+    unclear = f" · {confusion.unclear:,} unclear" if confusion.unclear else ""
     name = Content.assemble(
-        (display_text(told.judge, limit=30), f"bold {MARK}"),
+        (display_text(confusion.judge, limit=30), f"bold {MARK}"),
         script,
-        (f"  {display_text(told.model, limit=30)} · {told.labelled:,} labels{unclear}", QUIET),
+        (f"  {display_text(confusion.model, limit=30)} · {confusion.labelled:,} labels{unclear}", QUIET),
     )
     rows = [
-        _row_of("  says absent", told.absent_absent, told.absent_present, spoils=1, width=width),
-        _row_of("  says present", told.present_absent, told.present_present, spoils=0, width=width),
+        _row_of("  says absent", confusion.absent_absent, confusion.absent_present, wrong_cell=1, width=width),
+        _row_of("  says present", confusion.present_absent, confusion.present_present, wrong_cell=0, width=width),
     ]
-    rates = _rate("precision", told.precision, width), _rate("recall", told.recall, width)
+    rates = _rate("precision", confusion.precision, width), _rate("recall", confusion.recall, width)
     return [name, *(Content.assemble(row, "   ", rate) for row, rate in zip(rows, rates, strict=True))]
 
 
 def _judged_head(width: int) -> Content:
-    names = ("people: absent", "people: present") if width >= _WIDE else ("absent", "present")
+    names = ("label: absent", "label: present") if width >= _WIDE else ("absent", "present")
     return Content.styled(_cell("", 14), QUIET) + _columns([(name, _table_cells(width)) for name in names], QUIET)
 
 
@@ -331,10 +330,10 @@ def _table_cells(width: int) -> int:
     return 17 if width >= _WIDE else 9
 
 
-def _row_of(name: str, absent: int, present: int, *, spoils: int, width: int) -> Content:
-    """A judge's answer against what people found; `spoils`: the cell in which the two differ."""
+def _row_of(name: str, absent: int, present: int, *, wrong_cell: int, width: int) -> Content:
+    """Return a row of the confusion matrix; `spoils`: index of the cell in which judge and label differ."""
     cells = [
-        _columns([(f"{number:,}", _table_cells(width))], (BAD if number else "") if at == spoils else GOOD)
+        _columns([(f"{number:,}", _table_cells(width))], (BAD if number else "") if at == wrong_cell else GOOD)
         for at, number in enumerate((absent, present))
     ]
     return Content.assemble(_cell(name, 14), *cells)
@@ -344,10 +343,10 @@ def _rate(name: str, interval: Interval, width: int) -> Content:
     if math.isnan(interval.estimate):
         return Content.styled(f"{name:<10}–", QUIET)
     drawn = whisker(interval, 20 if width >= _WIDE else 8)
-    said = "of “absent”  " if width >= _WIDE else ""
+    context = "of “absent”  " if width >= _WIDE else ""
     return Content.assemble(
         (f"{name:<10}", QUIET),
-        (said, QUIET),
+        (context, QUIET),
         (_cell(decimal(interval.estimate), 5), "bold"),
         drawn,
         "  ",

@@ -1,4 +1,4 @@
-"""Cells and paragraphs of the report screens: the text of `reports.benchmark_report` with its styles. Pure."""
+"""Cells and paragraphs of the report screens: the text of `reports.benchmark_report` with styles. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLUMNS = {
     "p": Column("p", 7, right=True),
 }
 _ALWAYS = ("task", "model", "n", "right", "interval", "affirmed", "base")
-"""Where it is narrow the rest stands below the table."""
+"""On a narrow screen the other columns are shown below the table."""
 SLICES = {
     "slice": Column("slice"),
     **{name: COLUMNS[name] for name in ("n", "right", "interval", "base", "base95", "p")},
@@ -39,17 +39,16 @@ _SLICES_ALWAYS = ("slice", "n", "right", "interval", "base")
 
 
 def columns_for(width: int) -> list[str]:
-    """Which columns fit."""
+    """Return the columns that fit into `width`."""
     return [name for name in COLUMNS if name in _ALWAYS or width >= 112]
 
 
 def slice_columns_for(width: int) -> list[str]:
-    """Which columns of the table of slices fit."""
+    """Return the columns of the table of slices that fit into `width`."""
     return [name for name in SLICES if name in _SLICES_ALWAYS or width >= 100]
 
 
 def cells_of(line: ReportLine, columns: Sequence[str]) -> list[Content]:
-    """A line of the table."""
     row, texts = line.main, line.cells()
     styles = {
         "task": "bold" if line.first else QUIET,
@@ -66,15 +65,15 @@ def cells_of(line: ReportLine, columns: Sequence[str]) -> list[Content]:
 def _base_styles(base: Paired | None) -> dict[str, str]:
     if base is None:
         return {"base": QUIET}
-    # McNemar decides, not the bootstrap: with few discordant items an interval of resamples shrinks to a point
+    # McNemar's test decides, not the bootstrap: with few discordant items the bootstrap interval shrinks to a point.
     sure = GOOD if base.difference.estimate > 0 else BAD
     return {"base": sure if base.sure else "", "base95": QUIET}
 
 
 def about(line: ReportLine) -> Content:
-    """All that is known of a line, as a paragraph of figures."""
+    """Return all figures of a row as a paragraph."""
     row = line.main
-    told = [
+    lines = [
         _line(
             "right",
             f"{count(row.correct)} of {row.n:,} ({row.metric}) = {percent(row.accuracy.estimate)} %, "
@@ -88,7 +87,7 @@ def about(line: ReportLine) -> Content:
         _line("model", f"{row.arch} · {row.activation} · {row.precision} · {row.model_hash[:12]}"),
         _line("data", f"{row.dataset_sha256[:12]} · {row.ties} ties · {row.nan} NaN"),
     ]
-    return Content("\n").join(told)
+    return Content("\n").join(lines)
 
 
 def _line(label: str, value: str) -> Content:
@@ -96,25 +95,27 @@ def _line(label: str, value: str) -> Content:
 
 
 def _partners(line: ReportLine) -> list[Content]:
-    told = []
+    lines = []
     if line.main.denied:
         partner = line.affirmed
         # fmt: off
-        told.append(_line("affirmed", f"{count(partner.correct)} of {partner.n:,} = "
+        lines.append(_line("affirmed", f"{count(partner.correct)} of {partner.n:,} = "
                           f"{percent(partner.accuracy.estimate)} %, {span(partner.accuracy)} · {partner.task}"
                           if partner else advice(line.main.task)))
         # fmt: on
     if line.official is not None:
         other = line.official
         same = f"differs on {len(line.main.differing):,} items" if line.differs else "the same items"
-        told.append(_line("official", f"{percent(other.accuracy.estimate)} %, {span(other.accuracy)} · {same}"))
-    return told
+        lines.append(_line("official", f"{percent(other.accuracy.estimate)} %, {span(other.accuracy)} · {same}"))
+    return lines
 
 
 def _baselines(row: ComparisonRow) -> list[Content]:
     named = [f"{each.name} {percent(each.accuracy.estimate)}" for each in row.baselines]
-    told = [f"chance {percent(row.chance)}", *named]
-    lines = [_line("" if start else "blind", " · ".join(told[start : start + 3])) for start in range(0, len(told), 3)]
+    figures = [f"chance {percent(row.chance)}", *named]
+    lines = [
+        _line("" if start else "blind", " · ".join(figures[start : start + 3])) for start in range(0, len(figures), 3)
+    ]
     return [*lines, *([_line("", ties)] if (ties := tie_notes(row)) else [])]
 
 
@@ -133,37 +134,37 @@ def _against_base(row: ComparisonRow) -> list[Content]:
 
 
 def published(rows: Sequence[PublishedRow], task: str) -> Content:
-    """What others reported on the task, with where."""
-    mine = [row for row in rows if row.task == task]
-    if not mine:
+    """Return published results on the task, with their sources."""
+    matching = [row for row in rows if row.task == task]
+    if not matching:
         return Content.styled("nothing published on this task", QUIET)
-    told = [Content.styled("PUBLISHED · not measured here", "bold")]
-    told += [plain(source, limit=200) for source in dict.fromkeys(row.source for row in mine)]
-    for row in mine:
+    lines = [Content.styled("PUBLISHED · not measured here", "bold")]
+    lines += [plain(source, limit=200) for source in dict.fromkeys(row.source for row in matching)]
+    for row in matching:
         figures = f"{percent(row.accuracy.estimate):>5} %  {span(row.accuracy)}"
-        told.append(Content.assemble(f"{figures}  ", plain(row.model), (f" {row.arch}", QUIET)))
-    notes = dict.fromkeys(f"{row.protocol} · {row.note}" for row in mine)
-    told += [plain(note, QUIET, limit=400) for note in notes]
-    return Content("\n").join(told)
+        lines.append(Content.assemble(f"{figures}  ", plain(row.model), (f" {row.arch}", QUIET)))
+    notes = dict.fromkeys(f"{row.protocol} · {row.note}" for row in matching)
+    lines += [plain(note, QUIET, limit=400) for note in notes]
+    return Content("\n").join(lines)
 
 
 def heading(line: ReportLine) -> Content:
-    """Whose figures these are, in a line; the affirmed one beside the denied one."""
+    """Return the model, task and accuracy on one line; beside a negated accuracy the affirmative one."""
     row = line.main
-    told = Content.assemble(
+    content = Content.assemble(
         plain(row.model, "bold", limit=40),
         " on ",
         plain(row.task, "bold", limit=40),
         f" · {percent(row.accuracy.estimate)} % right of {row.n:,} ({row.protocol})",
     )
     if not line.main.denied:
-        return told
+        return content
     beside = line.affirmed_figure + (" %" if line.affirmed else "")
-    return Content.assemble(told, " · affirmed ", (beside, "bold"))
+    return Content.assemble(content, " · affirmed ", (beside, "bold"))
 
 
 def slice_row(each: Slice | None, row: ComparisonRow, columns: Sequence[str]) -> list[Content]:
-    """A line of the table of slices; None is the whole."""
+    """Return a row of the table of slices; None is the row of all items."""
     name = Content.styled("all items", "bold")
     if each is not None:
         name = Content.assemble((f"{display_text(each.cut, limit=16):<12}", QUIET), plain(each.value, limit=60))

@@ -1,4 +1,4 @@
-"""A run in words: the cells of the list, the figures beside the curve, the log. Pure; data text is shown as text."""
+"""A training run as text: the cells of the list, the figures beside the curve, the log. Pure; data shows as text."""
 
 from __future__ import annotations
 
@@ -36,17 +36,16 @@ _STATES: dict[TrainingStatus | None, tuple[str, str]] = {
 
 
 def columns_for(width: int) -> list[str]:
-    """Which columns fit."""
+    """Return the columns that fit into `width`."""
     return [name for name in COLUMNS if name in _ALWAYS or width >= 110]
 
 
 def cells_of(row: RunRow, columns: Sequence[str], *, starting: bool = False) -> list[Content]:
-    """A row of the list."""
-    said, style = ("… starting", QUIET) if starting else _STATES[row.status]
+    label, style = ("… starting", QUIET) if starting else _STATES[row.status]
     share = min(1.0, row.step / row.steps) if row.steps else None
     cells = {
         "run": plain(row.name, limit=60),
-        "state": Content.styled(said, style),
+        "state": Content.styled(label, style),
         "bar": Content.styled(bar(share, 8) if share is not None else "", QUIET),
         "step": Content(f"{row.step:,}/{row.steps:,}" if row.steps else "–"),
         "loss": Content(figure(row.loss)),
@@ -59,7 +58,7 @@ def cells_of(row: RunRow, columns: Sequence[str], *, starting: bool = False) -> 
 
 
 def short(path: str) -> str:
-    """The telling end of a path: of a run's model, the run."""
+    """Return the last part of a path; for a run's `model` folder the name of the run."""
     parts = PurePath(path).parts
     if len(parts) > 1 and parts[-1] == "model":
         return parts[-2]
@@ -67,15 +66,15 @@ def short(path: str) -> str:
 
 
 def figure(value: float | None, digits: int = 4) -> str:
-    """A loss, or a dash."""
+    """Return a loss as text, or a dash."""
     return "–" if value is None else f"{value:.{digits}f}" if abs(value) < 1e4 else f"{value:.2g}"
 
 
 def facts(detail: RunDetail) -> Content:
-    """The figures beside the curve."""
+    """Return the figures beside the curve."""
     lines = [_fact(label, value) for label, value in (*_progress(detail), *_recipe(detail)) if value]
-    if trouble := _trouble(detail):
-        lines = [Content.assemble(("✗ ", f"bold {BAD}"), plain(trouble, limit=300)), *lines]
+    if problem := _problem(detail):
+        lines = [Content.assemble(("✗ ", f"bold {BAD}"), plain(problem, limit=300)), *lines]
     return Content("\n").join(lines)
 
 
@@ -83,13 +82,13 @@ def _fact(label: str, value: str) -> Content:
     return Content.assemble((f"{label:<10}", QUIET), plain(value, limit=200))
 
 
-def _trouble(detail: RunDetail) -> str:
+def _problem(detail: RunDetail) -> str:
     if detail.row.problem:
         return detail.row.problem
     if detail.row.status is not TrainingStatus.FAILED:
         return ""
-    told = (detail.result.get("message"), detail.result.get("hint"))
-    return " — ".join(str(part) for part in told if part) or "failed"
+    parts = (detail.result.get("message"), detail.result.get("hint"))
+    return " — ".join(str(part) for part in parts if part) or "failed"
 
 
 def _progress(detail: RunDetail) -> list[tuple[str, str]]:
@@ -118,7 +117,7 @@ def _recipe(detail: RunDetail) -> list[tuple[str, str]]:
     if detail.config is None:
         return []
     settings = detail.config.settings
-    told = {
+    shown = {
         "lr": settings.lr,
         "batch": settings.batch,
         "seed": settings.seed,
@@ -127,7 +126,7 @@ def _recipe(detail: RunDetail) -> list[tuple[str, str]]:
         "hard": settings.hard_pictures,
         "decay": settings.weight_decay,
     }
-    words = [f"{name} {value:g}" for name, value in told.items() if value or name == "seed"]
+    words = [f"{name} {value:g}" for name, value in shown.items() if value or name == "seed"]
     lines = [", ".join(words[at : at + 2]) for at in range(0, len(words), 2)]  # three would not fit beside the curve
     return [
         ("model", short(detail.config.model)),
@@ -137,7 +136,7 @@ def _recipe(detail: RunDetail) -> list[tuple[str, str]]:
 
 
 def log_lines(detail: RunDetail, rows: int) -> Content:
-    """The end of the log."""
-    told = [display_text(line, limit=300) for line in detail.log]
-    shown = [line for line in told if line][-rows:]
+    """Return the last `rows` lines of the log."""
+    texts = [display_text(line, limit=300) for line in detail.log]
+    shown = [line for line in texts if line][-rows:]
     return Content.styled("\n".join(shown) or "the log is empty", QUIET)

@@ -1,7 +1,7 @@
-"""The lab: generation, trainings and report, as an app of its own (`run_lab`) or as screens over curate (its key f4).
+"""The results screens (generation, training runs, report), as an app of their own (`run_results`) or above Curate (F4).
 
-In both, a page replaces the other on the screen stack (`switch_screen`) and what they share is here. Over curate the
-desk and its lease simply stay as they are below; trainings are processes of their own and never notice.
+In both, a page replaces the previous one on the screen stack (`switch_screen`). Above Curate, the annotation session
+and its leases stay as they are; training runs are separate processes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from curation_db.storage.store import Store
 
 _NEWEST = 5
-"""Generations that are looked at for one at work."""
+"""Number of newest generation runs that are checked for a running one."""
 
 
 def page_screen(context: ResultsContext, page: Page) -> Screen[None]:
-    """A new screen of the page; its module is imported when the page is opened."""
+    """Return a new screen of the page; its module is imported when the page is opened."""
     if page == "runs":
         from workbench.tui.results.runs import RunsScreen  # only when opened
 
@@ -42,7 +42,7 @@ def page_screen(context: ResultsContext, page: Page) -> Screen[None]:
 
 
 def first_page(store: Store) -> Page:
-    """What is worth a look first: a generation that is at work, else the trainings."""
+    """Return the page to open first: generation if a run is active, else training runs."""
     from curation_db.generation.runs import list_runs  # only when opened
 
     try:
@@ -53,7 +53,7 @@ def first_page(store: Store) -> Page:
 
 
 class ResultsApp(BaseApp):
-    """The lab without a desk."""
+    """The results screens without an annotation session."""
 
     CSS_PATH: ClassVar = [APP_STYLES, STYLES]
 
@@ -67,33 +67,36 @@ class ResultsApp(BaseApp):
         base: str | None = None,
     ) -> None:
         super().__init__(theme=theme)
-        self.lab = ResultsContext(workspace, self.exit, page_screen, protocol=protocol, base=base)
+        self.context = ResultsContext(workspace, self.exit, page_screen, protocol=protocol, base=base)
         self._start = start
 
     def on_mount(self) -> None:
-        """The page to begin with; above the default screen, because the lowest one cannot be replaced."""
-        self.open_first(self.lab.screen(self._start))
+        """Open the first page above the default screen, because the lowest screen cannot be replaced."""
+        self.open_first(self.context.screen(self._start))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What applies on this screen, and the themes."""
         listed = screen.actions.at(screen.place) if isinstance(screen, ActionScreen) else []
-        return self.commands_of(screen, self.lab.actions, listed)
+        return self.commands_of(screen, self.context.actions, listed)
 
 
 def run_results(
     workspace: Workspace, start: Page = "runs", *, images: str | None = None, base: str | None = None
 ) -> int:
-    """Show the lab until the person leaves; returns the exit code. Theme and pictures are as in [curate].
+    """Show the results screens until the user leaves, and return the exit code.
 
-    `base` is the model that the report compares with, by name or the beginning of its hash.
+    Args:
+        workspace: The workspace; its [curate] settings name theme and image protocol.
+        start: The first page.
+        images: Overrides the image protocol.
+        base: Model that the report compares with: a name, or the beginning of a hash.
     """
     from workbench.images.terminal_graphics import choose_protocol
     from workbench.tui.themes import check_theme
     from workbench.workspace.settings import read_settings
 
-    told = read_settings(workspace.settings).curate
-    check_theme(told.theme, workspace.settings)
+    curate = read_settings(workspace.settings).curate
+    check_theme(curate.theme, workspace.settings)
     app = ResultsApp(
-        workspace, start=start, theme=told.theme, protocol=choose_protocol(images or told.images), base=base
+        workspace, start=start, theme=curate.theme, protocol=choose_protocol(images or curate.images), base=base
     )
     return app.run_to_end()

@@ -24,15 +24,15 @@ STYLES = Path(__file__).with_name("results.tcss")
 
 @dataclass
 class ResultsContext:
-    """The workspace, and what one page remembers while another one is shown."""
+    """The workspace, and the state that pages share."""
 
     workspace: Workspace
     leave: Callable[[], Any]
-    """Closes the results pages."""
+    """Close the results pages."""
     make_screen: Callable[[ResultsContext, Page], Screen[None]]
-    """Makes the screen of a page. The app sets it, so that no page imports another one."""
+    """Create the screen of a page. The app sets it, so that no page imports another one."""
     protocol: str = "halfcell"
-    """How pictures are drawn."""
+    """Image protocol, as `choose_protocol` returns it."""
     actions: ActionMap = field(default_factory=results_actions)
     run: str | None = None
     """Name of the selected training run."""
@@ -41,9 +41,9 @@ class ResultsContext:
     row: str | None = None
     """Key of the selected row of the report."""
     base: str | None = None
-    """Hash or name of the model that others are compared with; None: the one with the oldest result."""
+    """Hash or name of the model that others are compared with; None: the model with the oldest result."""
     report: Report | None = None
-    """As it was read last."""
+    """The report that was read last."""
 
     def __post_init__(self) -> None:
         self.watch = RunMonitor(self.workspace.root / "runs")
@@ -58,5 +58,4 @@ class ResultsContext:
         return located(self.workspace.root / "benchmarks", row.task, image, first=row.pictures_folder)
 
     def screen(self, page: Page) -> Screen[None]:
-        """A new screen of the page."""
         return self.make_screen(self, page)

@@ -1,6 +1,6 @@
-"""Generate: every run of `negwb generate`, live; the chosen one with its pace, its yield, its stages and its failures.
+"""Generate: every run of `negwb generate`, live; the selected run with its speed, outcomes, stages and failures.
 
-It only reads the record, in a thread, once a second while it shows. What it starts are processes of their own.
+The screen only reads the record, in a thread, once a second while it is active. Runs are separate processes.
 """
 
 from __future__ import annotations
@@ -44,174 +44,167 @@ _POLL_SECONDS = 1.0
 
 
 class GenerateScreen(PollingScreen[GenerationSnapshot]):
-    """The list at the left, the chosen run at the right."""
+    """List of runs at the left, the selected run at the right."""
 
     CSS_PATH = STYLES
     AUTO_FOCUS = "#generations"
 
-    sheet = getters.query_one("#generations", StaticTable)
+    table = getters.query_one("#generations", StaticTable)
 
-    def __init__(self, lab: ResultsContext) -> None:
-        super().__init__(lab.actions, KeyScope.GENERATE)
-        self.lab = lab
-        self.watching = GenerationMonitor(lab.workspace)
-        self._point_at = lab.generation
-        """The run that gets the cursor as soon as it is listed."""
+    def __init__(self, context: ResultsContext) -> None:
+        super().__init__(context.actions, KeyScope.GENERATE)
+        self.context = context
+        self.monitor = GenerationMonitor(context.workspace)
+        self._select_when_listed = context.generation
+        """Key of the run that gets the cursor once it is listed."""
 
     def compose(self) -> ComposeResult:
-        """Status, list, the run in full, keys."""
         yield HeaderBar(id="top")
         with Horizontal(id="generate"):
-            yield StaticTable(id="generations", empty="looking …", gap=1)
+            yield StaticTable(id="generations", empty="reading …", gap=1)
             with VerticalScroll(id="generation", can_focus=False):
-                yield Static(id="told", markup=False)
+                yield Static(id="body", markup=False)
         yield KeyHints(self.actions, KeyScope.GENERATE, id="keys")
 
     def on_mount(self) -> None:
-        """Look at once, then again and again."""
         if not self.is_whole:
             return
-        self.query_one(HeaderBar).tell("lab", "generate")
-        self.look_every(_POLL_SECONDS)
+        self.query_one(HeaderBar).show("results", "generate")
+        self.poll_every(_POLL_SECONDS)
 
     def on_unmount(self) -> None:
-        """Let go of the record."""
-        self.watching.close()
+        self.monitor.close()
 
     def on_resize(self) -> None:
-        """Other columns fit, and other lines."""
-        if self.sight is not None:
-            self.call_after_refresh(self.show, self.sight)
+        if self.snapshot is not None:
+            self.call_after_refresh(self.show, self.snapshot)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    async def see(self) -> GenerationSnapshot:
-        """One look."""
-        return await run_in_daemon_thread(partial(self.watching.snapshot, self.lab.generation))
+    async def poll(self) -> GenerationSnapshot:
+        return await run_in_daemon_thread(partial(self.monitor.snapshot, self.context.generation))
 
-    async def show(self, sight: GenerationSnapshot) -> None:
-        """All of it."""
+    async def show(self, snapshot: GenerationSnapshot) -> None:
         if not self.is_attached:
             return
-        self.sight = sight
-        self._list(sight)
-        told = self._told(sight)
-        shown = self.query_one("#told", Static)
-        if shown.content != told:
-            shown.update(told)
-        run = sight.chosen.run if sight.chosen else None
-        title = f"run {run.id} · {sight.chosen.pipeline}" if run and sight.chosen else "generate"
+        self.snapshot = snapshot
+        self._list(snapshot)
+        content = self._content(snapshot)
+        shown = self.query_one("#body", Static)
+        if shown.content != content:
+            shown.update(content)
+        run = snapshot.chosen.run if snapshot.chosen else None
+        title = f"run {run.id} · {snapshot.chosen.pipeline}" if run and snapshot.chosen else "generate"
         self.query_one("#generation").border_title = plain(title, limit=40)
 
-    def _told(self, sight: GenerationSnapshot) -> Content:
-        if sight.problem:
-            return plain(sight.problem)
-        if sight.inputs is not None:
-            return nothing_yet(sight.inputs)
-        return detail(sight, max(30, self.query_one("#told").content_size.width))
+    def _content(self, snapshot: GenerationSnapshot) -> Content:
+        if snapshot.problem:
+            return plain(snapshot.problem)
+        if snapshot.inputs is not None:
+            return nothing_yet(snapshot.inputs)
+        return detail(snapshot, max(30, self.query_one("#body").content_size.width))
 
-    def _list(self, sight: GenerationSnapshot) -> None:
-        entries = sight.entries
+    def _list(self, snapshot: GenerationSnapshot) -> None:
+        entries = snapshot.entries
         columns = columns_for(self.size.width)
-        self.sheet.fill(
+        self.table.fill(
             [COLUMNS[name] for name in columns],
             [entry.key for entry in entries],
             lambda at: cells_of(entries[at], columns),
             empty="no run",
         )
-        if sight.chosen is not None and self._point_at is not None:
-            self._point_at = None
-            self.sheet.choose(sight.chosen.key)
+        if snapshot.chosen is not None and self._select_when_listed is not None:
+            self._select_when_listed = None
+            self.table.choose(snapshot.chosen.key)
         running = sum(entry.status is RunStatus.RUNNING for entry in entries)
-        self.query_one(HeaderBar).tell("lab", "generate", right=f"{running} running · {len(entries):,} in all")
+        self.query_one(HeaderBar).show("results", "generate", right=f"{running} running · {len(entries):,} in all")
 
     @on(StaticTable.RowMoved)
     def _choose(self) -> None:
-        self.lab.generation = self.sheet.chosen
-        self.look()
+        self.context.generation = self.table.chosen
+        self.request_poll()
 
     @property
     def entry(self) -> GenerationRow | None:
-        """The row with the cursor."""
-        entries = self.sight.entries if self.sight else ()
-        return next((each for each in entries if each.key == self.sheet.chosen), None)
+        """The row under the cursor."""
+        entries = self.snapshot.entries if self.snapshot else ()
+        return next((each for each in entries if each.key == self.table.chosen), None)
 
     # -- acting -------------------------------------------------------------------------------------------------
 
     @work
     async def action_generate(self) -> None:
-        """Ask what to generate."""
+        """Ask for a pipeline and a limit, and start a run."""
         from workbench.tui.screens.modals.generate import GenerateModal  # only when opened
 
         try:
-            supplies = await run_in_daemon_thread(self.watching.inputs)
+            supplies = await run_in_daemon_thread(self.monitor.inputs)
         except RecordError as error:
-            self.tell(error.message, hint=error.hint, trouble=True)
+            self.show_message(error.message, hint=error.hint, trouble=True)
             return
         refused = _refusal(supplies)
         if refused is not None:
-            self.tell(refused.message, hint=refused.hint, trouble=True)
+            self.show_message(refused.message, hint=refused.hint, trouble=True)
         elif self.is_current:
             self.app.push_screen(GenerateModal(supplies), self._start)
 
     def _start(self, order: GenerationOrder | None) -> None:
         if order is not None:
-            self._do(partial(generation.start, self.lab.workspace, order), "it starts")
+            self._do(partial(generation.start, self.context.workspace, order), "starting")
 
     def action_stop(self) -> None:
-        """What arrived is stored first."""
+        """Stop the run; it first stores what has arrived."""
         entry = self.entry
         if entry is None:
             return
         if entry.run is None:
-            self._do(partial(generation.stop_pending, entry.pid), "asked to end" if not entry.said else "forgotten")
+            self._do(partial(generation.stop_pending, entry.pid), "asked to stop" if not entry.said else "removed")
         elif not entry.run.running:
-            self.tell(f"run {entry.run.id} is not at work")
+            self.show_message(f"run {entry.run.id} is not running")
         else:
-            self._do(partial(generation.stop, entry.run), f"run {entry.run.id}: asked to store what arrived and end")
+            self._do(partial(generation.stop, entry.run), f"run {entry.run.id}: asked to store its answers and stop")
 
     def action_go_on(self) -> None:
-        """From where it ended, with the same settings."""
+        """Continue a run where it ended, with the same settings."""
         entry = self.entry
         if entry is not None and entry.run is not None:
             self._do(
-                partial(generation.resume, self.lab.workspace, entry.run), f"run {entry.run.id} goes on in a new one"
+                partial(generation.resume, self.context.workspace, entry.run),
+                f"run {entry.run.id} continues as a new run",
             )
 
     @work
-    async def _do(self, act: Callable[[], int | None], did: str) -> None:
+    async def _do(self, action: Callable[[], int | None], done: str) -> None:
         try:
-            pid = await run_in_daemon_thread(act)
+            pid = await run_in_daemon_thread(action)
         except (NegwbError, RecordError, OSError) as error:
-            self.tell(getattr(error, "message", str(error)), hint=getattr(error, "hint", ""), trouble=True)
+            self.show_message(getattr(error, "message", str(error)), hint=getattr(error, "hint", ""), trouble=True)
             return
-        self.tell(did)
+        self.show_message(done)
         if pid is not None:
-            self.lab.generation = self._point_at = process_key(pid)
-        self.look()
+            self.context.generation = self._select_when_listed = process_key(pid)
+        self.request_poll()
 
     def action_scroll_about(self, by: int) -> None:
-        """What is said about the run may be longer than its box."""
+        """Scroll the details of the run."""
         self.query_one("#generation").scroll_relative(y=by, animate=False)
 
     def action_show(self, page: Page) -> None:
-        """The other page."""
+        """Show the other page."""
         if page != "generate":
-            self.app.switch_screen(self.lab.screen(page))
+            self.app.switch_screen(self.context.screen(page))
 
     def action_leave(self) -> None:
-        """Generations go on."""
-        self.lab.leave()
+        """Close the results pages; generation runs continue."""
+        self.context.leave()
 
 
-def _refusal(told: GenerationInputs) -> NegwbError | None:
-    """Why nothing can be generated, and what to do."""
-    if told.problem:
-        return NegwbError(told.problem)
-    if not any(told.items.values()):
+def _refusal(supplies: GenerationInputs) -> NegwbError | None:
+    """Return why nothing can be generated, and what to do; None if generation is possible."""
+    if supplies.problem:
+        return NegwbError(supplies.problem)
+    if not any(supplies.items.values()):
         return NegwbError("there are no captions to generate from", hint="import some: negwb import --help")
-    if not told.proposer:
-        return NegwbError(
-            "negwb.toml names no engine that proposes", hint="write [engines.NAME], and [generate] proposer"
-        )
+    if not supplies.proposer:
+        return NegwbError("negwb.toml names no proposer", hint="write [engines.NAME], and [generate] proposer")
     return None

@@ -1,4 +1,4 @@
-"""One item: the picture with its boxes, the phrase with its cue, what the model scored and what was right."""
+"""One benchmark item: the image with boxes, the phrase with its cue, the scores and the correct answer."""
 
 from __future__ import annotations
 
@@ -34,77 +34,72 @@ _LEGEND = "— right box   ╌ other boxes"
 
 
 class ItemScreen(ActionScreen):
-    """An item among those that were listed; up and down go through them."""
+    """An item of the list; up and down go through the list."""
 
     CSS_PATH = STYLES
     AUTO_FOCUS = None
 
     def __init__(
         self,
-        lab: ResultsContext,
+        context: ResultsContext,
         line: ReportLine,
         items: Sequence[ItemRow],
         at: int,
         base: Mapping[str, bool],
         follow: Callable[[int], None],
     ) -> None:
-        """`follow` gets the index of the item that is shown last, for the cursor of the list."""
-        super().__init__(lab.actions, KeyScope.ITEM)
-        self.lab, self.line, self.at = lab, line, at
+        """`follow` is called with the index of the item shown last, for the cursor of the list."""
+        super().__init__(context.actions, KeyScope.ITEM)
+        self.context, self.line, self.at = context, line, at
         self._items = items
         self._follow = follow
         self._base = base
 
     @property
     def row(self) -> ItemRow:
-        """What is shown."""
         return self._items[self.at]
 
     @property
     def _pictures(self) -> list[str]:
-        """One picture with boxes; of a retrieval item the right picture and the best other one."""
+        """One image with boxes; for a retrieval item the correct image and the best other one."""
         named = [option for option in self.row["options"] if isinstance(option, str)]
         return named[:2] if named else [self.row["image"]]
 
     def compose(self) -> ComposeResult:
-        """Picture at the left, text at the right."""
         yield HeaderBar(id="top")
         with Horizontal(id="item"):
             with Vertical(id="picture-side"):
                 for place in range(len(self._pictures)):
-                    yield PicturePane(self.lab.protocol, id=f"picture-{place}")
+                    yield PicturePane(self.context.protocol, id=f"picture-{place}")
             with VerticalScroll(id="item-text", can_focus=False):
-                yield Static(id="told", markup=False)
+                yield Static(id="body", markup=False)
         yield KeyHints(self.actions, KeyScope.ITEM, id="keys")
 
     def on_mount(self) -> None:
-        """Once the sizes are known."""
+        """Wait for the layout: the bars depend on the width."""
         self.call_after_refresh(self._show)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Another width, other bars; another size, another picture."""
         if self.is_mounted:
             self.call_after_refresh(self._show)
 
     def on_screen_suspend(self) -> None:
-        """Something opens above."""
         for pane in self.query(PicturePane):
             pane.hide_for_modal()
 
     def on_screen_resume(self) -> None:
-        """And closes again."""
         for pane in self.query(PicturePane):
             pane.restore()
 
     def action_step(self, by: int) -> None:
-        """To the next item of the list, or the one before."""
+        """Show the next item of the list, or the previous one."""
         at = max(0, min(self.at + by, len(self._items) - 1))
         if at != self.at:
             self.at = at
             self._show()
 
     def action_back(self) -> None:
-        """To the list, where the cursor is on this item."""
+        """Return to the list, with the cursor on this item."""
         if self.is_active:
             self._follow(self.at)
             self.dismiss(None)
@@ -114,12 +109,12 @@ class ItemScreen(ActionScreen):
         width = self.query_one("#item-text").content_size.width
         blank = Content("")
         # fmt: off
-        told = [heading(self.line), blank, phrase(row), blank, options(row, width), blank,
+        lines = [heading(self.line), blank, phrase(row), blank, options(row, width), blank,
                 outcome(row, self._base), blank, facts(row)]
         # fmt: on
-        self.query_one("#told", Static).update(Content("\n").join(told))
+        self.query_one("#body", Static).update(Content("\n").join(lines))
         right = f"{self.at + 1:,} of {len(self._items):,}"
-        self.query_one(HeaderBar).tell("lab", "report", "items", f"item {row['id']}", right=right)
+        self.query_one(HeaderBar).show("results", "report", "items", f"item {row['id']}", right=right)
         side = self.query_one("#picture-side")
         side.border_subtitle = Content(display_text(" · ".join(self._pictures), limit=60))
         side.border_title = Content(_LEGEND if len(self._pictures) == 1 else f"{letter(0)} above, {letter(1)} below")
@@ -130,8 +125,8 @@ class ItemScreen(ActionScreen):
         row = self.row
         for place, name in enumerate(self._pictures):
             pane = self.query_one(f"#picture-{place}", PicturePane)
-            size = picture_box(max(1, pane.size.width), max(1, pane.size.height), self.lab.protocol)
+            size = picture_box(max(1, pane.size.width), max(1, pane.size.height), self.context.protocol)
             boxes = row["options"] if len(self._pictures) == 1 else []
-            path = self.lab.locate(self.line.main, name)
+            path = self.context.locate(self.line.main, name)
             draw = partial(picture_with_boxes, path, size, boxes, row["target"], name=name)
-            pane.show(await run_in_daemon_thread(draw), alt="pictures are turned off")
+            pane.show(await run_in_daemon_thread(draw), alt="images are turned off")

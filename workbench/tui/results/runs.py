@@ -1,6 +1,6 @@
-"""Runs: every training of the workspace, live; the chosen one with its curve, its figures and its log.
+"""Runs: every training run of the workspace, live; the selected run with its curve, figures and log.
 
-It only reads files, in a thread, twice a second while it shows. What it starts are processes of their own.
+The screen only reads files, in a thread, twice a second while it is active. Runs are separate processes.
 """
 
 from __future__ import annotations
@@ -39,25 +39,24 @@ if TYPE_CHECKING:
     from workbench.tui.results.context import Page, ResultsContext
 
 _POLL_SECONDS = 0.5
-_EMPTY = "No training yet. t starts one; so does: negwb train EXPORT"
+_EMPTY = "No training run yet. t starts one; so does: negwb train EXPORT"
 
 
 class RunsScreen(PollingScreen[RunSnapshot]):
-    """The list above, the chosen run below."""
+    """List of runs above, the selected run below."""
 
     CSS_PATH = STYLES
     AUTO_FOCUS = "#runs"
 
-    sheet = getters.query_one("#runs", StaticTable)
+    table = getters.query_one("#runs", StaticTable)
 
-    def __init__(self, lab: ResultsContext) -> None:
-        super().__init__(lab.actions, KeyScope.RUNS)
-        self.lab = lab
+    def __init__(self, context: ResultsContext) -> None:
+        super().__init__(context.actions, KeyScope.RUNS)
+        self.context = context
 
     def compose(self) -> ComposeResult:
-        """Status, list, curve and figures, log, keys."""
         yield HeaderBar(id="top")
-        yield StaticTable(id="runs", empty="looking …")
+        yield StaticTable(id="runs", empty="reading …")
         with Horizontal(id="run"):
             yield Curve(id="curve")
             with VerticalScroll(id="run-facts", can_focus=False):
@@ -67,29 +66,25 @@ class RunsScreen(PollingScreen[RunSnapshot]):
         yield KeyHints(self.actions, KeyScope.RUNS, id="keys")
 
     def on_mount(self) -> None:
-        """Look at once, then again and again."""
         if not self.is_whole:
             return
-        self.query_one(HeaderBar).tell("lab", "runs")
-        self.look_every(_POLL_SECONDS)
+        self.query_one(HeaderBar).show("results", "runs")
+        self.poll_every(_POLL_SECONDS)
 
     def on_resize(self) -> None:
-        """Other columns fit."""
-        if self.sight is not None:
-            self._list(self.sight)
+        if self.snapshot is not None:
+            self._list(self.snapshot)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    async def see(self) -> RunSnapshot:
-        """One look."""
-        return await run_in_daemon_thread(partial(self.lab.watch.snapshot, self.lab.run))
+    async def poll(self) -> RunSnapshot:
+        return await run_in_daemon_thread(partial(self.context.watch.snapshot, self.context.run))
 
-    async def show(self, sight: RunSnapshot) -> None:
-        """All of it."""
-        changed = self.sight is None or sight != self.sight
-        self.sight = sight
-        self._list(sight)
-        detail = sight.detail
+    async def show(self, snapshot: RunSnapshot) -> None:
+        changed = self.snapshot is None or snapshot != self.snapshot
+        self.snapshot = snapshot
+        self._list(snapshot)
+        detail = snapshot.detail
         shown = [self.query_one(f"#{name}") for name in ("run", "log-box")]
         for widget in shown:
             widget.display = detail is not None
@@ -101,31 +96,31 @@ class RunsScreen(PollingScreen[RunSnapshot]):
         self.query_one("#log", Static).update(log_lines(detail, rows))
         self.query_one("#run").border_title = plain(detail.row.name, limit=60)
 
-    def _list(self, sight: RunSnapshot) -> None:
-        rows = sight.rows
+    def _list(self, snapshot: RunSnapshot) -> None:
+        rows = snapshot.rows
         columns = columns_for(self.size.width)
-        self.sheet.fill(
+        self.table.fill(
             [COLUMNS[name] for name in columns],
             [row.name for row in rows],
             lambda at: cells_of(rows[at], columns, starting=self._starting(rows[at])),
             empty=_EMPTY,
         )
         running = sum(row.status is TrainingStatus.RUNNING for row in rows)
-        more = f" · {sight.left_out:,} older not listed" if sight.left_out else ""
-        self.query_one(HeaderBar).tell("lab", "runs", right=f"{running} running · {len(rows):,} in all{more}")
+        more = f" · {snapshot.left_out:,} older not listed" if snapshot.left_out else ""
+        self.query_one(HeaderBar).show("results", "runs", right=f"{running} running · {len(rows):,} in all{more}")
 
     def _starting(self, row: RunRow) -> bool:
-        return training.is_starting(self.lab.watch.folder / row.name, row.status)
+        return training.is_starting(self.context.watch.folder / row.name, row.status)
 
     @on(StaticTable.RowMoved)
     def _choose(self) -> None:
-        self.lab.run = self.sheet.chosen
-        self.look()
+        self.context.run = self.table.chosen
+        self.request_poll()
 
     # -- acting -------------------------------------------------------------------------------------------------
 
     def action_train(self) -> None:
-        """Ask what to train."""
+        """Ask for a frozen set and a model, and start a training run."""
         self._ask()
 
     @work
@@ -134,67 +129,67 @@ class RunsScreen(PollingScreen[RunSnapshot]):
 
         exports, models = await run_in_daemon_thread(self._choices)
         if not exports:
-            self.tell("there is no frozen set yet", hint="make one with: negwb export", trouble=True)
+            self.show_message("there is no export yet", hint="create one with: negwb export", trouble=True)
         elif self.is_current:
             self.app.push_screen(StartModal(exports, models), self._start)
 
     def _choices(self) -> tuple[list[tuple[str, str]], list[str]]:
-        """Sets with what is in them, newest last, and the models that have a name here."""
+        """Return exports with their content, newest last, and the models that have a name in this workspace."""
         from curation_db.exporting.manifest import ManifestError, list_exports, read_manifest
         from workbench.workspace.models import BASE, finished_runs
 
-        workspace, exports = self.lab.workspace, []
+        workspace, exports = self.context.workspace, []
         for name in list_exports(workspace.exports):
             with contextlib.suppress(ManifestError, OSError):
-                exports.append((name, in_words(read_manifest(workspace.exports / name))))
+                exports.append((name, describe_export(read_manifest(workspace.exports / name))))
         return exports, [BASE, *reversed([folder.name for folder in finished_runs(workspace)])]
 
     def _start(self, order: TrainingOrder | None) -> None:
         if order is not None:
-            self._do(partial(training.start, self.lab.workspace, order), "started")
+            self._do(partial(training.start, self.context.workspace, order), "started")
 
     def action_stop(self) -> None:
-        """The state is saved first."""
-        if name := self.sheet.chosen:
-            self._do(partial(training.stop, self.lab.watch.folder / name), "asked to save its state and stop")
+        """Stop the run; it saves its state first."""
+        if name := self.table.chosen:
+            self._do(partial(training.stop, self.context.watch.folder / name), "asked to save its state and stop")
 
     def action_resume(self) -> None:
-        """From where it stopped."""
-        if name := self.sheet.chosen:
-            self._do(partial(training.resume, self.lab.workspace, name), "goes on")
+        """Continue the run from its last checkpoint."""
+        if name := self.table.chosen:
+            self._do(partial(training.resume, self.context.workspace, name), "continues")
 
     @work
-    async def _do(self, act: Callable[[], str | None], did: str) -> None:
+    async def _do(self, action: Callable[[], str | None], done: str) -> None:
         try:
-            name = await run_in_daemon_thread(act)
+            name = await run_in_daemon_thread(action)
         except (NegwbError, OSError) as error:
-            self.tell(getattr(error, "message", str(error)), hint=getattr(error, "hint", ""), trouble=True)
+            self.show_message(getattr(error, "message", str(error)), hint=getattr(error, "hint", ""), trouble=True)
             return
-        self.lab.run = name or self.lab.run
-        self.tell(f"{self.lab.run}: {did}")
+        self.context.run = name or self.context.run
+        self.show_message(f"{self.context.run}: {done}")
         if name:
-            await self._see_anew(name)
+            await self._select_new(name)
 
-    async def _see_anew(self, name: str) -> None:
-        """A run that was just made gets the cursor."""
-        await self.show(await run_in_daemon_thread(partial(self.lab.watch.snapshot, name)))
-        self.sheet.choose(name)
+    async def _select_new(self, name: str) -> None:
+        """Show a run that was just created, with the cursor on it."""
+        await self.show(await run_in_daemon_thread(partial(self.context.watch.snapshot, name)))
+        self.table.choose(name)
 
     def action_show(self, page: Page) -> None:
-        """The other page."""
+        """Show the other page."""
         if page != "runs":
-            self.app.switch_screen(self.lab.screen(page))
+            self.app.switch_screen(self.context.screen(page))
 
     def action_leave(self) -> None:
-        """Trainings go on."""
-        self.lab.leave()
+        """Close the results pages; training runs continue."""
+        self.context.leave()
 
 
-def in_words(manifest: Manifest) -> str:
-    """What is in a frozen set: how many pairs, in which states they were."""
+def describe_export(manifest: Manifest) -> str:
+    """Return the number of pairs of an export and the states that it selects."""
     states = manifest.selection.get("states")
     named = [str(state) for state in states] if isinstance(states, list | tuple) else []
     if set(named) >= set(State):
-        return f"{manifest.counts.pairs:,} in whatever state"
+        return f"{manifest.counts.pairs:,} in any state"
     named = [readable(state) for state in named]
     return display_text(f"{manifest.counts.pairs:,} {', '.join(named) or 'pairs'}", limit=80)

@@ -1,4 +1,4 @@
-"""Below the report: the slices of one result, and the list of its items with their filter."""
+"""Below the report: the slices of one result, and the list of its items with a filter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.widgets import Static
 from benchmarks.comparison import Slice
 from benchmarks.errors import BenchError
 from workbench.reports.benchmark_report import ReportLine
-from workbench.tui.rendering.items import COLUMNS, ItemAnswers, Only, cells_of, read_answers, told
+from workbench.tui.rendering.items import COLUMNS, ItemAnswers, Only, cells_of, list_summary, read_answers
 from workbench.tui.rendering.report import SLICES, heading, slice_columns_for, slice_row
 from workbench.tui.results.context import STYLES
 from workbench.tui.results.item import ItemScreen
@@ -28,51 +28,47 @@ if TYPE_CHECKING:
     from workbench.tui.results.context import ResultsContext
 
 
-class _Below(ActionScreen):
-    """What both share: a heading, one table, the way back."""
+class _ResultTable(ActionScreen):
+    """Heading and one table; base class of both screens."""
 
     CSS_PATH = STYLES
     AUTO_FOCUS = "#table"
 
-    sheet = getters.query_one("#table", StaticTable)
+    table = getters.query_one("#table", StaticTable)
 
-    def __init__(self, lab: ResultsContext, line: ReportLine, base_run: str | None, place: KeyScope) -> None:
-        super().__init__(lab.actions, place)
-        self.lab, self.line, self.base_run = lab, line, base_run
+    def __init__(self, context: ResultsContext, line: ReportLine, base_run: str | None, place: KeyScope) -> None:
+        super().__init__(context.actions, place)
+        self.context, self.line, self.base_run = context, line, base_run
 
     def compose(self) -> ComposeResult:
-        """Status, heading, table, keys."""
         yield HeaderBar(id="top")
         yield Static(heading(self.line), id="head", markup=False)
         yield StaticTable(id="table", empty="reading …")
         yield KeyHints(self.actions, self.place, id="keys")
 
     def action_back(self) -> None:
-        """Up again."""
         if self.is_active:
             self.dismiss(None)
 
 
-class SlicesScreen(_Below):
-    """By cue, by position, by length: the same figures for a part of the items."""
+class SlicesScreen(_ResultTable):
+    """The figures by cue, position and length, each for a part of the items."""
 
-    def __init__(self, lab: ResultsContext, line: ReportLine, base_run: str | None) -> None:
-        super().__init__(lab, line, base_run, KeyScope.SLICES)
+    def __init__(self, context: ResultsContext, line: ReportLine, base_run: str | None) -> None:
+        super().__init__(context, line, base_run, KeyScope.SLICES)
         self._slices: list[Slice | None] = [None, *line.main.slices]
 
     def on_mount(self) -> None:
-        """Everything is known already."""
         if not self.is_whole:
             return
-        self.query_one(HeaderBar).tell("lab", "report", "slices")
+        self.query_one(HeaderBar).show("results", "report", "slices")
         self.on_resize()
 
     def on_resize(self) -> None:
-        """Other columns fit."""
         if not self.is_whole:
             return
         columns = slice_columns_for(self.app.size.width)
-        self.sheet.fill(
+        self.table.fill(
             [SLICES[name] for name in columns],
             [f"{each.cut}\0{each.value}" if each else "" for each in self._slices],
             lambda at: slice_row(self._slices[at], self.line.main, columns),
@@ -80,51 +76,50 @@ class SlicesScreen(_Below):
 
     @on(StaticTable.RowOpened)
     def action_open(self) -> None:
-        """The items of the slice."""
-        chosen = self._slices[self.sheet.cursor]
+        """Open the items of the slice."""
+        chosen = self._slices[self.table.cursor]
         cut = (chosen.cut, chosen.value) if chosen else None
-        self.app.push_screen(ItemsScreen(self.lab, self.line, self.base_run, cut))
+        self.app.push_screen(ItemsScreen(self.context, self.line, self.base_run, cut))
 
     def action_items(self) -> None:
-        """All items."""
-        self.app.push_screen(ItemsScreen(self.lab, self.line, self.base_run))
+        """Open all items."""
+        self.app.push_screen(ItemsScreen(self.context, self.line, self.base_run))
 
 
-class ItemsScreen(_Below):
-    """Every item with what became of it."""
+class ItemsScreen(_ResultTable):
+    """Every item with its outcome."""
 
     def __init__(
-        self, lab: ResultsContext, line: ReportLine, base_run: str | None, cut: tuple[str, str] | None = None
+        self, context: ResultsContext, line: ReportLine, base_run: str | None, cut: tuple[str, str] | None = None
     ) -> None:
-        super().__init__(lab, line, base_run, KeyScope.ITEMS)
+        super().__init__(context, line, base_run, KeyScope.ITEMS)
         self._cut = cut
         self._only: Only = "all"
         self._answers = ItemAnswers((), {})
         self.items: list[ItemRow] = []
-        """Those listed."""
+        """The listed items."""
 
     def on_mount(self) -> None:
-        """Read them."""
         if not self.is_whole:
             return
-        self.query_one(HeaderBar).tell("lab", "report", "items")
+        self.query_one(HeaderBar).show("results", "report", "items")
         self._read()
 
     @work
     async def _read(self) -> None:
         try:
             self._answers = await run_in_daemon_thread(
-                partial(read_answers, self.lab.results, self.line.main.run, self.base_run)
+                partial(read_answers, self.context.results, self.line.main.run, self.base_run)
             )
         except BenchError as error:
-            self.tell(error.message, hint=error.hint, trouble=True)
+            self.show_message(error.message, hint=error.hint, trouble=True)
         if self.is_mounted:
             self._list()
 
     def action_only(self, which: str) -> None:
-        """Filter."""
+        """List all items, or only those that are right, wrong, or differ from the base model's answer."""
         if which == "differs" and not self._answers.base:
-            self.tell("this is the base" if self.line.main.is_base else "the base was not run on these items")
+            self.show_message("this is the base" if self.line.main.is_base else "the base was not run on these items")
             return
         self._only = cast("Only", which)
         self._list()
@@ -134,22 +129,22 @@ class ItemsScreen(_Below):
         keys = [str(at) for at in range(len(self._answers.items))]
         places = {id(row): key for row, key in zip(self._answers.items, keys, strict=True)}
         base = self._answers.base
-        self.sheet.fill(
+        self.table.fill(
             COLUMNS,
             [places[id(row)] for row in self.items],
             lambda at: cells_of(self.items[at], base),
             empty="no such item",
         )
-        right = told(self._only, len(self.items), len(self._answers.items), self._cut)
-        self.query_one(HeaderBar).tell("lab", "report", "items", right=right)
+        right = list_summary(self._only, len(self.items), len(self._answers.items), self._cut)
+        self.query_one(HeaderBar).show("results", "report", "items", right=right)
 
     @on(StaticTable.RowOpened)
     def action_open(self) -> None:
-        """One item, with its picture."""
+        """Open the item under the cursor, with its image."""
         if self.items:
-            screen = ItemScreen(self.lab, self.line, self.items, self.sheet.cursor, self._answers.base, self.follow)
+            screen = ItemScreen(self.context, self.line, self.items, self.table.cursor, self._answers.base, self.follow)
             self.app.push_screen(screen)
 
     def follow(self, at: int) -> None:
-        """The person went on to another item above."""
-        self.sheet.action_move(at - self.sheet.cursor)
+        """Move the cursor to the item that the item screen shows."""
+        self.table.action_move(at - self.table.cursor)

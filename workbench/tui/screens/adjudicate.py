@@ -30,7 +30,7 @@ from workbench.annotation import wording
 from workbench.annotation.models import CardOrigin, PreparedCard
 from workbench.tui.bindings import bind
 from workbench.tui.rendering import adjudication
-from workbench.tui.screens.base.decision_screen import BEHIND, SAID, DecisionScreen
+from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES, DecisionScreen
 from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.threads import run_in_daemon_thread
@@ -43,7 +43,7 @@ from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
     from workbench.annotation.key_guard import KeyTooEarly
-    from workbench.tui.screens.modals.edit import Edited
+    from workbench.tui.screens.modals.edit import EditedCaption
 
 T = TypeVar("T")
 _NARROW = 100
@@ -78,7 +78,7 @@ _NEED_CARD = frozenset({"final", "ask_reason", "edit", "zoom"})
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class PendingDecision:
     """A decision whose cause is being asked for."""
 
     verdict: Kind
@@ -88,7 +88,7 @@ class Word:
 class AdjudicateScreen(SideScreen, DecisionScreen):
     """One disagreement after the other, in the order of `disagreements`."""
 
-    ROOM = MainView.ADJUDICATE
+    VIEW = MainView.ADJUDICATE
     CSS_PATH = "adjudicate.tcss"
     AUTO_FOCUS = None
     DECIDING = frozenset({"final", "ask_reason"})
@@ -108,7 +108,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self._settled = 0
         self._outcome = ""
         """What becomes of the edit that was saved last."""
-        self._word: Word | None = None
+        self._pending: PendingDecision | None = None
         self._since = time.monotonic()
         self._picture_shown = PictureShown.NONE
         """How the card's picture was shown before what is being written."""
@@ -118,9 +118,9 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
     def compose(self) -> ComposeResult:
         """As the card's own screen."""
         yield HeaderBar(id="top")
-        with Horizontal(id="desk"):
+        with Horizontal(id="main"):
             with Vertical(id="picture-box"):
-                yield PicturePane(self.rooms.protocol, id="picture")
+                yield PicturePane(self.navigation.protocol, id="picture")
             with Container(id="text-box"):
                 yield CardView(id="card")
                 with VerticalScroll(id="tally-box", can_focus=False):
@@ -136,7 +136,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         if not self.is_whole:
             return
         self._show_stage(AdjudicationStage.CARD)
-        self._say_where()
+        self._update_header()
         self.run_worker(self._look())
 
     def on_screen_suspend(self) -> None:
@@ -146,7 +146,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
     def on_screen_resume(self) -> None:
         """And closes again."""
         self.query_one(PicturePane).restore()
-        self._look_at_shown()
+        self._track_shown()
 
     def on_resize(self) -> None:
         """Laid out anew."""
@@ -173,7 +173,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     def action_final(self, kind: str) -> None:
         """Accept, and ask why they disagreed."""
-        self._ask_cause(Word(Kind(kind)))
+        self._ask_cause(PendingDecision(Kind(kind)))
 
     def action_ask_reason(self) -> None:
         """The first half of a rejection."""
@@ -181,7 +181,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     def action_reject(self, reason: str) -> None:
         """The second half."""
-        self._ask_cause(Word(Kind.REJECT, Reason(reason)))
+        self._ask_cause(PendingDecision(Kind.REJECT, Reason(reason)))
 
     def action_cancel_reason(self) -> None:
         """No rejection after all."""
@@ -191,26 +191,28 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         """No decision after all."""
         self._show_stage(AdjudicationStage.CARD)
 
-    def _ask_cause(self, word: Word) -> None:
+    def _ask_cause(self, word: PendingDecision) -> None:
         self._picture_shown = self.query_one(PicturePane).shown_as
-        self._word = word
+        self._pending = word
         self._show_stage(AdjudicationStage.CAUSE)
 
     def action_settle(self, cause: str) -> None:
         """Write the final word, then show the tally."""
-        ready, word = self.shown, self._word
+        ready, word = self.shown, self._pending
         if ready is not None and word is not None:
             self._run(partial(self._settle, ready, word, Cause(cause) if cause else None), self._show_tally)
 
-    def _settle(self, ready: PreparedCard, word: Word, cause: Cause | None) -> tuple[PreparedCard, VoteSummary]:
+    def _settle(
+        self, ready: PreparedCard, word: PendingDecision, cause: Cause | None
+    ) -> tuple[PreparedCard, VoteSummary]:
         number = ready.card.candidate_id
-        with self.rooms.session.answers.counting([number]):
-            with self.rooms.session.store.read() as connection:
+        with self.navigation.session.answers.counting([number]):
+            with self.navigation.session.store.read() as connection:
                 if load_card(connection, number).state is State.SUPERSEDED:
                     raise CardChanged("an edit has replaced this caption meanwhile", hint="space goes on")
             self._reviewer.adjudicate(number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready))
-        self.rooms.session.refresh()
-        with self.rooms.session.store.read() as connection:
+        self.navigation.session.refresh()
+        with self.navigation.session.store.read() as connection:
             return ready, vote_summary(connection, number)
 
     def _seen(self, ready: PreparedCard) -> PresentationContext:
@@ -224,20 +226,20 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self._run(self._undo, self._undone)
 
     def _undo(self) -> int | None:
-        with self.rooms.session.store.read() as connection:
-            act = event_log.last_effective_action(connection, self.rooms.session.actor.name)
+        with self.navigation.session.store.read() as connection:
+            act = event_log.last_effective_action(connection, self.navigation.session.actor.name)
         if act is None or act.kind not in _TAKEN_BACK_HERE:
             return None
-        with self.rooms.session.answers.counting(kind="take back"):
+        with self.navigation.session.answers.counting(kind="take back"):
             done = self._reviewer.take_back(act.id)
-        self.rooms.session.refresh()
+        self.navigation.session.refresh()
         return done.candidate_id
 
     def _undone(self, number: int | None) -> None:
         if number is None:
-            self.tell("nothing settled here to take back")
+            self.show_message("nothing settled here to take back")
             return
-        self.tell("took it back; here it is again")
+        self.show_message("took it back; here it is again")
         self._settled = max(0, self._settled - 1)
         self.run_worker(self._look(number))
 
@@ -250,28 +252,28 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         card = self.shown.card
         self._picture_shown = self.query_one(PicturePane).shown_as
         if len(card.text) > _LONGEST_EDITED:
-            self.tell(f"too long to edit here: {len(card.text):,} characters")
+            self.show_message(f"too long to edit here: {len(card.text):,} characters")
             return
         modal = EditModal(card.text, card.caption, card.concept, partial(self._save_edit, self.shown))
         self.app.push_screen(modal, self._edited)
 
-    async def _save_edit(self, ready: PreparedCard, edited: Edited) -> str | None:
+    async def _save_edit(self, ready: PreparedCard, edited: EditedCaption) -> str | None:
         try:
             await run_in_daemon_thread(partial(self._edit, ready, edited))
         except (RecordError, ValueError) as error:
             return str(error)
         return None
 
-    def _edit(self, ready: PreparedCard, edited: Edited) -> None:
+    def _edit(self, ready: PreparedCard, edited: EditedCaption) -> None:
         number = ready.card.candidate_id
-        with self.rooms.session.answers.counting([number]):
+        with self.navigation.session.answers.counting([number]):
             done = self._reviewer.edit(number, edited.text, concept=edited.concept, shown=self._seen(ready))
         self._outcome = wording.edit_outcome(done.child) if done.child is not None else ""
-        self.rooms.session.refresh()
+        self.navigation.session.refresh()
 
     def _edited(self, written: bool | None) -> None:
         if written:
-            self.tell(self._outcome)
+            self.show_message(self._outcome)
             self.action_go_on()
 
     # -- going through --------------------------------------------------------------------------------------------
@@ -291,9 +293,11 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         if self.shown is not None:
             self._zoomed = self.query_one(PicturePane).shown_as is not PictureShown.NONE
             picture = self.shown.card.picture
-            self.app.push_screen(ZoomScreen(self.shown.path, self.rooms.protocol, picture.file_name or picture.key))
+            self.app.push_screen(
+                ZoomScreen(self.shown.path, self.navigation.protocol, picture.file_name or picture.key)
+            )
 
-    def action_scroll_room(self, by: int) -> None:
+    def action_scroll_text(self, by: int) -> None:
         """A long card, or a long tally."""
         box = "#tally-box" if self.stage is AdjudicationStage.TALLY else "#card"
         self.query_one(box).scroll_relative(y=by, animate=False)
@@ -306,19 +310,20 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self._load()
 
     def _list(self) -> list[Disagreement]:
-        with self.rooms.session.store.read() as connection:
+        with self.navigation.session.store.read() as connection:
             return disagreements(connection)
 
     def _load(self) -> None:
         if not self._listed:
             self.shown = None
-            self._look_at_shown()
+            self._track_shown()
             self._show_stage(AdjudicationStage.CARD)
-            self._say_where()
+            self._update_header()
             return
         number = self._listed[self._at].candidate_id
         self._run(
-            partial(self.rooms.session.loader.load, number, origin=CardOrigin.SEARCH, leased=False), self._show_card
+            partial(self.navigation.session.loader.load, number, origin=CardOrigin.SEARCH, leased=False),
+            self._show_card,
         )
 
     # -- showing ------------------------------------------------------------------------------------------------
@@ -335,48 +340,48 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         except RecordError as error:
             self._busy = False
             self._show_stage(AdjudicationStage.CARD)
-            self.tell(error.message, hint=error.hint, trouble=True)
+            self.show_message(error.message, hint=error.hint, trouble=True)
             return
         self._busy = False
         then(result)
 
     def _show_card(self, ready: PreparedCard) -> None:
         self.shown = replace(ready, hidden=True)
-        self._look_at_shown()
+        self._track_shown()
         self._zoomed = False
         self._since = time.monotonic()
         self._paint(self.shown)
         self._show_stage(AdjudicationStage.CARD)
-        self._say_where()
+        self._update_header()
 
     def _paint(self, ready: PreparedCard) -> None:
-        self.query_one(PicturePane).show(ready.thumbnail, alt="pictures are turned off")
+        self.query_one(PicturePane).show(ready.thumbnail, alt="images are turned off")
         name = display_text(ready.card.picture.file_name or ready.card.picture.key, limit=60)
         self.query_one("#picture-box").border_subtitle = Content.styled(name, "$foreground 60%")
         narrow = self.app.size.width < _NARROW
         self.query_one(CardView).show(ready, audit=False, narrow=narrow, forward_key="", hidden_because=_HIDDEN)
 
-    def _look_at_shown(self) -> None:
+    def _track_shown(self) -> None:
         """What keys decide about from now on."""
-        self.look_at(self.shown.card.candidate_id if self.shown is not None else None)
+        self.track_card(self.shown.card.candidate_id if self.shown is not None else None)
 
-    def tell_early(self, early: KeyTooEarly | None) -> None:
+    def show_early_key(self, early: KeyTooEarly | None) -> None:
         """In the first line, until the next key."""
-        self._warning = SAID[early] if early is not None else ""
-        self._say_where()
+        self._warning = EARLY_KEY_MESSAGES[early] if early is not None else ""
+        self._update_header()
 
-    def tell_behind(self) -> None:
+    def show_lag(self) -> None:
         """In the first line."""
-        self._say_where()
+        self._update_header()
 
     def _show_tally(self, told: tuple[PreparedCard, VoteSummary]) -> None:
         ready, voices = told
         self._settled += 1
-        self.rooms.candidate = ready.card.candidate_id
+        self.navigation.candidate = ready.card.candidate_id
         self._show_stage(AdjudicationStage.TALLY)
         width = max(24, self.query_one("#text-box").size.width - 6)
         of = next((each for each in self._listed or () if each.candidate_id == ready.card.candidate_id), None)
-        lines = adjudication.told(voices, ready.card, of, width)
+        lines = adjudication.vote_summary_content(voices, ready.card, of, width)
         self.query_one("#tally", Static).update(lines)
         self.query_one("#tally-box").scroll_home(animate=False)
 
@@ -387,15 +392,17 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
             ("#causes", stage is AdjudicationStage.CAUSE),
             ("#tally-box", stage is AdjudicationStage.TALLY),
             ("#card", stage is not AdjudicationStage.TALLY),
-            ("#desk", self._listed != []),
+            ("#main", self._listed != []),
             ("#nothing-box", self._listed == []),
         ):
             self.query_one(box).display = there
         self.query_one(KeyHints).show(KeyScope(stage))
         self.query_one("#nothing", Static).update(adjudication.nothing_to_settle(self._settled))
 
-    def _say_where(self) -> None:
+    def _update_header(self) -> None:
         count = len(self._listed or ())
         warning = self._warning or (BEHIND if self.card_visibility.is_behind else "")
         right = f"⚠ {warning}" if warning else f"{self._at + 1:,} of {count:,}" if count else ""
-        self.query_one(HeaderBar).tell("adjudicate", display_text(self.rooms.session.actor.name, limit=24), right=right)
+        self.query_one(HeaderBar).show(
+            "adjudicate", display_text(self.navigation.session.actor.name, limit=24), right=right
+        )

@@ -22,10 +22,18 @@ from curation_db.errors import RecordError
 from curation_db.search.query_language import QueryField, Sort, View, parse_view
 from curation_db.search.rows import ListedCandidate
 from workbench.annotation.background import IndexingThread
-from workbench.tui.rendering.candidate_rows import ListPosition, detail, standing
+from workbench.tui.rendering.candidate_rows import ListPosition, detail, list_status
 from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
-from workbench.tui.screens.browse_reads import NAMED, BrowseMemory, blocks_of, counted, names_of, rows_of, why_nothing
+from workbench.tui.screens.browse_reads import (
+    NAMED,
+    BrowseMemory,
+    blocks_of,
+    facet_values,
+    names_of,
+    no_result_reason,
+    rows_of,
+)
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.facet_panel import FacetPanel
 from workbench.tui.widgets.filter_bar import FilterBar
@@ -40,7 +48,7 @@ _BULK = {"accept": Kind.ACCEPT, "reject": Kind.REJECT, "requeue": Kind.REQUEUE}
 class BrowseScreen(SideScreen):
     """The line of the view, the list, the candidate under the cursor."""
 
-    ROOM = MainView.BROWSE
+    VIEW = MainView.BROWSE
     CSS_PATH = "browse.tcss"
     AUTO_FOCUS = "#records"
 
@@ -49,7 +57,7 @@ class BrowseScreen(SideScreen):
     panel = getters.query_one("#panel", FacetPanel)
 
     @dataclass
-    class IdsCame(Message):
+    class IdsLoaded(Message):
         """A part of the answer to a question."""
 
         question: int
@@ -63,16 +71,16 @@ class BrowseScreen(SideScreen):
         question: int
         says: str = ""
 
-    class MarksCame(Message):
+    class ChecksIndexed(Message):
         """The checks have been read a little further."""
 
         def can_replace(self, message: Message) -> bool:
             """Only the newest is of interest."""
-            return isinstance(message, BrowseScreen.MarksCame)
+            return isinstance(message, BrowseScreen.ChecksIndexed)
 
     def __init__(self, rooms: NavigationContext) -> None:
         super().__init__(rooms)
-        self.memory: BrowseMemory = rooms.memory.setdefault(self.ROOM, BrowseMemory(parse_view(rooms.view)))
+        self.memory: BrowseMemory = rooms.memory.setdefault(self.VIEW, BrowseMemory(parse_view(rooms.view)))
         self.store = rooms.session.store.lean()
         self._question = 0
         self._counting = False
@@ -95,7 +103,7 @@ class BrowseScreen(SideScreen):
         """Ask what was asked last, and read on what is not read yet."""
         if not self.is_whole:
             return
-        self.query_one(HeaderBar).tell("browse", right=self.rooms.session.actor.name)
+        self.query_one(HeaderBar).show("browse", right=self.navigation.session.actor.name)
         self.table.selection = self.memory.selection
         self.panel.field, self.panel.display = self.memory.facet, self.memory.facets
         self.show_view(self.memory.view, at=self.memory.at)
@@ -125,7 +133,7 @@ class BrowseScreen(SideScreen):
         self.memory.view, self.memory.at = view, at
         self._question += 1
         self._counting = True
-        self.table.begin(at=at, says="looking …")
+        self.table.begin(at=at, empty="searching …")
         self.bar.show(view)
         self._say()
         self._paint_detail()
@@ -137,7 +145,7 @@ class BrowseScreen(SideScreen):
             await run_in_daemon_thread(partial(self._ask, question, view))
         except RecordError as error:
             if question == self._question and self.is_mounted:
-                self.tell(error.message, hint=error.hint, trouble=True)
+                self.show_message(error.message, hint=error.hint, trouble=True)
                 self.post_message(self.ListEnded(question, "the record could not be read"))
 
     def _ask(self, question: int, view: View) -> None:
@@ -146,11 +154,11 @@ class BrowseScreen(SideScreen):
         for ids, rows in blocks_of(self.store, view):
             if question != self._question:
                 return
-            self.post_message(self.IdsCame(question, ids, rows))
+            self.post_message(self.IdsLoaded(question, ids, rows))
             found = True
-        self.post_message(self.ListEnded(question, "" if found else why_nothing(self.store, view)))
+        self.post_message(self.ListEnded(question, "" if found else no_result_reason(self.store, view)))
 
-    def on_browse_screen_ids_came(self, event: IdsCame) -> None:
+    def on_browse_screen_ids_loaded(self, event: IdsLoaded) -> None:
         """Show them."""
         if event.question == self._question:
             self.table.extend(event.ids, event.rows)
@@ -160,23 +168,23 @@ class BrowseScreen(SideScreen):
         """The list is whole."""
         if event.question == self._question:
             self._counting = False
-            self.table.ends(event.says)
+            self.table.finish(event.says)
             self._say()
             self._count_facets()
 
     @on(RecordTable.PageFailed)
     def _failed(self, event: RecordTable.PageFailed) -> None:
-        self.tell(event.error.message, hint=event.error.hint, trouble=True)
+        self.show_message(event.error.message, hint=event.error.hint, trouble=True)
 
     @on(Grid.RowMoved, "#records")
     def _moved(self, event: Grid.RowMoved) -> None:
         if type(event) is not Grid.RowMoved:
             return
-        self.memory.at = self.rooms.candidate = self.table.chosen  # history tells of it
+        self.memory.at = self.navigation.candidate = self.table.chosen  # history tells of it
         self._say()
         self._paint_detail()
 
-    @on(RecordTable.PageCame)
+    @on(RecordTable.PageLoaded)
     def _paint_detail(self) -> None:
         row = self.table.row
         told = detail(row, narrow=self.app.size.width < 100) if row is not None else ""
@@ -192,12 +200,12 @@ class BrowseScreen(SideScreen):
             chosen=self.memory.selection.count(ids) if self.memory.selection else 0,
             checks=self._marking.progress,
         )
-        self.bar.say(standing(told, self.view))
+        self.bar.say(list_status(told, self.view))
 
     def _marked(self) -> None:
-        self.post_message(self.MarksCame())
+        self.post_message(self.ChecksIndexed())
 
-    def on_browse_screen_marks_came(self) -> None:
+    def on_browse_screen_checks_indexed(self) -> None:
         """Say so; at the end what shows has marks, and a view of the checks more to hold."""
         self._say()
         progress = self._marking.progress
@@ -245,7 +253,7 @@ class BrowseScreen(SideScreen):
         from workbench.tui.screens.modals.views import ViewsModal
         from workbench.workspace.settings import read_settings  # only when opened
 
-        own = read_settings(self.rooms.workspace.settings).views  # somebody may have written some meanwhile
+        own = read_settings(self.navigation.workspace.settings).views  # somebody may have written some meanwhile
         self.app.push_screen(ViewsModal(own), self._chosen)
 
     def _chosen(self, line: str | None) -> None:
@@ -254,7 +262,7 @@ class BrowseScreen(SideScreen):
         try:
             self.show_view(parse_view(line))
         except ValueError as error:
-            self.tell(str(error), hint="mend it in [browse.views] of negwb.toml", trouble=True)
+            self.show_message(str(error), hint="mend it in [browse.views] of negwb.toml", trouble=True)
 
     def action_save_view(self) -> None:
         """Give this one a name."""
@@ -262,23 +270,23 @@ class BrowseScreen(SideScreen):
         from workbench.workspace.settings_writer import save_view  # only when opened
 
         line = str(self.view)
-        modal = SaveViewModal(line or "everything", partial(save_view, self.rooms.workspace.settings, line=line))
+        modal = SaveViewModal(line or "everything", partial(save_view, self.navigation.workspace.settings, line=line))
         self.app.push_screen(modal, self._saved)
 
     def _saved(self, name: str | None) -> None:
         if name is not None:
-            self.tell(f"saved as {name}; w lists what is saved")
+            self.show_message(f"saved as {name}; w lists what is saved")
 
     # -- facets -------------------------------------------------------------------------------------------------
 
     def action_facets(self) -> None:
         """Open the panel, go there, close it."""
-        if self.panel.display and self.panel.sheet.has_focus:
+        if self.panel.display and self.panel.table.has_focus:
             self.panel.display = False
             self.table.focus()
         else:
             self.panel.display = True
-            self.panel.sheet.focus()
+            self.panel.table.focus()
             self._count_facets()
         self.memory.facets = bool(self.panel.display)
 
@@ -298,9 +306,9 @@ class BrowseScreen(SideScreen):
     @work
     async def _count(self, question: int, name: QueryField, view: View, ids: array[int]) -> None:
         try:
-            found = await run_in_daemon_thread(partial(counted, self.store, name, ids if view.terms else None))
+            found = await run_in_daemon_thread(partial(facet_values, self.store, name, ids if view.terms else None))
         except RecordError as error:
-            self.tell(error.message, hint=error.hint, trouble=True)
+            self.show_message(error.message, hint=error.hint, trouble=True)
             return
         if question == self._facet_question and self.is_mounted:
             self.panel.show(found, view)
@@ -316,7 +324,7 @@ class BrowseScreen(SideScreen):
     @property
     def _list(self) -> Grid:
         """Where keys that move go: the facets while they have the focus."""
-        return self.panel.sheet if self.panel.sheet.has_focus else self.table
+        return self.panel.table if self.panel.table.has_focus else self.table
 
     def action_move(self, by: int) -> None:
         """Up or down."""
@@ -329,10 +337,10 @@ class BrowseScreen(SideScreen):
     @on(Grid.RowOpened, "#records")
     def action_open(self) -> None:
         """The card, in the seat; with the facets in front, the value into the view."""
-        if self.panel.sheet.has_focus:
+        if self.panel.table.has_focus:
             self._take_facet()
         elif (number := self.table.chosen) is not None:
-            self.rooms.open_card(number)
+            self.navigation.open_card(number)
 
     def action_choose(self) -> None:
         """This row, and on."""
@@ -347,13 +355,13 @@ class BrowseScreen(SideScreen):
     def action_choose_all(self) -> None:
         """All of the view."""
         if self._counting:
-            self.tell("the list is not whole yet")
+            self.show_message("the list is not whole yet")
             return
         self.memory.selection.everything()
         self.table.refresh()
         self._say()
 
-    def action_leave_room(self) -> None:
+    def action_leave_screen(self) -> None:
         """First nothing is chosen any more, then the facets close, then back to the card."""
         if self.memory.selection:
             self.memory.selection.clear()
@@ -363,7 +371,7 @@ class BrowseScreen(SideScreen):
             self.panel.display = self.memory.facets = False
             self.table.focus()
         else:
-            super().action_leave_room()
+            super().action_leave_screen()
 
     # -- many at once -------------------------------------------------------------------------------------------
 
@@ -372,13 +380,13 @@ class BrowseScreen(SideScreen):
         from workbench.tui.screens.modals.bulk import BulkModal  # only when opened
 
         if self._counting:
-            self.tell("the list is not whole yet")
+            self.show_message("the list is not whole yet")
             return
         chosen = self.memory.selection.of(self.table.ids) if self.memory.selection else self.table.ids
         if not chosen:
-            self.tell("there is nothing to decide about")
+            self.show_message("there is nothing to decide about")
             return
-        self.app.push_screen(BulkModal(self.rooms.session, self.actions, chosen, _BULK[deed]), self._decided)
+        self.app.push_screen(BulkModal(self.navigation.session, self.actions, chosen, _BULK[deed]), self._decided)
 
     def _decided(self, done: object) -> None:
         if done is not None:
@@ -388,14 +396,14 @@ class BrowseScreen(SideScreen):
     @work
     async def action_travel(self, back: bool) -> None:
         """Take back one's last act, a bulk as a whole; or the last undo."""
-        session = self.rooms.session
+        session = self.navigation.session
         try:
             kind = await run_in_daemon_thread(session.undo if back else session.redo)
         except RecordError as error:
-            self.tell(error.message, hint=error.hint, trouble=True)
+            self.show_message(error.message, hint=error.hint, trouble=True)
             return
         if kind is None:
-            self.tell("nothing to take back" if back else "nothing to do again")
+            self.show_message("nothing to take back" if back else "nothing to do again")
             return
-        self.tell(f"{'took back' if back else 'did again'}: {kind}")
+        self.show_message(f"{'took back' if back else 'did again'}: {kind}")
         self.show_view(self.view, at=self.memory.at)

@@ -53,7 +53,7 @@ def _index(store: Store) -> None:
         fulltext.refresh(store)
 
 
-def why_nothing(store: Store, view: View) -> str:
+def no_result_reason(store: Store, view: View) -> str:
     """What is said where the view holds nothing."""
     if not view.terms:
         return "there is no candidate yet"
@@ -67,7 +67,7 @@ def rows_of(store: Store, ids: Sequence[int]) -> list[ListedCandidate]:
         return page_of(connection, ids)
 
 
-def counted(store: Store, name: QueryField, ids: Sequence[int] | None) -> list[Facet]:
+def facet_values(store: Store, name: QueryField, ids: Sequence[int] | None) -> list[Facet]:
     """The values of a field among `ids`, or in the whole record."""
     with store.read() as connection:
         return facets(connection, name, ids)
@@ -76,6 +76,6 @@ def counted(store: Store, name: QueryField, ids: Sequence[int] | None) -> list[F
 def names_of(store: Store, name: QueryField) -> list[str]:
     """The values that can be typed; none where the record is busy: completion is a comfort."""
     try:
-        return list(dict.fromkeys(facet.value.name for facet in counted(store, name, None)))
+        return list(dict.fromkeys(facet.value.name for facet in facet_values(store, name, None)))
     except RecordError:
         return []

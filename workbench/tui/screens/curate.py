@@ -26,7 +26,7 @@ from workbench.annotation.decision_kind import state_line
 from workbench.annotation.models import ActionError, CardOrigin, PreparedCard, Severity
 from workbench.annotation.wording import COUNTED, DECISIONS, edit_outcome, gold_feedback, judge_reveal
 from workbench.tui.bindings import bind
-from workbench.tui.screens.base.decision_screen import BEHIND, SAID, DecisionScreen
+from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES, DecisionScreen
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.key_hints import KeyHints
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from curation_db.search.queries import Match
     from workbench.annotation.key_guard import KeyTooEarly
     from workbench.annotation.session import AnnotationSession
-    from workbench.tui.screens.modals.edit import Edited
+    from workbench.tui.screens.modals.edit import EditedCaption
 
 T = TypeVar("T")
 _NARROW = 100
@@ -83,7 +83,7 @@ class CurateScreen(DecisionScreen):
         self._protocol = protocol
         self._viewer = viewer
         self._banner = banner
-        self.asking = False
+        self.asks_reason = False
         """The reason of a rejection is asked for: nothing but that question's own keys applies."""
         self._at_end = False
         """The end of the queue shows above."""
@@ -104,7 +104,7 @@ class CurateScreen(DecisionScreen):
         """Status, picture and card, keys."""
         yield StatusLine(id="status")
         yield Static(id="banner", markup=False)
-        with Horizontal(id="desk"):
+        with Horizontal(id="main"):
             with Vertical(id="picture-box"):
                 yield PicturePane(self._protocol, id="picture")
             with Container(id="text-box"):
@@ -115,8 +115,8 @@ class CurateScreen(DecisionScreen):
     def on_mount(self) -> None:
         """Take the first card, if it is ready already."""
         if self.is_whole:
-            self._say_banner()
-            self._take_seat()
+            self._update_banner()
+            self._show_current()
 
     def on_resize(self) -> None:
         """What is laid out by width is laid out anew."""
@@ -133,26 +133,26 @@ class CurateScreen(DecisionScreen):
         if not self.is_whole:
             return
         self.picture.restore()
-        self._look_at_shown()
+        self._track_shown()
         if not self._at_end:
-            self.hear_news()
+            self.session_changed()
 
-    def hear_key(self, key: str) -> None:
+    def note_key(self, key: str) -> None:
         """Every key comes by here before it has its effect."""
         if self.shown is not None and not self._is_burst():
             return
         self._missed = time.monotonic()
         actions = [bound.action.partition("(")[0] for bound in self._bindings.key_to_bindings.get(key, [])]
         if not _NEED_CARD.isdisjoint(actions):
-            self.tell("no card yet: that key did nothing", severity="warning")
+            self.show_message("no card yet: that key did nothing", severity="warning")
 
     def _is_burst(self) -> bool:
         return time.monotonic() - self._missed < _PAUSE_SECONDS
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While the reason is asked only reasons apply; without a card nothing that needs one."""
-        if self.asking or action in _ASKED:
-            return self.asking and action in _ASKED
+        if self.asks_reason or action in _ASKED:
+            return self.asks_reason and action in _ASKED
         if action in _DECIDING and self._is_burst():
             return False
         return not (action in _NEED_CARD and self.shown is None)
@@ -180,15 +180,15 @@ class CurateScreen(DecisionScreen):
 
     async def _decide(self, kind: Kind, reason: Reason | None = None) -> None:
         ready = self.shown
-        done = await self._in_session(lambda: self.session.submit(kind, reason))
+        done = await self._run(lambda: self.session.submit(kind, reason))
         if done is None or ready is None:
             return
         self.app.clear_notifications()  # what was told of the card before must not seem to be about this one
         if done.known is not None and kind in ANSWERS:
             right, line = gold_feedback(done.known, kind)
-            self.tell(line, severity="information" if right else "warning")
+            self.show_message(line, severity="information" if right else "warning")
         elif self.session.settings.reveal and ready.hidden and (said := judge_reveal(ready.card)):
-            self.tell(said, hint="looking back you can change your mind")
+            self.show_message(said, hint="looking back you can change your mind")
 
     async def action_undo(self) -> None:
         """Take back one's last act."""
@@ -199,16 +199,16 @@ class CurateScreen(DecisionScreen):
         await self._travel(self.session.redo, "did again", "nothing to do again")
 
     async def _travel(self, move: Callable[[], Kind | None], did: str, did_not: str) -> None:
-        moved = await self._in_session(lambda: (move(),))
+        moved = await self._run(lambda: (move(),))
         if moved is not None:
             kind = moved[0]
             many = f" of {self.session.affected:,} cards" if self.session.affected > 1 else ""
             glyph = f"{DECISIONS[kind].glyph} " if kind in COUNTED else ""
-            self.tell(did_not if kind is None else f"{did}: {glyph}{kind}{many}")
+            self.show_message(did_not if kind is None else f"{did}: {glyph}{kind}{many}")
 
     async def action_flag(self) -> None:
         """Flag, or take the flag back."""
-        await self._in_session(self.session.toggle_flag)
+        await self._run(self.session.toggle_flag)
 
     async def action_note(self) -> None:
         """Write a note."""
@@ -226,7 +226,7 @@ class CurateScreen(DecisionScreen):
             return
         card = self.shown.card
         if len(card.text) > _LONGEST_EDITED:
-            self.tell(f"too long to edit here: {len(card.text):,} characters", severity="warning")
+            self.show_message(f"too long to edit here: {len(card.text):,} characters", severity="warning")
             return
         modal = EditModal(card.text, card.caption, card.concept, partial(self._save_edit, card.candidate_id))
         await self.app.push_screen(modal, self._written)
@@ -234,7 +234,7 @@ class CurateScreen(DecisionScreen):
     async def _save_note(self, candidate_id: int, words: str) -> str | None:
         return await self._save(candidate_id, lambda: self.session.note(words))
 
-    async def _save_edit(self, candidate_id: int, typed: Edited) -> str | None:
+    async def _save_edit(self, candidate_id: int, typed: EditedCaption) -> str | None:
         return await self._save(candidate_id, lambda: self.session.edit(typed.text, typed.concept))
 
     async def _save(self, candidate_id: int, work: Callable[[], DecisionResult]) -> str | None:
@@ -248,25 +248,25 @@ class CurateScreen(DecisionScreen):
         if isinstance(done, ActionError):
             return str(done)
         if done.child is not None:
-            self.tell(edit_outcome(done.child))
+            self.show_message(edit_outcome(done.child))
         return None
 
     async def _written(self, written: bool | None) -> None:
         """A dialog has closed; False: the record refused what was typed. Perhaps the caption is no more."""
-        if written is False and await self._in_session(self.session.leave_replaced):
-            self.tell("an edit has replaced that caption; this is the next card")
+        if written is False and await self._run(self.session.leave_replaced):
+            self.show_message("an edit has replaced that caption; this is the next card")
 
     # -- looking around -----------------------------------------------------------------------------------------
 
     async def action_look_back(self) -> None:
         """To one's decision before this one."""
-        if await self._in_session(self.session.look_back) is False:
-            self.tell("nothing further back")
+        if await self._run(self.session.look_back) is False:
+            self.show_message("nothing further back")
 
     async def action_look_forward(self) -> None:
         """Towards the work again."""
-        if await self._in_session(self.session.look_forward) is False:
-            self.tell("this is the newest card")
+        if await self._run(self.session.look_forward) is False:
+            self.show_message("this is the newest card")
 
     async def action_find(self) -> None:
         """Search, and open what was found."""
@@ -284,7 +284,7 @@ class CurateScreen(DecisionScreen):
 
     async def action_open_card(self, candidate_id: int) -> None:
         """Seat this card; the one that sits there comes next."""
-        await self._in_session(lambda: self.session.open(candidate_id))
+        await self._run(lambda: self.session.open(candidate_id))
 
     def action_judges(self) -> None:
         """What the judges said, in full."""
@@ -293,7 +293,7 @@ class CurateScreen(DecisionScreen):
         if self.shown is None:
             return
         if self.shown.hidden:
-            self.tell("what the judges say is hidden until you have decided")
+            self.show_message("what the judges say is hidden until you have decided")
             return
         self.app.push_screen(JudgesModal(self.shown.card))
 
@@ -316,26 +316,26 @@ class CurateScreen(DecisionScreen):
 
     # -- the desk -----------------------------------------------------------------------------------------------
 
-    def hear_news(self) -> None:
+    def session_changed(self) -> None:
         """From the deck, by way of the app: a card has come, the queue has ended, or there is trouble."""
         if self.session.failure is not None:
             raise self.session.failure
         if not self.is_whole:
             return
-        self._say_banner()
+        self._update_banner()
         if not self._turn.locked() and self.is_active:
-            self._take_seat()
+            self._show_current()
 
-    async def _in_session(self, work: Callable[[], T]) -> T | None:
+    async def _run(self, work: Callable[[], T]) -> T | None:
         """Do something at the desk, then show what is in the seat; None (and a line) where it could not be done."""
         result = await self._try(work)
         if isinstance(result, ActionError):
-            self.tell(result.message, hint=result.hint, severity=result.severity)
+            self.show_message(result.message, hint=result.hint, severity=result.severity)
             return None
         return result
 
     async def _try(self, work: Callable[[], T]) -> T | ActionError:
-        slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._say_banner, "waiting for the record …")
+        slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._update_banner, "waiting for the record …")
         result: T | ActionError
         async with self._turn:
             self.session.picture_shown = self.picture.shown_as
@@ -351,18 +351,18 @@ class CurateScreen(DecisionScreen):
             finally:
                 slow.cancel()
         if self.is_running:
-            self._say_banner()
-            self._take_seat()
+            self._update_banner()
+            self._show_current()
         return result
 
-    def _take_seat(self) -> None:
+    def _show_current(self) -> None:
         """Show the card in the seat; or that it is on its way; or the end of the queue."""
         if not self.is_whole:
             return
         ready, before = self.session.current_card(), self.shown
         self.shown = ready
         if ready is not before:
-            self._look_at_shown()
+            self._track_shown()
         if ready is not None and ready is not before:
             self._paint(ready)
         elif ready is None and self.session.finished and self.is_active:
@@ -371,19 +371,19 @@ class CurateScreen(DecisionScreen):
         for widget in (self.picture, self.card_view):
             widget.visible = ready is not None
 
-    def _look_at_shown(self) -> None:
+    def _track_shown(self) -> None:
         """What keys decide about from now on."""
         number = self.shown.card.candidate_id if self.shown is not None else None
-        self.look_at(number, known=self.session.seen_before)
+        self.track_card(number, known=self.session.seen_before)
 
-    def tell_early(self, early: KeyTooEarly | None) -> None:
+    def show_early_key(self, early: KeyTooEarly | None) -> None:
         """In the status line, until the next key."""
-        warning = SAID[early] if early is not None else ""
+        warning = EARLY_KEY_MESSAGES[early] if early is not None else ""
         if warning != self._warning:
             self._warning = warning
             self._show_status()
 
-    def tell_behind(self) -> None:
+    def show_lag(self) -> None:
         """In the status line: it is a few bytes on a slow line."""
         self._show_status()
 
@@ -393,7 +393,7 @@ class CurateScreen(DecisionScreen):
 
     def _paint(self, ready: PreparedCard) -> None:
         self._painted_narrow = self._narrow
-        self.picture.show(ready.thumbnail, alt="pictures are turned off")
+        self.picture.show(ready.thumbnail, alt="images are turned off")
         box, note = self.query_one("#picture-box"), ready.thumbnail.note if ready.thumbnail else ""
         box.border_subtitle = Content.styled(display_text(picture_name(ready), limit=60), "$foreground 60%")
         box.border_title = Content.styled(note, "$text-warning")
@@ -410,9 +410,9 @@ class CurateScreen(DecisionScreen):
             stream += " · looking back" if ready.origin is CardOrigin.HISTORY else " · found"
         order = self.session.order if ready is not None and ready.origin is CardOrigin.QUEUE else ""
         warning = self._warning or (BEHIND if self.card_visibility.is_behind else "")
-        self.status.tell(StatusContent(self.session.actor.name, work, stream, order, self.session.progress, warning))
+        self.status.show(StatusContent(self.session.actor.name, work, stream, order, self.session.progress, warning))
 
-    def _say_banner(self, waiting: str | None = None) -> None:
+    def _update_banner(self, waiting: str | None = None) -> None:
         if not self.is_whole:
             return
         trouble = waiting or self.session.problem
@@ -438,16 +438,16 @@ class CurateScreen(DecisionScreen):
         elif action is not None:
             await self.run_action(action)
             return
-        self._take_seat()
+        self._show_current()
 
     def _ask(self, asking: bool) -> None:
-        self.asking = asking
+        self.asks_reason = asking
         if not self.is_whole:
             return
         self.reasons.display = asking
         self.query_one(KeyHints).show(KeyScope.REASON if asking else KeyScope.CARD)
 
-    def tell(self, message: str, *, hint: str = "", severity: Severity = "information") -> None:
+    def show_message(self, message: str, *, hint: str = "", severity: Severity = "information") -> None:
         """A line for a few seconds; data may be in it."""
         line = display_text(f"{message} — {hint}" if hint else message, limit=300)
         self.notify(line, severity=severity, timeout=3 if severity == "information" else 8, markup=False)

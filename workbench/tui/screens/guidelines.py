@@ -1,7 +1,7 @@
-"""Guidelines: what the team has agreed on, one key away from the card. The workspace's own guidelines.md.
+"""Guidelines: the team's annotation guidelines, from the workspace's guidelines.md.
 
-It is read anew each time, so whoever mends it need not ask people to start again. Links lead nowhere: the text may
-come from anybody.
+The file is read each time the screen opens, so edits need no restart. Links are never opened, because the file may come
+from an untrusted source.
 """
 
 from __future__ import annotations
@@ -18,38 +18,35 @@ from workbench.workspace.guidelines import Guidelines, read_guidelines
 
 
 class GuidelinesScreen(SideScreen):
-    """One text that scrolls."""
+    """The guidelines as scrolling text."""
 
-    ROOM = MainView.GUIDELINES
+    VIEW = MainView.GUIDELINES
     CSS_PATH = "guidelines.tcss"
     AUTO_FOCUS = None
 
     def compose(self) -> ComposeResult:
-        """Where one is, the text, the keys."""
         yield HeaderBar(id="top")
         with VerticalScroll(id="guidelines", can_focus=False):
             yield Markdown(open_links=False)
         yield KeyHints(self.actions, self.place, id="keys")
 
     async def on_mount(self) -> None:
-        """Read and show."""
         if not self.is_whole:
             return
-        told = read_guidelines(self.rooms.workspace)
-        self.query_one(HeaderBar).tell("guidelines", right=_origin(told))
-        await self.query_one(Markdown).update(told.text)
+        guidelines = read_guidelines(self.navigation.workspace)
+        self.query_one(HeaderBar).show("guidelines", right=_origin(guidelines))
+        await self.query_one(Markdown).update(guidelines.text)
 
     def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
-        """Nothing is opened; the address is told instead."""
+        """Show the address instead of opening it."""
         event.stop()
-        self.tell(f"a link to {event.href}")
+        self.show_message(f"a link to {event.href}")
 
-    def action_scroll_room(self, by: int) -> None:
-        """Line by line."""
+    def action_scroll_text(self, by: int) -> None:
         self.query_one("#guidelines").scroll_relative(y=by, animate=False)
 
 
-def _origin(told: Guidelines) -> str:
-    if told.problem:
-        return f"⚠ {told.problem}"
-    return "guidelines.md of this workspace" if told.own else "negwb's own; yours go into guidelines.md"
+def _origin(guidelines: Guidelines) -> str:
+    if guidelines.problem:
+        return f"⚠ {guidelines.problem}"
+    return "guidelines.md of this workspace" if guidelines.own else "negwb's default; write your own into guidelines.md"

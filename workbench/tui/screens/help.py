@@ -1,4 +1,4 @@
-"""Help: every key and what it does, made from the action registry."""
+"""Help: every key and what it does, generated from the action registry."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from textual.widgets import Static
 from workbench.tui.screens.modals.dialog import Dialog
 from workbench.workspace.keymap import GROUPS, Action, ActionMap, KeyScope
 
-_WIDEST = 13
-_ROOM_FOR_IDS = 100
+_KEY_CELLS = 13
+_MIN_WIDTH_FOR_IDS = 100
 
 
 class HelpScreen(Dialog[None]):
-    """Any of its own keys, escape or q closes it."""
+    """Dialog that any of its keys, escape or q closes."""
 
     DEFAULT_CSS = "HelpScreen #help-scroll { height: auto; max-height: 62vh; }"
     BINDINGS: ClassVar = [
@@ -31,14 +31,19 @@ class HelpScreen(Dialog[None]):
     def __init__(
         self, actions: ActionMap, *, table: str = "curate.keys", places: Sequence[KeyScope] = tuple(KeyScope)
     ) -> None:
-        """`table`: where in negwb.toml own keys for these actions stand; empty: nowhere. `places`: whose are shown."""
+        """Create the dialog.
+
+        Args:
+            actions: The action registry.
+            table: Table of negwb.toml that holds own keys for these actions; "" if there is none.
+            places: Scopes whose actions are shown.
+        """
         super().__init__("keys", wide=True)
         self._actions = actions
         self._places = places
         self._table = table
 
     def compose_body(self) -> ComposeResult:
-        """One text; it scrolls."""
         with VerticalScroll(id="help-scroll", can_focus=False):
             yield Static(self._text(), markup=False)
         ids = f" · ids are for [{self._table}] in negwb.toml" if self._with_ids else ""
@@ -46,24 +51,23 @@ class HelpScreen(Dialog[None]):
 
     @property
     def _with_ids(self) -> bool:
-        return bool(self._table) and self.app.size.width >= _ROOM_FOR_IDS
+        return bool(self._table) and self.app.size.width >= _MIN_WIDTH_FOR_IDS
 
     def action_scroll(self, by: int) -> None:
-        """Line by line."""
         self.query_one("#help-scroll").scroll_relative(y=by, animate=False)
 
     def _text(self) -> Content:
         lines: list[Content] = []
         for group in GROUPS:
-            if told := [each for each in self._actions.at(*self._places) if each.group == group]:
-                widest = max(len(each.help) for each in told)
+            if shown := [each for each in self._actions.at(*self._places) if each.group == group]:
+                widest = max(len(each.help) for each in shown)
                 lines += [Content.styled(group.upper(), "bold $text-accent")]
-                lines += [*(self._line(each, widest) for each in told), Content("")]
+                lines += [*(self._line(each, widest) for each in shown), Content("")]
         return Content("\n").join(lines[:-1])
 
     def _line(self, action: Action, widest: int) -> Content:
-        """Keys, what they do, and the id, in columns; `widest` is the longest of the middle ones."""
-        keys = (f"  {self._actions.caps(action):<{_WIDEST}}", "bold")
+        """Return keys, description and id in columns; `widest` is the width of the widest description."""
+        keys = (f"  {self._actions.caps(action):<{_KEY_CELLS}}", "bold")
         if not self._with_ids:
             return Content.assemble(keys, action.help)
         return Content.assemble(keys, f"{action.help:<{widest}}", ("  " + action.id, "$foreground 60% italic"))

@@ -29,7 +29,7 @@ from workbench.tui.widgets.key_hints import KeyHints
 class HistoryScreen(SideScreen):
     """One text that scrolls, from the oldest to the newest."""
 
-    ROOM = MainView.HISTORY
+    VIEW = MainView.HISTORY
     CSS_PATH = "history.tcss"
     AUTO_FOCUS = None
 
@@ -46,8 +46,8 @@ class HistoryScreen(SideScreen):
         """Read."""
         if not self.is_whole:
             return
-        self.query_one(HeaderBar).tell("history")
-        number = self.rooms.candidate
+        self.query_one(HeaderBar).show("history")
+        number = self.navigation.candidate
         if number is None:
             self._say(
                 Content("There is no card in the seat. Look one up with / at the end of the queue, then come back.")
@@ -67,13 +67,13 @@ class HistoryScreen(SideScreen):
             self._say(Content(display_text(f"⚠ {error.message}", limit=400)))
             return
         count = len(self._told.entries)
-        self.query_one(HeaderBar).tell("history", f"#{number}", right=f"{counted(count, 'moment')}, the newest last")
+        self.query_one(HeaderBar).show("history", f"#{number}", right=f"{counted(count, 'moment')}, the newest last")
         self.call_after_refresh(self._lay_out)
 
     def _timeline(self, number: int) -> Timeline:
-        session = self.rooms.session
+        session = self.navigation.session
         with session.store.read() as connection:
-            told = timeline(connection, number, self.rooms.workspace.exports)
+            told = timeline(connection, number, self.navigation.workspace.exports)
             blind = {
                 member.candidate_id
                 for member in told.members
@@ -87,11 +87,11 @@ class HistoryScreen(SideScreen):
     def _lay_out(self) -> None:
         if self._told is not None and self.is_mounted:
             width = self.query_one("#history").content_size.width - 1
-            self._say(history_lines.told(self._told, max(40, width)))
+            self._say(history_lines.timeline_content(self._told, max(40, width)))
 
     def _say(self, content: Content) -> None:
         self.query_one("#moments", Static).update(content)
 
-    def action_scroll_room(self, by: int) -> None:
+    def action_scroll_text(self, by: int) -> None:
         """Line by line."""
         self.query_one("#history").scroll_relative(y=by, animate=False)

@@ -1,7 +1,7 @@
-"""Progress: how fast, how far, how balanced, how much at one. Pages of lines, counted in a thread.
+"""Progress: speed, remaining work, balance, agreement and judges, as pages of text computed in a thread.
 
-While it shows it looks every few seconds whether something was decided, and only then counts anew; and never so often
-that counting takes more than a small part of the time, however large the record is.
+While the screen is active it checks every few seconds for new events, and recomputes only then. After a computation it
+waits a multiple of the time that it took, so that a large record is not read all the time.
 """
 
 from __future__ import annotations
@@ -33,38 +33,38 @@ if TYPE_CHECKING:
     from curation_db.stats.targets import Targets
     from curation_db.storage.store import Store
 
-LOOK_SECONDS = 3.0
-"""Between two looks whether something came in."""
-_REST = 20.0
-"""So many times as long as counting took, it rests at least."""
+POLL_SECONDS = 3.0
+"""Interval of the check for new events."""
+_PAUSE_FACTOR = 20.0
+"""Minimum pause after a computation, as a multiple of its duration."""
 _PAGES = tuple(ProgressPage)
 
 
 @dataclass
-class Remembered:
-    """What the room knows when it is entered again."""
+class ProgressMemory:
+    """State of Progress that outlives the screen."""
 
     page: ProgressPage = ProgressPage.PACE
-    told: RecordProgress | None = None
+    progress: RecordProgress | None = None
     mark: tuple[int, int] = (-1, -1)
-    """`newest` when it was counted."""
+    """Value of `newest` at the last computation."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    told: RecordProgress
+    progress: RecordProgress
     mark: tuple[int, int]
     seconds: float
 
 
 class Tabs(Widget):
-    """The pages by name; a click goes to one."""
+    """Names of the pages; a click opens one."""
 
     DEFAULT_CSS = "Tabs { height: 1; padding: 0 1; }"
     page = ProgressPage.PACE
 
     def render(self) -> Content:
-        """The one that shows stands between marks."""
+        """Render the names, with marks around the current one."""
         parts = [
             (f"▸{page}◂", "bold $text-accent") if page is self.page else (f" {page} ", "$foreground 60%")
             for page in _PAGES
@@ -72,7 +72,6 @@ class Tabs(Widget):
         return Content(" ").join(Content.assemble(part) for part in parts)
 
     def on_click(self, event: events.Click) -> None:
-        """Which page is there."""
         at = event.x - self.styles.padding.left
         for page in _PAGES:
             if 0 <= at < len(page) + 2:
@@ -82,24 +81,25 @@ class Tabs(Widget):
 
 
 class ProgressScreen(SideScreen):
-    """One page at a time; it scrolls."""
+    """One page at a time, as scrolling text."""
 
-    ROOM = MainView.PROGRESS
+    VIEW = MainView.PROGRESS
     CSS_PATH = "progress.tcss"
     AUTO_FOCUS = None
 
     def __init__(self, rooms: NavigationContext) -> None:
         super().__init__(rooms)
-        self.remembered: Remembered = rooms.memory.setdefault(MainView.PROGRESS, Remembered())
-        self._targets: Targets = {trait: resolve_target(trait, told) for trait, told in rooms.settings.targets.items()}
+        self.memory: ProgressMemory = rooms.memory.setdefault(MainView.PROGRESS, ProgressMemory())
+        self._targets: Targets = {
+            trait: resolve_target(trait, share) for trait, share in rooms.settings.targets.items()
+        }
         self._reading = False
         self._count_again = False
-        """Whether the person asked for a count while another one was running."""
-        self._rest_until = 0.0
+        """Whether the user asked for a computation while another one was running."""
+        self._pause_until = 0.0
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """Where one is, the pages, one of them, the keys."""
         yield HeaderBar(id="top")
         yield Tabs(id="tabs")
         with VerticalScroll(id="page", can_focus=False):
@@ -107,52 +107,49 @@ class ProgressScreen(SideScreen):
         yield KeyHints(self.actions, self.place, id="keys")
 
     def on_mount(self) -> None:
-        """What was counted last, then what there is now."""
+        """Show the last figures, then compute new ones."""
         if not self.is_whole:
             return
         self._paint()
-        self._timer = self.set_interval(LOOK_SECONDS, self._look)
+        self._timer = self.set_interval(POLL_SECONDS, self._poll)
         self._read()
 
     def on_resize(self) -> None:
-        """Other lines fit."""
         self.call_after_refresh(self._paint)
 
     def on_screen_suspend(self) -> None:
-        """Nobody looks."""
         if self._timer is not None:
             self._timer.pause()
 
     def on_screen_resume(self) -> None:
-        """Somebody does."""
         if self._timer is not None:
             self._timer.resume()
 
     # -- counting -----------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        if not self._reading and time.monotonic() >= self._rest_until:
-            self._read(unless=self.remembered.mark)
+    def _poll(self) -> None:
+        if not self._reading and time.monotonic() >= self._pause_until:
+            self._read(unless=self.memory.mark)
 
     @work
     async def _read(self, unless: tuple[int, int] | None = None) -> None:
-        """Count in a thread; not at all where nothing came in since the mark `unless`."""
+        """Compute in a thread; not if nothing happened since the mark `unless`."""
         if self._reading:
             self._count_again = self._count_again or unless is None
             return
         self._reading = True
         try:
-            counted = await run_in_daemon_thread(partial(_count, self.rooms.session.store, self._targets, unless))
+            counted = await run_in_daemon_thread(partial(_count, self.navigation.session.store, self._targets, unless))
         except RecordError as error:
-            self.tell(error.message, hint=error.hint, trouble=True)
+            self.show_message(error.message, hint=error.hint, trouble=True)
             if self.is_mounted:
                 self._paint()
             return
         finally:
             self._reading = False
         if counted is not None:
-            self._rest_until = time.monotonic() + _REST * counted.seconds
-            self.remembered.told, self.remembered.mark = counted.told, counted.mark
+            self._pause_until = time.monotonic() + _PAUSE_FACTOR * counted.seconds
+            self.memory.progress, self.memory.mark = counted.progress, counted.mark
             if self.is_mounted:
                 self._paint()
         if self._count_again:
@@ -160,39 +157,38 @@ class ProgressScreen(SideScreen):
             self._read()
 
     def _paint(self) -> None:
-        told, page = self.remembered.told, self.remembered.page
+        progress, page = self.memory.progress, self.memory.page
         tabs = self.query_one(Tabs)
         tabs.page = page
         tabs.refresh()
-        self.query_one(HeaderBar).tell("progress", page, right="counting …" if told is None else "as of now")
+        self.query_one(HeaderBar).show("progress", page, right="counting …" if progress is None else "as of now")
         width = self.query_one("#page").scrollable_content_region.width
-        if told is not None and width > 0:
-            self.query_one("#lines", Static).update(Content("\n").join(page_lines(page, told, width)))
+        if progress is not None and width > 0:
+            self.query_one("#lines", Static).update(Content("\n").join(page_lines(page, progress, width)))
 
     # -- acting -------------------------------------------------------------------------------------------------
 
     def action_turn_page(self, by: int) -> None:
-        """The next page, or the one before."""
-        self.action_show_page(_PAGES[(_PAGES.index(self.remembered.page) + by) % len(_PAGES)])
+        """Show the next page, or the previous one."""
+        self.action_show_page(_PAGES[(_PAGES.index(self.memory.page) + by) % len(_PAGES)])
 
     def action_show_page(self, name: str) -> None:
-        """This page, from its top."""
-        self.remembered.page = ProgressPage(name)
+        """Show this page from its top."""
+        self.memory.page = ProgressPage(name)
         self._paint()
         self.query_one("#page").scroll_home(animate=False)
 
     def action_count_anew(self) -> None:
-        """Now, and not in a few seconds."""
-        self.query_one(HeaderBar).tell("progress", self.remembered.page, right="counting …")
+        """Compute now instead of at the next poll."""
+        self.query_one(HeaderBar).show("progress", self.memory.page, right="counting …")
         self._read()
 
-    def action_scroll_room(self, by: int) -> None:
-        """Line by line."""
+    def action_scroll_text(self, by: int) -> None:
         self.query_one("#page").scroll_relative(y=by, animate=False)
 
 
 def _count(store: Store, targets: Targets, unless: tuple[int, int] | None) -> _Counted | None:
-    began, mark = time.monotonic(), newest(store)
+    started, mark = time.monotonic(), newest(store)
     if mark == unless:
         return None
-    return _Counted(read_progress(store, targets), mark, time.monotonic() - began)
+    return _Counted(read_progress(store, targets), mark, time.monotonic() - started)

@@ -1,4 +1,4 @@
-"""The end of the queue: what was decided, what waits, what to run next."""
+"""The screen at the end of the queue: what was decided, what waits, what to run next."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _QUIET = "$foreground 60%"
 
 
 class QueueEndScreen(Screen[str | None]):
-    """Dismissed with the action that the person chose."""
+    """Dismissed with the action that the annotator chose."""
 
     DEFAULT_CSS = """
     QueueEndScreen { background: $background; }
@@ -42,22 +42,21 @@ class QueueEndScreen(Screen[str | None]):
         bind(self, actions, KeyScope.DONE)
 
     def compose(self) -> ComposeResult:
-        """The summary between status and keys."""
         yield StatusLine(id="status")
         with VerticalScroll(id="done-box", can_focus=False):
             yield Static(id="done", markup=False)
         yield KeyHints(self._actions, KeyScope.DONE, id="keys")
 
     def on_mount(self) -> None:
-        """Count."""
+        """Count decisions and waiting cards."""
         if not self.children:  # the app is just ending
             return
         try:
-            content = told(self._session.summary(), self._revisit_cap())
+            content = summary_content(self._session.summary(), self._revisit_cap())
         except RecordError as error:
             content = Content(error.message)
         self.query_one("#done", Static).update(content)
-        self.query_one(StatusLine).tell(StatusContent(self._session.actor.name, progress=self._session.progress))
+        self.query_one(StatusLine).show(StatusContent(self._session.actor.name, progress=self._session.progress))
 
     def _revisit_cap(self) -> str:
         return next(self._actions.cap(each) for each in self._actions.at(KeyScope.DONE) if each.id == "revisit")
@@ -67,7 +66,7 @@ class QueueEndScreen(Screen[str | None]):
             self.dismiss(action)
 
     def action_revisit(self) -> None:
-        """Go through what was passed on."""
+        """Go through the skipped, unsure and edited cards."""
         self._leave("revisit")
 
     def action_look_again(self) -> None:
@@ -75,36 +74,36 @@ class QueueEndScreen(Screen[str | None]):
         self._leave("look_again")
 
     def action_undo(self) -> None:
-        """Done at the desk, as all of these."""
+        """Undo in the session, as all actions of this screen."""
         self._leave("undo")
 
     def action_redo(self) -> None:
-        """Take back the last undo."""
+        """Redo the last undo."""
         self._leave("redo")
 
     def action_look_back(self) -> None:
-        """To the last decision."""
+        """Show the last decision."""
         self._leave("look_back")
 
     def action_find(self) -> None:
-        """Search."""
+        """Search for a card."""
         self._leave("find")
 
     def open_card(self, candidate_id: int) -> None:
-        """Back to the card, with this one in the seat."""
+        """Return to the card screen with this card."""
         self._leave(f"open_card({candidate_id})")
 
     async def action_quit(self) -> None:
-        """Everything is kept."""
+        """Quit; everything is stored."""
         await self.app.action_quit()
 
 
-def told(summary: SessionSummary, revisit_key: str) -> Content:
-    """The summary in words."""
-    headline = "Nothing new waits for you." if summary.set_aside else "Nothing waits for you now."
+def summary_content(summary: SessionSummary, revisit_key: str) -> Content:
+    """Return the summary in words."""
+    headline = "No new card waits for you." if summary.set_aside else "No card waits for you now."
     lines = [Content.styled(headline, "bold $text-accent"), Content("")]
     lines += [
-        _counted("this sitting", session_counts(summary.decisions, glyphs=True)),
+        _counted("this session", session_counts(summary.decisions, glyphs=True)),
         _counted("the workspace", _states(summary.states)),
     ]
     lines += [Content.styled(f"⚠ {words}", "$text-warning") for words in summary.refused.clauses]
@@ -120,11 +119,11 @@ def told(summary: SessionSummary, revisit_key: str) -> Content:
     if summary.edits:
         lines += [Content(f"{waiting_edits_line(summary)}."), Content("")]
     if summary.fresh:
-        lines += [Content(f"{summary.fresh:,} more are in other people's hands, or have just come."), Content("")]
+        lines += [Content(f"{summary.fresh:,} more are leased by others, or have just arrived."), Content("")]
     lines += [
         Content.styled("What to run next", "bold"),
-        Content.assemble(("  negwb export    ", "bold"), ("freeze what was accepted into a training set", _QUIET)),
-        Content.assemble(("  negwb status    ", "bold"), ("see where the workspace stands", _QUIET)),
+        Content.assemble(("  negwb export    ", "bold"), ("freeze the accepted pairs into a training set", _QUIET)),
+        Content.assemble(("  negwb status    ", "bold"), ("show the state of the workspace", _QUIET)),
     ]
     return Content("\n").join(lines)
 
@@ -139,7 +138,7 @@ def _states(states: dict[State, int]) -> list[str]:
         State.REJECTED: "✗ {} rejected",
         State.UNSURE: "? {} unsure",
         State.CONTESTED: "{} contested",
-        State.NEEDS_MORE: "{} need another person",
+        State.NEEDS_MORE: "{} need another annotator",
         State.OPEN: "{} open",
     }
-    return [said.format(f"{states[state]:,}") for state, said in words.items() if states.get(state)]
+    return [text.format(f"{states[state]:,}") for state, text in words.items() if states.get(state)]

@@ -1,6 +1,6 @@
-"""Settings: all of negwb.toml with its defaults, what each is for, where it is set; and the keys as they are now.
+"""Settings: all settings of negwb.toml with defaults, help and place, and the keys that apply.
 
-Three of them can be chosen here. They are written into negwb.toml, in which nothing else changes.
+Three settings can be changed here. They are written into negwb.toml; the rest of the file stays as it is.
 """
 
 from __future__ import annotations
@@ -27,25 +27,24 @@ from workbench.workspace.settings import OWN_THEMES
 from workbench.workspace.settings_catalog import Choice, ListedSetting, can_change, choices, read_listed
 from workbench.workspace.settings_writer import change_setting
 
-_FROM_NEXT = {"images": "from the next start on", "order": "from the next start on"}
+_FROM_NEXT = {"images": "applies from the next start", "order": "applies from the next start"}
 _WIDE = 100
 
 
 class SettingsScreen(SideScreen):
-    """A table above, what is to be known about its row below."""
+    """A table of settings above, the selected setting below."""
 
-    ROOM = MainView.SETTINGS
+    VIEW = MainView.SETTINGS
     CSS_PATH = "settings.tcss"
     AUTO_FOCUS = "#table"
 
-    sheet = getters.query_one("#table", StaticTable)
+    table = getters.query_one("#table", StaticTable)
 
     def __init__(self, rooms: NavigationContext) -> None:
         super().__init__(rooms)
         self.rows: list[ListedSetting] = []
 
     def compose(self) -> ComposeResult:
-        """Where one is, the table, the row in full, the keys."""
         yield HeaderBar(id="top")
         yield StaticTable(id="table", empty="reading negwb.toml …", gap=1)
         with VerticalScroll(id="about", can_focus=False):
@@ -53,25 +52,23 @@ class SettingsScreen(SideScreen):
         yield KeyHints(self.actions, self.place, id="keys")
 
     async def on_mount(self) -> None:
-        """Read and show."""
         if not self.is_whole:
             return
-        self.query_one(HeaderBar).tell("settings", right="negwb.toml")
+        self.query_one(HeaderBar).show("settings", right="negwb.toml")
         await self._read()
-        self.sheet.choose(self.rooms.memory.get(MainView.SETTINGS))
+        self.table.choose(self.navigation.memory.get(MainView.SETTINGS))
 
     def on_resize(self) -> None:
-        """Other columns fit."""
         if self.is_whole:
             self._list()
 
     async def _read(self) -> None:
-        path = self.rooms.workspace.settings
+        path = self.navigation.workspace.settings
         try:
-            self.rooms.settings, self.rows = await run_in_daemon_thread(partial(read_listed, path, self.actions))
-        except UsageError as error:  # somebody edits it at this moment, perhaps
-            self.query_one(HeaderBar).tell("settings", right="⚠ negwb.toml is off")
-            self.tell(error.message, hint=error.hint, trouble=True)
+            self.navigation.settings, self.rows = await run_in_daemon_thread(partial(read_listed, path, self.actions))
+        except UsageError as error:  # the file may be in the middle of an edit
+            self.query_one(HeaderBar).show("settings", right="⚠ negwb.toml is invalid")
+            self.show_message(error.message, hint=error.hint, trouble=True)
             return
         self._list()
         self._about()
@@ -80,7 +77,7 @@ class SettingsScreen(SideScreen):
         wide = self.size.width >= _WIDE
         columns = [Column("setting", 28 if wide else 24), Column("now"), Column("default", 24 if wide else 14)]
         columns += [Column("set in", 18 if wide else 9)]
-        self.sheet.fill(columns, [row.name for row in self.rows], partial(self._cells, wide=wide))
+        self.table.fill(columns, [row.name for row in self.rows], partial(self._cells, wide=wide))
 
     def _cells(self, at: int, *, wide: bool) -> list[Content]:
         row = self.rows[at]
@@ -96,7 +93,7 @@ class SettingsScreen(SideScreen):
 
     @on(StaticTable.RowMoved)
     def _moved(self) -> None:
-        self.rooms.memory[MainView.SETTINGS] = self.sheet.chosen
+        self.navigation.memory[MainView.SETTINGS] = self.table.chosen
         self._about()
 
     def _about(self) -> None:
@@ -106,11 +103,11 @@ class SettingsScreen(SideScreen):
         box = self.query_one("#about")
         box.border_title = Content(display_text(row.name, limit=60))
         lines = [Content(row.says), Content.styled(f"now: {display_text(row.value, limit=400)}", QUIET)]
-        sitting = self._sitting(row)
-        if sitting:
-            lines.append(Content.assemble(("⚠ ", WARN), f"until you leave this sitting goes by: {sitting}"))
+        in_use = self._value_in_use(row)
+        if in_use:
+            lines.append(Content.assemble(("⚠ ", WARN), f"until you leave, this session uses: {in_use}"))
         if can_change(row.name):
-            lines.append(Content.styled("enter: choose another; it is written into negwb.toml", MARK))
+            lines.append(Content.styled("enter: choose another value; it is written into negwb.toml", MARK))
         elif row.line is not None:
             lines.append(Content.styled(f"to change it: line {row.line} of negwb.toml, with any editor", QUIET))
         else:
@@ -119,18 +116,18 @@ class SettingsScreen(SideScreen):
 
     @property
     def _row(self) -> ListedSetting | None:
-        return self.rows[self.sheet.cursor] if self.rows else None
+        return self.rows[self.table.cursor] if self.rows else None
 
-    def _sitting(self, row: ListedSetting) -> str:
-        """What this sitting goes by, where it is something else than the file says now."""
-        session = self.rooms.session.settings
+    def _value_in_use(self, row: ListedSetting) -> str:
+        """Return the value that this session uses, where it differs from the file."""
+        session = self.navigation.session.settings
         now = {
             "curate.order": session.ordering,
             "curate.blind": str(session.blind).lower(),
             "curate.theme": self.app.theme,
         }
-        told = now.get(row.name, row.value)
-        return display_text(told, limit=60) if told != row.value else ""
+        in_use = now.get(row.name, row.value)
+        return display_text(in_use, limit=60) if in_use != row.value else ""
 
     # -- changing -----------------------------------------------------------------------------------------------
 
@@ -139,17 +136,17 @@ class SettingsScreen(SideScreen):
         self.action_change()
 
     def action_change(self) -> None:
-        """Choose another value for the row with the cursor."""
+        """Choose another value for the selected setting."""
         from workbench.tui.screens.modals.choose import ChooseModal  # only when opened
 
         row = self._row
         if row is None:
             return
         if not can_change(row.name):
-            self.tell(f"{row.name} is changed in negwb.toml, with any editor")
+            self.show_message(f"{row.name} is changed in negwb.toml, with any editor")
             return
         name = row.name.removeprefix("curate.")
-        # a theme is tried on, so what escape brings back is the one that shows, whatever the file says
+        # the preview changes the theme, so escape restores the theme in use, not the one in the file
         now, preview = (self.app.theme, self._preview) if name == "theme" else (row.value, None)
         values = self._themes() if name == "theme" else choices(name)
         modal = ChooseModal(name, values, now, preview=preview)
@@ -157,7 +154,7 @@ class SettingsScreen(SideScreen):
 
     @staticmethod
     def _themes() -> list[Choice]:
-        return [Choice(theme, "of negwb" if theme in OWN_THEMES else "of Textual") for theme in known()]
+        return [Choice(theme, "negwb theme" if theme in OWN_THEMES else "Textual theme") for theme in known()]
 
     def _preview(self, theme: str) -> None:
         self.app.theme = theme
@@ -166,9 +163,9 @@ class SettingsScreen(SideScreen):
         if value is None:
             return
         try:
-            await run_in_daemon_thread(partial(change_setting, self.rooms.workspace.settings, name, value))
+            await run_in_daemon_thread(partial(change_setting, self.navigation.workspace.settings, name, value))
         except UsageError as error:
-            self.tell(error.message, hint=error.hint, trouble=True)
+            self.show_message(error.message, hint=error.hint, trouble=True)
             return
-        self.tell(f"{name} = {value} is in negwb.toml", hint=_FROM_NEXT.get(name, ""))
+        self.show_message(f"{name} = {value} is written to negwb.toml", hint=_FROM_NEXT.get(name, ""))
         await self._read()

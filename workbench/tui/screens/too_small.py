@@ -1,4 +1,4 @@
-"""Below 60x20 a card cannot be judged: this screen says so, and goes away when there is room again."""
+"""Screen that covers the app while the terminal is smaller than 60x20, where a card cannot be judged."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ SMALLEST = Size(60, 20)
 
 
 def too_small(size: Size) -> bool:
-    """Whether `size` is too small to work in."""
+    """Return whether `size` is too small to work in."""
     return size.width < SMALLEST.width or size.height < SMALLEST.height
 
 
 class TooSmallScreen(Screen[None]):
-    """Covers whatever is below; no key but quitting reaches it."""
+    """Covers the screen below; no key except quitting has an effect."""
 
     DEFAULT_CSS = "TooSmallScreen { align: center middle; } TooSmallScreen Static { width: auto; text-align: center; }"
 
     def compose(self) -> ComposeResult:
-        """One sentence, two lines."""
         yield Static(f"negwb needs {SMALLEST.width} × {SMALLEST.height}\nmake the window larger", markup=False)

@@ -1,6 +1,6 @@
-"""One picture on the whole screen, to zoom into and to move about in. Decoding and drawing never block a key.
+"""One image on the whole screen, with zoom and pan. Decoding and drawing never block a key.
 
-What is decoded already shows at once; all the detail of the file takes its place as soon as it is there.
+The decoded thumbnail shows at once; the full image replaces it once it is decoded.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
     from workbench.annotation.models import PreparedCard
 
 LOADING_SECONDS = 0.1
-"""Decoding that is faster than this says nothing of itself."""
+"""Faster decoding shows no "loading" text."""
 _STEP = 0.2
-"""How much of the screen a key moves the picture."""
+"""Share of the screen by which a key moves the image."""
 
 
 def zoom_into(screen: Screen[Any], ready: PreparedCard, actions: ActionMap, *, protocol: str, viewer: str) -> None:
-    """Show the picture of a card on the whole screen. The decoded thumbnail is shown first."""
+    """Show the image of a card on the whole screen. The decoded thumbnail is shown first."""
     screen.app.push_screen(
         ZoomScreen(ready.path, protocol, picture_name(ready), actions=actions, first=ready.thumbnail, viewer=viewer)
     )
 
 
 class ZoomScreen(ActionScreen):
-    """The picture at `path`, as large as the terminal at first."""
+    """The image at `path`, at first as large as fits the terminal."""
 
     AUTO_FOCUS = None
     DEFAULT_CSS = """
@@ -67,27 +67,32 @@ class ZoomScreen(ActionScreen):
         first: Thumbnail | None = None,
         viewer: str = "",
     ) -> None:
-        """`protocol` is what `choose_protocol` returned; `name` is shown instead of the file's name.
+        """Create the screen.
 
-        `first`: what is shown until the picture is decoded in full. `viewer`: as `viewer_command` takes it.
+        Args:
+            path: File of the image; None if it was not found.
+            protocol: Image protocol, as `choose_protocol` returns it.
+            name: Shown instead of the file name.
+            actions: The action registry.
+            first: Shown until the image is decoded in full.
+            viewer: As `viewer_command` takes it.
         """
         super().__init__(actions or ActionMap(), KeyScope.ZOOM)
         self._path = path
         self._protocol = protocol
-        self._called = name or (path.name if path is not None else "")
+        self._name_shown = name or (path.name if path is not None else "")
         self._first = first
         self._viewer = viewer
         self._image: Image.Image | None = None
         self._note = ""
-        self.lens: Viewport | None = None
-        """What is seen; None: nothing is decoded."""
+        self.viewport: Viewport | None = None
+        """The visible part; None: no image is decoded."""
         self._shown: tuple[Viewport, Image.Image] | None = None
         self._drawing = False
-        self._held: Offset | None = None
-        """Where the mouse took hold of the picture."""
+        self._grabbed_at: Offset | None = None
+        """Position at which the mouse grabbed the image."""
 
     def compose(self) -> ComposeResult:
-        """The picture, what it is and how large, the keys."""
         yield PicturePane(self._protocol, id="zoom-picture")
         with Horizontal(id="zoom-foot"):
             yield Static(self._line(), id="zoom-line", markup=False)
@@ -95,122 +100,118 @@ class ZoomScreen(ActionScreen):
         yield KeyHints(self.actions, KeyScope.ZOOM, id="keys")
 
     def on_mount(self) -> None:
-        """Show what is there, once there is a size, and decode the rest."""
+        """Show the thumbnail once the size is known, and decode the full image."""
         if not self.is_whole:
             return
-        self.set_timer(LOADING_SECONDS, self._say_loading)
-        self.call_after_refresh(self._begin)
+        self.set_timer(LOADING_SECONDS, self._show_loading)
+        self.call_after_refresh(self._show_first)
 
     def on_resize(self) -> None:
-        """The same view on another canvas."""
+        """Keep the view on the new canvas."""
         if not self.is_whole:
             return
-        self._say_line()
+        self._update_line()
         self.call_after_refresh(self._lay_out)
 
     def on_screen_suspend(self) -> None:
-        """The palette, say, opens above."""
         self.query_one(PicturePane).hide_for_modal()
 
     def on_screen_resume(self) -> None:
-        """And closes again."""
         self.query_one(PicturePane).restore()
 
     # -- keys and mouse -----------------------------------------------------------------------------------------
 
     def action_step(self, by: int) -> None:
-        """Larger or smaller."""
+        """Zoom in or out."""
         self._step(by)
 
     def action_fit(self) -> None:
-        """All of it."""
-        if self.lens is not None:
-            self._look(self.lens.fitted())
+        """Fit the whole image to the screen."""
+        if self.viewport is not None:
+            self._set_viewport(self.viewport.fitted())
 
     def action_actual(self) -> None:
-        """A dot for each pixel."""
-        if self.lens is not None:
-            self._look(self.lens.scaled(1.0))
+        """Show one dot per pixel."""
+        if self.viewport is not None:
+            self._set_viewport(self.viewport.scaled(1.0))
 
     def action_pan(self, right: int, down: int) -> None:
-        """Move about."""
-        if self.lens is not None:
-            width, height = self.lens.canvas.size
-            self._look(self.lens.panned(right * width * _STEP, down * height * _STEP))
+        if self.viewport is not None:
+            width, height = self.viewport.canvas.size
+            self._set_viewport(self.viewport.panned(right * width * _STEP, down * height * _STEP))
 
     def action_close(self) -> None:
-        """Back."""
         if self.is_active:  # a second key may come before the first has closed
             self.dismiss(None)
 
     def action_open_outside(self) -> None:
-        """In a program of its own."""
-        open_outside(self, self._viewer, self._path, self._called)
+        """Open the image in an external viewer."""
+        open_outside(self, self._viewer, self._path, self._name_shown)
 
     def action_show_help(self) -> None:
-        """What the keys do here."""
+        """Show the keys of this screen."""
         self.app.push_screen(HelpScreen(self.actions, places=(KeyScope.ZOOM,)))
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Larger, round the pointer."""
+        """Zoom in around the pointer."""
         event.stop()
         self._step(1, event.screen_offset)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Smaller."""
+        """Zoom out around the pointer."""
         event.stop()
         self._step(-1, event.screen_offset)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        """Take hold of the picture."""
+        """Grab the image."""
         if self.query_one(PicturePane).region.contains_point(event.screen_offset):
-            self._held = event.screen_offset
+            self._grabbed_at = event.screen_offset
             self.capture_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Draw it along."""
-        if self._held is not None and self.lens is not None:
-            moved, dots = self._held - event.screen_offset, self.lens.canvas.dots
-            self._held = event.screen_offset
-            self._look(self.lens.panned(moved.x * dots[0], moved.y * dots[1]))
+        """Drag the image."""
+        if self._grabbed_at is not None and self.viewport is not None:
+            moved, dots = self._grabbed_at - event.screen_offset, self.viewport.canvas.dots
+            self._grabbed_at = event.screen_offset
+            self._set_viewport(self.viewport.panned(moved.x * dots[0], moved.y * dots[1]))
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
-        """Let go."""
-        if self._held is not None:
-            self._held = None
+        """Release the image."""
+        if self._grabbed_at is not None:
+            self._grabbed_at = None
             self.release_mouse()
 
     def _step(self, by: int, at: Offset | None = None) -> None:
-        if self.lens is not None:
-            self._look(self.lens.stepped(by, None if at is None else self._dots(self.lens, at)))
+        if self.viewport is not None:
+            self._set_viewport(self.viewport.stepped(by, None if at is None else self._dots(self.viewport, at)))
 
-    def _dots(self, lens: Viewport, at: Offset) -> Pair:
-        """A place on the screen, in dots from the picture's corner of the canvas."""
+    def _dots(self, viewport: Viewport, at: Offset) -> Pair:
+        """Return a position on the screen in dots from the corner of the canvas."""
         inside = at - self.query_one(PicturePane).content_region.offset
-        return (inside.x + 0.5) * lens.canvas.dots[0], (inside.y + 0.5) * lens.canvas.dots[1]
+        return (inside.x + 0.5) * viewport.canvas.dots[0], (inside.y + 0.5) * viewport.canvas.dots[1]
 
     # -- the picture --------------------------------------------------------------------------------------------
 
-    def _begin(self) -> None:
+    def _show_first(self) -> None:
         if self._first is not None:
             self._take(self._first)
         self._load()
 
     @work(exclusive=True, group="load")
     async def _load(self) -> None:
-        self._take(await run_in_daemon_thread(partial(load_full, self._path, name=self._called)))
+        self._take(await run_in_daemon_thread(partial(load_full, self._path, name=self._name_shown)))
 
     def _take(self, picture: Thumbnail) -> None:
-        """Show this picture from now on; without pixels it only says what is wrong, where nothing else is shown."""
+        """Show this image from now on. Without pixels, show its problem, unless an image is already shown."""
         pane = self.query_one(PicturePane)
         if picture.image is None or picture.size is None or self._protocol == "none":
             if self._image is None:
-                pane.show(picture, alt="pictures are turned off")
+                pane.show(picture, alt="images are turned off")
             return
         self._image, self._note = picture.image, picture.note
-        self._look(self.lens or Viewport.fitting(picture.size, self._canvas()))
+        self._set_viewport(self.viewport or Viewport.fitting(picture.size, self._canvas()))
 
-    def _say_loading(self) -> None:
+    def _show_loading(self) -> None:
         pane = self.query_one(PicturePane)
         if pane.thumbnail is None and self._image is None:
             pane.show(None, alt="loading …")
@@ -220,43 +221,43 @@ class ZoomScreen(ActionScreen):
         return canvas(pane.content_size.width, pane.content_size.height, self._protocol)
 
     def _lay_out(self) -> None:
-        if self.lens is not None and self.is_mounted and (room := self._canvas()) != self.lens.canvas:
-            self._look(self.lens.on(room))
+        if self.viewport is not None and self.is_mounted and (canvas := self._canvas()) != self.viewport.canvas:
+            self._set_viewport(self.viewport.on(canvas))
 
-    def _look(self, lens: Viewport) -> None:
-        self.lens = lens
-        self._say_line()
+    def _set_viewport(self, viewport: Viewport) -> None:
+        self.viewport = viewport
+        self._update_line()
         if not self._drawing:
             self._drawing = True
             self._draw()
 
     @work(group="draw")
     async def _draw(self) -> None:
-        """Draw what is wanted by then, until nothing else is: keys held down never pile up."""
+        """Draw the newest view until it is on the screen, so that held keys do not queue draws."""
         try:
-            while self.lens is not None and self._image is not None:
-                wanted = self.lens, self._image
-                if self._shown == wanted:
+            while self.viewport is not None and self._image is not None:
+                view = self.viewport, self._image
+                if self._shown == view:
                     return
-                made = await run_in_daemon_thread(partial(drawn, wanted[1], wanted[0]))
-                self._shown = wanted
-                self.query_one(PicturePane).show(Thumbnail(made, None, made.size), cells=wanted[0].cells)
+                image = await run_in_daemon_thread(partial(drawn, view[1], view[0]))
+                self._shown = view
+                self.query_one(PicturePane).show(Thumbnail(image, None, image.size), cells=view[0].cells)
         finally:
             self._drawing = False
 
-    def _say_line(self) -> None:
+    def _update_line(self) -> None:
         line, hint = self._line(), self.query_one("#zoom-hint", Static)
         self.query_one("#zoom-line", Static).update(line)
         hint.display = cell_len(line) + cell_len(self._hint()) + 4 <= self.size.width
 
     def _hint(self) -> str:
-        """The ways to move about, which have no place among the keys."""
+        """Return the keys for moving, which are not among the key hints."""
         caps = {action.id: self.actions.cap(action) for action in self.actions.at(KeyScope.ZOOM)}
-        keys = " ".join(caps[f"pan-{way}"] for way in ("left", "down", "up", "right"))
+        keys = " ".join(caps[f"pan-{direction}"] for direction in ("left", "down", "up", "right"))
         return f"{keys} or drag: move · wheel: zoom"
 
     def _line(self) -> str:
-        parts = [display_text(self._called, limit=80)]
-        if self.lens is not None:
-            parts += ["{} × {}".format(*self.lens.picture), f"{round(self.lens.scale * 100)} %", self._note]
+        parts = [display_text(self._name_shown, limit=80)]
+        if self.viewport is not None:
+            parts += ["{} × {}".format(*self.viewport.picture), f"{round(self.viewport.scale * 100)} %", self._note]
         return " · ".join(filter(None, parts))

@@ -1,4 +1,4 @@
-"""The card's text: what was said, what is to be judged, and everything that helps to judge it."""
+"""The text of a card: captions, concept, verdicts, checks and remarks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from workbench.tui.widgets.field import LabelledField
 from workbench.tui.widgets.judges import JudgesField
 
 HIDDEN_AUDIT = "hidden: this is an audit card"
-HIDDEN_BLIND = "hidden: this sitting is blind"
+HIDDEN_BLIND = "hidden: this session is blind"
 
 
 class CardView(VerticalScroll, can_focus=False):
-    """One card at a time."""
+    """Shows one card at a time."""
 
     def compose(self) -> ComposeResult:
-        """The fields, in reading order."""
+        """Compose the fields in reading order."""
         yield LabelledField("YOU SAID", id="past")
         yield LabelledField("CAPTION", id="caption")
         yield LabelledField("WAS", id="parent")
@@ -48,34 +48,34 @@ class CardView(VerticalScroll, can_focus=False):
 
         Args:
             ready: The card.
-            audit: It belongs to the audit.
+            audit: The card belongs to the audit.
             narrow: Lay it out for a narrow screen.
-            forward_key: The key that goes on from a card that one looks back at.
-            hidden_because: Why the judges are hidden, where the stream does not say it.
-            standing: What to say about its state (`standing_words`).
+            forward_key: The key that returns to the queue from a card of the back history.
+            hidden_because: Why the verdicts are hidden; default: because of the stream.
+            standing: Text about the state of the card (`standing_words`).
         """
         card = ready.card
-        self._say("past", card_content.past_decision(ready.past, forward_key) if ready.past else None)
-        self._say("caption", card_content.original(card.caption, card.text) if card.caption else None)
-        self._say("parent", card_content.plain(card.parent_text, card_content.QUIET) if card.parent_text else None)
-        self._say("negated", card_content.marked(highlighted_spans(card.text, card.caption)))
-        self._say("concept", card_content.concept_line(card, narrow=narrow))
+        self._set("past", card_content.past_decision(ready.past, forward_key) if ready.past else None)
+        self._set("caption", card_content.original(card.caption, card.text) if card.caption else None)
+        self._set("parent", card_content.plain(card.parent_text, card_content.QUIET) if card.parent_text else None)
+        self._set("negated", card_content.marked(highlighted_spans(card.text, card.caption)))
+        self._set("concept", card_content.concept_line(card, narrow=narrow))
         why = hidden_because or (HIDDEN_AUDIT if audit else HIDDEN_BLIND)
         hidden = why if ready.hidden else None
         self.query_one("#judges", JudgesField).show_card(card, hidden_because=hidden)
-        self._say("checks", card_content.checks(card.findings))
-        self._say("siblings", card_content.siblings(card.siblings))
-        self._say("objects", _objects(card.objects))
-        self._say("remarks", card_content.remarks(card))
-        self._say("state", Content(standing) if standing else None)
+        self._set("checks", card_content.checks(card.findings))
+        self._set("siblings", card_content.siblings(card.siblings))
+        self._set("objects", _objects(card.objects))
+        self._set("remarks", card_content.remarks(card))
+        self._set("state", Content(standing) if standing else None)
         self.scroll_home(animate=False)
 
-    def _say(self, field: str, content: Content | None) -> None:
+    def _set(self, field: str, content: Content | None) -> None:
         self.query_one(f"#{field}", LabelledField).say(content)
 
 
 def _objects(objects: dict[str, int]) -> Content | None:
-    """What is annotated in the picture."""
+    """Return the objects annotated in the image."""
     if not objects:
         return None
     named = [f"{count} × {display_text(name, limit=40)}" for name, count in list(objects.items())[:12]]

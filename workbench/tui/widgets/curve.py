@@ -1,6 +1,6 @@
-"""A run's loss: training as a fine line, validation as diamonds. Redrawn only when its points are others.
+"""A run's loss curve: training as a line, validation as diamonds. Redrawn only when the points change.
 
-textual-plot draws it and is imported when there is a first curve to show (0.2 s).
+textual-plot draws it; the import takes 0.2 s, so it waits for the first points.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _VAL_MARK = "◆"
 _POINTS_PER_CELL = 4
-_ROOM = 0.05
-"""Of the range, free on either side."""
+_MARGIN = 0.05
+"""Share of the range that stays free on either side."""
 
 
 class Curve(Container):
@@ -41,11 +41,10 @@ class Curve(Container):
         self._drawn: tuple[object, ...] | None = None
 
     def compose(self) -> ComposeResult:
-        """The legend; the plot comes with its first points."""
+        """Compose the legend; the plot is mounted with its first points."""
         yield Static(id="curve-legend", markup=False)
 
     async def show(self, train: Points, val: Points) -> None:
-        """Show these points."""
         self._train, self._val = train, val
         if (train or val) and not self.query("PlotWidget"):
             from textual_plot import PlotWidget  # 0.2 s
@@ -57,7 +56,6 @@ class Curve(Container):
         self._draw()
 
     def on_resize(self) -> None:
-        """Another width holds other points."""
         self._draw()
 
     def _draw(self) -> None:
@@ -67,9 +65,9 @@ class Curve(Container):
         self._drawn = wanted
         self.query_one("#curve-legend", Static).update(self._legend())
         for plot in self.query("PlotWidget"):
-            plot.display = bool(self._train or self._val)  # the axes of another run say nothing of this one
-            self._draw_on(plot)  # type: ignore[arg-type]  # by its name: its class is imported late
-            self.call_after_refresh(plot.refresh, layout=True)  # it takes its size only when told to
+            plot.display = bool(self._train or self._val)  # the axes of another run do not fit this one
+            self._draw_on(plot)  # type: ignore[arg-type]  # looked up by name: its class is imported late
+            self.call_after_refresh(plot.refresh, layout=True)  # PlotWidget takes its new size only on a refresh
 
     def _draw_on(self, plot: PlotWidget) -> None:
         from textual_plot import HiResMode
@@ -86,19 +84,19 @@ class Curve(Container):
             plot.scatter(steps, losses, marker=_VAL_MARK, marker_style=f"bold {colours['accent']}")
 
     def _set_limits(self, plot: PlotWidget) -> None:
-        """With some room: what lies on the edge is hidden by the frame."""
+        """Set limits with a margin: the frame would hide points on the edge."""
         for limit, at in ((plot.set_xlimits, 0), (plot.set_ylimits, 1)):
             values = [point[at] for point in (*self._train, *self._val)]
             if values:
-                room = (max(values) - min(values)) * _ROOM or 0.5
-                limit(min(values) - room, max(values) + room)
+                margin = (max(values) - min(values)) * _MARGIN or 0.5
+                limit(min(values) - margin, max(values) + margin)
 
     def _legend(self) -> Content:
         if not self._train and not self._val:
             return Content("no figures yet")
-        told = Content("")
+        legend = Content("")
         if self._train:
-            told = Content.assemble(("⠒⠒ ", "$primary"), "training loss   ")
+            legend = Content.assemble(("⠒⠒ ", "$primary"), "training loss   ")
         if self._val:
-            told = Content.assemble(told, (f"{_VAL_MARK} ", "bold $accent"), "validation loss")
-        return told
+            legend = Content.assemble(legend, (f"{_VAL_MARK} ", "bold $accent"), "validation loss")
+        return legend

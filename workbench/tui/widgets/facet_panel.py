@@ -1,4 +1,4 @@
-"""Beside the list: one field's values and how many candidates of the view have each; enter puts one into the view."""
+"""Panel beside the list: the values of one field with their counts in the view; enter adds a value to the view."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NAMES = {
 
 
 class FacetPanel(Vertical):
-    """Give it a field, then what was counted."""
+    """Call `wait` while counting, then `show`."""
 
     DEFAULT_CSS = """
     FacetPanel { width: 38; border: round $border; border-title-color: $text-accent; border-title-style: bold;
@@ -51,38 +51,36 @@ class FacetPanel(Vertical):
         self._view = View()
 
     def compose(self) -> ComposeResult:
-        """What is counted, and the values."""
         yield Static(id="facet-of", markup=False)
         yield StaticTable(id="facets", gap=1)
 
     @property
-    def sheet(self) -> StaticTable:
-        """The values."""
+    def table(self) -> StaticTable:
         return self.query_one(StaticTable)
 
     @property
     def term(self) -> Term | None:
-        """What is under the cursor, as a term."""
+        """The value under the cursor, as a term of a query."""
         if not self._facets:
             return None
-        return Term(self.field, (self._facets[self.sheet.cursor].value,))
+        return Term(self.field, (self._facets[self.table.cursor].value,))
 
     def turn(self, by: int) -> None:
-        """To the next field, or the one before."""
+        """Switch to the next field, or the previous one."""
         self.field = FACETS[(FACETS.index(self.field) + by) % len(FACETS)]
         self.wait()
 
     def wait(self) -> None:
-        """While it is counted."""
+        """Show that the values are being counted."""
         self._facets = ()
         self.border_title = Content(_NAMES[self.field])
         self.border_subtitle = Content(f"← {FACETS.index(self.field) + 1}/{len(FACETS)} →")
-        self.sheet.fill((), (), lambda at: (), empty="counting …")
+        self.table.fill((), (), lambda at: (), empty="counting …")
 
     def show(self, facets: Sequence[Facet], view: View) -> None:
-        """The values, and which of them the view asks for."""
+        """Show the counts, and which values the view already contains."""
         self._facets, self._view = facets, view
-        self.sheet.fill(
+        self.table.fill(
             (Column("value"), Column("", 9, right=True)),
             [str(n) for n in range(len(facets))],
             self._cells,
@@ -91,11 +89,11 @@ class FacetPanel(Vertical):
 
     def _cells(self, at: int) -> Sequence[Content]:
         facet = self._facets[at]
-        says = f" {facet.value.meaning}" if facet.value.meaning else ""
+        suffix = f" {facet.value.meaning}" if facet.value.meaning else ""
         name = display_text(facet.value.name, limit=_WIDTH).replace("_", " ")
-        asked = Term(self.field, (facet.value,))
-        mark = ("✓ ", GOOD) if asked in self._view.terms else ""
+        term = Term(self.field, (facet.value,))
+        mark = ("✓ ", GOOD) if term in self._view.terms else ""
         return [
-            Content.assemble(mark, plain(name), (says, MARK)),
+            Content.assemble(mark, plain(name), (suffix, MARK)),
             Content.styled(f"{facet.count:,}", QUIET),
         ]

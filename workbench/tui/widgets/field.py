@@ -1,4 +1,4 @@
-"""A labelled text of the card: a small label at the left, the text beside it, wrapped within its own column."""
+"""A labelled text of the card: a small label at the left, the text beside it, wrapped in its own column."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from textual.strip import Strip
 from textual.widgets import Static
 
 
-class Words(Static):
+class TrackedText(Static):
     """A text that knows whether its newest content has been drawn."""
 
     is_stale = False
-    """It was given something that no frame holds yet."""
+    """Whether its newest content is not in any frame yet."""
 
     def say(self, content: Content) -> None:
-        """Show `content`."""
         self.is_stale = True
         self.update(content)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Lines for the next frame."""
+        """Return the lines of the next frame."""
         self.is_stale = False
         return super().render_lines(crop)
 
 
 class LabelledField(Horizontal):
-    """One line of the card, as many rows as its text takes; gone while it has nothing to say."""
+    """A field of the card, as many rows as its text needs; hidden while it is empty."""
 
     DEFAULT_CSS = """
     LabelledField { height: auto; }
@@ -39,15 +38,14 @@ class LabelledField(Horizontal):
     def __init__(self, label: str, *, id: str, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._label = label
-        self._text = Words("", markup=False, classes="field-text")
+        self._text = TrackedText("", markup=False, classes="field-text")
 
     def compose(self) -> ComposeResult:
-        """The label and the text."""
         yield Static(self._label, markup=False, classes="field-label")
         yield self._text
 
     def say(self, content: Content | None) -> None:
-        """Show `content`; None or nothing: hide."""
+        """Show `content`; hide the field if it is None or empty."""
         self.display = bool(content)
         if content:
             self._text.say(content)
@@ -55,7 +53,7 @@ class LabelledField(Horizontal):
             self._text.is_stale = False
 
     @property
-    def said(self) -> str:
-        """What it says, without its looks."""
+    def plain_text(self) -> str:
+        """The shown text without styles."""
         content = self._text.content
         return content.plain if isinstance(content, Content) else str(content)

@@ -55,7 +55,7 @@ class FilterBar(Vertical):
     FilterBar { height: 2; padding: 0 1; }
     FilterBar _Line, FilterBar _Line:focus { height: 1; border: none; padding: 0; background: $background; }
     FilterBar _Line:focus { background: $surface; }
-    FilterBar #filter-said { height: 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    FilterBar #filter-status { height: 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     @dataclass
@@ -82,7 +82,7 @@ class FilterBar(Vertical):
             id="filter",
             select_on_focus=False,
         )
-        yield Static(id="filter-said", markup=False)
+        yield Static(id="filter-status", markup=False)
 
     @property
     def typed(self) -> Input:
@@ -98,7 +98,7 @@ class FilterBar(Vertical):
         """What there is to say while nobody types."""
         self._says = told
         if not self.typed.has_focus:
-            self.query_one("#filter-said", Static).update(told)
+            self.query_one("#filter-status", Static).update(told)
 
     def begin(self) -> None:
         """Type: at the end of what is there."""
@@ -116,7 +116,7 @@ class FilterBar(Vertical):
     def _hint(self) -> None:
         found = completions(self.typed.value, self._values)
         told = "   ".join(display_text(end, limit=40) for end in found) or _hint_of(self.typed.value)
-        self.query_one("#filter-said", Static).update(Content.styled(told, QUIET))
+        self.query_one("#filter-status", Static).update(Content.styled(told, QUIET))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter: a view, or what is wrong with it."""
@@ -124,7 +124,7 @@ class FilterBar(Vertical):
         try:
             view = parse_view(event.value)
         except ViewError as error:
-            self.query_one("#filter-said", Static).update(Content.styled(f"✗ {error}", BAD))
+            self.query_one("#filter-status", Static).update(Content.styled(f"✗ {error}", BAD))
             return
         self.post_message(self.ViewTyped(view))
 
@@ -138,7 +138,7 @@ class FilterBar(Vertical):
 
     def on_descendant_blur(self) -> None:
         """What is said about the list again."""
-        self.query_one("#filter-said", Static).update(self._says)
+        self.query_one("#filter-status", Static).update(self._says)
 
 
 def _hint_of(line: str) -> str:

@@ -1,6 +1,7 @@
-"""A table of texts that draws only the rows that show: columns, a cursor, a header that stays.
+"""Base class of tables that draw only the visible rows: columns, a cursor, a fixed header.
 
-Cells are Content, so data text is never markup and colours are the theme's. The row under the cursor has a mark.
+Cells are Content, so data text is never parsed as markup, and colours come from the theme. A glyph marks the cursor's
+row.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from textual.visual import Visual
 
 _MARK, _NO_MARK = "▸ ", "  "
 Cells = Callable[[int], Sequence[Content]]
-"""The cells of a row."""
+"""Returns the cells of a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; the one without a width takes what is left."""
+    """A column; a width of 0 means the remaining width."""
 
     title: str
     width: int = 0
@@ -31,7 +32,7 @@ class Column:
 
 
 class Grid(ScrollView, can_focus=True, inherit_bindings=False):
-    """Rows with a cursor. The header line stays. Whoever inherits says how many rows there are, and their cells."""
+    """Rows with a cursor below a fixed header. Subclasses define `row_count` and `cells_at`."""
 
     DEFAULT_CSS = """
     Grid { background: $background; scrollbar-size-vertical: 1; scrollbar-background: $background;
@@ -40,20 +41,20 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
 
     @dataclass
     class RowMoved(Message):
-        """The cursor is on another row."""
+        """The cursor moved to another row."""
 
-        sheet: Grid
+        table: Grid
 
         @property
         def control(self) -> Grid:
-            """For `@on` with a selector."""
-            return self.sheet
+            """The sender, for `@on` with a selector."""
+            return self.table
 
     class RowOpened(RowMoved):
-        """A row was clicked that had the cursor already."""
+        """A row that already had the cursor was clicked."""
 
     def __init__(self, *, id: str | None = None, empty: str = "", gap: int = 2) -> None:
-        """`empty`: what stands there while there is no row; `gap`: cells between columns."""
+        """`empty`: text that is shown while there is no row; `gap`: cells between columns."""
         super().__init__(id=id)
         self._gap = gap
         self._columns: tuple[Column, ...] = ()
@@ -62,27 +63,25 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def row_count(self) -> int:
-        """How many rows there are."""
         raise NotImplementedError
 
     def cells_at(self, row: int) -> Sequence[Content]:
-        """What stands in a row."""
+        """Return the cells of a row."""
         raise NotImplementedError
 
     def style_of(self, row: int) -> str:
-        """The background of a row."""
+        """Return the background style of a row."""
         return "on $primary 18%" if row == self.cursor else ""
 
     def action_move(self, by: int) -> None:
-        """Up or down."""
         self.go(self.cursor + by)
 
     def action_page(self, by: int) -> None:
-        """Up or down by what shows."""
+        """Move by a page of rows."""
         self.go(self.cursor + by * max(1, self.size.height - 2))
 
     def on_click(self, event: events.Click) -> None:
-        """A click goes to a row; one more opens it."""
+        """Move the cursor to the clicked row; a second click opens it."""
         row = self.scroll_offset.y + event.y - 1
         if event.y < 1 or not 0 <= row < self.row_count:
             return
@@ -91,21 +90,20 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         self.go(row)
 
     def on_resize(self) -> None:
-        """Keep the cursor in sight."""
-        self._keep_in_sight()
+        self._scroll_to_cursor()
 
     def go(self, row: int) -> None:
-        """To a row, or the last one before it that there is."""
+        """Move the cursor to `row`, limited to the existing rows."""
         row = max(0, min(row, self.row_count - 1))
         if row == self.cursor or not self.row_count:
             return
         self.cursor = row
-        self._keep_in_sight()
+        self._scroll_to_cursor()
         self.refresh()
         self.post_message(self.RowMoved(self))
 
-    def _keep_in_sight(self) -> None:
-        # The header covers the first line of whatever shows.
+    def _scroll_to_cursor(self) -> None:
+        # The header covers the first visible line.
         top, shown = self.scroll_offset.y, max(1, self.size.height - 1)
         if self.cursor < top:
             self.scroll_to(y=self.cursor, animate=False, immediate=True)
@@ -113,12 +111,12 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
             self.scroll_to(y=self.cursor - shown + 1, animate=False, immediate=True)
 
     def watch_scroll_y(self, old: float, new: float) -> None:
-        """The lines below the header are others now."""
+        """Redraw all lines: Textual would move the header with the rows."""
         super().watch_scroll_y(old, new)
         self.refresh(Region(0, 0, *self.size))
 
     def render_line(self, y: int) -> Strip:
-        """The header, then rows."""
+        """Render the header or a row."""
         width = self.scrollable_content_region.width
         if y == 0:
             return self._strip(self._header(width), width, "")
@@ -128,7 +126,7 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         if not 0 <= row < self.row_count:
             return Strip.blank(width, self.rich_style)
         chosen = row == self.cursor
-        content = Content.assemble((_MARK if chosen else _NO_MARK, "bold $text-accent"), self._laid(row, width))
+        content = Content.assemble((_MARK if chosen else _NO_MARK, "bold $text-accent"), self._row_content(row, width))
         return self._strip(content, width, self.style_of(row))
 
     def _strip(self, content: Content, width: int, style: str) -> Strip:
@@ -140,11 +138,11 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         titles = [Content.styled(column.title, "$foreground 60%") for column in self._columns]
         return Content(_NO_MARK) + self._joined(titles, width) if self.row_count else Content("")
 
-    def _laid(self, row: int, width: int) -> Content:
+    def _row_content(self, row: int, width: int) -> Content:
         return self._joined(self.cells_at(row), width)
 
     def _joined(self, cells: Sequence[Content], width: int) -> Content:
-        parts = [_fitted(cell, *told) for cell, told in zip(cells, self._widths(width), strict=True)]
+        parts = [_fitted(cell, *layout) for cell, layout in zip(cells, self._widths(width), strict=True)]
         return Content(" " * self._gap).join(parts)
 
     def _widths(self, width: int) -> list[tuple[int, bool]]:
@@ -154,7 +152,7 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
 
 
 def _fitted(cell: Content, width: int, right: bool) -> Content:
-    """`cell` in exactly so many cells."""
+    """Return `cell` in exactly `width` cells."""
     cut = cell.truncate(width, ellipsis=True)
     blank = " " * max(0, width - cut.cell_length)
     return Content.assemble(blank, cut) if right else Content.assemble(cut, blank)

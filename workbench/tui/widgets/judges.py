@@ -1,4 +1,4 @@
-"""What the judges say, with bars; as wide as there is room, and no word of it while it is hidden."""
+"""Verdicts of a card with bars, as wide as the field; replaced by a reason while they are hidden."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from workbench.tui.widgets.field import LabelledField
 
 
 class JudgesField(LabelledField):
-    """The card's judges; laid out anew when the width changes."""
+    """The verdicts of the card; laid out again when the width changes."""
 
     _card: Card | None = None
 
     def show_card(self, card: Card, *, hidden_because: str | None) -> None:
-        """Show what the judges say about `card`, or why it is hidden."""
+        """Show the verdicts about `card`, or why they are hidden."""
         if hidden_because is not None:
             self._card = None
             self.say(Content.styled(hidden_because, f"italic {card_content.QUIET}"))
@@ -25,7 +25,6 @@ class JudgesField(LabelledField):
         self._lay_out()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Another width, another layout."""
         self._lay_out()
 
     def _lay_out(self) -> None:

@@ -1,4 +1,4 @@
-"""The key line: what the keys do here, made from the action registry; a click on an entry does it."""
+"""The line of key hints, generated from the action registry; a click on an entry runs its action."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GAP = 3
 
 
 class KeyHints(Widget):
-    """One line of keys; where it is narrow, the less weighty ones are left out (the help has them all)."""
+    """One line of keys; on a narrow screen entries of low weight are left out (the help lists all keys)."""
 
     DEFAULT_CSS = "KeyHints { height: 1; padding: 0 1; background: $panel; }"
 
@@ -24,12 +24,12 @@ class KeyHints(Widget):
         self.show(place)
 
     def show(self, place: KeyScope) -> None:
-        """The keys that apply at `place`."""
+        """Show the keys that apply at `place`."""
         self._entries = [action for action in self._actions.at(place) if action.weight]
         self.refresh()
 
     def render(self) -> Content:
-        """The entries that fit, in their order."""
+        """Render the entries that fit, in order."""
         shown, gap = self._fitting(self.content_size.width)
         content, at = Content(""), 0
         self._spans = []
@@ -42,14 +42,14 @@ class KeyHints(Widget):
         return content
 
     def on_click(self, event: events.Click) -> None:
-        """Do what was clicked on."""
+        """Run the clicked action."""
         x = event.x - self.styles.padding.left
         for start, end, action in self._spans:
             if start <= x < end:
                 self.run_later(action)
 
     def run_later(self, action: Action) -> None:
-        """In the screen's name, after this event."""
+        """Run an action of the screen after this event."""
         self.call_later(self.screen.run_action, action.call)
 
     def _fitting(self, width: int) -> tuple[list[Action], int]:

@@ -1,8 +1,8 @@
-"""The pane that shows one picture: in half cells at once, in the terminal's own graphics a moment later.
+"""Pane that shows one image: in half cells at once, in the terminal's own graphics a moment later.
 
-The UI thread only scales a thumbnail to cells (a few ms); decoding happens before, and encoding for Kitty or
-sixel in a thread, after the person has stayed on the picture. textual-image does that encoding and is
-imported only there; its widgets encode on the UI thread (sixel: 130-250 ms), so they are not used.
+The UI thread only scales a thumbnail to cells (a few ms). Decoding happens before; encoding for Kitty or sixel happens
+in a thread, once the image has been shown for a moment. textual-image does that encoding and is imported only there;
+its widgets encode on the UI thread (sixel: 130-250 ms), so they are not used.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["PicturePane", "choose_protocol", "half_cells"]
 
 SETTLE_SECONDS = 0.08
-"""How long a picture stays in half cells before it is encoded: leafing through costs nothing."""
+"""Seconds in half cells before an image is encoded, so that paging through images costs nothing."""
 _NO_STYLE = Style()
 _NO_COLOR = (Monochrome, NoColor)
-"""The filters that Textual adds where the environment has NO_COLOR."""
+"""The filters that Textual adds if the environment has NO_COLOR."""
 
 
 @lru_cache(maxsize=8192)
@@ -50,13 +50,13 @@ def _two_pixels(upper: bytes, lower: bytes) -> Style:
 
 
 def _colour(pixel: bytes) -> Color:
-    # Not Color.from_rgb: it formats a name that nobody reads, and costs three times as much.
+    # Not Color.from_rgb: it formats a name that is never used, and takes three times as long.
     return Color("", ColorType.TRUECOLOR, None, ColorTriplet(*pixel))
 
 
 def half_cells(image: Image.Image, columns: int, rows: int) -> list[Strip]:
-    """`image` as `rows` lines of `columns` cells of two pixels: the upper in front, the lower behind."""
-    from PIL import Image as pillow  # noqa: N813  # imported by whoever decoded the image
+    """Return `image` as `rows` strips of `columns` cells; a cell shows two pixels, the upper as foreground."""
+    from PIL import Image as pillow  # noqa: N813  # already imported: the image was decoded
 
     scaled = image.convert("RGB").resize((columns, rows * 2), pillow.Resampling.BOX, reducing_gap=2.0)
     data, width = scaled.tobytes(), columns * 3
@@ -67,7 +67,7 @@ def half_cells(image: Image.Image, columns: int, rows: int) -> list[Strip]:
 def _line(upper: bytes, lower: bytes) -> Strip:
     cells = [(upper[x : x + 3], lower[x : x + 3]) for x in range(0, len(upper), 3)]
     runs = ((pair, sum(1 for _ in same)) for pair, same in groupby(cells))
-    # A blank where both pixels are equal: some fonts leave a seam round the half block.
+    # A blank where both pixels are equal: some fonts leave a seam around the half block.
     return Strip(
         [Segment((" " if pair[0] == pair[1] else "▀") * length, _two_pixels(*pair)) for pair, length in runs],
         len(cells),
@@ -76,16 +76,16 @@ def _line(upper: bytes, lower: bytes) -> Strip:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A picture in the terminal's own graphics."""
+    """An image in the terminal's own graphics."""
 
     strips: Sequence[Strip]
     """One per row of cells: Kitty's placeholders, or blanks below sixels."""
     overlay: str = ""
-    """Sixels, to be written with the cursor on the picture's first cell."""
+    """Sixel data, to be written with the cursor on the image's first cell."""
 
 
 def encode(protocol: str, image: Image.Image, columns: int, rows: int) -> Encoded | None:
-    """Encode for `protocol`; None where that fails. Sends the pixels to the terminal if it is Kitty's."""
+    """Encode for `protocol`; None if that fails. For Kitty this also sends the pixels to the terminal."""
     try:
         return (_encode_kitty if protocol == "kitty" else _encode_sixel)(image, columns, rows)
     except Exception:  # textual-image refuses some sizes, and a terminal may be gone: the half cells stay
@@ -99,12 +99,12 @@ def _console(columns: int, rows: int) -> Console:
 def _encode_kitty(image: Image.Image, columns: int, rows: int) -> Encoded:
     from textual_image.renderable import TGPImage  # deferred: 137 ms, and it asks the terminal
 
-    # The terminal forgets old pictures by itself when its store is full.
+    # The terminal drops old images when its storage is full.
     console = _console(columns, rows)
     segments = list(console.render(TGPImage(image, columns, rows)))
     lines = [Strip([Segment(s.text.rstrip("\n"), s.style)], columns) for s in segments if s.text.strip("\n")]
     if len(lines) != rows:
-        raise ValueError("not the rows that were asked for")
+        raise ValueError("the number of rows differs from the requested one")
     return Encoded(lines)
 
 
@@ -118,7 +118,7 @@ def _encode_sixel(image: Image.Image, columns: int, rows: int) -> Encoded:
 
 
 class PicturePane(Widget):
-    """Shows a thumbnail as large as the pane allows, in its own shape, in the middle; or a line of text."""
+    """Shows a thumbnail in its aspect ratio, as large as fits, centred; or a line of text."""
 
     DEFAULT_CSS = """
     PicturePane {
@@ -131,7 +131,7 @@ class PicturePane(Widget):
     """
 
     def __init__(self, protocol: str = "halfcell", *, id: str | None = None, classes: str | None = None) -> None:
-        """`protocol` is what `choose_protocol` returned."""
+        """`protocol`: as `choose_protocol` returns it."""
         super().__init__(id=id, classes=classes)
         self._protocol = protocol
         self._thumbnail: Thumbnail | None = None
@@ -141,17 +141,16 @@ class PicturePane(Widget):
         self._encoded: tuple[Thumbnail, int, int, Encoded] | None = None
         self._behind_modal = False
         self.is_stale = False
-        """It was given something that no frame holds yet."""
+        """Whether its newest content is not in any frame yet."""
 
     @property
     def thumbnail(self) -> Thumbnail | None:
-        """What is shown."""
         return self._thumbnail
 
     def show(self, thumbnail: Thumbnail | None, alt: str = "", *, cells: tuple[int, int] | None = None) -> None:
-        """Show `thumbnail`; where it has no picture, its problem, else `alt` (data text is welcome).
+        """Show `thumbnail`; if it has no image, its problem, else `alt` (data text is allowed).
 
-        `cells`: columns and rows for it; as many as fit unless told.
+        `cells`: columns and rows of the image; default: as many as fit.
         """
         self._thumbnail = thumbnail
         self._cells = cells
@@ -162,14 +161,14 @@ class PicturePane(Widget):
 
     @property
     def shown_as(self) -> PictureShown:
-        """How the picture was shown to the person, whatever lies above it now."""
+        """How the image was shown to the annotator; screens above do not matter."""
         if self._image() is None:
             return PictureShown.NONE
         sharp = self._encoded is not None and self._encoded[0] is self._thumbnail
         return PictureShown.PIXELS if sharp else PictureShown.CELLS
 
     def hide_for_modal(self) -> None:
-        """Half cells for now: a modal cannot cover the terminal's own graphics, and sixels leave residue.
+        """Show half cells for now: a modal cannot cover the terminal's own graphics, and sixels leave residue.
 
         Call it from the screen's `on_screen_suspend`, and `restore` from `on_screen_resume`.
         """
@@ -177,20 +176,19 @@ class PicturePane(Widget):
         self.refresh()
 
     def restore(self) -> None:
-        """The terminal's own graphics again."""
+        """Show the terminal's own graphics again."""
         self._behind_modal = False
         self._redraw()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Another size is another picture."""
         self._redraw()
 
     def render(self) -> Content:
-        """The text that stands where there is no picture."""
+        """Return the text that is shown without an image."""
         return Content(self._text)
 
     def render_line(self, y: int) -> Strip:
-        """One line of the picture, or of the text."""
+        """Return one line of the image, or of the text."""
         image, place = self._image(), self._place()
         if image is None or self._thumbnail is None:
             return super().render_line(y)
@@ -202,7 +200,7 @@ class PicturePane(Widget):
         return Strip([*_blanks(place.x, blank), *strip, *_blanks(right, blank)], width)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """All lines, and the sixels with the last one of the picture: text drawn later would erase them."""
+        """Return all lines, with the sixels in the image's last line: text drawn later would erase them."""
         self.is_stale = False
         strips = super().render_lines(crop)
         encoded = self._ready(self._place())
@@ -215,16 +213,16 @@ class PicturePane(Widget):
         return strips
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Those of the app; while a picture shows, without the ones that NO_COLOR adds.
+        """Return the filters of the app; for an image without the ones that NO_COLOR adds.
 
-        NO_COLOR is about texts. A grey picture hides what is decided about, and Kitty's placeholders name their
-        picture by a colour.
+        NO_COLOR is about texts. A grey image hides what is decided about, and Kitty's placeholders identify their
+        image by a colour.
         """
         filters = super().get_line_filters()
         return filters if self._image() is None else [each for each in filters if not isinstance(each, _NO_COLOR)]
 
     def _style_beside(self) -> Style:
-        """The style of the cells beside the picture, which are without colour where NO_COLOR is set."""
+        """Return the style of the cells beside the image, which have no colour if NO_COLOR is set."""
         cells = [Segment(" ", self.rich_style)]
         for each in super().get_line_filters():
             if isinstance(each, _NO_COLOR):
@@ -235,7 +233,7 @@ class PicturePane(Widget):
         return None if self._thumbnail is None or self._protocol == "none" else self._thumbnail.image
 
     def _place(self) -> Region:
-        """Where the picture lies in the content."""
+        """Return the region of the image in the content."""
         image, (width, height) = self._image(), self.content_size
         if image is None or width < 1 or height < 1:
             return Region()
@@ -253,11 +251,11 @@ class PicturePane(Widget):
         return self._drawn[3]
 
     def _ready(self, place: Region) -> Encoded | None:
-        """The terminal's own graphics, once they are made for this picture and size."""
-        made = self._encoded
-        if made is None or self._behind_modal or made[0] is not self._thumbnail or made[1:3] != place.size:
+        """Return the encoded image if it fits the current thumbnail and size."""
+        encoded = self._encoded
+        if encoded is None or self._behind_modal or encoded[0] is not self._thumbnail or encoded[1:3] != place.size:
             return None
-        return made[3]
+        return encoded[3]
 
     def _redraw(self) -> None:
         self.refresh()
@@ -266,14 +264,14 @@ class PicturePane(Widget):
 
     @work(exclusive=True, group="sharpen", exit_on_error=False)
     async def _sharpen(self) -> None:
-        """Encode what is shown, unless it is gone after a moment (a newer call cancels this one)."""
+        """Encode the current image after a moment; a newer call cancels this one."""
         await asyncio.sleep(SETTLE_SECONDS)
         thumbnail, image, place = self._thumbnail, self._image(), self._place()
         if thumbnail is None or image is None or not place:
             return
-        made = await asyncio.to_thread(encode, self._protocol, image, place.width, place.height)
-        if made is not None:
-            self._encoded = (thumbnail, place.width, place.height, made)
+        encoded = await asyncio.to_thread(encode, self._protocol, image, place.width, place.height)
+        if encoded is not None:
+            self._encoded = (thumbnail, place.width, place.height, encoded)
             self.refresh()
 
 
@@ -282,6 +280,6 @@ def _blanks(length: int, style: Style) -> list[Segment]:
 
 
 def _overlay(sixels: str, place: Region) -> Segment:
-    """Sixels as a control, which takes no cell; the cursor comes back to where it was."""
+    """Return sixels as a control segment, which takes no cell; the cursor returns to its position."""
     there = f"\x1b[{place.y + 1};{place.x + 1}H"
     return Segment(f"\x1b7{there}{sixels}\x1b8", _NO_STYLE, [(ControlType.CURSOR_FORWARD, 0)])

@@ -1,4 +1,4 @@
-"""The question after `x`: why. Inline over the card, a key or a click each; the picture stays as it is."""
+"""The question after `x`: the reason of a rejection, inline over the card; one key or click per reason."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ from workbench.workspace.keymap import Action, ActionMap, KeyScope
 
 
 class ReasonEntry(Static):
-    """One reason."""
-
     def __init__(self, action: Action, cap: str, width: int) -> None:
         content = Content.assemble((f" {cap:<{width}} ", "bold $text-accent"), action.help)
         super().__init__(content, markup=False, classes="reason")
         self._action = action
 
     def on_click(self, event: events.Click) -> None:
-        """As its key."""
+        """Run the action of the reason's key."""
         event.stop()
         self.call_later(self.screen.run_action, self._action.call)
 
 
 class ReasonStrip(Vertical):
-    """All answers to a question, below one another; `place` says which."""
+    """All answers to a question, one per line; `place` is the question's scope."""
 
     DEFAULT_CSS = """
     ReasonStrip {
@@ -50,7 +48,7 @@ class ReasonStrip(Vertical):
         self.border_title = title
 
     def compose(self) -> ComposeResult:
-        """An entry for every reason, and the way out."""
+        """Compose an entry per answer, and one for cancelling."""
         listed = [(action, self._actions.cap(action)) for action in self._actions.at(self._place)]
         width = max(len(cap) for _, cap in listed)
         for action, cap in listed:

@@ -1,7 +1,7 @@
-"""A list of any number of candidates: their ids in an array, and a few pages of rows, loaded as they come into sight.
+"""Table of any number of candidates: ids in an array, and a few pages of rows, loaded when they become visible.
 
-Pages are loaded in a thread, one request at a time and always for what shows now, so that scrolling far leaves
-nothing behind to be waited for. What belongs to a list that is no longer shown is dropped.
+Pages are loaded in a thread, one request at a time and for what is visible now, so that scrolling far leaves no queue
+of requests. Rows of a previous list are dropped.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from workbench.tui.widgets.grid import Column, Grid
 from workbench.tui.widgets.row_selection import TableSelection
 
 PAGE = 64
-_MOST_PAGES = 48
-"""Kept in memory: some three thousand rows."""
+_MAX_PAGES = 48
+"""Pages kept in memory: about three thousand rows."""
 _CHOSEN = Column("", 1)
 
 Load = Callable[[Sequence[int]], list[ListedCandidate]]
-"""Reads rows; called in a thread."""
+"""Reads rows; runs in a thread."""
 
 
 class RecordTable(Grid, can_focus=True):
     """Candidates by id, in the order of a view."""
 
-    class PageCame(Message):
-        """Rows are there that were not."""
+    class PageLoaded(Message):
+        """A page of rows has been loaded."""
 
     @dataclass
     class PageFailed(Message):
@@ -53,45 +53,43 @@ class RecordTable(Grid, can_focus=True):
         self.ids: array[int] = array("q")
         self.selection = TableSelection()
         self._pages: OrderedDict[int, dict[int, ListedCandidate]] = OrderedDict()
-        """Rows by their id, by page; the one used last at the end."""
+        """Rows by id, per page; the page used last is at the end."""
         self._list = 0
-        """Which list it is: counts up."""
+        """Number of the current list; counts up."""
         self._loading = False
         self._wanted: int | None = None
-        """An id that the cursor goes to when it comes."""
+        """The id that gets the cursor once it is loaded."""
         self._names: tuple[str, ...] = ()
         self._fitted_to = 0
         self._anchor: int | None = None
-        """Where a range began."""
+        """The row at which a range selection started."""
 
     # -- what is listed -----------------------------------------------------------------------------------------
 
     @property
     def row_count(self) -> int:
-        """How many ids there are so far."""
         return len(self.ids)
 
     @property
     def chosen(self) -> int | None:
-        """The id under the cursor."""
         return self.ids[self.cursor] if self.ids else None
 
     @property
     def row(self) -> ListedCandidate | None:
-        """What is known of it; None: not loaded yet."""
+        """The row under the cursor; None if it is not loaded."""
         return self.row_at(self.cursor) if self.ids else None
 
-    def begin(self, *, at: int | None = None, says: str = "") -> None:
-        """Another list, which is empty until `extend`; `at`: the id that the cursor is to be on."""
+    def begin(self, *, at: int | None = None, empty: str = "") -> None:
+        """Start another list; `at`: the id that gets the cursor; `empty`: text while there is no row."""
         self._list += 1
         self.ids, self.cursor, self._wanted, self._anchor = array("q"), 0, at, None
         self._pages.clear()
-        self._empty = says
+        self._empty = empty
         self._resized()
         self.scroll_to(y=0, animate=False, immediate=True)
 
     def extend(self, block: array[int], rows: Sequence[ListedCandidate] = ()) -> None:
-        """More ids, and the rows of the first of them."""
+        """Append ids, and the rows of the first of them."""
         start = len(self.ids)
         self.ids.extend(block)
         for row, at in zip(rows, range(start, start + len(rows)), strict=False):
@@ -102,13 +100,13 @@ class RecordTable(Grid, can_focus=True):
         if start == 0:
             self.post_message(self.RowMoved(self))
 
-    def ends(self, says: str) -> None:
-        """All ids are there; `says` stands where there are none."""
-        self._empty, self._wanted = says, None
+    def finish(self, empty: str) -> None:
+        """Mark the list as complete; `empty`: text of a list without rows."""
+        self._empty, self._wanted = empty, None
         self.refresh()
 
     def forget_rows(self) -> None:
-        """What is in the record has changed: read it anew."""
+        """Drop the loaded rows because the record has changed."""
         self._list += 1
         self._pages.clear()
         self.refresh()
@@ -128,7 +126,7 @@ class RecordTable(Grid, can_focus=True):
     # -- rows ---------------------------------------------------------------------------------------------------
 
     def row_at(self, at: int) -> ListedCandidate | None:
-        """The row there, if it is loaded; if not, it is asked for."""
+        """Return the row if it is loaded; otherwise request its page."""
         number = at // PAGE
         page = self._pages.get(number)
         row = page.get(self.ids[at]) if page is not None else None
@@ -151,22 +149,22 @@ class RecordTable(Grid, can_focus=True):
             self._loading = False
         if of == self._list:
             self._pages[number] = {row.id: row for row in rows}
-            while len(self._pages) > _MOST_PAGES:
+            while len(self._pages) > _MAX_PAGES:
                 self._pages.popitem(last=False)
         if self.is_mounted:
-            self.post_message(self.PageCame())
+            self.post_message(self.PageLoaded())
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """With the columns that fit: a scroll view hears of its first size only."""
+        """Choose the columns that fit before rendering: a ScrollView gets a resize event only for its first size."""
         width = self.scrollable_content_region.width
         if width != self._fitted_to:
-            told = columns_for(width)
-            self._fitted_to, self._names, self._columns = width, tuple(told), (_CHOSEN, *told.values())
+            columns = columns_for(width)
+            self._fitted_to, self._names, self._columns = width, tuple(columns), (_CHOSEN, *columns.values())
         return super().render_line(y)
 
     def cells_at(self, row: int) -> Sequence[Content]:
-        """What stands in a row; a row on its way has its place."""
+        """Return the cells of a row; a row that is still loading has placeholders."""
         number, listed = self.ids[row], self.row_at(row)
         mark = Content.styled("●", f"bold {MARK}") if number in self.selection else Content("")
         if listed is None:
@@ -174,7 +172,7 @@ class RecordTable(Grid, can_focus=True):
         return [mark, *cells_of(listed, self._names)]
 
     def style_of(self, row: int) -> str:
-        """The chosen ones, and the cursor's, which is plain to see only where keys go to."""
+        """Return the background of selected rows and of the cursor's row; the latter is brighter with the focus."""
         if row == self.cursor:
             return "on $primary 28%" if self.has_focus else "on $primary 14%"
         return "on $accent 10%" if self.ids[row] in self.selection else ""
@@ -182,7 +180,7 @@ class RecordTable(Grid, can_focus=True):
     # -- choosing -----------------------------------------------------------------------------------------------
 
     def toggle(self) -> None:
-        """The row under the cursor, and on to the next."""
+        """Select or deselect the row under the cursor, and move down."""
         if self.chosen is not None:
             self.selection.toggle(self.chosen)
             self._anchor = self.cursor
@@ -190,17 +188,17 @@ class RecordTable(Grid, can_focus=True):
             self.go(self.cursor + 1)
 
     def action_move(self, by: int) -> None:
-        """Up or down; a range begins anew."""
+        """Move the cursor, and end a range selection."""
         self._anchor = None
         super().action_move(by)
 
     def action_page(self, by: int) -> None:
-        """By what shows; a range begins anew."""
+        """Move the cursor by a page, and end a range selection."""
         self._anchor = None
         super().action_page(by)
 
     def extend_selection(self, by: int) -> None:
-        """From where the range began to the next row."""
+        """Extend the range selection to the next row."""
         if not self.ids:
             return
         start = self._anchor if self._anchor is not None else self.cursor
@@ -213,7 +211,7 @@ class RecordTable(Grid, can_focus=True):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """With shift up to here; in the first cells in or out; else as ever."""
+        """Select a range with shift, toggle a row in its first cells, otherwise move the cursor as any table does."""
         row = self.scroll_offset.y + event.y - 1
         if event.y < 1 or not 0 <= row < self.row_count:
             return
@@ -225,6 +223,6 @@ class RecordTable(Grid, can_focus=True):
             self.refresh()
         else:
             self._anchor = None
-            return  # what any table does
+            return  # default handling of Grid
         event.prevent_default()
         self.go(row)

@@ -1,4 +1,4 @@
-"""A table whose rows are all known: ten thousand of them cost nothing, because only those that show are drawn."""
+"""A table whose rows are all known; only visible rows are rendered, so ten thousand rows cost nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Cells", "Column", "StaticTable"]
 
 
 class StaticTable(Grid, can_focus=True):
-    """Rows by key."""
+    """Rows with string keys."""
 
     BINDINGS: ClassVar = [
         ("down,j", "move(1)", "down"),
@@ -26,23 +26,21 @@ class StaticTable(Grid, can_focus=True):
     ]
 
     def __init__(self, *, id: str | None = None, empty: str = "", gap: int = 2) -> None:
-        """`empty`: what stands there while there is no row; `gap`: cells between columns."""
+        """`empty`: text that is shown while there is no row; `gap`: cells between columns."""
         super().__init__(id=id, empty=empty, gap=gap)
         self._keys: Sequence[str] = ()
         self._cells: Cells = lambda row: ()
 
     @property
     def row_count(self) -> int:
-        """How many rows there are."""
         return len(self._keys)
 
     def cells_at(self, row: int) -> Sequence[Content]:
-        """What stands in a row."""
         return self._cells(row)
 
     @property
     def chosen(self) -> str | None:
-        """The key of the row with the cursor."""
+        """The key of the row under the cursor."""
         return self._keys[self.cursor] if self._keys else None
 
     def fill(self, columns: Sequence[Column], keys: Sequence[str], cells: Cells, *, empty: str | None = None) -> None:
@@ -53,11 +51,11 @@ class StaticTable(Grid, can_focus=True):
         self.cursor = keys.index(before) if before in keys else min(at, max(0, len(keys) - 1))
         self.virtual_size = Size(0, len(keys) + 1)
         self.refresh()
-        self._keep_in_sight()
+        self._scroll_to_cursor()
         if self.chosen != before:
             self.post_message(self.RowMoved(self))
 
     def choose(self, key: str | None) -> None:
-        """Put the cursor on `key`, if it is there."""
+        """Move the cursor to `key`, if it exists."""
         if key in self._keys:
             self.go(self._keys.index(key))

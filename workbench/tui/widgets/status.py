@@ -1,4 +1,4 @@
-"""The status line: who works on what, at the left; how it goes, at the right. The less weighty parts go first."""
+"""The status line: annotator and work at the left, progress at the right. Parts of low weight are dropped first."""
 
 from __future__ import annotations
 
@@ -18,49 +18,48 @@ _HASTY, _HASTY_SHORT = "⚠ faster than a picture can be seen", "⚠ too fast"
 
 @dataclass(frozen=True, slots=True)
 class StatusContent:
-    """What the line says."""
+    """The content of the status line."""
 
-    person: str
+    annotator: str
     work: str = ""
-    """Pipeline and type of the card."""
+    """Pipeline and negation type of the card."""
     stream: str = ""
-    """review or audit, and how the card came."""
+    """Review or audit, and the origin of the card."""
     order: str = ""
-    """What comes first in the queue."""
+    """Queue order: what comes first."""
     progress: ThroughputSnapshot = field(default_factory=ThroughputSnapshot)
     warning: str = ""
-    """What became of the last key; everything else but the counts makes room for it."""
+    """Message about the last key; it replaces everything except the counts."""
 
 
 class StatusLine(Widget):
-    """One line, as full as the width allows."""
+    """One line with as many parts as fit."""
 
     DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; background: $panel; color: $foreground; }"
 
     _status = StatusContent("")
 
-    def tell(self, status: StatusContent) -> None:
-        """Show `status`."""
+    def show(self, status: StatusContent) -> None:
         self._status = status
         self.refresh()
 
     def render(self) -> Content:
-        """Left and right parts with the room between them."""
+        """Render both parts with the free width between them."""
         width = self.content_size.width
         for drop in range(5):
             left, right = _left(self._status, drop), _right(self._status, drop)
-            room = width - left.cell_length - right.cell_length
-            if room >= 2:
-                return Content.assemble(left, " " * room, right)
+            free = width - left.cell_length - right.cell_length
+            if free >= 2:
+                return Content.assemble(left, " " * free, right)
         return left.truncate(width, ellipsis=True)
 
 
 def _left(status: StatusContent, drop: int) -> Content:
-    """`drop`: how many of the less weighty parts are left out."""
+    """Return the left part; `drop`: how many parts of low weight are left out."""
     parts: list[tuple[str, str]] = [("negwb", "bold $text-accent")]
     if drop < 1:
         parts.append(("curate", ""))
-    parts.append((display_text(status.person, limit=24), ""))
+    parts.append((display_text(status.annotator, limit=24), ""))
     if status.work and drop < 3:
         parts.append((display_text(status.work, limit=40), ""))
     if status.stream:
@@ -76,7 +75,7 @@ def _right(status: StatusContent, drop: int) -> Content:
         counted = f"{progress.decided:,} of {progress.total:,} · " if drop < 3 else ""
         return Content.assemble((counted, ""), (f"⚠ {status.warning}", "$text-warning"))
     parts = [(f"{progress.decided:,} of {progress.total:,}", "")]
-    if progress.hasty:  # a pace that is none needs no figure
+    if progress.hasty:  # the speed of hasty decisions has no meaning
         parts.append((_HASTY if drop < 2 else _HASTY_SHORT, "$text-warning"))
     elif progress.per_hour is not None and drop < 2:
         parts.append((f"{progress.per_hour:,} decisions/h" if not drop else f"{progress.per_hour:,}/h", ""))

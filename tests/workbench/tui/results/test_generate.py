@@ -94,7 +94,7 @@ async def test_a_run_is_shown_with_its_figures(house: WorkspaceFixture, size: tu
         ):
             assert words in told
         await pilot.press(*["J"] * 6)
-        await until(pilot, lambda: "came to nothing" in lines(app) and "lint:chatter" in lines(app))
+        await until(pilot, lambda: "items without a candidate" in lines(app) and "lint:chatter" in lines(app))
         assert "a dog on a lawn, picture 0" in lines(app)
         await pilot.press("down")
         await until(pilot, lambda: "the budget is reached: 1,500 of 1,500 requests" in lines(app).replace("│ ", ""))
@@ -107,12 +107,12 @@ async def test_a_run_is_shown_with_its_figures(house: WorkspaceFixture, size: tu
 async def test_an_empty_record_says_what_to_do(house: WorkspaceFixture, size: tuple[int, int]) -> None:
     app = app_of(house)
     async with running(app, size) as pilot:
-        await until(pilot, lambda: "Nothing was generated yet" in lines(app))
+        await until(pilot, lambda: "No generation yet" in lines(app))
         assert "✓ 12 captions" in lines(app)
         assert "[engines.NAME]" in lines(app)
         assert "negwb generate probe" in lines(app)
         await pilot.press("s", "r", "J", "K", "down", "end", "n")
-        await until(pilot, lambda: "names no engine that proposes" in lines(app))
+        await until(pilot, lambda: "names no proposer" in lines(app))
         name_engines(house)
         await until(pilot, lambda: "✓ toy proposes, toy judges" in lines(app))
         (house.root / "negwb.toml").write_text("[generate]\nproposer = 3\n")
@@ -151,9 +151,9 @@ async def test_a_run_whose_process_is_gone_is_lost(house: WorkspaceFixture) -> N
     _claim(house, run, _gone())
     app = app_of(house)
     async with running(app) as pilot:
-        await until(pilot, lambda: "⚠ lost" in lines(app) and "r goes on" in lines(app))
+        await until(pilot, lambda: "⚠ lost" in lines(app) and "r continues" in lines(app))
         await pilot.press("s")
-        await until(pilot, lambda: f"run {run} is not at work" in lines(app))
+        await until(pilot, lambda: f"run {run} is not running" in lines(app))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -197,7 +197,7 @@ async def test_hostile_runs_are_only_text(house: WorkspaceFixture, size: tuple[i
             await pilot.pause()
             lines(app)
             await pilot.press("down")
-        await until(pilot, lambda: "came to nothing" not in lines(app))
+        await until(pilot, lambda: "items without a candidate" not in lines(app))
         await pilot.press("up", *["J"] * 6)
         await pilot.pause()
         lines(app)
@@ -226,11 +226,11 @@ async def test_the_lab_leads_here_from_the_card(make_workspace: Any, open_app: A
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await settled(pilot)
         await press(pilot, "f4", "3")
-        await until(pilot, lambda: "Nothing was generated yet" in lines(app))
+        await until(pilot, lambda: "No generation yet" in lines(app))
         await pilot.press("1")
-        await until(pilot, lambda: "No training yet" in lines(app))
+        await until(pilot, lambda: "No training run yet" in lines(app))
         await pilot.press("3")
-        await until(pilot, lambda: "Nothing was generated yet" in lines(app))
+        await until(pilot, lambda: "No generation yet" in lines(app))
         await pilot.press("q")
         await settled(pilot)
         begin(house)
@@ -258,7 +258,7 @@ async def test_n_generates_s_stops_and_r_goes_on(house: WorkspaceFixture) -> Non
         await pilot.press("backspace", "backspace", "backspace", "0", "enter")
         assert isinstance(app.screen, GenerateModal), "none is no number to start with"
         await pilot.press("backspace", "1", "1", "down", "enter")
-        await until(pilot, lambda: "there is no question to begin with" in lines(app))
+        await until(pilot, lambda: "there is no question to start from" in lines(app))
         await pilot.press("up", "enter")
         await until(pilot, lambda: "… starting" in lines(app))
         await _until_rows(pilot, house, "SELECT 1 FROM generation_answer")
@@ -299,7 +299,7 @@ async def test_what_dies_before_it_began_says_why(house: WorkspaceFixture) -> No
         await pilot.press("enter")
         await until(pilot, lambda: "✗ no start" in lines(app) and "known: openai" in lines(app))
         await pilot.press("s")
-        await until(pilot, lambda: "Nothing was generated yet" in lines(app))
+        await until(pilot, lambda: "No generation yet" in lines(app))
     assert house.rows("SELECT count(*) FROM generation_run") == [(0,)]
 
 

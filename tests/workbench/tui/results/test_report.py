@@ -108,7 +108,7 @@ async def test_damaged_results_are_listed_and_never_end_the_screen(workspace: Wo
         path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
     app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
-        await until(pilot, lambda: "2 files passed over" in lines(app))
+        await until(pilot, lambda: "2 files skipped" in lines(app))
         assert "negrefcocog" in lines(app)
         assert "is damaged" in " ".join(lines(app).replace("│", " ").split()) or "no number" in lines(app)
 
@@ -162,7 +162,7 @@ async def test_down_to_an_item_and_back(workspace: Workspace, size: tuple[int, i
         await until(pilot, lambda: app.screen.row["id"] != first)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, ItemsScreen))
-        assert app.screen.sheet.cursor == 1, "the list is where the person went"
+        assert app.screen.table.cursor == 1, "the list is where the person went"
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, ReportScreen))
 
@@ -189,7 +189,7 @@ async def test_hostile_results_are_only_text(tmp_path: Path, size: tuple[int, in
     (house.root / "results" / "old.json").write_text('{"schema": 99}')
     app = ResultsApp(house, start="report")
     async with running(app, size) as pilot:
-        await until(pilot, lambda: "2 files passed over" in lines(app))
+        await until(pilot, lambda: "2 files skipped" in lines(app))
         for keys in (("end",), ("enter",), ("end", "enter"), ("enter",), ("down",), ("question_mark",), ("escape",)):
             await pilot.press(*keys)
             await pilot.pause(0.05)
@@ -210,7 +210,7 @@ async def test_changed_items_are_refused_with_a_line(workspace: Workspace) -> No
         await pilot.press("i")
         await until(pilot, lambda: "is not the file that its result" in " ".join(lines(app).split()))
         await pilot.press("escape", "f5")
-        await until(pilot, lambda: "8 files passed over" in lines(app))
+        await until(pilot, lambda: "8 files skipped" in lines(app))
 
 
 async def test_pages_change_places_and_remember(workspace: Workspace) -> None:
@@ -220,7 +220,7 @@ async def test_pages_change_places_and_remember(workspace: Workspace) -> None:
         await pilot.press("down", "down", "1")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await pilot.press("f4")
-        await until(pilot, lambda: isinstance(app.screen, ReportScreen) and app.screen.sheet.cursor == 2)
+        await until(pilot, lambda: isinstance(app.screen, ReportScreen) and app.screen.table.cursor == 2)
         await pilot.resize_terminal(50, 15)
         await pilot.pause()
         await pilot.resize_terminal(80, 24)
@@ -238,7 +238,7 @@ async def test_curate_opens_it_and_comes_back(
         await pilot.press("f4")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await pilot.press("2", "question_mark")
-        await until(pilot, lambda: "Compare all others" in lines(app))
+        await until(pilot, lambda: "the base of all comparisons" in lines(app))
         await pilot.press("escape", "q")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         await pilot.press("a")

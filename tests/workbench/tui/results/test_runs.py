@@ -24,7 +24,7 @@ from workbench.jobs import training
 from workbench.jobs.process import JobRegistry
 from workbench.jobs.run_monitor import RunMonitor, downsample, tail, time_ago
 from workbench.tui.results.app import ResultsApp
-from workbench.tui.results.runs import in_words
+from workbench.tui.results.runs import describe_export
 from workbench.tui.screens.modals.start import StartModal
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import base_model
@@ -60,7 +60,7 @@ async def test_an_empty_workspace_says_what_to_do(workspace: Workspace) -> None:
     async with running(app) as pilot:
         await until(pilot, lambda: "negwb train EXPORT" in lines(app))
         await pilot.press("s", "r", "t", "enter", "down", "end")
-        await until(pilot, lambda: "no frozen set" in lines(app))
+        await until(pilot, lambda: "no export yet" in lines(app))
         await pilot.press("f4")
         await until(pilot, lambda: "negwb bench list" in lines(app))
 
@@ -100,8 +100,8 @@ async def test_hostile_runs_are_only_text(workspace: Workspace, size: tuple[int,
         await until(pilot, lambda: "⚠ damaged" in lines(app))
         for _ in range(5):
             await pilot.press("down")
-            await until(pilot, lambda: app.lab.run in lines(app))
-        app.lab.watch.snapshot("[red]x[")
+            await until(pilot, lambda: app.context.run in lines(app))
+        app.context.watch.snapshot("[red]x[")
         await pilot.press("s", "question_mark", "escape")
         await pilot.pause()
         lines(app)
@@ -145,7 +145,7 @@ async def test_t_asks_and_starts_what_the_command_starts(workspace: Workspace, m
         await until(pilot, lambda: "set-001 · 1 pairs" in lines(app))
         await pilot.press("tab", *"mine", "enter")
         await until(pilot, lambda: "… starting" in lines(app))
-        assert app.lab.run == "mine"
+        assert app.context.run == "mine"
     assert started == [workspace.root / "runs" / "mine"]
     job = training.jobs.running(started[0])
     assert job is not None, "leaving kills no training"
@@ -192,10 +192,10 @@ def test_a_frozen_set_in_words(workspace: Workspace) -> None:
     a_set(workspace)
     manifest = read_manifest(workspace.exports / "set-001")
     told = replace(manifest, selection={"states": ["accepted", "needs_more"]}, counts=ManifestCounts(pairs=1806))
-    assert in_words(told) == "1,806 accepted, needs more"
-    assert in_words(replace(told, selection={"states": list(State)})) == "1,806 in whatever state"
-    assert in_words(replace(manifest, selection={"states": 7})) == "1 pairs"
-    assert "\x1b" not in in_words(replace(manifest, selection={"states": [HOSTILE]}))
+    assert describe_export(told) == "1,806 accepted, needs more"
+    assert describe_export(replace(told, selection={"states": list(State)})) == "1,806 in any state"
+    assert describe_export(replace(manifest, selection={"states": 7})) == "1 pairs"
+    assert "\x1b" not in describe_export(replace(manifest, selection={"states": [HOSTILE]}))
 
 
 def a_child(code: str) -> subprocess.Popen[bytes]:

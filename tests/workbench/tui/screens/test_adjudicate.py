@@ -80,7 +80,7 @@ async def test_nothing_leaks_before_the_word_and_all_is_told_after(
         assert "they disagreed because" in lines(app)
         assert len(disputed.rows("SELECT 1 FROM event WHERE kind = 'adjudicate'")) == 0, "not before the cause is told"
         await press_here(pilot, "g")
-        await until(pilot, lambda: "WHO SAID WHAT" in lines(app))
+        await until(pilot, lambda: "VOTES" in lines(app))
         told = lines(app)
         for said in (*SPEAKERS, "judge-0", "gratuitous", "guidelines"):
             assert said in told
@@ -155,10 +155,10 @@ async def test_an_empty_room_says_what_to_do(make_workspace: Any, open_app: Any)
     app = open_at(workspace, open_app)
     async with app.run_test(size=(80, 24)) as pilot:
         await enter(app, pilot)
-        await until(pilot, lambda: "Nobody disagrees about anything" in lines(app))
+        await until(pilot, lambda: "There is no disagreement to settle" in lines(app))
         assert 'overlap = "2+1"' in lines(app)
         await pilot.press("a", "x", "e", "i", "space", "z")
-        await until(pilot, lambda: "Nobody disagrees about anything" in lines(app))
+        await until(pilot, lambda: "There is no disagreement to settle" in lines(app))
         assert workspace.events() == []
 
 
@@ -217,7 +217,7 @@ async def test_flipped_audit_labels_come_here(make_workspace: Any, open_app: Any
     async with app.run_test(size=(120, 36)) as pilot:
         await enter(app, pilot)
         await press_here(pilot, "a", "s")
-        await until(pilot, lambda: "on second thoughts" in lines(app))
+        await until(pilot, lambda: "changed later" in lines(app))
         assert workspace.rows("SELECT stream FROM event WHERE kind = 'adjudicate'") == [("audit",)]
 
 

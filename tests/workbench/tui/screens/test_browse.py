@@ -153,7 +153,7 @@ async def test_rows_are_chosen_by_keys_and_by_mouse(make_workspace: Any, open_ap
         table = browse(app).table
         await pilot.press("space", "j", "J", "J")
         assert sorted(table.selection.of(table.ids)) == [5, 6, 7, 9]
-        await until(pilot, lambda: "4 chosen" in lines(app))
+        await until(pilot, lambda: "4 selected" in lines(app))
         await pilot.press("asterisk")
         assert table.selection.count(table.ids) == 9
         await pilot.press("escape")
@@ -343,7 +343,7 @@ async def test_a_hundred_thousand_rows_load_only_what_shows(make_workspace: Any,
         table._load = load  # type: ignore[method-assign]
         table.begin()
         table.extend(array("q", range(1, 100_001)))
-        table.ends("")
+        table.finish("")
         await pilot.press("end")
         await until(pilot, lambda: "row 100000 without" in lines(app))
         await pilot.press("pageup", "home")

@@ -42,7 +42,7 @@ async def test_the_number_confirms_and_z_takes_all_of_it_back(make_workspace: An
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         assert [(each.changed if each else None) for each in results] == [6]
         assert workspace.events() == [(number, "reject", "gratuitous") for number in workspace.ids[:6]]
-        await until(pilot, lambda: "6 cards rejected — z takes all of it back" in lines(app))
+        await until(pilot, lambda: "6 cards rejected — z undoes all of them" in lines(app))
         await until(pilot, lambda: shown(app) == workspace.ids[6])
         await press(pilot, "z")
         await until(pilot, lambda: "took back: ✗ reject of 6 cards" in lines(app))
@@ -64,8 +64,8 @@ async def test_what_is_left_out_is_said_and_escape_changes_nothing(
         results = await open_modal(app, pilot, [*workspace.ids, 99], Kind.ACCEPT)
         told = lines(app)
         assert "Accept 4 cards of the 6 chosen" in told
-        assert "1  so already" in told
-        assert "1  no longer there" in told
+        assert "1  already in that state" in told
+        assert "1  no longer in the record" in told
         await pilot.press("4", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         assert results == [None]
@@ -87,7 +87,7 @@ async def test_nothing_to_do_says_why(make_workspace: Any, open_app: Any) -> Non
     async with app.run_test(size=(80, 24)) as pilot:
         await open_modal(app, pilot, workspace.ids, Kind.ACCEPT)
         assert "There is nothing to accept here" in lines(app)
-        assert "3  kept for the blind audit" in lines(app)
+        assert "3  in the blind audit" in lines(app)
 
 
 async def test_a_refused_bulk_is_one_answer_that_is_not_stored(

@@ -296,7 +296,7 @@ async def test_without_pictures_the_card_still_works(make_workspace: Any, open_a
     app = open_app(workspace, app={"protocol": "none"})
     async with running(app) as pilot:
         await settled(pilot)
-        assert "pictures are turned off" in lines(app)
+        assert "images are turned off" in lines(app)
         await press(pilot, "a")
     assert len(workspace.events()) == 1
 

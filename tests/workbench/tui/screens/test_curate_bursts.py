@@ -22,16 +22,16 @@ async def test_the_second_half_of_a_rejection_does_not_hit_the_next_card(
         session, screen = app.session, app.screen
         there = session.current_card
         monkeypatch.setattr(session, "next", lambda: None)
-        screen.hear_news()
+        screen.session_changed()
         assert shown(app) is None
         await pilot.press("x")
         monkeypatch.setattr(session, "next", there)
-        screen.hear_news()
+        screen.session_changed()
         await until(pilot, lambda: shown(app) == 1)
         await pilot.press("u", "a")
         await settled(pilot)
         assert workspace.events() == []
-        assert not screen.asking
+        assert not screen.asks_reason
         assert "that key did nothing" in lines(app)
         monkeypatch.setattr(curate, "_PAUSE_SECONDS", 0)
         await press(pilot, "a")

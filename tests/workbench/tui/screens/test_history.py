@@ -24,7 +24,7 @@ BLIND = PresentationContext(Stream.AUDIT, blind=True)
 async def enter(app: Any, pilot: Any) -> None:
     await settled(pilot)
     await pilot.press("h")
-    await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and "came in" in lines(app))
+    await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and "imported" in lines(app))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -40,7 +40,7 @@ async def test_the_story_of_a_card(make_workspace: Any, open_app: Any, join: Any
         await settled(pilot)
         await press(pilot, "a", "[")
         await enter(app, pilot)
-        for said in ("#1", "judge-0", "look at the left edge", "reject: scope   taken back", "took back: reject"):
+        for said in ("#1", "judge-0", "look at the left edge", "reject: scope   undone", "undid: reject"):
             await until(pilot, lambda said=said: said in lines(app))
         await pilot.press("j", "k", "space", "pageup", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
@@ -58,7 +58,7 @@ async def test_others_decisions_are_told_once_one_has_decided(make_workspace: An
     async with app.run_test(size=(80, 24)) as pilot:
         await enter(app, pilot)
         told = lines(app)
-        assert "what others decided is hidden until you have decided" in told
+        assert "decisions of others are hidden until you have decided" in told
         assert "look at the left edge" in told
         assert "judge-0" in told
         assert not [word for word in ("reject", "scope", "waits") if word in told]
@@ -147,8 +147,8 @@ async def test_from_browse_it_tells_of_the_candidate_under_the_cursor(make_works
         await pilot.press("b")
         await until(pilot, lambda: "hat number 2" in lines(app))
         await pilot.press("j", "4")
-        await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and "came in" in lines(app))
-        number = app.screen.rooms.candidate
+        await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and "imported" in lines(app))
+        number = app.screen.navigation.candidate
         assert number is not None
         assert number != 1
         assert f"hat number {number - 1}" in lines(app)
@@ -160,11 +160,11 @@ async def test_without_a_card_it_says_so(make_workspace: Any, open_app: Any) -> 
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await press(pilot, "a")
-        await until(pilot, lambda: "Nothing waits for you" in lines(app))
+        await until(pilot, lambda: "No card waits for you" in lines(app))
         await pilot.press("h")
         await until(pilot, lambda: "There is no card in the seat" in lines(app))
         await pilot.press("escape")
-        await until(pilot, lambda: "Nothing waits for you" in lines(app))
+        await until(pilot, lambda: "No card waits for you" in lines(app))
 
 
 def test_the_command_tells_all_of_it(make_workspace: Any, join: Any) -> None:

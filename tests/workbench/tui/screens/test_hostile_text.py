@@ -39,7 +39,9 @@ async def test_hostile_cards_are_only_text(make_workspace: Any, open_app: Any) -
             await settled(pilot)
             look(app)
             if name in {"markup", "closing", "link"}:
-                assert text in app.screen.query_one("#negated", LabelledField).said.replace("«", "").replace("»", "")
+                assert text in app.screen.query_one("#negated", LabelledField).plain_text.replace("«", "").replace(
+                    "»", ""
+                )
             await press(pilot, "a")
     assert [kind for _, kind, _ in workspace.events()] == ["accept"] * len(HOSTILE)
 
@@ -60,7 +62,7 @@ async def test_every_screen_stands_every_text(make_workspace: Any, open_app: Any
             await press(pilot, *keys)
             look(app)
         assert isinstance(app.screen, CurateScreen)
-        app.screen.tell(text, hint=text)
+        app.screen.show_message(text, hint=text)
         await app.screen._save_note(1, text)
         await pilot.pause()
         look(app)

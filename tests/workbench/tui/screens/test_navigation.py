@@ -25,9 +25,9 @@ async def test_guidelines_are_one_key_away_and_the_card_waits(make_workspace: An
         await settled(pilot)
         await pilot.press("g")
         await until(pilot, lambda: isinstance(app.screen, GuidelinesScreen) and "In this order" in lines(app))
-        assert "negwb's own" in lines(app)
+        assert "negwb's default" in lines(app)
         await pilot.press("pagedown", "question_mark")
-        await until(pilot, lambda: "Leave the room" in lines(app))
+        await until(pilot, lambda: "Close the screen" in lines(app))
         assert "It is true, and someone could say it" not in lines(app), "the card's keys do nothing here"
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))

@@ -26,9 +26,9 @@ from workbench.workspace.layout import Workspace
 SIZES = [(80, 24), (120, 36)]
 SAID = {
     "pace": "left for one",
-    "decisions": "rejections that stand",
+    "decisions": "rejections in force",
     "balance": "share of the accepted",
-    "agreement": "as votes stand",
+    "agreement": "votes in force",
     "judges": "against the blind audit",
 }
 
@@ -70,7 +70,7 @@ async def test_every_page_by_keys_and_the_card_waits(make_workspace: Any, open_a
         await pilot.press("escape", "p")
         await until(pilot, lambda: shows(app, SAID["judges"]))  # the page is remembered
         await pilot.press("5", "3", "question_mark")
-        await until(pilot, lambda: "The next page" in lines(app))
+        await until(pilot, lambda: "Show the next page" in lines(app))
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
     assert len(workspace.events()) == 18
@@ -90,8 +90,8 @@ async def test_a_count_that_is_asked_for_while_one_runs_comes_after_it(
 
     count = progress_module._count
     monkeypatch.setattr(progress_module, "_count", slow)
-    monkeypatch.setattr(progress_module, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(progress_module, "_REST", 0.0)
+    monkeypatch.setattr(progress_module, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(progress_module, "_PAUSE_FACTOR", 0.0)
     app = opened(open_app, make_workspace(5))
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await settled(pilot)
@@ -106,8 +106,8 @@ async def test_a_count_that_is_asked_for_while_one_runs_comes_after_it(
 async def test_what_others_decide_comes_in_by_itself(
     make_workspace: Any, open_app: Any, join: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress_module, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(progress_module, "_REST", 0.0)
+    monkeypatch.setattr(progress_module, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(progress_module, "_PAUSE_FACTOR", 0.0)
     workspace = make_workspace(5)
     app = opened(open_app, workspace)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
@@ -126,7 +126,7 @@ async def test_what_others_decide_comes_in_by_itself(
         await pilot.press("escape")
         ben.decide(workspace.ids[3], Kind.ACCEPT)
         await until(pilot, lambda: shows(app, "2 of 5 decided"))
-        monkeypatch.setattr(progress_module, "_REST", 1e6)
+        monkeypatch.setattr(progress_module, "_PAUSE_FACTOR", 1e6)
         await pilot.press("r")
         await until(pilot, lambda: shows(app, "2 of 5 decided") and "as of now" in lines(app))
 
@@ -143,8 +143,10 @@ async def test_tabs_take_clicks(make_workspace: Any, open_app: Any) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_hostile_words_are_only_text(make_workspace: Any, open_app: Any, join: Any, size: Any) -> None:
-    text = " ".join(told[:40] for told in HOSTILE.values())
-    workspace = make_workspace(cases=[Case(concept=told[:200], raw=text) for told in HOSTILE.values()], overlap="2")
+    text = " ".join(progress[:40] for progress in HOSTILE.values())
+    workspace = make_workspace(
+        cases=[Case(concept=progress[:200], raw=text) for progress in HOSTILE.values()], overlap="2"
+    )
     with workspace.store.write() as connection:
         connection.exec_driver_sql("UPDATE verdict SET judge = judge || ?, model = ?", (text, text))
     for name in ("[/x] [@click=app.quit]", "[31mred name"):
@@ -167,15 +169,15 @@ def test_no_line_is_wider_than_the_screen(make_workspace: Any, join: Any, page: 
     workspace = make_workspace(12, overlap="3")
     for name in ("ben", "a name that is much longer than any column", "cho", "dan"):
         decide(join(workspace, name), workspace)
-    told = read_progress(workspace.store, PRESETS["negrefcocog"], resamples=10)
-    for line in page_lines(page, told, width):
+    progress = read_progress(workspace.store, PRESETS["negrefcocog"], resamples=10)
+    for line in page_lines(page, progress, width):
         assert line.cell_length <= width or line.plain.startswith("⚠ Kappa"), line.plain
 
 
 def test_an_empty_record_has_every_page(make_workspace: Any) -> None:
-    told = read_progress(make_workspace(1).store, PRESETS["negrefcocog"], resamples=10)
+    progress = read_progress(make_workspace(1).store, PRESETS["negrefcocog"], resamples=10)
     for page in ProgressPage:
-        assert page_lines(page, told, 76)
+        assert page_lines(page, progress, 76)
 
 
 def test_drawings_and_figures() -> None:

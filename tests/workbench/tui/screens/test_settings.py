@@ -53,7 +53,7 @@ async def test_a_choice_is_written_and_nothing_else(make_workspace: Any, open_ap
         await until(pilot, lambda: "where the judges are least sure" in lines(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: 'order = "threshold"' in file.read_text())
-        await until(pilot, lambda: "goes by: oldest" in lines(app))
+        await until(pilot, lambda: "this session uses: oldest" in lines(app))
         await pilot.press("j", "enter")  # overlap is not chosen here
         await until(pilot, lambda: "with any editor" in lines(app) and isinstance(app.screen, SettingsScreen))
         await pilot.press("escape")
@@ -70,13 +70,13 @@ async def test_a_theme_is_tried_on_and_left_as_it_was(make_workspace: Any, open_
         await pilot.press("comma")
         await until(pilot, lambda: ready(app))
         await pilot.press(*["j"] * list(help_of(CurateSettings)).index("theme"), "enter")
-        await until(pilot, lambda: "of negwb" in lines(app))
+        await until(pilot, lambda: "negwb theme" in lines(app))
         await pilot.press("down")
         await until(pilot, lambda: app.theme == "negwb-light")
         await pilot.press("escape")
         await until(pilot, lambda: app.theme == "negwb-dark")
         await pilot.press("f2", "enter")  # the other theme for this sitting alone
-        await until(pilot, lambda: "of negwb" in lines(app))
+        await until(pilot, lambda: "negwb theme" in lines(app))
         await pilot.press("down")
         await until(pilot, lambda: app.theme == "ansi-dark")
         await pilot.press("escape")
@@ -84,7 +84,7 @@ async def test_a_theme_is_tried_on_and_left_as_it_was(make_workspace: Any, open_
         await pilot.press("f2")
         assert (workspace.root / "negwb.toml").read_text() == before
         await pilot.press("enter")
-        await until(pilot, lambda: "of negwb" in lines(app))
+        await until(pilot, lambda: "negwb theme" in lines(app))
         await pilot.press("j", "enter")
         await until(pilot, lambda: read_settings(workspace.root / "negwb.toml").curate.theme == "negwb-light")
     assert app.theme == "negwb-light"

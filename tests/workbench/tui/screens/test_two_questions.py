@@ -82,7 +82,7 @@ def test_what_is_disputed_is_said(workspace: WorkspaceFixture) -> None:
 
 
 def test_judges_in_full_tell_where_their_numbers_come_from(workspace: WorkspaceFixture) -> None:
-    told = judges.told(card(workspace, 1)).plain
+    told = judges.verdicts_content(card(workspace, 1)).plain
     for said in ("P(present) = 0.0700", "P(acceptable) = 0.9100", "asked: present", "asked: acceptable"):
         assert told.count(said) == 2
     assert told.count("from log-probabilities · 98% of it on yes and no · 0.61 for a blank image · seed 7") == 4

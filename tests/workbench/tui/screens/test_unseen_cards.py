@@ -30,7 +30,7 @@ async def test_a_key_that_decides_about_a_new_card_is_dropped_and_the_person_is_
         for key in ("a", "u", "space", "x"):
             await pilot.press(key)
             await until(pilot, lambda: DROPPED in lines(app))
-            assert not app.screen.asking
+            assert not app.screen.asks_reason
             await pilot.press("question_mark", "escape")
         assert workspace.events() == []
         assert shown(app) == 1
@@ -57,7 +57,7 @@ async def test_the_reason_after_a_dropped_rejection_opens_nothing(make_workspace
             await pilot.press("x", reason)
             await pilot.pause()
             assert isinstance(app.screen, CurateScreen)
-            assert not app.screen.asking
+            assert not app.screen.asks_reason
         assert workspace.events() == []
         await pilot.press("p")
         await until(pilot, lambda: not isinstance(app.screen, CurateScreen))

@@ -77,7 +77,7 @@ async def drawn(pilot: Any, words: str) -> None:
 
     def there() -> bool:
         screen = pilot.app.screen
-        done = screen._shown is not None and screen._shown == (screen.lens, screen._image)
+        done = screen._shown is not None and screen._shown == (screen.viewport, screen._image)
         return words in said(pilot.app) and done and not screen._drawing
 
     await until(pilot, there)
@@ -110,8 +110,8 @@ async def test_detail_appears_and_the_line_says_how_large(noise: Path) -> None:
         assert dots(app).resize((30, 20), Image.Resampling.BOX).size == (30, 20)
         await pilot.press("minus", "underscore", "0")
         await drawn(pilot, "10 %")
-        assert screen.lens is not None
-        assert screen.lens.fits
+        assert screen.viewport is not None
+        assert screen.viewport.fits
 
 
 async def test_the_wheel_zooms_and_dragging_pans(noise: Path) -> None:
@@ -125,14 +125,14 @@ async def test_the_wheel_zooms_and_dragging_pans(noise: Path) -> None:
         await drawn(pilot, "10 %")
         await pilot.press("1")
         await drawn(pilot, "100 %")
-        assert screen.lens is not None
-        before = screen.lens.box
+        assert screen.viewport is not None
+        before = screen.viewport.box
         await pilot.mouse_down(PicturePane, offset=(30, 10))
         await pilot.hover(PicturePane, offset=(25, 12))
         await pilot.mouse_up(PicturePane, offset=(25, 12))
-        assert screen.lens.box == (before[0] + 5, before[1] - 4, before[2] + 5, before[3] - 4)
+        assert screen.viewport.box == (before[0] + 5, before[1] - 4, before[2] + 5, before[3] - 4)
         await pilot.hover(PicturePane, offset=(5, 5))
-        assert screen.lens.box[0] == before[0] + 5
+        assert screen.viewport.box[0] == before[0] + 5
         assert app.screen is screen
 
 
@@ -158,12 +158,12 @@ async def test_a_resize_keeps_the_view(noise: Path) -> None:
         await drawn(pilot, "20 %")
         await pilot.press("1", "l")
         await drawn(pilot, "100 %")
-        centre = screen.lens.centre if screen.lens else None
+        centre = screen.viewport.centre if screen.viewport else None
         await pilot.resize_terminal(*SIZE)
-        await until(pilot, lambda: bool(screen.lens and screen.lens.canvas.columns == 60))
+        await until(pilot, lambda: bool(screen.viewport and screen.viewport.canvas.columns == 60))
         await drawn(pilot, "100 %")
-        assert screen.lens is not None
-        assert screen.lens.centre == centre
+        assert screen.viewport is not None
+        assert screen.viewport.centre == centre
         assert dots(app).size == (60, 40)
 
 

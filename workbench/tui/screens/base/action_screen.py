@@ -1,4 +1,4 @@
-"""A screen that knows its place in a list of actions: its bindings, its help and the palette come from there."""
+"""A screen with a scope of the action registry: its bindings, help and command palette come from there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from workbench.workspace.keymap import ActionMap, KeyScope
 
 
 class ActionScreen(Screen[None]):
-    """Give it `actions` and a `place`."""
+    """Base class of screens; subclasses pass `actions` and a `place`."""
 
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
 
@@ -22,17 +22,17 @@ class ActionScreen(Screen[None]):
 
     @property
     def is_whole(self) -> bool:
-        """Whether its widgets are there: an app that is just ending opens a screen without any."""
+        """Whether the widgets are mounted: an app that is just ending opens a screen without any."""
         return bool(self.children)
 
     def action_show_help(self) -> None:
-        """Every key and what it does."""
+        """Show every key and what it does."""
         from workbench.tui.screens.help import HelpScreen  # only when opened
 
         self.app.push_screen(HelpScreen(self.actions, table=""))
 
-    def tell(self, message: str, *, hint: str = "", trouble: bool = False) -> None:
-        """A line for a few seconds; data may be in it."""
+    def show_message(self, message: str, *, hint: str = "", trouble: bool = False) -> None:
+        """Show a notification for a few seconds; data may be in it."""
         line = display_text(f"{message} — {hint}" if hint else message, limit=300)
         severity, seconds = ("error", 8) if trouble else ("information", 3)
         self.notify(line, severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""Screens on which keys decide about a card: they know when the card is drawn, and drop the keys that came before.
+"""Screens on which keys decide about a card: they know when the card is drawn, and drop keys pressed before.
 
-`CardVisibility` holds the rule, the app asks the terminal; see there.
+`CardVisibility` holds the rule; the app asks the terminal for its cursor position.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ from textual.screen import Screen
 
 from curation_db.enums import REASON_KEYS
 from workbench.annotation.key_guard import KeyTooEarly
-from workbench.tui.widgets.field import Words
+from workbench.tui.widgets.field import TrackedText
 from workbench.tui.widgets.picture import PicturePane
 
 if TYPE_CHECKING:
     from workbench.annotation.key_guard import CardVisibility
 
-SAID = {
+EARLY_KEY_MESSAGES = {
     KeyTooEarly.NEW: "card just appeared: that key did nothing",
     KeyTooEarly.BEHIND: "screen is behind: that key did nothing",
 }
-"""What the person is told about a key that was dropped."""
+"""Message about a key that was dropped."""
 BEHIND = "screen is behind"
-_QUESTION = "ask_reason"
-_SECOND_HALF_SECONDS = 0.4
-"""A reason key that comes so soon after a dropped `x` belongs to it."""
+_ASK_REASON = "ask_reason"
+_REASON_KEY_SECONDS = 0.4
+"""A reason key this soon after a dropped `x` belongs to that `x` and is dropped, too."""
 
 
 class DecisionScreen(Screen[None]):
-    """Give it `sight`, the actions that decide, and the ways to tell the person something."""
+    """Base class: subclasses set `visibility` and `DECIDING`, and show messages about dropped keys."""
 
     DECIDING: frozenset[str] = frozenset()
-    """Actions that decide about the card, or begin to."""
+    """Actions that decide about the card or begin a decision."""
 
     card_visibility: CardVisibility
     _question_dropped_at: float | None = None
 
-    def look_at(self, card: int | None, *, known: bool = False) -> None:
-        """This card is about to be drawn; `known`: the person saw it before."""
+    def track_card(self, card: int | None, *, known: bool = False) -> None:
+        """Register the card that is about to be drawn; `known`: the annotator has seen it before."""
         self.card_visibility.turn_to(card, time.monotonic(), known=known)
 
     @property
     def is_card_drawn(self) -> bool:
-        """Whether the last frame holds what the card's widgets were given last, as far as it fits on the screen."""
-        words = list(self.query(Words))
-        waiting = [*(each for each in words if each.is_stale), *(p for p in self.query(PicturePane) if p.is_stale)]
-        return len(waiting) < len(words) and not any(self._is_visible(each) for each in waiting)
+        """Whether the last frame holds the newest content of the card's visible widgets."""
+        texts = list(self.query(TrackedText))
+        waiting = [*(each for each in texts if each.is_stale), *(p for p in self.query(PicturePane) if p.is_stale)]
+        return len(waiting) < len(texts) and not any(self._is_visible(each) for each in waiting)
 
     def _is_visible(self, widget: Any) -> bool:
         try:
@@ -57,27 +57,27 @@ class DecisionScreen(Screen[None]):
             return False
 
     def may_press(self, key: str, pressed_at: float) -> bool:
-        """Whether a key may have its effect. A key that may not is dropped, and the person is told."""
+        """Return whether a key may have its effect. A key that may not is dropped, with a message."""
         actions = {bound.action.partition("(")[0] for bound in self._bindings.key_to_bindings.get(key, [])}
         applying = {action for action in actions if self.check_action(action, ()) is not False}
-        if self._is_second_half(key, pressed_at):
+        if self._is_reason_of_dropped_key(key, pressed_at):
             return False
         self._question_dropped_at = None
         early = self.card_visibility.early(pressed_at) if applying & self.DECIDING else None
-        if early is not None and _QUESTION in applying:
+        if early is not None and _ASK_REASON in applying:
             self._question_dropped_at = pressed_at
-        self.tell_early(early)
+        self.show_early_key(early)
         return early is None
 
-    def _is_second_half(self, key: str, pressed_at: float) -> bool:
-        """Whether this is the reason of a rejection whose first key was dropped; elsewhere it means other things."""
+    def _is_reason_of_dropped_key(self, key: str, pressed_at: float) -> bool:
+        """Return whether this is the reason key of a rejection whose `x` was dropped."""
         first, self._question_dropped_at = self._question_dropped_at, None
-        return first is not None and pressed_at - first < _SECOND_HALF_SECONDS and key in REASON_KEYS
+        return first is not None and pressed_at - first < _REASON_KEY_SECONDS and key in REASON_KEYS
 
-    def tell_early(self, early: KeyTooEarly | None) -> None:
-        """Say that a key was dropped, and why; None: it was not, and what was said about an earlier one goes."""
+    def show_early_key(self, early: KeyTooEarly | None) -> None:
+        """Show why a key was dropped; None clears the message about an earlier key."""
         raise NotImplementedError
 
-    def tell_behind(self) -> None:
-        """Say whether the screen is behind."""
+    def show_lag(self) -> None:
+        """Show whether the screen is behind the terminal."""
         raise NotImplementedError

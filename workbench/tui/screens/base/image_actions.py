@@ -1,4 +1,4 @@
-"""Actions of the screens with one picture: its name, and a program outside the terminal that shows it."""
+"""Actions of screens with one image: its name, and opening it in a program outside the terminal."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 
 def picture_name(ready: PreparedCard) -> str:
-    """What the card's picture is called."""
+    """Return the name of the card's image."""
     return ready.card.picture.file_name or ready.card.picture.key
 
 
 def open_outside(screen: Screen[Any], viewer: str, path: Path | None, name: str) -> None:
-    """Show the picture outside, in a worker: neither the start nor the end of the program holds up a key."""
+    """Open the image outside the terminal, in a worker: neither start nor end of the program delays a key."""
     screen.run_worker(_outside(screen, viewer, path, name), group="outside", exit_on_error=False)
 
 
 async def _outside(screen: Screen[Any], viewer: str, path: Path | None, name: str) -> None:
-    where = path or name
+    shown = path or name
     try:
         program, started = await run_in_daemon_thread(partial(launch, viewer, os.environ, path))
     except NoViewer as none:
-        _tell(screen, f"{none.message}: {where}", trouble=True)
+        _tell(screen, f"{none.message}: {shown}", problem=True)
         return
     _tell(screen, f"{program} shows {name}")
     if code := await run_in_daemon_thread(started.wait):
-        _tell(screen, f"{program} failed ({code}): {where}", trouble=True)
+        _tell(screen, f"{program} failed ({code}): {shown}", problem=True)
 
 
-def _tell(screen: Screen[Any], line: str, *, trouble: bool = False) -> None:
-    severity, seconds = ("warning", 12) if trouble else ("information", 3)
+def _tell(screen: Screen[Any], line: str, *, problem: bool = False) -> None:
+    severity, seconds = ("warning", 12) if problem else ("information", 3)
     screen.app.notify(display_text(line, limit=400), severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A screen that looks again and again, in a thread, at what others change; not while something is above it."""
+"""A screen that reads changing data again and again in a thread, while nothing is above it."""
 
 from __future__ import annotations
 
@@ -11,61 +11,59 @@ from textual.timer import Timer
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.workspace.keymap import ActionMap, KeyScope
 
-SightT = TypeVar("SightT")
+SnapshotT = TypeVar("SnapshotT")
 
 
-class PollingScreen(ActionScreen, Generic[SightT]):
-    """Call `look_every` once it is mounted."""
+class PollingScreen(ActionScreen, Generic[SnapshotT]):
+    """Base class: call `poll_every` in `on_mount`."""
 
     def __init__(self, actions: ActionMap, place: KeyScope) -> None:
         super().__init__(actions, place)
-        self.sight: SightT | None = None
-        """What is shown."""
+        self.snapshot: SnapshotT | None = None
+        """The snapshot that is shown; None before the first poll."""
         self._timer: Timer | None = None
-        self._looking = False
-        self._look_again = False
+        self._polling = False
+        self._poll_again = False
 
     @abstractmethod
-    async def see(self) -> SightT:
-        """One look, away from this thread."""
+    async def poll(self) -> SnapshotT:
+        """Read a snapshot without blocking the UI thread."""
 
     @abstractmethod
-    async def show(self, sight: SightT) -> None:
-        """Show what was seen; sets `sight`."""
+    async def show(self, snapshot: SnapshotT) -> None:
+        """Show a snapshot and store it in `snapshot`."""
 
-    def look_every(self, seconds: float) -> None:
-        """Look at once, then again and again."""
-        self._timer = self.set_interval(seconds, self.look)
-        self.look()
+    def poll_every(self, seconds: float) -> None:
+        """Poll now and then at this interval."""
+        self._timer = self.set_interval(seconds, self.request_poll)
+        self.request_poll()
 
     def on_screen_suspend(self) -> None:
-        """Something is above: nobody looks."""
         if self.is_mounted and self._timer is not None:
             self._timer.pause()
 
     def on_screen_resume(self) -> None:
-        """And is gone again."""
         if self._timer is not None:
             self._timer.resume()
-            self.look()
+            self.request_poll()
 
-    def look(self) -> None:
-        """One look at a time; what is asked meanwhile is looked at right after."""
-        if self._looking:
-            self._look_again = True
+    def request_poll(self) -> None:
+        """Poll once; a request while a poll is running leads to one more poll after it."""
+        if self._polling:
+            self._poll_again = True
             return
-        self._looking = True
-        self._see()
+        self._polling = True
+        self._poll()
 
     @work
-    async def _see(self) -> None:
+    async def _poll(self) -> None:
         try:
-            sight = await self.see()
+            snapshot = await self.poll()
         finally:
-            self._looking = False
+            self._polling = False
         if not self.is_mounted or not self.is_running:
             return
-        await self.show(sight)
-        if self._look_again:
-            self._look_again = False
-            self.look()
+        await self.show(snapshot)
+        if self._poll_again:
+            self._poll_again = False
+            self.request_poll()

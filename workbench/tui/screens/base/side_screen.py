@@ -11,23 +11,23 @@ from workbench.workspace.keymap import KeyScope
 class SideScreen(ActionScreen):
     """Give it a `ROOM`, whose name is also its place in the registry."""
 
-    ROOM: MainView
+    VIEW: MainView
 
     def __init__(self, rooms: NavigationContext) -> None:
-        super().__init__(rooms.actions, KeyScope(self.ROOM.value))
-        self.rooms = rooms
+        super().__init__(rooms.actions, KeyScope(self.VIEW.value))
+        self.navigation = rooms
 
-    def action_enter_room(self, name: str) -> None:
+    def action_open_screen(self, name: str) -> None:
         """The other room in place of this one."""
-        refused = self.rooms.refusal(MainView(name))
+        refused = self.navigation.refusal(MainView(name))
         if refused is not None:
-            self.tell(refused)
-        elif name != self.ROOM:
-            self.app.switch_screen(self.rooms.screen(MainView(name)))
+            self.show_message(refused)
+        elif name != self.VIEW:
+            self.app.switch_screen(self.navigation.screen(MainView(name)))
 
-    def action_leave_room(self) -> None:
+    def action_leave_screen(self) -> None:
         """Back to the card."""
-        self.rooms.leave()
+        self.navigation.leave()
 
     def action_show_help(self) -> None:
         """What the keys do in this room."""

@@ -39,7 +39,7 @@ class BulkModal(Dialog[BulkDone]):
     DEFAULT_CSS = """
     BulkModal #bulk-number { margin-top: 1; width: 24; border: tall $border; }
     BulkModal #bulk-number:focus { border: tall $primary; }
-    BulkModal #bulk-said { height: auto; }
+    BulkModal #bulk-text { height: auto; }
     """
 
     class Step(Message):
@@ -66,7 +66,7 @@ class BulkModal(Dialog[BulkDone]):
 
     def compose_body(self) -> ComposeResult:
         """What there is to say, and where the number is typed."""
-        yield Static(Content.styled("looking at them …", QUIET), id="bulk-said", markup=False)
+        yield Static(Content.styled("looking at them …", QUIET), id="bulk-text", markup=False)
         number = Input(id="bulk-number", max_length=12, disabled=True)  # so that it cannot take the reason's key
         number.display = False
         yield number
@@ -83,7 +83,7 @@ class BulkModal(Dialog[BulkDone]):
             self._refuse(error)
             return
         if not self._seen.changing:
-            self._say(bulk.nothing(self._seen, self._kind), "esc leaves")
+            self._say(bulk.nothing_to_do(self._seen, self._kind), "esc leaves")
         elif self._kind is Kind.REJECT:
             self._ask_reason()
         else:
@@ -119,7 +119,7 @@ class BulkModal(Dialog[BulkDone]):
     def _ask_number(self) -> None:
         assert self._seen is not None
         self._say(
-            bulk.asked(self._seen, self._kind, self._reason),
+            bulk.confirmation(self._seen, self._kind, self._reason),
             f"type {self._seen.changing} and enter to confirm · esc leaves; nothing is changed",
         )
         number = self.query_one(Input)
@@ -149,7 +149,7 @@ class BulkModal(Dialog[BulkDone]):
             self._refuse(error)
             return
         undo = next(self._actions.cap(each) for each in self._actions.at(KeyScope.CARD) if each.id == "undo")
-        self.app.notify(bulk.told(self._done, undo), timeout=8, markup=False)
+        self.app.notify(bulk.outcome_line(self._done, undo), timeout=8, markup=False)
         self.leave(self._done)
 
     def _work(self) -> BulkDone:
@@ -167,7 +167,7 @@ class BulkModal(Dialog[BulkDone]):
         """A bar."""
         share = event.done / max(event.total, 1)
         told = Content.assemble(f"{event.what} … ", (bar(share, _BAR_CELLS), "$primary"), f" {share:4.0%}")
-        self.query_one("#bulk-said", Static).update(told)
+        self.query_one("#bulk-text", Static).update(told)
 
     def action_cancel(self) -> None:
         """Leave; not while it decides."""
@@ -186,7 +186,7 @@ class BulkModal(Dialog[BulkDone]):
         )
 
     def _say(self, content: Content, foot: str) -> None:
-        self.query_one("#bulk-said", Static).update(content)
+        self.query_one("#bulk-text", Static).update(content)
         self._foot(Content.styled(foot, QUIET))
 
     def _foot(self, content: Content) -> None:

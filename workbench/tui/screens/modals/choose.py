@@ -1,4 +1,4 @@
-"""Choosing one of a few values; where it can be seen at once, it is tried on while one moves."""
+"""Dialog for choosing one of a few values, with a live preview where the value is visible at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workbench.workspace.settings_catalog import Choice
 
 
 class ChooseModal(Dialog[str]):
-    """Dismissed with the value."""
+    """Dismissed with the chosen value."""
 
     DEFAULT_CSS = """
     ChooseModal #choices { height: auto; max-height: 60vh; background: $surface; border: none; padding: 0; }
@@ -29,14 +29,13 @@ class ChooseModal(Dialog[str]):
     def __init__(
         self, title: str, choices: Sequence[Choice], now: str, *, preview: Callable[[str], None] | None = None
     ) -> None:
-        """`now`: where the cursor begins, and what `preview` is told when nothing is chosen."""
+        """`now`: initial position of the cursor, and the value that `preview` gets on cancel."""
         super().__init__(title)
         self._choices = choices
         self._now = now
         self._preview = preview
 
     def compose_body(self) -> ComposeResult:
-        """The values."""
         width = max(len(choice.value) for choice in self._choices) + 3
         options = [
             Option(Content.assemble(f"{choice.value:<{width}}", (choice.says, QUIET)), id=choice.value)
@@ -46,29 +45,26 @@ class ChooseModal(Dialog[str]):
         yield self.foot("↑ ↓ choose · enter keeps it in negwb.toml · esc leaves it as it was")
 
     def on_mount(self) -> None:
-        """Begin at what holds now."""
         listed = self.query_one(OptionList)
         at = next((at for at, choice in enumerate(self._choices) if choice.value == self._now), 0)
         listed.highlighted = at
         listed.focus()
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Try it on."""
+        """Preview the highlighted value."""
         if self._preview is not None and event.option.id is not None and self.is_active:
             self._preview(event.option.id)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter, or a click."""
         event.stop()
         self.leave(event.option.id)
 
     def action_move(self, by: int) -> None:
-        """Up and down."""
         listed = self.query_one(OptionList)
         (listed.action_cursor_down if by > 0 else listed.action_cursor_up)()
 
     def action_cancel(self) -> None:
-        """As it was."""
+        """Restore the previous value."""
         if self._preview is not None:
             self._preview(self._now)
         super().action_cancel()

@@ -1,4 +1,4 @@
-"""What all dialogs share: a quiet box in the middle, a title, a line at its foot, escape to leave."""
+"""Base class of dialogs: a box in the middle, a title, a line of keys at its foot, escape to cancel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Dialog(ModalScreen[T | None]):
-    """Dismissed with None when the person leaves it."""
+    """Dismissed with None on cancel."""
 
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $background 60%; }
@@ -41,29 +41,28 @@ class Dialog(ModalScreen[T | None]):
         self._wide = wide
 
     def compose(self) -> ComposeResult:
-        """The box; `compose_body` fills it."""
+        """Compose the box; `compose_body` fills it."""
         with Vertical(id="dialog", classes="-wide" if self._wide else "") as box:
             box.border_title = Content(self._title)
             yield from self.compose_body()
 
     def compose_body(self) -> ComposeResult:
-        """What the dialog is about."""
+        """Compose the content of the dialog."""
         raise NotImplementedError
 
     def foot(self, words: str) -> Static:
-        """The line that says which keys apply."""
+        """Return the line of keys at the foot."""
         return Static(words, markup=False, classes="dialog-foot")
 
     def leave(self, result: T | None) -> None:
-        """Close with `result`; once, however often the key is pressed."""
+        """Close with `result`; repeated key presses close only once."""
         if self.is_active:
             self.dismiss(result)
 
     def on_mount(self) -> None:
-        """Whatever can be typed into has the focus at once: the next key may be here already."""
-        self.app.clear_notifications()  # a line about the key before would cover the foot
+        """Focus the first input field at once, because the next key may already be queued."""
+        self.app.clear_notifications()  # a notification about the previous key would cover the foot
         self.screen.set_focus(next(iter(self.query("TextArea, Input")), None))
 
     def action_cancel(self) -> None:
-        """Close without a result."""
         self.leave(None)

@@ -1,7 +1,7 @@
-"""Dialogs that write into the record: they close once it has what was typed, and keep every letter while it refuses.
+"""Dialogs that write to the record: they close after the write, and keep the draft if the record refuses it.
 
-The record may be busy for seconds, so the writing runs beside the dialog's own messages; meanwhile no key is taken,
-neither as a letter nor as the escape that would throw the draft away.
+The record may be busy for seconds, so the write runs in a worker. Until it ends no key is accepted, neither as a letter
+nor as the escape that would discard the draft.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ T = TypeVar("T")
 _SLOW_SECONDS = 0.5
 
 Save = Callable[[T], Awaitable[str | None]]
-"""Writes what was typed; returns why that could not be done, in a line, or None."""
+"""Writes a draft; returns a one-line reason if that fails, else None."""
 
 
 class DraftDialog(Dialog[bool]):
-    """Dismissed with True when what was typed is on the disk, with False when it was given up after a refusal."""
+    """Dismissed with True after the write, and with False on cancel after a refused write."""
 
     DEFAULT_CSS = "DraftDialog #refusal { display: none; }"
 
@@ -33,11 +33,11 @@ class DraftDialog(Dialog[bool]):
         self._writing = self._written = self._refused = False
 
     def refusal(self) -> Static:
-        """The line that says why the record refused, for `compose_body`."""
+        """Return the line for the reason of a refused write, for `compose_body`."""
         return Static(id="refusal", markup=False)
 
     def write(self, save: Save[T], draft: T) -> None:
-        """Save `draft` and close, or say why not; once at a time, however often the key is pressed."""
+        """Save `draft` and close, or show the reason of the failure; one write at a time."""
         if not (self._writing or self._written):
             self._writing = True
             self.run_worker(self._write(save, draft))
@@ -45,31 +45,31 @@ class DraftDialog(Dialog[bool]):
     async def _write(self, save: Save[T], draft: T) -> None:
         field = self.focused
         self.set_focus(None)
-        slow = self.set_timer(_SLOW_SECONDS, lambda: self._say(Content.styled("waiting for the record …", QUIET)))
-        refused = await save(draft)
+        slow = self.set_timer(_SLOW_SECONDS, lambda: self._show_line(Content.styled("waiting for the record …", QUIET)))
+        problem = await save(draft)
         slow.stop()
         self._writing = False
-        if refused is None:
+        if problem is None:
             self._written = True
             self.leave(True)
             return
         self._refused = True
-        self._say(Content.styled(f"⚠ not saved: {display_text(refused, limit=300)}", WARN))
+        self._show_line(Content.styled(f"⚠ not saved: {display_text(problem, limit=300)}", WARN))
         if isinstance(field, Input):
-            field.select_on_focus = False  # or the next letter would replace all of it
+            field.select_on_focus = False  # or the next letter would replace the whole text
         self.set_focus(field)
 
     def action_cancel(self) -> None:
-        """Leave without it; not while it is being written, for nobody would know whether it was."""
+        """Cancel, except during a write, whose result would be unknown."""
         if not self._writing:
             self.leave(False if self._refused else None)
 
     def on_screen_resume(self) -> None:
-        """Something that lay above, such as a window too small, kept it from closing."""
+        """Close if a screen above, such as the one for small terminals, prevented it."""
         if self._written:
             self.leave(True)
 
-    def _say(self, content: Content) -> None:
+    def _show_line(self, content: Content) -> None:
         line = self.query_one("#refusal", Static)
         line.update(content)
         line.display = True

@@ -1,4 +1,4 @@
-"""What the judges said, in full: raw answers, models, prompt versions."""
+"""Dialog with all verdicts about a card: raw answers, models, prompt versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workbench.tui.screens.modals.dialog import Dialog
 
 
 class JudgesModal(Dialog[None]):
-    """Only for cards whose judges may be seen."""
+    """Only for cards whose verdicts may be shown."""
 
     DEFAULT_CSS = "JudgesModal #judges-scroll { height: auto; max-height: 62vh; }"
     BINDINGS: ClassVar = [
@@ -28,29 +28,27 @@ class JudgesModal(Dialog[None]):
     ]
 
     def __init__(self, card: Card) -> None:
-        super().__init__("the judges", wide=True)
+        super().__init__("judges", wide=True)
         self._card = card
 
     def compose_body(self) -> ComposeResult:
-        """One text; it scrolls."""
         with VerticalScroll(id="judges-scroll", can_focus=False):
-            yield Static(told(self._card), markup=False)
+            yield Static(verdicts_content(self._card), markup=False)
         yield self.foot("esc closes")
 
     def action_scroll(self, by: int) -> None:
-        """Line by line."""
         self.query_one("#judges-scroll").scroll_relative(y=by, animate=False)
 
 
-def told(card: Card) -> Content:
-    """All opinions about `card`."""
+def verdicts_content(card: Card) -> Content:
+    """Return all verdicts about `card`."""
     if not card.verdicts:
         return Content.styled("no judge was asked about this text", QUIET)
     return Content("\n\n").join([_opinion(each) for each in card.verdicts])
 
 
 def _opinion(opinion: CardVerdict) -> Content:
-    share = "no probability: neither yes nor no" if opinion.p is None else f"P({opinion.question}) = {opinion.p:.4f}"
+    share = "no probability: the answer is unclear" if opinion.p is None else f"P({opinion.question}) = {opinion.p:.4f}"
     facts = [f"model {_one(opinion.model)}", f"prompt {_one(opinion.prompt_version)}", f"asked: {opinion.question}"]
     if opinion.simulated:
         facts.append("simulated")

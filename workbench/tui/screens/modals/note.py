@@ -1,4 +1,4 @@
-"""A note about the card."""
+"""Dialog for a note about the card."""
 
 from __future__ import annotations
 
@@ -9,23 +9,21 @@ from workbench.tui.screens.modals.draft import DraftDialog, Save
 
 
 class NoteModal(DraftDialog):
-    """Closes once the note is kept."""
+    """Closes once the note is stored."""
 
     def __init__(self, save: Save[str]) -> None:
         super().__init__("a note about this card")
         self._save = save
 
     def compose_body(self) -> ComposeResult:
-        """One line to write in."""
         yield Input(placeholder="what should others know?", max_length=2_000, id="note")
         yield self.refusal()
-        yield self.foot("enter keeps it · esc leaves")
+        yield self.foot("enter saves · esc leaves")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter."""
         event.stop()
-        words = event.value.strip()
-        if words:
-            self.write(self._save, words)
+        note = event.value.strip()
+        if note:
+            self.write(self._save, note)
         else:
             self.action_cancel()

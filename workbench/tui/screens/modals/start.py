@@ -1,4 +1,4 @@
-"""Starting a training: which frozen set, which model, and a name if one is wanted. The recipe is the published one."""
+"""Dialog that starts a training run: export, base model and an optional name. The recipe is the published one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workbench.tui.screens.modals.dialog import Dialog
 
 
 class StartModal(Dialog[TrainingOrder]):
-    """Dismissed with what is to be trained."""
+    """Dismissed with the order to train."""
 
     DEFAULT_CSS = """
     StartModal #exports { height: auto; max-height: 30vh; background: $surface; border: none; padding: 0; }
@@ -31,14 +31,13 @@ class StartModal(Dialog[TrainingOrder]):
     BINDINGS: ClassVar = [("down", "move(1)", "next"), ("up", "move(-1)", "previous")]
 
     def __init__(self, exports: Sequence[tuple[str, str]], models: Sequence[str]) -> None:
-        """`exports`: name and what is in it, newest last; `models`: what can be named, the first is the default."""
+        """`exports`: names with content, newest last; `models`: names for completion, the first is the default."""
         super().__init__("start a training")
         self._exports = list(reversed(exports))
         self._models = list(models)
 
     def compose_body(self) -> ComposeResult:
-        """The sets, the model, the name."""
-        yield Static("frozen set", markup=False)
+        yield Static("export", markup=False)
         yield OptionList(*(Option(_line(*each)) for each in self._exports), id="exports", markup=False, compact=True)
         yield Static(
             "model: base, a finished run, a folder, a file, or NAME:PRETRAINED", markup=False, classes="dialog-label"
@@ -46,31 +45,29 @@ class StartModal(Dialog[TrainingOrder]):
         yield Input(self._models[0], id="model", suggester=SuggestFromList(self._models), max_length=1_000)
         yield Static("name of the run (empty: the next free one)", markup=False, classes="dialog-label")
         yield Input(id="name", max_length=100)
-        yield self.foot("↑ ↓ set · tab next field · enter starts · esc leaves")
+        yield self.foot("↑ ↓ export · tab next field · enter starts · esc leaves")
 
     def on_mount(self) -> None:
-        """The list is moved through from the fields."""
-        sets = self.query_one(OptionList)
-        sets.can_focus = False
-        sets.highlighted = 0
+        """Move the list's cursor from the fields."""
+        exports = self.query_one(OptionList)
+        exports.can_focus = False
+        exports.highlighted = 0
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter, in either field."""
         event.stop()
         self._start()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """A click only chooses."""
+        """Only highlight the clicked export."""
         event.stop()
 
     def on_click(self, event: events.Click) -> None:
-        """Nothing behind the dialog hears it."""
+        """Keep clicks from the screen behind the dialog."""
         event.stop()
 
     def action_move(self, by: int) -> None:
-        """Up and down the sets."""
-        sets = self.query_one(OptionList)
-        (sets.action_cursor_down if by > 0 else sets.action_cursor_up)()
+        exports = self.query_one(OptionList)
+        (exports.action_cursor_down if by > 0 else exports.action_cursor_up)()
 
     def _start(self) -> None:
         at = self.query_one(OptionList).highlighted or 0
@@ -79,5 +76,5 @@ class StartModal(Dialog[TrainingOrder]):
         self.leave(TrainingOrder(self._exports[at][0], model, name))
 
 
-def _line(name: str, holds: str) -> Content:
-    return Content.assemble(display_text(name, limit=60), (f" · {display_text(holds, limit=80)}", "$foreground 60%"))
+def _line(name: str, content: str) -> Content:
+    return Content.assemble(display_text(name, limit=60), (f" · {display_text(content, limit=80)}", "$foreground 60%"))

@@ -1,4 +1,4 @@
-"""Saved views: choose one, or give the one that shows a name."""
+"""Dialogs for saved views: choose one, or save the current one under a name."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from workbench.errors import UsageError
 from workbench.tui.rendering.card_content import BAD, QUIET
 from workbench.tui.screens.modals.dialog import Dialog
 
-READY_MADE = {
+BUILT_IN_VIEWS = {
     "judges disagree": "is:conflict state:open sort:conflict",
     "checks warn": "lint:in-sibling,in-caption,in-objects -state:rejected,superseded",
     "contested": "state:contested sort:decided",
     "flagged": "is:flagged sort:decided",
     "decided too fast": "is:hasty sort:decided",
     "decided last": "-state:open sort:decided",
-    "rejected: it is there": "reason:present sort:decided",
+    "rejected: object is present": "reason:present sort:decided",
 }
 """Views that every workspace has."""
 _NAME_CELLS = 24
@@ -30,7 +30,7 @@ _LONGEST_NAME = 40
 
 
 class ViewsModal(Dialog[str]):
-    """Dismissed with the line of a view."""
+    """Dismissed with the query of a view."""
 
     DEFAULT_CSS = """
     ViewsModal OptionList { height: auto; max-height: 60vh; background: $surface; border: none; padding: 0; }
@@ -45,26 +45,25 @@ class ViewsModal(Dialog[str]):
         self._own = own
 
     def compose_body(self) -> ComposeResult:
-        """Those of the workspace, then those that every workspace has."""
+        """Compose the list: saved views first, then the built-in ones."""
         if not self._own:
-            yield Static("None of your own yet: W saves the one that shows.", id="views-own", markup=False)
-        listed = {**READY_MADE, **self._own}
-        names = [*self._own, *(name for name in READY_MADE if name not in self._own)]
+            yield Static("No saved views yet: W saves the current one.", id="views-own", markup=False)
+        listed = {**BUILT_IN_VIEWS, **self._own}
+        names = [*self._own, *(name for name in BUILT_IN_VIEWS if name not in self._own)]
         yield OptionList(
             *(Option(_line(name, listed[name], own=name in self._own), id=str(n)) for n, name in enumerate(names)),
             markup=False,
             compact=True,
         )
         self._lines = [listed[name] for name in names]
-        yield self.foot("↑ ↓ choose · enter shows it · esc leaves · yours are in [browse.views] of negwb.toml")
+        yield self.foot("↑ ↓ choose · enter opens · esc leaves · saved views are in [browse.views] of negwb.toml")
 
     def on_mount(self, event: events.Mount) -> None:  # type: ignore[override]
-        """The list has the keys, where other dialogs look for something to type into."""
+        """Focus the list; other dialogs focus an input field."""
         event.prevent_default()
         self.set_focus(self.query_one(OptionList))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter, or a click."""
         event.stop()
         self.leave(self._lines[int(event.option.id or 0)])
 
@@ -82,19 +81,17 @@ class SaveViewModal(Dialog[str]):
     DEFAULT_CSS = "SaveViewModal #view-line { color: $text-muted; margin: 0 1 1 1; }"
 
     def __init__(self, line: str, save: Callable[[str], None]) -> None:
-        """`save` writes it under a name, or raises `UsageError`."""
+        """`save` writes the view under a name, or raises `UsageError`."""
         super().__init__("save this view")
         self._line, self._save = line, save
 
     def compose_body(self) -> ComposeResult:
-        """What is saved, and its name."""
         yield Static(display_text(self._line, limit=300), id="view-line", markup=False)
         yield Input(placeholder="a name", max_length=_LONGEST_NAME, id="view-name")
         yield Static("", id="view-refused", markup=False)
-        yield self.foot("enter saves · one of the same name is replaced · esc leaves")
+        yield self.foot("enter saves, and replaces a view of the same name · esc leaves")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter."""
         event.stop()
         name = display_text(event.value, limit=_LONGEST_NAME)
         if not name:
@@ -102,7 +99,7 @@ class SaveViewModal(Dialog[str]):
         try:
             self._save(name)
         except UsageError as error:
-            told = f"✗ {error.message} — {error.hint}"
-            self.query_one("#view-refused", Static).update(Content.styled(display_text(told, limit=300), BAD))
+            message = f"✗ {error.message} — {error.hint}"
+            self.query_one("#view-refused", Static).update(Content.styled(display_text(message, limit=300), BAD))
         else:
             self.leave(name)
