@@ -1,2 +1,2 @@
-"""Trainings and generations as processes of their own: start them, find them again, stop them. Imports no textual, no
-typer and no torch."""
+"""Trainings and generations as separate processes: start, monitor and stop them. Imports no textual, no typer and no
+torch."""

@@ -1,7 +1,7 @@
-"""Generations as child processes: started, resumed and stopped by the screen, with the command line that does it.
+"""Generations as child processes, which the generate screen starts, resumes and stops by `negwb generate`.
 
-A child's stdout and stderr go to a file of their own; what it does is in the record. Once its run has a row there, the
-run is handled like that of any other process.
+A child's stdout and stderr go to a file; its results go to the record. Once its run has a row in the record, the run is
+handled like that of any other process.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TAIL_LINES: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationOrder:
-    """What to generate; everything else is as negwb.toml has it."""
+    """Options of a generation; all others come from negwb.toml."""
 
     pipeline: str
     limit: int | None
@@ -76,13 +76,13 @@ def start(workspace: Workspace, order: GenerationOrder) -> int:
     """Start a generation; returns its process ID.
 
     Raises:
-        NegwbError: no engine proposes, or negwb.toml is invalid; nothing was started.
+        NegwbError: no proposer is set, or negwb.toml is invalid; nothing was started.
         OSError: the process, or its output file, cannot be created.
     """
     if not read_settings(workspace.settings).generate.proposer:
         raise NegwbError(
-            "negwb.toml names no engine that proposes",
-            hint="write [engines.NAME], and [generate] proposer; see: negwb generate --help",
+            "negwb.toml names no proposer",
+            hint="add [engines.NAME] and set proposer in [generate]; see: negwb generate --help",
         )
     return start_job(workspace, order.arguments, order.pipeline)
 
@@ -91,11 +91,11 @@ def resume(workspace: Workspace, run: GenerationRunRow) -> int:
     """Start a generation that continues where `run` ended; returns its process ID.
 
     Raises:
-        NegwbError: the run is at work, or cannot be continued from its settings.
+        NegwbError: the run is active, or cannot be resumed from its settings.
         OSError: the process, or its output file, cannot be created.
     """
     if run.running:
-        raise NegwbError(f"run {run.id} is at work")
+        raise NegwbError(f"run {run.id} is running")
     arguments = resume_arguments(run, read_settings(workspace.settings).generate)
     return start_job(workspace, arguments, str(run.settings["pipeline"]))
 
@@ -126,16 +126,16 @@ def stop(run: GenerationRunRow) -> None:
     """Ask the run's process to store what has arrived and to end; a second call ends it at once.
 
     Raises:
-        NegwbError: it is not at work, or on another host.
+        NegwbError: the run is not running, or runs on another host.
     """
     if not run.here:
-        raise NegwbError(f"run {run.id} is at work on {run.host}", hint="stop it there: Ctrl-C")
+        raise NegwbError(f"run {run.id} is running on {run.host}", hint="stop it there with Ctrl-C")
     if (job := jobs.running(run.pid)) is not None:
         job.interrupt()
     elif is_alive(run.process) and _generates(run.pid):
         interrupt(run.pid)
     else:
-        raise NegwbError(f"no process of this machine is at work on run {run.id}")
+        raise NegwbError(f"no process of this machine executes run {run.id}")
 
 
 def stop_pending(pid: int) -> None:
@@ -151,7 +151,7 @@ def pending(workspace: Workspace, started: Mapping[int, str]) -> list[PendingPro
 
     Args:
         workspace: The workspace that they generate in.
-        started: Of the rows of this host: process ID to when the run began. IDs are reused, so both are compared.
+        started: For the rows of this host, process ID to start time of the run. IDs are reused, so both are compared.
     """
     processes = []
     for pid, job in reversed(jobs.copy().items()):
@@ -164,26 +164,28 @@ def pending(workspace: Workspace, started: Mapping[int, str]) -> list[PendingPro
 
 
 def _last_output(job: GenerationJob) -> str:
-    """The last line of the output that is not indented, and the indented ones (its hint) below it."""
+    """Return the last line of the output that is not indented, with the indented lines (its hint) below it."""
     last: list[str] = []
     for line in reversed([line for line in tail(job.output, _TAIL_LINES) if line.strip()]):
         last.insert(0, line.strip())
         if not line[0].isspace():
             break
-    return " — ".join(last) or "it said nothing"
+    return " — ".join(last) or "no output"
 
 
 def _generates(pid: int) -> bool:
-    """Whether the process is a generation: no other process that has got the ID may be signalled."""
-    words = command_line(pid)
-    return "generate" in words and any(word == "workbench" or word.rpartition("/")[2] == "negwb" for word in words)
+    """Whether the process is a generation; a reused ID must not be signalled."""
+    arguments = command_line(pid)
+    return "generate" in arguments and any(
+        word == "workbench" or word.rpartition("/")[2] == "negwb" for word in arguments
+    )
 
 
 # -- the command line that resumes a run ------------------------------------------------------------------------------
 
 
 def resume_arguments(run: GenerationRunRow, settings: GenerateSettings) -> list[str]:
-    """The arguments of `negwb generate` that continue `run`, with its settings and what is left of its limit.
+    """Return the arguments of `negwb generate` that continue `run` with its settings and the rest of its limit.
 
     Raises:
         NegwbError: they cannot be derived; the message says why.
@@ -191,46 +193,47 @@ def resume_arguments(run: GenerationRunRow, settings: GenerateSettings) -> list[
     own, recipe = run.settings, _table(run.settings.get("recipe"))
     if run.stop_reason is StopReason.BUDGET:
         raise NegwbError(
-            f"run {run.id} has spent its budget", hint="say how much more: negwb generate with --max-cost or its like"
+            f"run {run.id} has spent its budget",
+            hint="run negwb generate with a larger --max-requests, --max-tokens or --max-cost",
         )
     if not recipe.get("proposer") or own.get("pipeline") not in list(Pipeline):
-        raise NegwbError(f"run {run.id} cannot go on from here", hint="go on with the command that began it")
+        raise NegwbError(f"run {run.id} cannot be resumed here", hint="run its original command again")
     judges = [_table(each) for each in recipe.get("judges") or ()]
     engines = {str(recipe["proposer"]), *(str(judge.get("name")) for judge in judges)} - {ANNOTATIONS}
     if missing := sorted(engines - settings.engines.keys()):
-        raise NegwbError(f"negwb.toml has no engine {missing[0]!r}", hint="go on with the command that began it")
-    words = ["--pipeline", str(own["pipeline"]), "--proposer", str(recipe["proposer"])]
-    words += [word for judge in judges for word in ("--judge", _judge(judge))]
-    words += [word for name in _SETTINGS if name in recipe for word in ("--set", f"{name}={recipe[name]}")]
-    words += ["--random-concept"] if recipe.get("random_concept") else []
+        raise NegwbError(f"negwb.toml has no engine {missing[0]!r}", hint="run its original command again")
+    arguments = ["--pipeline", str(own["pipeline"]), "--proposer", str(recipe["proposer"])]
+    arguments += [word for judge in judges for word in ("--judge", _judge_argument(judge))]
+    arguments += [word for name in _SETTINGS if name in recipe for word in ("--set", f"{name}={recipe[name]}")]
+    arguments += ["--random-concept"] if recipe.get("random_concept") else []
     return (
-        words
-        + _prompts(str(recipe.get("prompts", "")), settings.prompts(Pipeline(own["pipeline"])))
-        + _which(run)
-        + _caps(own)
+        arguments
+        + _prompt_arguments(str(recipe.get("prompts", "")), settings.prompts(Pipeline(own["pipeline"])))
+        + _item_arguments(run)
+        + _cap_arguments(own)
     )
 
 
-def _prompts(version: str, usual: str) -> list[str]:
-    """The prompt set, unless it is the usual one; a version does not name the file of a usual one that is a file."""
+def _prompt_arguments(version: str, default: str) -> list[str]:
+    """Return --prompts, unless the set is the default. A default that is a file cannot be compared with a version."""
     name = version.rpartition("@")[0]
-    return ["--prompts", name] if name and name != usual and not usual.endswith(".toml") else []
+    return ["--prompts", name] if name and name != default and not default.endswith(".toml") else []
 
 
-def _which(run: GenerationRunRow) -> list[str]:
-    """The items: the same sources and shard, and as many as are left of the limit."""
+def _item_arguments(run: GenerationRunRow) -> list[str]:
+    """Return the options that select the items: sources, shard and the rest of the limit."""
     own = run.settings
-    words = [word for source in own.get("sources") or () for word in ("--source", str(source))]
-    words += ["--shard", str(own["shard"])] if own.get("shard") else []
-    words += ["--retry"] if own.get("retry") else []
+    arguments = [word for source in own.get("sources") or () for word in ("--source", str(source))]
+    arguments += ["--shard", str(own["shard"])] if own.get("shard") else []
+    arguments += ["--retry"] if own.get("retry") else []
     limit = own.get("limit")
     if isinstance(limit, int):
         left = limit - run.progress.items_done
-        words += ["--limit", str(left if left > 0 else limit)]
-    return words
+        arguments += ["--limit", str(left if left > 0 else limit)]
+    return arguments
 
 
-def _caps(settings: Mapping[str, Any]) -> list[str]:
+def _cap_arguments(settings: Mapping[str, Any]) -> list[str]:
     caps = _table(settings.get("caps"))
     return [
         word
@@ -240,9 +243,9 @@ def _caps(settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _judge(judge: Mapping[str, Any]) -> str:
-    asked = list(judge.get("questions") or [])
-    return f"{judge.get('name')}:{asked[0]}" if len(asked) == 1 else str(judge.get("name"))
+def _judge_argument(judge: Mapping[str, Any]) -> str:
+    questions = list(judge.get("questions") or [])
+    return f"{judge.get('name')}:{questions[0]}" if len(questions) == 1 else str(judge.get("name"))
 
 
 def _table(value: object) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
-"""What the generate screen knows of the record: read in a thread, over and over, and not at all while nothing changes.
+"""Snapshots of the generation runs in the record for the generate screen, which polls them in a thread.
 
-No widget. The record is read through a store of its own, which `close` gives back.
+The record is read only after its files have changed, through a separate store that `close` closes. No widgets.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FAILURES: Final = 12
 
 
 class RunStatus(StrEnum):
-    """How a run stands, as a person would say it."""
+    """Displayed status of a run."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -37,44 +37,44 @@ class RunStatus(StrEnum):
     FAILED = "failed"
     LOST = "lost"
     DIED = "died"
-    """Before it had a row."""
+    """Ended before its run had a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRow:
-    """A line of the list: a run, or a process that has no row yet."""
+    """A row of the list: a run, or a process whose run has no row yet."""
 
     key: str
     status: RunStatus
     pipeline: str
     run: GenerationRunRow | None = None
     pid: int = 0
-    said: str = ""
-    """What a process that died said last."""
+    output: str = ""
+    """Last output of a process that died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationInputs:
-    """What there is to generate from, and by whom."""
+    """Input items and engines of a generation."""
 
     items: dict[str, int]
-    """Pipeline to how many captions or questions there are."""
+    """Pipeline to number of captions or questions."""
     proposer: str
     judges: tuple[str, ...]
     scripted: bool = False
-    """Whether scripts stand in for models."""
+    """Whether scripts replace models."""
     problem: str = ""
     """Why negwb.toml cannot be read."""
 
     @property
     def ready(self) -> bool:
-        """Whether a generation can begin."""
+        """Whether a generation can start."""
         return bool(self.proposer) and not self.problem and any(self.items.values())
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationSnapshot:
-    """What one look saw."""
+    """State of all runs at one time."""
 
     entries: tuple[GenerationRow, ...]
     """Newest first."""
@@ -82,7 +82,7 @@ class GenerationSnapshot:
     failures: tuple[RunFailure, ...]
     """Of the chosen run, newest first."""
     inputs: GenerationInputs | None
-    """Read where there is nothing else to show."""
+    """Read only if there are no runs."""
     problem: str = ""
     """Why the record cannot be read."""
 
@@ -91,7 +91,7 @@ _Mark = tuple[tuple[int, int, int], ...]
 
 
 class GenerationMonitor:
-    """Looks at the record. One look at a time; close it."""
+    """Takes snapshots, one at a time. Must be closed."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -103,49 +103,49 @@ class GenerationMonitor:
         self._failed: tuple[object, tuple[RunFailure, ...]] = (None, ())
 
     def close(self) -> None:
-        """Release the record; a look that is under way ends first."""
+        """Close the record after a running snapshot."""
         with self._lock:
-            self._leave()
+            self._close_store()
 
     def snapshot(self, chosen: str | None) -> GenerationSnapshot:
-        """All runs; and `chosen`, or the newest, in full."""
+        """Return all runs, with details of `chosen` or else of the newest."""
         with self._lock:
             try:
                 return self._snapshot(chosen)
             except RecordError as error:
-                self._leave()
+                self._close_store()
                 return GenerationSnapshot((), None, (), None, error.message)
 
     def inputs(self) -> GenerationInputs:
-        """What a generation could begin with."""
+        """Return the inputs of a new generation."""
         with self._lock:
             return self._inputs()
 
     def _snapshot(self, chosen: str | None) -> GenerationSnapshot:
         mark = self._signature()
-        lives = any(row.state is GenerationState.RUNNING for row in self._rows)
-        if mark != self._mark or lives:  # the last word of a run must not be missed for the clock of a file system
-            opened = self._opened()
-            mark = self._stats()  # opening may write: it takes over the log of a process that was killed
+        any_running = any(row.state is GenerationState.RUNNING for row in self._rows)
+        if mark != self._mark or any_running:  # a coarse file clock must not hide a run's last change
+            opened = self._open_store()
+            mark = self._stats()  # opening can write: SQLite recovers the WAL of a killed process
             with opened.read() as connection:
                 self._rows = list_runs(connection, _MOST_RUNS)
             self._mark = mark
-        entries = self._entries()
-        picked = next((each for each in entries if chosen in _keys(each)), entries[0] if entries else None)
-        return GenerationSnapshot(entries, picked, self._failures(picked), None if entries else self._inputs())
+        entries = self._list_rows()
+        selected = next((each for each in entries if chosen in _keys(each)), entries[0] if entries else None)
+        return GenerationSnapshot(entries, selected, self._failures(selected), None if entries else self._inputs())
 
-    def _entries(self) -> tuple[GenerationRow, ...]:
+    def _list_rows(self) -> tuple[GenerationRow, ...]:
         rows = self._rows
-        born = {row.pid: row.started_at for row in reversed(rows) if row.here}
+        started = {row.pid: row.started_at for row in reversed(rows) if row.here}
         waiting = [
             GenerationRow(
                 process_key(each.pid),
                 RunStatus.DIED if each.ended else RunStatus.STARTING,
                 each.pipeline,
                 pid=each.pid,
-                said=each.output,
+                output=each.output,
             )
-            for each in generation.pending(self.workspace, born)
+            for each in generation.pending(self.workspace, started)
         ]
         return (*waiting, *(GenerationRow(f"run/{row.id}", run_status(row), pipeline_of(row), row) for row in rows))
 
@@ -153,41 +153,41 @@ class GenerationMonitor:
         run = entry.run if entry is not None else None
         if run is None or not (run.progress.failed or run.progress.dropped):
             return ()
-        about = (run.id, run.beat_at)
-        if self._failed[0] != about:
-            with self._opened().read() as connection:
-                self._failed = about, tuple(failures(connection, run_id=run.id, limit=_FAILURES))
+        failures_key = (run.id, run.beat_at)
+        if self._failed[0] != failures_key:
+            with self._open_store().read() as connection:
+                self._failed = failures_key, tuple(failures(connection, run_id=run.id, limit=_FAILURES))
         return self._failed[1]
 
     def _inputs(self) -> GenerationInputs:
-        with self._opened().read() as connection:
+        with self._open_store().read() as connection:
             items = {
                 str(pipeline): count_all(connection, kind)
                 for pipeline, kind in ((Pipeline.P1, "caption"), (Pipeline.P2, "question"))
             }
         try:
-            told = read_settings(self.workspace.settings).generate
+            settings = read_settings(self.workspace.settings).generate
         except NegwbError as error:
             return GenerationInputs(items=items, proposer="", judges=(), problem=error.message)
-        used = {told.proposer, *(judge_of(judge)[0] for judge in told.judges)}
-        scripted = any(told.engines[name].kind == "scripted" for name in used & told.engines.keys())
-        return GenerationInputs(items=items, proposer=told.proposer, judges=told.judges, scripted=scripted)
+        used = {settings.proposer, *(judge_of(judge)[0] for judge in settings.judges)}
+        scripted = any(settings.engines[name].kind == "scripted" for name in used & settings.engines.keys())
+        return GenerationInputs(items=items, proposer=settings.proposer, judges=settings.judges, scripted=scripted)
 
-    def _opened(self) -> Store:
+    def _open_store(self) -> Store:
         if self._store is None:
             self._store = open_read_only(self.workspace.database)
         return self._store
 
-    def _leave(self) -> None:
+    def _close_store(self) -> None:
         if self._store is not None:
             self._store.close()
         self._store, self._mark, self._rows = None, (), []
 
     def _signature(self) -> _Mark:
-        """Of the record and its log; of another file in the record's place nothing that was known holds."""
+        """Return the stat of the record and its WAL; drop all state if the file was replaced."""
         mark = self._stats()
         if mark[0][0] != self._inode:
-            self._leave()
+            self._close_store()
             self._inode = mark[0][0]
         return mark
 
@@ -196,29 +196,29 @@ class GenerationMonitor:
 
 
 def process_key(pid: int) -> str:
-    """The key of a process that has no row yet."""
+    """Return the key of a process whose run has no row yet."""
     return f"process/{pid}"
 
 
 def _keys(entry: GenerationRow) -> tuple[str, ...]:
-    """By which it may have been chosen: also by its process, before it had a row."""
+    """Return the keys by which a row may be selected: also its process, from before it had a row."""
     run = entry.run
     return (entry.key, process_key(run.pid)) if run is not None and run.here else (entry.key,)
 
 
 def run_status(row: GenerationRunRow) -> RunStatus:
-    """How the run stands now."""
+    """Return the displayed status of a run."""
     return RunStatus.LOST if row.lost else RunStatus(row.state)
 
 
 def pipeline_of(row: GenerationRunRow) -> str:
-    """P1, P2, or what else it was about."""
+    """Return the run's pipeline: P1, P2, or "?"."""
     return str(row.settings.get("pipeline") or "?")
 
 
 def _stat(path: Path) -> tuple[int, int, int]:
     try:
-        told = path.stat()
+        stat = path.stat()
     except (OSError, ValueError):
         return (0, 0, 0)
-    return (told.st_ino, told.st_mtime_ns, told.st_size)
+    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)

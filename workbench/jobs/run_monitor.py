@@ -1,6 +1,6 @@
-"""What the runs screen knows of run folders: read in a thread, over and over, and cheap while nothing changes.
+"""Snapshots of the run folders for the runs screen, which polls them in a thread; unchanged folders are not read again.
 
-No widget, no torch. A folder is hostile input like any other: what cannot be read becomes a line, never an error.
+Run folders are untrusted input: an unreadable one becomes a row with a problem, never an error. No widgets, no torch.
 """
 
 from __future__ import annotations
@@ -19,49 +19,49 @@ from workbench.jobs.process import tail
 
 CONFIG = "config.json"
 _MOST_RUNS = 500
-_NO_FIGURES: Mapping[str, Any] = {}
+_NO_METRICS: Mapping[str, Any] = {}
 Points = tuple[tuple[float, float], ...]
 """Step and loss."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run in the list."""
+    """A row of the list of runs."""
 
     name: str
     status: TrainingStatus | None
-    """None: its files cannot be read."""
+    """None: the files cannot be read."""
     step: int = 0
     steps: int | None = None
     loss: float | None = None
     val_loss: float | None = None
-    """The smallest so far, or the last one told."""
+    """Smallest validation loss so far."""
     model: str = ""
     export: str = ""
     touched: float = 0.0
-    """When its files last changed, seconds since the epoch."""
+    """Last change of its files, seconds since the epoch."""
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunDetail:
-    """The chosen run in full."""
+    """Details of the selected run."""
 
     row: RunRow
     config: RunConfig | None
     last: Mapping[str, Any]
-    """The newest line of figures."""
+    """Last line of the metrics."""
     result: Mapping[str, Any]
-    """done.json or failed.json."""
+    """Content of done.json or failed.json."""
     train: Points
     val: Points
     log: tuple[str, ...]
-    """Its last lines, raw."""
+    """Last lines, unprocessed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
-    """What one look saw."""
+    """State of all runs at one time."""
 
     rows: tuple[RunRow, ...]
     """Newest first."""
@@ -73,7 +73,7 @@ _Signature = tuple[Any, ...]
 
 
 class RunMonitor:
-    """Looks at the folder of runs. Not for two threads at once."""
+    """Takes snapshots of the folder of runs. Not thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,22 +81,22 @@ class RunMonitor:
         self._detail: tuple[_Signature, RunDetail] | None = None
 
     def snapshot(self, chosen: str | None, *, log_lines: int = 40) -> RunSnapshot:
-        """All runs; and `chosen`, or the newest, in full."""
-        named = self._names()
-        rows = tuple(self._row(name) for name in named[:_MOST_RUNS])
+        """Return all runs, with details of `chosen` or else of the newest."""
+        names = self._names()
+        rows = tuple(self._row(name) for name in names[:_MOST_RUNS])
         self._rows = {row.name: self._rows[row.name] for row in rows}
-        picked = next((row for row in rows if row.name == chosen), rows[0] if rows else None)
-        detail = self._in_full(picked, log_lines) if picked else None
-        return RunSnapshot(rows, max(0, len(named) - _MOST_RUNS), detail)
+        selected = next((row for row in rows if row.name == chosen), rows[0] if rows else None)
+        detail = self._detail_of(selected, log_lines) if selected else None
+        return RunSnapshot(rows, max(0, len(names) - _MOST_RUNS), detail)
 
     def _names(self) -> list[str]:
-        """Newest first: by when they were prepared, which does not change while they train."""
+        """Return the run names, newest first by creation time, which does not change during training."""
         try:
-            # what begins with a dot is being made
-            found = [(_stat(path / CONFIG)[0], path.name) for path in self.folder.iterdir() if path.name[0] != "."]
+            # a name with a leading dot is a folder that is being created
+            folders = [(_stat(path / CONFIG)[0], path.name) for path in self.folder.iterdir() if path.name[0] != "."]
         except OSError:
             return []
-        return [name for made, name in sorted(found, reverse=True) if made]
+        return [name for made, name in sorted(folders, reverse=True) if made]
 
     def _row(self, name: str) -> RunRow:
         folder = self.folder / name
@@ -106,7 +106,7 @@ class RunMonitor:
             known = self._rows[name] = (signature, _read_row(folder))
         return known[1]
 
-    def _in_full(self, row: RunRow, log_lines: int) -> RunDetail:
+    def _detail_of(self, row: RunRow, log_lines: int) -> RunDetail:
         folder = self.folder / row.name
         signature = (row.name, *_signature(folder), _stat(folder / LOG), log_lines)
         if self._detail is None or self._detail[0] != signature:
@@ -124,10 +124,10 @@ def _signature(folder: Path) -> _Signature:
 
 def _stat(path: Path) -> tuple[int, int]:
     try:
-        told = path.stat()
+        stat = path.stat()
     except (OSError, ValueError):
         return (0, 0)
-    return (told.st_mtime_ns, told.st_size)
+    return (stat.st_mtime_ns, stat.st_size)
 
 
 def _read_row(folder: Path) -> RunRow:
@@ -159,7 +159,7 @@ def _read_detail(folder: Path, row: RunRow, log_lines: int) -> RunDetail:
     return RunDetail(
         row=row,
         config=_config(folder),
-        last=rows[-1] if rows else _NO_FIGURES,
+        last=rows[-1] if rows else _NO_METRICS,
         result=state.result,
         train=_points(rows, "loss"),
         val=_points(rows, "val_loss"),
@@ -175,7 +175,7 @@ def _config(folder: Path) -> RunConfig | None:
 
 
 def finite_number(value: object) -> float | None:
-    """`value` if it is a number that can be drawn."""
+    """Return `value` as a finite float, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -185,25 +185,25 @@ def finite_number(value: object) -> float | None:
 
 
 def _points(rows: Sequence[Mapping[str, Any]], key: str) -> Points:
-    found = ((finite_number(row.get("step")), finite_number(row.get(key))) for row in rows)
-    return tuple((step, value) for step, value in found if step is not None and value is not None)
+    folders = ((finite_number(row.get("step")), finite_number(row.get(key))) for row in rows)
+    return tuple((step, value) for step, value in folders if step is not None and value is not None)
 
 
 def downsample(points: Points, most: int) -> Points:
-    """At most `most` of the points: of every stretch the lowest and the highest, so that no spike is lost."""
+    """Return at most `most` points: the lowest and the highest of each section, so that no spike is lost."""
     if len(points) <= most:
         return points
     stretch = math.ceil(2 * len(points) / max(2, most))
-    kept: list[tuple[float, float]] = []
+    points_kept: list[tuple[float, float]] = []
     for start in range(0, len(points), stretch):
         part = points[start : start + stretch]
         ends = {min(part, key=lambda point: point[1]), max(part, key=lambda point: point[1])}
-        kept += sorted(ends)
-    return tuple(kept)
+        points_kept += sorted(ends)
+    return tuple(points_kept)
 
 
 def time_ago(then: float, now: float | None = None) -> str:
-    """How long ago, in a word or two."""
+    """Format the time since `then`."""
     seconds = max(0.0, (time.time() if now is None else now) - then)
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
@@ -212,7 +212,7 @@ def time_ago(then: float, now: float | None = None) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A length of time."""
+    """Format a duration."""
     whole = round(seconds)
     if whole >= 3_600:
         return f"{whole // 3_600} h {whole % 3_600 // 60:02} min"

@@ -1,7 +1,7 @@
-"""Trainings as the command, the demo and the Runs screen begin them: what is meant by a name, and a run folder made.
+"""Preparation of trainings for the command, the demo and the Runs screen: resolve names and create the run folder.
 
 Imports no typer, no textual and no torch. `workbench.jobs.training` starts the process, which reads only the run's
-config.json with its absolute paths: it knows nothing of workspaces.
+config.json with absolute paths and does not depend on the workspace.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from workbench.workspace.models import BASE, MODEL, RUN_NAME, find_model, list_r
 
 
 def find_export(workspace: Workspace, export: str) -> Path:
-    """The frozen set that is meant: a name in exports/, or a folder elsewhere.
+    """Find an export by its name in exports/ or by its folder.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the export does not exist.
     """
     from curation_db.exporting.manifest import MANIFEST_FILE, list_exports  # noqa: PLC0415
 
@@ -33,8 +33,8 @@ def find_export(workspace: Workspace, export: str) -> Path:
         if export and (folder / MANIFEST_FILE).is_file():
             return folder.resolve()
     known = ", ".join(list_exports(workspace.exports))
-    hint = f"there are: {known}" if known else "make one with: negwb export"
-    raise UsageError(f"there is no export {export!r}", hint=hint)
+    hint = f"known: {known}" if known else "create one with: negwb export"
+    raise UsageError(f"unknown export {export!r}", hint=hint)
 
 
 def make_config(
@@ -46,48 +46,48 @@ def make_config(
     device: str = "cpu",
     save_pth: bool = False,
 ) -> RunConfig:
-    """What a new training is to do.
+    """Build the configuration of a new training.
 
     Args:
-        workspace: where exports/ and the picture folders are.
-        export: name or folder of the frozen set.
-        model: as `find_model` takes it; none: the base model.
-        settings: of `trainers.settings.TrainSettings`; what is not said stands in the workspace's [train], and what
-            is not there either is the published recipe.
-        device: of torch.
-        save_pth: also keep the model as an openai-style state dict.
+        workspace: Workspace with exports/ and the image folders.
+        export: Name or folder of the export.
+        model: Model as for `find_model`; None: the base model.
+        settings: Fields of `trainers.settings.TrainSettings`; missing ones come from the workspace's [train], or else
+            from the published recipe.
+        device: Torch device.
+        save_pth: Also save the model as an OpenAI-style state dict.
 
     Raises:
-        UsageError: something of this is not there or contradicts itself.
+        UsageError: something does not exist, or the settings contradict each other.
     """
     from workbench.workspace.picture_folders import PictureFolders  # noqa: PLC0415
     from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
-    told = read_settings(workspace.settings)
-    folders = PictureFolders(workspace.root, told.pictures, follow_links=told.follow_links)
+    workspace_settings = read_settings(workspace.settings)
+    folders = PictureFolders(workspace.root, workspace_settings.pictures, follow_links=workspace_settings.follow_links)
     try:
         return RunConfig(
             model=find_model(workspace, BASE if model is None else model).spec,
             export=str(find_export(workspace, export)),
-            pictures={source: tuple(map(str, folders.folders(source))) for source in told.pictures},
-            follow_links=told.follow_links,
+            pictures={source: tuple(map(str, folders.folders(source))) for source in workspace_settings.pictures},
+            follow_links=workspace_settings.follow_links,
             cache=str(workspace.cache),
             device=device,
             save_pth=save_pth,
-            settings=TrainSettings.from_dict(_recipe(workspace, told.train, settings or {})),
+            settings=TrainSettings.from_dict(_train_settings(workspace, workspace_settings.train, settings or {})),
         )
-    except TrainerError as refused:
-        raise UsageError(refused.message, hint=refused.hint) from refused
+    except TrainerError as error:
+        raise UsageError(error.message, hint=error.hint) from error
 
 
-def _recipe(workspace: Workspace, own: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked for on top of the workspace's [train], whose paths become whole."""
-    recipe = dict(own)
+def _train_settings(workspace: Workspace, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge `overrides` into the workspace's [train], whose paths become absolute."""
+    recipe = dict(defaults)
     if isinstance(pool := recipe.get("replay_pool"), str):
-        recipe["replay_pool"] = str(workspace.root / pool)  # the child knows nothing of workspaces
-    if "epochs" in asked:
-        recipe.pop("steps", None)  # else the steps of [train] would win silently
-    return recipe | dict(asked)
+        recipe["replay_pool"] = str(workspace.root / pool)  # the child process does not know the workspace
+    if "epochs" in overrides:
+        recipe.pop("steps", None)  # otherwise the steps of [train] would override the epochs
+    return recipe | dict(overrides)
 
 
 def prepare_run(
@@ -100,23 +100,23 @@ def prepare_run(
     device: str = "cpu",
     save_pth: bool = False,
 ) -> Path:
-    """Make the folder of a new training, ready for `workbench.jobs.training`; its words are those of `make_config`.
+    """Create the run folder of a new training for `workbench.jobs.training`; the arguments are those of `make_config`.
 
     Args:
-        name: of the run; none: the next free one like run-001.
+        name: Name of the run; None: the next free name like run-001.
 
     Raises:
-        UsageError: something is not there, is taken, or contradicts itself; nothing was made.
+        UsageError: something does not exist, the name is taken, or the settings are contradictory; no folder is left.
     """
     config = make_config(workspace, export, model=model, settings=settings, device=device, save_pth=save_pth)
     try:
         return _create(runs_folder(workspace), name, config)
-    except TrainerError as refused:
-        raise UsageError(refused.message, hint=refused.hint) from refused
+    except TrainerError as error:
+        raise UsageError(error.message, hint=error.hint) from error
 
 
 def discard_run(folder: Path) -> None:
-    """Remove the folder of a new run of which the model was refused; a run with a saved state stays."""
+    """Remove the folder of a run whose model was refused, unless it has a saved state."""
     if read_saved_steps(folder) is None:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -124,7 +124,7 @@ def discard_run(folder: Path) -> None:
 def _create(runs: Path, name: str | None, config: RunConfig) -> Path:
     if name is not None:
         if not RUN_NAME.fullmatch(name) or name == BASE:
-            raise UsageError(f"{name!r} is no name for a run", hint="letters, digits, and . _ - within")
+            raise UsageError(f"invalid run name {name!r}", hint="use letters and digits, with . _ - inside")
         create_run(runs / name, config)
         return runs / name
     number = 1
@@ -141,18 +141,16 @@ def _create(runs: Path, name: str | None, config: RunConfig) -> Path:
 
 
 def resume(workspace: Workspace, name: str) -> Path:
-    """The folder of a run that can go on, ready for `start_child`.
+    """Return the folder of a run that can be resumed, for `start_child`.
 
     Raises:
-        UsageError: there is none of this name, or somebody trains it right now.
-        NothingToDo: it is finished.
+        UsageError: the run does not exist, or a process trains it.
+        NothingToDo: the run is finished.
     """
     folder = runs_folder(workspace) / name
     if not RUN_NAME.fullmatch(name) or not (folder / "config.json").is_file():
         known = ", ".join(run.name for run in list_runs(workspace))
-        raise UsageError(
-            f"there is no run {name!r}", hint=f"there are: {known}" if known else "see: negwb train --help"
-        )
+        raise UsageError(f"unknown run {name!r}", hint=f"known: {known}" if known else "see: negwb train --help")
     state = read_run(folder)
     if state.status is TrainingStatus.DONE:
         steps = state.result.get("steps", state.step)
@@ -160,12 +158,10 @@ def resume(workspace: Workspace, name: str) -> Path:
     if state.status is TrainingStatus.RUNNING:
         pid = trainer_pid(folder)
         stop = f"stop it with: {stop_command(pid)}; " if pid is not None else ""
-        raise UsageError(
-            f"another process trains {name} right now", hint=f"{stop}watch it with: tail -f {folder / METRICS}"
-        )
+        raise UsageError(f"another process is training {name}", hint=f"{stop}watch it with: tail -f {folder / METRICS}")
     return folder
 
 
 def trainer_pid(folder: Path) -> int | None:
-    """The process of this host that trains the run; None: there is none, or the system does not report it."""
+    """Return the ID of the process on this host that trains the run; None: none, or the system does not report it."""
     return next((pid for pid in lock_holders(folder / LOCK) if "trainers" in command_line(pid)), None)

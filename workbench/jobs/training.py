@@ -1,4 +1,4 @@
-"""Trainings as child processes: run to their end for `negwb train` and the demo, or started and stopped by the screen.
+"""Trainings as child processes: run to completion for `negwb train` and the demo, or started and stopped by the screen.
 
 A training that another process started is found by the lock on its run folder.
 """
@@ -23,11 +23,11 @@ from workbench.workspace.layout import Workspace
 from workbench.workspace.models import find_model, require_torch
 
 OUTPUT: Final = "output.txt"
-"""In the run folder: what the child prints (warnings of libraries, the traceback of a bug)."""
+"""File in the run folder with the child's output (library warnings, the traceback of a bug)."""
 _POLL_S = 0.2
 _INTERRUPTED = 130
 _EXIT_WAIT_S = 10.0
-"""How long `resume` waits for the process before it."""
+"""Seconds that `resume` waits for the exit of the previous process."""
 _TAIL_LINES = 200
 
 OnState = Callable[[RunState], None]
@@ -38,7 +38,7 @@ OnStarted = Callable[[Path, int], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainingOrder:
-    """What to train."""
+    """Options of a training."""
 
     export: str
     model: str
@@ -113,7 +113,7 @@ def stop(folder: Path) -> None:
 
 
 def is_starting(folder: Path, status: TrainingStatus | None) -> bool:
-    """Whether a process of ours runs there that does not train yet."""
+    """Whether a process of this process runs there and has not started to train."""
     job = jobs.running(folder)
     if job is None:
         return False
@@ -128,10 +128,10 @@ def is_starting(folder: Path, status: TrainingStatus | None) -> bool:
 def run_to_end(
     run_folder: Path, on_state: OnState = lambda state: None, on_started: OnStarted = lambda folder, pid: None
 ) -> RunState:
-    """Start the training and wait for its end; returns the run's last state.
+    """Start the training and wait for its end; return the run's last state.
 
     Raises:
-        TrainerError: it failed or was killed; the message says why, the hint names the log.
+        TrainerError: the training failed or was killed; the hint names the log.
         KeyboardInterrupt: the training or this process was interrupted (also by SIGTERM or SIGHUP); its state is saved.
     """
     return run_all([run_folder], on_state, on_started)[0]
@@ -150,7 +150,7 @@ def run_all(
         with interruption.raised():
             _run_waiting(waiting, children, on_state, on_started, at_once)
     except BaseException as error:
-        # No child may go on unseen. A closed terminal can arrive as an I/O error first and as SIGHUP then; that SIGHUP
+        # No child may continue unattended. A closed terminal can cause an I/O error first and SIGHUP later; that SIGHUP
         # must not count as a second Ctrl-C, which would end a child before it has saved its state.
         with interruption.shielded():
             end_all(children.values())
@@ -217,5 +217,5 @@ def _failure(folder: Path, code: int) -> TrainerError:
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
     step = f" after step {state.step} of {state.steps}" if state.steps else ""
     last = next((line.strip() for line in reversed(tail(log, _TAIL_LINES)) if line.strip()), "")
-    message = f"the training {folder.name} {how}{step}" + (f"; it last said: {last}" if last else "")
-    return TrainerError(message, hint=f"go on with: negwb train --resume {folder.name}; log: {log}")
+    message = f"the training {folder.name} {how}{step}" + (f"; its last output: {last}" if last else "")
+    return TrainerError(message, hint=f"resume with: negwb train --resume {folder.name}; log: {log}")

@@ -314,9 +314,11 @@ def test_a_crash_of_the_child_is_reported_with_its_last_line(
 ) -> None:
     run = prepare_run(workspace, "set-001", model=str(tiny(workspace)), name="bug")
     replace_child(monkeypatch, "raise ZeroDivisionError('by nothing')")
-    with pytest.raises(TrainerError, match="ended with code 1; it last said: ZeroDivisionError: by nothing") as failed:
+    with pytest.raises(
+        TrainerError, match="ended with code 1; its last output: ZeroDivisionError: by nothing"
+    ) as failed:
         run_to_end(run)
-    assert failed.value.hint == f"go on with: negwb train --resume bug; log: {run / 'output.txt'}"
+    assert failed.value.hint == f"resume with: negwb train --resume bug; log: {run / 'output.txt'}"
 
 
 def test_an_error_in_the_parent_stops_the_child(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,8 +394,8 @@ class TestRefusals:
         assert sorted(runs_folder(workspace).iterdir()) == before
 
     def test_export(self, workspace: Workspace) -> None:
-        self.refused(workspace, lambda: prepare_run(workspace, "set-9"), "no export 'set-9'", "set-001")
-        self.refused(workspace, lambda: prepare_run(workspace, ""), "no export")
+        self.refused(workspace, lambda: prepare_run(workspace, "set-9"), "unknown export 'set-9'", "set-001")
+        self.refused(workspace, lambda: prepare_run(workspace, ""), "unknown export")
         assert find_export(workspace, str(workspace.exports / "set-001")) == workspace.exports / "set-001"
 
     @pytest.mark.parametrize("model", ["nothing", "/none/tiny.pth", ":openai", "ViT-B-32:", "", "no\0name"])
@@ -407,7 +409,7 @@ class TestRefusals:
     def test_name(self, workspace: Workspace) -> None:
         self.refused(workspace, lambda: prepare_run(workspace, "set-001", name="first"), "exists already")
         for name in ("../x", ".x", "a/b", "", "base"):
-            self.refused(workspace, lambda name=name: prepare_run(workspace, "set-001", name=name), "no name for a run")
+            self.refused(workspace, lambda name=name: prepare_run(workspace, "set-001", name=name), "invalid run name")
 
     def test_settings(self, workspace: Workspace) -> None:
         for settings in ({"lr": -1}, {"lr": "much"}, {"batch": 1}, {"bogus": 1}, {"seed": -1}, {"frozen": []}):
@@ -418,8 +420,8 @@ class TestRefusals:
             )
 
     def test_resume(self, workspace: Workspace) -> None:
-        self.refused(workspace, lambda: resume(workspace, "nothing"), "no run 'nothing'", "first")
-        self.refused(workspace, lambda: resume(workspace, "../exports"), "no run")
+        self.refused(workspace, lambda: resume(workspace, "nothing"), "unknown run 'nothing'", "first")
+        self.refused(workspace, lambda: resume(workspace, "../exports"), "unknown run")
         with pytest.raises(NothingToDo):
             resume(workspace, "first")
 

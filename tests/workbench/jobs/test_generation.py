@@ -79,9 +79,9 @@ def test_what_is_not_usual_is_said_too() -> None:
     [
         (run(StopReason.BUDGET), known(), "has spent its budget"),
         (run(), known("llama", "clip"), "no engine 'llava'"),
-        (run(pipeline="judge"), known(), "cannot go on from here"),
-        (run(recipe={}), known(), "cannot go on from here"),
-        (run(pipeline=["x"], recipe=3), known(), "cannot go on from here"),
+        (run(pipeline="judge"), known(), "cannot be resumed here"),
+        (run(recipe={}), known(), "cannot be resumed here"),
+        (run(pipeline=["x"], recipe=3), known(), "cannot be resumed here"),
     ],
 )
 def test_what_cannot_go_on_says_why(told: GenerationRunRow, settings: GenerateSettings, why: str) -> None:

@@ -92,7 +92,7 @@ def _waiting(entry: GenerationRow) -> Content:
     if entry.status is RunStatus.DIED:
         return Content.assemble(
             ("✗ it could not start\n\n", f"bold {BAD}"),
-            plain(entry.said, limit=600),
+            plain(entry.output, limit=600),
             ("\n\ns removes it from the list", QUIET),
         )
     return Content.assemble(("… opening its engines\n\n", "bold"), (f"process {entry.pid}", QUIET))

@@ -158,7 +158,7 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
         if entry is None:
             return
         if entry.run is None:
-            self._do(partial(generation.stop_pending, entry.pid), "asked to stop" if not entry.said else "removed")
+            self._do(partial(generation.stop_pending, entry.pid), "asked to stop" if not entry.output else "removed")
         elif not entry.run.running:
             self.show_message(f"run {entry.run.id} is not running")
         else:

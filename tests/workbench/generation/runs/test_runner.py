@@ -400,7 +400,7 @@ async def test_who_waits_for_anothers_question_hears_why_it_failed(record: Recor
         raise LookupError("no memory")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workbench.generation.runs.dispatcher.memory.recall", broken)
+        patch.setattr("workbench.generation.runs.dispatcher.memory.load_answers", broken)
         tally = await run(record, Watched("pen-1"), Watched("eye-1"), how=how)
     assert tally.reasons == {"failed:bug": 30}, "none is lost"
 

@@ -349,7 +349,7 @@ def test_no_stranger_is_stopped(house: WorkspaceFixture) -> None:
             generation.stop(_runs(house)[0])
         with house.store.write() as connection:
             connection.execute(text("UPDATE generation_run SET host = 'gpu-3', pid = :pid"), {"pid": os.getpid()})
-        with pytest.raises(NegwbError, match="at work on gpu-3"):
+        with pytest.raises(NegwbError, match="running on gpu-3"):
             generation.stop(_runs(house)[0])
         assert stranger.poll() is None
     finally:
