@@ -1,5 +1,5 @@
-"""Eight processes on one record: three people decide, edit and undo, one decides in bulk, one imports, one exports,
-one makes backups, one looks with status and doctor. Nothing is lost, everything stays sound and repeatable."""
+"""Eight processes on one record: three annotators, bulk decisions, imports, exports, backups, and checks by doctor.
+No acknowledged action is lost, and the record stays consistent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from support.mixed_work import Log, Mixed
+from support.mixed_work import Log, MixedWork
 from support.record import Record
 
 from curation_db.enums import State
@@ -29,20 +29,20 @@ def database(tmp_path: Path) -> Path:
 
 
 def stay_sound(database: Path, *, seconds: float, rounds: int) -> None:
-    """Let them work, and check everything that they wrote."""
-    with Mixed(database, seed=7) as mixed:
+    """Run the processes, and check everything that they wrote."""
+    with MixedWork(database, seed=7) as mixed:
         mixed.work(seconds, rounds)
     done = mixed.lines()
     assert done[Log.FAULT] == []
-    # Refused and told after 15 s of waiting: nothing is lost, and on a loaded machine one of a hundred may meet it.
-    assert len(done[Log.BUSY]) <= len(done[Log.ACT]) // 100
+    # A refusal after a wait of 15 s loses nothing; on a loaded machine up to one of a hundred actions may be refused.
+    assert len(done[Log.BUSY]) <= len(done[Log.ACTION]) // 100
     with open_store(database) as store:
         record = Record(store)
         assert record.rows("PRAGMA integrity_check") == [("ok",)]
         assert record.rows("PRAGMA foreign_key_check") == []
-        record.assert_state_is_the_fold()
+        record.assert_state_matches_events()
         acts = {row[0] for row in record.rows("SELECT DISTINCT act FROM event")}
-        assert {act for (act,) in done[Log.ACT]} - acts == set(), "acknowledged and not there"
+        assert {act for (act,) in done[Log.ACTION]} - acts == set(), "acknowledged and not there"
         assert record.rows(
             """SELECT count(*) FROM candidate c JOIN source s ON s.id = c.source_id
                WHERE s.name = 'more' AND c.parent_id IS NULL"""
@@ -50,13 +50,13 @@ def stay_sound(database: Path, *, seconds: float, rounds: int) -> None:
         assert record.rows("SELECT count(*) FROM candidate WHERE id NOT IN (SELECT candidate_id FROM queue_entry)") == [
             (0,)
         ]
-    assert [each.said for each in check_record(database) if each.level is Level.ERROR] == []
+    assert [each.message for each in check_record(database) if each.level is Level.ERROR] == []
     sets_are_repeatable(database, done[Log.SET][-10:])
     backups_are_sound(done[Log.COPY][-3:])
 
 
 def sets_are_repeatable(database: Path, sets: list[list[object]]) -> None:
-    """What was frozen in the midst of the work is what its event gives now."""
+    """A set that was frozen during the work is equal to a new export at its event."""
     assert sets
     exports = database.parent / "exports"
     with open_store(database) as store:
@@ -79,7 +79,7 @@ def backups_are_sound(copies: list[list[object]]) -> None:
         assert connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone() == (event,)
         connection.close()
         with open_store(Path(str(path))) as store:
-            Record(store).assert_state_is_the_fold()
+            Record(store).assert_state_matches_events()
 
 
 def test_eight_kinds_of_work_for_a_moment(database: Path) -> None:

@@ -210,7 +210,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def state_is_the_fold(self) -> None:
-        self.record.assert_state_is_the_fold()
+        self.record.assert_state_matches_events()
 
     @invariant()
     def a_known_answer_settles_nothing(self) -> None:

@@ -1,8 +1,8 @@
-"""A process that does one kind of work on a record on which others work too.
+"""Processes that do different kinds of work on one record at the same time.
 
-Run as `python -m support.mixed_work DATABASE ROLE SEED LOG STOP`, it works until the file STOP is there, and then
-leaves as the product does. Each line of LOG is a JSON list, written when the work that it names was done: a word of
-`Log` and what it is about.
+Run as `python -m support.mixed_work DATABASE ROLE SEED LOG STOP`, a process works until the file STOP exists, and then
+ends its session as the product does. Each line of LOG is a JSON list, written after the work: a value of `Log` and its
+data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from support.kills import Person
+from support.kills import RandomAnnotator
 
 from curation_db.enums import Kind, Reason, Role, State
 from curation_db.errors import RecordBusy, RecordError
@@ -36,32 +36,32 @@ from curation_db.storage.backup import back_up
 from curation_db.storage.store import Store, open_store
 
 ROLES = ("decide", "decide", "decide", "bulk", "import", "export", "back-up", "look")
-"""What the eight processes do."""
+"""Roles of the eight processes."""
 _IMPORTED_AT_ONCE = 20
 _BULK = 15
 
 
 class Log(StrEnum):
-    """What a line is about."""
+    """Kind of a log line."""
 
     ROUND = "round"
-    """One round of work ended, whether it wrote anything or not."""
-    ACT = "act"
-    """The id of an act."""
+    """End of one round of work."""
+    ACTION = "act"
+    """Id of an action."""
     KEY = "key"
-    """The id, in its file, of a candidate that was imported."""
+    """Id in its file of an imported candidate."""
     SET = "set"
-    """The name of a frozen set, and its event."""
+    """Name of a frozen set, its event and its states."""
     COPY = "copy"
-    """The path of a backup."""
+    """Path of a backup and its newest event."""
     FAULT = "fault"
-    """What doctor calls an error."""
+    """Name and message of an error that doctor reports."""
     BUSY = "busy"
-    """What was refused because the record was held for too long."""
+    """Operation that failed because another process held the record too long."""
 
 
 class Worker:
-    """Does one kind of work, round by round."""
+    """Worker of one role."""
 
     def __init__(self, store: Store, role: str, seed: int, log: Callable[..., None]) -> None:
         self._store = store
@@ -82,7 +82,7 @@ class Worker:
         }[role]
 
     def work(self) -> None:
-        """One round."""
+        """Do one round."""
         self._rounds += 1
         try:
             self._work()
@@ -103,14 +103,14 @@ class Worker:
         done = decide_in_bulk(self._store, self._actor, chosen, kind, Reason.SCOPE if kind is Kind.REJECT else None)
         if done.action_id is None:
             return
-        self._log(Log.ACT, done.action_id)
+        self._log(Log.ACTION, done.action_id)
         if self._draw.random() < 0.5:
             try:
-                self._log(Log.ACT, DecisionWriter(self._store, self._actor).take_back(done.action_id).action_id)
+                self._log(Log.ACTION, DecisionWriter(self._store, self._actor).take_back(done.action_id).action_id)
             except RecordBusy:
                 raise
             except RecordError:
-                pass  # somebody has edited one of them
+                pass  # another annotator has edited one of them
 
     def _import(self) -> None:
         first = self._rounds * _IMPORTED_AT_ONCE
@@ -131,18 +131,18 @@ class Worker:
         name = f"set-{self._rounds:04}"
         chosen = ExportFilter(self._draw.choice([(State.ACCEPTED,), (State.ACCEPTED, State.REJECTED), tuple(State)]))
         try:
-            made = freeze(self._store, self._folder / "exports", name, selection=chosen, tool_version="test")
+            manifest = freeze(self._store, self._folder / "exports", name, selection=chosen, tool_version="test")
         except NothingChosen:
             return
-        self._log(Log.SET, name, made.event_seq, list(chosen.states))
+        self._log(Log.SET, name, manifest.event_seq, list(chosen.states))
 
     def _back_up(self) -> None:
         (self._folder / "copies").mkdir(exist_ok=True)
-        made = back_up(self._store.path, self._folder / "copies" / f"{self._rounds % 5}-{self._rounds}.db")
+        copy = back_up(self._store.path, self._folder / "copies" / f"{self._rounds % 5}-{self._rounds}.db")
         for older in self._folder.glob(f"copies/{self._rounds % 5}-*.db"):
-            if older != made.path:
+            if older != copy.path:
                 older.unlink()
-        self._log(Log.COPY, str(made.path), made.event)
+        self._log(Log.COPY, str(copy.path), copy.event)
 
     def _look(self) -> None:
         with self._store.read() as connection:
@@ -153,16 +153,16 @@ class Worker:
 
 
 def work_until(stop: Path, database: Path, role: str, seed: int, log: Path) -> None:
-    """Work in rounds until the file `stop` is there."""
+    """Work in rounds until the file `stop` exists."""
     handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def write(*line: Any) -> None:
         os.write(handle, (json.dumps(line) + "\n").encode())
 
     if role == "decide":
-        person = Person(database, f"person{seed}", seed, log.with_suffix(".acts"))
+        person = RandomAnnotator(database, f"person{seed}", seed, log.with_suffix(".acts"))
         while not stop.exists():
-            person.do_something()
+            person.act_at_random()
             write(Log.ROUND)
         return
     with open_store(database) as store:
@@ -173,8 +173,8 @@ def work_until(stop: Path, database: Path, role: str, seed: int, log: Path) -> N
         worker.leave()
 
 
-class Mixed:
-    """Eight processes at work; all end when the block ends."""
+class MixedWork:
+    """Eight working processes; the end of the block kills them."""
 
     def __init__(self, database: Path, seed: int) -> None:
         self._folder = database.parent
@@ -191,7 +191,7 @@ class Mixed:
             for number, (role, log) in enumerate(zip(ROLES, self._logs, strict=True))
         ]
 
-    def __enter__(self) -> Mixed:
+    def __enter__(self) -> MixedWork:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -202,10 +202,10 @@ class Mixed:
                 process.stderr.close()
 
     def work(self, seconds: float, rounds: int, *, patience: float = 240.0) -> None:
-        """Let them work for so long, and until each has done so many rounds; then they leave.
+        """Let the processes work for `seconds` and until each has done `rounds` rounds, then stop them.
 
         Raises:
-            AssertionError: one of them failed, or did not get that far.
+            AssertionError: a process failed, or did not finish its rounds within `patience` seconds.
         """
         began = time.monotonic()
         while time.monotonic() - began < seconds or min(map(self._rounds, self._logs)) < rounds:
@@ -219,19 +219,19 @@ class Mixed:
             assert process.returncode == 0, _errors(process)
 
     def lines(self) -> dict[Log, list[list[Any]]]:
-        """Everything that the logs say, without its first word; the acts of those who decide are among them."""
-        found: dict[Log, list[list[Any]]] = defaultdict(list)
+        """Return the data of all log lines by kind, including the actions of the deciding processes."""
+        lines_by_kind: dict[Log, list[list[Any]]] = defaultdict(list)
         for log in self._logs:
             for line in log.read_text(encoding="utf-8").splitlines():
                 word, *rest = json.loads(line)
-                found[Log(word)].append(rest)
+                lines_by_kind[Log(word)].append(rest)
             acts = log.with_suffix(".acts")
             for line in acts.read_text(encoding="utf-8").splitlines() if acts.exists() else ():
                 if line.startswith("="):
-                    found[Log.ACT].append([line[1:]])
+                    lines_by_kind[Log.ACTION].append([line[1:]])
                 elif line.startswith("!"):
-                    found[Log.BUSY].append(["decide", line[1:]])
-        return found
+                    lines_by_kind[Log.BUSY].append(["decide", line[1:]])
+        return lines_by_kind
 
     def _rounds(self, log: Path) -> int:
         return log.read_bytes().count(b'["round"]') if log.exists() else 0
@@ -243,7 +243,7 @@ def _errors(process: subprocess.Popen[bytes]) -> str:
 
 
 def main(words: Sequence[str]) -> None:
-    """Be one of the eight."""
+    """Run one of the eight processes."""
     database, role, seed, log, stop = words
     work_until(Path(stop), Path(database), role, int(seed), Path(log))
 

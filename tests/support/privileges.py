@@ -1,4 +1,4 @@
-"""Running something as a person for whom a read-only folder is read-only, even where the tests run as root."""
+"""Run a command for which read-only folders are read-only, even if the tests run as root."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 _PR_CAPBSET_DROP = 24
-_PASSES = (1, 2)
+_CAPABILITIES = (1, 2)
 """CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
 
 
-def run_as_a_person(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
-    """Run `command`; root loses the right to what permissions forbid. Where it cannot, the test is skipped."""
+def run_without_root_privileges(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Run `command` without root's right to bypass permissions; skip the test where that is not possible."""
     try:
         return subprocess.run(
             [str(word) for word in command],
@@ -25,7 +25,7 @@ def run_as_a_person(command: Sequence[str | Path]) -> subprocess.CompletedProces
             stdin=subprocess.DEVNULL,
             timeout=60,
             check=False,
-            preexec_fn=_obey_permissions if os.geteuid() == 0 else None,
+            preexec_fn=_drop_privileges if os.geteuid() == 0 else None,
         )
     except subprocess.SubprocessError as error:
         if isinstance(error, subprocess.TimeoutExpired):
@@ -33,9 +33,9 @@ def run_as_a_person(command: Sequence[str | Path]) -> subprocess.CompletedProces
         pytest.skip("root cannot give up its rights here")
 
 
-def _obey_permissions() -> None:
-    """Give up root's passes to all files: gone with the next exec, when they are in the bounding set no longer."""
+def _drop_privileges() -> None:
+    """Drop root's capabilities for all files from the bounding set; the next exec loses them."""
     libc = ctypes.CDLL(None, use_errno=True)
-    for capability in _PASSES:
+    for capability in _CAPABILITIES:
         if libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "cannot give up a capability")

@@ -1,4 +1,4 @@
-"""A small record to work on, and its invariants."""
+"""A small record under test, and its invariants."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from curation_db.storage.store import Store
 
 
 @dataclass
-class Sitting:
-    """One person at work on a record."""
+class AnnotatorSession:
+    """Open session of one annotator."""
 
     actor: Actor
     queue: Queue
@@ -32,7 +32,7 @@ class Record:
         self.store = store
 
     def add(self, count: int, *, overlap: str = "1", audit_rate: float = 0.0) -> list[int]:
-        """So many candidates more, each with a picture and a caption of its own; returns their ids."""
+        """Add `count` candidates, each with its own image and caption; return their ids."""
         with self.store.write() as connection:
             connection.execute(text("INSERT INTO source(name) VALUES ('coco') ON CONFLICT DO NOTHING"))
             start = connection.execute(text("SELECT count(*) FROM image")).scalar_one()
@@ -64,7 +64,7 @@ class Record:
             return insert_candidates(connection, drafts, Intake(overlap=overlap, audit_rate=audit_rate))
 
     def judge(self, candidate_id: int, **probabilities: float) -> None:
-        """Verdicts on whether the concept is there, by judge."""
+        """Add a verdict P(present) of each judge."""
         with self.store.write() as connection:
             insert_verdicts(
                 connection,
@@ -81,10 +81,10 @@ class Record:
                 ],
             )
 
-    def open_session(self, name: str, *, role: Role | None = None, **queue: object) -> Sitting:
-        """A new session of this person."""
+    def open_session(self, name: str, *, role: Role | None = None, **queue: object) -> AnnotatorSession:
+        """Start a session of this annotator."""
         actor = begin_session(self.store, name, version="test", role=role)
-        return Sitting(actor, Queue(self.store, actor, **queue), DecisionWriter(self.store, actor))  # type: ignore[arg-type]
+        return AnnotatorSession(actor, Queue(self.store, actor, **queue), DecisionWriter(self.store, actor))  # type: ignore[arg-type]
 
     def rows(self, statement: str, **values: object) -> list[tuple[object, ...]]:
         with self.store.read() as connection:
@@ -93,11 +93,8 @@ class Record:
     def state(self, candidate_id: int) -> str:
         return str(self.rows("SELECT state FROM candidate_state WHERE candidate_id = :id", id=candidate_id)[0][0])
 
-    def assert_state_is_the_fold(self, *, since: int = -1) -> None:
-        """Every materialised state, and every place in the queue, is what the events say.
-
-        `since`: look only at candidates about which something happened after this event.
-        """
+    def assert_state_matches_events(self, *, since: int = -1) -> None:
+        """Check that stored states and queue entries agree with the events, of candidates with events after `since`."""
         with self.store.read() as connection:
             rows = connection.execute(
                 text(f"""SELECT s.*, {overlap_sql()} AS overlap FROM candidate_state s

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class WallClock:
-    """Seconds since the epoch, at first some moment of 2027."""
+    """Clock in seconds since the epoch; it starts in January 2027."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.now = now
@@ -15,9 +15,9 @@ class WallClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass at once, or with less than 0 set the clock back."""
+        """Advance the clock; a negative value sets it back."""
         self.now += seconds
 
     def ahead(self, seconds: float) -> Callable[[], float]:
-        """The clock of another machine, which differs by so much."""
+        """Return the clock of another machine, which is ahead by `seconds`."""
         return lambda: self.now + seconds

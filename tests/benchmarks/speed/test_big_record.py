@@ -87,7 +87,7 @@ def test_copies_in_bulk_are_what_the_product_makes_one_by_one(tmp_path: Path) ->
 def test_its_states_are_folds(tmp_path: Path) -> None:
     with create_store(tmp_path / "curation.db") as store:
         fill(store, SMALL)
-        Record(store).assert_state_is_the_fold()
+        Record(store).assert_state_matches_events()
 
 
 def test_the_mark_stands_in_the_text_and_in_the_caption(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import text
-from support.record import Record, Sitting
+from support.record import AnnotatorSession, Record
 
 from curation_db.enums import Kind, Reason, Role, State
 from curation_db.errors import RecordError, RecordInUse, RetiredAnnotator
@@ -21,7 +21,7 @@ from curation_db.integrity.consistency import compare
 NEW_TEXT = "a woman without a hat on a horse"
 
 
-def leave(record: Record, sitting: Sitting) -> None:
+def leave(record: Record, sitting: AnnotatorSession) -> None:
     end_session(record.store, sitting.actor)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from support.privileges import run_as_a_person
+from support.privileges import run_without_root_privileges
 
 from curation_db.image_paths import find_image_file
 from curation_db.importing.image_check import ImageChecker
@@ -149,7 +149,7 @@ def test_unreadable_files_are_listed_and_the_others_imported(root: Path, tmp_pat
     (root / "b.txt").write_text("a bus\n")
     (root / "train").chmod(0)
     (root / "a.txt").chmod(0)
-    result = run_as_a_person([sys.executable, "-m", "workbench", "-w", workspace.root, "import", root])
+    result = run_without_root_privileges([sys.executable, "-m", "workbench", "-w", workspace.root, "import", root])
     assert result.returncode == 1, result.stderr
     assert "3 images, 1 caption; 2 refused (2 unreadable)" in result.stderr
     listed = [json.loads(line) for line in (workspace.rejects / "photos-1.jsonl").read_text().splitlines()]
@@ -158,7 +158,7 @@ def test_unreadable_files_are_listed_and_the_others_imported(root: Path, tmp_pat
         ("train", "Permission denied"),
     ]
     root.chmod(0)
-    result = run_as_a_person([sys.executable, "-m", "workbench", "-w", workspace.root, "import", root])
+    result = run_without_root_privileges([sys.executable, "-m", "workbench", "-w", workspace.root, "import", root])
     assert (result.returncode, "is not readable" in result.stderr, "Traceback" in result.stderr) == (2, True, False)
     root.chmod(0o755)
     (root / "train").chmod(0o755)

@@ -178,4 +178,4 @@ def test_four_processes_share_the_work_without_overlap_or_loss(record) -> None:
         worker.join()
     assert sorted(decided) == [(number, False) for number in numbers]
     assert record.rows("SELECT count(*) FROM event") == [(80,)]
-    record.assert_state_is_the_fold()
+    record.assert_state_matches_events()

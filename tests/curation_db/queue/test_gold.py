@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from sqlalchemy import text
 from support.older_schema import install, make_older
-from support.record import Record, Sitting
+from support.record import AnnotatorSession, Record
 
 from curation_db.enums import Kind, Reason, Role, State, Stream
 from curation_db.exporting.selection import ExportFilter, choose
@@ -259,17 +259,17 @@ class TestServing:
 
 class TestScores:
     @pytest.fixture
-    def ana(self, record: Record) -> Sitting:
+    def ana(self, record: Record) -> AnnotatorSession:
         record.add(4)
         gold(record, {1: ACCEPT, 2: ACCEPT, 3: REJECT, 4: REJECT})
         return record.open_session("ana")
 
-    def test_the_answer_is_told_with_the_decision(self, record: Record, ana: Sitting) -> None:
+    def test_the_answer_is_told_with_the_decision(self, record: Record, ana: AnnotatorSession) -> None:
         assert ana.reviewer.decide(3, Kind.ACCEPT).known == REJECT
         number = record.add(1)[0]
         assert ana.reviewer.decide(number, Kind.ACCEPT).known is None
 
-    def test_right_and_wrong(self, record: Record, ana: Sitting) -> None:
+    def test_right_and_wrong(self, record: Record, ana: AnnotatorSession) -> None:
         ana.reviewer.decide(1, Kind.ACCEPT)
         ana.reviewer.decide(2, Kind.REJECT, reason=Reason.SCOPE)
         ana.reviewer.decide(3, Kind.ACCEPT)
@@ -279,7 +279,7 @@ class TestScores:
         assert (score.answers, score.share.estimate) == (4, 0.5)
         assert score.share.low < 0.5 < score.share.high
 
-    def test_the_first_answer_counts(self, record: Record, ana: Sitting) -> None:
+    def test_the_first_answer_counts(self, record: Record, ana: AnnotatorSession) -> None:
         """Whoever takes it back has been told."""
         ana.reviewer.decide(1, Kind.UNSURE)
         ana.reviewer.decide(1, Kind.REJECT, reason=Reason.SCOPE)
@@ -287,14 +287,14 @@ class TestScores:
         ana.reviewer.decide(1, Kind.ACCEPT)
         assert score_of(record) == [GoldScore("ana", right=0, wrongly_accepted=0, wrongly_rejected=1)]
 
-    def test_a_vote_from_before_is_no_answer(self, record: Record, ana: Sitting) -> None:
+    def test_a_vote_from_before_is_no_answer(self, record: Record, ana: AnnotatorSession) -> None:
         number = record.add(1)[0]
         ana.reviewer.decide(number, Kind.ACCEPT)
         gold(record, {number: REJECT})
         assert score_of(record) == []
         assert exported(record) == [number], "it was accepted before"
 
-    def test_an_edit_takes_it_out(self, record: Record, ana: Sitting) -> None:
+    def test_an_edit_takes_it_out(self, record: Record, ana: AnnotatorSession) -> None:
         record.open_session("ben")
         done = ana.reviewer.edit(1, "a woman without a hat")
         with record.store.read() as connection:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from support.record import Record, Sitting
+from support.record import AnnotatorSession, Record
 from support.wall_clock import WallClock
 
 from curation_db.enums import Kind, Reason, Role
@@ -23,24 +23,24 @@ from curation_db.storage.work_sessions import CLOCK_SKEW_S, LEASE_SECONDS
 
 YEAR = 365 * 86_400.0
 ASKED = PresentationContext(must_be_queued=True)
-At = Callable[..., Sitting]
+At = Callable[..., AnnotatorSession]
 
 
 @pytest.fixture
 def at(record: Record, monkeypatch: pytest.MonkeyPatch) -> At:
     """Sits a person down at a machine with a clock of its own."""
 
-    def sit(name: str, clock: WallClock, machine: str = "here", *, role: Role | None = None) -> Sitting:
+    def sit(name: str, clock: WallClock, machine: str = "here", *, role: Role | None = None) -> AnnotatorSession:
         with monkeypatch.context() as patched:
             patched.setattr("socket.gethostname", lambda: machine)
             actor = begin_session(record.store, name, version="test", role=role)
         queue = Queue(record.store, actor, clock=clock, ordering="oldest", audit_share=0.0)
-        return Sitting(actor, queue, DecisionWriter(record.store, actor, clock=clock))
+        return AnnotatorSession(actor, queue, DecisionWriter(record.store, actor, clock=clock))
 
     return sit
 
 
-def claimed(sitting: Sitting, count: int = 1) -> list[int]:
+def claimed(sitting: AnnotatorSession, count: int = 1) -> list[int]:
     return [claim.candidate_id for claim in sitting.queue.claim(count)]
 
 

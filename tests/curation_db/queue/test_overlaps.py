@@ -187,7 +187,7 @@ def test_what_was_exported_stays_and_the_record_is_sound(steps: list[tuple[str, 
                 assert states == dict(record.rows("SELECT candidate_id, state FROM candidate_state"))
             else:
                 act(people[who], chosen, what, numbers, at)
-        record.assert_state_is_the_fold()
+        record.assert_state_matches_events()
         assert sound(record)
         for number, (ids, outcomes) in frozen.items():
             again = exported_at(record, number)

@@ -42,14 +42,14 @@ def test_one_undo_takes_all_of_it_back_and_one_redo_does_it_again(record: Record
     assert undone
     assert (undone.candidates, undone.kind) == (12, Kind.REJECT)
     assert states(record, numbers) == ["accepted", *["open"] * 11], "what was there before is there again"
-    record.assert_state_is_the_fold()
+    record.assert_state_matches_events()
     assert record.rows("SELECT * FROM lease") == [], "a bulk lies in nobody's hands"
     assert ana.reviewer.redo()
     assert states(record, numbers) == ["rejected"] * 12
     ana.reviewer.undo()
     ana.reviewer.undo()
     assert states(record, numbers) == ["open"] * 12
-    record.assert_state_is_the_fold()
+    record.assert_state_matches_events()
 
 
 def test_what_must_not_be_touched_is_left_out_and_counted(record: Record) -> None:
@@ -80,7 +80,7 @@ def test_what_must_not_be_touched_is_left_out_and_counted(record: Record) -> Non
     done = decide_in_bulk(record.store, ana.actor, named, Kind.ACCEPT)
     assert (done.changed, done.left, done.becomes) == (2, seen.left, seen.becomes)
     assert states(record, [plain, held, blind, decided, child]) == ["accepted", "open", "open", "contested", "open"]
-    record.assert_state_is_the_fold()
+    record.assert_state_matches_events()
 
 
 def test_known_answers_are_for_each_to_give(record: Record) -> None:
@@ -161,7 +161,7 @@ def test_an_adjudicator_asks_anew_and_takes_back_what_another_did(record: Record
     dan.reviewer.undo()
     assert dan.reviewer.take_back(done.action_id).candidates == 4
     assert states(record, numbers) == ["open"] * 4
-    record.assert_state_is_the_fold()
+    record.assert_state_matches_events()
 
 
 def test_a_failure_in_the_middle_leaves_nothing(record: Record, dump: Callable) -> None:

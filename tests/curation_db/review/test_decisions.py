@@ -40,7 +40,7 @@ def test_a_decision_is_an_event_and_a_state(record, kind: Kind, reason: Reason |
         ("ana", "annotator", kind, reason, "review", 0, 0, 1234, ana.actor.session)
     ]
     assert record.rows("SELECT * FROM lease") == []
-    record.assert_state_is_the_fold()
+    record.assert_state_matches_events()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_undo_walks_back_and_redo_forward_across_sessions(record) -> None:
         assert later.reviewer.redo()
     assert later.reviewer.redo() is None
     assert [record.state(number) for number in numbers] == ["accepted", "rejected", "open", "open"]
-    record.assert_state_is_the_fold()
+    record.assert_state_matches_events()
 
 
 def test_a_new_decision_ends_redo(record) -> None:
@@ -137,7 +137,7 @@ def test_one_persons_edit_is_an_accept_of_the_child_and_undone_as_one(record) ->
     assert (record.state(number), record.state(done.child_id)) == ("superseded", "accepted")
     ana.reviewer.undo()
     assert (record.state(number), record.state(done.child_id)) == ("open", "superseded")
-    record.assert_state_is_the_fold()
+    record.assert_state_matches_events()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_with_two_people_the_other_one_decides_about_an_edit(record) -> None:
     assert record.rows("SELECT concept, concept_confidence < 1 FROM candidate WHERE id = :id", id=child) == [
         ("helmet", 1)
     ]
-    record.assert_state_is_the_fold()
+    record.assert_state_matches_events()
 
 
 @pytest.mark.parametrize("words", ["", "  \n", "\x1b\x07", "a woman not wearing a hat riding a horse"])
@@ -189,7 +189,7 @@ def test_a_flag_is_toggled_and_notes_are_kept_clean(record) -> None:
     assert not ben.reviewer.toggle_flag(number).status.flagged
     ana.reviewer.note(number, "  \x1b]0;title\x07left edge ")
     assert record.rows("SELECT note FROM event WHERE kind = 'note'") == [("]0;titleleft edge",)]
-    record.assert_state_is_the_fold()
+    record.assert_state_matches_events()
 
 
 def test_stream_and_blindness_are_recorded(record) -> None:
@@ -224,7 +224,7 @@ def test_two_people_cannot_both_replace_a_candidate(record) -> None:
     with pytest.raises(RecordError, match="edited this caption meanwhile"):
         ana.reviewer.redo()
     assert record.rows("SELECT count(*) FROM candidate_state WHERE state != 'superseded'") == [(1,)]
-    record.assert_state_is_the_fold()
+    record.assert_state_matches_events()
 
 
 def test_an_edit_that_somebody_else_decided_about_is_not_taken_back(record) -> None:
@@ -271,7 +271,7 @@ class TestAdjudication:
         assert record.state(number) == "contested"
         dan.reviewer.redo()
         assert record.state(number) == "rejected"
-        record.assert_state_is_the_fold()
+        record.assert_state_matches_events()
 
     def test_asked_anew_nobodys_vote_counts_any_more(self, record) -> None:
         (number,) = record.add(1)
@@ -294,7 +294,7 @@ class TestAdjudication:
             dan.reviewer.take_back(edit.action_id)
         dan.reviewer.redo()
         assert (record.state(number), record.state(edit.child_id)) == ("superseded", "open")
-        record.assert_state_is_the_fold()
+        record.assert_state_matches_events()
 
     def test_annotators_may_none_of_this(self, record, dump: Callable) -> None:
         (number,) = record.add(1)

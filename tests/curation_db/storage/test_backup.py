@@ -105,7 +105,7 @@ class TestBackUp:
             thread.join()
         for each in made:
             with open_store(each.path) as store:
-                Record(store).assert_state_is_the_fold()
+                Record(store).assert_state_matches_events()
 
     def test_nothing_is_overwritten(self, record: Record, tmp_path: Path) -> None:
         taken = tmp_path / "mine.db"
@@ -203,7 +203,7 @@ class TestRestore:
         assert again.loss.events == 0
         assert rows(path, "SELECT count(*) FROM event") == [(6,)]
         with open_store(path) as store:
-            Record(store).assert_state_is_the_fold()
+            Record(store).assert_state_matches_events()
         assert sqlite.is_wal(path)
 
     def test_a_log_that_a_crash_left_is_never_applied_to_the_restored_file(self, record: Record) -> None:

@@ -300,5 +300,5 @@ class TestTheShownCard:
             await until(pilot, lambda: "needs no more decisions" in lines(app))
             await press(pilot, "right_square_bracket")
             assert shown(app) == 3
-        Record(workspace.store).assert_state_is_the_fold()
+        Record(workspace.store).assert_state_matches_events()
         assert [number for number, _, _ in workspace.events()] == [1, 1, 2]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.privileges import run_as_a_person
+from support.privileges import run_without_root_privileges
 from support.record import Record
 from support.terminal import Terminal
 
@@ -142,7 +142,7 @@ class TestDamage:
         assert events == [(number,) for number in range(1, len(events) + 1)]
         assert 5 < len(events) < 25
         with open_store(left.database) as store:
-            Record(store).assert_state_is_the_fold()
+            Record(store).assert_state_matches_events()
 
     def test_a_corrupt_log_is_ignored(self, workspace: Workspace) -> None:
         (workspace.root / "curation.db-wal").write_bytes(b"\xa5" * 100_000)
@@ -230,7 +230,7 @@ class TestFullDisk:
             terminal.press("q")
             assert terminal.end() == 0
         with open_store(workspace.database) as store:
-            Record(store).assert_state_is_the_fold()
+            Record(store).assert_state_matches_events()
 
     def test_quitting_while_decisions_are_refused(self, small_disk: Path) -> None:
         workspace = create_workspace(small_disk / "ws")
@@ -284,15 +284,15 @@ class TestReadOnly:
 
     def test_a_backup_works_elsewhere_and_is_refused_in_the_workspace(self, guarded: Workspace, tmp_path: Path) -> None:
         outside = tmp_path / "mine.db"
-        done = run_as_a_person([NEGWB, "-w", guarded.root, "backup", outside])
+        done = run_without_root_privileges([NEGWB, "-w", guarded.root, "backup", outside])
         assert done.returncode == 0, done.stderr
         assert rows(outside, "SELECT count(*) FROM event") == [(5,)]
-        check_refused(run_as_a_person([NEGWB, "-w", guarded.root, "backup"]), "cannot write a backup")
-        check_refused(run_as_a_person([NEGWB, "-w", guarded.root, "restore", outside]), "cannot")
+        check_refused(run_without_root_privileges([NEGWB, "-w", guarded.root, "backup"]), "cannot write a backup")
+        check_refused(run_without_root_privileges([NEGWB, "-w", guarded.root, "restore", outside]), "cannot")
 
     def test_doctor_writes_nothing(self, guarded: Workspace) -> None:
         before = {path.name: path.read_bytes() for path in guarded.root.iterdir()}
-        done = run_as_a_person([NEGWB, "-w", guarded.root, "doctor", "--json"])
+        done = run_without_root_privileges([NEGWB, "-w", guarded.root, "doctor", "--json"])
         assert done.returncode == 0, done.stdout
         data = {each["name"]: each for each in json.loads(done.stdout)["findings"]}
         assert data["folder"]["level"] == "warning"

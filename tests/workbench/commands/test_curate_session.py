@@ -51,7 +51,7 @@ def test_five_minutes_at_the_keyboard(workspace: WorkspaceFixture, size: tuple[i
         assert Counter(workspace.states().values()) == AFTERWARDS
         assert workspace.rows("PRAGMA integrity_check") == [("ok",)]
         assert workspace.rows("SELECT * FROM lease") == []
-        Record(workspace.store).assert_state_is_the_fold()
+        Record(workspace.store).assert_state_matches_events()
     finally:
         workspace.store.close()
 

@@ -50,7 +50,7 @@ def leave(terminal: Terminal) -> None:
 def sound(workspace: WorkspaceFixture) -> None:
     assert workspace.rows("PRAGMA integrity_check") == [("ok",)]
     assert workspace.rows("SELECT * FROM lease") == []
-    Record(workspace.store).assert_state_is_the_fold()
+    Record(workspace.store).assert_state_matches_events()
 
 
 def peak_memory(terminal: Terminal) -> int:

@@ -63,7 +63,7 @@ def test_twenty_decisions_survive_kill_9_and_can_be_undone_and_redone(tmp_path: 
         assert app.end() == 0
     assert states(database) == decided
     with open_store(database) as store:
-        Record(store).assert_state_is_the_fold()
+        Record(store).assert_state_matches_events()
 
 
 def test_after_a_crash_the_same_card_is_served(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_derived_data_is_rebuilt_after_a_backup(workspace: Workspace, statement:
     assert len(list((workspace.root / "backups").glob("*-before-repair.db"))) == 1
     assert run_doctor(workspace, "--repair")["repaired"] == []
     with open_store(workspace.database) as store:
-        Record(store).assert_state_is_the_fold()
+        Record(store).assert_state_matches_events()
 
 
 def test_a_broken_index_is_rebuilt(workspace: Workspace) -> None:

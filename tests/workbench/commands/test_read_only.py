@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.privileges import run_as_a_person
+from support.privileges import run_without_root_privileges
 from support.record import Record
 
 from curation_db.storage.sqlite import initialise_file
@@ -46,7 +46,7 @@ def guard(workspace: Workspace) -> Iterator[Guard]:
 
 
 def negwb(workspace: Workspace, *words: str) -> subprocess.CompletedProcess[str]:
-    return run_as_a_person([NEGWB, "-w", workspace.root, *words])
+    return run_without_root_privileges([NEGWB, "-w", workspace.root, *words])
 
 
 def candidates(workspace: Workspace) -> int:

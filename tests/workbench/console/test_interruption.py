@@ -89,7 +89,7 @@ def assert_nothing_is_left(workspace: Workspace) -> None:
     assert rows(workspace, "PRAGMA integrity_check") == [("ok",)]
     assert rows(workspace, "SELECT count(*) FROM event") == [(5,)]
     with open_store(workspace.database) as store, store.write():
-        Record(store).assert_state_is_the_fold()
+        Record(store).assert_state_matches_events()
 
 
 def assert_ended_by(process: subprocess.Popen[str], number: signal.Signals) -> None:
