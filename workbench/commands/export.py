@@ -14,7 +14,7 @@ from curation_db.enums import State
 if TYPE_CHECKING:
     from curation_db.exporting.manifest import Manifest
     from workbench.workspace.layout import Workspace
-    from workbench.workspace.picture_folders import Missing, PictureFolders
+    from workbench.workspace.picture_folders import MissingImages, PictureFolders
 
 _BENCHMARK_MIX = "negrefcocog"
 """The `generation.recipe.Mix` with the cues and positions of the benchmark."""
@@ -81,7 +81,7 @@ def export(
     from curation_db.exporting.manifest import read_items
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.operations import freeze_set
-    from workbench.workspace.picture_folders import missing_of
+    from workbench.workspace.picture_folders import missing_images
 
     workspace = find_workspace(context.obj)
     folders = _picture_folders(workspace)  # before the export exists: the settings may be invalid
@@ -89,7 +89,7 @@ def export(
     formats = None if data_format is DataFormat.ALL else (data_format.value,)
     manifest = freeze_set(workspace, name, formats=formats, at=at, states=states, edits=edits, hasty=hasty)
     path = workspace.exports / manifest.name
-    missing = missing_of(read_items(path), folders)
+    missing = missing_images(read_items(path), folders)
     report = {**export_json(workspace, manifest), "missing_pictures": missing.count}
     typer.echo(json.dumps(report) if as_json else str(path))
     typer.echo("\n".join([_summary(manifest), *_missing_lines(missing)]), err=True)
@@ -103,7 +103,7 @@ def _picture_folders(workspace: Workspace) -> PictureFolders:
     return PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
 
 
-def _missing_lines(missing: Missing) -> list[str]:
+def _missing_lines(missing: MissingImages) -> list[str]:
     from curation_db.language.sanitize import display_text
 
     if not missing.count:

@@ -19,7 +19,7 @@ from curation_db.storage.store import Store, open_read_only
 from workbench.errors import NegwbError
 from workbench.jobs import generation
 from workbench.workspace.engine_settings import Pipeline
-from workbench.workspace.generation_settings import judge_of
+from workbench.workspace.generation_settings import parse_judge
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import read_settings
 
@@ -169,7 +169,7 @@ class GenerationMonitor:
             settings = read_settings(self.workspace.settings).generate
         except NegwbError as error:
             return GenerationInputs(items=items, proposer="", judges=(), problem=error.message)
-        used = {settings.proposer, *(judge_of(judge)[0] for judge in settings.judges)}
+        used = {settings.proposer, *(parse_judge(judge)[0] for judge in settings.judges)}
         scripted = any(settings.engines[name].kind == "scripted" for name in used & settings.engines.keys())
         return GenerationInputs(items=items, proposer=settings.proposer, judges=settings.judges, scripted=scripted)
 

@@ -1,4 +1,4 @@
-"""The values of settings that the command line takes too. Imports only the standard library."""
+"""Enumerations that settings and command line share. Imports only the standard library."""
 
 from __future__ import annotations
 

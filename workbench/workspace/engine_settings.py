@@ -1,4 +1,4 @@
-"""Settings of an engine, and the enumerations of a recipe. Settings and generation share them."""
+"""Settings of an engine, and the enumerations of a generation recipe."""
 
 from __future__ import annotations
 
@@ -12,67 +12,67 @@ from curation_db.validation import setting
 
 
 class Pipeline(StrEnum):
-    """Which way candidates are made (Know "No" Better, section on data generation)."""
+    """How candidates are generated (Know "No" Better, section on data generation)."""
 
     P1 = "P1"
-    """Object absence: a concept that the caption does not name, found absent, denied."""
+    """Object absence: negate a concept that the caption does not name and the judges call absent."""
     P2 = "P2"
-    """Diversity: a question that people answered with no, merged into the caption."""
+    """Diversity: merge a question that annotators answered with no into the caption."""
 
 
 class JudgeRule(StrEnum):
     """When the judges together call a concept present."""
 
     MEAN = "mean"
-    """The mean of P(present) over the judges that said yes or no is at least the threshold."""
+    """The mean of P(present) over the judges with a clear answer is at least the threshold."""
     ANY = "any"
-    """One of them says so."""
+    """At least one judge answers yes."""
     ALL = "all"
-    """All of them that said yes or no say so."""
+    """All judges with a clear answer answer yes."""
     OFFICIAL = "official"
-    """The published rule, for comparison: present iff "yes" is in the answer in lower case; everything else, an answer
-    that is neither included, counts as absent; a caption whose concept is present is dropped."""
+    """The published rule, for comparison: present iff the answer in lower case has "yes"; every other answer, also one
+    that is neither, counts as absent; a caption whose concept is present is dropped."""
 
 
 class Mix(StrEnum):
-    """Which cues and positions the rewrites are asked for."""
+    """Which cues and positions the rewrites are requested with."""
 
     BALANCED = "balanced"
     NEGREFCOCOG = "negrefcocog"
-    """The benchmark's own spread. Trained on, it favours the benchmark: so it is named in the manifest."""
+    """The distribution of the benchmark. Training on it favours that benchmark, so the manifest names it."""
     FREE = "free"
-    """Whatever the model writes (the published prompts ask for none)."""
+    """None is requested, as in the published prompts."""
 
 
 class Unclear(StrEnum):
-    """What happens to a concept about which no judge said yes or no. It never counts as absent."""
+    """Treatment of a concept without a clear answer of any judge. It never counts as absent."""
 
     KEEP = "keep"
-    """It becomes a candidate: a person decides."""
+    """It becomes a candidate, so an annotator decides."""
     DROP = "drop"
 
 
 class Prior(StrEnum):
-    """What is done about what a judge says of a blank picture."""
+    """Use of a judge's answer about a blank image."""
 
     OFF = "off"
     STORE = "store"
-    """It is asked and kept beside each verdict."""
+    """It is requested and stored with each verdict."""
     CORRECT = "correct"
-    """The rule also sees logit P(present) minus the prior's; the verdict keeps both numbers as they were said."""
+    """The rule uses logit P(present) minus the logit of the prior; the verdict stores both as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSettings:
-    """Somebody who judges."""
+    """A judge of a recipe."""
 
     name: str
-    """Of an engine in the settings, or "annotations"."""
+    """An engine of the settings, or "annotations"."""
     questions: frozenset[Question] = frozenset({Question.PRESENT, Question.ACCEPTABLE})
 
 
 ANNOTATIONS = "annotations"
-"""The judge that looks into the record: annotated objects, sibling captions."""
+"""The judge that reads the record: annotated objects and the other captions of the image."""
 
 
 METHODS = ("auto", *(str(each) for each in Method if each is not Method.SCORE))

@@ -1,4 +1,4 @@
-"""The tables [generate] and [engines.NAME] of negwb.toml: read strictly, like all of it."""
+"""The tables [generate] and [engines.NAME] of negwb.toml, and engines and judges written on the command line."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _INLINE: Final = re.compile(r"(openai|transformers|scripted|clip):(.*)", re.DOTA
 
 
 def _judge_names(names: tuple[str, ...]) -> str:
-    """What is expected where a name is missing; empty where every judge has one."""
-    return "" if all(_split_judge(each)[0] for each in names) else "names of engines"
+    """Return the expected value if a judge has no name; "" otherwise."""
+    return "" if all(_split_judge(name)[0] for name in names) else "names of engines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class GenerateSettings:
         check=_judge_names,
     )
     prompts_p1: str = setting("negwb-p1-1", "prompts of P1 (object absence): the name of a set, or a file")
-    prompts_p2: str = setting("negwb-p2-1", "prompts of P2 (questions that people answered with no)")
+    prompts_p2: str = setting("negwb-p2-1", "prompts of P2 (questions that annotators answered with no)")
     rule: JudgeRule = setting(
         JudgeRule.MEAN,
         "when judges call a concept present: mean, any, all, official (the published rule)",
@@ -53,7 +53,7 @@ class GenerateSettings:
     attempts: int = setting(3, "concepts tried for a caption until one is absent", at_least=1, at_most=20)
     rewrites: int = setting(2, "rewrites requested until no check fails", at_least=1, at_most=20)
     mix: Mix = setting(Mix.BALANCED, "requested cues and positions: balanced, negrefcocog, free", example='"balanced"')
-    unclear: Unclear = setting(Unclear.KEEP, "a concept without a yes or no: keep (a person decides) or drop")
+    unclear: Unclear = setting(Unclear.KEEP, "a concept without a yes or no: keep (an annotator decides) or drop")
     prior: Prior = setting(Prior.OFF, "ask judges about a blank image too: off, store, correct")
     least_label_mass: float = setting(
         0.5, "an answer is unclear if yes and no together have less probability", at_least=0, at_most=1
@@ -62,14 +62,18 @@ class GenerateSettings:
     engines: Mapping[str, EngineSettings] = field(default_factory=dict, metadata={"key": False})
 
     def prompts(self, pipeline: Pipeline) -> str:
-        """The prompt set of a pipeline."""
+        """Return the prompt set of a pipeline."""
         return self.prompts_p1 if pipeline is Pipeline.P1 else self.prompts_p2
 
     def changed(self, values: Mapping[str, Any], where: str) -> GenerateSettings:
-        """These settings with `values` instead of their own.
+        """Return these settings with `values` replaced.
+
+        Args:
+            values: Value by name of a field.
+            where: The beginning of an error message.
 
         Raises:
-            UsageError: an unknown name, or a value that is not allowed; `where` begins the message.
+            UsageError: A name is unknown or a value is not allowed.
         """
         try:
             checked = validate(values, GenerateSettings)
@@ -79,35 +83,44 @@ class GenerateSettings:
 
 
 def generate_settings(generate: Any, engines: Any, where: str, text: str = "") -> GenerateSettings:
-    """The settings in the two tables.
+    """Return the settings of the two tables.
+
+    Args:
+        generate: The table [generate].
+        engines: The table [engines].
+        where: The beginning of an error message.
+        text: The content of the file, for the line in an error message.
 
     Raises:
-        UsageError: an unknown name, or a value that is not allowed; `where` begins the message, and `text`, the
-            file's content, has the line.
+        UsageError: A name is unknown or a value is not allowed.
     """
     try:
         settings = validate(generate, GenerateSettings, path=("generate",))
-        read = validate(engines, dict[str, EngineSettings], path=("engines",))
+        parsed = validate(engines, dict[str, EngineSettings], path=("engines",))
     except ValidationError as error:
         raise settings_error(error, where, text) from error
-    for name in read:
+    for name in parsed:
         if not _NAME.fullmatch(name) or name == ANNOTATIONS:
-            hint = "letters, digits, and . _ - within"
+            hint = "use letters, digits and . _ -, beginning with a letter or digit"
             raise UsageError(f"{where} [engines.{name}]: {name!r} is no name for an engine", hint=hint)
-    return replace(settings, engines={name: replace(engine, name=name) for name, engine in read.items()})
+    return replace(settings, engines={name: replace(engine, name=name) for name, engine in parsed.items()})
 
 
-def inline_engine(words: str, taken: Sequence[str] = ()) -> EngineSettings | None:
-    """An engine said in one word on the command line: openai:URL, openai:URL#MODEL, transformers:MODEL, clip:MODEL,
-    scripted:WORLD. None: it is none of these, so it must be a name."""
-    found = _INLINE.fullmatch(words)
-    if found is None:
+def inline_engine(text: str, taken: Sequence[str] = ()) -> EngineSettings | None:
+    """Parse an engine written on the command line; None: the text is the name of an engine.
+
+    Args:
+        text: openai:URL, openai:URL#MODEL, transformers:MODEL, clip:MODEL or scripted:WORLD.
+        taken: Names that the engine must not get.
+    """
+    match = _INLINE.fullmatch(text)
+    if match is None:
         return None
-    kind, rest = found[1], found[2]
+    kind, rest = match[1], match[2]
     url, _, model = rest.partition("#") if kind == "openai" else ("", "", rest)
     bare = (model or url).partition("?")[0].rpartition("://")[2].rstrip("/")
     if not model:
-        bare = bare.rpartition("@")[2]  # a password is no part of a name
+        bare = bare.rpartition("@")[2]  # without user name and password
     stem = re.sub(r"[^\w.-]+", "-", bare).strip("-.")[-48:] or kind
     name = stem if _NAME.fullmatch(stem) and stem != ANNOTATIONS else kind
     number, free = 1, name
@@ -117,38 +130,51 @@ def inline_engine(words: str, taken: Sequence[str] = ()) -> EngineSettings | Non
     return EngineSettings(name=free, kind=kind, url=url, model=model)
 
 
-def judge_of(words: str, where: str = "--judge") -> tuple[str, frozenset[Question]]:
-    """The engine (a name, or said in one word) and the questions of a judge as it is written: llava,
-    llava:present, openai:http://host/v1:acceptable.
+def parse_judge(text: str, where: str = "--judge") -> tuple[str, frozenset[Question]]:
+    """Parse a judge, such as llava, llava:present or openai:http://host/v1:acceptable.
+
+    Returns:
+        The engine (a name, or as for `inline_engine`) and the questions.
 
     Raises:
-        UsageError: nothing is named.
+        UsageError: The text names no engine.
     """
-    name, asked = _split_judge(words)
+    name, questions = _split_judge(text)
     if not name:
-        raise UsageError(f"{where} {words!r} names no engine")
-    return name, asked
+        raise UsageError(f"{where} {text!r} names no engine")
+    return name, questions
 
 
-def _split_judge(words: str) -> tuple[str, frozenset[Question]]:
-    name, colon, question = words.rpartition(":")
-    known = {str(each): each for each in Question}
-    return (name, frozenset({known[question]})) if colon and question in known else (words, frozenset(Question))
+def _split_judge(text: str) -> tuple[str, frozenset[Question]]:
+    name, colon, question = text.rpartition(":")
+    questions = {str(each): each for each in Question}
+    if colon and question in questions:
+        return name, frozenset({questions[question]})
+    return text, frozenset(Question)
 
 
-def judges_of(named: Sequence[tuple[str, frozenset[Question]]], kinds: Mapping[str, str]) -> tuple[JudgeSettings, ...]:
-    """The judges of a recipe: what is written, but for questions that a judge cannot answer.
+def answerable_judges(
+    named: Sequence[tuple[str, frozenset[Question]]], kinds: Mapping[str, str]
+) -> tuple[JudgeSettings, ...]:
+    """Return the judges of a recipe, without questions that a judge cannot answer.
 
-    CLIP's margin says nothing about a concept, and annotations say nothing about wording.
+    CLIP does not answer whether a concept is present, and annotations do not answer whether a caption is acceptable.
+
+    Args:
+        named: Engine and questions of each judge.
+        kinds: Kind of each engine by its name.
+
+    Raises:
+        UsageError: A judge can answer none of its questions.
     """
     judges = []
-    for name, asked in named:
-        able = asked
+    for name, questions in named:
+        able = questions
         if name == ANNOTATIONS:
-            able = asked & {Question.PRESENT}
+            able = questions & {Question.PRESENT}
         elif kinds.get(name) == "clip":
-            able = asked & {Question.ACCEPTABLE}
+            able = questions & {Question.ACCEPTABLE}
         if not able:
-            raise UsageError(f"the judge {name} cannot answer: {', '.join(sorted(asked))}")
+            raise UsageError(f"the judge {name} cannot answer: {', '.join(sorted(questions))}")
         judges.append(JudgeSettings(name=name, questions=able))
     return tuple(judges)

@@ -1,4 +1,7 @@
-"""Where a workspace is and what lies in it (DESIGN section 3)."""
+"""The files of a workspace, and the search for the workspace of a command.
+
+A workspace is a folder with negwb.toml. Everything else in it has a fixed name, so that a copy of the folder works.
+"""
 
 from __future__ import annotations
 
@@ -15,46 +18,44 @@ GUIDELINES_FILE = "guidelines.md"
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The folder of one piece of work."""
+    """A workspace and the paths in it."""
 
     root: Path
 
     @property
     def settings(self) -> Path:
-        """negwb.toml."""
         return self.root / SETTINGS_FILE
 
     @property
     def database(self) -> Path:
-        """The record."""
         return self.root / DATABASE_FILE
 
     @property
     def exports(self) -> Path:
-        """Frozen sets, a folder each."""
+        """Folder of the exports."""
         return self.root / "exports"
 
     @property
     def guidelines(self) -> Path:
-        """What its people have agreed on, in Markdown."""
+        """The annotation guidelines, in Markdown."""
         return self.root / GUIDELINES_FILE
 
     @property
     def rejects(self) -> Path:
-        """Lists of the rows that imports refused."""
+        """Folder of the lists of rows that imports refused."""
         return self.root / "rejects"
 
     @property
     def cache(self) -> Path:
-        """Whatever can be made again."""
+        """Folder of files that can be computed again."""
         return self.root / "cache"
 
 
 def find_workspace(named: Path | None = None, *, start: Path | None = None) -> Workspace:
-    """The workspace to work in: `named`, else NEGWB_WORKSPACE, else the first one from `start` upwards.
+    """Return the workspace `named`, else that of NEGWB_WORKSPACE, else the first one from `start` upwards.
 
     Raises:
-        UsageError: there is none.
+        UsageError: There is no workspace.
     """
     given = named or (Path(os.environ["NEGWB_WORKSPACE"]) if os.environ.get("NEGWB_WORKSPACE") else None)
     if given is not None:

@@ -1,6 +1,6 @@
-"""Models that a command line or negwb.toml names: finished runs, the base model, folders, files, names of open_clip.
+"""Resolution of model names: finished runs, the base model, folders, files, and names of open_clip.
 
-No typer, textual or torch here: processes that only name a model stay small.
+Imports no typer, textual or torch, so that processes that only name a model stay small.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from workbench.installation import install_hint
 from workbench.workspace.layout import Workspace
 
 MODEL = "model"
-"""Of a finished run: its folder with the trained model."""
+"""Folder of a finished run with the trained model."""
 BASE = "base"
-"""How one asks for the untrained model, whatever it is; a result bears its own name."""
+"""The name of the untrained model on the command line; a result has the model's own name."""
 DEFAULT_MODEL = "ViT-B-32:openai"
-"""What the published NegationCLIP was made of."""
+"""The base model of the published NegationCLIP."""
 DEMO = "demo"
-"""In negwb.toml: the model that is part of the demo."""
+"""The value in negwb.toml for the model of the demo."""
 RUN_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
-"""Names of runs."""
+"""Allowed names of runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that was asked for."""
+    """A resolved model."""
 
     spec: str
-    """As `trainers.clip_models.load_model` takes it."""
+    """The argument of `trainers.clip_models.load_model`."""
     label: str
-    """What reports call it."""
+    """The name in reports."""
 
 
 def runs_folder(workspace: Workspace) -> Path:
-    """Trainings, a folder each."""
+    """Return the folder of the training runs."""
     return workspace.root / "runs"
 
 
 def list_runs(workspace: Workspace) -> list[Path]:
-    """The folders of all runs, by the time they were made."""
+    """Return the folders of all runs, the oldest first."""
     configs = [
         config for config in runs_folder(workspace).glob("*/config.json") if RUN_NAME.fullmatch(config.parent.name)
     ]
@@ -55,15 +55,15 @@ def list_runs(workspace: Workspace) -> list[Path]:
 
 
 def finished_runs(workspace: Workspace) -> list[Path]:
-    """Those that have a model."""
+    """Return the folders of the runs that have a trained model, the oldest first."""
     return [folder for folder in list_runs(workspace) if read_run(folder).status is TrainingStatus.DONE]
 
 
 def find_model(workspace: Workspace, spec: str) -> Model:
-    """The model that is meant: "base", a finished run, a folder, a file, or NAME:PRETRAINED of open_clip.
+    """Resolve "base", a finished run, a folder, a file, or NAME:PRETRAINED of open_clip.
 
     Raises:
-        UsageError: there is no such thing here; whether open_clip knows a name is found out when it is loaded.
+        UsageError: There is no such model. Unknown weights of open_clip are noticed only when they are loaded.
     """
     if spec == BASE:
         return Model(base := base_model(workspace), short_name(base))
@@ -77,11 +77,9 @@ def find_model(workspace: Workspace, spec: str) -> Model:
         return Model(str(path.resolve()), spec)
     name, _, pretrained = spec.partition(":")
     if not (name and pretrained):
-        known = [folder.name for folder in finished_runs(workspace)]
+        runs = [folder.name for folder in finished_runs(workspace)]
         hint = "a finished run, a folder, a .pth file, or NAME:PRETRAINED of open_clip"
-        raise UsageError(
-            f"there is no model {spec!r}", hint=f"{hint}; runs here: {', '.join(known)}" if known else hint
-        )
+        raise UsageError(f"there is no model {spec!r}", hint=f"{hint}; runs here: {', '.join(runs)}" if runs else hint)
     if (architectures := _architectures()) and _architecture(name) not in architectures:
         near = ", ".join(get_close_matches(name, architectures, n=6))
         hint = f"open_clip knows {near}" if near else "NAME:PRETRAINED of open_clip, a folder, or a .pth file"
@@ -91,19 +89,19 @@ def find_model(workspace: Workspace, spec: str) -> Model:
 
 
 def _architectures() -> frozenset[str]:
-    """The names that open_clip knows, by its files: importing it takes seconds. Empty where it is not installed."""
+    """Return the architectures of open_clip by its files, since importing it takes seconds; empty: not installed."""
     spec = importlib.util.find_spec("open_clip")
     folders = spec.submodule_search_locations if spec is not None else None
     return frozenset(file.stem for folder in folders or () for file in Path(folder).glob("model_configs/*.json"))
 
 
 def _architecture(name: str) -> str:
-    """The name as open_clip's files spell it; -gelu is an ending of ours (`trainers.clip_models`)."""
+    """Return the name as open_clip's files spell it; the suffix -gelu is ours (see `trainers.clip_models`)."""
     return name.replace("/", "-").removesuffix("-gelu")
 
 
 def short_name(spec: str) -> str:
-    """What tells a model in a report: NAME:PRETRAINED as it is, of a path its last part that says something."""
+    """Return the name of a model in reports: NAME:PRETRAINED, or the last part of a path that is not "model"."""
     path = Path(spec)
     if not path.is_absolute():
         return spec
@@ -113,21 +111,22 @@ def short_name(spec: str) -> str:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # too long for a name, or no name at all
+    except (OSError, ValueError):  # not a valid file name
         return False
 
 
 def _model_of(run: Path) -> str:
     if read_run(run).status is not TrainingStatus.DONE:
-        raise UsageError(f"the run {run.name} is not finished", hint=f"go on with: negwb train --resume {run.name}")
+        raise UsageError(
+            f"the run {run.name} is not finished", hint=f"continue it with: negwb train --resume {run.name}"
+        )
     return str(run / MODEL)
 
 
 def base_model(workspace: Workspace) -> str:
-    """The model that the newest run, or its first ancestor, was trained from.
+    """Return the model that the newest run, or its first ancestor, was trained from.
 
-    Without a run it is the model that negwb.toml names, or CLIP. A failed run does not count: it may have failed
-    because of its model.
+    Without a run it is the model of negwb.toml, or CLIP. Failed runs do not count, since the model may be the cause.
 
     Raises:
         UsageError: negwb.toml cannot be read.
@@ -146,7 +145,7 @@ def _failed(folder: Path) -> bool:
 
 
 def _start_of(folder: Path) -> str:
-    """What the run in `folder` trains from; nothing where there is no run, or none that can be read."""
+    """Return the model that the run in `folder` starts from; "" without a readable run."""
     try:
         return read_config(folder).model
     except TrainerError:
@@ -154,7 +153,7 @@ def _start_of(folder: Path) -> str:
 
 
 def base_hash(workspace: Workspace) -> str | None:
-    """The hash of the model that `base_model` names, as a finished run on it tells; None: no run tells it."""
+    """Return the hash of the base model from a finished run on it; None: there is no such run."""
     try:
         spec = base_model(workspace)
     except UsageError:
@@ -167,23 +166,23 @@ def base_hash(workspace: Workspace) -> str | None:
 
 
 def _model_of_settings(workspace: Workspace) -> str:
-    """The model that negwb.toml names under [train], as `trainers.clip_models.load_model` takes it; "" without one."""
+    """Return the model of [train] in negwb.toml, as `trainers.clip_models.load_model` takes it; "" without one."""
     from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
     if not workspace.settings.is_file():
         return ""
-    named = read_settings(workspace.settings).base_model
-    if named == DEMO:
+    model = read_settings(workspace.settings).base_model
+    if model == DEMO:
         return str(Path(workbench.__file__).with_name("demo") / "model")
-    inside = workspace.root / Path(named).expanduser()
-    return str(inside) if named and _exists(inside) else named
+    inside = workspace.root / Path(model).expanduser()
+    return str(inside) if model and _exists(inside) else model
 
 
 def require_torch() -> None:
-    """Refuse where the part of negwb that loads models is not installed.
+    """Check that torch and open_clip are installed.
 
     Raises:
-        UsageError: it is not.
+        UsageError: One of them is missing.
     """
     if not all(map(importlib.util.find_spec, ("torch", "open_clip"))):
         raise UsageError("models need torch and open_clip", hint=install_hint("train"))

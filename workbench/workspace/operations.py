@@ -1,6 +1,6 @@
-"""Operations on a workspace that the commands, the screens and the demo share: import, freeze, run benchmarks.
+"""Operations on a workspace that commands, screens and the demo share: import, freeze, run benchmarks.
 
-Each one imports what it needs when it is called, so that a command does not pay for the others.
+Each function imports what it needs when it is called, so that a command does not load the modules of the others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from workbench.workspace.settings import Settings
 
 BENCHMARKS = "benchmarks"
-"""Of a workspace: NAME/ for each benchmark that is known by name, and NAME.json for each task of its own."""
+"""Folder of a workspace with NAME/ for each registered benchmark and NAME.json for each task of the workspace."""
 RESULTS = "results"
 _QUIET_S = 1.0
 """A shorter export shows no progress bar."""
@@ -54,17 +54,17 @@ def import_into(
     """Import `path` into the record of the workspace.
 
     Args:
-        workspace: Whose record.
+        workspace: The workspace.
         path: File or folder.
         data_format: A value of `curation_db.importing.formats.Format`; None: by the content.
-        source: Of the images; None: as the file says.
+        source: Source of the images; None: as the file says.
         pictures: Folder of the images. It is added to negwb.toml.
         mapping: FIELD=COLUMN for the columns of a table.
-        generator: Of the candidates; None: as the file says.
+        generator: Generator of the candidates; None: as the file says.
         annotations: The file with the answers of VQAv2.
         strip_prefixes: Removed from the beginning of image names.
         header: Whether the first line of a CSV or TSV file names the columns.
-        splits: Of a Karpathy file; empty: all.
+        splits: Splits of a Karpathy file; empty: all.
         stopped: Called when Ctrl-C ends the import after it has begun; the batches before are stored.
 
     Returns:
@@ -145,10 +145,10 @@ def _in_percent(bars: Step) -> Step:
 
 
 def _pictures(workspace: Workspace, plan: ImportPlan, settings: Settings, folder: Path | None) -> ImageChecker:
-    """How image files are searched; `folder` is written into negwb.toml first."""
+    """Return the search for image files; `folder` is added to negwb.toml first."""
     from curation_db.importing.image_check import NO_IMAGE_FOLDERS, ImageChecker  # noqa: PLC0415
     from curation_db.importing.path_suffixes import SuffixIndex  # noqa: PLC0415
-    from workbench.workspace.picture_folders import Listed, PictureFolders  # noqa: PLC0415
+    from workbench.workspace.picture_folders import ListedFolders, PictureFolders  # noqa: PLC0415
     from workbench.workspace.settings import read_settings  # noqa: PLC0415
     from workbench.workspace.settings_writer import add_picture_folder  # noqa: PLC0415
 
@@ -158,19 +158,19 @@ def _pictures(workspace: Workspace, plan: ImportPlan, settings: Settings, folder
             add_picture_folder(workspace.settings, source, _as_written(folder, workspace.root))
         settings = read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
-    known = tuple(dict.fromkeys(each for source in sources for each in folders.folders(source)))
-    if not known:
+    paths = tuple(dict.fromkeys(path for source in sources for path in folders.folders(source)))
+    if not paths:
         return NO_IMAGE_FOLDERS
     return ImageChecker(
-        Listed(folders).locate,
+        ListedFolders(folders).locate,
         check_all=folder is not None,
-        find_by_suffix=SuffixIndex(known).find,
+        find_by_suffix=SuffixIndex(paths).find,
         is_link_outside=folders.escapes_by_link,
     )
 
 
 def _as_written(folder: Path, root: Path) -> str:
-    """The folder relative to the workspace if it is inside or near it, so that both can be moved together."""
+    """Return the folder relative to the workspace if it is in or near it, so that both can be moved together."""
     whole = folder.resolve()
     near = Path(os.path.relpath(whole, root.resolve()))
     return near.as_posix() if near.parts.count("..") <= 2 else whole.as_posix()
@@ -189,13 +189,13 @@ def freeze_set(
     """Freeze pairs of the workspace into a folder of exports/.
 
     Args:
-        workspace: Whose record.
-        name: Of the folder; None: the next free one.
-        formats: Of the data files; None: all.
-        at: The event that the record is read at; None: the last one.
-        states: Which candidates.
-        edits: Whether texts that people wrote are part of it.
-        hasty: Whether candidates with a hasty decision are part of it.
+        workspace: The workspace.
+        name: Name of the folder; None: the next free one.
+        formats: Formats of the data files; None: all.
+        at: Sequence number of the event up to which the record is read; None: the last one.
+        states: States of the candidates.
+        edits: Whether texts that annotators wrote are included.
+        hasty: Whether candidates with a hasty decision are included.
 
     Raises:
         NothingToDo: No candidate is in `states`.
@@ -235,15 +235,15 @@ def freeze_set(
 
 
 def own_tasks(workspace: Workspace) -> list[str]:
-    """Names of the workspace's own task files."""
+    """Return the names of the workspace's own tasks."""
     return sorted(path.stem for path in (workspace.root / BENCHMARKS).glob("*.json"))
 
 
 def find_task(workspace: Workspace, name: str, *, folder: Path | None = None, pictures: Path | None = None) -> Task:
-    """The task of this name: a known benchmark, a file in the workspace's benchmarks/, or any JSON file.
+    """Load a task: a registered benchmark, a file in the workspace's benchmarks/, or any JSON file.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such task.
         BenchError: Its files cannot be read.
     """
     from benchmarks.registry import entries, task_from_file  # noqa: PLC0415
@@ -258,13 +258,13 @@ def find_task(workspace: Workspace, name: str, *, folder: Path | None = None, pi
 
 
 def task_arguments(name: str, folder: Path | None, pictures: Path | None) -> str:
-    """The arguments by which a further command means the same files."""
-    named = [("--folder", folder), ("--pictures", pictures)]
-    return shlex.join([name, *(word for option, path in named if path for word in (option, str(path)))])
+    """Return the command-line arguments for a task with these folders."""
+    options = [("--folder", folder), ("--pictures", pictures)]
+    return shlex.join([name, *(word for option, path in options if path for word in (option, str(path)))])
 
 
 def unknown_task(name: str, known: Sequence[str]) -> UsageError:
-    """The error for a name that no benchmark has."""
+    """Return the error for an unknown benchmark."""
     import difflib  # noqa: PLC0415
 
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -272,19 +272,19 @@ def unknown_task(name: str, known: Sequence[str]) -> UsageError:
     return UsageError(f"there is no benchmark {name!r}", hint=hint)
 
 
-def _load_known(name: str, folder: Path, pictures: Path | None, words: str) -> Task:
-    """A registered benchmark; its hints name the command that fetches the files which the arguments mean."""
+def _load_known(name: str, folder: Path, pictures: Path | None, arguments: str) -> Task:
+    """Load a registered benchmark; the hints of its errors name the command that fetches these files."""
     from benchmarks.errors import BenchError  # noqa: PLC0415
     from benchmarks.registry import load_task  # noqa: PLC0415
 
-    plain, typed = f"negwb bench fetch {name}", f"negwb bench fetch {words}"
+    default, command = f"negwb bench fetch {name}", f"negwb bench fetch {arguments}"
     try:
         task = load_task(name, folder, pictures)
     except BenchError as error:
-        if error.fetch_command != plain:
+        if error.fetch_command != default:
             raise
-        raise BenchError(error.message, hint=f"fetch it with: {typed}", fetch_command=typed) from error
-    return replace(task, fetch_command=typed) if task.fetch_command == plain else task
+        raise BenchError(error.message, hint=f"fetch it with: {command}", fetch_command=command) from error
+    return replace(task, fetch_command=command) if task.fetch_command == default else task
 
 
 def run_benches(
@@ -299,11 +299,11 @@ def run_benches(
     """Evaluate each model on each task. Each result is stored as soon as it is measured.
 
     Args:
-        workspace: Whose results/ and cache/.
-        tasks: What is measured.
-        models: What is evaluated.
+        workspace: The workspace, for results/ and cache/.
+        tasks: The tasks.
+        models: The models.
         rules: The protocols.
-        device: Of torch.
+        device: The device of torch.
         started: Called before a model is loaded.
 
     Raises:
@@ -333,5 +333,5 @@ def run_benches(
 
 
 def _named(bars: Step, name: str) -> Step:
-    """A bar of its own for each model and task."""
+    """Return the progress of one model and task, with their names before the step."""
     return lambda stage, done, total: bars(name + stage, done, total)

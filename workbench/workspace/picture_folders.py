@@ -1,4 +1,4 @@
-"""The picture folders of every source, as the workspace's negwb.toml names them."""
+"""The image folders of each source, as [pictures] in negwb.toml names them."""
 
 from __future__ import annotations
 
@@ -15,63 +15,62 @@ if TYPE_CHECKING:
 
 
 class PictureFolders:
-    """The picture folders of every source of a workspace."""
+    """The image folders of a workspace, by source."""
 
     def __init__(self, root: Path, folders: Mapping[str, tuple[str, ...]], *, follow_links: bool = False) -> None:
         self.follow_links = follow_links
-        self._folders = {source: tuple(real_path(root / each) for each in listed) for source, listed in folders.items()}
+        self._folders = {source: tuple(real_path(root / path) for path in paths) for source, paths in folders.items()}
 
     def folders(self, source: str) -> tuple[Path, ...]:
-        """Where this source's pictures may be."""
+        """Return the folders of a source."""
         return self._folders.get(source, ())
 
     def locate(self, source: str, file_name: str | None) -> Path | None:
-        """The picture's file, or None where it is in none of the folders."""
+        """Return the path of an image; None if no folder has it."""
         return find_image_file(self.folders(source), file_name, follow_links=self.follow_links)
 
     def escapes_by_link(self, source: str, file_name: str | None) -> bool:
-        """Whether the picture's file is a link that leaves its folder and is not followed."""
-        found = (escapes_by_link(folder, file_name) for folder in self.folders(source))
-        return not self.follow_links and any(found)
+        """Return whether the file is a link that leaves its folder and is not followed."""
+        return not self.follow_links and any(escapes_by_link(folder, file_name) for folder in self.folders(source))
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
-    """Pictures of a set whose files are not there."""
+class MissingImages:
+    """The missing images of an export."""
 
     count: int
     pictures: int
-    """All of the set's pictures that have a file name."""
+    """Number of images with a file name."""
     source: str
-    """Of the first that is missing; "" where none is."""
+    """The source of the first missing image; "" if none is missing."""
     file_name: str
 
 
-def missing_of(items: Iterable[ExportItem], folders: PictureFolders) -> Missing:
-    """The pictures of `items` that are in none of the picture folders, each counted once."""
-    locate = Listed(folders).locate
-    named = {(item.source, item.file_name): None for item in items if item.file_name is not None}
-    missing = [picture for picture in named if locate(*picture) is None]
+def missing_images(items: Iterable[ExportItem], folders: PictureFolders) -> MissingImages:
+    """Return the images of `items` that no folder has, each counted once."""
+    locate = ListedFolders(folders).locate
+    images = {(item.source, item.file_name): None for item in items if item.file_name is not None}
+    missing = [image for image in images if locate(*image) is None]
     source, file_name = missing[0] if missing else ("", "")
-    return Missing(len(missing), len(named), source, file_name or "")
+    return MissingImages(len(missing), len(images), source, file_name or "")
 
 
-class Listed:
-    """Finds many pictures with one look at each folder instead of one at each file."""
+class ListedFolders:
+    """Locates many images with one listing of each folder instead of a look-up of each file."""
 
     def __init__(self, folders: PictureFolders) -> None:
         self._folders = folders
         self._listings: dict[Path, frozenset[str]] = {}
 
     def locate(self, source: str, file_name: str | None) -> Path | None:
-        """The picture's file, or None; what stands in no listing is not looked for."""
+        """Return the path of an image; None if no listing has its name."""
         if not file_name or "\0" in file_name:
             return None
-        if file_name.isascii():  # else the disk may have it in another Unicode form
+        if file_name.isascii():  # other names may have another Unicode form on the disk
             folders = self._folders.folders(source)
-            places = (Path(os.path.normpath(folder / file_name)) for folder in folders)
-            inside = (place for place in places if any(place.is_relative_to(folder) for folder in folders))
-            if not any(place.name in self._names(place.parent) for place in inside):
+            paths = (Path(os.path.normpath(folder / file_name)) for folder in folders)
+            inside = (path for path in paths if any(path.is_relative_to(folder) for folder in folders))
+            if not any(path.name in self._names(path.parent) for path in inside):
                 return None
         return self._folders.locate(source, file_name)
 

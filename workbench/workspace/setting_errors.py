@@ -1,4 +1,4 @@
-"""Turns the problems of a settings table into one error: what is wrong, where it is written, and what to do."""
+"""Conversion of the problems of a settings table to one error: what is wrong, in which line, and what to do."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ _EXAMPLES: Mapping[Path, str] = {
 
 
 def settings_error(error: ValidationError, where: str, text: str = "") -> UsageError:
-    """The first problem as a message, with a hint; the keys of the other problems are listed in the hint.
+    """Return an error with the first problem as its message; its hint lists the keys of the others.
 
     Args:
-        where: begins the message: the file with a colon, or an option.
-        text: the file's content; the message then has the line of the key.
+        error: The problems.
+        where: The beginning of the message: the file with a colon, or an option.
+        text: The content of the file, for the line of the key.
     """
     first, *others = error.problems
     hint = _hint(first)
@@ -46,13 +47,13 @@ def _hint(problem: Problem) -> str:
         return f"did you mean {problem.suggestion}?" if problem.suggestion else f"known: {problem.expected}"
     if problem.expected == "a table":
         return f"begin a table with the line [{key_text(problem.path)}]"
-    expected = problem.expected if problem.expected.startswith("one of") else f"what is expected: {problem.expected}"
+    expected = problem.expected if problem.expected.startswith("one of") else f"expected: {problem.expected}"
     example = next((text for path, text in _EXAMPLES.items() if problem.path[: len(path)] == path), "")
     return f"{expected}, as in: {example}" if example else expected
 
 
 def _split(path: Path) -> tuple[Path, Path]:
-    """The table, and the key within it with its list indices."""
+    """Split a path into the table and the key within it, with its list indices."""
     end = next((i for i, part in enumerate(path) if isinstance(part, int)), len(path)) - 1
     return path[:end], path[end:]
 

@@ -1,4 +1,4 @@
-"""negwb.toml: what can be set, with its defaults; read strictly, so that a typing error is told and not ignored."""
+"""The settings of negwb.toml with their defaults and help. Unknown names and wrong types are errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _overlap(value: str) -> str:
     try:
         Overlap.parse(value)
     except ValueError:
-        return 'people per candidate: "1", another number up to "99", or "2+1" (a third only when two differ)'
+        return 'annotators per candidate: "1", another number up to "99", or "2+1" (a third only when two differ)'
     return ""
 
 
@@ -63,7 +63,7 @@ class CurateSettings:
     )
     overlap: str = setting(
         "1",
-        'people per new candidate: "1", "3", or "2+1" (a third only when two differ); for existing candidates: '
+        'annotators per new candidate: "1", "3", or "2+1" (a third only when two differ); for existing candidates: '
         "negwb queue overlap",
         check=_overlap,
     )
@@ -94,7 +94,7 @@ _MODEL = "model"
 _FOLLOW_LINKS = "follow_links"
 _Folders = dict[str, str | tuple[str, ...]]
 T = TypeVar("T")
-_MEND = "mend the file, or compare it with one from: negwb init"
+_FIX_HINT = "correct the file, or compare it with one from: negwb init"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class _Progress:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All of negwb.toml."""
+    """The content of negwb.toml."""
 
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Source name to folders, relative to the workspace or absolute."""
@@ -121,17 +121,17 @@ class Settings:
     targets: Mapping[str, Any] = field(default_factory=lambda: DEFAULT_TARGETS)
     """Trait to a benchmark's name or to shares, as `curation_db.stats.targets.resolve_target` takes them."""
     views: Mapping[str, str] = field(default_factory=dict)
-    """[browse.views]: name to the line of a view."""
+    """[browse.views]: name to filter line."""
     train: Mapping[str, Any] = field(default_factory=dict)
-    """Of `trainers.settings.TrainSettings`: the workspace's own defaults; its paths are relative to the workspace."""
+    """[train]: fields of `trainers.settings.TrainSettings`; paths are relative to the workspace."""
     lint: LintSettings | None = None
-    """Which rules of the lint are asked, and where the counted ones begin; None: as they come."""
+    """[lint]; None: the defaults."""
     generating: GenerateSettings | None = None
-    """[generate] and [engines]; None: nothing is told there."""
+    """[generate] and [engines]; None: both are empty."""
     base_model: str = ""
-    """[train] model: what the first training starts from, a model or "demo"; empty: CLIP."""
+    """[train] model: the model that the first training starts from, or "demo"; empty: CLIP."""
     follow_links: bool = False
-    """Whether a picture may be a link that leaves its picture folder."""
+    """Whether an image may be a link that leaves its image folder."""
 
     @property
     def generate(self) -> GenerateSettings:
@@ -144,29 +144,32 @@ class Settings:
 
 
 def read_settings(path: Path) -> Settings:
-    """The settings in `path`.
+    """Read the settings of the file `path`.
 
     Raises:
-        UsageError: not readable as TOML, an unknown name, or a value of the wrong kind.
+        UsageError: The file is not TOML, has an unknown name, or has a value that is not allowed.
     """
     return parse(read_text(path), path)
 
 
 def read_text(path: Path) -> str:
-    """The file's text with the line ends that it has."""
+    """Return the text of the file with its line ends."""
     try:
         return path.read_bytes().decode("utf-8")
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}", hint="see that you may read it") from error
+        raise UsageError(f"{path}: {error.strerror or error}", hint="check the permissions of the file") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: {error}", hint=_MEND) from error
+        raise UsageError(f"{path}: {error}", hint=_FIX_HINT) from error
 
 
 def parse(text: str, path: Path) -> Settings:
     try:
         tables = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # beside TOML's own: a number of 5,000 digits, brackets without end
-        raise UsageError(f"{path}: {error}", hint=_MEND) from error
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # RecursionError: deeply nested brackets; ValueError: also a number of 5,000 digits
+        raise UsageError(f"{path}: {error}", hint=_FIX_HINT) from error
     follow_links = _follow_links(tables, path)
     unknown = sorted(tables.keys() - {*_TABLES, _FOLLOW_LINKS})
     if unknown:
@@ -189,7 +192,7 @@ def parse(text: str, path: Path) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """Converts the tables of a file, and locates their problems in it."""
+    """Converts the tables of a file, and finds the lines of their problems."""
 
     path: Path
     text: str
@@ -205,14 +208,14 @@ class _File:
 
 
 def _follow_links(tables: Mapping[str, Any], path: Path) -> bool:
-    """`follow_links`, in [pictures] or before the first table; a list there is the folders of a source of that name."""
+    """Return `follow_links` of [pictures] or of the top level; a list in [pictures] is a source of that name."""
     values = [tables[_FOLLOW_LINKS]] if _FOLLOW_LINKS in tables else []
     pictures = tables.get("pictures", {})
     if isinstance(pictures, dict) and not isinstance(pictures.get(_FOLLOW_LINKS, []), list | str):
         values.append(pictures[_FOLLOW_LINKS])
     for value in values:
         if not isinstance(value, bool):
-            raise UsageError(f"{path}: {_FOLLOW_LINKS} = {value!r}", hint="what is expected: true or false")
+            raise UsageError(f"{path}: {_FOLLOW_LINKS} = {value!r}", hint="expected: true or false")
     return any(values)
 
 
@@ -220,11 +223,11 @@ def _pictures(table: Any, file: _File) -> dict[str, tuple[str, ...]]:
     if isinstance(table, dict) and isinstance(table.get(_FOLLOW_LINKS), bool):
         table = {source: folders for source, folders in table.items() if source != _FOLLOW_LINKS}
     folders: dict[str, tuple[str, ...]] = {}
-    for source, listed in file.convert(table, _Folders, "pictures").items():
-        folders[source] = (listed,) if isinstance(listed, str) else listed
+    for source, paths in file.convert(table, _Folders, "pictures").items():
+        folders[source] = (paths,) if isinstance(paths, str) else paths
         if any("\0" in folder for folder in folders[source]):
-            hint = "no folder has \\u0000 in its name"
-            raise UsageError(f"{file.path}: [pictures] {source} = {listed!r}", hint=hint)
+            hint = "the name of a folder cannot have \\u0000"
+            raise UsageError(f"{file.path}: [pictures] {source} = {paths!r}", hint=hint)
     return folders
 
 
@@ -235,7 +238,7 @@ def _views(table: Any, file: _File) -> Mapping[str, str]:
 def _curate(table: Any, file: _File) -> CurateSettings:
     settings = file.convert(table, CurateSettings, "curate")
     if settings.keys:
-        from workbench.workspace.keymap import ActionMap  # noqa: PLC0415 -- most people keep the keys
+        from workbench.workspace.keymap import ActionMap  # noqa: PLC0415 -- most workspaces keep the default keys
 
         try:
             ActionMap(settings.keys)
@@ -247,7 +250,7 @@ def _curate(table: Any, file: _File) -> CurateSettings:
 def _lint(table: Any, file: _File) -> LintSettings | None:
     if table == {}:
         return None
-    from curation_db.lint.linter import LintSettings  # noqa: PLC0415 -- most workspaces leave the rules as they are
+    from curation_db.lint.linter import LintSettings  # noqa: PLC0415 -- most workspaces keep the default rules
 
     return file.convert(table, LintSettings, "lint")
 
@@ -274,16 +277,16 @@ def _targets(table: Any, file: _File) -> Mapping[str, Any]:
 
 
 def _base_model(table: Any, file: _File) -> str:
-    """[train] model: it names the model that the first training starts from, so it is not part of the recipe."""
+    """Return [train] model, which is not part of the recipe."""
     model = table.get(_MODEL, "") if isinstance(table, dict) else ""
     return file.convert(model, str, "train", _MODEL)
 
 
-def _train(told: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+def _train(tables: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     from trainers.errors import TrainerError  # noqa: PLC0415 -- most commands read no recipe
     from trainers.settings import TrainSettings  # noqa: PLC0415
 
-    recipe = told.get("train", {})
+    recipe = tables.get("train", {})
     if not isinstance(recipe, dict):
         raise UsageError(f"{path}: [train] must be a table")
     recipe = {name: value for name, value in recipe.items() if name != _MODEL}
@@ -299,7 +302,7 @@ def check(name: str, value: object, path: Path) -> None:
     """Check a value for the setting `name` of [curate] in the file `path`.
 
     Raises:
-        UsageError: the value is not allowed.
+        UsageError: The value is not allowed.
     """
     try:
         validate_field(value, CurateSettings, name, path=("curate", name))

@@ -1,4 +1,4 @@
-"""Every setting of negwb.toml as a list: its value, its default, what it is for, and the line in which it is set."""
+"""List of all settings of negwb.toml: value, default, help, and the line that sets it."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from workbench.workspace.keymap import ActionMap
 
 TARGETS: Final = {
-    "cue": "The share that each negation word should have among the accepted, or a benchmark whose shares they are.",
-    "position": "Where in the text the negation word should stand: beginning, middle, end.",
-    "type": "What should be denied: absence, action, attribute, relation, other.",
-    "concept": "Shares of single concepts among the accepted.",
+    "cue": "Intended share of each negation cue among the accepted candidates, or a benchmark whose shares to use.",
+    "position": "Intended shares of the position of the cue: beginning, middle, end.",
+    "type": "Intended shares of the negation types: absence, action, attribute, relation, other.",
+    "concept": "Intended shares of single concepts among the accepted candidates.",
 }
 _ORDERS: Final[Mapping[str, str]] = {
-    "conflict": "where the judges disagree",
-    "threshold": "where the judges are least sure",
-    "lint": "where the checks found something",
-    "rare-cue": "what says no in a rare way",
-    "rare-concept": "what denies a rare thing",
-    "random": "in any order, always the same",
-    "oldest": "as it came in",
+    "conflict": "cards on which the judges disagree",
+    "threshold": "cards on which the judges are least sure",
+    "lint": "cards with lint findings",
+    "rare-cue": "cards with a rare negation cue",
+    "rare-concept": "cards that negate a rare concept",
+    "random": "a fixed random order",
+    "oldest": "in the order of import",
 }
 _IMAGES: Final[Mapping[str, str]] = {
-    ImageMode.AUTO: "the best that the terminal can",
+    ImageMode.AUTO: "the best protocol of the terminal",
     ImageMode.KITTY: "kitty's graphics: kitty, Ghostty, WezTerm",
     ImageMode.SIXEL: "sixel graphics: foot, xterm, Windows Terminal",
     ImageMode.HALFCELL: "half blocks in colour, in any terminal",
-    ImageMode.NONE: "no pictures",
+    ImageMode.NONE: "no images",
 }
 
 
@@ -46,43 +46,49 @@ class ListedSetting:
     """One setting."""
 
     name: str
-    """With its table: curate.order."""
+    """With its table, such as curate.order."""
     value: str
     default: str
-    says: str
+    help: str
     line: int | None
-    """In which it stands in negwb.toml; None: its default holds."""
+    """Line of negwb.toml; None: the default is in force."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A value that can be chosen."""
+    """An allowed value of a setting."""
 
     value: str
-    says: str
+    help: str
 
 
-def read_listed(path: Path, actions: ActionMap | None = None) -> tuple[Settings, list[ListedSetting]]:
-    """The settings in `path`, and their list.
+def read_setting_list(path: Path, actions: ActionMap | None = None) -> tuple[Settings, list[ListedSetting]]:
+    """Read the settings of the file `path`; return them and their list.
 
     Raises:
-        UsageError: as `read_settings`.
+        UsageError: As for `read_settings`.
     """
     settings = read_settings(path)
-    return settings, listed(settings, path.read_bytes().decode("utf-8"), actions)
+    return settings, list_settings(settings, path.read_bytes().decode("utf-8"), actions)
 
 
-def listed(settings: Settings, text: str, actions: ActionMap | None = None) -> list[ListedSetting]:
-    """`settings`, which stand in `text`; the keys of `actions` (as at the start) are listed where it is told."""
+def list_settings(settings: Settings, text: str, actions: ActionMap | None = None) -> list[ListedSetting]:
+    """List `settings`.
+
+    Args:
+        settings: The settings.
+        text: The content of negwb.toml.
+        actions: The key map, whose keys are listed too.
+    """
     from curation_db.lint.linter import DEFAULTS, LintSettings  # noqa: PLC0415
     from trainers.settings import TrainSettings  # noqa: PLC0415 -- most commands read no recipe
 
-    own, usual = settings.curate, CurateSettings()
+    current, default = settings.curate, CurateSettings()
     rows = [
         ListedSetting(
             f"curate.{name}",
-            _said(getattr(own, name)),
-            _said(getattr(usual, name)),
+            _value_text(getattr(current, name)),
+            _value_text(getattr(default, name)),
             help_text,
             line_of(text, "curate", name),
         )
@@ -97,85 +103,85 @@ def listed(settings: Settings, text: str, actions: ActionMap | None = None) -> l
     rows += _generating(settings, text)
     recipe = TrainSettings().to_dict()
     rows += _under("train", {**recipe, **settings.train}, recipe, help_of(TrainSettings), text)
-    return rows + (_keys(own.keys, actions, text) if actions is not None else [])
+    return rows + (_keys(current.keys, actions, text) if actions is not None else [])
 
 
 def help_of(kind: type[Any]) -> dict[str, str]:
-    """The help of every key of a table, from the metadata of the dataclass that the table is read into."""
+    """Return the help of each key of a table, from the metadata of its dataclass."""
     return {each.name: sentence(each.metadata["help"]) for each in fields(kind) if "help" in each.metadata}
 
 
 def sentence(text: str) -> str:
-    """A help text with a capital letter and a full stop."""
+    """Return a help text with a capital letter and a full stop."""
     ended = text if text.endswith(("...", ".")) else f"{text}."
     return ended[:1].upper() + ended[1:]
 
 
 def choices(name: str) -> list[Choice]:
-    """The values of `order` or `images`. The values of `theme` are known to the screen."""
-    return [Choice(str(value), says) for value, says in {"order": _ORDERS, "images": _IMAGES}[name].items()]
+    """Return the values of `order` or `images`. The screen knows those of `theme`."""
+    return [Choice(str(value), text) for value, text in {"order": _ORDERS, "images": _IMAGES}[name].items()]
 
 
 def can_change(name: str) -> bool:
-    """Whether the app itself changes the setting with this full name."""
+    """Return whether the app can change the setting with this full name."""
     table, _, key = name.partition(".")
     return table == "curate" and key in CHANGEABLE
 
 
 def _folder(source: str, folders: tuple[str, ...], text: str) -> ListedSetting:
-    says = "Folders in which the pictures of this source are looked for; negwb import --pictures adds to them."
-    return ListedSetting(f"pictures.{source}", _said(list(folders)), "", says, line_of(text, "pictures", source))
+    help_text = "Folders with the images of this source; negwb import --pictures adds to them."
+    return ListedSetting(
+        f"pictures.{source}", _value_text(list(folders)), "", help_text, line_of(text, "pictures", source)
+    )
 
 
 def _under(
-    table: str, now: Mapping[str, Any], usual: Mapping[str, Any], says: Mapping[str, str], text: str
+    table: str, current: Mapping[str, Any], default: Mapping[str, Any], help_texts: Mapping[str, str], text: str
 ) -> list[ListedSetting]:
-    top = table.split(".")
-    told = _within(tomllib.loads(text), top)
+    path = table.split(".")
+    parsed: Any = tomllib.loads(text)
+    for key in path:
+        parsed = parsed.get(key, {})
     return [
         ListedSetting(
             f"{table}.{name}",
-            _said(now.get(name)),
-            _said(usual.get(name)),
-            meaning,
-            line_of(text, *top, name) if name in told else None,
+            _value_text(current.get(name)),
+            _value_text(default.get(name)),
+            help_text,
+            line_of(text, *path, name) if name in parsed else None,
         )
-        for name, meaning in says.items()
+        for name, help_text in help_texts.items()
     ]
 
 
 def _generating(settings: Settings, text: str) -> list[ListedSetting]:
-    usual, own = Settings().generate, settings.generate
-    help_texts = help_of(type(usual))
-    now, then = ({name: getattr(each, name) for name in help_texts} for each in (own, usual))
-    rows = _under("generate", now, then, help_texts, text)
+    default, current = Settings().generate, settings.generate
+    help_texts = help_of(type(default))
+    values, defaults = ({name: getattr(each, name) for name in help_texts} for each in (current, default))
+    rows = _under("generate", values, defaults, help_texts, text)
     for name, engine in settings.generate.engines.items():
         what, line = f"{engine.kind} {engine.url or engine.model}".strip(), line_of(text, "engines", name, "kind")
-        rows.append(ListedSetting(f"engines.{name}", what, "", "An engine: what answers questions to a model.", line))
+        rows.append(
+            ListedSetting(f"engines.{name}", what, "", "An engine: a model that proposes or judges captions.", line)
+        )
     return rows
 
 
-def _checks(told: LintSettings) -> dict[str, Any]:
-    return {name: sorted(told.off) if name == "off" else getattr(told, name) for name in help_of(type(told))}
-
-
-def _within(told: Mapping[str, Any], path: list[str]) -> Mapping[str, Any]:
-    for name in path:
-        told = told.get(name, {})
-    return told
+def _checks(lint: LintSettings) -> dict[str, Any]:
+    return {name: sorted(lint.off) if name == "off" else getattr(lint, name) for name in help_of(type(lint))}
 
 
 def _keys(own: Mapping[str, str], actions: ActionMap, text: str) -> list[ListedSetting]:
     rows = []
     for action in actions.all_actions:
         line = line_of(text, "curate", "keys", action.id) if action.id in own else None
-        usual = " ".join(actions.default_caps(action))
-        rows.append(ListedSetting(f"curate.keys.{action.id}", actions.caps(action), usual, action.help, line))
-    return sorted(rows, key=lambda row: row.line is None)  # one's own first
+        default = " ".join(actions.default_caps(action))
+        rows.append(ListedSetting(f"curate.keys.{action.id}", actions.caps(action), default, action.help, line))
+    return sorted(rows, key=lambda row: row.line is None)  # keys that negwb.toml sets come first
 
 
-def _said(value: Any) -> str:
-    """As a person reads it, near to how TOML writes it."""
+def _value_text(value: Any) -> str:
+    """Return a value for display, similar to TOML."""
     if value is None:
         return "–"
     if isinstance(value, bool):

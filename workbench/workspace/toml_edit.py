@@ -1,4 +1,4 @@
-"""Edits the text of a negwb.toml with tomlkit, and finds the line of a key. Comments, order and line ends stay.
+"""Editing of the text of negwb.toml with tomlkit, and the line of a key. Comments, order and line ends stay.
 
 tomlkit is imported at the first edit. Its result is used only where `tomllib` reads the intended content from it.
 """
@@ -16,7 +16,7 @@ _LONE_LF = re.compile(r"(?<!\r)\n")
 
 
 def with_folder(text: str, source: str, folder: str) -> str | None:
-    """`text` with one more image folder of `source`; None where an inline table would have to be rewritten.
+    """Return `text` with one more image folder of `source`; None if an inline table would have to be rewritten.
 
     Raises:
         ValueError: `text` is not TOML.
@@ -38,7 +38,7 @@ def with_folder(text: str, source: str, folder: str) -> str | None:
 
 
 def with_value(text: str, table: tuple[str, ...], name: str, value: str) -> str | None:
-    """`text` with another text for `name` of `table`; None where an inline table would have to be rewritten.
+    """Return `text` with a new value for `name` of `table`; None if an inline table would have to be rewritten.
 
     Raises:
         ValueError: `text` is not TOML.
@@ -59,7 +59,7 @@ def with_value(text: str, table: tuple[str, ...], name: str, value: str) -> str 
 
 
 def _edited(text: str, table: tuple[str, ...], change: Callable[[Any], str], wanted: dict[str, Any]) -> str | None:
-    """`text` with `change` applied to a table; the change returns the key that it assigned."""
+    """Return `text` after `change` of a table; `change` returns the key that it assigned."""
     import tomlkit  # noqa: PLC0415
     from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
     from tomlkit.items import InlineTable, Table  # noqa: PLC0415
@@ -86,7 +86,7 @@ def _edited(text: str, table: tuple[str, ...], change: Callable[[Any], str], wan
 
 
 def _extended(array: Any, folder: str, wanted: list[str]) -> Any:
-    """The array with one more text."""
+    """Return the array with one more text."""
     import tomlkit  # noqa: PLC0415
 
     before = array.as_string()
@@ -110,9 +110,9 @@ def _reads_as(text: str, wanted: dict[str, Any]) -> bool:
 
 
 def _move_up(body: list[Any], name: str) -> None:
-    """Move a new key behind the last key, or behind the comments of the header.
+    """Move a new key to the line after the last key, or after the comments of the header.
 
-    tomlkit puts it behind all comments of the table, which often belong to what follows.
+    tomlkit puts it after all comments of the table, which often belong to the next table.
     """
     from tomlkit.items import Whitespace  # noqa: PLC0415
 
@@ -124,12 +124,12 @@ def _move_up(body: list[Any], name: str) -> None:
 
 
 def value_line(name: str, value: str) -> str:
-    """The line that assigns a text to `name`."""
+    """Return the line that assigns a text to `name`."""
     return _line(name, value)
 
 
 def folder_line(source: str, folders: Sequence[str]) -> str:
-    """The line of [pictures] with the folders of `source`."""
+    """Return the line of [pictures] with the folders of `source`."""
     return _line(source, list(folders))
 
 
@@ -140,7 +140,7 @@ def _line(name: str, value: Any) -> str:
 
 
 def line_of(text: str, *path: str) -> int | None:
-    """The number of the line that assigns a value to this key, or to the nearest table around it; None: no line does.
+    """Return the number of the line that assigns this key, or the nearest table around it; None: no line does.
 
     `text` is valid TOML.
     """
@@ -148,10 +148,10 @@ def line_of(text: str, *path: str) -> int | None:
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
 
 
-@lru_cache(maxsize=1)  # the list of settings asks for a hundred keys of one text
+@lru_cache(maxsize=1)  # the list of settings looks up a hundred keys of one text
 def _assignments(text: str) -> dict[tuple[str, ...], int]:
-    """The full key of every assignment, to the number of its first line."""
-    found: dict[tuple[str, ...], int] = {}
+    """Return the number of the first line of each assignment, by its full key."""
+    lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     statement, start = "", 0
     for number, line in enumerate(text.split("\n"), 1):
@@ -160,18 +160,18 @@ def _assignments(text: str) -> dict[tuple[str, ...], int]:
         statement += f"{line}\n"
         try:
             content = tomllib.loads(statement)
-        except tomllib.TOMLDecodeError:  # the statement goes on in the next line
+        except tomllib.TOMLDecodeError:  # the statement continues in the next line
             continue
         if statement.lstrip().startswith("["):
             table = _keys(content)
         elif content:
-            found[table + _key_of(statement)] = start
+            lines[table + _key_of(statement)] = start
         statement = ""
-    return found
+    return lines
 
 
 def _key_of(statement: str) -> tuple[str, ...]:
-    """The key of an assignment. An equals sign can be part of a quoted key, so the first that parses ends the key."""
+    """Return the key of an assignment. A quoted key can have an equals sign, so the first that parses ends the key."""
     for equals in re.finditer("=", statement):
         try:
             return _keys(tomllib.loads(f"{statement[: equals.start()]} = 0"))
@@ -181,7 +181,7 @@ def _key_of(statement: str) -> tuple[str, ...]:
 
 
 def _keys(content: Any) -> tuple[str, ...]:
-    """The path through tables of one key each."""
+    """Return the path through nested tables of one key each."""
     path: tuple[str, ...] = ()
     while content:
         content = content[0] if isinstance(content, list) else content

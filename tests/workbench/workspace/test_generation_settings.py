@@ -12,7 +12,7 @@ from workbench.generation.runs.session import shards_overlap
 from workbench.generation.runs.work_source import Shard
 from workbench.workspace.create import settings_template
 from workbench.workspace.engine_settings import JudgeRule, JudgeSettings, Mix
-from workbench.workspace.generation_settings import GenerateSettings, inline_engine, judge_of, judges_of
+from workbench.workspace.generation_settings import GenerateSettings, answerable_judges, inline_engine, parse_judge
 from workbench.workspace.settings import read_settings
 
 TEMPLATE = settings_template()
@@ -66,7 +66,7 @@ def test_what_the_template_shows_can_be_taken_in(tmp_path: Path) -> None:
     )
     told = settings(tmp_path, shown)
     assert told.proposer in told.engines
-    assert {judge_of(judge)[0] for judge in told.judges} == {"llava", "annotations"}
+    assert {parse_judge(judge)[0] for judge in told.judges} == {"llava", "annotations"}
 
 
 @pytest.mark.parametrize(
@@ -132,18 +132,18 @@ def test_a_name_is_no_engine_in_one_word_and_taken_names_are_not_given_again() -
     ],
 )
 def test_a_judge_may_be_asked_one_question_only(words: str, name: str, questions: frozenset[Question]) -> None:
-    assert judge_of(words) == (name, questions)
+    assert parse_judge(words) == (name, questions)
 
 
 def test_judges_are_not_asked_what_they_cannot_know() -> None:
-    judges = judges_of([("annotations", BOTH), ("c", BOTH), ("llava", BOTH)], {"c": "clip", "llava": "openai"})
+    judges = answerable_judges([("annotations", BOTH), ("c", BOTH), ("llava", BOTH)], {"c": "clip", "llava": "openai"})
     assert judges == (
         JudgeSettings(name="annotations", questions=frozenset({Question.PRESENT})),
         JudgeSettings(name="c", questions=frozenset({Question.ACCEPTABLE})),
         JudgeSettings(name="llava", questions=BOTH),
     )
     with pytest.raises(UsageError, match="cannot answer: present"):
-        judges_of([("c", frozenset({Question.PRESENT}))], {"c": "clip"})
+        answerable_judges([("c", frozenset({Question.PRESENT}))], {"c": "clip"})
 
 
 @pytest.mark.parametrize("words", ["", "1", "0/3", "4/3", "a/b", "1/2/3", "-1/2", "1/0", "²/3"])

@@ -14,16 +14,16 @@ from workbench.workspace.settings import read_settings
     ("text", "message", "hint"),
     [
         ("[curate]\n\nordr = 'a'", "[curate] has no setting 'ordr' (line 3)", "did you mean order?"),
-        ("[curate]\nblind = 1", "[curate] blind = 1 (line 2)", "what is expected: true or false"),
+        ("[curate]\nblind = 1", "[curate] blind = 1 (line 2)", "expected: true or false"),
         (
             "curate.audit_rate = 2\ncurate.blind = 1",
             "[curate] audit_rate = 2 (line 1)",
-            "what is expected: a number from 0 to 1; also wrong: curate.blind",
+            "expected: a number from 0 to 1; also wrong: curate.blind",
         ),
         (
             "[generate]\njudges = [\n  'a',\n  3,\n]",
             "[generate] judges[1] = 3 (line 2)",
-            'what is expected: text in quotes, as in: judges = ["llava", "annotations"]',
+            'expected: text in quotes, as in: judges = ["llava", "annotations"]',
         ),
         (
             "[engines.a]\nkind = 'openai'\nkey_evn = 'K'",
@@ -33,7 +33,7 @@ from workbench.workspace.settings import read_settings
         (
             "[engines.a]\nurl = 'x'",
             "[engines.a] has no kind",
-            'what is expected: text in quotes, as in: kind = "openai"',
+            'expected: text in quotes, as in: kind = "openai"',
         ),
         ("[lint]\noff = ['over-frequnt']", "[lint] off[0] = 'over-frequnt' (line 2)", "one of: "),
         ("lint = 3", "lint = 3: a table is expected (line 1)", "begin a table with the line [lint]"),

@@ -15,7 +15,7 @@ from workbench.generation.pipelines.registry import check_prompts
 from workbench.generation.prompts.loader import PromptSet, find_prompts
 from workbench.generation.recipe import Recipe
 from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, JudgeRule, JudgeSettings, Pipeline
-from workbench.workspace.generation_settings import GenerateSettings, inline_engine, judge_of, judges_of
+from workbench.workspace.generation_settings import GenerateSettings, answerable_judges, inline_engine, parse_judge
 
 _NO_ENGINE = (
     "name one in negwb.toml ([engines.NAME] and [generate] proposer), or on the command line:"
@@ -97,7 +97,7 @@ def make_plan(
     chosen_proposer = "" if only_judges else engine(chosen_proposer)
     judge_questions: list[tuple[str, frozenset[Question]]] = []
     for judge in judges or settings.judges:
-        name, questions = judge_of(judge)
+        name, questions = parse_judge(judge)
         judge_questions.append((name if name == ANNOTATIONS else engine(name), questions))
     if only_judges and not judge_questions:
         raise UsageError("no judge is named", hint="name one: --judge llava, or [generate] judges in negwb.toml")
@@ -114,7 +114,7 @@ def make_plan(
         settings=settings,
         prompts=chosen,
         proposer=chosen_proposer,
-        judges=judges_of(judge_questions, {name: each.kind for name, each in engines.items()}),
+        judges=answerable_judges(judge_questions, {name: each.kind for name, each in engines.items()}),
         engines=used,
         random_concept=random_concept,
     )

@@ -24,7 +24,7 @@ from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.static_table import Column, StaticTable
 from workbench.workspace.settings import OWN_THEMES
-from workbench.workspace.settings_catalog import Choice, ListedSetting, can_change, choices, read_listed
+from workbench.workspace.settings_catalog import Choice, ListedSetting, can_change, choices, read_setting_list
 from workbench.workspace.settings_writer import change_setting
 
 _FROM_NEXT = {"images": "applies from the next start", "order": "applies from the next start"}
@@ -65,7 +65,9 @@ class SettingsScreen(SideScreen):
     async def _read(self) -> None:
         path = self.navigation.workspace.settings
         try:
-            self.navigation.settings, self.rows = await run_in_daemon_thread(partial(read_listed, path, self.actions))
+            self.navigation.settings, self.rows = await run_in_daemon_thread(
+                partial(read_setting_list, path, self.actions)
+            )
         except UsageError as error:  # the file may be in the middle of an edit
             self.query_one(HeaderBar).show("settings", right="⚠ negwb.toml is invalid")
             self.show_message(error.message, hint=error.hint, trouble=True)
@@ -102,7 +104,7 @@ class SettingsScreen(SideScreen):
             return
         box = self.query_one("#about")
         box.border_title = Content(display_text(row.name, limit=60))
-        lines = [Content(row.says), Content.styled(f"now: {display_text(row.value, limit=400)}", QUIET)]
+        lines = [Content(row.help), Content.styled(f"now: {display_text(row.value, limit=400)}", QUIET)]
         in_use = self._value_in_use(row)
         if in_use:
             lines.append(Content.assemble(("⚠ ", WARN), f"until you leave, this session uses: {in_use}"))

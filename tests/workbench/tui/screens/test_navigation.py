@@ -11,7 +11,7 @@ from support.workspaces import HOSTILE, press, settled
 
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.guidelines import GuidelinesScreen
-from workbench.workspace.guidelines import MOST_BYTES, read_guidelines, shipped_guidelines
+from workbench.workspace.guidelines import MAX_BYTES, read_guidelines, shipped_guidelines
 from workbench.workspace.layout import Workspace
 
 SIZES = [(80, 24), (120, 36)]
@@ -52,7 +52,7 @@ async def test_the_workspaces_own_are_read_anew_and_are_only_text(make_workspace
 def test_what_cannot_be_shown_is_said_and_ours_stand_in(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     assert read_guidelines(workspace).own is False
-    workspace.guidelines.write_bytes(b"x" * (MOST_BYTES + 1))
+    workspace.guidelines.write_bytes(b"x" * (MAX_BYTES + 1))
     told = read_guidelines(workspace)
     assert (told.text, "larger" in told.problem) == (shipped_guidelines(), True)
     workspace.guidelines.unlink()

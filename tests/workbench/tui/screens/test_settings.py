@@ -22,7 +22,7 @@ from workbench.workspace.generation_settings import GenerateSettings
 from workbench.workspace.keymap import ActionMap, KeyScope
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import CurateSettings, read_settings
-from workbench.workspace.settings_catalog import can_change, help_of, listed, read_listed
+from workbench.workspace.settings_catalog import can_change, help_of, list_settings, read_setting_list
 
 TEMPLATE = settings_template()
 
@@ -50,7 +50,7 @@ async def test_a_choice_is_written_and_nothing_else(make_workspace: Any, open_ap
         await pilot.press("comma")
         await until(pilot, lambda: ready(app) and "enter: choose another" in lines(app))
         await pilot.press("enter")
-        await until(pilot, lambda: "where the judges are least sure" in lines(app))
+        await until(pilot, lambda: "cards on which the judges are least sure" in lines(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: 'order = "threshold"' in file.read_text())
         await until(pilot, lambda: "this session uses: oldest" in lines(app))
@@ -112,7 +112,7 @@ async def test_what_cannot_be_written_is_said(make_workspace: Any, open_app: Any
         await pilot.press("comma")
         await until(pilot, lambda: ready(app))
         await pilot.press("enter")
-        await until(pilot, lambda: "where the judges disagree" in lines(app))
+        await until(pilot, lambda: "cards on which the judges disagree" in lines(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: "no safe place for order" in lines(app))
     assert (workspace.root / "negwb.toml").read_text() == "curate = { theme = 'nord' }\n"
@@ -170,7 +170,7 @@ def test_every_setting_has_a_line_and_what_it_is_for(tmp_path: Path) -> None:
     assert help_of(LintSettings).keys() == {each.name for each in fields(LintSettings)}
     file = tmp_path / "negwb.toml"
     file.write_text(TEMPLATE)
-    settings, rows = read_listed(file, ActionMap())
+    settings, rows = read_setting_list(file, ActionMap())
     by_name = {row.name: row for row in rows}
     assert len(by_name) == len(rows)
     text = TEMPLATE.splitlines()
@@ -186,7 +186,11 @@ def test_ones_own_keys_come_first_with_what_they_were(tmp_path: Path) -> None:
     file = tmp_path / "negwb.toml"
     file.write_text('[curate.keys]\nundo = "f9"\n')
     settings = read_settings(file)
-    rows = [row for row in listed(settings, file.read_text(), ActionMap(settings.curate.keys)) if ".keys." in row.name]
+    rows = [
+        row
+        for row in list_settings(settings, file.read_text(), ActionMap(settings.curate.keys))
+        if ".keys." in row.name
+    ]
     assert (rows[0].name, rows[0].value, rows[0].default, rows[0].line) == ("curate.keys.undo", "f9", "z", 2)
     assert len(rows) == len(ActionMap().at(*KeyScope))
 

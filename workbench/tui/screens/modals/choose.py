@@ -38,7 +38,7 @@ class ChooseModal(Dialog[str]):
     def compose_body(self) -> ComposeResult:
         width = max(len(choice.value) for choice in self._choices) + 3
         options = [
-            Option(Content.assemble(f"{choice.value:<{width}}", (choice.says, QUIET)), id=choice.value)
+            Option(Content.assemble(f"{choice.value:<{width}}", (choice.help, QUIET)), id=choice.value)
             for choice in self._choices
         ]
         yield OptionList(*options, id="choices", markup=False, compact=True)
