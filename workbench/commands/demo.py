@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from curation_db.storage.store import Store
     from workbench.workspace.layout import Workspace
 
-BANNER = "demo: drawn pictures, scripted captions, simulated judges"
+BANNER = "demo: drawn images, scripted captions, simulated judges"
 _EPILOG = """\b
 Examples:
   negwb demo                            decide with the keyboard

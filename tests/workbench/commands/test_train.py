@@ -428,7 +428,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            ((), "is missing"),
+            ((), "missing argument"),
             (("set-001", "--resume", "first"), "takes no other options"),
             (("--resume", "first", "--lr", "1"), "takes no other options"),
             (("--resume", "first", "--save-pth"), "takes no other options"),

@@ -71,11 +71,11 @@ class DrawnWorld:
     folder: Path
     _scenes: dict[str, Scene] | None = field(default=None, init=False)
 
-    def scene(self, picture: ImagePayload | None) -> Scene | None:
+    def scene(self, image: ImagePayload | None) -> Scene | None:
         """Return the scene of an image; None if the image is not of the demo."""
-        if picture is None or not picture.key.startswith(f"{SOURCE}/"):
+        if image is None or not image.key.startswith(f"{SOURCE}/"):
             return None
-        name = _file_name(picture)
+        name = _file_name(image)
         if self._scenes is None:
             self._scenes = _read_scenes(self.folder / TRUTH)
         if self._scenes:
@@ -84,8 +84,8 @@ class DrawnWorld:
         return make_scene(SEED * 1_000_000 + int(match[1])) if match else None
 
 
-def _file_name(picture: ImagePayload) -> str:
-    key = picture.key.split("/", 1)[1]
+def _file_name(image: ImagePayload) -> str:
+    key = image.key.split("/", 1)[1]
     if key.isascii() and key.isdecimal() and int(key) > 0:  # an image id of the corpus's COCO file
         return f"demo_{int(key) - 1:06d}.jpg"
     return key.rsplit("/", 1)[-1]
