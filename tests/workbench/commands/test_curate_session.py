@@ -63,7 +63,7 @@ def test_the_session_covers_all_reasons_and_kinds() -> None:
     assert {act.split()[2] for act in decided if act.startswith("reject")} == {str(reason) for reason in Reason}
     kinds = {act.split()[0] for step in steps for act in step.actions}
     assert kinds == {"accept", "reject", "edit", "unsure", "skip", "undo", "note", "flag"}
-    assert all(step.words or step.actions for step in steps if step.keys not in {"q", "@exit"}), "a step without effect"
+    assert all(step.texts or step.actions for step in steps if step.keys not in {"q", "@exit"}), "a step without effect"
 
 
 def test_the_screen_reader_shows_what_a_terminal_shows() -> None:

@@ -120,9 +120,9 @@ def test_an_older_record_that_cannot_be_migrated_is_refused(workspace: Workspace
     connection.execute("CREATE TABLE alembic_version(version_num)")
     connection.close()
     guard()
-    assert "from an older negwb" in refused(negwb(workspace, "status"))
+    assert "written by an older negwb" in refused(negwb(workspace, "status"))
     workspace.root.chmod(0o755)  # now only the file is protected
-    assert "from an older negwb" in refused(negwb(workspace, "status"))
+    assert "written by an older negwb" in refused(negwb(workspace, "status"))
 
 
 def test_a_foreign_database_is_reported(workspace: Workspace, guard: Guard) -> None:
