@@ -1,7 +1,7 @@
-"""The rule that a figure on denied phrases never stands alone: which task is its affirmative twin.
+"""Affirmative twin of a task of negated phrases: the task with the same phrases without negation.
 
-Training that flips the sign of the text wins the phrases that deny and loses the same phrases affirmed, so each figure
-on the first needs the other beside it, or the words that it was not run. Pure; reports, screens and commands ask here.
+Training that flips the sign of the text embedding improves on negated phrases and fails on the same phrases
+affirmed. So reports show each score on negated phrases with the score of its twin, or state that the twin was not run.
 """
 
 from __future__ import annotations
@@ -11,38 +11,43 @@ from typing import Final
 
 from benchmarks.schema import NO_CUE
 
-DENIED, AFFIRMED = "-negref", "-affirm"
-"""How the names of a pair of tasks end: demo-negref asks what demo-affirm asks, with a "no"."""
+NEGATED_SUFFIX, AFFIRMATIVE_SUFFIX = "-negref", "-affirm"
+"""Suffixes of the names of a pair of tasks: demo-negref has the phrases of demo-affirm with a "no"."""
 NOT_RUN: Final = "not run"
-"""In place of the figure: the task has a twin, but this model was not asked it by this rule."""
+"""Shown instead of the score: the twin was not run with this model under this protocol."""
 NO_TWIN: Final = "no twin"
-"""In place of the figure: nobody made one, as for NegRefCOCOg."""
+"""Shown instead of the score: the task has no twin, as NegRefCOCOg."""
 
 
 def twin_name(task: str) -> str | None:
-    """The task that asks the same affirmed; None where there is none by that rule."""
-    return task.removesuffix(DENIED) + AFFIRMED if task.endswith(DENIED) else None
+    """Return the name of the affirmative twin of `task`, or None if the name of `task` has no negated suffix."""
+    return task.removesuffix(NEGATED_SUFFIX) + AFFIRMATIVE_SUFFIX if task.endswith(NEGATED_SUFFIX) else None
 
 
-def denies(task: str, cues: Iterable[str]) -> bool:
-    """Whether the task is about denied phrases: its name says so, or most of its items (a cue each, or `NO_CUE`) do."""
-    if task.endswith((DENIED, AFFIRMED)):
-        return task.endswith(DENIED)
-    told = [cue != NO_CUE for cue in cues]
-    return 2 * sum(told) > len(told)
+def is_negated_task(task: str, cues: Iterable[str]) -> bool:
+    """Return whether the phrases of a task are negated, by the suffix of its name, else by most of its items.
+
+    Args:
+        task: Name of the task.
+        cues: Negation cue of each item, or `NO_CUE`.
+    """
+    if task.endswith((NEGATED_SUFFIX, AFFIRMATIVE_SUFFIX)):
+        return task.endswith(NEGATED_SUFFIX)
+    has_cue = [cue != NO_CUE for cue in cues]
+    return 2 * sum(has_cue) > len(has_cue)
 
 
-def in_place(task: str) -> str:
-    """What stands where the twin's figure is missing."""
+def missing_twin_label(task: str) -> str:
+    """Return the text that replaces the missing score of the twin."""
     return NOT_RUN if twin_name(task) else NO_TWIN
 
 
-def advice(task: str) -> str:
-    """What to run beside a task whose twin was not measured, and why."""
+def missing_twin_advice(task: str) -> str:
+    """Return what to run with a task whose twin was not run, and why."""
     twin = twin_name(task)
     if twin:
         return f"{twin} was not run: without it, a flipped sign looks like success; run: negwb bench run {twin}"
     return (
         "no affirmative twin: a flipped sign would look like success; "
-        "run a task of affirmed phrases or a retrieval beside it"
+        "run a task of affirmed phrases or a retrieval task too"
     )

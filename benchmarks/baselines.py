@@ -1,7 +1,7 @@
-"""What can be scored without looking: guesses from the boxes alone.
+"""Baselines that use only the boxes, without image and text.
 
-A benchmark on which these do well rewards something other than reading. Each gives a score per box in the order
-presented. Boxes that it scores equally it takes at random (`benchmarks.protocols.blind_credit`).
+A benchmark on which baselines do well measures something other than understanding the text. Each baseline returns a
+score per box, in the presented order. Ties are resolved at random (`benchmarks.protocols.baseline_credit`).
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from benchmarks.task import Baseline, Box
 
 
 def smaller_box(boxes: Sequence[Box]) -> list[float]:
-    """The box with the smaller area: right for 252 of NegRefCOCOg's 440."""
+    """Prefer the box with the smaller area: right for 252 of the 440 items of NegRefCOCOg."""
     return [-box.width * box.height for box in boxes]
 
 
 def narrower_box(boxes: Sequence[Box]) -> list[float]:
-    """The box with the smaller width."""
+    """Prefer the box with the smaller width."""
     return [-box.width for box in boxes]
 
 
 def rightmost_box(boxes: Sequence[Box]) -> list[float]:
-    """The box whose centre lies furthest to the right."""
+    """Prefer the box whose centre is furthest to the right."""
     return [box.x + box.width / 2 for box in boxes]
 
 
 def first_box(boxes: Sequence[Box]) -> list[float]:
-    """The first box presented, as a constant model ends up with under the published rule: all of NegRefCOCOg's 440."""
+    """Prefer the first box, as a constant model does under the published rule: right for all 440 of NegRefCOCOg."""
     return [-float(place) for place in range(len(boxes))]
 
 
@@ -40,4 +40,4 @@ REGION_BASELINES: Mapping[str, Baseline] = MappingProxyType(
         "first box": first_box,
     }
 )
-"""By the names that results and reports use."""
+"""Baselines by their names in results and reports."""

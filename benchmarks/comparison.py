@@ -1,9 +1,8 @@
-"""What the report says: models x tasks from a folder of results, each beside its baselines and the chosen base.
+"""Builds the report from a folder of results: each model on each task, with baselines and the chosen base model.
 
-Torch-free, and no layout: screens and pages draw what is here. Of several runs of the same question the newest that
-can be read counts; a damaged one is named and hides nothing.
-A model is compared with the base item by item, on the same dataset under the same protocol, or not at all. `strict`
-rows come before `official` ones and say where the two differ.
+Contains data only; screens and pages render it. Does not import torch. Of several runs with the same model, task, data
+set and protocol, the newest valid one counts; damaged files are listed as problems. A model is compared with the base
+model only item by item, on the same data set and protocol. `strict` rows precede `official` rows.
 """
 
 from __future__ import annotations
@@ -13,42 +12,42 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.affirmative_twins import denies, twin_name
+from benchmarks.affirmative_twins import is_negated_task, twin_name
 from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.published import PublishedRow, published_rows
 from benchmarks.results import StoredResult, list_results
 from benchmarks.schema import GuessShare, ItemRow, Result, Score
-from benchmarks.statistics import Paired, paired
+from benchmarks.statistics import PairedDifference, paired_difference
 from benchmarks.task import ORDERS
 from curation_db.stats.intervals import RESAMPLES, Interval, wilson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """A named share: a baseline that sees no picture, or a further metric."""
+    """A named share: a baseline, or a further metric."""
 
     name: str
     correct: float
-    """Of a blind guess the expected number, which may be a fraction."""
+    """For a baseline the expected number, which may be a fraction."""
     n: int
     accuracy: Interval
     ties: int = 0
-    """Items on which a blind guess cannot tell; n of them: it is worth chance here."""
+    """Items with a tie of the baseline; with n ties the baseline is at chance level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """Some of a row's items."""
+    """The items of a row with one value of a cut."""
 
     cut: str
-    """cue, cue_class, position, length or a task's own."""
+    """cue, cue_class, position, length, or a cut of the task."""
     value: str
     correct: int
     n: int
     accuracy: Interval
-    base: Paired | None
-    """Against the base on the same items."""
+    base: PairedDifference | None
+    """Compared with the base model on the same items."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +55,7 @@ class ComparisonRow:
     """One model on one task under one protocol."""
 
     run: str
-    """Name of the result; its items are drawn from there."""
+    """Name of the result file."""
     model: str
     model_hash: str
     arch: str
@@ -65,61 +64,61 @@ class ComparisonRow:
     task: str
     dataset_sha256: str
     pictures_folder: str
-    """Where the pictures lay when it was run; empty where the file does not say."""
+    """Folder of the images when the task was run; empty if the file does not state it."""
     protocol: str
     denied: bool
-    """The task is about denied phrases: its figures never stand without `Report.twin_of`, or its absence told."""
+    """Whether the phrases are negated; then the score is shown only with `Report.twin_of`, or with its absence."""
     metric: str
-    """Name of the headline."""
+    """Name of the main metric."""
     correct: int
     n: int
     accuracy: Interval
     """Share of right answers with its 95 % Wilson interval."""
     others: tuple[Share, ...]
-    """The task's further metrics: recall_at_5."""
+    """Further metrics: recall_at_5."""
     chance: float
     baselines: tuple[Share, ...]
     ties: int
     nan: int
     is_base: bool
-    base: Paired | None
-    """Against the base; None for the base itself and where that was not run on the same items."""
+    base: PairedDifference | None
+    """Compared with the base model; None for the base model, and if the base was not run on the same items."""
     slices: tuple[Slice, ...]
     differing: tuple[str, ...]
     """Ids of the items that are right under one protocol and wrong under the other."""
     notes: tuple[str, ...]
-    """What to know before reading the figures, one line each."""
+    """Remarks on the scores, one line each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything the report shows."""
+    """The content of the report."""
 
     rows: tuple[ComparisonRow, ...]
-    """By task, strict first, then the base, then the others as they were run."""
+    """Ordered by task, protocol (strict first), base model first, and time of the run."""
     published: tuple[PublishedRow, ...]
-    """Of the tasks in `rows`."""
+    """Published scores on the tasks in `rows`."""
     base: str | None
-    """Name of the base."""
+    """Name of the base model."""
     problems: tuple[str, ...]
     """Files that could not be read."""
 
     def twin_of(self, row: ComparisonRow) -> ComparisonRow | None:
-        """The same model's row, by the same rule, on the affirmative twin of a task of denied phrases."""
+        """Return the row of the same model and protocol on the affirmative twin, or None."""
         wanted = twin_name(row.task), row.protocol, row.model_hash
         return next((each for each in self.rows if (each.task, each.protocol, each.model_hash) == wanted), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """For --json; tuples become lists there. No NaN: what is not finite is refused where it is read."""
+        """Return the object for --json. Has no NaN: results with values that are not finite are refused."""
         return asdict(self)
 
 
 _Key = tuple[str, str, str]
-"""Task, dataset hash, protocol: what a comparison needs to be the same."""
+"""Task, data set hash and protocol: equal for results that can be compared."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _ReadResult:
     stored: StoredResult
     items: list[ItemRow]
 
@@ -137,21 +136,23 @@ class _Entry:
         return task["name"], task["dataset_sha256"], self.result["protocol"]["name"]
 
 
-def compare(folder: Path, *, base: str | None = None, usual: str | None = None, resamples: int = RESAMPLES) -> Report:
-    """The report over all results in `folder`.
+def compare(
+    folder: Path, *, base: str | None = None, default_base: str | None = None, resamples: int = RESAMPLES
+) -> Report:
+    """Return the report on all results in `folder`.
 
     Args:
-        folder: of result files; others are passed over and named in `problems`.
-        base: name or beginning of the hash of the model to compare with.
-        usual: hash of the one to compare with where no `base` is told and it was run; else it is the one run first.
-        resamples: of the bootstrap.
+        folder: Folder of result files; other files are skipped and listed in `problems`.
+        base: Name, or beginning of the hash, of the base model.
+        default_base: Hash of the base model if `base` is None; if that model was not run, the model that was run first.
+        resamples: Number of bootstrap samples.
 
     Raises:
-        BenchError: no model is called `base`.
+        BenchError: `base` matches no model, or several.
     """
     listing = list_results(folder)
-    entries, problems = _newest_readable(listing.results)
-    base_hash = _base_hash(entries, base, usual, listing.results)
+    entries, problems = _newest_valid(listing.results)
+    base_hash = _base_hash(entries, base, default_base, listing.results)
     by_place = {(entry.model, entry.key): entry for entry in entries}
     rows = [_row(entry, by_place, base_hash, resamples) for entry in sorted(entries, key=_order(base_hash))]
     tasks = {row.task for row in rows}
@@ -163,41 +164,41 @@ def compare(folder: Path, *, base: str | None = None, usual: str | None = None, 
     )
 
 
-def _newest_readable(results: Sequence[StoredResult]) -> tuple[list[_Entry], list[str]]:
-    """Of each question (model, task, dataset, protocol) the last run whose items are sound; and what is wrong."""
-    found: dict[tuple[str, _Key], _Entry] = {}
+def _newest_valid(results: Sequence[StoredResult]) -> tuple[list[_ReadResult], list[str]]:
+    """Return the newest valid run for each (model, task, data set, protocol), and the problems of invalid ones."""
+    newest: dict[tuple[str, _Key], _ReadResult] = {}
     problems = []
     for stored in reversed(results):  # newest first
-        question = _Entry(stored, [])
-        if (question.model, question.key) in found:
+        question = _ReadResult(stored, [])
+        if (question.model, question.key) in newest:
             continue
         try:
-            found[question.model, question.key] = _Entry(stored, stored.items())
+            newest[question.model, question.key] = _ReadResult(stored, stored.items())
         except BenchError as error:
             problems.append(error.message)
-    return list(found.values()), problems
+    return list(newest.values()), problems
 
 
 def _base_hash(
-    entries: Sequence[_Entry], wanted: str | None, usual: str | None, results: Iterable[StoredResult]
+    entries: Sequence[_ReadResult], wanted: str | None, default_base: str | None, results: Iterable[StoredResult]
 ) -> str | None:
     if wanted is None:
         known = {entry.model for entry in entries}
-        if usual in known:
-            return usual
-        ran = (stored.result["model"]["hash"] for stored in results)  # oldest first: a rerun changes no order
+        if default_base in known:
+            return default_base
+        ran = (stored.result["model"]["hash"] for stored in results)  # oldest first, so that a rerun changes nothing
         return next((model for model in ran if model in known), None)
     named = {entry.model for entry in entries if entry.result["model"]["name"] == wanted}
-    found = named or {entry.model for entry in entries if wanted and entry.model.startswith(wanted)}
-    if len(found) != 1:
+    matching = named or {entry.model for entry in entries if wanted and entry.model.startswith(wanted)}
+    if len(matching) != 1:
         names = sorted({entry.result["model"]["name"] for entry in entries})
-        problem = "means several models" if found else "is none of the models"
+        problem = "matches several models" if matching else "matches no model"
         raise BenchError(f"the base {wanted!r} {problem}", hint="measured: " + (", ".join(names) or "nothing yet"))
-    return found.pop()
+    return matching.pop()
 
 
-def _order(base_hash: str | None) -> Callable[[_Entry], tuple[Any, ...]]:
-    def key(entry: _Entry) -> tuple[Any, ...]:
+def _order(base_hash: str | None) -> Callable[[_ReadResult], tuple[Any, ...]]:
+    def key(entry: _ReadResult) -> tuple[Any, ...]:
         task, dataset, protocol = entry.key
         rank = PROTOCOLS.index(protocol) if protocol in PROTOCOLS else len(PROTOCOLS)
         return task, dataset, rank, entry.model != base_hash, entry.result["created"]
@@ -206,7 +207,7 @@ def _order(base_hash: str | None) -> Callable[[_Entry], tuple[Any, ...]]:
 
 
 def _row(
-    entry: _Entry, by_place: dict[tuple[str, _Key], _Entry], base_hash: str | None, resamples: int
+    entry: _ReadResult, by_place: dict[tuple[str, _Key], _ReadResult], base_hash: str | None, resamples: int
 ) -> ComparisonRow:
     result, is_base = entry.result, entry.model == base_hash
     base = None if is_base or base_hash is None else by_place.get((base_hash, entry.key))
@@ -223,7 +224,7 @@ def _row(
         dataset_sha256=result["task"]["dataset_sha256"],
         pictures_folder=result["task"].get("pictures_folder", ""),
         protocol=result["protocol"]["name"],
-        denied=denies(result["task"]["name"], (row["cue"] for row in entry.items)),
+        denied=is_negated_task(result["task"]["name"], (row["cue"] for row in entry.items)),
         metric=metric,
         correct=headline["correct"],
         n=headline["n"],
@@ -234,21 +235,23 @@ def _row(
         ties=result["ties"],
         nan=result["nan"],
         is_base=is_base,
-        base=_paired(entry.items, base.items, resamples) if base else None,
+        base=_paired_items(entry.items, base.items, resamples) if base else None,
         slices=_slices(entry.items, base.items if base else None, resamples),
         differing=_differing(entry, by_place),
         notes=_notes(entry, base),
     )
 
 
-def _paired(ours: Sequence[ItemRow], theirs: Sequence[ItemRow], resamples: int) -> Paired | None:
-    """Over the items that both answered: all of them, unless somebody cut a file short."""
+def _paired_items(ours: Sequence[ItemRow], theirs: Sequence[ItemRow], resamples: int) -> PairedDifference | None:
+    """Compare two models on the items that both results have."""
     other = {row["id"]: row["correct"] for row in theirs}
     both = [row for row in ours if row["id"] in other]
     if not both:
         return None
     right = [row["correct"] for row in both]
-    return paired(right, [other[row["id"]] for row in both], [row["cluster"] for row in both], resamples=resamples)
+    return paired_difference(
+        right, [other[row["id"]] for row in both], [row["cluster"] for row in both], resamples=resamples
+    )
 
 
 def _slices(items: Sequence[ItemRow], base: Sequence[ItemRow] | None, resamples: int) -> tuple[Slice, ...]:
@@ -261,19 +264,19 @@ def _slices(items: Sequence[ItemRow], base: Sequence[ItemRow] | None, resamples:
 
 
 def _rank(cut: str, value: str) -> int:
-    """The place of a value in its cut's own order; what has none there comes after it."""
+    """Return the position of a value in the order of its cut; values without one come last."""
     order = ORDERS.get(cut, ())
     return order.index(value) if value in order else len(order)
 
 
 def _slice(cut: str, value: str, rows: list[ItemRow], base: Sequence[ItemRow] | None, resamples: int) -> Slice:
     correct = sum(row["correct"] for row in rows)
-    against = _paired(rows, base, resamples) if base is not None else None
+    against = _paired_items(rows, base, resamples) if base is not None else None
     return Slice(cut=cut, value=value, correct=correct, n=len(rows), accuracy=wilson(correct, len(rows)), base=against)
 
 
-def _differing(entry: _Entry, by_place: dict[tuple[str, _Key], _Entry]) -> tuple[str, ...]:
-    """Ids on which the same model's answer is right under one protocol only."""
+def _differing(entry: _ReadResult, by_place: dict[tuple[str, _Key], _ReadResult]) -> tuple[str, ...]:
+    """Return the ids of the items on which the model is right under one protocol only."""
     task, dataset, protocol = entry.key
     others = [by_place.get((entry.model, (task, dataset, name))) for name in PROTOCOLS if name != protocol]
     right = {row["id"]: row["correct"] for row in entry.items}
@@ -286,7 +289,7 @@ def _differing(entry: _Entry, by_place: dict[tuple[str, _Key], _Entry]) -> tuple
     )
 
 
-def _notes(entry: _Entry, base: _Entry | None) -> tuple[str, ...]:
+def _notes(entry: _ReadResult, base: _ReadResult | None) -> tuple[str, ...]:
     result, notes = entry.result, []
     headline = next(iter(result["metrics"].values()))
     better = [
@@ -295,22 +298,22 @@ def _notes(entry: _Entry, base: _Entry | None) -> tuple[str, ...]:
         if score["correct"] >= headline["correct"]
     ]
     if better:
-        notes.append(f"a blind guess does as well: {', '.join(better)} of {headline['n']:,}")
+        notes.append(f"a baseline without image and text does as well: {', '.join(better)} of {headline['n']:,}")
     if result["nan"]:
         notes.append(f"{result['nan']} items have a score that is NaN")
     if base and base.result["task"]["pictures_sha256"] != result["task"]["pictures_sha256"]:
-        notes.append("the base saw other pictures under the same names")
+        notes.append("the base model was run on other images with the same names")
     return tuple(notes)
 
 
 def tie_notes(row: ComparisonRow) -> str:
-    """Which blind guesses of the row have nothing to go by on some items, in words; empty where all always do."""
+    """Return which baselines have ties, and on how many items; "" if none has."""
     counts: dict[int, list[str]] = {}
     for guess in row.baselines:
         if guess.ties:
             counts.setdefault(guess.ties, []).append(guess.name)
-    told = [f"{', '.join(names)} on {'all' if ties == row.n else ties} items" for ties, names in counts.items()]
-    return f"a blind guess that cannot tell k boxes apart counts 1/k: {'; '.join(told)}" if told else ""
+    parts = [f"{', '.join(names)} on {'all' if ties == row.n else ties} items" for ties, names in counts.items()]
+    return f"a baseline with a tie of k boxes counts 1/k: {'; '.join(parts)}" if parts else ""
 
 
 def _interval(score: Score | GuessShare) -> Interval:

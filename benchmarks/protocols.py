@@ -1,8 +1,8 @@
-"""The two rules by which scores become right or wrong.
+"""The two protocols that decide whether an answer is right.
 
-`official` is the published rule bit for bit: the first highest score in the file's order, NaN counting as the highest
-(numpy's argmax), right when the boxes are equal. `strict` shuffles the options by a seeded hash of the item's id, calls
-a shared highest score wrong and does not accept NaN. Torch-free and pure.
+`official` is the published rule: the first highest score in the file's order is chosen, NaN is the highest (numpy's
+argmax), and the answer is right if the chosen box equals the right box. `strict` shuffles the options by a seeded hash
+of the item's id, counts a tie of the highest score as wrong, and does not allow NaN. Does not import torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ProtocolName = Literal["strict", "official"]
 PROTOCOLS: Final[tuple[ProtocolName, ...]] = ("strict", "official")
-"""In the order in which reports show them."""
+"""Protocols in the order of reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,21 @@ class Protocol:
 
     name: ProtocolName
     seed: int = 0
-    """Of the shuffle; `official` has none."""
+    """Seed of the shuffle; unused by `official`."""
     allow_nan: bool = False
-    """Under `strict`: count NaN as wrong instead of stopping. `official` credits it as published."""
+    """Under `strict`: count NaN as wrong instead of raising an error. `official` handles NaN as published."""
 
 
-BOTH: Final = tuple(map(Protocol, PROTOCOLS))
-"""With their default settings."""
+BOTH_PROTOCOLS: Final = tuple(map(Protocol, PROTOCOLS))
+"""Both protocols with their default settings."""
 
 
 @dataclass(frozen=True, slots=True)
-class ItemJudgement:
-    """What became of one item."""
+class ItemOutcome:
+    """The judgement of one item."""
 
     pred: int | None
-    """Index of the chosen option in the file's order; None where NaN leaves no choice."""
+    """Index of the chosen option in the file's order; None if NaN allows no choice."""
     correct: bool
     tie: bool
     """The highest score is shared."""
@@ -55,72 +55,82 @@ class ItemJudgement:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Where the right picture of a retrieval item came out."""
+    """The rank of the right image of a retrieval item."""
 
     rank: int
     """From 1."""
     tie: bool
-    """Another picture is exactly as similar to the text as the right one."""
+    """Another image has exactly the same similarity as the right one."""
     nan: bool
     """At least one similarity is NaN."""
 
 
-def protocol(name: str, *, seed: int = 0, allow_nan: bool = False) -> Protocol:
-    """The protocol called `name`.
+def make_protocol(name: str, *, seed: int = 0, allow_nan: bool = False) -> Protocol:
+    """Return the protocol called `name`.
 
     Raises:
-        BenchError: there is none.
+        BenchError: The name is unknown.
     """
     for known in PROTOCOLS:
         if name == known:
             return Protocol(known, seed, allow_nan)
-    raise BenchError(f"there is no protocol {name!r}", hint="known: " + ", ".join(PROTOCOLS))
+    raise BenchError(f"unknown protocol {name!r}", hint="known: " + ", ".join(PROTOCOLS))
 
 
 def argmax(scores: Sequence[float]) -> int:
-    """numpy's argmax: the first NaN if there is any, else the first of the highest."""
+    """Return numpy's argmax: the index of the first NaN if there is any, else of the first highest score."""
     for place, score in enumerate(scores):
         if math.isnan(score):
             return place
     return max(range(len(scores)), key=scores.__getitem__)
 
 
-def presented(item: BenchItem, rule: Protocol) -> list[int]:
-    """The order in which the options are put, as indices into the file's order."""
+def presented_order(item: BenchItem, rule: Protocol) -> list[int]:
+    """Return the order in which the options are presented, as indices into the file's order."""
     order = list(range(len(item.options)))
     if rule.name == "official":
         return order
     return sorted(order, key=lambda place: hashlib.sha256(f"{rule.seed}\0{item.id}\0{place}".encode()).digest())
 
 
-def judge(item: BenchItem, scores: Sequence[float], rule: Protocol) -> ItemJudgement:
-    """What `rule` says to `scores`, one per option in the file's order.
+def judge(item: BenchItem, scores: Sequence[float], rule: Protocol) -> ItemOutcome:
+    """Judge an item.
+
+    Args:
+        item: A regions item.
+        scores: One score per option, in the file's order.
+        rule: The protocol.
 
     Raises:
-        BenchError: a score is NaN under `strict`, unless that is allowed.
+        BenchError: A score is NaN, and `strict` does not allow NaN.
     """
     if len(scores) != len(item.options):
         raise ValueError(f"{len(scores)} scores for the {len(item.options)} options of item {item.id}")
     nan = any(map(math.isnan, scores))
-    order = presented(item, rule)
+    order = presented_order(item, rule)
     pred = order[argmax([scores[place] for place in order])]
     tie = not nan and sum(score == scores[pred] for score in scores) > 1
     if rule.name == "official":
-        return ItemJudgement(pred, _is_right(item, pred, rule), tie, nan)
+        return ItemOutcome(pred, _is_right(item, pred, rule), tie, nan)
     if nan:
         _refuse_nan(item, rule)
-        return ItemJudgement(None, False, tie, nan)
-    return ItemJudgement(pred, _is_right(item, pred, rule) and not tie, tie, nan)
+        return ItemOutcome(None, False, tie, nan)
+    return ItemOutcome(pred, _is_right(item, pred, rule) and not tie, tie, nan)
 
 
 def judge_rank(item: BenchItem, similarities: npt.NDArray[np.float32], rule: Protocol) -> Ranking:
-    """Where the right picture stands among `similarities` (G,), one per picture of the gallery.
+    """Return the rank of the right image of a retrieval item.
 
-    `official` ranks by a stable sort, so earlier pictures win ties and NaN comes last; `strict` lets every tie win
-    against the target. Published recall has no rule for ties.
+    `official` ranks by a stable sort: earlier images win ties, and NaN comes last. `strict` ranks all tied images
+    before the right one. Published recall defines no rule for ties.
+
+    Args:
+        item: A retrieval item.
+        similarities: Shape (G,), one similarity per image of the gallery.
+        rule: The protocol.
 
     Raises:
-        BenchError: a similarity is NaN under `strict`, unless that is allowed.
+        BenchError: A similarity is NaN, and `strict` does not allow NaN.
     """
     target = float(similarities[item.target])
     sound = abs(similarities) <= math.inf  # all but NaN
@@ -136,40 +146,40 @@ def judge_rank(item: BenchItem, similarities: npt.NDArray[np.float32], rule: Pro
 
 
 @dataclass(frozen=True, slots=True)
-class Credit:
-    """What a blind guess is worth on one item."""
+class BaselineCredit:
+    """The expected score of a baseline on one item."""
 
     right: float
-    """The chance that it is right, 0..1."""
+    """Probability of the right answer, 0..1."""
     tied: bool
-    """It cannot tell some of the boxes that it likes best apart."""
+    """Whether several boxes have the highest score."""
 
 
-def blind_credit(item: BenchItem, baseline: Baseline, rule: Protocol) -> Credit:
-    """What a baseline that sees only the boxes, in the order presented, is right about on average.
+def baseline_credit(item: BenchItem, baseline: Baseline, rule: Protocol) -> BaselineCredit:
+    """Return the expected score of a baseline on one item; the baseline gets the boxes in the presented order.
 
-    Of k boxes that it likes equally it takes any, so it is credited with the share of them that is right: the value
-    expected of whoever then flips a coin. Models are judged otherwise (`judge`): a model that cannot tell is broken or
-    says the same to everything, while a guess such as "the smaller box" merely has nothing to go by where the boxes
-    are of one size. Calling its ties wrong would say 0 % where it is worth chance, and giving them to the first box
-    100 %: both would make the model beside it look like something else than it is. On NegRefCOCOg no two boxes of an
-    item have the same area, so "the smaller box" is right for 252 of 440 under any rule.
+    With a tie of k boxes the credit is the share of right boxes among them, the expected value of a random choice.
+    Ties of a model are judged differently (`judge`): a model with ties is broken or gives the same answer to
+    everything, while a baseline such as "smaller box" has no information if the boxes have the same size. If its ties
+    counted as wrong, it would score 0 % at chance level; if the first box won, 100 %. Both would make the model look
+    better or worse than it is. On NegRefCOCOg no two boxes of an item have the same area, so "smaller box" is right for
+    252 of 440 items under any rule.
     """
-    order = presented(item, rule)
+    order = presented_order(item, rule)
     shown = baseline([item.options[place] for place in order])
     best = [place for place, score in zip(order, shown, strict=True) if score == max(shown)]
     right = [_is_right(item, place, rule) for place in best]
-    return Credit(sum(right) / len(right), len(best) > 1)
+    return BaselineCredit(sum(right) / len(right), len(best) > 1)
 
 
 def _is_right(item: BenchItem, place: int, rule: Protocol) -> bool:
-    # Equal boxes, not equal places: that is what the published loop compares.
+    # the published code compares boxes, not indices
     return item.options[place] == item.options[item.target] if rule.name == "official" else place == item.target
 
 
 def _refuse_nan(item: BenchItem, rule: Protocol) -> None:
     if not rule.allow_nan:
         raise BenchError(
-            f"item {item.id} ({item.image}): its score is NaN",
-            hint="the model is broken or its precision too low; --allow-nan counts such items wrong",
+            f"item {item.id} ({item.image}): the score is NaN",
+            hint="the model is broken or its precision too low; --allow-nan counts such items as wrong",
         )

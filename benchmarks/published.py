@@ -1,6 +1,6 @@
-"""Reads `published.toml`: what others reported, with its source. Torch-free.
+"""Reads `published.toml`: scores from the literature, with their source. Does not import torch.
 
-These rows are never mixed with measured ones: nobody can pair them item by item.
+Published rows are shown apart from measured rows, because they cannot be paired item by item.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FILE = Path(__file__).with_name("published.toml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedRow:
-    """One reported figure."""
+    """One published score."""
 
     model: str
     arch: str
@@ -28,22 +28,22 @@ class PublishedRow:
     correct: int
     n: int
     accuracy: Interval
-    """correct / n with its 95 % Wilson interval, which the source does not give."""
+    """correct / n with its 95 % Wilson interval, computed here."""
     source: str
     """Title and reference."""
     note: str
-    """What to know before comparing: of the source and of the task."""
+    """Remarks on the source and the task."""
 
 
 def published_rows(path: Path = FILE) -> tuple[PublishedRow, ...]:
-    """All rows, a figure each, in the file's order."""
-    told = tomllib.loads(path.read_text(encoding="utf-8"))
-    return tuple(figure for row in told["rows"] for figure in _figures(row, told))
+    """Return all published scores, in the order of the file."""
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    return tuple(score for row in content["rows"] for score in _scores(row, content))
 
 
-def _figures(row: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[PublishedRow]:
-    source = told["sources"][row["source"]]
-    for task, facts in told["tasks"].items():
+def _scores(row: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[PublishedRow]:
+    source = content["sources"][row["source"]]
+    for task, facts in content["tasks"].items():
         if task in row:
             yield PublishedRow(
                 model=row["model"],

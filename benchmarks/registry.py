@@ -1,7 +1,7 @@
-"""Which benchmarks there are, by name, and how each is loaded.
+"""Registry of the benchmarks: name, summary and loader.
 
-Loaders are named as "module:attribute" and imported when asked for, so listing them costs nothing; a wrong name gets a
-suggestion. Whoever has a task of their own registers it or reads it from a file with `task_from_file`.
+A loader is a string "module:attribute", imported when its task is loaded, so that listing the tasks is fast. Other
+tasks are registered with `register`, or read from a file with `task_from_file`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from benchmarks.task import Task, read_json
 from benchmarks.tasks import regions, retrieval
 
 Loader = Callable[[Path, Path | None], Task]
-"""Makes the task from its folder and, if they lie elsewhere, the folder of its pictures."""
+"""Loads the task from its folder; the second argument is the folder of images, if it is another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskEntry:
-    """A benchmark that can be asked for."""
+    """A registered benchmark."""
 
     name: str
     summary: str
@@ -36,14 +36,14 @@ _ENTRIES: dict[str, TaskEntry] = {}
 
 
 def register(name: str, loader: str, summary: str = "") -> None:
-    """Makes `name` known; saying the same twice is fine.
+    """Register a benchmark; a repeated registration with the same arguments has no effect.
 
     Raises:
-        ValueError: the name means something else already, or `loader` is no "module:attribute".
+        ValueError: The name is registered with other arguments, or `loader` is not "module:attribute".
     """
     entry = TaskEntry(name, summary, loader)
     if ":" not in loader:
-        raise ValueError(f"{loader!r} is no module:attribute")
+        raise ValueError(f"{loader!r} is not module:attribute")
     if _ENTRIES.setdefault(name, entry) != entry:
         raise ValueError(f"the task {name!r} is registered already")
 
@@ -56,40 +56,43 @@ register(
 
 
 def entries() -> Mapping[str, TaskEntry]:
-    """All that is registered, by name."""
+    """Return all registered benchmarks by name."""
     return dict(sorted(_ENTRIES.items()))
 
 
 def load_task(name: str, folder: Path, pictures: Path | None = None) -> Task:
-    """The registered benchmark `name`, its files in `folder`, its pictures there too or in `pictures`.
+    """Load the registered benchmark `name`.
+
+    Args:
+        name: Name of the benchmark.
+        folder: Folder of its files.
+        pictures: Folder of its images; None: in `folder`.
 
     Raises:
-        BenchError: there is no such benchmark (the line suggests one), or its files cannot be read.
+        BenchError: The name is unknown (the hint suggests a similar one), or the files cannot be read.
     """
     entry = _ENTRIES.get(name)
     if entry is None:
         near = difflib.get_close_matches(name, _ENTRIES, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(sorted(_ENTRIES))
-        raise BenchError(f"there is no benchmark {name!r}", hint=hint)
+        raise BenchError(f"unknown benchmark {name!r}", hint=hint)
     module, _, attribute = entry.loader.partition(":")
     loader = cast("Loader", getattr(importlib.import_module(module), attribute))
     return loader(folder, pictures)
 
 
 def task_from_file(name: str, path: Path, pictures: Path) -> Task:
-    """A task called `name` from a JSON file in one of the shapes of `benchmarks.tasks`, told apart by what it holds.
-
-    A list is a regions task, an object with `captions` a retrieval task.
+    """Load a task called `name` from a JSON file: a list is a regions task, an object with `captions` a retrieval task.
 
     Raises:
-        BenchError: it is neither, or a row of it cannot be asked.
+        BenchError: The file has neither format, or one of its rows is invalid.
     """
-    told, _ = read_json(path)
-    if isinstance(told, list):
+    content, _ = read_json(path)
+    if isinstance(content, list):
         return regions.load(name, path, pictures)
-    if isinstance(told, dict) and "captions" in told:
+    if isinstance(content, dict) and "captions" in content:
         return retrieval.load(name, path, pictures)
     raise BenchError(
-        f"{path} holds no task",
-        hint="a list of {image, phrase, ref_bbox, bbox_list}, or {images, captions: [{image, text}]}",
+        f"{path} is not a task",
+        hint="expected a list of {image, phrase, ref_bbox, bbox_list}, or {images, captions: [{image, text}]}",
     )

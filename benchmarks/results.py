@@ -1,8 +1,8 @@
-"""The files that a benchmark leaves, and nothing else: one result as JSON, its items as JSON lines beside it.
+"""Reads and writes result files: a result as JSON, and its items as JSON lines beside it.
 
-Torch-free. A result is written once and never changed: a rerun of the same (model, task, dataset, protocol) gets the
-next number. The items are written before the result that names their hash, so a result that is there is whole.
-Readers pass over files that are none of ours, and say why.
+A result is never changed: a rerun of the same model, task, data set and protocol gets the next number. The items are
+written before the result with their hash, so every existing result is complete. Readers skip invalid files and report
+the reason. Does not import torch.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from benchmarks.schema import (
     ItemRow,
     Result,
     TaskFacts,
-    disagreement,
-    misfit_of_item,
-    misfit_of_result,
+    item_problem,
+    items_problem,
+    result_problem,
 )
 from curation_db.atomic_write import create_file
 from curation_db.foreign_json import JsonError, parse_json
@@ -35,48 +35,48 @@ ITEMS_SUFFIX: Final = ".items.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class StoredResult:
-    """A result and where it lies."""
+    """A result and its path."""
 
     path: Path
     result: Result
 
     @property
     def items_path(self) -> Path:
-        """The file of its items."""
+        """Path of the file of items."""
         return self.path.with_name(self.path.stem + ITEMS_SUFFIX)
 
     def items(self) -> list[ItemRow]:
-        """Its items, in the task's order.
+        """Read the items, in the order of the task.
 
         Raises:
-            BenchError: the file is missing or not the one that was written, or the result says other than it does.
+            BenchError: The file is missing or changed, or is inconsistent with the result.
         """
         rows = read_items(self.items_path, self.result["items_sha256"])
-        if problem := disagreement(self.result, rows):
+        if problem := items_problem(self.result, rows):
             raise BenchError(f"{self.path} is damaged: {problem}")
         return rows
 
 
 @dataclass(frozen=True, slots=True)
 class ResultListing:
-    """What a folder of results holds."""
+    """The results in a folder."""
 
     results: tuple[StoredResult, ...]
-    """Ours, oldest first."""
+    """Valid results, oldest first."""
     problems: tuple[str, ...]
-    """One line for each file that is none."""
+    """One line for each invalid file."""
 
 
 def base_name(task: TaskFacts, model_hash: str, protocol: str) -> str:
-    """What every run of the same question is called, before its number."""
+    """Return the name of a result without its run number."""
     name = re.sub(r"[^\w-]+", "-", task["name"])
     return f"{name}.{protocol}.{_short(model_hash, 12)}.{task['dataset_sha256'][:8]}"
 
 
 def write(folder: Path, result: Result, rows: Sequence[ItemRow]) -> StoredResult:
-    """Adds a result to `folder`; its `run` and `items_sha256` are filled in here.
+    """Add a result to `folder`; set its `run` and `items_sha256`.
 
-    The number is taken by linking the file of items under a name that nobody has, which only one process can do.
+    The run number is reserved by creating the file of items with an unused name, which only one process can do.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = "".join(_dump(row) + "\n" for row in rows).encode()
@@ -85,33 +85,33 @@ def write(folder: Path, result: Result, rows: Sequence[ItemRow]) -> StoredResult
         run = f"{base}.{number}"
         if not (folder / f"{run}.json").exists() and create_file(folder / (run + ITEMS_SUFFIX), lines):
             break
-    told: Result = {**result, "run": run, "items_sha256": hashlib.sha256(lines).hexdigest()}
+    stored: Result = {**result, "run": run, "items_sha256": hashlib.sha256(lines).hexdigest()}
     path = folder / f"{run}.json"
-    create_file(path, (json.dumps(told, indent=2, allow_nan=False) + "\n").encode())
-    return StoredResult(path, told)
+    create_file(path, (json.dumps(stored, indent=2, allow_nan=False) + "\n").encode())
+    return StoredResult(path, stored)
 
 
 def read(path: Path) -> StoredResult:
-    """The result at `path`.
+    """Read the result at `path`.
 
     Raises:
-        BenchError: it is none, it is damaged, or a newer negwb wrote it.
+        BenchError: The file is not a result, is damaged, or was written by a newer negwb.
     """
     try:
-        told = _parsed(path.read_bytes())
+        content = _parse(path.read_bytes())
     except (OSError, JsonError) as error:
         raise BenchError(f"{path}: {error}") from error
-    if not isinstance(told, dict) or type(told.get("schema")) is not int:
-        raise BenchError(f"{path} is no result of negwb")
-    if told["schema"] > SCHEMA:
-        raise BenchError(f"{path} was written by a newer negwb (schema {told['schema']}; known: {SCHEMA})")
-    if problem := misfit_of_result(told):
+    if not isinstance(content, dict) or type(content.get("schema")) is not int:
+        raise BenchError(f"{path} is not a result of negwb")
+    if content["schema"] > SCHEMA:
+        raise BenchError(f"{path} was written by a newer negwb (schema {content['schema']}; known: {SCHEMA})")
+    if problem := result_problem(content):
         raise BenchError(f"{path} is damaged: {problem}")
-    return StoredResult(path, cast("Result", told))
+    return StoredResult(path, cast("Result", content))
 
 
 def list_results(folder: Path) -> ResultListing:
-    """Every result in `folder`, whatever else lies there."""
+    """Read all results in `folder`."""
     results: list[StoredResult] = []
     problems: list[str] = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
@@ -124,15 +124,15 @@ def list_results(folder: Path) -> ResultListing:
 
 
 def read_items(path: Path, sha256: str | None = None) -> list[ItemRow]:
-    """The items in the file at `path`, checked against `sha256` where given.
+    """Read the items in the file at `path`; verify `sha256` if it is given.
 
     Raises:
-        BenchError: it is missing, changed, or holds a line that is no item.
+        BenchError: The file is missing or changed, or has an invalid line.
     """
     try:
         content = path.read_bytes()
         if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-            raise BenchError(f"{path} is not the file that its result was written with")
+            raise BenchError(f"{path} was changed: its hash is not the one in the result")
         return list(_rows(path, content.decode()))
     except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"{path}: {error}") from error
@@ -141,33 +141,33 @@ def read_items(path: Path, sha256: str | None = None) -> list[ItemRow]:
 def _rows(path: Path, content: str) -> Iterator[ItemRow]:
     for number, line in enumerate(content.split("\n")[:-1], 1):
         try:
-            told = _parsed(line)
+            content = _parse(line)
         except JsonError as error:
             raise BenchError(f"{path}, line {number}: {error}") from error
-        if problem := misfit_of_item(told):
+        if problem := item_problem(content):
             raise BenchError(f"{path}, line {number}: {problem}")
-        yield _with_no_cue(cast("ItemRow", told))
+        yield _with_no_cue(cast("ItemRow", content))
 
 
 def _with_no_cue(row: ItemRow) -> ItemRow:
-    """A row of an older negwb wrote "none" where a text has no cue; only the position tells it from the cue "none"."""
+    """Return the row with `NO_CUE`: older versions wrote "none", which differs from the cue "none" by the position."""
     if row["position"] != "none" or row["cue"] != "none":
         return row
     slices = row["slices"]
     return {**row, "cue": NO_CUE, "slices": {**slices, "cue": NO_CUE} if "cue" in slices else slices}
 
 
-def _parsed(content: bytes | str) -> Any:
-    """JSON as its standard has it: Python's would let NaN and Infinity pass."""
+def _parse(content: bytes | str) -> Any:
+    """Parse standard JSON: Python's parser would accept NaN and Infinity."""
 
     def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no number in JSON")
+        raise ValueError(f"{name} is not valid in JSON")
 
     return parse_json(content, parse_constant=refuse)
 
 
 def _short(sha256: str, length: int) -> str:
-    """The first characters of a hash, whatever prefix ("sha256:") it carries."""
+    """Return the first characters of a hash without its prefix ("sha256:")."""
     return re.sub(r"\W", "", sha256.rpartition(":")[2])[:length]
 
 

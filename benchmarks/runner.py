@@ -1,7 +1,7 @@
-"""Runs a task on a model and files what came out.
+"""Runs a task on a model and stores the results.
 
-The features are computed once for all protocols asked for; each protocol is a result of its own. Nothing is filed
-unless every item was judged under every protocol.
+Features are computed once for all protocols; each protocol has its own result. Nothing is stored unless every item was
+judged under every protocol.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from benchmarks.protocols import BOTH, Protocol, blind_credit, judge, judge_rank
+from benchmarks.protocols import BOTH_PROTOCOLS, Protocol, baseline_credit, judge, judge_rank
 from benchmarks.results import StoredResult
 from benchmarks.schema import NO_CUE, SCHEMA, GuessShare, ItemRow, ModelFacts, Result, Score, TaskFacts
-from benchmarks.scoring import Identity, Progress, Scores, TextImageEncoder, score
+from benchmarks.scoring import ModelIdentity, Progress, Scores, TextImageEncoder, score
 from benchmarks.task import BenchItem, Task
 from benchmarks.tasks.retrieval import RECALLS
 from curation_db.stats.intervals import wilson
@@ -34,23 +34,23 @@ def run_task(
     *,
     results_folder: Path,
     cache_folder: Path | None = None,
-    protocols: Sequence[Protocol] = BOTH,
+    protocols: Sequence[Protocol] = BOTH_PROTOCOLS,
     label: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[StoredResult, ...]:
-    """Evaluates `model` on `task` and adds one result per protocol to `results_folder`.
+    """Evaluate `model` on `task` and add one result per protocol to `results_folder`.
 
     Args:
-        model: what the benchmarks need of one, see `TextImageEncoder`.
-        task: read already; its pictures are checked before anything is computed.
-        results_folder: where results go; made if absent.
-        cache_folder: where features are kept between runs; None keeps none.
-        protocols: rules to judge by.
-        label: the model's name in reports; by default what it calls itself.
-        progress: told stage, done and total.
+        model: The model; see `TextImageEncoder`.
+        task: The task; its images are checked before anything is computed.
+        results_folder: Folder of results; created if it does not exist.
+        cache_folder: Folder of cached features; None: no cache.
+        protocols: Rules by which answers are judged.
+        label: Name of the model in reports; None: the name in its description.
+        progress: Called with stage, done and total.
 
     Raises:
-        BenchError: pictures are missing or damaged, or a score is NaN under a protocol that refuses it.
+        BenchError: Images are missing or damaged, or a score is NaN under a protocol that does not allow it.
     """
     started = time.perf_counter()
     scores = score(model, task, cache=cache_folder, progress=progress)
@@ -72,23 +72,23 @@ def _rows(task: Task, scores: Scores, rule: Protocol) -> Iterator[ItemRow]:
 
 
 def _region_row(item: BenchItem, similarities: Sequence[float], rule: Protocol) -> ItemRow:
-    told = judge(item, similarities, rule)
+    outcome = judge(item, similarities, rule)
     row = _row(item, [list(box) for box in item.options], similarities, item.target)
-    return {**row, "pred": told.pred, "correct": told.correct, "tie": told.tie}
+    return {**row, "pred": outcome.pred, "correct": outcome.correct, "tie": outcome.tie}
 
 
 def _retrieval_row(task: Task, item: BenchItem, similarities: Features, rule: Protocol) -> ItemRow:
-    told = judge_rank(item, similarities, rule)
-    order = similarities.argsort()[::-1]  # NaN first: the culprit is the one to show
+    ranking = judge_rank(item, similarities, rule)
+    order = similarities.argsort()[::-1]  # NaN first: it explains the result
     rival = int(next(place for place in order if place != item.target))
     shown = [float(similarities[place]) for place in (item.target, rival)]
     row = _row(item, [item.image, task.gallery[rival]], shown, 0)
-    right = told.rank == 1
-    return {**row, "pred": None if told.nan else int(not right), "correct": right, "tie": told.tie, "rank": told.rank}
+    correct, pred = ranking.rank == 1, None if ranking.nan else int(ranking.rank != 1)
+    return {**row, "pred": pred, "correct": correct, "tie": ranking.tie, "rank": ranking.rank}
 
 
 def _row(item: BenchItem, options: list[Any], similarities: Sequence[float], target: int) -> ItemRow:
-    """What is known before anybody judged."""
+    """Return an item row without its judgement."""
     return {
         "id": item.id,
         "image": item.image,
@@ -119,7 +119,7 @@ def _result(
         "model": model,
         "protocol": {"name": rule.name, "seed": rule.seed, "allow_nan": rule.allow_nan},
         "metrics": _metrics(task, rows),
-        "baselines": {name: _guess(task, name, rule) for name in task.baselines},
+        "baselines": {name: _baseline_share(task, name, rule) for name in task.baselines},
         "ties": sum(row["tie"] for row in rows),
         "nan": sum(None in row["scores"] for row in rows),
         "versions": versions(),
@@ -134,9 +134,9 @@ def _metrics(task: Task, rows: Sequence[ItemRow]) -> dict[str, Score]:
     return {f"recall_at_{k}": share(sum(rank <= k for rank in ranks), len(rows)) for k in RECALLS}
 
 
-def _guess(task: Task, baseline: str, rule: Protocol) -> GuessShare:
-    """What a guess is right about on average; of a fraction the interval is that of the nearest whole number."""
-    credits = [blind_credit(item, task.baselines[baseline], rule) for item in task.items]
+def _baseline_share(task: Task, baseline: str, rule: Protocol) -> GuessShare:
+    """Return the expected score of a baseline; the interval is that of the nearest whole number of right answers."""
+    credits = [baseline_credit(item, task.baselines[baseline], rule) for item in task.items]
     correct, n = round(math.fsum(each.right for each in credits), 6), len(task.items)
     near = wilson(round(correct), n)
     # fmt: off
@@ -146,7 +146,7 @@ def _guess(task: Task, baseline: str, rule: Protocol) -> GuessShare:
 
 
 def share(correct: int, n: int) -> Score:
-    """A share with its 95 % Wilson interval."""
+    """Return a share with its 95 % Wilson interval."""
     interval = wilson(correct, n)
     return {"correct": correct, "n": n, "value": interval.estimate, "low": interval.low, "high": interval.high}
 
@@ -165,39 +165,39 @@ def _task_facts(task: Task, scores: Scores) -> TaskFacts:
     }
 
 
-def _model_facts(model: Identity, label: str | None) -> ModelFacts:
-    told = {key: value if _plain(value) else str(value) for key, value in model.told.items()}
+def _model_facts(model: ModelIdentity, label: str | None) -> ModelFacts:
+    details = {key: value if _is_json(value) else str(value) for key, value in model.description.items()}
     return {
-        "name": label or str(told.get("name") or told.get("arch") or model.model_hash[:12]),
+        "name": label or str(details.get("name") or details.get("arch") or model.model_hash[:12]),
         "hash": model.model_hash,
         "visual_hash": model.visual_hash,
-        "arch": str(told.get("arch", "unknown")),
-        "activation": str(told.get("activation", "unknown")),
-        "precision": str(told.get("precision", "unknown")),
-        "device": str(told.get("device", "unknown")),
-        "details": told,
+        "arch": str(details.get("arch", "unknown")),
+        "activation": str(details.get("activation", "unknown")),
+        "precision": str(details.get("precision", "unknown")),
+        "device": str(details.get("device", "unknown")),
+        "details": details,
     }
 
 
-def _plain(value: object) -> bool:
+def _is_json(value: object) -> bool:
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _plain(inner) for key, inner in value.items())
+        return all(isinstance(key, str) and _is_json(inner) for key, inner in value.items())
     if isinstance(value, list | tuple):
-        return all(map(_plain, value))
+        return all(map(_is_json, value))
     return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def versions() -> dict[str, str]:
-    """Of python and of what decides about numbers."""
-    told = {"python": platform.python_version()}
+    """Return the versions of Python and of the packages that affect scores."""
+    by_package = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            told[package] = metadata.version(package)
+            by_package[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return told
+    return by_package
 
 
 def _finite(value: float) -> float | None:
-    # Nine digits tell any two float32 apart; the double behind one has seventeen.
+    # Nine digits distinguish any two float32 values; a double has seventeen.
     return None if math.isnan(value) else float(f"{value:.9g}")

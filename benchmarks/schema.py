@@ -1,7 +1,7 @@
-"""What stands in the files that a benchmark leaves: every key with what it means, and the check of what was read.
+"""Schema of result files: the meaning of every key, and the checks of files that are read.
 
-Torch-free and pure. A file from outside is hostile: what passes `misfit_of_result` and `misfit_of_item` has every key,
-of its type, finite and in its range, so whoever shows it need not ask again.
+A content without `result_problem` and `item_problem` has every key with the right type, finite and in range, so that
+its readers need no further checks. Does not import torch.
 """
 
 from __future__ import annotations
@@ -12,88 +12,88 @@ from datetime import datetime
 from typing import Any, Final, NotRequired, TypedDict, cast
 
 SCHEMA: Final = 1
-"""Of the result files; raised when an older reader would misread them."""
+"""Version of the result files; incremented if an older reader would misread them."""
 NO_CUE: Final = "no cue"
-"""The cue of a text without one. No word, so that no cue is like it: "none" is one, as in "none of them"."""
+"""The cue of a text without one. It has two words, so that no cue equals it: "none" is a cue, as in "none of them"."""
 
 
 class TaskFacts(TypedDict):
-    """What was asked."""
+    """The task."""
 
     name: str
-    """By which it was asked for: negrefcocog, or the stem of the JSON file."""
+    """negrefcocog, or the stem of the JSON file."""
     version: str
-    """Of the task's rules."""
+    """Version of the task's code."""
     kind: str
     """regions or retrieval"""
     dataset_sha256: str
-    """Of the bytes of the file with the items."""
+    """SHA-256 of the file with the items."""
     pictures_sha256: str
-    """Over `sha256  name` lines of the pictures used, sorted by name."""
+    """SHA-256 of the lines `sha256  name` of the images used, sorted by name."""
     pictures_folder: NotRequired[str]
-    """Where they lay when it was run. A hint for finding them again, and no part of what was asked."""
+    """Folder of the images during the run; used only to find the images again."""
     items: int
-    """How many questions."""
+    """Number of items."""
     images: int
-    """Distinct pictures."""
+    """Number of distinct images."""
     chance: float
-    """Share that a fair guess gets right, 0..1."""
+    """Expected share of right answers of a random choice, 0..1."""
 
 
 class ModelFacts(TypedDict):
-    """Who answered."""
+    """The model."""
 
     name: str
-    """For people: the label it was run under."""
+    """The label of the run."""
     hash: str
-    """Of all weights and the config."""
+    """Hash of all weights and the config."""
     visual_hash: str
-    """Of the image tower and its preprocessing."""
+    """Hash of the image tower and its preprocessing."""
     arch: str
-    """open_clip's name of it: ViT-B-32."""
+    """open_clip's name of the architecture: ViT-B-32."""
     activation: str
-    """gelu or quickgelu: the wrong one costs accuracy silently."""
+    """gelu or quickgelu: the wrong one lowers accuracy without an error."""
     precision: str
-    """Of the weights and of the sums: fp32, bf16."""
+    """Precision of the weights and of the computation: fp32, bf16."""
     device: str
-    """Of torch, on which it ran: cpu, cuda."""
+    """Device of torch: cpu, cuda."""
     details: dict[str, Any]
-    """All that the model says about itself."""
+    """The whole description of the model."""
 
 
 class ProtocolFacts(TypedDict):
-    """By which rule."""
+    """The protocol."""
 
     name: str
     """official or strict"""
     seed: int
-    """Of the shuffle under strict."""
+    """Seed of the shuffle under strict."""
     allow_nan: bool
-    """Whether strict counted NaN as wrong instead of stopping."""
+    """Whether strict counted NaN as wrong instead of raising an error."""
 
 
 class Score(TypedDict):
     """A share of right answers."""
 
     correct: int
-    """How many answers are right."""
+    """Number of right answers."""
     n: int
-    """Of how many."""
+    """Number of items."""
     value: float
     """correct / n, 0..1"""
     low: float
-    """Lower end of its 95 % Wilson interval, 0..1."""
+    """Lower end of the 95 % Wilson interval, 0..1."""
     high: float
     """Upper end."""
 
 
 class GuessShare(TypedDict):
-    """What a blind guess is right about on average; see `benchmarks.protocols.blind_credit`."""
+    """The expected score of a baseline; see `benchmarks.protocols.baseline_credit`."""
 
     correct: float
-    """Expected: an item on which it cannot tell k boxes apart counts 1/k, as for whoever then flips a coin."""
+    """Expected number of right answers: an item with a tie of k boxes counts 1/k if one of them is right."""
     n: int
-    """Of how many."""
+    """Number of items."""
     value: float
     """correct / n, 0..1"""
     low: float
@@ -101,7 +101,7 @@ class GuessShare(TypedDict):
     high: float
     """Upper end."""
     ties: NotRequired[int]
-    """Items on which it cannot tell; all of them where it has nothing to go by. Absent in older files."""
+    """Number of items with a tie. Absent in older files."""
 
 
 class Result(TypedDict):
@@ -114,80 +114,80 @@ class Result(TypedDict):
     created: str
     """UTC, ISO 8601."""
     seconds: float
-    """From the first feature to the last judgement; with a warm cache, little."""
+    """Seconds from the first feature to the last judgement; short if the features are cached."""
     task: TaskFacts
-    """What was asked."""
+    """The task."""
     model: ModelFacts
-    """Who answered."""
+    """The model."""
     protocol: ProtocolFacts
-    """By which rule the answers were judged."""
+    """The protocol."""
     metrics: dict[str, Score]
-    """The first is the headline: accuracy, or recall_at_1 (then recall_at_5)."""
+    """The first is the main metric: accuracy, or recall_at_1 (then recall_at_5)."""
     baselines: dict[str, GuessShare]
-    """What guesses from the boxes alone reach under the same protocol."""
+    """Expected scores of the baselines under the same protocol."""
     ties: int
-    """Items whose highest score is shared."""
+    """Number of items with a tie of the highest score."""
     nan: int
-    """Items with a score that is NaN."""
+    """Number of items with a score that is NaN."""
     versions: dict[str, str]
-    """Of negwb, python and the libraries that decide about numbers."""
+    """Versions of negwb, Python and the libraries that affect scores."""
     items_sha256: str
-    """Of the file of items beside it."""
+    """SHA-256 of the file of items."""
 
 
 class ItemRow(TypedDict):
     """One line of the file of items."""
 
     id: str
-    """Unique in its task, and the same for the same file: models are paired by it."""
+    """Unique in its task, and equal for equal files: models are paired by it."""
     image: str
-    """File name of the picture; in a retrieval task, of the right one."""
+    """File name of the image; in a retrieval task, of the right image."""
     text: str
-    """What the model read, typos included."""
+    """The input of the model, including typos."""
     options: list[Any]
-    """Boxes [x, y, width, height] in the file's order; of a retrieval item [the right picture, the best other]."""
+    """Boxes [x, y, width, height] in the file's order; for retrieval [the right image, the best other image]."""
     scores: list[float | None]
     """Cosine similarity of each option, float32; null for NaN."""
     pred: int | None
-    """Index of the chosen option; null where NaN leaves no choice."""
+    """Index of the chosen option; null if NaN allows no choice."""
     target: int
     """Index of the right option."""
     correct: bool
-    """Right under the result's protocol."""
+    """Whether the answer is right under the result's protocol."""
     tie: bool
-    """The highest score is shared."""
+    """Whether several options have the highest score."""
     rank: int | None
-    """Of the right picture in the gallery, from 1; null for regions."""
+    """Rank of the right image in the gallery, from 1; null for regions."""
     cue: str
-    """The first cue's canonical word, or `NO_CUE`."""
+    """The first negation cue's canonical word, or `NO_CUE`."""
     position: str
-    """beginning, middle or end: where that cue stands."""
+    """Position of the cue: beginning, middle or end."""
     cluster: str
     """Items of one cluster are resampled together."""
     slices: dict[str, str]
-    """Every cut this item belongs to: cue, cue_class, position, length."""
+    """Cut (cue, cue_class, position, length) to the value of this item."""
 
 
 _ROUNDING: Final = 1e-6
-"""By which a share may differ from correct / n."""
+"""Largest difference of a share from correct / n."""
 
 
-def misfit_of_result(told: object) -> str:
-    """The first key of `told`, the content of a result file, that cannot be; empty where all are sound."""
-    return _misfit(told, Result) or next(_beyond(cast("Result", told)), "")
+def result_problem(content: object) -> str:
+    """Return the first invalid key of a result file, with the reason; "" if the content is valid."""
+    return _schema_problem(content, Result) or next(_value_problems(cast("Result", content)), "")
 
 
-def misfit_of_item(told: object) -> str:
-    """The same of a line of the file of items."""
-    return _misfit(told, ItemRow)
+def item_problem(content: object) -> str:
+    """Return the first invalid key of a line of the file of items, with the reason; "" if the line is valid."""
+    return _schema_problem(content, ItemRow)
 
 
-def _misfit(content: object, schema: type) -> str:
-    """The first key of `content` that is not what `schema` (a TypedDict) says; empty where all are. More keys are fine.
+def _schema_problem(content: object, schema: type) -> str:
+    """Return the first key of `content` that violates `schema` (a TypedDict); "" if none does. Other keys are ignored.
 
-    msgspec alone accepts a row in 12 us; the validator, which names the key, needs 340 us and is asked on errors only.
+    msgspec accepts a row in 12 us; the validator, which names the key, needs 340 us and is called for errors only.
     """
-    import msgspec  # noqa: PLC0415 -- 25 ms that a command without results does not pay
+    import msgspec  # noqa: PLC0415 -- 25 ms, which commands without results do not need
 
     from curation_db.validation import ProblemKind, ValidationError, validate  # noqa: PLC0415
 
@@ -199,67 +199,67 @@ def _misfit(content: object, schema: type) -> str:
         except ValidationError as error:
             problem = error.problems[0]
             missing = problem.kind is ProblemKind.MISSING
-            reason = "missing" if missing else f"{problem.expected} is expected, not {problem.shown}"
+            reason = "missing" if missing else f"expected {problem.expected}, got {problem.shown}"
             return ": ".join((*map(str, problem.path), reason))
         return str(refusal)
     return ""
 
 
-def _misfit_of_share(share: Score | GuessShare) -> str:
-    """Why the figures of a share contradict each other; empty where they agree."""
+def _share_problem(share: Score | GuessShare) -> str:
+    """Return why the values of a share are inconsistent; "" if they are consistent."""
     correct, n = share["correct"], share["n"]
     if not 0 <= correct <= n or n < 1:
-        return f"{correct} of {n} is no share"
+        return f"{correct} of {n} is not a share"
     low, value, high = share["low"], share["value"], share["high"]
     if abs(value - correct / n) > _ROUNDING or not -_ROUNDING <= low <= value <= high <= 1 + _ROUNDING:
         return f"value: {value} ({low} to {high}) is not {correct} of {n}"
     return ""
 
 
-def _beyond(told: Result) -> Iterator[str]:
-    """What has its type and still cannot be."""
-    items = told["task"]["items"]
-    if not math.isfinite(told["seconds"]):
-        yield f"seconds: a finite number is expected, not {told['seconds']}"
-    if not told["metrics"]:
-        yield "metrics: there is none"
-    if not 0 <= told["task"]["chance"] <= 1:
-        yield f"task: chance: {told['task']['chance']} is no share"
+def _value_problems(result: Result) -> Iterator[str]:
+    """Yield the problems of values that have the right type."""
+    items = result["task"]["items"]
+    if not math.isfinite(result["seconds"]):
+        yield f"seconds: expected a finite number, got {result['seconds']}"
+    if not result["metrics"]:
+        yield "metrics: empty"
+    if not 0 <= result["task"]["chance"] <= 1:
+        yield f"task: chance: {result['task']['chance']} is not a share"
     shares: tuple[tuple[str, Mapping[str, Score | GuessShare]], ...] = (
-        ("metrics", told["metrics"]),
-        ("baselines", told["baselines"]),
+        ("metrics", result["metrics"]),
+        ("baselines", result["baselines"]),
     )
     for kind, scores in shares:
         for name, score in scores.items():
-            if problem := _misfit_of_share(score):
+            if problem := _share_problem(score):
                 yield f"{kind}: {name}: {problem}"
             if score["n"] != items:
-                yield f"{kind}: {name}: of {score['n']}, but the task has {items} items"
-    for name, count in (("ties", told["ties"]), ("nan", told["nan"])):
+                yield f"{kind}: {name}: n is {score['n']}, but the task has {items} items"
+    for name, count in (("ties", result["ties"]), ("nan", result["nan"])):
         if not 0 <= count <= items:
             yield f"{name}: {count} of {items} items"
     try:
-        if datetime.fromisoformat(told["created"]).tzinfo is None:
-            yield f"created: {told['created']!r:.60} has no time zone"
+        if datetime.fromisoformat(result["created"]).tzinfo is None:
+            yield f"created: {result['created']!r:.60} has no time zone"
     except ValueError:
-        yield f"created: {told['created']!r:.60} is no time"
+        yield f"created: {result['created']!r:.60} is not a time"
 
 
-def disagreement(told: Result, rows: list[ItemRow]) -> str:
-    """Where a result says other than its items do; empty where they agree.
+def items_problem(result: Result, rows: list[ItemRow]) -> str:
+    """Return where a result is inconsistent with its items; "" if it is consistent.
 
-    The items are checked by their hash, so they count: a headline that does not follow from them is not believed.
+    The items are verified by their hash, so a metric that does not follow from the items is an error of the result.
     """
-    if len(rows) != told["task"]["items"]:
-        return f"{len(rows)} items instead of {told['task']['items']}"
+    if len(rows) != result["task"]["items"]:
+        return f"{len(rows)} items instead of {result['task']['items']}"
     if len({row["id"] for row in rows}) < len(rows):
         return "two items have the same id"
-    for name, score in told["metrics"].items():
+    for name, score in result["metrics"].items():
         _, at, depth = name.partition("recall_at_")
         if at and depth.isdecimal():
             right = sum(row["rank"] is not None and row["rank"] <= int(depth) for row in rows)
         else:
             right = sum(row["correct"] for row in rows)
         if right != score["correct"]:
-            return f"{name} says {score['correct']} right, its items say {right}"
+            return f"{name} has {score['correct']} right answers, its items have {right}"
     return ""

@@ -1,8 +1,8 @@
-"""Puts a task to a model: pictures and texts become features, features become similarities.
+"""Computes the similarities of a task's texts and images under a model.
 
-Owns what the model sees. Each picture is opened once and cut as the published loop cuts it: in the file's own mode and
-orientation (EXIF is not applied), corners rounded, black beyond the edge, then RGB. Features are computed in batches,
-each distinct input once, and cached. Needs of a model only what `TextImageEncoder` says; never imports torch itself.
+Each image is opened once and cropped as in the published code: in the file's mode and orientation (EXIF is not
+applied), with rounded corners, black outside the image, then converted to RGB. Features are computed in batches, each
+distinct input once, and cached. The model only has to implement `TextImageEncoder`; torch is not imported here.
 """
 
 from __future__ import annotations
@@ -30,90 +30,92 @@ if TYPE_CHECKING:
     import torch
 
 Input = TypeVar("Input")
-Made = TypeVar("Made")
+Output = TypeVar("Output")
 Pixels = tuple[int, int, int, int]
 """Left, top, right, bottom of a crop."""
 Crop = tuple[str, Pixels | None]
-"""File name, and the part of the picture; None: all of it."""
+"""File name and region of the image; None: the whole image."""
 Progress = Callable[[str, int, int], None]
-"""Told the stage ("crops", "pictures" or "texts"), how many of its inputs have features, and how many there are."""
+"""Called with the stage ("crops", "pictures" or "texts"), the number of inputs with features, and the total."""
 
-CUTTING_VERSION: Final = "1"
-"""Raised when the same picture and box would give a model other pixels."""
+CROPPING_VERSION: Final = "1"
+"""Incremented if the same image and box give other pixels."""
 
 _BATCH: Final = 64
 _BLOCK: Final = 256
 _WORKERS: Final = 2
-_AHEAD: Final = 8
-"""Pictures decoded while the model is busy: bounds memory, hides the decoding."""
-_SAYS_NOTHING_OF_NUMBERS: Final = frozenset({"name", "model_hash", "visual_hash", "parameters", "context_length"})
-"""Of a description: what differs between models whose image features are the same, or is in the hash."""
+_PREFETCH: Final = 8
+"""Images that are decoded while the model is busy; limits memory."""
+_NON_NUMERIC_KEYS: Final = frozenset({"name", "model_hash", "visual_hash", "parameters", "context_length"})
+"""Keys of a description that do not affect features, or that the hash covers."""
 _NORM_TOLERANCE: Final = 1e-2
-"""bfloat16 rounds to 3 digits; what is not normalised at all is off by far more."""
+"""Tolerance of feature norms: bfloat16 rounds to 3 digits; features without normalisation differ far more."""
 
 
 class TextImageEncoder(Protocol):
-    """What the benchmarks need of a model; `trainers.clip_models` has the real ones."""
+    """Interface of a model for benchmarks; implemented in `trainers.clip_models`."""
 
     @property
     def model_hash(self) -> str:
-        """Of all weights and the config."""
+        """Hash of all weights and the config."""
 
     @property
     def visual_hash(self) -> str:
-        """Of the image tower's weights, config and preprocessing; the same for all that text tuning makes of it."""
+        """Hash of the image tower's weights, config and preprocessing; text tuning does not change it."""
 
     def encode_images(self, images: Sequence[Image.Image]) -> torch.Tensor:
-        """(N, D) float32, each row of length 1."""
+        """Return features of shape (N, D), float32, each row of length 1."""
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """(N, D) float32, each row of length 1."""
+        """Return features of shape (N, D), float32, each row of length 1."""
 
     def describe(self) -> Mapping[str, Any]:
-        """For the result: arch, activation, precision, device and whatever else identifies it."""
+        """Return what identifies the model in a result: arch, activation, precision, device and more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """What a model is, asked once: hashing its weights takes seconds."""
+class ModelIdentity:
+    """Hashes and description of a model; computed once, because hashing the weights takes seconds."""
 
     model_hash: str
     visual_hash: str
-    told: Mapping[str, Any]
-    """Its own description, with preprocessing, vision config and device where it has them."""
+    description: Mapping[str, Any]
+    """The model's description, with preprocessing, vision config and device if the model has them."""
 
     @classmethod
-    def of(cls, model: TextImageEncoder) -> Identity:
-        """Asks `model`; of our own ones also what their description leaves out but features depend on."""
-        told = dict(model.describe())
+    def of(cls, model: TextImageEncoder) -> ModelIdentity:
+        """Return the identity of `model`, with attributes that affect features and are not in its description."""
+        described = dict(model.describe())
         config = getattr(model, "config", {})
         extra = {
             "preprocess": getattr(model, "preprocess_config", None),
             "vision": config.get("vision_cfg") if isinstance(config, Mapping) else None,
             "device": str(getattr(model, "device", "cpu")),
         }
-        told = {**{key: value for key, value in extra.items() if value is not None}, **told}
+        described = {**{key: value for key, value in extra.items() if value is not None}, **described}
         return cls(
-            str(told.get("model_hash") or model.model_hash), str(told.get("visual_hash") or model.visual_hash), told
+            str(described.get("model_hash") or model.model_hash),
+            str(described.get("visual_hash") or model.visual_hash),
+            described,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a model says to a task."""
+    """The similarities of a task under a model."""
 
-    identity: Identity
+    identity: ModelIdentity
     of_options: tuple[tuple[float, ...], ...]
-    """Cosine similarities in float32 of each item's options, in the file's order; empty for retrieval."""
+    """Cosine similarities (float32) of each item's options, in the file's order; empty for retrieval."""
     texts: Features
-    """(items, D)"""
+    """Shape (items, D)."""
     gallery: Features
-    """(pictures, D) for retrieval; else of no rows."""
+    """Shape (images, D) for retrieval, else (0, D)."""
     pictures_sha256: str
-    """Over names and bytes of the pictures that were used."""
+    """Hash of names and content of the images used."""
 
     def of_gallery(self) -> Iterator[Features]:
-        """For each item of a retrieval task its similarities to all pictures, (pictures,); a block at a time."""
+        """Yield for each item of a retrieval task its similarities to all images, shape (images,), in blocks."""
         gallery = self.gallery.astype(np.float64).T
         for start in range(0, len(self.texts), _BLOCK):
             yield from (self.texts[start : start + _BLOCK] @ gallery).astype(np.float32)
@@ -127,10 +129,17 @@ def score(
     progress: Progress | None = None,
     batch: int = _BATCH,
 ) -> Scores:
-    """The similarities of all texts and options of `task` under `model`; features kept below `cache`.
+    """Compute the similarities of all texts and options of `task` under `model`.
+
+    Args:
+        model: The model.
+        task: The task.
+        cache: Folder of cached features; None: no cache.
+        progress: Called as features are computed.
+        batch: Inputs per call of the model.
 
     Raises:
-        BenchError: pictures are missing or damaged, or the model's features are not what they must be.
+        BenchError: Images are missing or damaged, or the model's features have a wrong shape or length.
     """
     task.check_pictures()
     try:
@@ -139,39 +148,39 @@ def score(
         raise BenchError(error.message) from error
     files = dict(zip(task.images, hashes, strict=True))
     report = progress or (lambda stage, done, total: None)
-    identity = Identity.of(model)
+    identity = ModelIdentity.of(model)
     crops = list(dict.fromkeys(_crops_of(task)))
-    images = FeatureStore(cache, image_space(identity))
-    seen = _image_features(model, task, crops, files, images, report, batch)
-    texts, said = _text_features(model, task.items, FeatureStore(cache, text_space(identity)), report, batch)
-    of_text = said[[texts[item.text] for item in task.items]]
+    images = FeatureStore(cache, image_feature_key(identity))
+    of_crop = _image_features(model, task, crops, files, images, report, batch)
+    texts, rows = _text_features(model, task.items, FeatureStore(cache, text_feature_key(identity)), report, batch)
+    of_text = rows[[texts[item.text] for item in task.items]]
     pictures = hashlib.sha256("".join(f"{sha}  {name}\n" for name, sha in sorted(files.items())).encode()).hexdigest()
     if task.kind == "retrieval":
-        return Scores(identity, (), of_text, seen, pictures)
+        return Scores(identity, (), of_text, of_crop, pictures)
     place = {crop: row for row, crop in enumerate(crops)}
-    options = tuple(_similarities(item, of_text[n], seen, place) for n, item in enumerate(task.items))
-    return Scores(identity, options, of_text, seen[:0], pictures)
+    options = tuple(_similarities(item, of_text[n], of_crop, place) for n, item in enumerate(task.items))
+    return Scores(identity, options, of_text, of_crop[:0], pictures)
 
 
-def image_space(identity: Identity) -> dict[str, object]:
-    """Everything but the crop itself that decides about its features (DESIGN section 7)."""
-    return feature_key("image", identity.visual_hash, {"cutting": CUTTING_VERSION, **_numerics(identity)})
+def image_feature_key(identity: ModelIdentity) -> dict[str, object]:
+    """Return everything that affects image features, except the crop; the key of the feature cache."""
+    return feature_key("image", identity.visual_hash, {"cutting": CROPPING_VERSION, **_numeric_description(identity)})
 
 
-def text_space(identity: Identity) -> dict[str, object]:
-    """Everything but the text that decides about its features."""
-    return feature_key("text", identity.model_hash, _numerics(identity))
+def text_feature_key(identity: ModelIdentity) -> dict[str, object]:
+    """Return everything that affects text features, except the text; the key of the feature cache."""
+    return feature_key("text", identity.model_hash, _numeric_description(identity))
 
 
-def _numerics(identity: Identity) -> dict[str, object]:
-    return {key: value for key, value in identity.told.items() if key not in _SAYS_NOTHING_OF_NUMBERS}
+def _numeric_description(identity: ModelIdentity) -> dict[str, object]:
+    return {key: value for key, value in identity.description.items() if key not in _NON_NUMERIC_KEYS}
 
 
 def _crops_of(task: Task) -> Iterator[Crop]:
     if task.kind == "retrieval":
         yield from ((name, None) for name in task.gallery)
         return
-    # By picture, so that each is opened once.
+    # sorted by image, so that each image is opened once
     yield from sorted((item.image, pixels(box)) for item in task.items for box in item.options)
 
 
@@ -184,7 +193,7 @@ def _image_features(
     report: Progress,
     batch: int,
 ) -> Features:
-    """Features of `crops`, (len(crops), D)."""
+    """Return the features of `crops`, shape (len(crops), D)."""
     keys = [_key(files[name], str(part)) for name, part in crops]
     stage = "pictures" if task.kind == "retrieval" else "crops"
 
@@ -195,9 +204,9 @@ def _image_features(
             if key in left:
                 left.remove(key)
                 by_name.setdefault(name, {})[key] = part
-        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="cut") as pool:
-            cuts = _ahead(pool, lambda entry: _cut(task, *entry), by_name.items())
-            inputs = (pair for group in cuts for pair in group)
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="crop") as pool:
+            cropped = _prefetched(pool, lambda entry: _crop_image(task, *entry), by_name.items())
+            inputs = (pair for group in cropped for pair in group)
             yield from _encoded(inputs, model.encode_images, keys, missing, partial(report, stage), batch)
 
     return store.rows(keys, compute, progress=lambda done, of: report(stage, 0, len(keys)))
@@ -206,7 +215,7 @@ def _image_features(
 def _text_features(
     model: TextImageEncoder, items: Sequence[BenchItem], store: FeatureStore, report: Progress, batch: int
 ) -> tuple[dict[str, int], Features]:
-    """Place of each distinct text, and their features."""
+    """Return the row of each distinct text, and the features, shape (distinct texts, D)."""
     texts = list(dict.fromkeys(item.text for item in items))
     by_key = {_key("text", text): text for text in texts}
     keys = list(by_key)
@@ -227,57 +236,60 @@ def _encoded(
     report: Callable[[int, int], None],
     batch: int,
 ) -> Iterator[tuple[Sequence[str], Features]]:
-    """Keys and features of `inputs`, a batch at a time; reports how many of `keys` have features."""
+    """Yield keys and features of `inputs` in batches; report how many of `keys` have features."""
     absent = set(missing)
     left = Counter(key for key in keys if key in absent)
     done = len(keys) - left.total()
     report(done, len(keys))
     for pairs in _batches(inputs, batch):
-        some = [key for key, _ in pairs]
-        yield some, _checked(encode([value for _, value in pairs]), len(pairs))
-        done += sum(left[key] for key in some)
+        batch_keys = [key for key, _ in pairs]
+        yield batch_keys, _checked(encode([value for _, value in pairs]), len(pairs))
+        done += sum(left[key] for key in batch_keys)
         report(done, len(keys))
 
 
 def _checked(encoded: torch.Tensor, count: int) -> Features:
-    """The model's answer to `count` inputs as float32 rows; NaN passes, for the protocol to judge."""
+    """Return the features of `count` inputs as float32 rows, checked; the protocol handles NaN."""
     rows: Features = np.ascontiguousarray(encoded.detach().cpu().float().numpy())
     if rows.ndim != 2 or len(rows) != count:
-        raise BenchError(f"the model answered {count} inputs with features of shape {rows.shape}")
+        raise BenchError(f"the model returned features of shape {rows.shape} for {count} inputs")
     norms = np.linalg.norm(rows, axis=1)
     off = np.abs(norms - 1) > _NORM_TOLERANCE  # False for NaN
     if off.any():
-        raise BenchError(f"the model's features are not normalised: a length of {norms[off][0]:.4g} instead of 1")
+        raise BenchError(f"the model's features are not normalised: length {norms[off][0]:.4g} instead of 1")
     return rows
 
 
-def _similarities(item: BenchItem, text: Features, seen: Features, place: Mapping[Crop, int]) -> tuple[float, ...]:
-    """Cosines of one item's options: summed in double precision, so equal features give equal numbers, then float32."""
-    rows = seen[[place[item.image, pixels(box)] for box in item.options]].astype(np.float64)
+def _similarities(item: BenchItem, text: Features, of_crop: Features, place: Mapping[Crop, int]) -> tuple[float, ...]:
+    """Return the cosines of one item's options.
+
+    They are summed in double precision, so that equal features give equal values, and rounded to float32.
+    """
+    rows = of_crop[[place[item.image, pixels(box)] for box in item.options]].astype(np.float64)
     return tuple(float(value) for value in (rows * text).sum(axis=1).astype(np.float32))
 
 
-def _cut(task: Task, name: str, parts: Mapping[str, Pixels | None]) -> list[tuple[str, Image.Image]]:
+def _crop_image(task: Task, name: str, parts: Mapping[str, Pixels | None]) -> list[tuple[str, Image.Image]]:
     path = task.pictures / name
     try:
-        with Image.open(path) as picture:
-            return [(key, _part(picture, part)) for key, part in parts.items()]
+        with Image.open(path) as image:
+            return [(key, _crop(image, part)) for key, part in parts.items()]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        mend = f"fetch it again with: {task.fetch_command}" if task.fetch_command else "put a sound copy in its place"
-        raise BenchError(f"{path} cannot be read as a picture: {error}", hint=mend) from error
+        hint = f"fetch it again with: {task.fetch_command}" if task.fetch_command else "replace it by a valid copy"
+        raise BenchError(f"{path} cannot be read as an image: {error}", hint=hint) from error
 
 
-def _part(picture: Image.Image, part: Pixels | None) -> Image.Image:
-    # Cut before the change of colour, as published. Turning grey into RGB first or last gives the same pixels.
-    return (picture if part is None else picture.crop(part)).convert("RGB")
+def _crop(image: Image.Image, part: Pixels | None) -> Image.Image:
+    # cropped before the colour conversion, as published; for grey images the order does not change the pixels
+    return (image if part is None else image.crop(part)).convert("RGB")
 
 
-def _ahead(pool: ThreadPoolExecutor, make: Callable[[Input], Made], inputs: Iterable[Input]) -> Iterator[Made]:
-    """`make` of each input in order, at most `_AHEAD` of them made before they are asked for."""
-    waiting: deque[Future[Made]] = deque()
+def _prefetched(pool: ThreadPoolExecutor, make: Callable[[Input], Output], inputs: Iterable[Input]) -> Iterator[Output]:
+    """Yield `make` of each input in order; compute at most `_PREFETCH` results in advance."""
+    waiting: deque[Future[Output]] = deque()
     for given in inputs:
         waiting.append(pool.submit(make, given))
-        if len(waiting) >= _AHEAD:
+        if len(waiting) >= _PREFETCH:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()

@@ -1,9 +1,8 @@
-"""Paired comparison of two models on the same items.
+"""Paired comparison of two models on the same items: exact McNemar test, paired difference and its interval.
 
-Owns the exact McNemar test, the paired difference and its interval; single shares have theirs in
-`curation_db.stats.intervals`. Whether a difference is told as sure is McNemar's to say (`Paired.sure`), not the
-interval's. Torch-free. Two models are only ever compared item by item: unpaired shares of 440 items hide most
-differences.
+The McNemar test decides whether a difference is significant (`PairedDifference.significant`), not the interval. Two
+models are compared only item by item, because unpaired shares of 440 items hide most differences. Intervals of single
+shares are in `curation_db.stats.intervals`. Does not import torch.
 """
 
 from __future__ import annotations
@@ -16,42 +15,42 @@ from typing import Final
 from curation_db.stats.intervals import LEVEL, RESAMPLES, Interval, cluster_bootstrap_difference, wilson
 
 ALPHA: Final = 0.05
-"""Below it a difference counts as sure."""
-FEW: Final = 10
-"""With fewer discordant items the bootstrap draws the same few again and again and its interval is too narrow: of two
-gained and none lost it is a point."""
+"""Significance level."""
+FEW_DISCORDANT: Final = 10
+"""With fewer discordant items the bootstrap resamples the same few items, and its interval is too narrow: with two
+gained and none lost it is a single point."""
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
-    """How one model differs from another on the same items."""
+class PairedDifference:
+    """The difference of one model ("ours") from another ("theirs") on the same items."""
 
     items: int
     gained: int
-    """Items that ours gets right and theirs wrong."""
+    """Items that only ours has right."""
     lost: int
-    """Items that ours gets wrong and theirs right."""
+    """Items that only theirs has right."""
     difference: Interval
-    """Of the shares of right answers, ours - theirs, -1..1; clusters are resampled whole. See `paired`."""
+    """Difference of the shares of right answers, ours - theirs, -1..1; see `paired_difference`."""
     p_value: float
-    """Of the exact two-sided McNemar test."""
+    """Exact two-sided McNemar test."""
 
     @property
-    def sure(self) -> bool:
-        """Whether chance hardly explains it: p < 0.05."""
+    def significant(self) -> bool:
+        """Whether p < 0.05."""
         return self.p_value < ALPHA
 
     @property
-    def few(self) -> bool:
-        """Whether so few items differ that the interval is Newcombe's."""
-        return self.gained + self.lost < FEW
+    def has_few_discordant(self) -> bool:
+        """Whether so few items differ that the interval is at least as wide as Newcombe's."""
+        return self.gained + self.lost < FEW_DISCORDANT
 
 
 def mcnemar_exact(gained: int, lost: int) -> float:
-    """Two-sided exact p-value of McNemar's test (McNemar 1947; Agresti 2013, section 11.1).
+    """Return the two-sided exact p-value of McNemar's test (McNemar 1947; Agresti 2013, section 11.1).
 
-    Under the null each of the n = gained + lost discordant items is a fair coin: twice the smaller binomial tail, at
-    most 1. Computed in whole numbers, so it neither under- nor overflows.
+    Under the null hypothesis each of the n = gained + lost discordant items is a fair coin, so p is twice the smaller
+    binomial tail, at most 1. Computed with integers, so it neither underflows nor overflows.
     """
     if gained < 0 or lost < 0:
         raise ValueError("counts of discordant items cannot be negative")
@@ -64,17 +63,17 @@ def mcnemar_exact(gained: int, lost: int) -> float:
 
 
 def newcombe(both: int, gained: int, lost: int, neither: int, *, level: float = LEVEL) -> Interval:
-    """Interval of the difference of paired shares, ours - theirs (Newcombe 1998, Stat Med 17:2635, method 10).
+    """Return the interval of the difference of paired shares (Newcombe 1998, Stat Med 17:2635, method 10).
 
-    Adds up the squared Wilson distances of both shares, less what their correlation phi takes away. Sound for few and
-    for no discordant items, where resampling is not; knows nothing of clusters.
+    Adds the squared Wilson distances of both shares and subtracts the term of their correlation phi. Valid for few and
+    for no discordant items, where resampling is not. Ignores clusters.
 
     Args:
-        both: items that both get right.
-        gained: items that only ours gets right.
-        lost: items that only theirs gets right.
-        neither: items that nobody gets right.
-        level: of the interval.
+        both: Items that both models have right.
+        gained: Items that only ours has right.
+        lost: Items that only theirs has right.
+        neither: Items that neither model has right.
+        level: Confidence level.
     """
     n = both + gained + lost + neither
     ours, theirs = wilson(both + gained, n, level=level), wilson(both + lost, n, level=level)
@@ -95,7 +94,7 @@ def newcombe(both: int, gained: int, lost: int, neither: int, *, level: float = 
     return Interval(change, low, high)
 
 
-def paired(
+def paired_difference(
     ours: Sequence[bool],
     theirs: Sequence[bool],
     clusters: Sequence[Hashable],
@@ -103,18 +102,27 @@ def paired(
     seed: int = 0,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
-) -> Paired:
-    """Right or wrong, item by item, of two models, and the items' clusters (pictures): all of one length n.
+) -> PairedDifference:
+    """Compare two models on the same items.
 
-    The interval is the cluster bootstrap's; where fewer than `FEW` items differ, as wide as Newcombe's too.
+    The interval is that of the cluster bootstrap; if fewer than `FEW_DISCORDANT` items differ, it is widened to
+    Newcombe's interval.
+
+    Args:
+        ours: For each item, whether our model is right.
+        theirs: For each item, whether the other model is right.
+        clusters: The cluster (image) of each item; clusters are resampled as a whole.
+        seed: Seed of the bootstrap.
+        resamples: Number of bootstrap samples.
+        level: Confidence level.
     """
     both = list(zip(ours, theirs, strict=True))
     gained = sum(a and not b for a, b in both)
     lost = sum(b and not a for a, b in both)
     difference = cluster_bootstrap_difference(ours, theirs, clusters, seed=seed, resamples=resamples, level=level)
-    if gained + lost < FEW:
+    if gained + lost < FEW_DISCORDANT:
         shared = sum(a and b for a, b in both)
         exact = newcombe(shared, gained, lost, len(both) - shared - gained - lost, level=level)
         low, high = min(difference.low, exact.low), max(difference.high, exact.high)
         difference = Interval(difference.estimate, low, high)
-    return Paired(len(both), gained, lost, difference, mcnemar_exact(gained, lost))
+    return PairedDifference(len(both), gained, lost, difference, mcnemar_exact(gained, lost))

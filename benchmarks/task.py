@@ -1,7 +1,7 @@
-"""What a benchmark is: items with one right option each, and where their pictures lie.
+"""Data classes of a benchmark: a task and its items with one right option each.
 
-Torch-free. A task is data: it names its items, its baselines and the hash of the file it was read from, and knows
-nothing of models. Items stay in the file's order, because the published rule breaks ties by it.
+A task is independent of models: it holds its items, its baselines and the hash of its file. Items keep the order of the
+file, because the published rule resolves ties by it. Does not import torch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from curation_db.language import negation_cues
 
 
 class Box(NamedTuple):
-    """A region in pixels of its picture, as the file gives it: whole numbers and fractions alike."""
+    """A region of an image in pixels, as in the file: integers or fractions."""
 
     x: float
     y: float
@@ -29,9 +29,9 @@ class Box(NamedTuple):
 
 
 Baseline = Callable[[Sequence[Box]], Sequence[float]]
-"""A guess without picture and text: a score for each box, in the order in which they are presented."""
+"""A guess without image and text: returns a score for each box, in the presented order."""
 TaskKind = Literal["regions", "retrieval"]
-"""regions: which box does the text mean; retrieval: which picture of the gallery does it mean."""
+"""regions: which box does the text describe; retrieval: which image of the gallery does it describe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,19 +39,19 @@ class BenchItem:
     """One question."""
 
     id: str
-    """Unique in its task; stays the same for the same file."""
+    """Unique in its task, and equal for equal files."""
     image: str
-    """File name of the picture; in a retrieval task, of the right one."""
+    """File name of the image; in a retrieval task, of the right image."""
     text: str
-    """As published, typos included: this is what a model reads."""
+    """As published, including typos; the input of the model."""
     options: tuple[Box, ...] = ()
-    """Boxes in the file's order; none in a retrieval task, whose options are the gallery."""
+    """Boxes in the file's order; empty in a retrieval task, whose options are the gallery."""
     target: int
-    """Index of the right one among the options or in the gallery."""
+    """Index of the right option, among the options or in the gallery."""
     cluster: str
-    """Items of one cluster (a picture, a scene) are no independent evidence."""
+    """Items of one cluster (an image, a scene) are not independent."""
     slices: Mapping[str, str] = field(default_factory=dict)
-    """Name of a cut -> the value of this item: cue, cue_class, position, length."""
+    """Cut (cue, cue_class, position, length) to the value of this item."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,45 +60,45 @@ class Task:
 
     name: str
     version: str
-    """Of the rules below and of how the items are read; the data have their own hash."""
+    """Version of the task's code; the data have their own hash."""
     kind: TaskKind
     dataset_sha256: str
-    """Of the bytes of the file with the items."""
+    """SHA-256 of the file with the items."""
     items: tuple[BenchItem, ...]
     pictures: Path
-    """The folder in which the items' file names lie."""
+    """Folder of the images."""
     gallery: tuple[str, ...] = ()
-    """File names of a retrieval task's pictures, in the file's order."""
+    """File names of the images of a retrieval task, in the file's order."""
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
-    """What can be guessed from the boxes alone, by name."""
+    """Baselines that use the boxes only, by name."""
     fetch_command: str = ""
-    """The command that brings the pictures, for the hint when they are missing."""
+    """The command that downloads the images, for the hint if images are missing."""
 
     @cached_property
     def images(self) -> tuple[str, ...]:
-        """The distinct pictures that are needed, in order of first use."""
+        """File names of the distinct images, in order of first use."""
         return tuple(dict.fromkeys(self.gallery or [item.image for item in self.items]))
 
     @cached_property
     def chance(self) -> float:
-        """The share that a fair guess gets right on average, 0..1."""
+        """Expected share of right answers of a uniform random choice, 0..1."""
         sizes = [len(self.gallery) or len(item.options) for item in self.items]
         return sum(1 / size for size in sizes) / len(sizes)
 
     def missing_pictures(self) -> list[str]:
-        """The needed pictures that are not there."""
+        """Return the file names of the images that do not exist."""
         return [name for name in self.images if not (self.pictures / name).is_file()]
 
     def check_pictures(self) -> None:
-        """Refuses to start without all of its pictures.
+        """Check that all images exist.
 
         Raises:
-            BenchError: some are missing; one line says how many, the hint which command fetches them.
+            BenchError: Images are missing; the hint names the command that downloads them.
         """
         if missing := self.missing_pictures():
-            told = f"{len(missing):,} of {len(self.images):,} pictures are missing in {self.pictures}"
+            message = f"{len(missing):,} of {len(self.images):,} images are missing in {self.pictures}"
             hint = f"fetch them with: {self.fetch_command}" if self.fetch_command else f"the first is {missing[0]}"
-            raise BenchError(f"{self.name}: {told}", hint=hint)
+            raise BenchError(f"{self.name}: {message}", hint=hint)
 
 
 _SHORT: Final = 7
@@ -108,11 +108,11 @@ ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
     "position": tuple(position.value for position in negation_cues.Position),
     "length": _LENGTHS,
 }
-"""Cuts whose values have an order of their own; those of all others stand by how many items they have."""
+"""Cuts whose values have a fixed order; the values of other cuts are ordered by their number of items."""
 
 
 def slices_of(text: str) -> dict[str, str]:
-    """The cuts that every text knows: its first cue, where that stands, and how many words it has."""
+    """Return the cuts that every text has: its first negation cue, the cue's position, the number of words."""
     cue = negation_cues.first_cue(text)
     words = len(text.split())
     return {
@@ -124,30 +124,30 @@ def slices_of(text: str) -> dict[str, str]:
 
 
 def read_json(path: Path, *, fetch_command: str = "") -> tuple[Any, str]:
-    """What a dataset's file holds, and its sha256.
+    """Return the content of a data set file and its SHA-256.
 
     Raises:
-        BenchError: it is not there or no JSON; the hint names `fetch_command`.
+        BenchError: The file does not exist or is not JSON; the hint names `fetch_command`.
     """
     hint = f"fetch it with: {fetch_command}" if fetch_command else ""
     try:
         content = path.read_bytes()
         return parse_json(content), hashlib.sha256(content).hexdigest()
     except FileNotFoundError as error:
-        raise BenchError(f"there is no {path}", hint=hint, fetch_command=fetch_command) from error
+        raise BenchError(f"no such file: {path}", hint=hint, fetch_command=fetch_command) from error
     except (OSError, JsonError) as error:
         message = f"{path} cannot be read as JSON: {error}"
         raise BenchError(message, hint=hint, fetch_command=fetch_command) from error
 
 
 def file_name(value: object) -> str:
-    """`value` if it names a picture below the folder of pictures.
+    """Return `value` if it is a file name below the image folder.
 
     Raises:
-        ValueError: it is no name, or one that leads out of the folder.
+        ValueError: `value` is not a file name, or leads out of the folder.
     """
     if not isinstance(value, str) or not value or "\0" in value or "\\" in value:
         raise ValueError("'image' must be a file name")
     if Path(value).is_absolute() or ".." in Path(value).parts:
-        raise ValueError(f"{value!r} leads out of the folder of pictures")
+        raise ValueError(f"{value!r} leads out of the image folder")
     return value

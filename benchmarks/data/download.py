@@ -1,9 +1,9 @@
-"""Downloads files over HTTP so that they arrive whole or not at all.
+"""Downloads files over HTTP; a file appears only when it is complete and checked.
 
-What is there stays in NAME.part and is continued with Range by the next try or the next call; a file gets its name
-only after the caller's check. Polite: few connections, a pause, a User-Agent, waits as long as the server asks if that
-is not long. A server that sends nothing, too little or the wrong thing is given up soon
-(`benchmarks.data.download_session`). Interrupting is safe at any moment. httpx is imported when a client is made.
+Partial data are stored in NAME.part, and the next try or call continues them with a Range request. Downloads use few
+connections, a pause after each file and a User-Agent, and obey Retry-After up to a limit. A server that sends nothing,
+too little or wrong files is given up soon (`benchmarks.data.download_session`). A download can be interrupted at any
+time. httpx is imported with the first client.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from benchmarks.data.download_session import BenchCall
+from benchmarks.data.download_session import DownloadSession
 from benchmarks.errors import BenchError
 from curation_db.retry_delay import Backoff, retry_after
 
@@ -22,65 +22,65 @@ if TYPE_CHECKING:
     import httpx
 
 Check = Callable[[Path], None]
-"""Raises ValueError with the reason if the file is not what was wanted."""
+"""Raises ValueError with the reason if the file is not valid."""
 
 _PARTIAL: Final = 206
 _RANGE_NOT_SATISFIABLE: Final = 416
-_MISSING: Final = frozenset({404, 410})
-_WORTH_ANOTHER_TRY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_NOT_FOUND: Final = frozenset({404, 410})
+_RETRYABLE: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLimits:
-    """How patiently and how gently."""
+    """Timeouts, retries and rates of downloads."""
 
     tries: int = 4
-    """For each file and source."""
+    """Tries per file and source."""
     backoff_s: float = 1.0
-    """Longest random wait before the second try; doubled for each further one."""
+    """Longest random wait before the second try; doubled for each further try."""
     longest_wait_s: float = 20.0
     """A server that asks for a longer wait is given up."""
     timeout_s: float = 10.0
-    """Without a byte."""
+    """Longest time without a byte."""
     connect_s: float = 5.0
-    """To reach the server at all."""
+    """Longest time to connect."""
     patience_s: float = 25.0
-    """Without a whole file, of all downloads of a call."""
+    """Longest time in which no download of the session completes."""
     slowest: float = 1024.0
-    """Bytes per second of one file."""
+    """Lowest rate of one file, in bytes per second."""
     slow_after_s: float = 8.0
-    """So long the bytes of a file may come slower than that."""
+    """Time after which a lower rate ends the try."""
     wrong_files: int = 8
-    """Files in a row with which a server failed although it answers; missing ones are not counted."""
+    """Failed files in a row after which a server that answers is given up; missing files are not counted."""
     unreachable_after: int = 3
-    """Tries in a row of one file that get no answer, while nobody else gets one either: then nobody asks again."""
+    """Tries of one file in a row without an answer after which a server is given up, if no other file gets one."""
     pause_s: float = 0.05
-    """After each file, per connection."""
+    """Pause after each file, per connection."""
     connections: int = 4
     most_bytes: int = 64 << 20
-    """Of one file."""
+    """Largest file."""
     user_agent: str = "negwb (benchmark data; resumes, few connections)"
 
     @property
     def backoff(self) -> Backoff:
-        """The waits between two tries."""
+        """The wait times between tries."""
         return Backoff(base=self.backoff_s, longest=self.longest_wait_s)
 
 
-class Unreachable(BenchError):
-    """No source answers; asking for further files would only cost time."""
+class ServerUnreachable(BenchError):
+    """No source answers, so further files are not requested."""
 
 
-class _Missing(BenchError):
-    """The server has no such file; it may have others."""
+class _FileNotFound(BenchError):
+    """The server does not have this file; it may have others."""
 
 
 class DownloadStopped(Exception):
-    """Somebody wants out; what was downloaded is kept."""
+    """The session was stopped; partial data are stored."""
 
 
-class _Again(Exception):
-    """This try failed, another may do."""
+class _RetryableError(Exception):
+    """This try failed; another one may succeed."""
 
     def __init__(self, reason: str, wait_s: float | None = None, *, answered: bool = True) -> None:
         super().__init__(reason)
@@ -88,183 +88,208 @@ class _Again(Exception):
         self.answered = answered
 
 
-def client(manners: RequestLimits) -> httpx.Client:
-    """A client for any number of threads."""
-    import httpx  # noqa: PLC0415 -- 90 ms, and only who fetches needs it
+def make_client(limits: RequestLimits) -> httpx.Client:
+    """Return a client for any number of threads."""
+    import httpx  # noqa: PLC0415 -- 90 ms, needed for downloads only
 
     return httpx.Client(
-        headers={"User-Agent": manners.user_agent, "Accept-Encoding": "identity"},
-        timeout=httpx.Timeout(manners.timeout_s, connect=min(manners.connect_s, manners.timeout_s)),
-        limits=httpx.Limits(max_connections=manners.connections),
+        headers={"User-Agent": limits.user_agent, "Accept-Encoding": "identity"},
+        timeout=httpx.Timeout(limits.timeout_s, connect=min(limits.connect_s, limits.timeout_s)),
+        limits=httpx.Limits(max_connections=limits.connections),
         follow_redirects=True,
         max_redirects=5,
     )
 
 
 def download(
-    http: httpx.Client, urls: Sequence[str], target: Path, check: Check, *, manners: RequestLimits, call: BenchCall
+    http: httpx.Client,
+    urls: Sequence[str],
+    target: Path,
+    check: Check,
+    *,
+    limits: RequestLimits,
+    session: DownloadSession,
 ) -> int:
-    """Puts what one of `urls` serves at `target` once `check` accepts it; returns how many bytes came.
+    """Download a file from the first of `urls` that serves a valid one.
 
-    `call` is shared by the downloads of one call, so that a server that one gives up is not asked by the others.
+    Args:
+        http: The client.
+        urls: Addresses of the file, in order of preference.
+        target: Path of the file.
+        check: Raises ValueError if the file is not valid.
+        limits: Timeouts, retries and rates.
+        session: Shared by several downloads, so that a server that one of them gives up is not asked by the others.
+
+    Returns:
+        The number of bytes received.
 
     Raises:
-        Unreachable: no source is worth asking, now or for other files.
-        BenchError: every source failed for good; the line has the last reason.
-        Stopped: the call was stopped.
+        ServerUnreachable: No server answers, so no other file can be downloaded either.
+        BenchError: All sources failed; the message has the last reason.
+        DownloadStopped: The session was stopped.
     """
     reason = "no source is given"
     for url in urls:
         try:
-            received = _from_source(http, url, target, check, manners, call)
+            received = _download_from(http, url, target, check, limits, session)
         except BenchError as error:
             reason = error.message
         else:
-            call.came(_host(url))
+            session.file_received(_host(url))
             return received
-    if call.expired:
-        why = f" ({call.last_trouble})" if call.last_trouble else ""
-        raise Unreachable(f"no file came for {call.patience_s:g} s{why}")
-    if urls and all(_host(url) in call.given_up for url in urls):
-        raise Unreachable(reason)
+    if session.expired:
+        why = f" ({session.last_problem})" if session.last_problem else ""
+        raise ServerUnreachable(f"no file was received for {session.patience_s:g} s{why}")
+    if urls and all(_host(url) in session.given_up for url in urls):
+        raise ServerUnreachable(reason)
     raise BenchError(reason)
 
 
-def _from_source(
-    http: httpx.Client, url: str, target: Path, check: Check, manners: RequestLimits, call: BenchCall
+def _download_from(
+    http: httpx.Client, url: str, target: Path, check: Check, limits: RequestLimits, session: DownloadSession
 ) -> int:
-    """`download` from one source.
+    """Download from one source.
 
     Raises:
-        BenchError: it failed for good.
+        BenchError: All tries failed.
     """
     host = _host(url)
-    unheard, before = 0, call.answers(host)
-    for attempt in range(manners.tries):
-        if call.stop.is_set():
+    unanswered, before = 0, session.answer_count(host)
+    for attempt in range(limits.tries):
+        if session.stop.is_set():
             raise DownloadStopped
-        if host in call.given_up:
-            raise BenchError(call.given_up[host])
-        if call.expired:
-            raise Unreachable(f"{url}: no file came for {call.patience_s:g} s")
+        if host in session.given_up:
+            raise BenchError(session.given_up[host])
+        if session.expired:
+            raise ServerUnreachable(f"{url}: no file was received for {session.patience_s:g} s")
         try:
-            return _attempt(http, url, target, check, manners, call)
-        except _Again as again:
-            call.last_trouble = reason = f"{url}: {again}"
-            unheard, before = _unheard(again, unheard, before, call.answers(host)), call.answers(host)
-            if unheard >= manners.unreachable_after:
-                call.given_up[host] = f"{host} does not answer ({again})"
-            elif (asked := again.wait_s or 0.0) > manners.longest_wait_s:
-                call.given_up[host] = f"{host} asks to wait {asked:,.0f} s ({again})"
-            elif attempt + 1 < manners.tries:
-                call.wait(manners.backoff.delay(attempt, again.wait_s))
-        except _Missing:
+            return _attempt(http, url, target, check, limits, session)
+        except _RetryableError as again:
+            session.last_problem = reason = f"{url}: {again}"
+            unanswered, before = (
+                _unanswered_tries(again, unanswered, before, session.answer_count(host)),
+                session.answer_count(host),
+            )
+            if unanswered >= limits.unreachable_after:
+                session.given_up[host] = f"{host} does not answer ({again})"
+            elif (wait_s := again.wait_s or 0.0) > limits.longest_wait_s:
+                session.given_up[host] = f"{host} asks to wait {wait_s:,.0f} s ({again})"
+            elif attempt + 1 < limits.tries:
+                session.wait(limits.backoff.delay(attempt, again.wait_s))
+        except _FileNotFound:
             raise
         except BenchError as error:
-            call.last_trouble = reason = error.message
+            session.last_problem = reason = error.message
             break
-    if not unheard and call.went_wrong(host) >= manners.wrong_files:
-        call.given_up.setdefault(host, f"{host} answers wrongly, {manners.wrong_files} times in a row ({reason})")
-    raise BenchError(call.given_up.get(host, reason))
+    if not unanswered and session.count_failure(host) >= limits.wrong_files:
+        session.given_up.setdefault(host, f"{host} sent {limits.wrong_files} wrong answers in a row ({reason})")
+    raise BenchError(session.given_up.get(host, reason))
 
 
 def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _unheard(again: _Again, unheard: int, before: int, now: int) -> int:
-    """Tries in a row without an answer to anybody, this one counted."""
+def _unanswered_tries(again: _RetryableError, unanswered: int, before: int, now: int) -> int:
+    """Return the number of tries in a row, with this one, without any answer of the host."""
     if again.answered:
         return 0
-    return 1 if now > before else unheard + 1
+    return 1 if now > before else unanswered + 1
 
 
-def _attempt(http: httpx.Client, url: str, target: Path, check: Check, manners: RequestLimits, call: BenchCall) -> int:
+def _attempt(
+    http: httpx.Client, url: str, target: Path, check: Check, limits: RequestLimits, session: DownloadSession
+) -> int:
     import httpx  # noqa: PLC0415
 
     part = target.with_name(target.name + ".part")
     answered = False
 
-    def heard() -> None:
+    def on_answer() -> None:
         nonlocal answered
         answered = True
-        call.answered(_host(url))
+        session.count_answer(_host(url))
 
     try:
-        received = _receive(http, url, part, manners, call, heard)
+        received = _receive(http, url, part, limits, session, on_answer)
     except (httpx.TransportError, httpx.DecodingError) as error:
-        raise _Again(str(error) or type(error).__name__, answered=answered) from error
+        raise _RetryableError(str(error) or type(error).__name__, answered=answered) from error
     except (httpx.InvalidURL, httpx.HTTPError) as error:
         raise BenchError(f"{url}: {error}") from error
     try:
         check(part)
     except ValueError as error:
-        part.unlink()  # whole but wrong: continuing it would not help
-        raise _Again(str(error)) from error
+        part.unlink()  # complete but invalid, so it is not continued
+        raise _RetryableError(str(error)) from error
     part.replace(target)
     return received
 
 
 def _receive(
-    http: httpx.Client, url: str, part: Path, manners: RequestLimits, call: BenchCall, heard: Callable[[], None]
+    http: httpx.Client,
+    url: str,
+    part: Path,
+    limits: RequestLimits,
+    session: DownloadSession,
+    on_answer: Callable[[], None],
 ) -> int:
-    """Brings `part` to its full length; returns how many bytes came."""
+    """Complete the file `part`; return the number of bytes received."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
-    with http.stream("GET", url, headers=headers, extensions={"trace": call.trace}) as response:
-        heard()
+    with http.stream("GET", url, headers=headers, extensions={"trace": session.trace}) as response:
+        on_answer()
         if response.status_code == _RANGE_NOT_SATISFIABLE:
-            return _past_the_end(response, part, have)
-        _refuse(response, url)
-        start = _start(response, have)
+            return _complete_part(response, part, have)
+        _raise_for_status(response, url)
+        start = _body_offset(response, have)
         announced = response.headers.get("Content-Length", "")
-        received = _write(response, part, start, manners, call)
+        received = _write(response, part, start, limits, session)
     if announced.isdigit() and received < int(announced):
-        raise _Again(f"only {received} of {announced} bytes came")
+        raise _RetryableError(f"only {received} of {announced} bytes were received")
     return received
 
 
-def _past_the_end(response: httpx.Response, part: Path, have: int) -> int:
-    """A range that cannot be had: the part is whole already, or it belongs to another file."""
+def _complete_part(response: httpx.Response, part: Path, have: int) -> int:
+    """Handle an invalid range: the part is complete, or belongs to another file."""
     total = response.headers.get("Content-Range", "").rpartition("/")[2]
     if total.isdigit() and int(total) == have:
         return 0
     part.unlink()
-    raise _Again("the part did not fit the file")
+    raise _RetryableError("the part did not fit the file")
 
 
-def _refuse(response: httpx.Response, url: str) -> None:
-    if response.status_code in _WORTH_ANOTHER_TRY:
-        raise _Again(f"HTTP {response.status_code}", retry_after(response.headers))
-    if response.status_code in _MISSING:
-        raise _Missing(f"{url}: HTTP {response.status_code}")
+def _raise_for_status(response: httpx.Response, url: str) -> None:
+    if response.status_code in _RETRYABLE:
+        raise _RetryableError(f"HTTP {response.status_code}", retry_after(response.headers))
+    if response.status_code in _NOT_FOUND:
+        raise _FileNotFound(f"{url}: HTTP {response.status_code}")
     if not response.is_success:
         raise BenchError(f"{url}: HTTP {response.status_code}")
 
 
-def _start(response: httpx.Response, have: int) -> int:
-    """Where the body belongs: a server may send the whole file, or a part that nobody asked for."""
+def _body_offset(response: httpx.Response, have: int) -> int:
+    """Return the byte at which the body begins: 0 if the server ignores the range; an error for another range."""
     if response.status_code != _PARTIAL:
         return 0
     first = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
     if first != str(have):
-        raise _Again(f"bytes from {first or 'nowhere'} came instead of those from {have}")
+        raise _RetryableError(f"the server sent bytes from {first or 'nowhere'} instead of {have}")
     return have
 
 
-def _write(response: httpx.Response, part: Path, start: int, manners: RequestLimits, call: BenchCall) -> int:
-    received, began = 0, call.now()
+def _write(response: httpx.Response, part: Path, start: int, limits: RequestLimits, session: DownloadSession) -> int:
+    received, began = 0, session.now()
     with part.open("r+b" if start else "wb") as file:
         file.seek(start)
         for chunk in response.iter_bytes():
             file.write(chunk)
             received += len(chunk)
-            if call.stop.is_set():
+            if session.stop.is_set():
                 raise DownloadStopped
-            took = call.now() - began
-            if took > manners.slow_after_s and received < took * manners.slowest:
-                raise _Again(f"only {received:,} bytes came in {took:.0f} s")
-            if start + received > manners.most_bytes:
+            took = session.now() - began
+            if took > limits.slow_after_s and received < took * limits.slowest:
+                raise _RetryableError(f"only {received:,} bytes were received in {took:.0f} s")
+            if start + received > limits.most_bytes:
                 part.unlink()
-                raise BenchError(f"{response.url}: more than {manners.most_bytes} bytes")
+                raise BenchError(f"{response.url}: more than {limits.most_bytes} bytes")
     return received

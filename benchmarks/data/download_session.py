@@ -1,8 +1,8 @@
-"""What the downloads of a call share: which servers are given up, until when a file must come, how all end at once.
+"""Shared state of several downloads: servers that are given up, the deadline, and the connections to close.
 
-A server is given up when it does not answer, when it answers wrongly for several files in a row, and when it asks for a
-longer wait than a person at a terminal accepts. The whole call ends when no file came for `patience_s`, whatever the
-servers do: each connection is shut down then, so that one which drips a byte per second ends like any other.
+A server is given up if it does not answer, sends several wrong files in a row, or asks for a wait longer than the
+limit. The session ends if no file is received for `patience_s`: all connections are then closed, including those that
+still receive single bytes.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from types import TracebackType
 from typing import Any, Final
 
 _WATCH_S: Final = 0.1
-"""How late the end of the patience may be noticed."""
+"""Interval at which the deadline is checked."""
 _CONNECTED: Final = ("connect_tcp.complete", "start_tls.complete")
-"""Ends of httpcore's trace events that bring a new stream."""
+"""Suffixes of httpcore's trace events that carry a new stream."""
 
 
-class BenchCall:
-    """For all threads of a call; a context manager, since a thread of its own watches the time."""
+class DownloadSession:
+    """State of a download session, used by all its threads; a context manager, because a thread checks the deadline."""
 
     def __init__(self, patience_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.stop = threading.Event()
-        """Somebody wants out."""
+        """Set to stop all downloads."""
         self.given_up: dict[str, str] = {}
-        """Host -> why it is not asked any more."""
-        self.last_trouble = ""
-        """Why the latest try failed."""
+        """Host to the reason why it is given up."""
+        self.last_problem = ""
+        """Reason of the latest failed try."""
         self.patience_s = patience_s
         self._clock = clock
         self._answers: Counter[str] = Counter()
@@ -43,7 +43,7 @@ class BenchCall:
         self._until = clock() + patience_s
         self._watch = threading.Thread(target=self._watch_time, name="patience", daemon=True)
 
-    def __enter__(self) -> BenchCall:
+    def __enter__(self) -> DownloadSession:
         self._watch.start()
         return self
 
@@ -55,49 +55,49 @@ class BenchCall:
 
     @property
     def expired(self) -> bool:
-        """Whether no file came for too long; it stays so."""
+        """Whether the deadline has passed; never becomes False again after the connections were closed."""
         return self._is_cut or self._clock() >= self._until
 
     def now(self) -> float:
-        """Seconds by the clock of this call."""
+        """Return the time of the session's clock in seconds."""
         return self._clock()
 
     def wait(self, seconds: float) -> None:
-        """Until then, or until nothing is worth waiting for."""
+        """Wait for some seconds, or until the deadline or the stop."""
         self.stop.wait(max(0.0, min(seconds, self._until - self._clock())))
 
-    def came(self, host: str) -> None:
-        """A whole and right file came from `host`."""
+    def file_received(self, host: str) -> None:
+        """Note a valid file from `host`."""
         self._wrong[host] = 0
-        self.renew()
+        self.renew_deadline()
 
-    def renew(self) -> None:
-        """The patience begins anew."""
+    def renew_deadline(self) -> None:
+        """Restart the time until the deadline."""
         self._until = self._clock() + self.patience_s
 
-    def went_wrong(self, host: str) -> int:
-        """`host` answered, and not with the file that was asked for: how many files in a row."""
+    def count_failure(self, host: str) -> int:
+        """Count an answer of `host` without a valid file; return the number of such files in a row."""
         self._wrong[host] += 1
         return self._wrong[host]
 
-    def answers(self, host: str) -> int:
-        """How often it has answered so far."""
+    def answer_count(self, host: str) -> int:
+        """Return the number of answers of `host`."""
         return self._answers[host]
 
-    def answered(self, host: str) -> None:
-        """It did, whatever it answered."""
+    def count_answer(self, host: str) -> None:
+        """Count an answer of `host`, valid or not."""
         self._answers[host] += 1
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """httpcore's trace extension: notes the connections."""
+        """Store new connections; a callback for httpcore's trace extension."""
         if event.endswith(_CONNECTED):
             with self._lock:
                 self._streams.append(info["return_value"])
                 if self._is_cut:
                     _shut(self._streams)
 
-    def end(self) -> None:
-        """Stop every download now, in the middle of its bytes too."""
+    def stop_all(self) -> None:
+        """Stop every download immediately."""
         self.stop.set()
         self._cut()
 
@@ -116,5 +116,5 @@ class BenchCall:
 def _shut(streams: list[Any]) -> None:
     for stream in streams:
         connection = stream.get_extra_info("socket")
-        with suppress(OSError):  # closed by now
+        with suppress(OSError):  # already closed
             connection.shutdown(socket.SHUT_RDWR)

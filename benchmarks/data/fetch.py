@@ -1,8 +1,8 @@
-"""Brings a benchmark's files: the annotation file and just the pictures it names.
+"""Downloads the files of a benchmark: the annotation file and the images that it names.
 
-What is there and sound is never fetched again; each file is checked before it gets its name (the annotations by their
-hash, a picture by decoding it and by whether the boxes fit into it). Stopped at any moment, the next call goes on.
-Where no server answers, it ends within seconds instead of trying each picture in turn.
+Valid files are not downloaded again. Each file is checked before it gets its name: the annotations by hash, an image by
+decoding it and by whether the boxes fit into it. A stopped download is continued by the next call. If no server
+answers, the download ends within seconds instead of trying each image.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image, UnidentifiedImageError
 
-from benchmarks.data.download import Check, DownloadStopped, RequestLimits, Unreachable, client, download
-from benchmarks.data.download_session import BenchCall
+from benchmarks.data.download import Check, DownloadStopped, RequestLimits, ServerUnreachable, download, make_client
+from benchmarks.data.download_session import DownloadSession
 from benchmarks.errors import BenchError
 from benchmarks.task import Task
 from benchmarks.tasks import negrefcocog, regions
@@ -26,120 +26,134 @@ if TYPE_CHECKING:
     import httpx
 
 Progress = Callable[[str, int, int], None]
-"""Told the name of the file that was settled, how many are, and how many there are."""
+"""Called with the name of a finished file, the number of finished files and the total."""
 
-_SLACK: Final = 2
-"""Pixels by which a box may stand over: annotators' boxes sometimes do."""
+_TOLERANCE: Final = 2
+"""Pixels by which a box may exceed the image: some annotated boxes do."""
 _WAKE_S: Final = 0.2
-"""How long Ctrl-C may have to wait for the main thread to look up."""
+"""Longest time until the main thread handles Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """Where files come from; each next one is asked where those before it fail."""
+class DownloadSources:
+    """Addresses of the files; a later address is used if the earlier ones fail."""
 
     annotations: tuple[str, ...] = (
         "https://raw.githubusercontent.com/parkquasar/NegationCLIP/6f858ee490d5c17d54cbc1862dfd44f74f36324d"
         "/NegRefCOCOg/NegRefCOCOg.json",
     )
-    """Addresses of the file itself."""
+    """Addresses of the annotation file."""
     annotations_sha256: str | None = negrefcocog.SHA256
-    """None accepts any."""
+    """None: any content is valid."""
     pictures: tuple[str, ...] = ("http://images.cocodataset.org/train2014/",)
-    """Addresses to which a picture's name is added. COCO's host has no certificate of its own name, hence http."""
+    """Base addresses of the images. http, because COCO's host has no certificate for its own name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """What a call achieved."""
+class FetchResult:
+    """The result of a download."""
 
     pictures: int
-    """Needed in all."""
+    """Number of images of the benchmark."""
     present: int
-    """Were there and sound."""
+    """Number of images that were valid before."""
     fetched: int
     received_bytes: int
     failed: Mapping[str, str]
-    """File name -> why not; a further call tries these only."""
+    """File name to reason; the next call tries only these."""
     unreachable: str = ""
-    """Why the rest was not even asked for: a server that does not answer. Empty where each was."""
+    """Why the remaining images were not requested: no server answers; "": all were requested."""
 
     @property
     def complete(self) -> bool:
-        """Whether the benchmark can be run now."""
+        """Whether the benchmark can be run."""
         return not self.failed
 
 
 def fetch_negrefcocog(
     folder: Path,
-    sources: Sources | None = None,
+    sources: DownloadSources | None = None,
     *,
     pictures: Path | None = None,
-    manners: RequestLimits | None = None,
+    limits: RequestLimits | None = None,
     progress: Progress | None = None,
-) -> Fetched:
-    """Fills `folder` with NegRefCOCOg: the annotation file, and its 402 pictures in train2014/ (or in `pictures`).
+) -> FetchResult:
+    """Download NegRefCOCOg: the annotation file and its 402 images.
+
+    Args:
+        folder: Folder of the benchmark.
+        sources: Addresses; None: the published ones.
+        pictures: Folder of the images; None: `folder`/train2014.
+        limits: Timeouts, retries and rates; None: the defaults.
+        progress: Called after each image.
+
+    Returns:
+        The result, with the images that could not be downloaded.
 
     Raises:
-        BenchError: the annotation file cannot be had. Pictures that cannot be had are named in what is returned.
-        KeyboardInterrupt: passed on once the connections are closed; what was downloaded is kept.
+        BenchError: The annotation file cannot be downloaded.
+        KeyboardInterrupt: Raised again after the connections are closed; the downloaded files are stored.
     """
-    sources, manners = sources or Sources(), manners or RequestLimits()
-    with client(manners) as http, BenchCall(manners.patience_s) as call:
-        received = _annotations(http, folder, sources, manners, call)
+    sources, limits = sources or DownloadSources(), limits or RequestLimits()
+    with make_client(limits) as http, DownloadSession(limits.patience_s) as session:
+        received = _fetch_annotations(http, folder, sources, limits, session)
         task = negrefcocog.load(folder, pictures)
         task.pictures.mkdir(parents=True, exist_ok=True)
-        return _pictures(http, task, sources, manners, call, progress or (lambda name, done, total: None), received)
+        return _fetch_images(
+            http, task, sources, limits, session, progress or (lambda name, done, total: None), received
+        )
 
 
-def _annotations(http: httpx.Client, folder: Path, sources: Sources, manners: RequestLimits, call: BenchCall) -> int:
+def _fetch_annotations(
+    http: httpx.Client, folder: Path, sources: DownloadSources, limits: RequestLimits, session: DownloadSession
+) -> int:
     target = folder / negrefcocog.ANNOTATIONS
     check = _hash_check(sources.annotations_sha256)
-    if _sound(target, check):
+    if _is_valid(target, check):
         return 0
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        return download(http, sources.annotations, target, check, manners=manners, call=call)
+        return download(http, sources.annotations, target, check, limits=limits, session=session)
     except BenchError as error:
         raise BenchError(
             f"{negrefcocog.ANNOTATIONS} could not be fetched: {error.message}",
-            hint=f"put the file into {folder} yourself, or run the command again",
+            hint=f"run the command again, or copy the file to {folder}",
         ) from error
 
 
-def _pictures(
+def _fetch_images(
     http: httpx.Client,
     task: Task,
-    sources: Sources,
-    manners: RequestLimits,
-    call: BenchCall,
+    sources: DownloadSources,
+    limits: RequestLimits,
+    session: DownloadSession,
     report: Progress,
     received: int,
-) -> Fetched:
-    checks = {name: picture_check(size) for name, size in smallest_sizes(task).items()}
-    wanted = [name for name, check in checks.items() if not _sound(task.pictures / name, check)]
+) -> FetchResult:
+    checks = {name: image_file_check(size) for name, size in smallest_sizes(task).items()}
+    wanted = [name for name, check in checks.items() if not _is_valid(task.pictures / name, check)]
     present = len(checks) - len(wanted)
     report("", present, len(checks))
-    call.renew()  # the files that are there took their time, too
+    session.renew_deadline()  # checking the existing files took time
     failed: dict[str, str] = {}
     unreachable = ""
 
-    def bring(name: str) -> int:
+    def fetch_one(name: str) -> int:
         urls = [base.rstrip("/") + "/" + name for base in sources.pictures]
         try:
-            return download(http, urls, task.pictures / name, checks[name], manners=manners, call=call)
+            return download(http, urls, task.pictures / name, checks[name], limits=limits, session=session)
         finally:
-            if not call.given_up:
-                call.wait(manners.pause_s)
+            if not session.given_up:
+                session.wait(limits.pause_s)
 
-    for settled, (name, outcome) in enumerate(_each(bring, wanted, manners.connections, call), present + 1):
+    for done, (name, outcome) in enumerate(_fetch_each(fetch_one, wanted, limits.connections, session), present + 1):
         if isinstance(outcome, BenchError):
             failed[name] = outcome.message
-            unreachable = unreachable or (outcome.message if isinstance(outcome, Unreachable) else "")
+            unreachable = unreachable or (outcome.message if isinstance(outcome, ServerUnreachable) else "")
         else:
             received += outcome
-        report(name, settled, len(checks))
-    return Fetched(
+        report(name, done, len(checks))
+    return FetchResult(
         pictures=len(checks),
         present=present,
         fetched=len(wanted) - len(failed),
@@ -149,20 +163,20 @@ def _pictures(
     )
 
 
-def _each(
-    bring: Callable[[str], int], names: Sequence[str], workers: int, call: BenchCall
+def _fetch_each(
+    fetch_one: Callable[[str], int], names: Sequence[str], workers: int, session: DownloadSession
 ) -> Iterator[tuple[str, int | BenchError]]:
-    """Each name with the bytes received or the reason why not, as they settle. Ctrl-C stops the others first."""
+    """Yield each name with the bytes received or the error, in order of completion; on Ctrl-C stop all downloads."""
     with ThreadPoolExecutor(workers, thread_name_prefix="fetch") as pool:
-        running: dict[Future[int], str] = {pool.submit(bring, name): name for name in names}
+        running: dict[Future[int], str] = {pool.submit(fetch_one, name): name for name in names}
         try:
             while running:
-                # A bare wait would hold Ctrl-C back on some platforms.
-                settled, _ = wait(running, timeout=_WAKE_S, return_when=FIRST_COMPLETED)
-                for future in settled:
+                # without a timeout, Ctrl-C would be delayed on some platforms
+                completed, _ = wait(running, timeout=_WAKE_S, return_when=FIRST_COMPLETED)
+                for future in completed:
                     yield running.pop(future), _outcome(future)
         finally:
-            call.end()
+            session.stop_all()
             for future in running:
                 future.cancel()
 
@@ -172,12 +186,12 @@ def _outcome(future: Future[int]) -> int | BenchError:
         return future.result()
     except BenchError as error:
         return error
-    except (OSError, DownloadStopped) as error:  # a full disk is told like a dead server: by file
+    except (OSError, DownloadStopped) as error:  # a full disk is an error per file, like a server error
         return BenchError(str(error) or "stopped")
 
 
 def smallest_sizes(task: Task) -> dict[str, tuple[int, int]]:
-    """Width and height that each picture needs for all of its boxes, rounded as crops are."""
+    """Return the width and height in pixels that each image needs for its boxes, rounded like crops."""
     sizes: dict[str, tuple[int, int]] = {name: (1, 1) for name in task.images}
     for item in task.items:
         for box in item.options:
@@ -187,34 +201,34 @@ def smallest_sizes(task: Task) -> dict[str, tuple[int, int]]:
     return sizes
 
 
-def picture_check(smallest: tuple[int, int]) -> Check:
-    """Accepts a file that decodes to a picture of at least this width and height."""
+def image_file_check(smallest: tuple[int, int]) -> Check:
+    """Return a check for a JPEG file of at least this width and height in pixels."""
 
     def check(path: Path) -> None:
         try:
-            with Image.open(path, formats=("JPEG",)) as picture:
-                picture.load()
-                size = picture.size
-        except UnidentifiedImageError as error:  # its text has the path of the part
-            raise ValueError("it is no JPEG") from error
+            with Image.open(path, formats=("JPEG",)) as image:
+                image.load()
+                size = image.size
+        except UnidentifiedImageError as error:  # the message contains the path of the part
+            raise ValueError("not a JPEG") from error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ValueError(f"it is no whole JPEG ({error})") from error
-        if size[0] + _SLACK < smallest[0] or size[1] + _SLACK < smallest[1]:
-            raise ValueError(f"it is {size[0]}x{size[1]}, but its boxes need {smallest[0]}x{smallest[1]}")
+            raise ValueError(f"not a complete JPEG ({error})") from error
+        if size[0] + _TOLERANCE < smallest[0] or size[1] + _TOLERANCE < smallest[1]:
+            raise ValueError(f"the image is {size[0]}x{size[1]}, but its boxes need {smallest[0]}x{smallest[1]}")
 
     return check
 
 
 def _hash_check(sha256: str | None) -> Check:
     def check(path: Path) -> None:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if sha256 is not None and found != sha256:
-            raise ValueError(f"its sha256 is {found[:12]}..., not {sha256[:12]}...")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if sha256 is not None and digest != sha256:
+            raise ValueError(f"its sha256 is {digest[:12]}..., not {sha256[:12]}...")
 
     return check
 
 
-def _sound(path: Path, check: Check) -> bool:
+def _is_valid(path: Path, check: Check) -> bool:
     try:
         check(path)
     except (OSError, ValueError):

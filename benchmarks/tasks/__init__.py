@@ -1,1 +1,1 @@
-"""One file per benchmark: each reads its published file into a `benchmarks.task.Task` and nothing else. Torch-free."""
+"""Tasks: one module per file format or benchmark; each reads a file into a `benchmarks.task.Task`."""

@@ -1,7 +1,7 @@
-"""Which region of the picture does the phrase mean?
+"""Regions tasks: which box of the image does the phrase describe?
 
-Reads the shape in which NegRefCOCOg is published: a list of {image, phrase, ref_bbox, bbox_list}, boxes as
-[x, y, width, height] in pixels. Optional keys: id, cluster. Every row is checked before anything runs.
+Reads the format of NegRefCOCOg: a list of {image, phrase, ref_bbox, bbox_list}, boxes as [x, y, width, height] in
+pixels. Optional keys: id, cluster. Every row is checked before the run.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ VERSION = "1"
 
 
 def load(name: str, path: Path, pictures: Path, *, fetch_command: str = "") -> Task:
-    """The task in the file at `path`, whose pictures lie in `pictures`.
+    """Load the task in the file at `path`, with its images in the folder `pictures`.
 
     Raises:
-        BenchError: the file is missing, or a row of it cannot be asked.
+        BenchError: The file is missing, or a row is invalid.
     """
     rows, sha256 = read_json(path, fetch_command=fetch_command)
     return Task(
@@ -38,13 +38,13 @@ def load(name: str, path: Path, pictures: Path, *, fetch_command: str = "") -> T
 
 
 def items_of(rows: object, path: Path) -> tuple[BenchItem, ...]:
-    """The items of the parsed file; `path` is for messages.
+    """Return the items of the parsed file; `path` is for messages.
 
     Raises:
-        BenchError: a row cannot be asked; the line names it.
+        BenchError: A row is invalid; the message names it.
     """
     if not isinstance(rows, list) or not rows:
-        raise BenchError(f"{path}: a list of items is expected")
+        raise BenchError(f"{path}: expected a list of items")
     items: dict[str, BenchItem] = {}
     for place, row in enumerate(rows):
         try:
@@ -59,14 +59,14 @@ def items_of(rows: object, path: Path) -> tuple[BenchItem, ...]:
 
 def _item(row: object, place: int) -> BenchItem:
     if not isinstance(row, Mapping):
-        raise ValueError("an object is expected")
+        raise ValueError("expected an object")
     phrase = row.get("phrase")
     if not isinstance(phrase, str) or not phrase.strip():
         raise ValueError("'phrase' must be a text")
     options = _options(row.get("bbox_list"))
     reference = _box(row.get("ref_bbox"))
     if reference not in options:
-        raise ValueError("'ref_bbox' is none of 'bbox_list'")
+        raise ValueError("'ref_bbox' is not in 'bbox_list'")
     image = file_name(row.get("image"))
     return BenchItem(
         id=str(row.get("id", f"{place:04d}")),
@@ -87,19 +87,19 @@ def _options(value: Any) -> tuple[Box, ...]:
 
 def _box(value: Any) -> Box:
     if not isinstance(value, list) or len(value) != 4:
-        raise ValueError(f"a box [x, y, width, height] is expected, not {value!r}")
+        raise ValueError(f"expected a box [x, y, width, height], got {value!r}")
     if not all(type(number) in {int, float} and math.isfinite(number) for number in value):
-        raise ValueError(f"a box of four numbers is expected, not {value!r}")
+        raise ValueError(f"expected a box of four numbers, got {value!r}")
     box = Box(*value)
     left, top, right, bottom = pixels(box)
     if right <= left or bottom <= top:
-        raise ValueError(f"the box {value!r} holds no pixel")
+        raise ValueError(f"the box {value!r} contains no pixel")
     return box
 
 
 def pixels(box: Box) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of what Pillow cuts when it is given x, y, x + width, y + height.
+    """Return left, top, right and bottom, in pixels, of the crop that Pillow makes of a box.
 
-    Pillow rounds each corner (half to even), so boxes that differ in fractions only may be one crop.
+    Pillow rounds each corner (half to even), so boxes that differ only in fractions may give one crop.
     """
     return round(box.x), round(box.y), round(box.x + box.width), round(box.y + box.height)

@@ -1,7 +1,7 @@
-"""Which picture of the gallery does the caption mean? Text-to-image recall at 1 and at 5.
+"""Retrieval tasks: which image of the gallery does the caption describe? Text-to-image recall at 1 and at 5.
 
-Reads {images: [file name, ...], captions: [{image, text}, ...]}; optional keys of a caption: id, cluster. A caption's
-only right picture is its own, as in the published recalls.
+Reads {images: [file name, ...], captions: [{image, text}, ...]}; optional keys of a caption: id, cluster. The only
+right image of a caption is its own, as in published recalls.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from benchmarks.task import BenchItem, Task, file_name, read_json, slices_of
 
 VERSION = "1"
 RECALLS = (1, 5)
-"""The k of recall at k; the first one is what counts as right."""
+"""Values of k for recall at k; the first one decides whether an item is right."""
 
 
 def load(name: str, path: Path, pictures: Path, *, fetch_command: str = "") -> Task:
-    """The task in the file at `path`, whose pictures lie in `pictures`.
+    """Load the task in the file at `path`, with its images in the folder `pictures`.
 
     Raises:
-        BenchError: the file is missing, or a caption of it cannot be asked.
+        BenchError: The file is missing, or a caption is invalid.
     """
-    told, sha256 = read_json(path, fetch_command=fetch_command)
-    gallery = _gallery(told, path)
+    content, sha256 = read_json(path, fetch_command=fetch_command)
+    gallery = _gallery(content, path)
     return Task(
         name=name,
         version=VERSION,
         kind="retrieval",
         dataset_sha256=sha256,
-        items=_items(told.get("captions"), gallery, path),
+        items=_items(content.get("captions"), gallery, path),
         pictures=pictures,
         gallery=gallery,
         fetch_command=fetch_command,
     )
 
 
-def _gallery(told: Any, path: Path) -> tuple[str, ...]:
-    images = told.get("images") if isinstance(told, Mapping) else None
+def _gallery(content: Any, path: Path) -> tuple[str, ...]:
+    images = content.get("images") if isinstance(content, Mapping) else None
     if not isinstance(images, list) or len(images) < 2:
         raise BenchError(f"{path}: 'images' must list two file names or more")
     try:
@@ -47,7 +47,7 @@ def _gallery(told: Any, path: Path) -> tuple[str, ...]:
     except ValueError as error:
         raise BenchError(f"{path}: {error}") from error
     if len(set(names)) < len(names):
-        raise BenchError(f"{path}: a picture is listed twice")
+        raise BenchError(f"{path}: an image is listed twice")
     return names
 
 
@@ -69,13 +69,13 @@ def _items(captions: object, gallery: tuple[str, ...], path: Path) -> tuple[Benc
 
 def _item(caption: object, number: int, places: Mapping[str, int]) -> BenchItem:
     if not isinstance(caption, Mapping):
-        raise ValueError("an object is expected")
+        raise ValueError("expected an object")
     text = caption.get("text")
     if not isinstance(text, str) or not text.strip():
         raise ValueError("'text' must be a text")
     image = file_name(caption.get("image"))
     if image not in places:
-        raise ValueError(f"{image!r} is none of 'images'")
+        raise ValueError(f"{image!r} is not in 'images'")
     return BenchItem(
         id=str(caption.get("id", f"{number:05d}")),
         image=image,

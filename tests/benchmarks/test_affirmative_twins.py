@@ -1,4 +1,4 @@
-"""A figure on denied phrases never stands alone: which tasks that is about, and what stands beside."""
+"""A figure on negated phrases never stands alone: which tasks that is about, and what stands beside."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.affirmative_twins import NO_TWIN, NOT_RUN, advice, denies, in_place, twin_name
+from benchmarks.affirmative_twins import (
+    NO_TWIN,
+    NOT_RUN,
+    is_negated_task,
+    missing_twin_advice,
+    missing_twin_label,
+    twin_name,
+)
 from benchmarks.results import read_items
 from benchmarks.schema import NO_CUE
 from benchmarks.task import slices_of
 
 
 @pytest.mark.parametrize(
-    ("task", "cues", "denied", "twin"),
+    ("task", "cues", "negated", "twin"),
     [
         ("demo-negref", [NO_CUE], True, "demo-affirm"),
         ("demo-affirm", ["no", "no"], False, None),
@@ -25,23 +32,23 @@ from benchmarks.task import slices_of
         ("empty", [], False, None),
     ],
 )
-def test_which_tasks_are_about_denied_phrases(task: str, cues: list[str], denied: bool, twin: str | None) -> None:
-    assert (denies(task, cues), twin_name(task)) == (denied, twin)
+def test_negated_tasks_and_their_twins(task: str, cues: list[str], negated: bool, twin: str | None) -> None:
+    assert (is_negated_task(task, cues), twin_name(task)) == (negated, twin)
 
 
-def test_what_is_said_in_place_of_the_figure() -> None:
-    assert (in_place("x-negref"), in_place("negrefcocog")) == (NOT_RUN, NO_TWIN)
-    assert "negwb bench run x-affirm" in advice("x-negref")
-    assert "retrieval" in advice("negrefcocog")
+def test_label_and_advice_for_a_missing_twin() -> None:
+    assert (missing_twin_label("x-negref"), missing_twin_label("negrefcocog")) == (NOT_RUN, NO_TWIN)
+    assert "negwb bench run x-affirm" in missing_twin_advice("x-negref")
+    assert "retrieval" in missing_twin_advice("negrefcocog")
 
 
-def test_the_cue_none_is_not_the_lack_of_a_cue() -> None:
-    told = slices_of("two dogs, none of them with a hat"), slices_of("two dogs")
-    assert [(each["cue"], each["position"]) for each in told] == [("none", "beginning"), (NO_CUE, "none")]
+def test_the_cue_none_differs_from_no_cue() -> None:
+    slices = slices_of("two dogs, none of them with a hat"), slices_of("two dogs")
+    assert [(each["cue"], each["position"]) for each in slices] == [("none", "beginning"), (NO_CUE, "none")]
 
 
-def test_older_items_called_both_none(tmp_path: Path) -> None:
-    """GIVEN items of an older negwb THEN their position tells the cue "none" from the lack of one."""
+def test_older_items_with_no_cue_are_corrected(tmp_path: Path) -> None:
+    """In items of older versions the position distinguishes the cue "none" from no cue."""
     # fmt: off
     row = {
         "id": "1", "image": "1.jpg", "text": "x", "options": ["1.jpg", "2.jpg"], "scores": [0.5, 0.1], "pred": 0,

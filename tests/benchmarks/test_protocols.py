@@ -1,4 +1,4 @@
-"""The two rules, on scores made by hand."""
+"""Tests of the two protocols with given scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import pytest
 
 from benchmarks.baselines import first_box, smaller_box
 from benchmarks.errors import BenchError
-from benchmarks.protocols import BOTH, Protocol, argmax, blind_credit, judge, judge_rank, presented, protocol
+from benchmarks.protocols import (
+    BOTH_PROTOCOLS,
+    Protocol,
+    argmax,
+    baseline_credit,
+    judge,
+    judge_rank,
+    make_protocol,
+    presented_order,
+)
 from benchmarks.task import BenchItem, Box
 
 OFFICIAL, STRICT = Protocol("official"), Protocol("strict")
@@ -26,51 +35,51 @@ def item(name: str = "7", target: int = 0, boxes: int = 2) -> BenchItem:
 )
 def test_official_is_numpys_argmax(scores: tuple[float, ...]) -> None:
     assert argmax(scores) == np.argmax(scores)
-    told = judge(item(target=1), scores, OFFICIAL)
-    assert told.correct == (np.argmax(scores) == 1)
+    outcome = judge(item(target=1), scores, OFFICIAL)
+    assert outcome.correct == (np.argmax(scores) == 1)
 
 
-def test_official_compares_boxes_not_places() -> None:
+def test_official_compares_boxes_not_indices() -> None:
     same = BenchItem(id="1", image="a", text="t", options=(Box(0, 0, 5, 5),) * 2, target=0, cluster="a")
     assert judge(same, (0.1, 0.9), OFFICIAL).correct
     assert not judge(same, (0.1, 0.9), STRICT).correct
 
 
-def test_strict_calls_a_tie_wrong_wherever_the_target_lies() -> None:
+def test_a_tie_is_wrong_under_strict() -> None:
     for target in (0, 1):
-        told = judge(item(target=target), (0.5, 0.5), STRICT)
-        assert told.tie
-        assert not told.correct
+        outcome = judge(item(target=target), (0.5, 0.5), STRICT)
+        assert outcome.tie
+        assert not outcome.correct
     assert judge(item(), (0.5, 0.4), STRICT).correct
     assert judge(item(boxes=3), (0.9, 0.5, 0.5), STRICT).correct  # a tie below the highest does not matter
 
 
-@pytest.mark.parametrize("rule", BOTH)
-def test_a_blind_guess_with_nothing_to_go_by_is_worth_chance(rule: Protocol) -> None:
+@pytest.mark.parametrize("rule", BOTH_PROTOCOLS)
+def test_a_baseline_with_ties_only_is_at_chance_level(rule: Protocol) -> None:
     for boxes in (2, 3, 4):  # all of one size: neither 0 %, as ties of a model are, nor 100 %, as for the first box
-        told = blind_credit(item(boxes=boxes), smaller_box, rule)
-        assert (told.right, told.tied) == (pytest.approx(1 / boxes), True)
-    assert blind_credit(item(), first_box, OFFICIAL).right == 1
-    assert not blind_credit(item(), first_box, rule).tied
+        outcome = baseline_credit(item(boxes=boxes), smaller_box, rule)
+        assert (outcome.right, outcome.tied) == (pytest.approx(1 / boxes), True)
+    assert baseline_credit(item(), first_box, OFFICIAL).right == 1
+    assert not baseline_credit(item(), first_box, rule).tied
 
 
 def test_strict_shuffles_by_the_items_id_and_the_seed() -> None:
-    orders = [presented(item(str(n)), STRICT)[0] for n in range(400)]
+    orders = [presented_order(item(str(n)), STRICT)[0] for n in range(400)]
     assert 160 < sum(orders) < 240
-    assert orders == [presented(item(str(n)), STRICT)[0] for n in range(400)]
-    assert orders != [presented(item(str(n)), Protocol("strict", seed=1))[0] for n in range(400)]
-    assert {presented(item(str(n)), OFFICIAL)[0] for n in range(50)} == {0}
+    assert orders == [presented_order(item(str(n)), STRICT)[0] for n in range(400)]
+    assert orders != [presented_order(item(str(n)), Protocol("strict", seed=1))[0] for n in range(400)]
+    assert {presented_order(item(str(n)), OFFICIAL)[0] for n in range(50)} == {0}
 
 
-def test_strict_stops_at_nan_with_the_items_name_or_counts_it_wrong() -> None:
+def test_nan_under_strict_is_an_error_or_wrong() -> None:
     with pytest.raises(BenchError, match=r"item 7 \(a\.jpg\)") as raised:
         judge(item(), (0.5, NAN), STRICT)
     assert "--allow-nan" in raised.value.hint
-    told = judge(item(), (0.5, NAN), Protocol("strict", allow_nan=True))
-    assert (told.pred, told.correct, told.nan) == (None, False, True)
+    outcome = judge(item(), (0.5, NAN), Protocol("strict", allow_nan=True))
+    assert (outcome.pred, outcome.correct, outcome.nan) == (None, False, True)
 
 
-def test_ranks_break_ties_by_place_or_against_the_target() -> None:
+def test_ties_of_ranks_under_both_protocols() -> None:
     row = np.array([0.3, 0.9, 0.3, 0.3], dtype=np.float32)
     official = [judge_rank(item(target=place), row, OFFICIAL).rank for place in range(4)]
     assert official == [2, 1, 3, 4]
@@ -90,6 +99,6 @@ def test_ranks_put_nan_last() -> None:
 
 
 def test_protocols_by_name() -> None:
-    assert tuple(protocol(name) for name in ("strict", "official")) == BOTH
+    assert tuple(make_protocol(name) for name in ("strict", "official")) == BOTH_PROTOCOLS
     with pytest.raises(BenchError, match="lenient"):
-        protocol("lenient")
+        make_protocol("lenient")

@@ -1,4 +1,4 @@
-"""Result files and the report made of them."""
+"""Tests of result files and of the report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
 
 @pytest.fixture(scope="module")
 def two_models(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of two models under both protocols."""
+    """Return a folder with results of two models under both protocols."""
     folder = tmp_path_factory.mktemp("results")
     for seed, label in ((1, "base"), (2, "tuned")):
         run_task(TinyModel(seed), task, results_folder=folder, label=label)
@@ -44,25 +44,25 @@ def two_models(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(two_models: Path, tmp_path: Path) -> Path:
-    """A copy of them to do anything with."""
+    """Return a copy of the results that a test may change."""
     return Path(shutil.copytree(two_models, tmp_path / "results"))
 
 
-def test_a_result_names_all_that_decides_about_it(folder: Path, task: Task) -> None:
+def test_a_result_has_all_facts_about_the_run(folder: Path, task: Task) -> None:
     stored = list_results(folder).results[0]
-    told = stored.result
-    assert told["task"]["dataset_sha256"] == task.dataset_sha256
-    assert told["task"]["items"] == told["metrics"]["accuracy"]["n"] == 60
-    assert (told["model"]["name"], told["model"]["arch"], told["model"]["activation"]) == ("base", "tiny", "none")
-    assert told["model"]["precision"] == "fp32"
-    assert told["model"]["hash"] == TinyModel(1).model_hash
-    assert told["task"]["pictures_folder"] == str(task.pictures)
-    assert {"python", "torch", "numpy", "pillow"} <= told["versions"].keys()
+    result = stored.result
+    assert result["task"]["dataset_sha256"] == task.dataset_sha256
+    assert result["task"]["items"] == result["metrics"]["accuracy"]["n"] == 60
+    assert (result["model"]["name"], result["model"]["arch"], result["model"]["activation"]) == ("base", "tiny", "none")
+    assert result["model"]["precision"] == "fp32"
+    assert result["model"]["hash"] == TinyModel(1).model_hash
+    assert result["task"]["pictures_folder"] == str(task.pictures)
+    assert {"python", "torch", "numpy", "pillow"} <= result["versions"].keys()
     assert stored.path.name == f"negrefcocog.strict.{TinyModel(1).model_hash[:12]}.{task.dataset_sha256[:8]}.1.json"
-    assert set(told) == set(schema.Result.__annotations__)
+    assert set(result) == set(schema.Result.__annotations__)
 
 
-def test_items_come_back_as_they_were(folder: Path, task: Task) -> None:
+def test_items_are_read_as_written(folder: Path, task: Task) -> None:
     for stored in list_results(folder).results:
         rows = stored.items()
         assert [row["id"] for row in rows] == [item.id for item in task.items]
@@ -74,7 +74,7 @@ def test_items_come_back_as_they_were(folder: Path, task: Task) -> None:
         assert (row["cue"], row["position"]) == (item.slices["cue"], item.slices["position"])
 
 
-def test_a_rerun_adds(folder: Path, task: Task) -> None:
+def test_a_rerun_adds_a_result(folder: Path, task: Task) -> None:
     before = {path: path.read_bytes() for path in folder.iterdir()}
     again = run_task(TinyModel(1), task, results_folder=folder, label="base")
     assert [stored.path.stem[-2:] for stored in again] == [".2", ".2"]
@@ -82,7 +82,7 @@ def test_a_rerun_adds(folder: Path, task: Task) -> None:
     assert len(compare(folder).rows) == 4  # the newest of each question
 
 
-def test_writers_at_the_same_time_get_numbers_of_their_own(folder: Path, tmp_path: Path) -> None:
+def test_concurrent_writers_get_different_numbers(folder: Path, tmp_path: Path) -> None:
     stored = list_results(folder).results[0]
     rows, target = stored.items(), tmp_path / "shared"
     writers = [threading.Thread(target=results.write, args=(target, stored.result, rows)) for _ in range(8)]
@@ -100,14 +100,14 @@ def test_writers_at_the_same_time_get_numbers_of_their_own(folder: Path, tmp_pat
     ("content", "reason"),
     [
         ("{", "Expecting"),
-        ("[]", "no result"),
-        ('{"results": {}}', "no result"),
+        ("[]", "not a result"),
+        ('{"results": {}}', "not a result"),
         ('{"schema": 99}', "newer negwb"),
         ('{"schema": 1}', "damaged: run"),
         ('{"schema": ' + "[" * 200_000, "nested too deeply"),
     ],
 )
-def test_foreign_files_are_named_and_passed_over(folder: Path, content: str, reason: str) -> None:
+def test_invalid_files_are_listed_and_skipped(folder: Path, content: str, reason: str) -> None:
     (folder / "foreign.json").write_text(content)
     listing = list_results(folder)
     assert len(listing.results) == 4
@@ -121,25 +121,25 @@ def test_foreign_files_are_named_and_passed_over(folder: Path, content: str, rea
     ("keys", "value"),
     [(("metrics", "accuracy"), {"n": 3}), (("task", "items"), "many"), (("model",), None), (("versions",), [])],
 )
-def test_a_damaged_result_says_where(folder: Path, keys: tuple[str, ...], value: object) -> None:
+def test_a_damaged_result_names_the_key(folder: Path, keys: tuple[str, ...], value: object) -> None:
     path = list_results(folder).results[0].path
-    told: Any = json.loads(path.read_bytes())
-    inner = told
+    content: Any = json.loads(path.read_bytes())
+    inner = content
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] = value
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(content))
     with pytest.raises(BenchError, match=f"damaged: {': '.join(keys)}"):
         read(path)
 
 
 def changed(path: Path, keys: tuple[str, ...], value: Any) -> None:
-    """The result at `path` with another value, written as Python writes NaN and Infinity."""
-    told = inner = json.loads(path.read_bytes())
+    """Change one value of the result at `path`; NaN and Infinity are written as Python does."""
+    content = inner = json.loads(path.read_bytes())
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] = value
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(content))
 
 
 HEADLINE = ("metrics", "accuracy")
@@ -149,25 +149,23 @@ BLIND = ("baselines", "smaller box")
 @pytest.mark.parametrize(
     ("keys", "value", "reason"),
     [
-        (("metrics",), {}, "metrics: there is none"),
+        (("metrics",), {}, "metrics: empty"),
         ((*HEADLINE, "value"), float("nan"), "NaN"),
         ((*HEADLINE, "high"), float("inf"), "Infinity"),
         ((*HEADLINE, "value"), 0.999, "value: 0.999"),
         ((*HEADLINE, "correct"), 99, "99 of 60"),
-        ((*HEADLINE, "correct"), True, "correct: a whole number"),
-        ((*HEADLINE, "n"), 0, "no share"),
-        ((*BLIND, "correct"), -1, "no share"),
+        ((*HEADLINE, "correct"), True, "correct: expected a whole number"),
+        ((*HEADLINE, "n"), 0, "not a share"),
+        ((*BLIND, "correct"), -1, "not a share"),
         (("task", "chance"), float("inf"), "Infinity"),
         (("task", "chance"), 7, "chance: 7"),
         (("task", "items"), 61, "61 items"),
         (("ties",), 1000, "ties: 1000"),
-        (("created",), "tomorrow", "is no time"),
+        (("created",), "tomorrow", "is not a time"),
         (("created",), "2025-01-01T00:00:00", "no time zone"),
     ],
 )
-def test_what_cannot_be_is_a_problem_and_no_figure(
-    folder: Path, keys: tuple[str, ...], value: Any, reason: str
-) -> None:
+def test_invalid_values_are_reported(folder: Path, keys: tuple[str, ...], value: Any, reason: str) -> None:
     path = next(each.path for each in list_results(folder).results if each.result["protocol"]["name"] == "strict")
     changed(path, keys, value)
     report = compare(folder, resamples=50)
@@ -181,11 +179,11 @@ def test_what_cannot_be_is_a_problem_and_no_figure(
 def test_a_number_too_large_for_a_float_is_refused(folder: Path) -> None:
     path = list_results(folder).results[0].path
     path.write_text(re.sub(r'"seconds": [^,]*', '"seconds": 1e999', path.read_text()))
-    with pytest.raises(BenchError, match="seconds: a finite number is expected"):
+    with pytest.raises(BenchError, match="seconds: expected a finite number"):
         read(path)
 
 
-def test_a_headline_that_its_items_do_not_say_is_not_believed(folder: Path) -> None:
+def test_a_metric_that_contradicts_its_items_is_refused(folder: Path) -> None:
     stored = list_results(folder).results[0]
     right = stored.result["metrics"]["accuracy"]["correct"]
     more = wilson(right + 1, 60)
@@ -193,11 +191,11 @@ def test_a_headline_that_its_items_do_not_say_is_not_believed(folder: Path) -> N
     changed(stored.path, HEADLINE, score)
     report = compare(folder, resamples=50)
     assert len(report.rows) == 3
-    assert f"accuracy says {right + 1} right, its items say {right}" in report.problems[0]
+    assert f"accuracy has {right + 1} right answers, its items have {right}" in report.problems[0]
 
 
 @pytest.mark.parametrize("damage", ["json", "items"])
-def test_a_damaged_rerun_hides_no_sound_result(folder: Path, task: Task, damage: str) -> None:
+def test_a_damaged_rerun_does_not_hide_a_valid_result(folder: Path, task: Task, damage: str) -> None:
     before = compare(folder, resamples=50).rows
     again = run_task(TinyModel(2), task, results_folder=folder, label="tuned")
     for stored in again:
@@ -217,19 +215,17 @@ def test_a_rerun_of_the_base_stays_the_base(folder: Path, task: Task) -> None:
 
 def test_results_of_earlier_versions_are_read(folder: Path) -> None:
     for stored in list_results(folder).results:
-        told = json.loads(stored.path.read_bytes())
-        del told["task"]["pictures_folder"]
-        for guess in told["baselines"].values():
+        content = json.loads(stored.path.read_bytes())
+        del content["task"]["pictures_folder"]
+        for guess in content["baselines"].values():
             del guess["ties"]
-        stored.path.write_text(json.dumps(told))
+        stored.path.write_text(json.dumps(content))
     report = compare(folder, resamples=50)
     assert (len(report.rows), report.problems) == (4, ())
     assert report.rows[0].pictures_folder == ""
 
 
-def test_where_there_are_no_hard_links_numbers_are_taken_all_the_same(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_numbers_are_reserved_without_hard_links(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
@@ -244,7 +240,7 @@ def test_where_there_are_no_hard_links_numbers_are_taken_all_the_same(
     assert [path for path in target.iterdir() if path.name.startswith(".")] == []
 
 
-def test_every_key_of_the_files_is_commented() -> None:
+def test_every_key_is_documented() -> None:
     tree = ast.parse(Path(schema.__file__).read_text(encoding="utf-8"))
     for each in (node for node in tree.body if isinstance(node, ast.ClassDef)):
         for key, after in zip(each.body, [*each.body[1:], None], strict=True):
@@ -252,10 +248,10 @@ def test_every_key_of_the_files_is_commented() -> None:
                 assert isinstance(after, ast.Expr), f"{each.name}.{ast.unparse(key.target)} has no comment"
 
 
-def test_changed_items_are_noticed(folder: Path) -> None:
+def test_changed_items_are_refused(folder: Path) -> None:
     stored = list_results(folder).results[0]
     stored.items_path.write_text(stored.items_path.read_text().replace("true", "false"))
-    with pytest.raises(BenchError, match="not the file"):
+    with pytest.raises(BenchError, match="was changed"):
         stored.items()
     report = compare(folder)
     assert len(report.rows) == 3
@@ -295,7 +291,7 @@ def test_slices_cover_every_item_once(folder: Path) -> None:
         assert all(one.base is not None and one.base.items == one.n for one in slices)
 
 
-def test_slices_stand_in_their_own_order_where_they_have_one(folder: Path) -> None:
+def test_slices_have_their_fixed_order(folder: Path) -> None:
     row = compare(folder).rows[0]
     values = {cut: [one.value for one in row.slices if one.cut == cut] for cut in ("position", "length")}
     assert values == {
@@ -306,18 +302,18 @@ def test_slices_stand_in_their_own_order_where_they_have_one(folder: Path) -> No
     assert sizes == sorted(sizes, reverse=True), "the others by how many items they have"
 
 
-def test_where_the_protocols_differ_is_said(task: Task, tmp_path: Path) -> None:
+def test_differing_items_of_the_protocols_are_listed(task: Task, tmp_path: Path) -> None:
     run_task(ConstantModel(), task, results_folder=tmp_path)
     rows = compare(tmp_path).rows
     assert [len(row.differing) for row in rows] == [60, 60]
-    notes = [note for note in rows[0].notes if "a blind guess does as well" in note]
+    notes = [note for note in rows[0].notes if "a baseline without image and text does as well" in note]
     assert len(notes) == 1, "all of them in one line"
     assert "smaller box" in notes[0]
     assert "first box" in notes[0]
 
 
-def test_an_unknown_base_names_those_there_are(folder: Path) -> None:
-    with pytest.raises(BenchError, match="none of the models") as raised:
+def test_an_unknown_base_lists_the_measured_models(folder: Path) -> None:
+    with pytest.raises(BenchError, match="matches no model") as raised:
         compare(folder, base="gpt")
     assert raised.value.hint == "measured: base, tuned"
     assert compare(folder, base=TinyModel(2).model_hash[:10]).base == "tuned"
@@ -328,9 +324,9 @@ def test_no_results_are_an_empty_report(tmp_path: Path) -> None:
     assert (report.rows, report.base, report.problems) == ((), None, ())
 
 
-def test_published_rows_are_the_reported_percentages() -> None:
-    told = {(row.model, row.arch, row.task): round(100 * row.accuracy.estimate, 2) for row in published_rows()}
-    assert told == {
+def test_published_rows_equal_the_published_percentages() -> None:
+    percentages = {(row.model, row.arch, row.task): round(100 * row.accuracy.estimate, 2) for row in published_rows()}
+    assert percentages == {
         ("CLIP", "ViT-B/32", "negrefcocog"): 57.73,
         ("CLIP", "ViT-B/32", "valse-existence"): 70.97,
         ("CLIP-bnl", "ViT-B/32", "negrefcocog"): 62.05,

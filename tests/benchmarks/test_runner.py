@@ -1,4 +1,4 @@
-"""Whole evaluations with models that look at pixels: the published loop, the cache, the files that are left."""
+"""Tests of complete runs with small models: the published code, the cache, the stored results."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from benchmarks.protocols import Protocol
 from benchmarks.registry import task_from_file
 from benchmarks.results import StoredResult, list_results
 from benchmarks.runner import run_task
-from benchmarks.scoring import Identity, image_space, score
+from benchmarks.scoring import ModelIdentity, image_feature_key, score
 from benchmarks.task import Task
 from benchmarks.tasks import negrefcocog
 from trainers.feature_store import FileHashes
 
 ITEMS = 104
-"""Of the tests' own file: eight of them share a picture with another."""
+"""Number of items of the test file; eight of them share an image with another item."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All of it, with drawn pictures."""
+    """Return the folder of the complete task, with generated images."""
     folder = tmp_path_factory.mktemp("negrefcocog")
     negrefcocog_folder(folder, source)
     return folder
@@ -44,13 +44,13 @@ def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def few(source: Path, tmp_path: Path) -> Task:
-    """The first 40 items."""
+    """Return a task of the first 40 items."""
     negrefcocog_folder(tmp_path / "data", source, 40)
     return negrefcocog.load(tmp_path / "data")
 
 
 def published_loop(model: TinyModel, rows: Sequence[dict[str, Any]], pictures: Path) -> list[tuple[int, bool]]:
-    """The published evaluation written down plainly: one item, one text, one crop at a time, nothing kept."""
+    """Evaluate as the published code does: one item, one text, one crop at a time, without a cache."""
     outcome = []
     for row in rows:
         text = model.encode_texts([row["phrase"]])
@@ -68,21 +68,21 @@ def by_protocol(stored: Sequence[StoredResult]) -> dict[str, StoredResult]:
     return {one.result["protocol"]["name"]: one for one in stored}
 
 
-def test_official_is_the_published_loop_item_by_item(whole: Path, tmp_path: Path) -> None:
+def test_official_equals_the_published_code_for_every_item(whole: Path, tmp_path: Path) -> None:
     task, model = negrefcocog.load(whole), TinyModel(1)
-    told = by_protocol(run_task(model, task, results_folder=tmp_path, cache_folder=tmp_path / "cache"))
+    by_name = by_protocol(run_task(model, task, results_folder=tmp_path, cache_folder=tmp_path / "cache"))
     rows = json.loads((whole / "NegRefCOCOg.json").read_bytes())
     plain = published_loop(TinyModel(1), rows, task.pictures)
-    assert [(row["pred"], row["correct"]) for row in told["official"].items()] == plain
-    assert 0.3 < told["official"].result["metrics"]["accuracy"]["value"] < 0.7
-    assert told["official"].result["baselines"]["smaller box"]["correct"] == smaller_first(rows)
-    assert told["official"].result["task"]["images"] == ITEMS - ITEMS // 13
+    assert [(row["pred"], row["correct"]) for row in by_name["official"].items()] == plain
+    assert 0.3 < by_name["official"].result["metrics"]["accuracy"]["value"] < 0.7
+    assert by_name["official"].result["baselines"]["smaller box"]["correct"] == smaller_first(rows)
+    assert by_name["official"].result["task"]["images"] == ITEMS - ITEMS // 13
     assert model.images == 2 * ITEMS  # each distinct crop once
     assert model.texts == ITEMS
 
 
 def smaller_first(rows: Sequence[dict[str, Any]]) -> int:
-    """In how many the right box, the first, covers less."""
+    """Return the number of items whose right (first) box has the smaller area."""
     areas = [[round(w) * round(h) for _, _, w, h in row["bbox_list"]] for row in rows]
     return sum(first < second for first, second in areas)
 
@@ -90,14 +90,14 @@ def smaller_first(rows: Sequence[dict[str, Any]]) -> int:
 def test_the_published_file(shared_data: Path, tmp_path: Path) -> None:
     negrefcocog_folder(tmp_path / "data", shared_data / "NegRefCOCOg.json")
     model = TinyModel(1)
-    told = by_protocol(run_task(model, negrefcocog.load(tmp_path / "data"), results_folder=tmp_path / "results"))
-    assert told["official"].result["metrics"]["accuracy"]["n"] == 440
-    assert told["official"].result["baselines"]["smaller box"]["correct"] == 252
-    assert told["official"].result["task"]["images"] == 402
+    by_name = by_protocol(run_task(model, negrefcocog.load(tmp_path / "data"), results_folder=tmp_path / "results"))
+    assert by_name["official"].result["metrics"]["accuracy"]["n"] == 440
+    assert by_name["official"].result["baselines"]["smaller box"]["correct"] == 252
+    assert by_name["official"].result["task"]["images"] == 402
     assert (model.images, model.texts) == (812, 437)  # each distinct crop and text once
 
 
-def test_a_text_and_a_crop_that_come_twice_are_encoded_once(tmp_path: Path) -> None:
+def test_repeated_texts_and_crops_are_encoded_once(tmp_path: Path) -> None:
     draw_picture(tmp_path / "a.jpg", (100, 80), 1)
     boxes = [[0, 0, 40, 40], [40, 0, 40, 40], [0, 40, 90, 30]]
     rows = [
@@ -110,28 +110,28 @@ def test_a_text_and_a_crop_that_come_twice_are_encoded_once(tmp_path: Path) -> N
     assert (model.images, model.texts) == (3, 2)
 
 
-def test_a_constant_model_is_perfect_as_published_and_exposed_by_strict(whole: Path, tmp_path: Path) -> None:
-    told = by_protocol(run_task(ConstantModel(), negrefcocog.load(whole), results_folder=tmp_path))
-    assert told["official"].result["metrics"]["accuracy"]["correct"] == ITEMS
-    assert told["strict"].result["metrics"]["accuracy"]["correct"] == 0
-    assert told["strict"].result["ties"] == ITEMS
+def test_a_constant_model_has_100_percent_under_official_and_0_under_strict(whole: Path, tmp_path: Path) -> None:
+    by_name = by_protocol(run_task(ConstantModel(), negrefcocog.load(whole), results_folder=tmp_path))
+    assert by_name["official"].result["metrics"]["accuracy"]["correct"] == ITEMS
+    assert by_name["strict"].result["metrics"]["accuracy"]["correct"] == 0
+    assert by_name["strict"].result["ties"] == ITEMS
 
 
-def test_nan_is_credited_as_published_and_stops_strict(few: Task, tmp_path: Path) -> None:
+def test_nan_is_right_under_official_and_an_error_under_strict(few: Task, tmp_path: Path) -> None:
     results = tmp_path / "results"
     with pytest.raises(BenchError, match="item 0000"):
         run_task(BrokenModel(), few, results_folder=results, cache_folder=tmp_path / "cache")
     assert list_results(results).results == ()
     allowed = (Protocol("strict", allow_nan=True), Protocol("official"))
-    told = by_protocol(run_task(BrokenModel(), few, results_folder=results, protocols=allowed))
-    assert told["official"].result["metrics"]["accuracy"]["correct"] == 40
-    assert told["strict"].result["metrics"]["accuracy"]["correct"] == 0
-    assert told["strict"].result["nan"] == 40
-    assert told["strict"].items()[0]["scores"] == [None, None]
+    by_name = by_protocol(run_task(BrokenModel(), few, results_folder=results, protocols=allowed))
+    assert by_name["official"].result["metrics"]["accuracy"]["correct"] == 40
+    assert by_name["strict"].result["metrics"]["accuracy"]["correct"] == 0
+    assert by_name["strict"].result["nan"] == 40
+    assert by_name["strict"].items()[0]["scores"] == [None, None]
     assert not any(path.stat().st_size for path in (tmp_path / "cache").rglob("features.f32"))
 
 
-def test_the_order_of_the_options_does_not_matter_to_strict(few: Task, tmp_path: Path) -> None:
+def test_strict_does_not_depend_on_the_order_of_options(few: Task, tmp_path: Path) -> None:
     rows = json.loads((few.pictures.parent / "NegRefCOCOg.json").read_bytes())
     for row in rows:
         row["bbox_list"].reverse()
@@ -147,21 +147,21 @@ def test_the_order_of_the_options_does_not_matter_to_strict(few: Task, tmp_path:
     assert right[0] == right[1]
 
 
-def test_features_are_computed_once_and_shared_by_what_shares_the_image_tower(few: Task, tmp_path: Path) -> None:
-    def asked(model: TinyModel, cache: Path | None) -> tuple[int, int]:
+def test_features_are_computed_once_per_image_tower(few: Task, tmp_path: Path) -> None:
+    def encoded(model: TinyModel, cache: Path | None) -> tuple[int, int]:
         score(model, few, cache=cache)
         return model.images, model.texts
 
-    crops, texts = asked(TinyModel(3), tmp_path)
-    assert asked(TinyModel(3), tmp_path) == (0, 0)
-    assert asked(TinyModel(3, text_seed=9), tmp_path) == (0, texts)
-    assert asked(TinyModel(4), tmp_path) == (crops, texts)
-    assert asked(TinyModel(3), None) == (crops, texts)
+    crops, texts = encoded(TinyModel(3), tmp_path)
+    assert encoded(TinyModel(3), tmp_path) == (0, 0)
+    assert encoded(TinyModel(3, text_seed=9), tmp_path) == (0, texts)
+    assert encoded(TinyModel(4), tmp_path) == (crops, texts)
+    assert encoded(TinyModel(3), None) == (crops, texts)
     cold, warm = score(TinyModel(3), few), score(TinyModel(3), few, cache=tmp_path)
     assert cold.of_options == warm.of_options
 
 
-def test_the_cache_knows_when_a_picture_changed(few: Task, tmp_path: Path) -> None:
+def test_a_changed_image_is_encoded_again(few: Task, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     score(TinyModel(3), few, cache=cache)
     name = few.images[0]
@@ -173,7 +173,7 @@ def test_the_cache_knows_when_a_picture_changed(few: Task, tmp_path: Path) -> No
     assert 2 <= model.images <= 4
 
 
-def test_a_damaged_cache_costs_time_and_nothing_else(few: Task, tmp_path: Path) -> None:
+def test_a_damaged_cache_is_computed_again(few: Task, tmp_path: Path) -> None:
     for path in few.pictures.iterdir():
         os.utime(path, ns=(10**18, 10**18))
     before = score(TinyModel(3), few, cache=tmp_path)
@@ -194,7 +194,7 @@ def test_a_damaged_cache_costs_time_and_nothing_else(few: Task, tmp_path: Path) 
     assert score(TinyModel(3), few, cache=tmp_path).of_options == before.of_options
 
 
-def test_an_interrupted_run_keeps_what_it_computed(few: Task, tmp_path: Path) -> None:
+def test_an_interrupted_run_stores_computed_features(few: Task, tmp_path: Path) -> None:
     class Dying(TinyModel):
         def encode_images(self, images: Sequence[Image.Image]) -> Any:
             if self.images >= 32:
@@ -209,14 +209,14 @@ def test_an_interrupted_run_keeps_what_it_computed(few: Task, tmp_path: Path) ->
     assert resumed.images == fresh.images - 32
 
 
-def test_file_hashes_are_remembered_but_never_of_what_just_changed(tmp_path: Path) -> None:
+def test_file_hashes_are_cached_unless_the_file_just_changed(tmp_path: Path) -> None:
     path, cache = tmp_path / "a", tmp_path / "cache"
     path.write_bytes(b"one")
     first = FileHashes(cache).of([path])
     os.utime(path, ns=(10**18, 10**18))
     FileHashes(cache).of([path])
     path.write_bytes(b"two")
-    os.utime(path, ns=(10**18, 10**18))  # same size, same time: nobody can tell without reading
+    os.utime(path, ns=(10**18, 10**18))  # same size and time: the change is visible only in the content
     assert FileHashes(cache).of([path]) == first
     path.write_bytes(b"two")
     assert FileHashes(cache).of([path]) != first
@@ -224,7 +224,7 @@ def test_file_hashes_are_remembered_but_never_of_what_just_changed(tmp_path: Pat
     assert FileHashes(cache).of([path]) == first, "nothing is remembered of a file that has just changed"
 
 
-def test_crops_reach_beyond_the_picture_in_black_and_grey_becomes_rgb(tmp_path: Path) -> None:
+def test_crops_are_black_outside_the_image_and_rgb(tmp_path: Path) -> None:
     seen: list[np.ndarray] = []
 
     class Looking(TinyModel):
@@ -243,7 +243,7 @@ def test_crops_reach_beyond_the_picture_in_black_and_grey_becomes_rgb(tmp_path: 
     assert (wide[0, :, 0] == [200] * 4 + [0] * 4).all()
 
 
-def test_missing_and_damaged_pictures_are_told_in_one_line(few: Task, tmp_path: Path) -> None:
+def test_missing_and_damaged_images_are_an_error(few: Task, tmp_path: Path) -> None:
     total = len(few.images)
     damaged = few.pictures / few.images[3]
     damaged.write_bytes(damaged.read_bytes()[:300])
@@ -253,13 +253,13 @@ def test_missing_and_damaged_pictures_are_told_in_one_line(few: Task, tmp_path: 
     own = replace(few, fetch_command="")
     with pytest.raises(BenchError) as raised:
         run_task(TinyModel(), own, results_folder=tmp_path / "r")
-    assert raised.value.hint == "put a sound copy in its place", "nobody can fetch one's own task"
+    assert raised.value.hint == "replace it by a valid copy", "a user task has no fetch command"
     damaged.unlink()
     with pytest.raises(BenchError) as raised:
         own.check_pictures()
     assert raised.value.hint == f"the first is {few.images[3]}"
     shutil.rmtree(few.pictures)
-    with pytest.raises(BenchError, match=f"{total} of {total} pictures") as raised:
+    with pytest.raises(BenchError, match=f"{total} of {total} images") as raised:
         run_task(TinyModel(), few, results_folder=tmp_path / "r")
     assert raised.value.hint == "fetch them with: negwb bench fetch negrefcocog"
     assert not (tmp_path / "r").exists()
@@ -270,17 +270,17 @@ def test_features_that_are_not_normalised_are_refused(few: Task) -> None:
         def encode_texts(self, texts: Sequence[str]) -> Any:
             return super().encode_texts(texts) * 3
 
-    with pytest.raises(BenchError, match="not normalised: a length of 3"):
+    with pytest.raises(BenchError, match="not normalised: length 3"):
         score(Raw(), few)
 
 
-def test_progress_is_told(few: Task, tmp_path: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-    score(TinyModel(), few, progress=lambda *step: told.append(step))
-    crops = [step for step in told if step[0] == "crops"]
+def test_progress_is_reported(few: Task, tmp_path: Path) -> None:
+    stages: list[tuple[str, int, int]] = []
+    score(TinyModel(), few, progress=lambda *step: stages.append(step))
+    crops = [step for step in stages if step[0] == "crops"]
     assert crops[0][1] == 0
     assert crops[-1][1] == crops[-1][2] > 60
-    assert told[-1][0] == "texts"
+    assert stages[-1][0] == "texts"
 
 
 def retrieval_task(folder: Path, pictures: int = 30) -> Task:
@@ -292,14 +292,14 @@ def retrieval_task(folder: Path, pictures: int = 30) -> Task:
     return task_from_file("demo-retrieval", folder / "retrieval.json", folder)
 
 
-def test_retrieval_recalls_are_those_of_a_plain_ranking(tmp_path: Path) -> None:
+def test_recall_equals_a_plain_ranking(tmp_path: Path) -> None:
     task = retrieval_task(tmp_path)
-    told = by_protocol(run_task(TinyModel(5), task, results_folder=tmp_path / "r"))
+    by_name = by_protocol(run_task(TinyModel(5), task, results_folder=tmp_path / "r"))
     model = TinyModel(5)
     pictures = [Image.open(tmp_path / name).convert("RGB") for name in task.gallery]
     similarities = (model.encode_texts([i.text for i in task.items]) @ model.encode_images(pictures).T).numpy()
     ranks = [int((row > row[n]).sum()) + 1 for n, row in enumerate(similarities)]
-    for stored in told.values():
+    for stored in by_name.values():
         assert [row["rank"] for row in stored.items()] == ranks
         metrics = stored.result["metrics"]
         assert metrics["recall_at_1"]["correct"] == ranks.count(1)
@@ -310,14 +310,14 @@ def test_retrieval_recalls_are_those_of_a_plain_ranking(tmp_path: Path) -> None:
 
 
 def test_retrieval_of_a_constant_model(tmp_path: Path) -> None:
-    told = by_protocol(run_task(ConstantModel(), retrieval_task(tmp_path), results_folder=tmp_path / "r"))
-    assert told["official"].result["metrics"]["recall_at_1"]["correct"] == 1
-    assert told["official"].result["metrics"]["recall_at_5"]["correct"] == 5
-    assert told["strict"].result["metrics"]["recall_at_5"]["correct"] == 0
+    by_name = by_protocol(run_task(ConstantModel(), retrieval_task(tmp_path), results_folder=tmp_path / "r"))
+    assert by_name["official"].result["metrics"]["recall_at_1"]["correct"] == 1
+    assert by_name["official"].result["metrics"]["recall_at_5"]["correct"] == 5
+    assert by_name["strict"].result["metrics"]["recall_at_5"]["correct"] == 0
 
 
 @pytest.mark.parametrize("changed", ["precision", "device", "activation", "preprocess"])
-def test_features_of_other_numerics_are_never_mixed(changed: str) -> None:
+def test_features_of_different_precision_are_cached_separately(changed: str) -> None:
     class Other(TinyModel):
         def describe(self) -> dict[str, Any]:
             return super().describe() | {changed: "other"}
@@ -326,7 +326,7 @@ def test_features_of_other_numerics_are_never_mixed(changed: str) -> None:
         def describe(self) -> dict[str, Any]:
             return super().describe() | {"name": "tuned", "parameters": 3}
 
-    spaces = [image_space(Identity.of(model)) for model in (TinyModel(), Other(), Renamed())]
+    spaces = [image_feature_key(ModelIdentity.of(model)) for model in (TinyModel(), Other(), Renamed())]
     assert spaces[0] != spaces[1]
     assert spaces[0] == spaces[2]
     assert {"pillow", "torchvision", "cutting", "hash", "normalised", "dtype"} <= spaces[0].keys()

@@ -1,11 +1,11 @@
-"""McNemar's exact test and the paired difference against published examples and statsmodels."""
+"""Tests of McNemar's exact test and the paired difference with published examples and statsmodels."""
 
 from __future__ import annotations
 
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
-from benchmarks.statistics import FEW, mcnemar_exact, newcombe, paired
+from benchmarks.statistics import FEW_DISCORDANT, mcnemar_exact, newcombe, paired_difference
 
 
 def test_published_examples() -> None:
@@ -20,20 +20,20 @@ def test_published_examples() -> None:
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(1, 0), (3, 9), (28, 20), (59, 41), (86, 150), (2000, 2150)])
-def test_as_statsmodels_has_it(gained: int, lost: int) -> None:
+def test_mcnemar_equals_statsmodels(gained: int, lost: int) -> None:
     theirs = mcnemar([[10, gained], [lost, 10]], exact=True).pvalue
     assert mcnemar_exact(gained, lost) == pytest.approx(theirs, rel=1e-9)
     assert mcnemar_exact(lost, gained) == mcnemar_exact(gained, lost)
 
 
-def test_it_neither_under_nor_overflows() -> None:
+def test_mcnemar_neither_underflows_nor_overflows() -> None:
     assert mcnemar_exact(20_000, 20_300) == pytest.approx(0.136, abs=2e-3)
     assert mcnemar_exact(0, 5_000) == 0.0
     with pytest.raises(ValueError, match="negative"):
         mcnemar_exact(-1, 2)
 
 
-def test_what_a_net_gain_of_five_points_is_worth_on_440_items() -> None:
+def test_significance_of_a_gain_of_five_points_on_440_items() -> None:
     # facts/engines.md 5.1: with 100 discordant items a gain of 5.0 points (22 items) is needed for p < 0.05.
     assert mcnemar_exact(61, 39) < 0.05 < mcnemar_exact(60, 40)
 
@@ -41,40 +41,40 @@ def test_what_a_net_gain_of_five_points_is_worth_on_440_items() -> None:
 def test_paired_counts_gains_and_losses() -> None:
     ours = [True, True, False, True, False]
     theirs = [True, False, True, False, False]
-    told = paired(ours, theirs, ["a", "b", "b", "c", "d"])
-    assert (told.items, told.gained, told.lost) == (5, 2, 1)
-    assert told.difference.estimate == pytest.approx(0.2)
-    assert told.difference.low < 0.2 < told.difference.high
-    assert told.p_value == 1.0
+    paired = paired_difference(ours, theirs, ["a", "b", "b", "c", "d"])
+    assert (paired.items, paired.gained, paired.lost) == (5, 2, 1)
+    assert paired.difference.estimate == pytest.approx(0.2)
+    assert paired.difference.low < 0.2 < paired.difference.high
+    assert paired.p_value == 1.0
 
 
-def test_newcombe_as_written_out_by_hand() -> None:
+def test_newcombe_equals_a_manual_computation() -> None:
     # 36 of 80 both, 12 and 2, 30 neither: phi = (36 * 30 - 24 - 40) / sqrt(48 * 32 * 38 * 42) = 0.649; Wilson of 48/80
     # is 0.4904..0.7005, of 38/80 0.3690..0.5832. Low: 0.125 - sqrt(.1096^2 - 2 phi .1096 .1082 + .1082^2); high:
     # 0.125 + sqrt(.1005^2 - 2 phi .1005 .1060 + .1060^2).
-    told = newcombe(36, 12, 2, 30)
-    assert told.estimate == pytest.approx(0.125)
-    assert (told.low, told.high) == (pytest.approx(0.0339, abs=2e-4), pytest.approx(0.2116, abs=2e-4))
+    interval = newcombe(36, 12, 2, 30)
+    assert interval.estimate == pytest.approx(0.125)
+    assert (interval.low, interval.high) == (pytest.approx(0.0339, abs=2e-4), pytest.approx(0.2116, abs=2e-4))
     mirrored = newcombe(36, 2, 12, 30)
-    assert (-mirrored.high, -mirrored.low) == (pytest.approx(told.low), pytest.approx(told.high))
+    assert (-mirrored.high, -mirrored.low) == (pytest.approx(interval.low), pytest.approx(interval.high))
 
 
-def test_two_gained_of_two_are_not_sure() -> None:
-    told = paired([True, True], [False, False], ["a", "b"], resamples=200)
-    assert (told.gained, told.p_value, told.sure, told.few) == (2, 0.5, False, True)
-    assert told.difference.estimate == 1
-    assert told.difference.low < 0.1, "the bootstrap alone says [1, 1]"
+def test_two_gained_items_are_not_significant() -> None:
+    paired = paired_difference([True, True], [False, False], ["a", "b"], resamples=200)
+    assert (paired.gained, paired.p_value, paired.significant, paired.has_few_discordant) == (2, 0.5, False, True)
+    assert paired.difference.estimate == 1
+    assert paired.difference.low < 0.1, "the bootstrap alone gives [1, 1]"
 
 
-def test_no_discordant_item_is_no_proof_of_equality() -> None:
-    told = paired([True] * 20, [True] * 20, range(20), resamples=200)
-    assert told.difference.low < 0 < told.difference.high
-    assert not told.sure
+def test_the_interval_without_discordant_items_is_not_empty() -> None:
+    paired = paired_difference([True] * 20, [True] * 20, range(20), resamples=200)
+    assert paired.difference.low < 0 < paired.difference.high
+    assert not paired.significant
 
 
-def test_many_discordant_items_keep_the_bootstrap_by_picture() -> None:
-    ours = [True] * FEW + [False] * 30
-    told = paired(ours, [False] * 40, [at // 2 for at in range(40)], resamples=500)
-    assert (told.few, told.sure) == (False, True)
-    alone = newcombe(0, FEW, 0, 30)
-    assert (told.difference.low, told.difference.high) != (alone.low, alone.high)
+def test_many_discordant_items_use_the_cluster_bootstrap() -> None:
+    ours = [True] * FEW_DISCORDANT + [False] * 30
+    paired = paired_difference(ours, [False] * 40, [at // 2 for at in range(40)], resamples=500)
+    assert (paired.has_few_discordant, paired.significant) == (False, True)
+    alone = newcombe(0, FEW_DISCORDANT, 0, 30)
+    assert (paired.difference.low, paired.difference.high) != (alone.low, alone.high)

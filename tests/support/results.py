@@ -1,4 +1,4 @@
-"""Workspaces with runs and results, made by the real writers; and ways to look at the lab."""
+"""Workspaces with runs and results, and helpers for the results app."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 def make_run(
     workspace: Workspace, name: str, steps: int = 40, *, done: bool = True, model: str = "base", log: str = "hello"
 ) -> Path:
-    """A run folder as a training leaves it."""
+    """Write the folder of a training run."""
     folder = workspace.root / "runs" / name
     create_run(folder, RunConfig(model=model, export="set-001", cache="cache", settings=TrainSettings()))
     writer = RunWriter(folder)
@@ -47,7 +47,7 @@ def make_run(
 def make_result(
     workspace: Workspace, task: str, model: str, right: Sequence[bool], *, protocol: str = "strict", text: str = ""
 ) -> StoredResult:
-    """A result whose items are answered as `right` says; every other item has the cue "no"."""
+    """Write a result whose items are right as in `right`; every second item has the cue "no"."""
     rows = [_item(at, good, text) for at, good in enumerate(right)]
     score = _score(sum(right), len(right))
     blind: GuessShare = {**_score(len(right) // 2, len(right)), "ties": 0}
@@ -80,8 +80,8 @@ def _item(at: int, good: bool, text: str) -> ItemRow:
 
 
 def _score(correct: int, n: int) -> Score:
-    told = wilson(correct, n)
-    return {"correct": correct, "n": n, "value": told.estimate, "low": told.low, "high": told.high}
+    interval = wilson(correct, n)
+    return {"correct": correct, "n": n, "value": interval.estimate, "low": interval.low, "high": interval.high}
 
 
 def _sha(text: str) -> str:
@@ -89,12 +89,12 @@ def _sha(text: str) -> str:
 
 
 def build_workspace(folder: Path) -> Workspace:
-    """An empty one."""
+    """Create an empty workspace."""
     return create_workspace(folder)
 
 
 def fill_results(workspace: Workspace) -> None:
-    """Two models on three tasks; official differs from strict for one of them; pictures for the demo."""
+    """Add results of two models on three tasks, one of them with different protocols, and images of the demo."""
     for model, denied, affirmed in (("base", 4, 18), ("tuned", 17, 16)):
         make_result(workspace, "demo-negref", model, [at < denied for at in range(20)])
         make_result(workspace, "demo-affirm", model, [at < affirmed for at in range(20)])
@@ -109,7 +109,7 @@ def fill_results(workspace: Workspace) -> None:
 
 
 def lines(app: Any) -> str:
-    """Everything on the screen; no control byte and no override may be in it."""
+    """Return the text of the screen; check that it has no control or override characters."""
     strips = app.screen._compositor.render_strips()
     text = "\n".join("".join(segment.text for segment in strip if not segment.control) for strip in strips)
     assert not [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"], "a control character gets out"
@@ -118,7 +118,7 @@ def lines(app: Any) -> str:
 
 
 async def until(pilot: Any, true: Callable[[], bool]) -> None:
-    """Wait for something that a thread brings about."""
+    """Wait until `true` returns True."""
     for _ in range(500):
         await pilot.pause()
         if true():
@@ -128,5 +128,5 @@ async def until(pilot: Any, true: Callable[[], bool]) -> None:
 
 
 def running(app: ResultsApp, size: tuple[int, int] = (120, 36)) -> Any:
-    """The app, with its toasts."""
+    """Run the app with notifications."""
     return app.run_test(size=size, notifications=True)

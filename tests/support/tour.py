@@ -1,4 +1,4 @@
-"""The README's tour: its commands, the files that it names made small, and what a machine without a network needs."""
+"""The commands of the README, small versions of its files, and a model for machines without a network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INSTANCES = "instances_train2014.json"
 CANDIDATES = "negationclip_captions_train2014.json"
 PICTURES = 12
 PAIRS = 2 * PICTURES
-"""Captions, each with a proposed negated one."""
+"""Captions, each with a negated caption."""
 
 _SIZE = (96, 64)
 _CATEGORIES = ("person", "horse", "dining table")
@@ -29,7 +29,7 @@ Words = list[str]
 
 
 def shell_blocks(heading: str = "") -> list[str]:
-    """The fenced sh blocks of the README, or of its chapter under `heading`."""
+    """Return the fenced sh blocks of the README, or of its section `heading`."""
     text = README.read_text(encoding="utf-8")
     if heading:
         _, _, rest = text.partition(f"\n{heading}\n")
@@ -38,24 +38,24 @@ def shell_blocks(heading: str = "") -> list[str]:
 
 
 def commands(script: str) -> list[Words]:
-    """The commands of a shell script, without comments; `&&` and line ends part them."""
+    """Split a shell script into commands at `&&` and line ends, without comments."""
     return [words for line in script.splitlines() for words in _commands(line) if words]
 
 
 def _commands(line: str) -> list[Words]:
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
-    found: list[Words] = [[]]
+    calls: list[Words] = [[]]
     for word in lexer:
         if word == "&&":
-            found.append([])
+            calls.append([])
         else:
-            found[-1].append(word)
-    return found
+            calls[-1].append(word)
+    return calls
 
 
 def negwb_calls() -> list[Words]:
-    """Every call of negwb that the README writes down, in a block or within a sentence, without `negwb` itself."""
+    """Return the arguments of every negwb command in the README, in blocks and in sentences."""
     inline = re.findall(r"(?<!`)`((?:uv run )?negwb\s[^`]+)`(?!`)", README.read_text(encoding="utf-8"))
     scripts = [*shell_blocks(), *(" ".join(words.split()) for words in inline)]
     calls = [words for script in scripts for words in commands(script) if "negwb" in words]
@@ -63,7 +63,7 @@ def negwb_calls() -> list[Words]:
 
 
 def write_coco(folder: Path, pictures: Path) -> None:
-    """The three annotation files that the tour imports into `folder`, and their drawn pictures, shaped as COCO's."""
+    """Write the three COCO-like annotation files that the README imports, with generated images."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures.mkdir(parents=True)
     numbers = range(9, 9 + PICTURES)
@@ -80,8 +80,8 @@ def write_coco(folder: Path, pictures: Path) -> None:
 def _write(path: Path, numbers: Sequence[int], **lists: list[dict[str, Any]]) -> None:
     width, height = _SIZE
     images = [{"license": 1, "file_name": _file_name(n), "height": height, "width": width, "id": n} for n in numbers]
-    told = {"info": {"year": 2014}, "images": images, "licenses": [{"id": 1, "name": "Attribution"}], **lists}
-    path.write_text(json.dumps(told), encoding="utf-8")
+    content = {"info": {"year": 2014}, "images": images, "licenses": [{"id": 1, "name": "Attribution"}], **lists}
+    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _file_name(number: int) -> str:

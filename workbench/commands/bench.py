@@ -23,7 +23,7 @@ from workbench.workspace.operations import (
 )
 
 if TYPE_CHECKING:
-    from benchmarks.data.fetch import Fetched
+    from benchmarks.data.fetch import FetchResult
     from benchmarks.protocols import Protocol
     from benchmarks.results import StoredResult
     from workbench.workspace.layout import Workspace
@@ -193,16 +193,16 @@ def fetch(
     _report_fetch(fetched, arguments, again)
 
 
-def _fetch(folder: Path, pictures: Path | None, mirror: str | None) -> Fetched:
-    from benchmarks.data.fetch import Sources, fetch_negrefcocog
+def _fetch(folder: Path, pictures: Path | None, mirror: str | None) -> FetchResult:
+    from benchmarks.data.fetch import DownloadSources, fetch_negrefcocog
     from benchmarks.errors import BenchError
     from benchmarks.tasks import negrefcocog
     from workbench.console.progress_bars import step_bars
 
-    sources = Sources()
+    sources = DownloadSources()
     if mirror:
         base = mirror.rstrip("/")
-        sources = Sources(
+        sources = DownloadSources(
             annotations=(f"{base}/{negrefcocog.ANNOTATIONS}",), pictures=(f"{base}/{negrefcocog.PICTURES}/",)
         )
     try:
@@ -219,7 +219,7 @@ def _fetch(folder: Path, pictures: Path | None, mirror: str | None) -> Fetched:
         raise NegwbError(f"cannot write {error.filename or folder}: {error.strerror or error}") from error
 
 
-def _report_fetch(result: Fetched, arguments: str, again: str) -> None:
+def _report_fetch(result: FetchResult, arguments: str, again: str) -> None:
     """Print the counts of a download.
 
     Raises:
@@ -300,9 +300,9 @@ def default_models(workspace: Workspace) -> list[str]:
 
 
 def _rules(name: ProtocolChoice, allow_nan: bool) -> tuple[Protocol, ...]:
-    from benchmarks.protocols import PROTOCOLS, protocol
+    from benchmarks.protocols import PROTOCOLS, make_protocol
 
-    return tuple(protocol(each, allow_nan=allow_nan) for each in PROTOCOLS if name in (ProtocolChoice.BOTH, each))
+    return tuple(make_protocol(each, allow_nan=allow_nan) for each in PROTOCOLS if name in (ProtocolChoice.BOTH, each))
 
 
 def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_json: bool) -> None:

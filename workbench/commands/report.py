@@ -81,7 +81,7 @@ def gather(workspace: Workspace, *, base: str | None = None) -> Report:
     from workbench.workspace.operations import RESULTS
 
     try:
-        report = compare(workspace.root / RESULTS, base=base, usual=base_hash(workspace))
+        report = compare(workspace.root / RESULTS, base=base, default_base=base_hash(workspace))
     except BenchError as error:
         raise UsageError(error.message, hint=error.hint) from error
     for problem in report.problems:

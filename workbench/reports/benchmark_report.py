@@ -11,12 +11,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from benchmarks.affirmative_twins import NO_TWIN, NOT_RUN, advice, denies, in_place, twin_name
+from benchmarks.affirmative_twins import (
+    NO_TWIN,
+    NOT_RUN,
+    is_negated_task,
+    missing_twin_advice,
+    missing_twin_label,
+    twin_name,
+)
 from benchmarks.comparison import ComparisonRow, Report, Share, Slice, tie_notes
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import StoredResult
 from benchmarks.schema import Score
-from benchmarks.statistics import FEW, Paired
+from benchmarks.statistics import FEW_DISCORDANT, PairedDifference
 from curation_db.stats.intervals import Interval
 from workbench.console.number_format import NONE, count, p_value, percent, signed, signed_span, span
 from workbench.console.tables import Listing
@@ -43,7 +50,7 @@ class FigureCells(NamedTuple):
         return self[:3]
 
 
-def figure_cells(correct: float, n: int, accuracy: Interval, base: Paired | None = None) -> FigureCells:
+def figure_cells(correct: float, n: int, accuracy: Interval, base: PairedDifference | None = None) -> FigureCells:
     """Return the cells of stored_result share and of its paired difference `base`."""
     against = ("", "", "")
     if base is not None:
@@ -123,7 +130,7 @@ def _line_key(row: ComparisonRow) -> tuple[str, str, str]:
 
 
 def _affirmed_figure(row: ComparisonRow, twin: ComparisonRow | None) -> str:
-    return percent(twin.accuracy.estimate) if twin else in_place(row.task)
+    return percent(twin.accuracy.estimate) if twin else missing_twin_label(row.task)
 
 
 def slice_cells(each: Slice | None, row: ComparisonRow) -> dict[str, str]:
@@ -152,7 +159,7 @@ def as_json(report: Report) -> dict[str, Any]:
 def _twin_json(row: ComparisonRow, report: Report) -> dict[str, Any]:
     twin = report.twin_of(row)
     if twin is None:
-        return {"task": twin_name(row.task), "state": in_place(row.task)}
+        return {"task": twin_name(row.task), "state": missing_twin_label(row.task)}
     accuracy = asdict(twin.accuracy)
     return {"task": twin.task, "state": "measured", "correct": twin.correct, "n": twin.n, "accuracy": accuracy}
 
@@ -258,10 +265,10 @@ def _notes(report: Report) -> Listing:
 
 def _further_notes(row: ComparisonRow, report: Report) -> list[str]:
     notes = [tie_notes(row)]
-    if row.base is not None and row.base.few:
-        notes.append(f"fewer than {FEW} items differ from the base: the interval also covers Newcombe's")
+    if row.base is not None and row.base.has_few_discordant:
+        notes.append(f"fewer than {FEW_DISCORDANT} items differ from the base: the interval also covers Newcombe's")
     if row.denied and report.twin_of(row) is None:
-        notes.append(advice(row.task))
+        notes.append(missing_twin_advice(row.task))
     return [note for note in notes if note]
 
 
@@ -324,11 +331,11 @@ def _stored_twin_cell(stored_result: StoredResult, known: Sequence[StoredResult]
     if not _denies(stored_result):
         return ""
     twin = twin_result(stored_result, known)
-    return percent(_headline(twin)["value"]) if twin else in_place(stored_result.result["task"]["name"])
+    return percent(_headline(twin)["value"]) if twin else missing_twin_label(stored_result.result["task"]["name"])
 
 
 def _denies(stored_result: StoredResult) -> bool:
-    return denies(stored_result.result["task"]["name"], (row["cue"] for row in stored_result.items()))
+    return is_negated_task(stored_result.result["task"]["name"], (row["cue"] for row in stored_result.items()))
 
 
 def _headline(stored_result: StoredResult) -> Score:
@@ -356,7 +363,7 @@ def twin_advice(stored: Sequence[StoredResult], known: Sequence[StoredResult]) -
         for stored_result in stored
         if _stored_twin_cell(stored_result, known) in {NOT_RUN, NO_TWIN}
     )
-    return [f"{task}: {advice(task)}" for task in dict.fromkeys(alone)]
+    return [f"{task}: {missing_twin_advice(task)}" for task in dict.fromkeys(alone)]
 
 
 def result_json(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str, Any]:
@@ -377,7 +384,7 @@ def result_json(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str
 def _stored_twin_json(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str, Any]:
     task, twin = stored.result["task"]["name"], twin_result(stored, known)
     if twin is None:
-        return {"task": twin_name(task), "state": in_place(task)}
+        return {"task": twin_name(task), "state": missing_twin_label(task)}
     return {"task": twin_name(task), "state": "measured", "run": twin.result["run"], **_headline(twin)}
 
 

@@ -1,4 +1,4 @@
-"""Fetching against a server on the loopback interface that misbehaves in every way that counts."""
+"""Tests of downloads from a local server with faults."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ import pytest
 from support.benches import negrefcocog_folder, write_negrefcocog
 
 from benchmarks.data.download import RequestLimits
-from benchmarks.data.fetch import Fetched, Sources, fetch_negrefcocog, picture_check
+from benchmarks.data.fetch import DownloadSources, FetchResult, fetch_negrefcocog, image_file_check
 from benchmarks.errors import BenchError
 
 HASTY = RequestLimits(tries=5, backoff_s=0.01, timeout_s=0.5, pause_s=0)
 Trick = Callable[["Handler", bytes], bool]
-"""Answers instead of the server if it returns True."""
+"""Replaces the server's answer if it returns True."""
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a folder; `tricks` says what happens to the nth request of a name."""
+    """Serves a folder; `tricks` replaces the answer to the nth request for a name."""
 
     daemon_threads = True
 
@@ -44,7 +44,7 @@ class Server(ThreadingHTTPServer):
         self.lock = threading.Lock()
 
     def handle_error(self, *_: object) -> None:
-        """Nothing: clients that leave are meant."""
+        """Ignore errors of clients that close the connection."""
 
     @property
     def url(self) -> str:
@@ -52,7 +52,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request, with ranges."""
+    """Handles one request, with ranges."""
 
     server: Server
 
@@ -134,7 +134,7 @@ def cut_without_saying(handler: Handler, content: bytes) -> bool:
     return True
 
 
-def no_picture(handler: Handler, content: bytes) -> bool:
+def not_an_image(handler: Handler, content: bytes) -> bool:
     handler.answer(200, b"\xff\xd8\xff" + b"x" * 5000, {"Content-Type": "image/jpeg"})
     return True
 
@@ -145,7 +145,7 @@ def redirected(handler: Handler, content: bytes) -> bool:
 
 
 def drip(handler: Handler, content: bytes) -> None:
-    """A byte now and then, as long as somebody takes it."""
+    """Send single bytes until the client closes the connection."""
     with contextlib.suppress(OSError):
         for byte in content:
             handler.wfile.write(bytes([byte]))
@@ -167,7 +167,7 @@ def dripping_headers(handler: Handler, content: bytes) -> bool:
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 items and their pictures, all in one folder to serve."""
+    """Return a folder with 24 items and their images."""
     folder = tmp_path_factory.mktemp("original")
     negrefcocog_folder(folder, write_negrefcocog(tmp_path_factory.mktemp("source") / "all.json"))
     for picture in (folder / "train2014").iterdir():
@@ -190,17 +190,17 @@ def names_of(server: Server) -> list[str]:
     return sorted(path.name for path in server.folder.glob("*.jpg"))
 
 
-def sources(server: Server) -> Sources:
+def sources(server: Server) -> DownloadSources:
     content = (server.folder / "NegRefCOCOg.json").read_bytes()
-    return Sources(
+    return DownloadSources(
         annotations=(f"{server.url}/NegRefCOCOg.json",),
         annotations_sha256=hashlib.sha256(content).hexdigest(),
         pictures=(f"{server.url}/train2014/",),
     )
 
 
-def fetch(server: Server, folder: Path, manners: RequestLimits = HASTY, **changes: object) -> Fetched:
-    return fetch_negrefcocog(folder, replace(sources(server), **changes), manners=manners)  # type: ignore[arg-type]
+def fetch(server: Server, folder: Path, limits: RequestLimits = HASTY, **changes: object) -> FetchResult:
+    return fetch_negrefcocog(folder, replace(sources(server), **changes), limits=limits)  # type: ignore[arg-type]
 
 
 def is_whole(server: Server, folder: Path) -> bool:
@@ -209,13 +209,13 @@ def is_whole(server: Server, folder: Path) -> bool:
     )
 
 
-def test_everything_comes_once_and_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-    first = fetch_negrefcocog(tmp_path, sources(server), manners=HASTY, progress=lambda *step: told.append(step))
+def test_each_file_is_downloaded_once(server: Server, tmp_path: Path) -> None:
+    steps: list[tuple[str, int, int]] = []
+    first = fetch_negrefcocog(tmp_path, sources(server), limits=HASTY, progress=lambda *step: steps.append(step))
     count = len(names_of(server))
     assert (first.pictures, first.present, first.fetched, first.complete) == (count, 0, count, True)
     assert is_whole(server, tmp_path)
-    assert [step[1] for step in told] == list(range(count + 1))
+    assert [step[1] for step in steps] == list(range(count + 1))
     assert all("negwb" in agent for agent in server.agents)
     asked = server.asked.total()
     second = fetch(server, tmp_path)
@@ -228,7 +228,7 @@ def test_everything_comes_once_and_is_not_asked_for_again(server: Server, tmp_pa
     [failing(500), failing(503), failing(429), truncated, stalled, error_page, cut_without_saying],
     ids=["500", "503", "429", "truncated", "stalled", "error page", "cut"],
 )
-def test_what_fails_once_is_tried_again(server: Server, tmp_path: Path, trick: Trick) -> None:
+def test_a_failed_try_is_repeated(server: Server, tmp_path: Path, trick: Trick) -> None:
     for name in [*names_of(server)[:3], "NegRefCOCOg.json"]:
         server.tricks[name, 1] = trick
     assert fetch(server, tmp_path).complete
@@ -236,7 +236,7 @@ def test_what_fails_once_is_tried_again(server: Server, tmp_path: Path, trick: T
     assert server.asked[names_of(server)[0]] == 2
 
 
-def test_a_broken_download_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+def test_an_interrupted_download_is_continued(server: Server, tmp_path: Path) -> None:
     name = names_of(server)[0]
     server.tricks[name, 1] = truncated
     fetch(server, tmp_path)
@@ -258,7 +258,7 @@ def test_a_part_from_an_earlier_call_is_continued(server: Server, tmp_path: Path
 
 
 @pytest.mark.parametrize("trick", [ignoring_range, wrong_part], ids=["ignored", "wrong part"])
-def test_servers_that_do_ranges_badly(server: Server, tmp_path: Path, trick: Trick) -> None:
+def test_wrong_answers_to_range_requests(server: Server, tmp_path: Path, trick: Trick) -> None:
     name = names_of(server)[0]
     server.tricks[name, 1] = truncated
     server.tricks[name, 2] = trick
@@ -267,7 +267,7 @@ def test_servers_that_do_ranges_badly(server: Server, tmp_path: Path, trick: Tri
 
 
 @pytest.mark.parametrize("as_date", [False, True])
-def test_retry_after_is_honoured(server: Server, tmp_path: Path, as_date: bool) -> None:
+def test_retry_after_is_obeyed(server: Server, tmp_path: Path, as_date: bool) -> None:
     name = names_of(server)[0]
     value = email.utils.formatdate(time.time() + 2, usegmt=True) if as_date else "1"
     server.tricks[name, 1] = failing(429, Retry_After=value)
@@ -277,13 +277,13 @@ def test_retry_after_is_honoured(server: Server, tmp_path: Path, as_date: bool) 
 
 
 @pytest.mark.parametrize("pictures", [True, False])
-def test_a_server_that_asks_for_a_long_wait_is_given_up_at_once(server: Server, tmp_path: Path, pictures: bool) -> None:
+def test_a_server_that_asks_for_a_long_wait_is_given_up(server: Server, tmp_path: Path, pictures: bool) -> None:
     for name in names_of(server) if pictures else ["NegRefCOCOg.json"]:
         server.tricks[name, 0] = failing(503, Retry_After="9999")
     if pictures:
-        told = fetch(server, tmp_path)
-        assert "asks to wait 9,999 s (HTTP 503)" in told.unreachable
-        assert len(told.failed) == len(names_of(server))
+        result = fetch(server, tmp_path)
+        assert "asks to wait 9,999 s (HTTP 503)" in result.unreachable
+        assert len(result.failed) == len(names_of(server))
         assert server.asked.total() <= 1 + HASTY.connections
     else:
         with pytest.raises(BenchError, match="asks to wait 9,999 s"):
@@ -293,82 +293,84 @@ def test_a_server_that_asks_for_a_long_wait_is_given_up_at_once(server: Server, 
     assert fetch(server, tmp_path).complete
 
 
-WRONG = [error_page, no_picture, redirected, truncated, failing(403), failing(503)]
+WRONG = [error_page, not_an_image, redirected, truncated, failing(403), failing(503)]
 WRONG_IDS = ["error page", "no picture", "redirected", "truncated", "403", "503"]
 
 
 @pytest.mark.parametrize("trick", WRONG, ids=WRONG_IDS)
-def test_a_server_that_answers_wrongly_is_given_up(server: Server, tmp_path: Path, trick: Trick) -> None:
-    """After a few files; a line says so, and what came is kept and completed by the next call."""
+def test_a_server_that_sends_wrong_files_is_given_up(server: Server, tmp_path: Path, trick: Trick) -> None:
+    """The server is given up after a few files; the next call completes the download."""
     names = names_of(server)
     for name in names[2:]:
         server.tricks[name, 0] = trick
-    told = fetch(server, tmp_path, replace(HASTY, wrong_files=3, connections=1, tries=2))
-    assert (told.fetched, len(told.failed)) == (2, len(names) - 2)
-    assert "answers wrongly, 3 times in a row (" in told.unreachable
-    assert str(tmp_path) not in told.unreachable
-    assert "\n" not in told.unreachable
+    result = fetch(server, tmp_path, replace(HASTY, wrong_files=3, connections=1, tries=2))
+    assert (result.fetched, len(result.failed)) == (2, len(names) - 2)
+    assert "sent 3 wrong answers in a row (" in result.unreachable
+    assert str(tmp_path) not in result.unreachable
+    assert "\n" not in result.unreachable
     assert server.asked.total() <= 1 + 2 + 3 * 2 * 6  # a redirect is followed five times
     server.tricks.clear()
     assert fetch(server, tmp_path).complete
     assert is_whole(server, tmp_path)
 
 
-def test_wrong_files_that_are_no_row_do_not_end_it(server: Server, tmp_path: Path) -> None:
+def test_only_consecutive_wrong_files_count(server: Server, tmp_path: Path) -> None:
     names = names_of(server)
     for name in names[::2]:
         server.tricks[name, 0] = error_page
-    told = fetch(server, tmp_path, replace(HASTY, wrong_files=2, connections=1, tries=2))
-    assert (told.fetched, told.unreachable) == (len(names[1::2]), "")
+    result = fetch(server, tmp_path, replace(HASTY, wrong_files=2, connections=1, tries=2))
+    assert (result.fetched, result.unreachable) == (len(names[1::2]), "")
 
 
-def test_missing_files_are_no_wrong_answers(server: Server, tmp_path: Path) -> None:
+def test_missing_files_do_not_count_as_wrong_files(server: Server, tmp_path: Path) -> None:
     names = names_of(server)
     for name in names[:-1]:
         server.tricks[name, 0] = failing(404)
-    told = fetch(server, tmp_path, replace(HASTY, wrong_files=2))
-    assert (told.fetched, told.unreachable, len(told.failed)) == (1, "", len(names) - 1)
+    result = fetch(server, tmp_path, replace(HASTY, wrong_files=2))
+    assert (result.fetched, result.unreachable, len(result.failed)) == (1, "", len(names) - 1)
 
 
 IMPATIENT = replace(HASTY, patience_s=2, timeout_s=30)
-"""Each byte comes in time, and the whole does not."""
+"""Limits under which each byte arrives in time but the file does not."""
 
 
 @pytest.mark.parametrize("trick", [dripping, dripping_headers], ids=["body", "headers"])
-def test_a_server_that_drips_ends_the_call_when_the_patience_is_over(
+def test_a_server_that_sends_single_bytes_ends_the_session_at_the_deadline(
     server: Server, tmp_path: Path, trick: Trick
 ) -> None:
     names = names_of(server)
     server.tricks["NegRefCOCOg.json", 1] = trick
-    with pytest.raises(BenchError, match=r"NegRefCOCOg\.json could not be fetched: no file came for 2 s"):
+    with pytest.raises(BenchError, match=r"NegRefCOCOg\.json could not be fetched: no file was received for 2 s"):
         fetch(server, tmp_path, IMPATIENT)
     for name in names[3:]:
         server.tricks[name, 0] = trick
-    told = fetch(server, tmp_path, IMPATIENT)
-    assert "no file came for 2 s" in told.unreachable
-    assert (told.fetched, len(told.failed)) == (3, len(names) - 3)
-    kept = [path for path in (tmp_path / "train2014").glob("*.part") if path.stat().st_size]
-    assert len(kept) == (HASTY.connections if trick is dripping else 0)
+    result = fetch(server, tmp_path, IMPATIENT)
+    assert "no file was received for 2 s" in result.unreachable
+    assert (result.fetched, len(result.failed)) == (3, len(names) - 3)
+    parts = [path for path in (tmp_path / "train2014").glob("*.part") if path.stat().st_size]
+    assert len(parts) == (HASTY.connections if trick is dripping else 0)
     server.tricks.clear()
     assert fetch(server, tmp_path).complete
     assert is_whole(server, tmp_path)
-    assert len([asked for path, asked in server.ranges if path.endswith(".jpg")]) == len(kept), "parts are continued"
+    assert len([byte_range for path, byte_range in server.ranges if path.endswith(".jpg")]) == len(parts), (
+        "parts are continued"
+    )
 
 
-def test_a_file_that_comes_too_slowly_is_tried_again(server: Server, tmp_path: Path) -> None:
+def test_a_slow_download_is_tried_again(server: Server, tmp_path: Path) -> None:
     name = names_of(server)[0]
     server.tricks[name, 1] = dripping
-    told = fetch(server, tmp_path, replace(HASTY, timeout_s=30, slow_after_s=0.5, slowest=100))
-    assert told.complete
+    result = fetch(server, tmp_path, replace(HASTY, timeout_s=30, slow_after_s=0.5, slowest=100))
+    assert result.complete
     assert server.asked[name] == 2
-    assert server.ranges, "what came slowly is kept"
+    assert server.ranges, "partial data of the slow download are continued"
     server.tricks[name, 0] = dripping
     (tmp_path / "train2014" / name).unlink()
-    told = fetch(server, tmp_path, replace(HASTY, timeout_s=30, slow_after_s=0.2, slowest=100, tries=2))
-    assert "bytes came in" in told.failed[name]
+    result = fetch(server, tmp_path, replace(HASTY, timeout_s=30, slow_after_s=0.2, slowest=100, tries=2))
+    assert "bytes were received in" in result.failed[name]
 
 
-def test_patience_begins_anew_with_each_file(server: Server, tmp_path: Path) -> None:
+def test_each_file_restarts_the_deadline(server: Server, tmp_path: Path) -> None:
     def slow(handler: Handler, content: bytes) -> bool:
         time.sleep(0.4)
         return False
@@ -379,68 +381,68 @@ def test_patience_begins_anew_with_each_file(server: Server, tmp_path: Path) -> 
 
 
 def test_the_defaults_end_within_a_minute() -> None:
-    """At worst the annotations come when the patience is nearly over, then nothing, and a connection is just made."""
-    manners = RequestLimits()
-    assert 2 * manners.patience_s + manners.connect_s < 60
-    assert manners.longest_wait_s < manners.patience_s
+    """Worst case: the annotations arrive just before the deadline, then nothing, and a connection was just made."""
+    limits = RequestLimits()
+    assert 2 * limits.patience_s + limits.connect_s < 60
+    assert limits.longest_wait_s < limits.patience_s
 
 
-def test_what_cannot_be_had_is_named_and_the_rest_comes(server: Server, tmp_path: Path) -> None:
+def test_failed_images_are_named_and_the_others_downloaded(server: Server, tmp_path: Path) -> None:
     gone, dead = names_of(server)[:2]
     server.tricks[gone, 0] = failing(404)
     server.tricks[dead, 0] = failing(500)
-    told = fetch(server, tmp_path)
-    assert set(told.failed) == {gone, dead}
-    assert "404" in told.failed[gone]
+    result = fetch(server, tmp_path)
+    assert set(result.failed) == {gone, dead}
+    assert "404" in result.failed[gone]
     assert server.asked[gone] == 1  # gone is gone
     assert server.asked[dead] == HASTY.tries
-    assert told.fetched == len(names_of(server)) - 2
+    assert result.fetched == len(names_of(server)) - 2
     server.tricks.clear()
     again = fetch(server, tmp_path)
     assert (again.fetched, again.complete) == (2, True)
 
 
-def test_the_next_source_is_asked(server: Server, tmp_path: Path) -> None:
+def test_the_next_source_is_used(server: Server, tmp_path: Path) -> None:
     urls = (f"{server.url}/nowhere", f"{server.url}/train2014")
     elsewhere = Server(tmp_path)
     elsewhere.server_close()  # its port refuses connections from here on
-    told = fetch(server, tmp_path / "data", pictures=(f"{elsewhere.url}/", *urls), manners=replace(HASTY, tries=2))
-    assert told.complete
+    result = fetch(server, tmp_path / "data", pictures=(f"{elsewhere.url}/", *urls), limits=replace(HASTY, tries=2))
+    assert result.complete
 
 
 def closed_port(folder: Path) -> str:
-    """An address that refuses connections."""
+    """Return an address that refuses connections."""
     gone = Server(folder)
     gone.server_close()
     return gone.url
 
 
-def test_without_a_network_it_ends_after_a_few_tries(server: Server, tmp_path: Path) -> None:
+def test_without_a_network_the_download_ends_after_a_few_tries(server: Server, tmp_path: Path) -> None:
     (tmp_path / "NegRefCOCOg.json").write_bytes((server.folder / "NegRefCOCOg.json").read_bytes())
     names = names_of(server)
     (tmp_path / "train2014").mkdir()
-    kept = tmp_path / "train2014" / names[0]
-    kept.write_bytes((server.folder / names[0]).read_bytes())
+    existing = tmp_path / "train2014" / names[0]
+    existing.write_bytes((server.folder / names[0]).read_bytes())
     slow = RequestLimits(tries=6, backoff_s=0.2, pause_s=5)  # 31 * 0.2 s for each picture, were each tried to the end
     started = time.monotonic()
-    told = fetch(server, tmp_path, slow, pictures=(closed_port(tmp_path),))
+    result = fetch(server, tmp_path, slow, pictures=(closed_port(tmp_path),))
     assert time.monotonic() - started < 4
-    assert "does not answer" in told.unreachable or "refused" in told.unreachable
-    assert (told.complete, told.present, len(told.failed)) == (False, 1, len(names) - 1)
-    assert kept.is_file()
+    assert "does not answer" in result.unreachable or "refused" in result.unreachable
+    assert (result.complete, result.present, len(result.failed)) == (False, 1, len(names) - 1)
+    assert existing.is_file()
     again = fetch(server, tmp_path)
     assert (again.complete, again.present, again.unreachable) == (True, 1, "")
 
 
-def test_a_server_that_answers_now_and_then_is_not_given_up(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_answers_sometimes_is_not_given_up(server: Server, tmp_path: Path) -> None:
     def hangs_up(handler: Handler, content: bytes) -> bool:
         handler.connection.close()
         return True
 
     for name in names_of(server)[::2]:
         server.tricks[name, 1] = server.tricks[name, 2] = hangs_up
-    told = fetch(server, tmp_path)
-    assert told.complete, told.failed
+    result = fetch(server, tmp_path)
+    assert result.complete, result.failed
 
 
 def test_wrong_annotations_are_refused(server: Server, tmp_path: Path) -> None:
@@ -450,21 +452,21 @@ def test_wrong_annotations_are_refused(server: Server, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_too_small_for_its_boxes_is_refused(server: Server, tmp_path: Path) -> None:
+def test_an_image_too_small_for_its_boxes_is_refused(server: Server, tmp_path: Path) -> None:
     name = names_of(server)[0]
     with pytest.raises(ValueError, match="its boxes need 5000x10"):
-        picture_check((5000, 10))(server.folder / name)
+        image_file_check((5000, 10))(server.folder / name)
 
 
-def test_a_file_without_end_is_cut_off(server: Server, tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_refused(server: Server, tmp_path: Path) -> None:
     (tmp_path / "NegRefCOCOg.json").write_bytes((server.folder / "NegRefCOCOg.json").read_bytes())
-    told = fetch(server, tmp_path, replace(HASTY, most_bytes=600))
-    assert len(told.failed) == len(names_of(server))
-    assert "more than 600 bytes" in next(iter(told.failed.values()))
+    result = fetch(server, tmp_path, replace(HASTY, most_bytes=600))
+    assert len(result.failed) == len(names_of(server))
+    assert "more than 600 bytes" in next(iter(result.failed.values()))
     assert list((tmp_path / "train2014").iterdir()) == []
 
 
-def test_names_that_lead_elsewhere_are_refused(server: Server, tmp_path: Path) -> None:
+def test_names_that_lead_out_of_the_folder_are_refused(server: Server, tmp_path: Path) -> None:
     rows = json.loads((server.folder / "NegRefCOCOg.json").read_bytes())
     rows[0]["image"] = "../../.bashrc"
     (tmp_path / "NegRefCOCOg.json").write_text(json.dumps(rows))
@@ -472,7 +474,7 @@ def test_names_that_lead_elsewhere_are_refused(server: Server, tmp_path: Path) -
         fetch(server, tmp_path, annotations_sha256=None)
 
 
-def test_interrupted_it_leaves_at_once_and_goes_on_later(server: Server, tmp_path: Path) -> None:
+def test_an_interrupted_fetch_ends_at_once_and_is_continued(server: Server, tmp_path: Path) -> None:
     def slow(handler: Handler, content: bytes) -> bool:
         time.sleep(0.3)
         return False
@@ -480,12 +482,12 @@ def test_interrupted_it_leaves_at_once_and_goes_on_later(server: Server, tmp_pat
     for name in names_of(server):
         server.tricks[name, 0] = slow
     code = (
-        "import sys\nfrom pathlib import Path\nfrom benchmarks.data.download import Manners\n"
-        "from benchmarks.data.fetch import Sources, fetch_negrefcocog\n"
-        f"s = Sources(annotations={sources(server).annotations!r}, annotations_sha256=None,"
+        "import sys\nfrom pathlib import Path\nfrom benchmarks.data.download import RequestLimits\n"
+        "from benchmarks.data.fetch import DownloadSources, fetch_negrefcocog\n"
+        f"s = DownloadSources(annotations={sources(server).annotations!r}, annotations_sha256=None,"
         f" pictures={sources(server).pictures!r})\n"
-        "def seen(name, done, total): sys.stdout.write(str(done) + chr(10)); sys.stdout.flush()\n"
-        "try:\n    fetch_negrefcocog(Path(sys.argv[1]), s, manners=Manners(connections=2), progress=seen)\n"
+        "def report_step(name, done, total): sys.stdout.write(str(done) + chr(10)); sys.stdout.flush()\n"
+        "try:\n    fetch_negrefcocog(Path(sys.argv[1]), s, limits=RequestLimits(connections=2), progress=report_step)\n"
         "except KeyboardInterrupt:\n    print('interrupted')\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -500,6 +502,6 @@ def test_interrupted_it_leaves_at_once_and_goes_on_later(server: Server, tmp_pat
     there = len(list((tmp_path / "train2014").glob("*.jpg")))
     assert 3 <= there < len(names_of(server))
     server.tricks.clear()
-    told = fetch(server, tmp_path)
-    assert told.present == there
+    result = fetch(server, tmp_path)
+    assert result.present == there
     assert is_whole(server, tmp_path)

@@ -20,7 +20,7 @@ from support.loops import NEGWB, ONE_THREAD
 from typer.testing import CliRunner
 
 from benchmarks.data.download import RequestLimits
-from benchmarks.data.fetch import Sources
+from benchmarks.data.fetch import DownloadSources
 from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
 from trainers.clip_models import save_model
@@ -172,7 +172,7 @@ class TestRun:
     def test_a_task_without_a_twin_is_marked(self, filled: Workspace, tiny: Path) -> None:
         result = bench(filled, "run", "negrefcocog", "--model", tiny)
         assert result.stdout.count("no twin") == 2
-        assert result.stderr.count("retrieval beside it") == 1
+        assert result.stderr.count("retrieval task too") == 1
 
     def test_progress_lines_in_a_pipe(self, filled: Workspace, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("workbench.console.progress_bars._EVERY_S", 0)
@@ -200,7 +200,7 @@ class TestRun:
         result = bench(workspace, "run", "demo-negref", "--model", tiny, "--protocol", "strict")
         assert result.exit_code == 0, result.exception
         elsewhere = find_task(workspace, str(path), pictures=workspace.root)
-        with pytest.raises(BenchError, match="1 of 1 pictures are missing"):
+        with pytest.raises(BenchError, match="1 of 1 images are missing"):
             elsewhere.check_pictures()
 
     @pytest.mark.parametrize(
@@ -238,7 +238,9 @@ class TestFetch:
     @pytest.fixture(autouse=True)
     def other_items(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Accept the hash of the first items instead of the published file's."""
-        monkeypatch.setattr("benchmarks.data.fetch.Sources", functools.partial(Sources, annotations_sha256=None))
+        monkeypatch.setattr(
+            "benchmarks.data.fetch.DownloadSources", functools.partial(DownloadSources, annotations_sha256=None)
+        )
 
     def test_fetch_then_run(self, workspace: Workspace, server: tuple[str, Path]) -> None:
         result = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0])

@@ -125,7 +125,7 @@ def test_blind_guesses_without_a_cue_score_at_chance(tmp_path: Path) -> None:
 
 def test_few_differing_items_have_a_note_on_the_interval(workspace: Workspace) -> None:
     rows = compare(workspace.root / "results", resamples=50).rows
-    few = [row for row in rows if row.base and row.base.few]
+    few = [row for row in rows if row.base and row.base.has_few_discordant]
     notes = [row for each in listings(compare(workspace.root / "results", resamples=50)) for row in each.rows]
     assert any("Newcombe" in row[-1] for row in notes) is bool(few)
 
@@ -175,7 +175,7 @@ def test_without_results(tmp_path: Path) -> None:
     (tmp_path / "results" / "x.json").write_text("{}")
     created = report(Workspace(tmp_path))
     assert isinstance(created.exception, NothingToDo)
-    assert "x.json is no result of negwb" in created.stderr
+    assert "x.json is not a result of negwb" in created.stderr
 
 
 def test_the_screen_needs_a_terminal(workspace: Workspace) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from benchmarks.affirmative_twins import advice
+from benchmarks.affirmative_twins import missing_twin_advice
 from benchmarks.comparison import ComparisonRow, Slice, tie_notes
 from benchmarks.published import PublishedRow
-from benchmarks.statistics import FEW, Paired
+from benchmarks.statistics import FEW_DISCORDANT, PairedDifference
 from curation_db.language.sanitize import display_text
 from workbench.console.number_format import count, p_value, percent, signed, signed_span, span
 from workbench.reports.benchmark_report import ReportLine, slice_cells
@@ -62,12 +62,12 @@ def cells_of(line: ReportLine, columns: Sequence[str]) -> list[Content]:
     return [plain(texts[name], styles.get(name, ""), limit=60) for name in columns]
 
 
-def _base_styles(base: Paired | None) -> dict[str, str]:
+def _base_styles(base: PairedDifference | None) -> dict[str, str]:
     if base is None:
         return {"base": QUIET}
     # McNemar's test decides, not the bootstrap: with few discordant items the bootstrap interval shrinks to a point.
     sure = GOOD if base.difference.estimate > 0 else BAD
-    return {"base": sure if base.sure else "", "base95": QUIET}
+    return {"base": sure if base.significant else "", "base95": QUIET}
 
 
 def about(line: ReportLine) -> Content:
@@ -101,7 +101,7 @@ def _partners(line: ReportLine) -> list[Content]:
         # fmt: off
         lines.append(_line("affirmed", f"{count(partner.correct)} of {partner.n:,} = "
                           f"{percent(partner.accuracy.estimate)} %, {span(partner.accuracy)} · {partner.task}"
-                          if partner else advice(line.main.task)))
+                          if partner else missing_twin_advice(line.main.task)))
         # fmt: on
     if line.official is not None:
         other = line.official
@@ -123,7 +123,7 @@ def _against_base(row: ComparisonRow) -> list[Content]:
     if row.base is None:
         return [_line("vs base", "this is the base" if row.is_base else "the base was not run on these items")]
     paired, gain = row.base, row.base.difference
-    few = f"; fewer than {FEW} differ: Newcombe's interval" if paired.few else ""
+    few = f"; fewer than {FEW_DISCORDANT} differ: Newcombe's interval" if paired.has_few_discordant else ""
     return [
         _line(
             "vs base",

@@ -57,7 +57,7 @@ async def test_a_figure_never_stands_alone(workspace: Workspace, size: tuple[int
         await pilot.pause()
         told = lines(app)
         assert "10 of 20 (accuracy) = 50.0 %" in told
-        assert "a blind guess does as well" in told or "smaller box 50.0" in told
+        assert "a baseline without image and text does as well" in told or "smaller box 50.0" in told
         if size[0] > 100:
             assert "PUBLISHED" in told
             assert "arXiv" in told
