@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 def overlap(
     context: typer.Context,
-    people: Annotated[
+    annotators: Annotated[
         str,
         typer.Argument(metavar="OVERLAP", help='Annotators per candidate: 1, 3, or "2+1" (a third if two disagree).'),
     ],
@@ -66,7 +66,7 @@ def overlap(
     from workbench.commands.curate import annotator_name
     from workbench.workspace.layout import find_workspace
 
-    target, view = _parse_overlap(people), parse_query(" ".join(query or ()))
+    target, view = _parse_overlap(annotators), parse_query(" ".join(query or ()))
     if not 0 < share <= 1:
         raise UsageError(f"--share {share:g} is not above 0 and at most 1", hint="for a tenth: --share 0.1")
     actor = annotator_name(annotator)
@@ -96,11 +96,11 @@ def overlap(
         raise NothingToDo(f"all of these candidates already have overlap {target}")
 
 
-def _parse_overlap(people: str) -> Overlap:
+def _parse_overlap(text: str) -> Overlap:
     from curation_db.events.state import Overlap
 
     try:
-        return Overlap.parse(people)
+        return Overlap.parse(text)
     except ValueError as error:
         raise UsageError(str(error), hint="see: negwb queue overlap --help") from error
 
