@@ -28,7 +28,7 @@ OWN_JSON = {
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (DEEP, "nested too deeply"),
         (f'{{"a": {DEEP}}}'.encode(), "nested too deeply"),
@@ -39,10 +39,10 @@ OWN_JSON = {
     ],
 )
 @pytest.mark.parametrize("hooks", [{}, {"parse_constant": str}], ids=["plain", "hooks"])
-def test_what_is_no_json_is_one_line(content: str | bytes, told: str, hooks: dict[str, type]) -> None:
+def test_what_is_no_json_is_one_line(content: str | bytes, message: str, hooks: dict[str, type]) -> None:
     with pytest.raises(JsonError) as raised:
         parse_json(content, **hooks)  # type: ignore[arg-type]
-    assert str(raised.value).startswith(told)
+    assert str(raised.value).startswith(message)
     assert "\n" not in str(raised.value)
     assert "sys." not in str(raised.value)
 
@@ -54,7 +54,7 @@ def test_control_characters_pass_where_they_may() -> None:
 
 
 def test_constants_and_fractions_are_made_as_asked() -> None:
-    assert parse_json("[NaN, 1.5]", parse_constant=lambda _: None, parse_float=lambda told: f"<{told}>") == [
+    assert parse_json("[NaN, 1.5]", parse_constant=lambda _: None, parse_float=lambda message: f"<{message}>") == [
         None,
         "<1.5>",
     ]
@@ -63,7 +63,7 @@ def test_constants_and_fractions_are_made_as_asked() -> None:
 def test_every_reader_of_foreign_json_is_this_one() -> None:
     """`json.loads` elsewhere fails on deep nesting with a traceback; what is our own is listed with the reason."""
     root = Path(__file__).parents[2]
-    found = set()
+    callers = set()
     for package in ("curation_db", "workbench", "trainers", "benchmarks"):
         for path in (root / package).rglob("*.py"):
             name = path.relative_to(root).as_posix()
@@ -72,8 +72,8 @@ def test_every_reader_of_foreign_json_is_this_one() -> None:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 match node:
                     case ast.Attribute(value=ast.Name(id="json"), attr="loads" | "load"):
-                        found.add(name)
-    assert sorted(found) == sorted(OWN_JSON)
+                        callers.add(name)
+    assert sorted(callers) == sorted(OWN_JSON)
 
 
 def test_the_limit_of_recursion_is_what_it_was() -> None:

@@ -15,15 +15,15 @@ from workbench.workspace.picture_folders import PictureFolders
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "pictures"
-    (made / "val").mkdir(parents=True)
-    (made / "val" / "a.jpg").touch()
+    pictures_folder = tmp_path / "pictures"
+    (pictures_folder / "val").mkdir(parents=True)
+    (pictures_folder / "val" / "a.jpg").touch()
     (tmp_path / "elsewhere.jpg").touch()
-    (made / "linked.jpg").symlink_to(tmp_path / "elsewhere.jpg")
-    (made / "outside").symlink_to(tmp_path)
-    (made / "inside.jpg").symlink_to(made / "val" / "a.jpg")
-    (made / "loop").symlink_to(made / "loop")
-    return made
+    (pictures_folder / "linked.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    (pictures_folder / "outside").symlink_to(tmp_path)
+    (pictures_folder / "inside.jpg").symlink_to(pictures_folder / "val" / "a.jpg")
+    (pictures_folder / "loop").symlink_to(pictures_folder / "loop")
+    return pictures_folder
 
 
 @pytest.mark.parametrize("name", ["val/a.jpg", "./val//a.jpg", "val/../val/a.jpg", "inside.jpg"])
@@ -35,8 +35,8 @@ def test_found(folder: Path, name: str) -> None:
 def test_a_link_that_leaves_the_folder_is_found_only_on_request(folder: Path, name: str) -> None:
     assert find_image_file([folder], name) is None
     assert escapes_by_link(folder, name)
-    found = find_image_file([folder], name, follow_links=True)
-    assert found == folder / name
+    path = find_image_file([folder], name, follow_links=True)
+    assert path == folder / name
 
 
 def test_a_folder_may_be_a_link_itself(folder: Path) -> None:
@@ -49,10 +49,10 @@ def test_a_folder_may_be_a_link_itself(folder: Path) -> None:
 def test_a_name_is_looked_for_in_every_unicode_form(folder: Path, form: Any) -> None:
     """Each part of a path may be in its own form; a file in the form as written comes first."""
     parts = ("\u00fcber", "na\u00efve.jpg")
-    made = folder / unicodedata.normalize("NFD", parts[0]) / unicodedata.normalize("NFC", parts[1])
-    made.parent.mkdir()
-    made.touch()
-    assert find_image_file([folder], unicodedata.normalize(form, "/".join(parts))) == made
+    pictures_folder = folder / unicodedata.normalize("NFD", parts[0]) / unicodedata.normalize("NFC", parts[1])
+    pictures_folder.parent.mkdir()
+    pictures_folder.touch()
+    assert find_image_file([folder], unicodedata.normalize(form, "/".join(parts))) == pictures_folder
     for each in ("NFC", "NFD"):
         (folder / unicodedata.normalize(each, parts[1])).touch()
     name = unicodedata.normalize(form, parts[1])

@@ -129,15 +129,15 @@ def test_a_problem_says_where_and_what_is_expected(value: object, message: str) 
 
 
 def test_every_problem_is_reported() -> None:
-    found = problems({"nmae": "a", "count": "b", "judge": [{"model": 1}, {"weight": 2}]})
-    assert [(each.key, each.kind) for each in found] == [
+    reported = problems({"nmae": "a", "count": "b", "judge": [{"model": 1}, {"weight": 2}]})
+    assert [(each.key, each.kind) for each in reported] == [
         ("nmae", ProblemKind.UNKNOWN),
         ("count", ProblemKind.WRONG_TYPE),
         ("judge[0].model", ProblemKind.WRONG_TYPE),
         ("judge[1].model", ProblemKind.MISSING),
         ("judge[1].weight", ProblemKind.NOT_ALLOWED),
     ]
-    assert found[0].suggestion == "name"
+    assert reported[0].suggestion == "name"
 
 
 def test_a_huge_integer_is_refused_without_printing_it() -> None:
@@ -148,8 +148,8 @@ def test_typed_dicts_are_checked_within_each_other() -> None:
     facts = {"name": "a", "value": 1}
     sound = {"facts": facts, "scores": {"x": {**facts, "note": "n"}}, "rank": None}
     assert validate(sound, Result) == sound
-    found = problems({"facts": {"name": "a"}, "scores": {"x": {**facts, "value": "1"}}, "rank": 1.5}, Result)
-    assert [each.key for each in found] == ["facts.value", "scores.x.value", "rank"]
+    reported = problems({"facts": {"name": "a"}, "scores": {"x": {**facts, "value": "1"}}, "rank": 1.5}, Result)
+    assert [each.key for each in reported] == ["facts.value", "scores.x.value", "rank"]
 
 
 def test_unknown_keys_can_be_accepted() -> None:

@@ -54,7 +54,7 @@ def test_names_that_are_refused(record: Record, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"),
+    ("name", "stored"),
     [
         ("ana", "ana"),
         ("  ana   maria ", "ana maria"),
@@ -67,8 +67,8 @@ def test_names_that_are_refused(record: Record, name: str) -> None:
         (unicodedata.normalize("NFD", "José"), "José"),
     ],
 )
-def test_names_that_are_kept(name: str, kept: str) -> None:
-    assert checked_name(name) == kept
+def test_names_that_are_kept(name: str, stored: str) -> None:
+    assert checked_name(name) == stored
 
 
 def test_the_first_spelling_is_kept(record: Record) -> None:
@@ -102,8 +102,8 @@ class TestAnOlderRecord:
         for number, name in enumerate(("ben", "ana", "Ana", "policy@1"), start=1):
             end_session(record.store, record.open_session(f"person{number}").actor)
             with record.store.write() as connection:
-                told = {"new": name, "old": f"person{number}"}
-                connection.execute(text("UPDATE annotator SET name = :new WHERE name = :old"), told)
+                values = {"new": name, "old": f"person{number}"}
+                connection.execute(text("UPDATE annotator SET name = :new WHERE name = :old"), values)
         return record
 
     def test_opens(self, older: Record) -> None:
@@ -120,8 +120,8 @@ def test_a_person_is_found_by_every_spelling(record: Record) -> None:
     record.add(2)
     record.open_session("Ana").reviewer.decide(1, Kind.ACCEPT)
     with record.store.read() as connection:
-        for line, found in (("by:ana", 1), ("by:ANA", 1), ("by:Ana", 1), ("-by:ana", 1), ("by:ben", 0)):
-            assert count_of(connection, parse_view(line)) == found, line
+        for line, count in (("by:ana", 1), ("by:ANA", 1), ("by:Ana", 1), ("-by:ana", 1), ("by:ben", 0)):
+            assert count_of(connection, parse_view(line)) == count, line
         assert unknown_name(connection, parse_view("by:ana")) is None
         assert unknown_name(connection, parse_view("by:ben")) is not None
 

@@ -21,8 +21,8 @@ from curation_db.integrity.consistency import compare
 NEW_TEXT = "a woman without a hat on a horse"
 
 
-def leave(record: Record, sitting: AnnotatorSession) -> None:
-    end_session(record.store, sitting.actor)
+def leave(record: Record, session: AnnotatorSession) -> None:
+    end_session(record.store, session.actor)
 
 
 def others_of(record: Record, name: str) -> list[str]:
@@ -119,9 +119,9 @@ def test_everybody_is_listed(record: Record) -> None:
     ana.reviewer.decide(2, Kind.ACCEPT)
     leave(record, ben)
     with record.store.read() as connection:
-        found = {each.name: each for each in list_annotators(connection)}
-    assert (found["ana"].decisions, found["ana"].at_work, found["ana"].is_active) == (2, True, True)
-    assert (found["ben"].decisions, found["ben"].at_work, found["ben"].is_active) == (0, False, False)
+        statuses = {each.name: each for each in list_annotators(connection)}
+    assert (statuses["ana"].decisions, statuses["ana"].at_work, statuses["ana"].is_active) == (2, True, True)
+    assert (statuses["ben"].decisions, statuses["ben"].at_work, statuses["ben"].is_active) == (0, False, False)
 
 
 def test_with_more_people_wanted_the_editor_is_told_so(record: Record) -> None:

@@ -167,5 +167,5 @@ def test_views_facets_and_exports_agree_whatever_people_do(steps: list[tuple[str
             assert exported == sorted(chain.from_iterable(ids_of(connection, parse_view("is:hasty"))))
             counted = {facet.value.name: facet.count for facet in facets(connection, QueryField.IS)}
             assert counted.get("hasty", 0) == len(exported)
-            kept = choose(connection, WITHOUT).ids
-            assert set(kept) == set(choose(connection, ExportFilter()).ids) - set(exported)
+            remaining = choose(connection, WITHOUT).ids
+            assert set(remaining) == set(choose(connection, ExportFilter()).ids) - set(exported)

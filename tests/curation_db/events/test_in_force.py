@@ -110,10 +110,10 @@ def test_every_count_is_over_the_decisions_in_force(steps: list[tuple[str, int, 
         play(record, steps)
         expected = by_hand(record)
         with store.read() as connection:
-            found = connection.execute(
+            in_force_numbers = connection.execute(
                 text(f"SELECT e.seq FROM event e WHERE {in_force_sql()} ORDER BY e.seq")
             ).scalars()
-            assert list(found) == [event["seq"] for event in expected]
+            assert list(in_force_numbers) == [event["seq"] for event in expected]
             numbers = connection.execute(text("SELECT id FROM candidate")).scalars().all()
             pure = [event.seq for number in numbers for event in decisions_in_force(events_of(connection, number))]
             assert sorted(pure) == [event["seq"] for event in expected]

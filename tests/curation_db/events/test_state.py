@@ -10,12 +10,12 @@ from curation_db.enums import Kind, Role, State
 from curation_db.events.state import CandidateStatus, FoldEvent, Overlap, effective_events, fold
 
 
-def told(*words: str) -> list[FoldEvent]:
+def history(*words: str) -> list[FoldEvent]:
     """Events from words such as "ana:accept", "ben:undo 1", "eva:adjudicate reject"; numbered from 1."""
     events = []
     for seq, word in enumerate(words, 1):
-        actor, _, said = word.partition(":")
-        kind, _, more = said.partition(" ")
+        actor, _, rest = word.partition(":")
+        kind, _, more = rest.partition(" ")
         role = {"eva": Role.ADJUDICATOR, "policy@1": Role.POLICY}.get(actor, Role.ANNOTATOR)
         events.append(
             FoldEvent(
@@ -65,18 +65,18 @@ def told(*words: str) -> list[FoldEvent]:
     ],
 )
 def test_state_and_how_many_more_are_wanted(overlap: str, words: list[str], state: State, wanted: int) -> None:
-    standing = fold(told(*words), Overlap.parse(overlap))
+    standing = fold(history(*words), Overlap.parse(overlap))
     assert (standing.state, standing.wanted) == (state, wanted)
 
 
 def test_voters_are_not_asked_again_and_passers_are_asked_later() -> None:
-    standing = fold(told("ana:accept", "ben:skip", "ben:unsure", "cho:skip", "cho:reject"), Overlap.parse("3"))
+    standing = fold(history("ana:accept", "ben:skip", "ben:unsure", "cho:skip", "cho:reject"), Overlap.parse("3"))
     assert standing.voters == {"ana", "cho"}
     assert standing.passes == {"ben": 2}
 
 
 def test_flags_and_notes_count_only_while_they_stand() -> None:
-    standing = fold(told("ana:flag", "ana:note", "ben:note", "ana:undo 1", "ben:undo 3"), Overlap.parse("1"))
+    standing = fold(history("ana:flag", "ana:note", "ben:note", "ana:undo 1", "ben:undo 3"), Overlap.parse("1"))
     assert (standing.flagged, standing.notes) == (False, 1)
 
 

@@ -43,7 +43,7 @@ def _reason(rejects: bool) -> Reason | None:
     return Reason.PRESENT if rejects else None
 
 
-def look(record: Record) -> Comparison:
+def compare_record(record: Record) -> Comparison:
     with record.store.read() as connection:
         return compare(connection)
 
@@ -56,14 +56,14 @@ def spoil(record: Record, *statements: str) -> None:
 
 
 def test_a_record_that_was_worked_in_is_sound(worked: Record) -> None:
-    told: list[tuple[int, int]] = []
+    result: list[tuple[int, int]] = []
     with worked.store.read() as connection:
-        found = compare(connection, progress=lambda done, total: told.append((done, total)))
-    assert found.is_consistent, (found.states.examples, found.queue.examples)
+        comparison = compare(connection, progress=lambda done, total: result.append((done, total)))
+    assert comparison.is_consistent, (comparison.states.examples, comparison.queue.examples)
     ((candidates,),) = worked.rows("SELECT count(*) FROM candidate")
     ((events,),) = worked.rows("SELECT count(*) FROM event")
-    assert (found.candidates, found.events) == (candidates, events)
-    assert told[-1] == (candidates, candidates)
+    assert (comparison.candidates, comparison.events) == (candidates, events)
+    assert result[-1] == (candidates, candidates)
 
 
 def test_the_pass_finds_what_folding_one_by_one_finds(worked: Record) -> None:
@@ -74,7 +74,7 @@ def test_the_pass_finds_what_folding_one_by_one_finds(worked: Record) -> None:
             standing = fold(events_of(connection, number), Overlap.parse(overlap))
             stored = worked.rows("SELECT accepts FROM candidate_state WHERE candidate_id = :id", id=number)
             wrong += [number] if stored != [(standing.accepts,)] else []
-    assert look(worked).states.ids == wrong
+    assert compare_record(worked).states.ids == wrong
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,11 @@ def test_every_kind_of_drift_is_found_and_mended(
 ) -> None:
     before = dump(worked.store)
     spoil(worked, spoiled)
-    found = look(worked)
-    assert not found.is_consistent
-    assert len(getattr(found, where).ids) == len(getattr(found, where).examples) == 1
-    rebuild(worked.store, found.wrong)
-    assert look(worked).is_consistent
+    comparison = compare_record(worked)
+    assert not comparison.is_consistent
+    assert len(getattr(comparison, where).ids) == len(getattr(comparison, where).examples) == 1
+    rebuild(worked.store, comparison.wrong)
+    assert compare_record(worked).is_consistent
     assert dump(worked.store) == before
 
 
@@ -121,7 +121,7 @@ def test_other_orders_are_worked_out_in_the_background_and_may_be_missing(worked
         "INSERT INTO queue_entry SELECT 'lint', group_id, 0.5, candidate_id FROM queue_entry "
         "WHERE candidate_id < 5 AND ordering = 'oldest'",
     )
-    assert look(worked).is_consistent
+    assert compare_record(worked).is_consistent
 
 
 def test_entries_and_states_of_nobody_are_cleared(worked: Record) -> None:
@@ -133,9 +133,9 @@ def test_entries_and_states_of_nobody_are_cleared(worked: Record) -> None:
         connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("PRAGMA foreign_keys=ON")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-    assert look(worked).strays == 2
+    assert compare_record(worked).strays == 2
     assert delete_strays(worked.store) == 2
-    assert look(worked).is_consistent
+    assert compare_record(worked).is_consistent
 
 
 def test_everything_derived_can_be_lost(worked: Record, dump: Callable[..., Any]) -> None:
@@ -143,8 +143,8 @@ def test_everything_derived_can_be_lost(worked: Record, dump: Callable[..., Any]
     spoil(
         worked, "DELETE FROM candidate_state", "DELETE FROM queue_entry", "DELETE FROM lease", "DELETE FROM queue_group"
     )
-    rebuild(worked.store, look(worked).wrong)
-    assert look(worked).is_consistent
+    rebuild(worked.store, compare_record(worked).wrong)
+    assert compare_record(worked).is_consistent
     after = dump(worked.store)
     assert after["candidate_state"] == before["candidate_state"]
     assert {row[::3] for row in after["queue_entry"]} == {row[::3] for row in before["queue_entry"]}
@@ -175,8 +175,8 @@ def test_the_search_finds_every_text_once_after_its_index_was_made_anew(record: 
         connection.exec_driver_sql("INSERT INTO candidate_text(rowid, text, concept) VALUES (1, 'rubbish', 'x')")
     rebuild_indexes(record.store)
     with record.store.read() as connection:
-        found = connection.exec_driver_sql(
+        comparison = connection.exec_driver_sql(
             "SELECT rowid FROM candidate_text WHERE candidate_text MATCH 'wearing' ORDER BY rowid"
         ).all()
-    assert [row.rowid for row in found] == [1, 2, 3]
+    assert [row.rowid for row in comparison] == [1, 2, 3]
     assert record.rows("SELECT count(*) FROM candidate_text WHERE candidate_text MATCH 'rubbish'") == [(0,)]

@@ -25,9 +25,9 @@ from curation_db.storage.store import open_store
 
 
 def decide(record: Record, name: str, count: int) -> None:
-    sitting = record.open_session(name)
-    for claim in sitting.queue.claim(count):
-        sitting.reviewer.decide(claim.candidate_id, Kind.ACCEPT)
+    session = record.open_session(name)
+    for claim in session.queue.claim(count):
+        session.reviewer.decide(claim.candidate_id, Kind.ACCEPT)
 
 
 def leave(record: Record) -> None:
@@ -60,12 +60,12 @@ class TestBackUp:
     def test_a_backup_is_the_record(self, record: Record, dump: Any) -> None:
         record.add(5)
         decide(record, "ana", 3)
-        made = back_up(record.store.path)
-        assert made.path.parent == record.store.path.parent / "backups"
-        assert names(made.path.parent) == {made.path.name}
-        assert (made.event, made.tables["event"], made.tables["candidate"]) == (3, 3, 5)
-        assert made.path.name.endswith("-3.db")
-        with open_store(made.path) as store:
+        backed_up = back_up(record.store.path)
+        assert backed_up.path.parent == record.store.path.parent / "backups"
+        assert names(backed_up.path.parent) == {backed_up.path.name}
+        assert (backed_up.event, backed_up.tables["event"], backed_up.tables["candidate"]) == (3, 3, 5)
+        assert backed_up.path.name.endswith("-3.db")
+        with open_store(backed_up.path) as store:
             assert dump(store) == dump(record.store)
 
     def test_what_others_write_meanwhile_is_not_in_it_and_they_do_not_wait(self, record: Record) -> None:
@@ -80,11 +80,11 @@ class TestBackUp:
         pages = database_file._PAGES_PER_STEP
         try:
             database_file._PAGES_PER_STEP = 20
-            made = back_up(path, progress=decide_one)
+            backed_up = back_up(path, progress=decide_one)
         finally:
             database_file._PAGES_PER_STEP = pages
         assert written > 5
-        assert made.event == made.tables["event"] == 0
+        assert backed_up.event == backed_up.tables["event"] == 0
         assert rows(path, "SELECT count(*) FROM event") == [(written,)]
 
     def test_many_writers_at_full_speed(self, record: Record) -> None:
@@ -92,18 +92,18 @@ class TestBackUp:
         stop = threading.Event()
 
         def work(name: str) -> None:
-            sitting = record.open_session(name)
-            while not stop.is_set() and (claims := sitting.queue.claim(1)):
-                sitting.reviewer.decide(claims[0].candidate_id, Kind.ACCEPT)
+            session = record.open_session(name)
+            while not stop.is_set() and (claims := session.queue.claim(1)):
+                session.reviewer.decide(claims[0].candidate_id, Kind.ACCEPT)
 
         threads = [threading.Thread(target=work, args=(name,)) for name in ("ana", "ben")]
         for thread in threads:
             thread.start()
-        made = [back_up(record.store.path) for _ in range(3)]
+        backed_up = [back_up(record.store.path) for _ in range(3)]
         stop.set()
         for thread in threads:
             thread.join()
-        for each in made:
+        for each in backed_up:
             with open_store(each.path) as store:
                 Record(store).assert_state_matches_events()
 
@@ -188,12 +188,12 @@ class TestRestore:
         path = record.store.path
         record.add(10)
         decide(record, "ana", 2)
-        made = back_up(path)
+        backed_up = back_up(path)
         decide(record, "ana", 3)
         decide(record, "ben", 1)
         record.add(1)
         leave(record)
-        done = restore(path, made.path)
+        done = restore(path, backed_up.path)
         assert (done.loss.events, done.loss.by_person) == (4, {"ana": 3, "ben": 1})
         assert done.loss.rows == {"image": 1, "caption": 1, "candidate": 1}
         assert (done.event, done.damaged) == (2, False)
@@ -209,16 +209,16 @@ class TestRestore:
     def test_a_log_that_a_crash_left_is_never_applied_to_the_restored_file(self, record: Record) -> None:
         path = record.store.path
         record.add(3)
-        made = back_up(path)
+        backed_up = back_up(path)
         decide(record, "ana", 2)
         with record.store.write() as connection:
             connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
-        kept = {each.name: each.read_bytes() for each in path.parent.glob("curation.db*")}
-        assert kept["curation.db-wal"]
+        stored_copy = {each.name: each.read_bytes() for each in path.parent.glob("curation.db*")}
+        assert stored_copy["curation.db-wal"]
         record.store.close()
-        for name, data in kept.items():
+        for name, data in stored_copy.items():
             (path.parent / name).write_bytes(data)
-        done = restore(path, made.path)
+        done = restore(path, backed_up.path)
         assert done.loss.by_person == {"ana": 2}
         assert rows(path, "SELECT count(*) FROM event") == [(0,)]
         assert not [name for name in names(path.parent) if name.endswith(("-wal", "-shm", ".part"))]
@@ -227,12 +227,12 @@ class TestRestore:
     def test_over_a_damaged_record_its_bytes_are_kept(self, record: Record, page: int) -> None:
         path = record.store.path
         record.add(200)
-        made = back_up(path)
+        backed_up = back_up(path)
         leave(record)
         break_page(path, page)
         damaged = path.read_bytes()
         (path.parent / "curation.db-wal").write_bytes(b"stale")
-        done = restore(path, made.path)
+        done = restore(path, backed_up.path)
         assert done.damaged
         assert done.before is not None
         assert done.before.read_bytes()[4096:] == damaged[4096:]
@@ -243,48 +243,48 @@ class TestRestore:
     def test_a_record_that_is_gone_comes_back(self, record: Record) -> None:
         path = record.store.path
         record.add(3)
-        made = back_up(path)
+        backed_up = back_up(path)
         record.store.close()
         path.unlink()
-        assert restore(path, made.path).before is None
+        assert restore(path, backed_up.path).before is None
         assert rows(path, "SELECT count(*) FROM candidate") == [(3,)]
 
     def test_while_somebody_is_at_work_it_is_refused_and_nothing_changes(self, record: Record) -> None:
         path = record.store.path
         record.add(3)
-        made = back_up(path)
+        backed_up = back_up(path)
         decide(record, "ana", 1)
         with pytest.raises(RecordInUse, match=rf"^ana \(negwb test, process {os.getpid()} on "):
-            restore(path, made.path)
+            restore(path, backed_up.path)
         with pytest.raises(RecordInUse, match="open in another process"):
-            restore(path, made.path, force=True)
+            restore(path, backed_up.path, force=True)
         assert rows(path, "SELECT count(*) FROM event") == [(1,)]
-        assert names(backup.backup_folder(path)) == {made.path.name}
+        assert names(backup.backup_folder(path)) == {backed_up.path.name}
         decide(record, "ana", 1)
         assert sqlite.is_wal(path)
 
     def test_a_session_of_another_machine_counts_while_it_holds_cards(self, record: Record) -> None:
         path = record.store.path
         record.add(3)
-        made = back_up(path)
+        backed_up = back_up(path)
         record.open_session("ana").queue.claim(1)
         with record.store.write() as connection:
             connection.exec_driver_sql("UPDATE work_session SET host = 'elsewhere', pid = 1")
         record.store.close()
         with pytest.raises(RecordInUse, match="elsewhere"):
-            restore(path, made.path)
-        assert restore(path, made.path, force=True).event == 0
+            restore(path, backed_up.path)
+        assert restore(path, backed_up.path, force=True).event == 0
 
     def test_a_dead_session_and_an_inherited_process_number_do_not_count(self, record: Record) -> None:
         path = record.store.path
         record.add(3)
-        made = back_up(path)
+        backed_up = back_up(path)
         record.open_session("ana").queue.claim(1)
         with record.store.write() as connection:
             # our number, long before we began
             connection.exec_driver_sql("UPDATE work_session SET started_at = '2001-01-01T00:00:00.000Z'")
         record.store.close()
-        restore(path, made.path)
+        restore(path, backed_up.path)
 
     def test_what_is_no_record_is_refused_before_anything_happens(self, record: Record, tmp_path: Path) -> None:
         path = record.store.path
@@ -314,7 +314,7 @@ class TestRestore:
     def test_killed_before_the_last_step_the_record_is_as_it_was(self, record: Record) -> None:
         path = record.store.path
         record.add(5)
-        made = back_up(path)
+        backed_up = back_up(path)
         decide(record, "ana", 2)
         leave(record)
         code = f"""
@@ -323,7 +323,7 @@ from pathlib import Path
 from curation_db.storage import database_file
 from curation_db.storage.restore import restore
 database_file.replace_database = lambda *_: os.kill(os.getpid(), 9)
-restore(Path({str(path)!r}), Path({str(made.path)!r}))"""
+restore(Path({str(path)!r}), Path({str(backed_up.path)!r}))"""
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
         with open_store(path) as store:
             assert Record(store).rows("SELECT count(*) FROM event") == [(2,)]
@@ -333,39 +333,39 @@ restore(Path({str(path)!r}), Path({str(made.path)!r}))"""
 class TestTheFileUnderAnOpenRecord:
     def test_a_replaced_or_deleted_file_takes_no_decision(self, record: Record) -> None:
         record.add(3)
-        sitting = record.open_session("ana")
+        session = record.open_session("ana")
         path = record.store.path
         copy = back_up(path).path
         copy.replace(path)
         with pytest.raises(RecordReplaced, match="the last change was not written"):
-            sitting.reviewer.decide(1, Kind.ACCEPT)
+            session.reviewer.decide(1, Kind.ACCEPT)
         path.unlink()
         with pytest.raises(RecordReplaced, match="deleted"):
-            sitting.reviewer.decide(1, Kind.ACCEPT)
+            session.reviewer.decide(1, Kind.ACCEPT)
         assert not path.exists()
         record.store.close()
 
     def test_an_older_negwb_writes_nothing_into_a_newer_schema(self, record: Record) -> None:
         record.add(3)
-        sitting = record.open_session("ana")
-        sitting.reviewer.decide(1, Kind.ACCEPT)
+        session = record.open_session("ana")
+        session.reviewer.decide(1, Kind.ACCEPT)
         with sqlite3.connect(record.store.path) as other:
             other.execute("ALTER TABLE event ADD COLUMN mood TEXT")
             other.execute("UPDATE alembic_version SET version_num = '9999'")
         other.close()
         with pytest.raises(RecordReplaced, match="schema 9999"):
-            sitting.reviewer.decide(2, Kind.ACCEPT)
+            session.reviewer.decide(2, Kind.ACCEPT)
         with pytest.raises(RecordReplaced, match="another version of negwb"):
             record.open_session("ben")
         assert rows(record.store.path, "SELECT count(*) FROM event") == [(1,)]
 
     def test_an_index_that_somebody_adds_is_no_newer_schema(self, record: Record) -> None:
         record.add(2)
-        sitting = record.open_session("ana")
+        session = record.open_session("ana")
         with sqlite3.connect(record.store.path) as other:
             other.execute("CREATE INDEX mine ON event(at)")
         other.close()
-        sitting.reviewer.decide(1, Kind.ACCEPT)
+        session.reviewer.decide(1, Kind.ACCEPT)
 
     def test_a_newer_negwb_changes_nothing_while_an_older_one_is_at_work(
         self, record: Record, monkeypatch: pytest.MonkeyPatch
@@ -390,9 +390,9 @@ class TestTheFileUnderAnOpenRecord:
 def test_a_backup_that_is_pruned_while_the_folder_is_read_is_not_listed(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = back_up(record.store.path).path
-    gone = kept.with_name("gone.db")
-    shutil.copy(kept, gone)
+    stored_copy = back_up(record.store.path).path
+    gone = stored_copy.with_name("gone.db")
+    shutil.copy(stored_copy, gone)
     stat = Path.stat
 
     def pruned_first(path: Path, **how: Any) -> os.stat_result:
@@ -402,5 +402,5 @@ def test_a_backup_that_is_pruned_while_the_folder_is_read_is_not_listed(
 
     looked: list[Path] = []
     monkeypatch.setattr(Path, "stat", pruned_first)
-    assert [each.path for each in list_backups(kept.parent)] == [kept]
+    assert [each.path for each in list_backups(stored_copy.parent)] == [stored_copy]
     assert len(looked) > 1

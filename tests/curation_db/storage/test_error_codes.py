@@ -66,15 +66,17 @@ def test_the_code_decides_and_no_word(code: int, words: str) -> None:
     error = sqlite3.OperationalError(words)
     error.sqlite_errorcode = code  # as the driver sets it
     for raised in (error, DBAPIError("SELECT 1", None, error)):
-        told = sqlite_errors.translate(raised, Path("/ws/curation.db"))
-        assert type(told) is CODES[code]
-        assert "\n" not in told.message
+        translated = sqlite_errors.translate(raised, Path("/ws/curation.db"))
+        assert type(translated) is CODES[code]
+        assert "\n" not in translated.message
 
 
 def test_an_error_of_the_driver_itself_has_no_code() -> None:
-    told = sqlite_errors.translate(sqlite3.ProgrammingError("the database is locked away"), Path("/ws/curation.db"))
-    assert type(told) is RecordError
-    assert told.message == "curation.db: the database is locked away"
+    translated = sqlite_errors.translate(
+        sqlite3.ProgrammingError("the database is locked away"), Path("/ws/curation.db")
+    )
+    assert type(translated) is RecordError
+    assert translated.message == "curation.db: the database is locked away"
 
 
 class FailingDisk:
@@ -162,13 +164,13 @@ for each in check_record(Path(sys.argv[1])):
 
 def test_a_disk_that_cannot_be_read_is_no_damage(disk: FailingDisk, closed: Path) -> None:
     backup_of = disk.run(_BACK_UP, closed, fail="read", on=closed)
-    said = f"DiskError cannot read or write {closed}: Input/output error"
-    assert backup_of.stdout.strip() == said, backup_of.stderr
+    expected = f"DiskError cannot read or write {closed}: Input/output error"
+    assert backup_of.stdout.strip() == expected, backup_of.stderr
     assert not list(backup.backup_folder(closed).iterdir())
-    looked = disk.run(_EXAMINE, closed, fail="read", on=closed)
-    first = looked.stdout.splitlines()[0]
-    assert first == f"error cannot read or write {closed}: Input/output error", looked.stderr
-    assert "damaged" not in looked.stdout
+    doctor = disk.run(_EXAMINE, closed, fail="read", on=closed)
+    first = doctor.stdout.splitlines()[0]
+    assert first == f"error cannot read or write {closed}: Input/output error", doctor.stderr
+    assert "damaged" not in doctor.stdout
     assert backup.back_up(closed).tables["candidate"] == 500, "and the record is whole"
 
 
@@ -185,9 +187,9 @@ from curation_db.storage import sqlite
 with sqlite.raw_connection(Path(sys.argv[1])) as connection:
     print(*connection.execute("PRAGMA integrity_check"))"""
     assert "ok" not in disk.run(check, closed, fail="read", on=closed, page=pages).stdout
-    looked = disk.run(_EXAMINE, closed, fail="read", on=closed, page=pages)
-    assert looked.stdout.splitlines()[0].startswith(f"error cannot read or write {closed}: "), looked.stderr
-    assert "damaged" not in looked.stdout
+    doctor = disk.run(_EXAMINE, closed, fail="read", on=closed, page=pages)
+    assert doctor.stdout.splitlines()[0].startswith(f"error cannot read or write {closed}: "), doctor.stderr
+    assert "damaged" not in doctor.stdout
 
 
 def test_a_copy_that_cannot_be_written_names_the_folder(disk: FailingDisk, closed: Path, tmp_path: Path) -> None:
@@ -220,9 +222,9 @@ class TestWhatWasTakenForAnotherSchema:
             database_file.newest_event(barred)
 
     def test_who_is_at_work(self, barred: sqlite3.Connection) -> None:
-        for look in (work_sessions.live_sessions, work_sessions.stale_leases, work_sessions.end_all_sessions):
+        for function in (work_sessions.live_sessions, work_sessions.stale_leases, work_sessions.end_all_sessions):
             with pytest.raises(sqlite3.OperationalError, match="locked"):
-                look(barred)
+                function(barred)
 
     def test_a_missing_table_is_another_schema(self) -> None:
         with closing(sqlite3.connect(":memory:")) as connection:
@@ -242,9 +244,9 @@ def test_wrong_indexes_and_wrong_tables_are_told_apart(closed: Path) -> None:
     with sqlite.raw_connection(closed) as connection:
         assert database_file.integrity_faults(connection)
         assert database_file.only_indexes_damaged(connection)
-    found = {each.name: each for each in checks.check_record(closed)}
-    assert found["database"].level is Level.ERROR
-    assert found["database"].repairable
+    results = {each.name: each for each in checks.check_record(closed)}
+    assert results["database"].level is Level.ERROR
+    assert results["database"].repairable
 
 
 def test_an_error_without_words_of_its_own_names_the_way_back(tmp_path: Path) -> None:
@@ -253,6 +255,6 @@ def test_an_error_without_words_of_its_own_names_the_way_back(tmp_path: Path) ->
         connection.execute("CREATE TABLE lineage(x)")
         with pytest.raises(sqlite3.OperationalError) as failed:
             connection.execute("CREATE TABLE lineage(x)")
-    told = sqlite_errors.translate(failed.value, tmp_path / "record.db")
-    assert "record.db: table lineage already exists" in told.message
-    assert "negwb doctor" in told.hint
+    translated = sqlite_errors.translate(failed.value, tmp_path / "record.db")
+    assert "record.db: table lineage already exists" in translated.message
+    assert "negwb doctor" in translated.hint

@@ -45,7 +45,7 @@ def open_umask() -> Iterator[None]:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Path:
+def record_path(tmp_path: Path) -> Path:
     """A record of mode 600 with something in it, that nobody has open."""
     path = tmp_path / "curation.db"
     with create_store(path) as store:
@@ -62,82 +62,84 @@ def test_a_new_record_and_its_log_are_never_more_open_than_640(tmp_path: Path, u
 
 
 @pytest.mark.parametrize("wanted", [0o600, 0o640, 0o660, 0o644, 0o440])
-def test_a_backup_has_the_mode_of_the_record(kept: Path, tmp_path: Path, wanted: int) -> None:
-    kept.chmod(wanted)
-    assert mode(back_up(kept).path) == wanted
-    assert mode(back_up(kept, tmp_path / "mine.db").path) == wanted
+def test_a_backup_has_the_mode_of_the_record(record_path: Path, tmp_path: Path, wanted: int) -> None:
+    record_path.chmod(wanted)
+    assert mode(back_up(record_path).path) == wanted
+    assert mode(back_up(record_path, tmp_path / "mine.db").path) == wanted
 
 
-def test_a_copy_that_is_being_made_is_its_owners_alone(kept: Path) -> None:
-    kept.chmod(0o644)
+def test_a_copy_that_is_being_made_is_its_owners_alone(record_path: Path) -> None:
+    record_path.chmod(0o644)
     seen: set[int] = set()
 
-    def look(done: int, total: int) -> None:
-        seen.update(mode(part) for part in backup.backup_folder(kept).glob(".*"))
+    def collect_modes(done: int, total: int) -> None:
+        seen.update(mode(part) for part in backup.backup_folder(record_path).glob(".*"))
 
-    back_up(kept, progress=look)
+    back_up(record_path, progress=collect_modes)
     assert seen == {0o600}
 
 
-def test_a_restored_record_keeps_its_mode_and_so_does_the_copy_of_what_was_there(kept: Path, tmp_path: Path) -> None:
-    made = back_up(kept, tmp_path / "mine.db").path
-    made.chmod(0o666)
-    kept.chmod(0o660)
-    done = restore(kept, made)
-    assert mode(kept) == 0o660
+def test_a_restored_record_keeps_its_mode_and_so_does_the_copy_of_what_was_there(
+    record_path: Path, tmp_path: Path
+) -> None:
+    backup_path = back_up(record_path, tmp_path / "mine.db").path
+    backup_path.chmod(0o666)
+    record_path.chmod(0o660)
+    done = restore(record_path, backup_path)
+    assert mode(record_path) == 0o660
     assert done.before is not None
     assert mode(done.before) == 0o660
-    with open_store(kept) as store:
+    with open_store(record_path) as store:
         Record(store).add(1)
-        assert mode(kept.with_name("curation.db-wal")) == 0o660
+        assert mode(record_path.with_name("curation.db-wal")) == 0o660
 
 
 @pytest.mark.parametrize(("wanted", "expected"), [(0o666, 0o640), (0o600, 0o600), (0o444, 0o640)])
 def test_a_record_that_was_gone_comes_back_no_more_open_than_a_new_one(
-    kept: Path, tmp_path: Path, wanted: int, expected: int
+    record_path: Path, tmp_path: Path, wanted: int, expected: int
 ) -> None:
-    made = back_up(kept, tmp_path / "mine.db").path
-    made.chmod(wanted)
-    kept.unlink()
-    restore(kept, made)
-    assert mode(kept) == expected
+    backup_path = back_up(record_path, tmp_path / "mine.db").path
+    backup_path.chmod(wanted)
+    record_path.unlink()
+    restore(record_path, backup_path)
+    assert mode(record_path) == expected
 
 
-def test_what_is_set_aside_of_a_damaged_record_has_its_mode(kept: Path, tmp_path: Path) -> None:
-    made = back_up(kept, tmp_path / "mine.db").path
-    with kept.open("r+b") as file:
+def test_what_is_set_aside_of_a_damaged_record_has_its_mode(record_path: Path, tmp_path: Path) -> None:
+    backup_path = back_up(record_path, tmp_path / "mine.db").path
+    with record_path.open("r+b") as file:
         file.seek(8 * 4096)
         file.write(b"\xa5" * 4096)
-    kept.with_name("curation.db-wal").write_bytes(b"stale")
-    kept.with_name("curation.db-wal").chmod(0o600)
-    done = restore(kept, made)
+    record_path.with_name("curation.db-wal").write_bytes(b"stale")
+    record_path.with_name("curation.db-wal").chmod(0o600)
+    done = restore(record_path, backup_path)
     assert done.before is not None
     assert done.damaged
     assert set(modes_below(done.before.parent).values()) == {0o600}
 
 
-def test_what_repair_keeps_has_the_mode_of_the_record(kept: Path) -> None:
-    connection = sqlite3.connect(kept)
+def test_what_repair_keeps_has_the_mode_of_the_record(record_path: Path) -> None:
+    connection = sqlite3.connect(record_path)
     connection.execute("UPDATE candidate_state SET state = 'rejected' WHERE candidate_id = 1")
     connection.commit()
     connection.close()
-    assert repair(kept)
-    assert set(modes_below(kept.parent / "backups").values()) == {0o600}
+    assert repair(record_path)
+    assert set(modes_below(record_path.parent / "backups").values()) == {0o600}
 
 
-def test_a_group_that_cannot_be_given_gets_nothing(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_that_cannot_be_given_gets_nothing(record_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError
 
-    kept.chmod(0o660)
-    like = os.stat_result((*kept.stat()[:5], kept.stat().st_gid + 1, *kept.stat()[6:10]))
+    record_path.chmod(0o660)
+    like = os.stat_result((*record_path.stat()[:5], record_path.stat().st_gid + 1, *record_path.stat()[6:10]))
     monkeypatch.setattr(os, "chown", refuse)
-    database_file.copy_access(kept, like)
-    assert mode(kept) == 0o600
+    database_file.copy_access(record_path, like)
+    assert mode(record_path) == 0o600
 
 
-def test_a_backup_makes_no_folder_but_its_own(kept: Path, tmp_path: Path) -> None:
-    for target in (tmp_path / "no" / "such" / "x.db", kept / "x.db"):
+def test_a_backup_makes_no_folder_but_its_own(record_path: Path, tmp_path: Path) -> None:
+    for target in (tmp_path / "no" / "such" / "x.db", record_path / "x.db"):
         with pytest.raises(RecordUnwritable, match="cannot write a backup to"):
-            back_up(kept, target)
+            back_up(record_path, target)
     assert {each.name for each in tmp_path.iterdir()} == {"curation.db"}

@@ -59,8 +59,8 @@ class TestHardLinks:
                 open_it(path)
 
     def test_doctor_says_so_and_repairs_nothing(self, database: Path, other: Path) -> None:
-        (found,) = [each for each in check_record(other) if each.name == "links"]
-        assert (found.level, "negwb restore" in found.hint) == (Level.ERROR, True)
+        (results,) = [each for each in check_record(other) if each.name == "links"]
+        assert (results.level, "negwb restore" in results.hint) == (Level.ERROR, True)
         with create_store(database.with_name("fine.db")) as store:
             (fine,) = [each for each in check_record(store.path) if each.name == "links"]
         assert fine.level is Level.OK
@@ -84,11 +84,11 @@ class TestSymbolicLinks:
         return link
 
     def test_restoring_replaces_the_file_and_keeps_the_link(self, database: Path, link: Path) -> None:
-        made = back_up(link)
+        copy = back_up(link)
         with open_store(link) as store:
             decide(Record(store), 1)
         assert events(database) == 3
-        restored = restore(link, made.path)
+        restored = restore(link, copy.path)
         assert link.is_symlink()
         assert link.resolve() == database
         assert (events(link), events(database)) == (2, 2)
@@ -98,21 +98,21 @@ class TestSymbolicLinks:
         assert [path.name for path in database.parent.iterdir() if path.name.startswith(".")] == []
 
     def test_the_old_log_does_not_stay_beside_the_restored_file(self, database: Path, link: Path) -> None:
-        made = back_up(link)
+        copy = back_up(link)
         log = database.with_name("curation.db-wal")
         for each in (link, database):
             database.write_bytes(b"\xa5" * 8_192)
             log.write_bytes(b"what the broken record's log held")
-            restored = restore(each, made.path)
+            restored = restore(each, copy.path)
             assert restored.damaged
             assert link.is_symlink()
             assert not log.exists()
             assert events(link) == 2
 
     def test_a_link_whose_file_is_gone_gets_it_back(self, database: Path, link: Path) -> None:
-        made = back_up(link)
+        copy = back_up(link)
         database.unlink()
-        restore(link, made.path)
+        restore(link, copy.path)
         assert link.is_symlink()
         assert events(database) == 2
 
@@ -121,8 +121,8 @@ class TestReplacedWhileOpen:
     def test_a_file_that_is_moved_away_during_a_transaction_takes_nothing(self, database: Path) -> None:
         moved = database.with_name("moved.db")
         with open_store(database) as store:
-            found: list[RecordReplaced] = []
-            store.on_replaced = found.append
+            results: list[RecordReplaced] = []
+            store.on_replaced = results.append
             record = Record(store)
             ana = record.open_session("ana")
             with pytest.raises(RecordReplaced, match="moved"), store.write() as connection:
@@ -130,7 +130,7 @@ class TestReplacedWhileOpen:
                 database.rename(moved)
             with pytest.raises(RecordReplaced):
                 ana.reviewer.decide(3, Kind.ACCEPT)
-            assert [each.message for each in found] == [found[0].message] * 2
+            assert [each.message for each in results] == [results[0].message] * 2
         assert not database.exists()
         moved.with_name("curation.db-wal").unlink(missing_ok=True)
         with open_store(moved) as store:

@@ -40,9 +40,9 @@ class World:
 
     def decide(self, count: int) -> list[int]:
         with open_store(self.path) as store:
-            sitting = Record(store).open_session("ana")
-            claims = sitting.queue.claim(count)
-            numbers = [sitting.reviewer.decide(claim.candidate_id, Kind.ACCEPT).seq for claim in claims]
+            session = Record(store).open_session("ana")
+            claims = session.queue.claim(count)
+            numbers = [session.reviewer.decide(claim.candidate_id, Kind.ACCEPT).seq for claim in claims]
             with store.write() as connection:
                 connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
         return numbers
@@ -219,8 +219,8 @@ class TestFrozenSets:
         (first,) = world.rows("SELECT uid FROM lineage")[0]
         world.add(1)
         assert world.freeze("taken", selection=OPEN) == 3
-        told = json.loads((world.exports / "taken" / MANIFEST_FILE).read_text())
-        assert (told["event_uid"], told["lineage"]) == (uid, first)
+        contents = json.loads((world.exports / "taken" / MANIFEST_FILE).read_text())
+        assert (contents["event_uid"], contents["lineage"]) == (uid, first)
         world.freeze("zero", at=0, selection=OPEN)
         zero = read_manifest(world.exports / "zero")
         assert (zero.event_uid, zero.lineage) == (None, first)
@@ -234,7 +234,7 @@ class TestFrozenSets:
         assert (second.event_uid, second.lineage) == (event, newest)
         assert newest != first
         world.freeze("taken-again", at=3, selection=OPEN)
-        assert (world.exports / "taken-again" / MANIFEST_FILE).read_text() == json.dumps(told, indent=2) + "\n"
+        assert (world.exports / "taken-again" / MANIFEST_FILE).read_text() == json.dumps(contents, indent=2) + "\n"
 
     def test_of_an_older_negwb_load_and_are_told_by_their_number(self, world: World) -> None:
         world.decide(3)
@@ -244,10 +244,10 @@ class TestFrozenSets:
         world.freeze("newer")
         for name in ("old", "newer"):
             path = world.exports / name / MANIFEST_FILE
-            told = json.loads(path.read_text())
-            del told["event_uid"], told["lineage"]
+            contents = json.loads(path.read_text())
+            del contents["event_uid"], contents["lineage"]
             path.chmod(0o644)
-            path.write_text(json.dumps(told))
+            path.write_text(json.dumps(contents))
         assert [world.history(name) for name in ("old", "newer")] == [HistoryRelation.SAME, HistoryRelation.SAME]
         world.restore(backup)
         assert [world.history(name) for name in ("old", "newer")] == [HistoryRelation.SAME, HistoryRelation.REPLACED]
@@ -309,7 +309,7 @@ def test_the_origin_of_a_number_is_the_newest_lineage_below_it(world: World) -> 
         for uid, after in (("b", 2), ("c", 2), ("d", 6)):
             connection.exec_driver_sql("INSERT INTO lineage(uid, after, started_at) VALUES (?, ?, 'now')", (uid, after))
         (first,) = connection.exec_driver_sql("SELECT uid FROM lineage ORDER BY rowid LIMIT 1").one()
-        found = [origin_of(connection, number).lineage for number in (0, 2, 3, 6, 7)]
-        assert found == [first, first, "c", "c", "d"]
+        lineages = [origin_of(connection, number).lineage for number in (0, 2, 3, 6, 7)]
+        assert lineages == [first, first, "c", "c", "d"]
         assert event_clock.is_exportable(connection, 2)
         assert not event_clock.is_exportable(connection, 3)

@@ -143,9 +143,9 @@ def assert_migrated_once(path: Path, old: Old) -> None:
     examined = {each.name: each for each in checks.check_record(path)}
     assert examined["database"].level is Level.OK
     assert examined["schema"].level is Level.OK
-    made = list_backups(backup_folder(path))
-    assert made, "the backup that is made before"
-    for each in made:
+    backups = list_backups(backup_folder(path))
+    assert backups, "the backup that is made before"
+    for each in backups:
         assert each.problem is None
         assert assert_old_or_new(each.path, old) == OLDER
 

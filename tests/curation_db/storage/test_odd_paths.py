@@ -147,8 +147,8 @@ def test_every_opener_opens_the_same_file(laid: Callable[[str], Path], place: Pa
         with opened(path) as databases:  # type: ignore[attr-defined]
             ((_, _, file),) = databases
             assert os.stat(file).st_ino == inode, opener
-    made = {each for each in files_below(place).items() if each not in before.items()}
-    assert {Path(name).name for name, _ in made} <= {"other.db"}, "no file came up elsewhere"
+    new_files = {each for each in files_below(place).items() if each not in before.items()}
+    assert {Path(name).name for name, _ in new_files} <= {"other.db"}, "no file came up elsewhere"
     assert path.stat().st_ino == inode
 
 
@@ -168,16 +168,16 @@ def test_a_record_is_kept_restored_migrated_and_examined_where_it_is(
     with open_store(path) as store:
         record = Record(store)
         record.add(2)
-        made = back_up(path).path
+        new_files = back_up(path).path
         record.open_session("ana").reviewer.decide(1, Kind.ACCEPT)
         with store.write() as connection:
             connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
-    assert restore(path, made).loss.by_person == {"ana": 1}
+    assert restore(path, new_files).loss.by_person == {"ana": 1}
     with open_read_only(path) as store, store.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM candidate").scalar() == 2
         assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD
-    found = {each.name: each.level for each in checks.check_record(path)}
-    assert Level.ERROR not in found.values()
+    levels = {each.name: each.level for each in checks.check_record(path)}
+    assert Level.ERROR not in levels.values()
     assert {each.event for each in list_backups(folder / "backups")} == {0, 1}
     databases = {each.parent for each in place.rglob("*.db") if each.is_file() and each not in decoys}
     assert databases == {folder, folder / "backups"}
@@ -233,5 +233,5 @@ def test_nothing_else_opens_a_database() -> None:
     root = Path(curation_db.__file__).parents[1]
     calls = re.compile(r"sqlite3\.connect\(|create_engine\(|file:\{|sqlite:///")
     files = [path for floor in ("curation_db", "workbench", "trainers") for path in (root / floor).rglob("*.py")]
-    found = [path.name for path in files for _ in calls.findall(path.read_text(encoding="utf-8"))]
-    assert sorted(found) == ["database_file.py", "sqlite.py", "sqlite.py", "sqlite.py"], "and what has no file"
+    levels = [path.name for path in files for _ in calls.findall(path.read_text(encoding="utf-8"))]
+    assert sorted(levels) == ["database_file.py", "sqlite.py", "sqlite.py", "sqlite.py"], "and what has no file"

@@ -24,7 +24,7 @@ from curation_db.storage.store import Store, create_store, open_store
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Path:
+def record_path(tmp_path: Path) -> Path:
     """A record that nobody has open."""
     path = tmp_path / "curation.db"
     with create_store(path) as store:
@@ -46,7 +46,7 @@ def found_in(path: Path) -> list[str]:
         return schema.deviations(connection, sqlite.schema_revision(path))
 
 
-def examined(path: Path) -> dict[str, CheckResult]:
+def check_results(path: Path) -> dict[str, CheckResult]:
     return {each.name: each for each in checks.check_record(path)}
 
 
@@ -105,28 +105,28 @@ SPOILED = {
 
 @pytest.mark.parametrize("what", SPOILED)
 class TestForeign:
-    def test_doctor_is_red_and_names_it(self, kept: Path, what: str) -> None:
+    def test_doctor_is_red_and_names_it(self, record_path: Path, what: str) -> None:
         statements, expected = SPOILED[what]
-        spoil(kept, *statements)
-        assert [line[: len(start)] for line, start in zip(found_in(kept), expected, strict=True)] == expected
-        told = examined(kept)["schema"]
-        assert told.level is Level.ERROR
-        assert expected[0] in told.message
-        assert "negwb restore" in told.hint
+        spoil(record_path, *statements)
+        assert [line[: len(start)] for line, start in zip(found_in(record_path), expected, strict=True)] == expected
+        caught = check_results(record_path)["schema"]
+        assert caught.level is Level.ERROR
+        assert expected[0] in caught.message
+        assert "negwb restore" in caught.hint
         with pytest.raises((ForeignSchema, CorruptRecord)):
-            checks.repair(kept)
+            checks.repair(record_path)
 
-    def test_restore_refuses_it_and_changes_nothing(self, kept: Path, tmp_path: Path, what: str) -> None:
-        foreign = back_up(kept, tmp_path / "foreign.db").path
+    def test_restore_refuses_it_and_changes_nothing(self, record_path: Path, tmp_path: Path, what: str) -> None:
+        foreign = back_up(record_path, tmp_path / "foreign.db").path
         statements, expected = SPOILED[what]
         spoil(foreign, *statements)
-        before = kept.read_bytes()
-        with pytest.raises(ForeignSchema) as told:
-            restore(kept, foreign)
-        assert expected[0] in told.value.message
-        assert "foreign.db" in told.value.message
-        assert "\n" not in told.value.message
-        assert kept.read_bytes() == before
+        before = record_path.read_bytes()
+        with pytest.raises(ForeignSchema) as caught:
+            restore(record_path, foreign)
+        assert expected[0] in caught.value.message
+        assert "foreign.db" in caught.value.message
+        assert "\n" not in caught.value.message
+        assert record_path.read_bytes() == before
         assert {each.name for each in tmp_path.iterdir()} == {"curation.db", "foreign.db"}
 
 
@@ -138,50 +138,50 @@ class TestOurs:
         make_older(tmp_path / "old.db")
         return tmp_path / "old.db"
 
-    def test_a_new_record(self, kept: Path) -> None:
-        assert found_in(kept) == []
-        assert examined(kept)["schema"].level is Level.OK
+    def test_a_new_record(self, record_path: Path) -> None:
+        assert found_in(record_path) == []
+        assert check_results(record_path)["schema"].level is Level.OK
 
     def test_an_older_record_before_and_after_its_migration(self, older: Path) -> None:
         assert sqlite.schema_revision(older) == OLDER
         assert found_in(older) == []
-        assert examined(older)["schema"].level is Level.WARNING
+        assert check_results(older)["schema"].level is Level.WARNING
         spoil(older, _TURNS)
-        assert examined(older)["schema"].level is Level.ERROR
+        assert check_results(older)["schema"].level is Level.ERROR
         spoil(older, "DROP TRIGGER helper")
         open_store(older).close()
         assert found_in(older) == []
         assert sqlite.schema_revision(older) == HEAD
-        assert examined(older)["schema"].level is Level.OK
+        assert check_results(older)["schema"].level is Level.OK
 
-    def test_an_older_backup_is_restored(self, older: Path, kept: Path) -> None:
-        restore(kept, older)
-        assert found_in(kept) == []
+    def test_an_older_backup_is_restored(self, older: Path, record_path: Path) -> None:
+        restore(record_path, older)
+        assert found_in(record_path) == []
 
     def test_a_number_that_does_not_fit_the_schema(self, older: Path) -> None:
         spoil(older, f"UPDATE alembic_version SET version_num = '{HEAD}'")
         assert any("lineage is missing" in line for line in found_in(older))
 
-    def test_what_sqlite_and_its_tools_leave_behind(self, kept: Path) -> None:
-        spoil(kept, "ANALYZE", "INSERT INTO caption_text(caption_text) VALUES ('optimize')", "REINDEX", "VACUUM")
-        with closing(sqlite3.connect(kept)) as connection:
+    def test_what_sqlite_and_its_tools_leave_behind(self, record_path: Path) -> None:
+        spoil(record_path, "ANALYZE", "INSERT INTO caption_text(caption_text) VALUES ('optimize')", "REINDEX", "VACUUM")
+        with closing(sqlite3.connect(record_path)) as connection:
             assert connection.execute("SELECT count(*) FROM sqlite_stat1").fetchone()[0]
-        assert found_in(kept) == []
+        assert found_in(record_path) == []
 
-    def test_white_space_quotes_case_and_the_order_of_clauses(self, kept: Path) -> None:
+    def test_white_space_quotes_case_and_the_order_of_clauses(self, record_path: Path) -> None:
         spoil(
-            kept,
+            record_path,
             "UPDATE sqlite_master SET sql = replace(sql, 'CREATE TABLE lease', 'create  table /* a */ \"LEASE\"') "
             "WHERE name = 'lease'",
             "UPDATE sqlite_master SET sql = replace(sql, 'session VARCHAR', '[session] -- b\n\t`varchar`') "
             "WHERE name = 'lease'",
             "UPDATE sqlite_master SET sql = replace(sql, 'CREATE TRIGGER', 'create trigger') WHERE type = 'trigger'",
         )
-        with closing(sqlite3.connect(kept)) as connection:
-            made = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'lease'").fetchone()[0]
-            assert '"LEASE"' in made
-            assert "-- b" in made
-        assert found_in(kept) == []
+        with closing(sqlite3.connect(record_path)) as connection:
+            lease_sql = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'lease'").fetchone()[0]
+            assert '"LEASE"' in lease_sql
+            assert "-- b" in lease_sql
+        assert found_in(record_path) == []
 
 
 OPENED: dict[str, Callable[[Path], object]] = {
@@ -193,14 +193,14 @@ OPENED: dict[str, Callable[[Path], object]] = {
 
 class TestGuards:
     @pytest.mark.parametrize("how", OPENED)
-    def test_every_connection_of_a_store(self, kept: Path, how: str) -> None:
-        with OPENED[how](kept) as store, store.read() as connection:  # type: ignore[attr-defined]
+    def test_every_connection_of_a_store(self, record_path: Path, how: str) -> None:
+        with OPENED[how](record_path) as store, store.read() as connection:  # type: ignore[attr-defined]
             assert connection.exec_driver_sql("PRAGMA trusted_schema").scalar() == 0
             assert connection.exec_driver_sql("PRAGMA cell_size_check").scalar() == 1
 
     @pytest.mark.parametrize("mode", sqlite.Mode)
-    def test_every_bare_connection(self, kept: Path, mode: sqlite.Mode) -> None:
-        with sqlite.raw_connection(kept, mode) as connection:
+    def test_every_bare_connection(self, record_path: Path, mode: sqlite.Mode) -> None:
+        with sqlite.raw_connection(record_path, mode) as connection:
             assert connection.execute("PRAGMA trusted_schema").fetchone() == (0,)
             assert connection.execute("PRAGMA cell_size_check").fetchone() == (1,)
 
@@ -210,22 +210,22 @@ class TestGuards:
             record.store.path,
             "CREATE TRIGGER helper AFTER INSERT ON event BEGIN SELECT fts3_tokenizer('x'); END",
         )
-        sitting = record.open_session("ana")
+        session = record.open_session("ana")
         with pytest.raises(Exception, match="unsafe use of fts3_tokenizer"):
-            sitting.reviewer.decide(1, Kind.ACCEPT)
+            session.reviewer.decide(1, Kind.ACCEPT)
 
 
 def test_a_damaged_backup_is_found_before_it_is_used(
-    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    record_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = back_up(kept, tmp_path / "made.db").path
-    with made.open("r+b") as file:
+    lease_sql = back_up(record_path, tmp_path / "made.db").path
+    with lease_sql.open("r+b") as file:
         file.seek(8 * 4096)
         file.write(b"\xa5" * 4096)
     used: list[Path] = []
     monkeypatch.setattr("curation_db.storage.database_file.copy_snapshot", lambda source, *_, **__: used.append(source))
     with pytest.raises(CorruptRecord, match=r"made\.db is damaged"):
-        restore(kept, made)
+        restore(record_path, lease_sql)
     assert used == []
 
 

@@ -88,8 +88,8 @@ def test_an_older_record_is_backed_up_and_brought_up(tmp_path: Path) -> None:
     connection.close()
     open_store(path).close()
     assert schema(path)
-    (kept,) = (tmp_path / "backups").iterdir()
-    assert re.fullmatch(rf"curation-\d{{8}}T\d{{6}}Z-0-before-schema-{HEAD}-from-none\.db", kept.name)
+    (backup_path,) = (tmp_path / "backups").iterdir()
+    assert re.fullmatch(rf"curation-\d{{8}}T\d{{6}}Z-0-before-schema-{HEAD}-from-none\.db", backup_path.name)
 
 
 @pytest.mark.parametrize(
@@ -104,31 +104,31 @@ def test_an_older_record_is_backed_up_and_brought_up(tmp_path: Path) -> None:
 def test_what_is_no_record_is_refused_in_one_line(tmp_path: Path, damage, error: type[RecordError]) -> None:
     path = tmp_path / "curation.db"
     damage(path)
-    with pytest.raises(error) as told:
+    with pytest.raises(error) as caught:
         open_store(path)
-    assert "\n" not in told.value.message
-    assert told.value.hint
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("revision", NEVER_RELEASED)
 def test_a_record_from_before_the_first_release_is_refused_and_left_alone(tmp_path: Path, revision: str) -> None:
     path = tmp_path / "curation.db"
     create_store(path).close()
-    made = back_up(path).path
-    for each in (path, made):
+    backups = back_up(path).path
+    for each in (path, backups):
         each.chmod(0o600)
         with sqlite3.connect(each) as connection:
             connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
         connection.close()
     before = path.read_bytes()
-    for refused in (open_store, open_read_only, lambda path: restore(path, made)):
-        with pytest.raises(UnreleasedSchema, match=revision) as told:
+    for refused in (open_store, open_read_only, lambda path: restore(path, backups)):
+        with pytest.raises(UnreleasedSchema, match=revision) as caught:
             refused(path)
-        assert "\n" not in told.value.message
-        assert told.value.hint
+        assert "\n" not in caught.value.message
+        assert caught.value.hint
     assert path.read_bytes() == before
-    (found,) = checks.check_record(path)
-    assert found.level is checks.Level.ERROR
+    (result,) = checks.check_record(path)
+    assert result.level is checks.Level.ERROR
 
 
 def test_a_newer_record_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -245,8 +245,8 @@ def test_opening_it_twice_gives_up_no_lock(tmp_path: Path) -> None:
         with store.write() as connection:
             connection.execute(text("INSERT INTO source(name) VALUES ('after')"))
         read = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT name FROM source'))"
-        told = subprocess.run([sys.executable, "-c", read, str(path)], check=True, capture_output=True, text=True)
-        assert {"('before',)", "('after',)"} == set(told.stdout.strip().split(" "))
+        caught = subprocess.run([sys.executable, "-c", read, str(path)], check=True, capture_output=True, text=True)
+        assert {"('before',)", "('after',)"} == set(caught.stdout.strip().split(" "))
 
 
 def test_what_a_killed_process_left_in_the_log_is_in_the_file_at_the_next_open(tmp_path: Path) -> None:
@@ -307,9 +307,9 @@ class TestTheBackupBeforeAMigration:
         return sorted((path.parent / "backups").iterdir())
 
     def test_is_made_once(self, path: Path) -> None:
-        made = self.fail_to_open(path)
-        assert len(made) == 1
-        assert self.fail_to_open(path) == made
+        backups = self.fail_to_open(path)
+        assert len(backups) == 1
+        assert self.fail_to_open(path) == backups
 
     def test_is_made_again_where_something_was_written_since(self, path: Path) -> None:
         self.fail_to_open(path)
@@ -320,12 +320,12 @@ class TestTheBackupBeforeAMigration:
 
     @pytest.mark.parametrize("part", ["mine", "mine_word"], ids=["table", "index"])
     def test_is_made_again_where_it_is_damaged(self, path: Path, part: str) -> None:
-        (made,) = self.fail_to_open(path)
-        with sqlite3.connect(made) as connection:
+        (backups,) = self.fail_to_open(path)
+        with sqlite3.connect(backups) as connection:
             (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (part,)).fetchone()
         connection.close()
-        made.chmod(0o600)
-        with made.open("r+b") as file:
+        backups.chmod(0o600)
+        with backups.open("r+b") as file:
             file.seek((page - 1) * 4096)
             file.write(b"\xa5" * 4096)
         assert len(self.fail_to_open(path)) == 2

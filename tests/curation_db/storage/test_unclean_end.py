@@ -59,11 +59,11 @@ def killed(closed: Path) -> Path:
 def checked(monkeypatch: pytest.MonkeyPatch) -> Checked:
     """How many quick checks there were."""
     calls: list[bool] = []
-    look = database_file.integrity_faults
+    check_integrity = database_file.integrity_faults
 
     def counted(connection: sqlite3.Connection, *, quick: bool = False) -> list[str]:
         calls.append(quick)
-        return look(connection, quick=quick)
+        return check_integrity(connection, quick=quick)
 
     monkeypatch.setattr(database_file, "integrity_faults", counted)
     return lambda: calls.count(True)
@@ -105,10 +105,10 @@ def test_a_damaged_file_is_refused_until_it_is_replaced(killed: Path) -> None:
         page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'candidate_state'").fetchone()[0]
     break_page(killed, page)
     for opened in (open_store, open_read_only, open_store):
-        with pytest.raises(CorruptRecord, match="is damaged") as told:
+        with pytest.raises(CorruptRecord, match="is damaged") as caught:
             opened(killed)
-        assert "\n" not in told.value.message
-        assert "negwb restore" in told.value.hint
+        assert "\n" not in caught.value.message
+        assert "negwb restore" in caught.value.hint
     assert sqlite.log_path(killed).stat().st_size, "the log is kept as it was found"
     assert not list(killed.parent.glob(".*"))
 

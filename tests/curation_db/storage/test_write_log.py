@@ -33,9 +33,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with create_store(tmp_path / "curation.db") as made:
-        Record(made).add(3)
-        yield made
+    with create_store(tmp_path / "curation.db") as new_store:
+        Record(new_store).add(3)
+        yield new_store
 
 
 def write(store: Store, number: int) -> None:
@@ -144,15 +144,15 @@ def test_doctor_says_that_the_log_is_large_and_who_reads(store: Store) -> None:
         assert holder.stdout.readline() == "holds\n"
         for number in range(60):
             write(store, number)
-        found = {each.name: each for each in checks.check_record(store.path)}["log size"]
-        assert found.level is Level.WARNING
-        assert f"process {holder.pid} (" in found.message
-        assert "MB" in found.message
+        result = {each.name: each for each in checks.check_record(store.path)}["log size"]
+        assert result.level is Level.WARNING
+        assert f"process {holder.pid} (" in result.message
+        assert "MB" in result.message
         holder.stdin.close()
     write(store, 60)
     write(store, 61)
-    found = {each.name: each for each in checks.check_record(store.path)}["log size"]
-    assert found.level is Level.OK
+    result = {each.name: each for each in checks.check_record(store.path)}["log size"]
+    assert result.level is Level.OK
 
 
 def test_there_is_no_log_of_a_closed_record(tmp_path: Path) -> None:
