@@ -1,4 +1,4 @@
-"""Everything that happened is told, in order, and nothing else; what is hidden is."""
+"""Entries, order and redaction of a candidate's timeline."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from curation_db.search.candidate_history import (
 BLIND = PresentationContext(stream=Stream.AUDIT, blind=True, elapsed_ms=1_500)
 
 
-def told(record: Record, number: int, exports: Path | None = None) -> Timeline:
+def timeline_of(record: Record, number: int, exports: Path | None = None) -> Timeline:
     with record.store.read() as connection:
         return timeline(connection, number, exports)
 
@@ -36,11 +36,11 @@ def freeze(record: Record, folder: Path) -> None:
     freeze_set(record.store, folder.parent, folder.name, selection=ExportFilter(), tool_version="test")
 
 
-def deeds(line: Timeline) -> list[TimelineAction]:
-    return [moment.content for moment in line.entries if isinstance(moment.content, TimelineAction)]
+def actions_of(history: Timeline) -> list[TimelineAction]:
+    return [entry.content for entry in history.entries if isinstance(entry.content, TimelineAction)]
 
 
-def test_every_event_and_verdict_of_the_family_is_told_once_in_order(record: Record) -> None:
+def test_the_timeline_has_each_event_and_verdict_of_the_family_once_in_order(record: Record) -> None:
     first, other = record.add(2)
     record.judge(first, llava=0.2, qwen=0.9)
     record.judge(other, llava=0.5)
@@ -54,21 +54,21 @@ def test_every_event_and_verdict_of_the_family_is_told_once_in_order(record: Rec
     ana.reviewer.decide(grandchild, Kind.ACCEPT)
     family = (first, child, grandchild)
     for number in family:
-        line = told(record, number)
-        assert [member.candidate_id for member in line.members] == list(family)
-        assert [deed.seq for deed in deeds(line)] == [
+        history = timeline_of(record, number)
+        assert [member.candidate_id for member in history.members] == list(family)
+        assert [action.seq for action in actions_of(history)] == [
             row[0]
             for row in record.rows("SELECT seq FROM event WHERE candidate_id != :other ORDER BY seq", other=other)
         ]
-        assert [m.content.judge for m in line.entries if isinstance(m.content, JudgeVerdictRow)] == ["llava", "qwen"]
-        assert [m.candidate_id for m in line.entries if isinstance(m.content, CandidateOrigin)] == list(family)
-        at = [moment.at for moment in line.entries]
+        assert [m.content.judge for m in history.entries if isinstance(m.content, JudgeVerdictRow)] == ["llava", "qwen"]
+        assert [m.candidate_id for m in history.entries if isinstance(m.content, CandidateOrigin)] == list(family)
+        at = [entry.at for entry in history.entries]
         assert at == sorted(at)
-    relations = [member.relation for member in told(record, child).members]
+    relations = [member.relation for member in timeline_of(record, child).members]
     assert relations == [RelatedCandidates.ANCESTOR, RelatedCandidates.THIS, RelatedCandidates.DESCENDANT]
 
 
-def test_what_was_taken_back_is_said_to_be(record: Record) -> None:
+def test_undone_events_are_marked_as_undone(record: Record) -> None:
     (number,) = record.add(1)
     ana = record.open_session("ana")
     ana.reviewer.decide(number, Kind.REJECT, reason=Reason.SCOPE)
@@ -76,7 +76,10 @@ def test_what_was_taken_back_is_said_to_be(record: Record) -> None:
     ana.reviewer.redo()
     ana.reviewer.undo()
     ana.reviewer.decide(number, Kind.ACCEPT)
-    assert [(deed.kind, deed.original_kind, deed.is_redo, deed.undone) for deed in deeds(told(record, number))] == [
+    assert [
+        (action.kind, action.original_kind, action.is_redo, action.undone)
+        for action in actions_of(timeline_of(record, number))
+    ] == [
         (Kind.REJECT, Kind.REJECT, False, True),
         (Kind.UNDO, Kind.REJECT, False, False),
         (Kind.UNDO, Kind.REJECT, True, False),
@@ -85,14 +88,14 @@ def test_what_was_taken_back_is_said_to_be(record: Record) -> None:
     ]
 
 
-def test_how_it_came_about_is_told(record: Record) -> None:
+def test_an_action_has_its_role_stream_and_time(record: Record) -> None:
     numbers = record.add(3, audit_rate=1.0)
     ana, dan = record.open_session("ana"), record.open_session("dan", role=Role.ADJUDICATOR)
     for number in numbers:
         ana.reviewer.decide(number, Kind.ACCEPT, shown=BLIND)
     dan.reviewer.adjudicate(numbers[0], Kind.REJECT, reason=Reason.PRESENT, cause=Cause.EDGE_CASE)
     dan.reviewer.decide_many(numbers, Kind.REQUEUE)
-    first, word, anew = deeds(told(record, numbers[0]))
+    first, word, anew = actions_of(timeline_of(record, numbers[0]))
     assert (first.blind, first.stream, first.elapsed_ms, first.late, first.bulk) == (
         True,
         Stream.AUDIT,
@@ -109,45 +112,45 @@ def test_how_it_came_about_is_told(record: Record) -> None:
     assert (anew.kind, anew.bulk) == (Kind.REQUEUE, True)
 
 
-def test_frozen_sets_that_hold_it_are_told_where_they_were_frozen(record: Record, tmp_path: Path) -> None:
+def test_an_export_with_the_candidate_is_an_entry_at_its_last_event(record: Record, tmp_path: Path) -> None:
     inside, outside = record.add(2)
     ana = record.open_session("ana")
     ana.reviewer.decide(inside, Kind.ACCEPT)
     freeze(record, tmp_path / "exports" / "one")
     ana.reviewer.undo()
     (tmp_path / "exports" / "broken").mkdir()
-    line = told(record, inside, tmp_path / "exports")
-    assert [m.content for m in line.entries if isinstance(m.content, ExportMembership)] == [
+    history = timeline_of(record, inside, tmp_path / "exports")
+    assert [m.content for m in history.entries if isinstance(m.content, ExportMembership)] == [
         ExportMembership("one", 1, "accepted")
     ]
-    assert [type(m.content) for m in line.entries] == [
+    assert [type(m.content) for m in history.entries] == [
         CandidateOrigin,
         TimelineAction,
         ExportMembership,
         TimelineAction,
     ]
     assert not [
-        m for m in told(record, outside, tmp_path / "exports").entries if isinstance(m.content, ExportMembership)
+        m for m in timeline_of(record, outside, tmp_path / "exports").entries if isinstance(m.content, ExportMembership)
     ]
 
 
-def test_what_is_hidden_leaves_only_ones_own_and_where_it_came_from(record: Record, tmp_path: Path) -> None:
+def test_redaction_keeps_only_own_actions_and_the_origin(record: Record, tmp_path: Path) -> None:
     (number,) = record.add(1, audit_rate=1.0)
     record.judge(number, llava=0.2)
     ana, ben = record.open_session("ana"), record.open_session("ben")
     ana.reviewer.decide(number, Kind.SKIP, shown=BLIND)
     ben.reviewer.decide(number, Kind.ACCEPT, shown=BLIND)
     freeze(record, tmp_path / "exports" / "one")
-    whole = told(record, number, tmp_path / "exports")
+    whole = timeline_of(record, number, tmp_path / "exports")
     assert len(whole.entries) == 5
     hidden = redact(whole, {number}, "ana", blind={number})
     assert [type(m.content) for m in hidden.entries] == [CandidateOrigin, TimelineAction]
-    assert [deed.actor for deed in deeds(hidden)] == ["ana"]
+    assert [action.actor for action in actions_of(hidden)] == ["ana"]
     assert (hidden.members[0].state, whole.members[0].state) == (None, State.ACCEPTED)
     assert redact(whole, set(), "ana", blind=set()).entries == whole.entries
 
 
-def test_a_candidate_is_named_by_number_or_key(record: Record) -> None:
+def test_a_candidate_is_found_by_number_or_key(record: Record) -> None:
     first, _ = record.add(2)
     with record.store.read() as connection:
         assert find_candidate(connection, str(first)) == first

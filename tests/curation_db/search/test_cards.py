@@ -1,4 +1,4 @@
-"""The card, its checks, and finding candidates by their words."""
+"""Content of a card, its lint findings, and full-text search."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from curation_db.search import fulltext
 from curation_db.search.cards import card_for, load_card
 
 
-def test_a_card_holds_what_a_person_needs(record) -> None:
+def test_a_card_has_the_evidence_for_a_decision(record) -> None:
     (number,) = record.add(1)
     record.judge(number, llava=0.07, qwen=0.76)
     with record.store.write() as connection:
@@ -24,7 +24,7 @@ def test_a_card_holds_what_a_person_needs(record) -> None:
                     VALUES (1, 's1', 1, 'a rider with two hats', x'00')""")
         )
     ana = record.open_session("ana")
-    ana.reviewer.note(number, "kept")
+    ana.reviewer.note(number, "a note")
     ana.reviewer.note(number, "taken back")
     ana.reviewer.undo()
     with record.store.read() as connection:
@@ -34,12 +34,12 @@ def test_a_card_holds_what_a_person_needs(record) -> None:
     assert card.conflict
     assert card.siblings == ("a rider with two hats",)
     assert card.objects == {"hat": 2}
-    assert card.notes == ("kept",)
+    assert card.notes == ("a note",)
     assert (card.cue, card.cue_position, card.state) == ("not", "beginning", State.OPEN)
     assert {f.rule for f in card.findings if not f.ok} == {Rule.IN_SIBLING, Rule.IN_OBJECTS}
 
 
-def test_no_card_of_nothing(record) -> None:
+def test_an_unknown_candidate_has_no_card(record) -> None:
     with record.store.read() as connection, pytest.raises(RecordError, match="no candidate 7"):
         load_card(connection, 7)
 
@@ -65,7 +65,7 @@ def test_a_text_names_a_concept_in_singular_and_plural(words: str, concept: str,
 
 
 def findings(**changed: object) -> set[Rule]:
-    told = {
+    fields = {
         "text": "a dog without a hat",
         "concept": "hat",
         "tokens": 8,
@@ -73,7 +73,7 @@ def findings(**changed: object) -> set[Rule]:
         "objects": {},
         **changed,
     }
-    return {finding.rule for finding in lint(LintSubject(**told)) if not finding.ok}  # type: ignore[arg-type]
+    return {finding.rule for finding in lint(LintSubject(**fields)) if not finding.ok}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def findings(**changed: object) -> set[Rule]:
         ({"objects": {"hat": 1}}, Rule.IN_OBJECTS),
     ],
 )
-def test_each_check_warns_of_its_fault_alone(changed: dict[str, object], rule: Rule) -> None:
+def test_each_defect_fails_one_rule(changed: dict[str, object], rule: Rule) -> None:
     assert findings() == set()
     assert rule in findings(**changed)
 
 
-def test_finding_by_words_sees_candidates_concepts_and_captions(record) -> None:
+def test_full_text_search_covers_texts_concepts_and_captions(record) -> None:
     first, second = record.add(2)
     child = (
         record.open_session("ana")
@@ -113,7 +113,7 @@ def test_finding_by_words_sees_candidates_concepts_and_captions(record) -> None:
         assert fulltext.find(connection, "umbr") == [child]
 
 
-def test_a_blind_card_tells_nothing_of_what_others_saw(record) -> None:
+def test_a_blind_card_has_no_evidence_about_the_image(record) -> None:
     (number,) = record.add(1)
     with record.store.write() as connection:
         connection.execute(text("INSERT INTO image_object(image_id, category, count) VALUES (1, 'hat', 2)"))
@@ -124,21 +124,21 @@ def test_a_blind_card_tells_nothing_of_what_others_saw(record) -> None:
     record.open_session("ben").reviewer.toggle_flag(number)
     record.open_session("ana").reviewer.note(number, "too dark")
     with record.store.read() as connection:
-        seen, blind = (card_for(connection, number, "ana", blind=told) for told in (False, True))
-    assert (seen.siblings, seen.objects, seen.flagged) == (("a hat",), {"hat": 2}, True)
-    assert {finding.rule for finding in seen.findings} & IMAGE_EVIDENCE_RULES
+        open_card, blind = (card_for(connection, number, "ana", blind=is_blind) for is_blind in (False, True))
+    assert (open_card.siblings, open_card.objects, open_card.flagged) == (("a hat",), {"hat": 2}, True)
+    assert {finding.rule for finding in open_card.findings} & IMAGE_EVIDENCE_RULES
     assert (blind.siblings, blind.objects, blind.flagged, blind.notes) == ((), {}, False, ("too dark",))
     assert not {finding.rule for finding in blind.findings} & IMAGE_EVIDENCE_RULES
-    assert blind.text == seen.text
+    assert blind.text == open_card.text
 
 
 def say(record, candidate: int, question: Question, **probabilities: float | None) -> None:
-    told = [
+    verdicts = [
         NewVerdict(candidate_id=candidate, judge=judge, model=judge, prompt_version="1", question=question, p=p)
         for judge, p in probabilities.items()
     ]
     with record.store.write() as connection:
-        insert_verdicts(connection, told)
+        insert_verdicts(connection, verdicts)
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def say(record, candidate: int, question: Question, **probabilities: float | Non
         ({"a": 0.1, "b": 0.9}, {"a": 0.1, "b": 0.9}, tuple(Question)),
     ],
 )
-def test_answers_to_two_questions_never_disagree(record, present, acceptable, disputed) -> None:
-    """An absent hat in a fine caption is P(present) .1 beside P(acceptable) .9: that is agreement."""
+def test_answers_to_different_questions_are_no_conflict(record, present, acceptable, disputed) -> None:
+    """P(present) .1 and P(acceptable) .9 agree: the hat is absent, and the caption is acceptable."""
     (number,) = record.add(1)
     say(record, number, Question.PRESENT, **present)
     say(record, number, Question.ACCEPTABLE, **acceptable)
@@ -165,16 +165,16 @@ def test_answers_to_two_questions_never_disagree(record, present, acceptable, di
     assert bool(marked) is card.conflict
 
 
-def test_a_card_tells_where_a_number_came_from(record) -> None:
+def test_a_verdict_on_a_card_has_its_origin(record) -> None:
     (number,) = record.add(1)
     # fmt: off
-    told = NewVerdict(
+    verdict = NewVerdict(
         candidate_id=number, judge="llava", model="m", prompt_version="1", question=Question.PRESENT, p=0.2,
         label_mass=0.98, method="logprobs", prior=0.61, seed=7,
     )
     # fmt: on
     with record.store.write() as connection:
-        insert_verdicts(connection, [told])
+        insert_verdicts(connection, [verdict])
     record.judge(number, qwen=0.3)
     with record.store.read() as connection:
         opinions = load_card(connection, number).verdicts

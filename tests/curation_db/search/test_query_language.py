@@ -1,4 +1,4 @@
-"""The line a person types: printed views parse to themselves, and what is no view is told in one line."""
+"""Parsing and printing of views, and the messages about invalid lines."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ def test_a_printed_view_parses_to_itself(view: View) -> None:
 
 @_UNHURRIED
 @given(st.text(_LETTERS, max_size=40) | st.text(max_size=20))
-def test_any_line_is_a_view_or_is_refused_in_one_line(line: str) -> None:
+def test_any_line_is_a_view_or_gives_a_one_line_error(line: str) -> None:
     try:
-        view, told = parse_view(line), ""
+        view, message = parse_view(line), ""
     except ViewError as error:
-        view, told = View(), str(error)
-    assert "\n" not in told
+        view, message = View(), str(error)
+    assert "\n" not in message
     assert parse_view(str(view)) == view
 
 
-def test_what_people_type() -> None:
+def test_typical_lines() -> None:
     line = (
         'state:accepted,needs-more cue:no -judge:llava=present by:ana lint:in-sibling reason:rest-false "red hat" -dog'
     )
@@ -83,7 +83,7 @@ def test_what_people_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("stat:open", "stat: is not known; did you mean state?"),
         ("state:opn", "state:opn is not known; did you mean open?"),
@@ -98,13 +98,13 @@ def test_what_people_type() -> None:
         ("lint:duplicate", "lint:duplicate is not known"),
     ],
 )
-def test_what_is_wrong_is_named(line: str, said: str) -> None:
+def test_an_error_names_the_bad_word(line: str, message: str) -> None:
     with pytest.raises(ViewError) as error:
         parse_view(line)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
-def test_a_term_is_put_in_and_taken_out() -> None:
+def test_a_term_is_toggled() -> None:
     term = Term.of(QueryField.STATE, "open")
     assert str(View().toggled(term)) == "state:open"
     assert View().toggled(term).toggled(term) == View()

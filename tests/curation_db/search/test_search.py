@@ -1,4 +1,4 @@
-"""Views against a slow and obvious filter over all rows; pages and facets against the same."""
+"""Views, pages and facets against a slow filter over all rows."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _decide(record: Record, ids: list[int], draw: random.Random) -> None:
 
 
 class Oracle:
-    """All of the record in lists, and no index anywhere."""
+    """The whole record in lists, without an index."""
 
     def __init__(self, store: Store) -> None:
         with store.read() as connection:
@@ -175,15 +175,15 @@ class Oracle:
             if verdict.question == "present"
             else (TermMeaning.ACCEPTABLE, TermMeaning.UNACCEPTABLE)
         )
-        said = TermMeaning.UNCLEAR if verdict.p is None else yes if verdict.p >= 0.5 else no
-        return called and value.meaning in (None, said)
+        answer = TermMeaning.UNCLEAR if verdict.p is None else yes if verdict.p >= 0.5 else no
+        return called and value.meaning in (None, answer)
 
     def conflict(self, number: int) -> bool:
         return any(len({p >= 0.5 for p in ps}) == 2 for ps in self.probabilities(number))
 
     def probabilities(self, number: int) -> list[list[float]]:
-        told = [(v.question, v.p) for v in self.verdicts[number] if v.p is not None]
-        return [[p for question, p in told if question == asked] for asked in {question for question, _ in told}]
+        answers = [(v.question, v.p) for v in self.verdicts[number] if v.p is not None]
+        return [[p for question, p in answers if question == each] for each in {question for question, _ in answers}]
 
     def key(self, sort: Sort, row: Any) -> Any:
         spread = max(
@@ -201,11 +201,11 @@ class Oracle:
 
 
 def _phrase(words: str, text: str) -> bool:
-    sought, said = (re.findall(r"\w+", each.lower()) for each in (words, text))
-    for at in range(len(said) - len(sought) + 1):
-        part = said[at : at + len(sought)]
-        last = part[-1].startswith(sought[-1]) if words.endswith("*") else part[-1] == sought[-1]
-        if part[:-1] == sought[:-1] and last:
+    phrase, words_of_text = (re.findall(r"\w+", each.lower()) for each in (words, text))
+    for at in range(len(words_of_text) - len(phrase) + 1):
+        part = words_of_text[at : at + len(phrase)]
+        last = part[-1].startswith(phrase[-1]) if words.endswith("*") else part[-1] == phrase[-1]
+        if part[:-1] == phrase[:-1] and last:
             return True
     return False
 
@@ -231,8 +231,8 @@ _OPEN = {
 
 def _terms(field: QueryField) -> st.SearchStrategy[Term]:
     names = st.sampled_from(_OPEN.get(field) or CLOSED[field])
-    says = st.none() | st.sampled_from(TermMeaning) if field is QueryField.JUDGE else st.none()
-    values = st.lists(st.builds(Value, names.map(str), says), min_size=1, max_size=2).map(tuple)
+    meanings = st.none() | st.sampled_from(TermMeaning) if field is QueryField.JUDGE else st.none()
+    values = st.lists(st.builds(Value, names.map(str), meanings), min_size=1, max_size=2).map(tuple)
     return st.builds(Term, st.just(field), values, st.booleans())
 
 
@@ -244,22 +244,20 @@ views = st.builds(
 @pytest.mark.parametrize("few", [50_000, 3])
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(view=views)
-def test_a_view_holds_what_a_look_at_every_row_finds(
+def test_a_view_equals_a_filter_over_every_row(
     world: tuple[Store, Oracle], monkeypatch: pytest.MonkeyPatch, few: int, view: View
 ) -> None:
     store, oracle = world
     monkeypatch.setattr(search, "_FEW", few)  # with 3 nearly every view is walked along another way
     with store.read() as connection:
-        found = [number for block in search.ids_of(connection, view) for number in block]
+        actual = [number for block in search.ids_of(connection, view) for number in block]
     wanted = oracle.ids(view)
     if view.sort is Sort.TEXT:  # NOCASE folds ASCII only, and so does lower() on these texts
-        assert sorted(found) == sorted(wanted)
-    assert found == wanted
+        assert sorted(actual) == sorted(wanted)
+    assert actual == wanted
 
 
-def test_the_first_ids_come_before_the_last_and_none_twice(
-    world: tuple[Store, Oracle], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ids_come_in_blocks_and_each_once(world: tuple[Store, Oracle], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_FIRST_BLOCK_ROWS", 5)
     with world[0].read() as connection:
         blocks = list(search.ids_of(connection, View()))
@@ -268,15 +266,20 @@ def test_the_first_ids_come_before_the_last_and_none_twice(
     assert len({number for block in blocks for number in block}) == sum(map(len, blocks))
 
 
-def test_a_page_tells_what_the_rows_say(world: tuple[Store, Oracle]) -> None:
+def test_a_page_has_the_values_of_the_rows(world: tuple[Store, Oracle]) -> None:
     store, oracle = world
     ids = [row.id for row in oracle.candidates][::-1]
     with store.read() as connection:
         rows = page_of(connection, [*ids, 99_999])
     assert [row.id for row in rows] == ids
-    for row, told in zip(rows, reversed(oracle.candidates), strict=True):
-        assert (row.text, row.concept, row.state, row.caption) == (told.text, told.concept, told.state, told.caption)
-        assert row.hidden is bool(told.audit and told.wanted)
+    for row, expected in zip(rows, reversed(oracle.candidates), strict=True):
+        assert (row.text, row.concept, row.state, row.caption) == (
+            expected.text,
+            expected.concept,
+            expected.state,
+            expected.caption,
+        )
+        assert row.hidden is bool(expected.audit and expected.wanted)
         assert row.conflict is (oracle.conflict(row.id) and not row.hidden)
         assert {str(rule) for rule in row.lint} == oracle.marks[row.id] - {"conflict"}
         assert len(row.verdicts) == (0 if row.hidden else len(oracle.verdicts[row.id]))
@@ -286,21 +289,21 @@ def test_a_page_tells_what_the_rows_say(world: tuple[Store, Oracle]) -> None:
 
 
 @pytest.mark.parametrize("field", FACETS)
-def test_facets_count_what_their_terms_hold(world: tuple[Store, Oracle], field: QueryField) -> None:
+def test_a_facet_counts_the_candidates_of_its_term(world: tuple[Store, Oracle], field: QueryField) -> None:
     store, oracle = world
     listed = oracle.ids(parse_view("hat"))
     with store.read() as connection:
         for ids, within in ((None, View()), (listed, parse_view("hat"))):
-            found = facets(connection, field, ids)
-            assert found
-            for facet in found:
+            counted = facets(connection, field, ids)
+            assert counted
+            for facet in counted:
                 view = View((*within.terms, Term(field, (facet.value,))))
                 if ids is not None or not view.depends_on_verdicts:
                     assert facet.count == len(oracle.ids(view)), facet
-            assert [f.count for f in found] == sorted((f.count for f in found), reverse=True)
+            assert [f.count for f in counted] == sorted((f.count for f in counted), reverse=True)
 
 
-def test_a_name_that_the_record_does_not_know_is_told(world: tuple[Store, Oracle]) -> None:
+def test_an_unknown_name_gives_a_message(world: tuple[Store, Oracle]) -> None:
     with world[0].read() as connection:
         assert unknown_name(connection, parse_view("by:bob cue:no")) == "no by:bob in this record; known: ana, Ben"
         assert unknown_name(connection, parse_view("judge:gpt")) == (
@@ -323,7 +326,7 @@ def _finish(store: Store) -> None:
     assert marker.progress.done
 
 
-def test_marks_follow_edits_and_what_is_learnt_of_a_picture(record: Record, import_rows: Callable[..., None]) -> None:
+def test_marks_follow_edits_and_new_captions_of_the_image(record: Record, import_rows: Callable[..., None]) -> None:
     (first, second) = record.add(2)
     _finish(record.store)
     assert _marks(record) == Counter()
@@ -337,7 +340,7 @@ def test_marks_follow_edits_and_what_is_learnt_of_a_picture(record: Record, impo
     assert (second, "in-sibling") in _marks(record)
 
 
-def test_marks_of_another_version_are_made_again(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_marks_of_another_lint_version_are_computed_again(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = record.add(3)
     _finish(record.store)
     with record.store.write() as connection:
@@ -349,7 +352,7 @@ def test_marks_of_another_version_are_made_again(record: Record, monkeypatch: py
     assert _marks(record) == Counter()
 
 
-def test_marking_can_stop_anywhere(record: Record) -> None:
+def test_indexing_can_stop_at_any_batch(record: Record) -> None:
     record.add(5)
     assert index.LintIndexer(record.store).step(2)
     assert index.LintIndexer(record.store).progress.upto == 2
@@ -357,7 +360,7 @@ def test_marking_can_stop_anywhere(record: Record) -> None:
     assert not index.LintIndexer(record.store).step()
 
 
-def test_judges_in_conflict_are_marked_when_they_have_spoken(record: Record) -> None:
+def test_a_conflict_is_marked_when_verdicts_are_stored(record: Record) -> None:
     (number,) = record.add(1)
     record.judge(number, llava=0.2)
     assert _marks(record) == Counter()
@@ -367,7 +370,7 @@ def test_judges_in_conflict_are_marked_when_they_have_spoken(record: Record) -> 
 
 @pytest.fixture
 def import_rows(tmp_path: Path) -> Callable[..., None]:
-    """Imports a caption of a picture as a person would."""
+    """Import a caption of an image through the importer."""
     from curation_db.importing.pipeline import import_file, make_plan
 
     def bring_in(store: Store, *, image: str, caption: str) -> None:
