@@ -30,6 +30,9 @@ from workbench.tui.screens.curate import CurateScreen
 
 PICTURES = 40
 _PATIENCE = 500
+_STEPS, _PAUSE_S, _SAME = 400, 0.05, 4
+_BUSY = ("counting …", "searching …", "reading …", "loading …", "checks indexed:")
+"""Texts of a screen that is still working."""
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _UNIQUE = re.compile(r"terminal-\d+")
 
@@ -100,6 +103,21 @@ def _is_current(app: App[int], session: AnnotationSession) -> bool:
     """Return whether the screen shows the current card and its image."""
     screen = next(each for each in app.screen_stack if isinstance(each, CurateScreen))
     return session.current is not None and screen.shown is session.current
+
+
+async def settled(pilot: Pilot[int], title: str, shows: str = "") -> str:
+    """Wait until the screen shows `shows`, is not busy, and stays the same for a moment; return it as SVG."""
+    before, same = "", 0
+    for _ in range(_STEPS):
+        await pilot.pause(_PAUSE_S)
+        now = portable(pilot.app.export_screenshot(title=title))
+        shown = now.replace("&#160;", " ")
+        ready = shows in shown and not any(busy in shown for busy in _BUSY)
+        same = same + 1 if ready and now == before else 0
+        if same >= _SAME:
+            return now
+        before = now
+    raise TimeoutError(f"the screen did not settle, or never showed {shows!r}")
 
 
 @contextmanager

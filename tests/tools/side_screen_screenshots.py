@@ -1,6 +1,6 @@
 """Takes the README's screenshots of the side screens, from a demo decided by three scripted annotators.
 
-`python -m tools.side_screen_screenshots FOLDER`. The screens show times of day, so no test compares them.
+`python -m tools.side_screen_screenshots FOLDER`. A test takes them again and compares all words except times of day.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from sqlalchemy import text
-from tools.screenshots import Shot, portable
+from tools.screenshots import Shot, settled
 
 from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.events.annotators import begin_session
@@ -27,32 +27,37 @@ from workbench.workspace.layout import Workspace
 
 SHOTS = (
     Shot("browse", (120, 36), "negwb-dark", ("b", "f", "s", "down", "down", "down")),
-    Shot("adjudicate", (120, 36), "negwb-dark", ("d",)),
-    Shot("progress", (120, 36), "negwb-dark", ("p", "correct", "correct", "correct")),
-    Shot("history", (120, 36), "negwb-light", ("d", "4")),
+    Shot("adjudicate", (120, 36), "negwb-dark", ("d",), "hidden until you have decided"),
+    Shot("progress", (120, 36), "negwb-dark", ("p", "right", "right", "right"), "votes in force"),
+    Shot("history", (120, 36), "negwb-light", ("d", "4"), "imported"),
     Shot("guidelines", (120, 36), "negwb-dark", ("g",)),
     Shot("settings", (120, 36), "negwb-light", ("comma",)),
 )
 _PICTURES, _DECIDED = 160, 260
 _ERROR_RATES = {"ana": 0.04, "ben": 0.08, "cho": 0.15}
 """Share of wrong decisions of each scripted annotator."""
-_SETTLED_S = 0.8
+_TITLE = "negwb curate"
 
 
 def take_side_screens(folder: Path) -> list[Path]:
     """Write the screenshots as SVG into `folder`; return the paths."""
     with tempfile.TemporaryDirectory() as temporary:
-        size = DemoSize(pictures=_PICTURES, pool=1, scenes=1, gallery=2)
-        workspace = build_demo(Path(temporary) / "demo", size=size, overlap="2+1", progress=lambda *_: None)
-        truth = read_truth(DemoFiles(workspace.root).truth)
-        with open_store(workspace.database) as store:
-            _decide(store, truth)
+        workspace = build_workspace(Path(temporary))
         paths = []
         for shot in SHOTS:
             path = folder / f"{shot.name}.svg"
-            path.write_text(asyncio.run(_take(workspace, shot)), encoding="utf-8", newline="\n")
+            path.write_text(asyncio.run(take(workspace, shot)), encoding="utf-8", newline="\n")
             paths.append(path)
         return paths
+
+
+def build_workspace(folder: Path) -> Workspace:
+    """Build the demo below `folder`, with the decisions of the scripted annotators."""
+    size = DemoSize(pictures=_PICTURES, pool=1, scenes=1, gallery=2)
+    workspace = build_demo(folder / "demo", size=size, overlap="2+1", progress=lambda *_: None)
+    with open_store(workspace.database) as store:
+        _decide(store, read_truth(DemoFiles(workspace.root).truth))
+    return workspace
 
 
 def _decide(store: Store, truth: Decisions) -> None:
@@ -74,18 +79,18 @@ def _decide(store: Store, truth: Decisions) -> None:
             writers[name].decide(number, kind, reason=used_reason, shown=context)
 
 
-async def _take(workspace: Workspace, shot: Shot) -> str:
+async def take(workspace: Workspace, shot: Shot) -> str:
+    """Return a screenshot as SVG."""
     serving = SessionSettings(audit_share=0.0, guard_seconds=0.0)
     with open_session(workspace, "dan", role=Role.ADJUDICATOR, serving=serving, version="screenshots") as session:
         session.start()
         app = NegwbApp(session, theme=shot.theme, workspace=workspace)
         async with app.run_test(size=shot.size) as pilot:
-            await asyncio.sleep(_SETTLED_S)
+            await settled(pilot, _TITLE)
             for key in shot.keys:
                 await pilot.press(key)
-                await asyncio.sleep(_SETTLED_S)
-            await app.workers.wait_for_complete()
-            return portable(app.export_screenshot(title="negwb curate"))
+                await settled(pilot, _TITLE)
+            return await settled(pilot, _TITLE, shot.shows)
 
 
 if __name__ == "__main__":

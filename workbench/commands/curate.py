@@ -323,10 +323,10 @@ def _decode_box() -> tuple[int, int]:
 
 def _check_role(session: AnnotationSession, start: MainView | None) -> None:
     from curation_db.enums import Role
-    from workbench.tui.screens.base.navigation import SIT_DOWN_AS_ONE, MainView
+    from workbench.tui.screens.base.navigation import ROLE_HINT, MainView
 
     if start is MainView.ADJUDICATE and session.actor.role is not Role.ADJUDICATOR:
-        raise UsageError("only an adjudicator settles disagreements", hint=SIT_DOWN_AS_ONE)
+        raise UsageError("only an adjudicator settles disagreements", hint=ROLE_HINT)
 
 
 def _run_app(

@@ -1,6 +1,6 @@
-"""Curate as an app: the desk's news, palette and help, and the way to the lab. The work is in the screens.
+"""The curate app: notifications from the session, command palette and help, and the screens above the card.
 
-It owns no record and closes none: whoever made the desk closes it after `run` returned.
+The app does not own the record: the caller that opened the session closes it after `run` returns.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ if TYPE_CHECKING:
 
 
 _ALWAYS = frozenset({"quit", "help_quit"})
-"""Bound by Textual to ctrl+q and ctrl+c."""
+"""Textual binds these to ctrl+q and ctrl+c."""
 
 
 _NOTICE_SECONDS = 10
 _BEHIND_SECONDS = 0.3
-"""When a terminal takes longer than this to say that it has drawn a card, the person is told."""
+"""Seconds after which a terminal that has not yet confirmed a drawn card is reported as behind."""
 
 
 class PrefetchChanged(Message):
-    """Something changed in the deck."""
+    """A card, the end of the queue or a problem has come from the session's threads."""
 
 
 class NegwbApp(BaseApp):
-    """A person's sitting at a desk."""
+    """The app of one annotation session."""
 
-    # The first screen's own sheet is not loaded by Textual, so it is named here.
+    # Textual does not load the style sheet of the first screen by itself.
     CSS_PATH: ClassVar = ["app.tcss", "screens/curate.tcss"]
 
     def __init__(
@@ -67,19 +67,19 @@ class NegwbApp(BaseApp):
         start: MainView | None = None,
         view: str = "",
     ) -> None:
-        """The app at this desk.
+        """Create the app of a session.
 
         Args:
-            desk: Whose sitting it is.
+            session: The annotation session.
             actions: The keys.
-            theme: The name of a theme.
-            protocol: How pictures are drawn.
+            theme: Name of a theme.
+            protocol: Image protocol, as `choose_protocol` returns it.
             banner: A line below the status line.
-            notice: Told once, at the beginning.
-            viewer: The program that shows pictures outside the terminal.
-            workspace: Whose rooms, runs and results are shown; without one there are none.
-            start: The room to begin in, instead of at the cards: none is dealt before somebody goes there.
-            view: What the browse room lists first.
+            notice: Notification that is shown once at the start.
+            viewer: Program that shows images outside the terminal.
+            workspace: The workspace of the side screens, runs and results; without one they are not available.
+            start: Side screen to start with instead of Curate; no card is leased before Curate opens.
+            view: Query that Browse lists first.
         """
         super().__init__(theme=theme)
         self.session = session
@@ -91,17 +91,16 @@ class NegwbApp(BaseApp):
         self._workspace = workspace
         self._navigation: NavigationContext | None = None
         self._saved_theme = theme
-        """As negwb.toml has it."""
+        """The theme named in negwb.toml."""
         self._start, self._view = start, view
 
     def get_default_screen(self) -> Screen[None]:
-        """Curate."""
         return CurateScreen(
             self.session, self.actions, protocol=self._protocol, banner=self._banner, viewer=self._viewer
         )
 
     def on_mount(self) -> None:
-        """Listen to the deck."""
+        """Subscribe to changes of the session, and open the first screen."""
         self.session.on_change = self._pass_on_news
         if self.session.settings.guard_seconds > 0 and self._is_at_terminal:
             self._ask_position(self.session.card_visibility.request(time.monotonic()))
@@ -111,19 +110,17 @@ class NegwbApp(BaseApp):
             self.open_first(self._navigation_for(self._workspace).screen(self._start))
 
     def on_unmount(self) -> None:
-        """Nobody listens any more."""
         self.session.on_change = lambda: None
 
     def on_app_blur(self) -> None:
-        """The terminal went to the background (where it tells): nobody looks at the card."""
+        """Stop counting dwell time while the terminal is in the background (if it reports that)."""
         self.session.dwell_timer.blur()
 
     def on_app_focus(self) -> None:
-        """And is in front again."""
         self.session.dwell_timer.activity()
 
     def on_prefetch_changed(self) -> None:
-        """For the screen that shows cards; without its record the app ends."""
+        """Update Curate; exit if the record's file was replaced."""
         if self.session.replaced is not None:
             self.exit(return_code=int(ExitCode.DATABASE))
             return
@@ -132,10 +129,10 @@ class NegwbApp(BaseApp):
                 screen.session_changed()
 
     async def on_event(self, event: events.Event) -> None:
-        """On a card a key has its effect before the next one is looked at.
+        """Apply a key on a card before the next event is handled.
 
-        Textual would send keys that arrive together all to the card, and what is typed right behind `e` or `/` would
-        be lost instead of going into the dialog. Nothing on a card has the focus, so no widget is passed over.
+        Textual would send all keys that arrive together to the card, so text typed right after `e` or `/` would be lost
+        instead of going into the dialog. Nothing on a card has the focus, so no widget is passed over.
         """
         if isinstance(event, events.Key | events.MouseEvent):
             self.session.dwell_timer.activity()
@@ -152,20 +149,20 @@ class NegwbApp(BaseApp):
             await super().on_event(event)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While the reason of a rejection is asked for, of the app's own actions only the way out applies."""
+        """Disable the app's actions except quitting while the reason of a rejection is asked for."""
         asked = self._cards is not None and self._cards.asks_reason
         return action in _ALWAYS if asked else super().check_action(action, parameters)
 
-    # -- what the person can have seen ----------------------------------------------------------------------------
+    # -- whether the annotator has seen the card -----------------------------------------------------------------------
 
     @property
     def _is_at_terminal(self) -> bool:
-        """Whether a terminal is there to ask; not in tests and not in a browser."""
+        """Whether there is a terminal to ask; not in tests and not in a browser."""
         return self._driver is not None and not self._driver.is_headless and not self._driver.is_web
 
     @property
     def _deciding(self) -> DecisionScreen | None:
-        """The screen on which keys decide, while nothing lies above it."""
+        """The screen on which keys decide, unless another screen covers it."""
         return next((top for top in self.screen_stack[-1:] if isinstance(top, DecisionScreen)), None)
 
     def _is_too_early(self, key: events.Key) -> bool:
@@ -173,15 +170,15 @@ class NegwbApp(BaseApp):
         return deciding is not None and not deciding.may_press(key.key, key.time)
 
     def post_display_hook(self) -> None:
-        """A frame is drawn: the first one with a new card starts its time, and the terminal is asked behind it."""
-        sight = self.session.card_visibility
-        if sight.is_pending and self.is_running and (top := self._deciding) is not None and top.is_card_drawn:
-            place = sight.drawn(time.monotonic())
+        """Note that a frame was drawn; after the first frame of a card ask the terminal to confirm it."""
+        visibility = self.session.card_visibility
+        if visibility.is_pending and self.is_running and (top := self._deciding) is not None and top.is_card_drawn:
+            place = visibility.drawn(time.monotonic())
             if place is not None:
                 self._ask_position(place)
 
     def _ask_position(self, place: ScreenPlace) -> None:
-        """Ask the terminal where its cursor is; it answers when it has drawn all that was sent before."""
+        """Ask the terminal for its cursor position; it answers once it has drawn everything sent before."""
         assert self._driver is not None
         self._driver.write(f"\x1b7\x1b[{place.row};{place.column}H\x1b[6n\x1b8")
         self._driver.flush()
@@ -189,7 +186,6 @@ class NegwbApp(BaseApp):
         self.set_timer(self.session.card_visibility.patience, partial(self._give_up, place))
 
     def on_position_report(self, report: PositionReport) -> None:
-        """The terminal answers."""
         self.session.card_visibility.reported(ScreenPlace(report.row, report.column), report.time)
         self._show_lag()
 
@@ -203,35 +199,34 @@ class NegwbApp(BaseApp):
 
     @property
     def _cards(self) -> CurateScreen | None:
-        """The screen of cards, while nothing lies above it."""
+        """Curate, unless another screen covers it."""
         return next((top for top in self.screen_stack[-1:] if isinstance(top, CurateScreen)), None)
 
     def action_show_help(self) -> None:
-        """Every key and what it does."""
         from workbench.tui.screens.help import HelpScreen  # only when opened
 
         self.push_screen(HelpScreen(self.actions, places=(KeyScope.CARD, KeyScope.REASON, KeyScope.DONE)))
 
     def action_show_results(self) -> None:
-        """Generation, trainings and report, over the card: the desk stays as it is, and its lease is kept."""
+        """Open generation, training runs and report above the card; session and leases stay as they are."""
         from workbench.tui.results.app import first_page, page_screen  # only when opened
         from workbench.tui.results.context import ResultsContext
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
             return
-        lab = ResultsContext(self._workspace, self._close_results, page_screen, protocol=self._protocol)
-        self.push_screen(lab.screen(first_page(self.session.store)))
+        context = ResultsContext(self._workspace, self._close_results, page_screen, protocol=self._protocol)
+        self.push_screen(context.screen(first_page(self.session.store)))
 
     def action_toggle_dark(self) -> None:
-        """The other one of the house's themes; it is offered to keep it."""
+        """Switch between dark and light theme, and name the key that saves the theme."""
         super().action_toggle_dark()
         if self._workspace is not None and self.theme != self._saved_theme:
             key = next(self.actions.cap(action) for action in self.actions.all_actions if action.id == "keep-theme")
-            self.notify(f"{self.theme} until you leave; {key} keeps it", timeout=3, markup=False)
+            self.notify(f"{self.theme} for this session; {key} saves it", timeout=3, markup=False)
 
     def action_keep_theme(self) -> None:
-        """Write the theme that shows into negwb.toml."""
+        """Write the current theme into negwb.toml."""
         from workbench.errors import UsageError  # only when asked for
         from workbench.workspace.settings_writer import change_setting
 
@@ -241,31 +236,31 @@ class NegwbApp(BaseApp):
         try:
             change_setting(self._workspace.settings, "theme", self.theme)
         except UsageError as error:
-            said = display_text(f"{error.message} — {error.hint}", limit=300)
-            self.notify(said, severity="error", timeout=8, markup=False)
+            message = display_text(f"{error.message} — {error.hint}", limit=300)
+            self.notify(message, severity="error", timeout=8, markup=False)
             return
         self._saved_theme = self.theme
-        self.notify(f"{self.theme} is in negwb.toml", timeout=3, markup=False)
+        self.notify(f"{self.theme} is written to negwb.toml", timeout=3, markup=False)
 
     def action_open_screen(self, name: str) -> None:
-        """A room beside the card, over it: the desk stays as it is, and its lease is kept."""
+        """Open a side screen above the card; session and leases stay as they are."""
         from workbench.tui.screens.base.navigation import MainView  # only when opened
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
             return
-        rooms = self._navigation_for(self._workspace)
-        refused = rooms.refusal(MainView(name))
-        if refused is not None:
-            self.notify(refused, severity="warning", markup=False)
+        navigation = self._navigation_for(self._workspace)
+        refusal = navigation.refusal(MainView(name))
+        if refusal is not None:
+            self.notify(refusal, severity="warning", markup=False)
             return
         top = self.screen
         if isinstance(top, SideScreen):
             top.action_open_screen(name)
             return
-        seated = self.session.current
-        rooms.candidate = seated.card.candidate_id if seated is not None else None
-        self.push_screen(rooms.screen(MainView(name)))
+        current = self.session.current
+        navigation.candidate = current.card.candidate_id if current is not None else None
+        self.push_screen(navigation.screen(MainView(name)))
 
     def _navigation_for(self, workspace: Workspace) -> NavigationContext:
         from workbench.tui.screens.base.navigation import NavigationContext
@@ -284,10 +279,10 @@ class NegwbApp(BaseApp):
     def _close_side_screens(self) -> None:
         self.pop_screen()
         self.session.start_prefetch()
-        self.post_message(PrefetchChanged())  # cards may have come meanwhile
+        self.post_message(PrefetchChanged())  # new cards may have arrived meanwhile
 
     def _open_card(self, candidate_id: int) -> None:
-        """From a room to the seat, with this candidate in it."""
+        """Close the side screens and show this candidate as a card."""
         from workbench.tui.screens.queue_end import QueueEndScreen
 
         self.pop_screen()
@@ -300,10 +295,10 @@ class NegwbApp(BaseApp):
 
     def _close_results(self) -> None:
         self.pop_screen()
-        self.post_message(PrefetchChanged())  # cards may have come meanwhile
+        self.post_message(PrefetchChanged())  # new cards may have arrived meanwhile
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The palette: the actions that apply on this screen (none in a dialog), and the themes."""
+        """Return the actions of this screen (none in a dialog) and the themes."""
         from workbench.tui.screens.queue_end import QueueEndScreen  # only when opened
 
         if isinstance(screen, ActionScreen):
@@ -314,6 +309,6 @@ class NegwbApp(BaseApp):
         return self.commands_of(screen, self.actions, listed)
 
     def _pass_on_news(self) -> None:
-        """From the deck's thread to ours."""
+        """Forward a change from the session's threads to the app."""
         with contextlib.suppress(RuntimeError):  # the loop has just ended
             self.post_message(PrefetchChanged())

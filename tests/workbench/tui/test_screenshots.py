@@ -1,43 +1,111 @@
-"""The README's screenshots show the app as it is."""
+"""The README's screenshots show the app as it is: all of them are taken again and compared by their words.
+
+Take them again after a change of a text, in the folder tests: `python -m tools.screenshots screenshots`, and likewise
+generation_screenshots and side_screen_screenshots; results_screenshots needs a demo run with --auto.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import html
 import re
 from pathlib import Path
 
 import pytest
-from tools import generation_screenshots
-from tools.screenshots import SHOTS, take_all
+from support.results import build_workspace, fill_results, make_run
+from tools import generation_screenshots, results_screenshots, screenshots, side_screen_screenshots
+from tools.screenshots import Shot
 
-KEPT = Path(__file__).resolve().parents[1] / "screenshots"
+from workbench.tui.results.context import Page
+from workbench.workspace.layout import Workspace
+
+STORED = Path(__file__).resolve().parents[2] / "screenshots"
+RESULTS = {shot.name: (page, shot) for page, shot in results_screenshots.SHOTS}
+SCRIPTED = [
+    *(shot.name for shot in (*screenshots.SHOTS, *generation_screenshots.SHOTS, *side_screen_screenshots.SHOTS)),
+    *RESULTS,
+]
+_TIME = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d(:\d\d)?")
+_LABEL = re.compile(r"[a-z][a-z ]{2,9} +")
 
 
-def words(svg: Path) -> list[str]:
-    """The texts on the screen; picture cells left out, a library's next version may blend them differently."""
-    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text(encoding="utf-8"))
-    return [text for text in texts if text.replace("&#160;", "").strip("▀▄ ")]
+def texts(svg: str) -> list[tuple[float, str]]:
+    """Return all texts of a screenshot with their y position, in reading order; image cells are left out."""
+    elements = re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>([^<]*)</text>', svg)
+    named = [(float(y), html.unescape(text).replace("\xa0", " ")) for y, text in elements]
+    return [(y, text) for y, text in named if text.strip("▀▄ \n")]
+
+
+def words(svg: str) -> list[str]:
+    """Return all texts of a screenshot, with times of day masked."""
+    return [_TIME.sub("TIME", text) for _, text in texts(svg)]
+
+
+def interface(svg: str) -> tuple[list[str], list[str], set[str]]:
+    """Return the texts that do not depend on the data: path, table titles or frame, key hints; and the labels."""
+    rows: dict[float, list[str]] = {}
+    for y, text in texts(svg):
+        rows.setdefault(y, []).append(text)
+    order = [rows[y] for y in sorted(rows) if rows[y] != ["negwb report"] and not rows[y][0].startswith("negwb runs")]
+    path = [re.sub(r"\w*\d\w*", "N", text) for text in order[0][:-1]]
+    labels = {text.strip() for _, text in texts(svg) if _LABEL.fullmatch(text)}
+    return path, [text.strip() for text in order[-1]], labels
+
+
+def stored(name: str) -> str:
+    return (STORED / f"{name}.svg").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("screenshots")
-    take_all(folder)
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cards")
+    screenshots.take_all(folder)
     return folder
 
 
-@pytest.mark.parametrize("name", [shot.name for shot in SHOTS])
-def test_a_screenshot_is_what_the_app_shows(taken: Path, name: str) -> None:
-    """Mend with: cd tests && uv run python -m tools.screenshots screenshots"""
-    assert words(taken / f"{name}.svg") == words(KEPT / f"{name}.svg")
+@pytest.fixture(scope="module")
+def decided_demo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return side_screen_screenshots.build_workspace(tmp_path_factory.mktemp("demo"))
 
 
-def test_the_screenshot_of_generating_is_what_the_lab_shows(tmp_path: Path) -> None:
-    """Mend with: cd tests && uv run python -m tools.generation_screenshots screenshots"""
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with made-up results and runs under the names of the demo's models."""
+    workspace = build_workspace(tmp_path_factory.mktemp("results") / "workspace")
+    fill_results(workspace)
+    for name in ("tuned", "trained-on-all", "negated-only"):
+        make_run(workspace, name)
+    return workspace
+
+
+@pytest.mark.parametrize("name", [shot.name for shot in screenshots.SHOTS])
+def test_a_screenshot_of_a_card_is_current(cards: Path, name: str) -> None:
+    assert words((cards / f"{name}.svg").read_text(encoding="utf-8")) == words(stored(name))
+
+
+def test_the_screenshot_of_a_generation_run_is_current(tmp_path: Path) -> None:
     (taken,) = generation_screenshots.take_generation(tmp_path)
-    assert words(taken) == words(KEPT / taken.name)
+    assert words(taken.read_text(encoding="utf-8")) == words(stored(taken.stem))
 
 
-def test_the_readme_shows_them_all() -> None:
-    readme = (KEPT.parents[1] / "README.md").read_text(encoding="utf-8")
-    shown = (*SHOTS, *generation_screenshots.SHOTS)
-    assert all(f"tests/screenshots/{shot.name}.svg" in readme for shot in shown)
+@pytest.mark.parametrize("shot", side_screen_screenshots.SHOTS, ids=lambda shot: shot.name)
+def test_a_screenshot_of_a_side_screen_is_current(decided_demo: Workspace, shot: Shot) -> None:
+    assert words(asyncio.run(side_screen_screenshots.take(decided_demo, shot))) == words(stored(shot.name))
+
+
+@pytest.mark.parametrize(("page", "shot"), RESULTS.values(), ids=RESULTS)
+def test_a_screenshot_of_the_results_is_current(results: Workspace, page: Page, shot: Shot) -> None:
+    """The figures come from a training and differ between machines, so only the texts of the screen are compared."""
+    path, keys, labels = interface(asyncio.run(results_screenshots.take(results, page, shot)))
+    old_path, old_keys, old_labels = interface(stored(shot.name))
+    assert (old_path, old_keys) == (path, keys)
+    assert old_labels <= labels
+
+
+def test_every_screenshot_has_a_script() -> None:
+    assert sorted(SCRIPTED) == sorted(path.stem for path in STORED.iterdir())
+
+
+def test_the_readme_shows_every_screenshot() -> None:
+    readme = (STORED.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert [name for name in SCRIPTED if f"tests/screenshots/{name}.svg" not in readme] == []

@@ -1,7 +1,7 @@
-"""Adjudicate: what people disagree on, one card at a time, names and judges hidden until the final word is given.
+"""Adjudicate: the candidates on which annotators disagree, one at a time; votes and verdicts are hidden before.
 
-Keys go in as on the card. What touches the record runs in a thread, one thing at a time. A decision asks why people
-disagreed before it is written, because events are never changed; then the tally shows who said what.
+Keys work as on a card. Work on the record runs in a thread, one call at a time. The cause of the disagreement is asked
+before a decision is written, because events never change; then the vote summary is shown.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _NARROW = 100
-_HIDDEN = "hidden until you have given the final word"
+_HIDDEN = "hidden until you have decided"
 _LONGEST_EDITED = 5_000
 _TAKEN_BACK_HERE = frozenset({Kind.ADJUDICATE, Kind.EDIT})
 
 
 class AdjudicationStage(StrEnum):
-    """What the keys mean now, named as their place."""
+    """The meaning of the keys, named by key scope."""
 
     CARD = KeyScope.ADJUDICATE
     REASON = KeyScope.REASON
@@ -73,50 +73,49 @@ _OWN: dict[str, frozenset[AdjudicationStage]] = {
     "settle": frozenset({AdjudicationStage.CAUSE}),
     "cancel_cause": frozenset({AdjudicationStage.CAUSE}),
 }
-"""In which stages an action applies; all others apply while no question is open."""
+"""The stages in which an action applies; other actions apply while no question is open."""
 _NEED_CARD = frozenset({"final", "ask_reason", "edit", "zoom"})
 
 
 @dataclass(frozen=True, slots=True)
 class PendingDecision:
-    """A decision whose cause is being asked for."""
+    """A decision that waits for its cause."""
 
     verdict: Kind
     reason: Reason | None = None
 
 
 class AdjudicateScreen(SideScreen, DecisionScreen):
-    """One disagreement after the other, in the order of `disagreements`."""
+    """Shows the disagreements one by one, in the order of `disagreements`."""
 
     VIEW = MainView.ADJUDICATE
     CSS_PATH = "adjudicate.tcss"
     AUTO_FOCUS = None
     DECIDING = frozenset({"final", "ask_reason"})
 
-    def __init__(self, rooms: NavigationContext) -> None:
-        super().__init__(rooms)
-        self.card_visibility = rooms.session.card_visibility
+    def __init__(self, navigation: NavigationContext) -> None:
+        super().__init__(navigation)
+        self.card_visibility = navigation.session.card_visibility
         self._warning = ""
         """Why the last key was dropped."""
-        bind(self, rooms.actions, KeyScope.REASON, KeyScope.CAUSE, KeyScope.TALLY)
+        bind(self, navigation.actions, KeyScope.REASON, KeyScope.CAUSE, KeyScope.TALLY)
         self.stage = AdjudicationStage.CARD
         self.shown: PreparedCard | None = None
-        self._reviewer = DecisionWriter(rooms.session.store, rooms.session.actor)
+        self._reviewer = DecisionWriter(navigation.session.store, navigation.session.actor)
         self._listed: list[Disagreement] | None = None
-        """None: not looked yet."""
+        """None: not loaded yet."""
         self._at = 0
         self._settled = 0
         self._outcome = ""
-        """What becomes of the edit that was saved last."""
+        """Message about the last edit."""
         self._pending: PendingDecision | None = None
         self._since = time.monotonic()
         self._picture_shown = PictureShown.NONE
-        """How the card's picture was shown before what is being written."""
+        """How the card's image was shown before the decision or edit that is being written."""
         self._zoomed = False
         self._busy = False
 
     def compose(self) -> ComposeResult:
-        """As the card's own screen."""
         yield HeaderBar(id="top")
         with Horizontal(id="main"):
             with Vertical(id="picture-box"):
@@ -132,7 +131,6 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         yield KeyHints(self.actions, KeyScope.ADJUDICATE, id="keys")
 
     def on_mount(self) -> None:
-        """Look for disagreements."""
         if not self.is_whole:
             return
         self._show_stage(AdjudicationStage.CARD)
@@ -140,55 +138,50 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self.run_worker(self._look())
 
     def on_screen_suspend(self) -> None:
-        """Something opens above."""
         self.query_one(PicturePane).hide_for_modal()
 
     def on_screen_resume(self) -> None:
-        """And closes again."""
         self.query_one(PicturePane).restore()
         self._track_shown()
 
     def on_resize(self) -> None:
-        """Laid out anew."""
         if self.shown is not None and self.stage is not AdjudicationStage.TALLY:
             self._paint(self.shown)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While a question is open only its answers apply; without a card nothing that needs one."""
+        """Allow only the answers while a question is open, and no action on a card without a card."""
         if action in _OWN:
             return self.stage in _OWN[action] and not (action in _NEED_CARD and self.shown is None)
         return self.stage not in (AdjudicationStage.REASON, AdjudicationStage.CAUSE)
 
     def on_key(self, event: events.Key) -> None:
-        """Below the tally any key that means nothing else goes on."""
-        if self.stage is AdjudicationStage.TALLY and not self._means_something(event.key):
+        """Continue on any key without another meaning, while the vote summary is shown."""
+        if self.stage is AdjudicationStage.TALLY and not self._is_bound(event.key):
             event.stop()
             self.action_go_on()
 
-    def _means_something(self, key: str) -> bool:
+    def _is_bound(self, key: str) -> bool:
         named = [each.action for each in self._bindings.key_to_bindings.get(key, [])]
         return any(self.check_action(name.partition("(")[0], ()) for name in named)
 
     # -- deciding -----------------------------------------------------------------------------------------------
 
     def action_final(self, kind: str) -> None:
-        """Accept, and ask why they disagreed."""
+        """Accept, after asking for the cause of the disagreement."""
         self._ask_cause(PendingDecision(Kind(kind)))
 
     def action_ask_reason(self) -> None:
-        """The first half of a rejection."""
+        """Ask for the reason of a rejection."""
         self._show_stage(AdjudicationStage.REASON)
 
     def action_reject(self, reason: str) -> None:
-        """The second half."""
+        """Reject with a reason, after asking for the cause of the disagreement."""
         self._ask_cause(PendingDecision(Kind.REJECT, Reason(reason)))
 
     def action_cancel_reason(self) -> None:
-        """No rejection after all."""
         self._show_stage(AdjudicationStage.CARD)
 
     def action_cancel_cause(self) -> None:
-        """No decision after all."""
         self._show_stage(AdjudicationStage.CARD)
 
     def _ask_cause(self, word: PendingDecision) -> None:
@@ -197,7 +190,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self._show_stage(AdjudicationStage.CAUSE)
 
     def action_settle(self, cause: str) -> None:
-        """Write the final word, then show the tally."""
+        """Write the decision, then show the vote summary."""
         ready, word = self.shown, self._pending
         if ready is not None and word is not None:
             self._run(partial(self._settle, ready, word, Cause(cause) if cause else None), self._show_tally)
@@ -209,7 +202,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         with self.navigation.session.answers.counting([number]):
             with self.navigation.session.store.read() as connection:
                 if load_card(connection, number).state is State.SUPERSEDED:
-                    raise CardChanged("an edit has replaced this caption meanwhile", hint="space goes on")
+                    raise CardChanged("an edit has replaced this caption ", hint="press space for the next card")
             self._reviewer.adjudicate(number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready))
         self.navigation.session.refresh()
         with self.navigation.session.store.read() as connection:
@@ -222,7 +215,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         )
 
     def action_undo(self) -> None:
-        """Take back what was settled last, and show its card again."""
+        """Undo the last adjudication, and show its card again."""
         self._run(self._undo, self._undone)
 
     def _undo(self) -> int | None:
@@ -237,14 +230,14 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     def _undone(self, number: int | None) -> None:
         if number is None:
-            self.show_message("nothing settled here to take back")
+            self.show_message("no adjudication of this session to undo")
             return
-        self.show_message("took it back; here it is again")
+        self.show_message("undone; here is the card again")
         self._settled = max(0, self._settled - 1)
         self.run_worker(self._look(number))
 
     def action_edit(self) -> None:
-        """Mend the text: the new one goes to people."""
+        """Edit the text; annotators decide about the new version."""
         from workbench.tui.screens.modals.edit import EditModal  # only when opened
 
         if self.shown is None:
@@ -279,7 +272,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
     # -- going through --------------------------------------------------------------------------------------------
 
     def action_go_on(self) -> None:
-        """To the next one; behind the last, look whether there are any left."""
+        """Show the next disagreement; after the last one, load the list again."""
         if self._at + 1 < len(self._listed or ()):
             self._at += 1
             self._load()
@@ -287,7 +280,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
             self.run_worker(self._look())
 
     def action_zoom(self) -> None:
-        """The picture on the whole screen."""
+        """Show the image on the whole screen."""
         from workbench.tui.screens.zoom import ZoomScreen  # only when opened
 
         if self.shown is not None:
@@ -298,12 +291,12 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
             )
 
     def action_scroll_text(self, by: int) -> None:
-        """A long card, or a long tally."""
+        """Scroll the card or the vote summary."""
         box = "#tally-box" if self.stage is AdjudicationStage.TALLY else "#card"
         self.query_one(box).scroll_relative(y=by, animate=False)
 
     async def _look(self, first: int | None = None) -> None:
-        """List what there is; `first`: begin with this one."""
+        """Load the disagreements; `first`: the candidate to show first."""
         self._listed = await run_in_daemon_thread(self._list)
         places = {each.candidate_id: at for at, each in enumerate(self._listed)}
         self._at = places.get(first, 0) if first is not None else 0
@@ -329,7 +322,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
     # -- showing ------------------------------------------------------------------------------------------------
 
     def _run(self, work: Callable[[], T], then: Callable[[T], Any]) -> None:
-        """Do something at the record and show what came of it; one thing at a time, keys meanwhile do nothing."""
+        """Run work on the record in a thread and show its result; one call at a time, keys are ignored meanwhile."""
         if not self._busy:
             self._busy = True
             self.run_worker(self._work(work, then))
@@ -362,26 +355,25 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self.query_one(CardView).show(ready, audit=False, narrow=narrow, forward_key="", hidden_because=_HIDDEN)
 
     def _track_shown(self) -> None:
-        """What keys decide about from now on."""
+        """Register the card that keys decide about."""
         self.track_card(self.shown.card.candidate_id if self.shown is not None else None)
 
     def show_early_key(self, early: KeyTooEarly | None) -> None:
-        """In the first line, until the next key."""
+        """Show the warning in the header until the next key."""
         self._warning = EARLY_KEY_MESSAGES[early] if early is not None else ""
         self._update_header()
 
     def show_lag(self) -> None:
-        """In the first line."""
         self._update_header()
 
-    def _show_tally(self, told: tuple[PreparedCard, VoteSummary]) -> None:
-        ready, voices = told
+    def _show_tally(self, result: tuple[PreparedCard, VoteSummary]) -> None:
+        ready, summary = result
         self._settled += 1
         self.navigation.candidate = ready.card.candidate_id
         self._show_stage(AdjudicationStage.TALLY)
         width = max(24, self.query_one("#text-box").size.width - 6)
         of = next((each for each in self._listed or () if each.candidate_id == ready.card.candidate_id), None)
-        lines = adjudication.vote_summary_content(voices, ready.card, of, width)
+        lines = adjudication.vote_summary_content(summary, ready.card, of, width)
         self.query_one("#tally", Static).update(lines)
         self.query_one("#tally-box").scroll_home(animate=False)
 

@@ -1,7 +1,7 @@
-"""Browse: any number of candidates by what is known of them; enter opens one as a card, many can be decided at once.
+"""Browse: a filtered list of any number of candidates; enter opens one as a card, and bulk actions decide many at once.
 
-The ids of a view and the pages of rows are read in threads. What belongs to a question that is no longer asked is
-dropped by its number. The view, the cursor and what was chosen outlive the screen in the rooms' memory.
+Ids and pages of rows are read in threads. Results of an earlier query are recognised by their query number and dropped.
+Query, cursor and selection outlive the screen in the navigation memory.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _BULK = {"accept": Kind.ACCEPT, "reject": Kind.REJECT, "requeue": Kind.REQUEUE}
 
 
 class BrowseScreen(SideScreen):
-    """The line of the view, the list, the candidate under the cursor."""
+    """The filter bar, the list, and the candidate under the cursor."""
 
     VIEW = MainView.BROWSE
     CSS_PATH = "browse.tcss"
@@ -58,7 +58,7 @@ class BrowseScreen(SideScreen):
 
     @dataclass
     class IdsLoaded(Message):
-        """A part of the answer to a question."""
+        """A block of ids that match the query."""
 
         question: int
         ids: array[int]
@@ -66,30 +66,29 @@ class BrowseScreen(SideScreen):
 
     @dataclass
     class ListEnded(Message):
-        """All of it; `says`: why there is none."""
+        """All ids are loaded; `empty`: why there are none."""
 
         question: int
         says: str = ""
 
     class ChecksIndexed(Message):
-        """The checks have been read a little further."""
+        """The lint index has made progress."""
 
         def can_replace(self, message: Message) -> bool:
-            """Only the newest is of interest."""
+            """Keep only the newest message."""
             return isinstance(message, BrowseScreen.ChecksIndexed)
 
-    def __init__(self, rooms: NavigationContext) -> None:
-        super().__init__(rooms)
-        self.memory: BrowseMemory = rooms.memory.setdefault(self.VIEW, BrowseMemory(parse_view(rooms.view)))
-        self.store = rooms.session.store.lean()
+    def __init__(self, navigation: NavigationContext) -> None:
+        super().__init__(navigation)
+        self.memory: BrowseMemory = navigation.memory.setdefault(self.VIEW, BrowseMemory(parse_view(navigation.view)))
+        self.store = navigation.session.store.lean()
         self._question = 0
         self._counting = False
         self._facet_question = 0
         self._known: dict[QueryField, list[str]] = {}
-        self._marking = IndexingThread(rooms.session.store, self._marked)
+        self._indexing = IndexingThread(navigation.session.store, self._indexing_progressed)
 
     def compose(self) -> ComposeResult:
-        """Where one is, the view, the list with its facets, the candidate, the keys."""
         yield HeaderBar(id="top")
         yield FilterBar(self._values, id="bar")
         with Horizontal(id="lists"):
@@ -100,34 +99,33 @@ class BrowseScreen(SideScreen):
         yield KeyHints(self.actions, self.place, id="keys")
 
     def on_mount(self) -> None:
-        """Ask what was asked last, and read on what is not read yet."""
+        """Show the last view, and continue indexing the checks."""
         if not self.is_whole:
             return
         self.query_one(HeaderBar).show("browse", right=self.navigation.session.actor.name)
         self.table.selection = self.memory.selection
         self.panel.field, self.panel.display = self.memory.facet, self.memory.facets
         self.show_view(self.memory.view, at=self.memory.at)
-        self._marking.start()
+        self._indexing.start()
 
     def on_unmount(self) -> None:
-        """Nobody listens any more."""
+        """Drop pending results and stop the threads."""
         self._question += 1
-        self._marking.close()
+        self._indexing.close()
         self.store.close()
 
     def on_resize(self) -> None:
-        """The candidate is told in other words."""
         self._paint_detail()
 
     # -- the list -----------------------------------------------------------------------------------------------
 
     @property
     def view(self) -> View:
-        """What is shown."""
+        """The query and order of the list."""
         return self.memory.view
 
     def show_view(self, view: View, *, at: int | None = None) -> None:
-        """List another view; `at`: where the cursor is to be."""
+        """List another view; `at`: the candidate for the cursor."""
         if view != self.memory.view:
             self.memory.selection.clear()
         self.memory.view, self.memory.at = view, at
@@ -149,7 +147,7 @@ class BrowseScreen(SideScreen):
                 self.post_message(self.ListEnded(question, "the record could not be read"))
 
     def _ask(self, question: int, view: View) -> None:
-        """In a thread: ids as they are found, with the first rows."""
+        """Post the ids as they are found, with the first rows. Runs in a thread."""
         found = False
         for ids, rows in blocks_of(self.store, view):
             if question != self._question:
@@ -159,13 +157,11 @@ class BrowseScreen(SideScreen):
         self.post_message(self.ListEnded(question, "" if found else no_result_reason(self.store, view)))
 
     def on_browse_screen_ids_loaded(self, event: IdsLoaded) -> None:
-        """Show them."""
         if event.question == self._question:
             self.table.extend(event.ids, event.rows)
             self._say()
 
     def on_browse_screen_list_ended(self, event: ListEnded) -> None:
-        """The list is whole."""
         if event.question == self._question:
             self._counting = False
             self.table.finish(event.says)
@@ -180,36 +176,36 @@ class BrowseScreen(SideScreen):
     def _moved(self, event: Grid.RowMoved) -> None:
         if type(event) is not Grid.RowMoved:
             return
-        self.memory.at = self.navigation.candidate = self.table.chosen  # history tells of it
+        self.memory.at = self.navigation.candidate = self.table.chosen  # for the history screen
         self._say()
         self._paint_detail()
 
     @on(RecordTable.PageLoaded)
     def _paint_detail(self) -> None:
         row = self.table.row
-        told = detail(row, narrow=self.app.size.width < 100) if row is not None else ""
-        self.query_one("#about-record", Static).update(told)
+        content = detail(row, narrow=self.app.size.width < 100) if row is not None else ""
+        self.query_one("#about-record", Static).update(content)
 
     def _say(self) -> None:
-        """Where one is in the list, how much is chosen, and how far the checks are."""
+        """Show position, selection and progress of the checks above the list."""
         ids = self.table.ids
-        told = ListPosition(
+        position = ListPosition(
             at=self.table.cursor,
             count=len(ids),
             counting=self._counting,
             chosen=self.memory.selection.count(ids) if self.memory.selection else 0,
-            checks=self._marking.progress,
+            checks=self._indexing.progress,
         )
-        self.bar.say(list_status(told, self.view))
+        self.bar.show_status(list_status(position, self.view))
 
-    def _marked(self) -> None:
+    def _indexing_progressed(self) -> None:
         self.post_message(self.ChecksIndexed())
 
     def on_browse_screen_checks_indexed(self) -> None:
-        """Say so; at the end what shows has marks, and a view of the checks more to hold."""
+        """Show the progress; once indexing is complete, read the rows or the list again."""
         self._say()
-        progress = self._marking.progress
-        if progress is None or not progress.done or not self._marking.wrote:
+        progress = self._indexing.progress
+        if progress is None or not progress.done or not self._indexing.wrote:
             return
         if self.view.filters_by(QueryField.LINT):
             self.show_view(self.view, at=self.memory.at)
@@ -219,13 +215,13 @@ class BrowseScreen(SideScreen):
     # -- the view -----------------------------------------------------------------------------------------------
 
     def action_filter(self) -> None:
-        """Type a view."""
+        """Edit the filter."""
         self.bar.begin()
         self._learn()
 
     @work
     async def _learn(self) -> None:
-        """What can be typed, once for a visit."""
+        """Load the values for completion, once per visit."""
         for name in NAMED:
             if name not in self._known:
                 self._known[name] = []
@@ -235,7 +231,6 @@ class BrowseScreen(SideScreen):
         return self._known.get(name, ())
 
     def on_filter_bar_view_typed(self, event: FilterBar.ViewTyped) -> None:
-        """Show it."""
         self.table.focus()
         self.show_view(event.view)
 
@@ -244,16 +239,16 @@ class BrowseScreen(SideScreen):
         self.table.focus()
 
     def action_sort(self, by: int) -> None:
-        """Another order, the same candidate under the cursor."""
+        """Change the order; the cursor stays on its candidate."""
         order = list(Sort)
         self.show_view(self.view.sorted_by(order[(order.index(self.view.sort) + by) % len(order)]), at=self.memory.at)
 
     def action_views(self) -> None:
-        """Choose a saved one."""
+        """Choose a saved view."""
         from workbench.tui.screens.modals.views import ViewsModal
         from workbench.workspace.settings import read_settings  # only when opened
 
-        own = read_settings(self.navigation.workspace.settings).views  # somebody may have written some meanwhile
+        own = read_settings(self.navigation.workspace.settings).views  # another process may have saved views meanwhile
         self.app.push_screen(ViewsModal(own), self._chosen)
 
     def _chosen(self, line: str | None) -> None:
@@ -262,10 +257,10 @@ class BrowseScreen(SideScreen):
         try:
             self.show_view(parse_view(line))
         except ValueError as error:
-            self.show_message(str(error), hint="mend it in [browse.views] of negwb.toml", trouble=True)
+            self.show_message(str(error), hint="correct it in [browse.views] of negwb.toml", trouble=True)
 
     def action_save_view(self) -> None:
-        """Give this one a name."""
+        """Save the current view under a name."""
         from workbench.tui.screens.modals.views import SaveViewModal
         from workbench.workspace.settings_writer import save_view  # only when opened
 
@@ -275,12 +270,12 @@ class BrowseScreen(SideScreen):
 
     def _saved(self, name: str | None) -> None:
         if name is not None:
-            self.show_message(f"saved as {name}; w lists what is saved")
+            self.show_message(f"saved as {name}; w lists the saved views")
 
     # -- facets -------------------------------------------------------------------------------------------------
 
     def action_facets(self) -> None:
-        """Open the panel, go there, close it."""
+        """Open the facet panel, focus it, or close it."""
         if self.panel.display and self.panel.table.has_focus:
             self.panel.display = False
             self.table.focus()
@@ -291,7 +286,7 @@ class BrowseScreen(SideScreen):
         self.memory.facets = bool(self.panel.display)
 
     def action_turn_facets(self, by: int) -> None:
-        """Another field."""
+        """Show the facets of another field."""
         if self.panel.display:
             self.panel.turn(by)
             self.memory.facet = self.panel.field
@@ -315,7 +310,7 @@ class BrowseScreen(SideScreen):
 
     @on(Grid.RowOpened, "#facets")
     def _take_facet(self) -> None:
-        """The value under the cursor into the view, or out of it."""
+        """Add the value under the cursor to the query, or remove it."""
         if self.panel.term is not None:
             self.show_view(self.view.toggled(self.panel.term))
 
@@ -323,46 +318,44 @@ class BrowseScreen(SideScreen):
 
     @property
     def _list(self) -> Grid:
-        """Where keys that move go: the facets while they have the focus."""
+        """The table that movement keys apply to: the facets while they have the focus."""
         return self.panel.table if self.panel.table.has_focus else self.table
 
     def action_move(self, by: int) -> None:
-        """Up or down."""
         self._list.action_move(by)
 
     def action_page(self, by: int) -> None:
-        """By what shows."""
         self._list.action_page(by)
 
     @on(Grid.RowOpened, "#records")
     def action_open(self) -> None:
-        """The card, in the seat; with the facets in front, the value into the view."""
+        """Open the candidate as a card; with the focus on the facets, toggle the value in the query."""
         if self.panel.table.has_focus:
             self._take_facet()
         elif (number := self.table.chosen) is not None:
             self.navigation.open_card(number)
 
     def action_choose(self) -> None:
-        """This row, and on."""
+        """Select or deselect the row, and move down."""
         self.table.toggle()
         self._say()
 
     def action_choose_range(self, by: int) -> None:
-        """Up or down to the next row."""
+        """Extend the range selection."""
         self.table.extend_selection(by)
         self._say()
 
     def action_choose_all(self) -> None:
-        """All of the view."""
+        """Select all candidates of the view."""
         if self._counting:
-            self.show_message("the list is not whole yet")
+            self.show_message("the list is still loading")
             return
         self.memory.selection.everything()
         self.table.refresh()
         self._say()
 
     def action_leave_screen(self) -> None:
-        """First nothing is chosen any more, then the facets close, then back to the card."""
+        """Clear the selection; without one close the facets; without them return to the card."""
         if self.memory.selection:
             self.memory.selection.clear()
             self.table.refresh()
@@ -375,18 +368,18 @@ class BrowseScreen(SideScreen):
 
     # -- many at once -------------------------------------------------------------------------------------------
 
-    def action_bulk(self, deed: str) -> None:
-        """Decide about what is chosen, or where nothing is, about all of the view."""
+    def action_bulk(self, kind: str) -> None:
+        """Decide about the selected candidates, or about the whole view without a selection."""
         from workbench.tui.screens.modals.bulk import BulkModal  # only when opened
 
         if self._counting:
-            self.show_message("the list is not whole yet")
+            self.show_message("the list is still loading")
             return
         chosen = self.memory.selection.of(self.table.ids) if self.memory.selection else self.table.ids
         if not chosen:
-            self.show_message("there is nothing to decide about")
+            self.show_message("no candidate to decide about")
             return
-        self.app.push_screen(BulkModal(self.navigation.session, self.actions, chosen, _BULK[deed]), self._decided)
+        self.app.push_screen(BulkModal(self.navigation.session, self.actions, chosen, _BULK[kind]), self._decided)
 
     def _decided(self, done: object) -> None:
         if done is not None:
@@ -395,7 +388,7 @@ class BrowseScreen(SideScreen):
 
     @work
     async def action_travel(self, back: bool) -> None:
-        """Take back one's last act, a bulk as a whole; or the last undo."""
+        """Undo or redo one's last action; a bulk decision as a whole."""
         session = self.navigation.session
         try:
             kind = await run_in_daemon_thread(session.undo if back else session.redo)
@@ -403,7 +396,7 @@ class BrowseScreen(SideScreen):
             self.show_message(error.message, hint=error.hint, trouble=True)
             return
         if kind is None:
-            self.show_message("nothing to take back" if back else "nothing to do again")
+            self.show_message("nothing to undo" if back else "nothing to redo")
             return
-        self.show_message(f"{'took back' if back else 'did again'}: {kind}")
+        self.show_message(f"{'undone' if back else 'redone'}: {kind}")
         self.show_view(self.view, at=self.memory.at)

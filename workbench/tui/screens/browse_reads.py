@@ -1,4 +1,4 @@
-"""What the browse room reads of the record, all of it in threads, and what it remembers."""
+"""What Browse reads from the record (in threads), and the state that outlives its screen."""
 
 from __future__ import annotations
 
@@ -18,24 +18,27 @@ from workbench.tui.widgets.record_table import PAGE
 from workbench.tui.widgets.row_selection import TableSelection
 
 NAMED = (QueryField.JUDGE, QueryField.BY, QueryField.CUE, QueryField.CONCEPT, QueryField.PIPELINE, QueryField.SOURCE)
-"""Fields whose values only the record knows: for completion."""
+"""Fields whose values only the record knows, for completion."""
 
 
 @dataclass
 class BrowseMemory:
-    """What outlives the screen."""
+    """State of Browse that outlives the screen."""
 
     view: View = field(default_factory=View)
     at: int | None = None
     """The candidate under the cursor."""
     selection: TableSelection = field(default_factory=TableSelection)
     facets: bool = False
-    """Whether the panel is open."""
+    """Whether the facet panel is open."""
     facet: QueryField = FACETS[0]
 
 
 def blocks_of(store: Store, view: View) -> Iterator[tuple[array[int], Sequence[ListedCandidate]]]:
-    """The view's ids as they are found, with the rows of the first page; searches know every text there is."""
+    """Yield the ids of the view as they are found, with the rows of the first page.
+
+    Text queries update the index first.
+    """
     if any(view.filters_by(name) for name in WORDS):
         _index(store)
     with store.read() as connection:
@@ -49,12 +52,12 @@ def _index(store: Store) -> None:
     with store.read() as connection:
         if not fulltext.behind(connection):
             return
-    with contextlib.suppress(RecordError):  # busy or not to be written: what is known is searched
+    with contextlib.suppress(RecordError):  # the record is busy or read-only: search what is indexed
         fulltext.refresh(store)
 
 
 def no_result_reason(store: Store, view: View) -> str:
-    """What is said where the view holds nothing."""
+    """Return why the view is empty."""
     if not view.terms:
         return "there is no candidate yet"
     with store.read() as connection:
@@ -62,19 +65,19 @@ def no_result_reason(store: Store, view: View) -> str:
 
 
 def rows_of(store: Store, ids: Sequence[int]) -> list[ListedCandidate]:
-    """A page."""
+    """Return a page of rows."""
     with store.read() as connection:
         return page_of(connection, ids)
 
 
 def facet_values(store: Store, name: QueryField, ids: Sequence[int] | None) -> list[Facet]:
-    """The values of a field among `ids`, or in the whole record."""
+    """Return the values of a field with their counts among `ids`, or in the whole record."""
     with store.read() as connection:
         return facets(connection, name, ids)
 
 
 def names_of(store: Store, name: QueryField) -> list[str]:
-    """The values that can be typed; none where the record is busy: completion is a comfort."""
+    """Return the values that can be typed; none while the record is busy, because completion is optional."""
     try:
         return list(dict.fromkeys(facet.value.name for facet in facet_values(store, name, None)))
     except RecordError:

@@ -1,7 +1,7 @@
-"""Curate: the screen a person lives in. A thin shell around `AnnotationSession`: keys go in, cards come out.
+"""Curate: the screen on which cards are decided. A thin layer around `AnnotationSession`: keys in, cards out.
 
-Everything that touches the record runs in a thread, one at a time, and the next key waits for it: so keys typed ahead
-are decided in order, each about the card that was in the seat by then. Nothing of the data is parsed as markup.
+Everything that touches the record runs in a thread, one call at a time, and the next key waits for it. So keys typed
+ahead are applied in order, each to the card that is current by then. Data text is never parsed as markup.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _NEED_CARD = frozenset({"decide", "ask_reason", "edit", "note", "flag", "judges"
 _ASKED = frozenset({"reject", "cancel_reason"})
 _DECIDING = frozenset({"decide", "ask_reason"})
 _PAUSE_SECONDS = 0.4
-"""After a key that found no card, so long without a key before one decides: its second half must not hit the next."""
+"""Seconds without a key after a key that found no card; an early second key must not decide about the next card."""
 
 
 class CurateScreen(DecisionScreen):
@@ -84,24 +84,23 @@ class CurateScreen(DecisionScreen):
         self._viewer = viewer
         self._banner = banner
         self.asks_reason = False
-        """The reason of a rejection is asked for: nothing but that question's own keys applies."""
+        """Whether the reason of a rejection is asked for; then only the keys of that question apply."""
         self._at_end = False
-        """The end of the queue shows above."""
+        """Whether the queue-end screen is shown above."""
         self._painted_narrow = False
         self._warning = ""
         """Why the last key was dropped."""
         self._turn = asyncio.Lock()
         self._missed = -_PAUSE_SECONDS
-        """When a key last found no card, or followed closely on one that did not."""
+        """Time of the last key that found no card, or that followed closely on such a key."""
         bind(self, actions, KeyScope.CARD, KeyScope.REASON)
 
     @property
     def is_whole(self) -> bool:
-        """Whether its widgets are there: an app that is just ending opens a screen without any, and takes them away."""
+        """Whether the widgets are mounted: an app that is just ending opens a screen without any, and removes them."""
         return bool(self.children)
 
     def compose(self) -> ComposeResult:
-        """Status, picture and card, keys."""
         yield StatusLine(id="status")
         yield Static(id="banner", markup=False)
         with Horizontal(id="main"):
@@ -113,23 +112,21 @@ class CurateScreen(DecisionScreen):
         yield KeyHints(self.actions, KeyScope.CARD, id="keys")
 
     def on_mount(self) -> None:
-        """Take the first card, if it is ready already."""
+        """Show the first card, if it is ready."""
         if self.is_whole:
             self._update_banner()
             self._show_current()
 
     def on_resize(self) -> None:
-        """What is laid out by width is laid out anew."""
         if self.is_whole and self.shown is not None and self._narrow is not self._painted_narrow:
             self._paint(self.shown)
 
     def on_screen_suspend(self) -> None:
-        """Something opens above."""
         if self.is_whole:
             self.picture.hide_for_modal()
 
     def on_screen_resume(self) -> None:
-        """And closes again; what came meanwhile is shown, unless what closes has yet to say what is to be done."""
+        """Show what has changed meanwhile, unless the closing screen still has to report its result."""
         if not self.is_whole:
             return
         self.picture.restore()
@@ -138,7 +135,7 @@ class CurateScreen(DecisionScreen):
             self.session_changed()
 
     def note_key(self, key: str) -> None:
-        """Every key comes by here before it has its effect."""
+        """Note every key before it is applied."""
         if self.shown is not None and not self._is_burst():
             return
         self._missed = time.monotonic()
@@ -150,7 +147,7 @@ class CurateScreen(DecisionScreen):
         return time.monotonic() - self._missed < _PAUSE_SECONDS
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While the reason is asked only reasons apply; without a card nothing that needs one."""
+        """Allow only reasons while the reason is asked, and no action on a card without a card."""
         if self.asks_reason or action in _ASKED:
             return self.asks_reason and action in _ASKED
         if action in _DECIDING and self._is_burst():
@@ -164,15 +161,13 @@ class CurateScreen(DecisionScreen):
         await self._decide(Kind(kind))
 
     def action_ask_reason(self) -> None:
-        """The first half of a rejection."""
         self._ask(True)
 
     def action_cancel_reason(self) -> None:
-        """No rejection after all."""
         self._ask(False)
 
     async def action_reject(self, reason: str) -> None:
-        """The second half. The question goes with the card that it was about, so that one frame shows both gone."""
+        """Reject with a reason. The question closes together with its card, so that one frame removes both."""
         try:
             await self._decide(Kind.REJECT, Reason(reason))
         finally:
@@ -183,35 +178,32 @@ class CurateScreen(DecisionScreen):
         done = await self._run(lambda: self.session.submit(kind, reason))
         if done is None or ready is None:
             return
-        self.app.clear_notifications()  # what was told of the card before must not seem to be about this one
+        self.app.clear_notifications()  # an earlier message must not seem to be about the new card
         if done.known is not None and kind in ANSWERS:
             right, line = gold_feedback(done.known, kind)
             self.show_message(line, severity="information" if right else "warning")
-        elif self.session.settings.reveal and ready.hidden and (said := judge_reveal(ready.card)):
-            self.show_message(said, hint="looking back you can change your mind")
+        elif self.session.settings.reveal and ready.hidden and (verdicts := judge_reveal(ready.card)):
+            self.show_message(verdicts, hint="you can go back and change your decision")
 
     async def action_undo(self) -> None:
-        """Take back one's last act."""
-        await self._travel(self.session.undo, "took back", "nothing to take back")
+        await self._travel(self.session.undo, "undone", "nothing to undo")
 
     async def action_redo(self) -> None:
-        """Take back the last undo."""
-        await self._travel(self.session.redo, "did again", "nothing to do again")
+        await self._travel(self.session.redo, "redone", "nothing to redo")
 
-    async def _travel(self, move: Callable[[], Kind | None], did: str, did_not: str) -> None:
+    async def _travel(self, move: Callable[[], Kind | None], done: str, nothing: str) -> None:
         moved = await self._run(lambda: (move(),))
         if moved is not None:
             kind = moved[0]
             many = f" of {self.session.affected:,} cards" if self.session.affected > 1 else ""
             glyph = f"{DECISIONS[kind].glyph} " if kind in COUNTED else ""
-            self.show_message(did_not if kind is None else f"{did}: {glyph}{kind}{many}")
+            self.show_message(nothing if kind is None else f"{done}: {glyph}{kind}{many}")
 
     async def action_flag(self) -> None:
-        """Flag, or take the flag back."""
+        """Flag the card, or remove the flag."""
         await self._run(self.session.toggle_flag)
 
     async def action_note(self) -> None:
-        """Write a note."""
         from workbench.tui.screens.modals.note import NoteModal  # only when opened
 
         if self.shown is not None:
@@ -219,7 +211,7 @@ class CurateScreen(DecisionScreen):
             await self.app.push_screen(modal, self._written)  # so that the next key goes there
 
     async def action_edit(self) -> None:
-        """Mend the text."""
+        """Edit the text."""
         from workbench.tui.screens.modals.edit import EditModal  # only when opened
 
         if self.shown is None:
@@ -238,10 +230,10 @@ class CurateScreen(DecisionScreen):
         return await self._save(candidate_id, lambda: self.session.edit(typed.text, typed.concept))
 
     async def _save(self, candidate_id: int, work: Callable[[], DecisionResult]) -> str | None:
-        """For the dialogs: write about the card they were opened for; why that could not be done, or None."""
+        """Write about the card for which the dialog was opened; return why that failed, or None."""
 
         def write() -> DecisionResult:
-            self.session.open(candidate_id)  # does nothing while it sits there, as it nearly always does
+            self.session.open(candidate_id)  # usually already the current card
             return work()
 
         done = await self._try(write)
@@ -252,24 +244,24 @@ class CurateScreen(DecisionScreen):
         return None
 
     async def _written(self, written: bool | None) -> None:
-        """A dialog has closed; False: the record refused what was typed. Perhaps the caption is no more."""
+        """Handle a closed dialog; False: the record refused the text, perhaps because the caption was replaced."""
         if written is False and await self._run(self.session.leave_replaced):
             self.show_message("an edit has replaced that caption; this is the next card")
 
-    # -- looking around -----------------------------------------------------------------------------------------
+    # -- navigation ---------------------------------------------------------------------------------------------
 
     async def action_look_back(self) -> None:
-        """To one's decision before this one."""
+        """Show the previous own decision."""
         if await self._run(self.session.look_back) is False:
-            self.show_message("nothing further back")
+            self.show_message("no earlier decision")
 
     async def action_look_forward(self) -> None:
-        """Towards the work again."""
+        """Show the next own decision, or the queue."""
         if await self._run(self.session.look_forward) is False:
             self.show_message("this is the newest card")
 
     async def action_find(self) -> None:
-        """Search, and open what was found."""
+        """Search, and open a match."""
         from workbench.tui.screens.modals.find import FindModal  # only when opened
 
         await self.app.push_screen(FindModal(self._search), self._found)
@@ -283,22 +275,22 @@ class CurateScreen(DecisionScreen):
             await self.action_open_card(candidate_id)
 
     async def action_open_card(self, candidate_id: int) -> None:
-        """Seat this card; the one that sits there comes next."""
+        """Show this card; the current one is put back to the front of the queue."""
         await self._run(lambda: self.session.open(candidate_id))
 
     def action_judges(self) -> None:
-        """What the judges said, in full."""
+        """Show all verdicts about the card."""
         from workbench.tui.screens.modals.judges import JudgesModal  # only when opened
 
         if self.shown is None:
             return
         if self.shown.hidden:
-            self.show_message("what the judges say is hidden until you have decided")
+            self.show_message("verdicts are hidden until you have decided")
             return
         self.app.push_screen(JudgesModal(self.shown.card))
 
     def action_zoom(self) -> None:
-        """The picture on the whole screen."""
+        """Show the image on the whole screen."""
         if self.shown is not None:
             self.session.zoomed = self.picture.shown_as is not PictureShown.NONE
             from workbench.tui.screens.zoom import zoom_into  # only when opened
@@ -306,18 +298,17 @@ class CurateScreen(DecisionScreen):
             zoom_into(self, self.shown, self.actions, protocol=self._protocol, viewer=self._viewer)
 
     def action_open_outside(self) -> None:
-        """The picture in a program of its own."""
+        """Open the image in an external viewer."""
         if self.shown is not None:
             open_outside(self, self._viewer, self.shown.path, picture_name(self.shown))
 
     def action_scroll_card(self, by: int) -> None:
-        """A long card, line by line."""
         self.card_view.scroll_relative(y=by, animate=False)
 
-    # -- the desk -----------------------------------------------------------------------------------------------
+    # -- the session --------------------------------------------------------------------------------------------
 
     def session_changed(self) -> None:
-        """From the deck, by way of the app: a card has come, the queue has ended, or there is trouble."""
+        """Handle a change of the session: a card has come, the queue has ended, or there is a problem."""
         if self.session.failure is not None:
             raise self.session.failure
         if not self.is_whole:
@@ -327,7 +318,7 @@ class CurateScreen(DecisionScreen):
             self._show_current()
 
     async def _run(self, work: Callable[[], T]) -> T | None:
-        """Do something at the desk, then show what is in the seat; None (and a line) where it could not be done."""
+        """Run work in the session, then show the current card; return None after showing an error message."""
         result = await self._try(work)
         if isinstance(result, ActionError):
             self.show_message(result.message, hint=result.hint, severity=result.severity)
@@ -342,7 +333,7 @@ class CurateScreen(DecisionScreen):
             try:
                 result = await asyncio.to_thread(work)
             except NoLongerQueued as error:
-                self._missed = time.monotonic()  # a key that was typed ahead is not the answer to this question
+                self._missed = time.monotonic()  # a key typed ahead is not an answer to this question
                 result = ActionError(error.message, error.hint, severity="warning")
             except RecordError as error:
                 result = ActionError(error.message, error.hint)
@@ -356,7 +347,7 @@ class CurateScreen(DecisionScreen):
         return result
 
     def _show_current(self) -> None:
-        """Show the card in the seat; or that it is on its way; or the end of the queue."""
+        """Show the current card, or the loading state, or the end of the queue."""
         if not self.is_whole:
             return
         ready, before = self.session.current_card(), self.shown
@@ -372,19 +363,19 @@ class CurateScreen(DecisionScreen):
             widget.visible = ready is not None
 
     def _track_shown(self) -> None:
-        """What keys decide about from now on."""
+        """Register the card that keys decide about."""
         number = self.shown.card.candidate_id if self.shown is not None else None
         self.track_card(number, known=self.session.seen_before)
 
     def show_early_key(self, early: KeyTooEarly | None) -> None:
-        """In the status line, until the next key."""
+        """Show the warning in the status line until the next key."""
         warning = EARLY_KEY_MESSAGES[early] if early is not None else ""
         if warning != self._warning:
             self._warning = warning
             self._show_status()
 
     def show_lag(self) -> None:
-        """In the status line: it is a few bytes on a slow line."""
+        """Show the lag in the status line, which takes few bytes on a slow connection."""
         self._show_status()
 
     @property
@@ -407,7 +398,7 @@ class CurateScreen(DecisionScreen):
         work = f"{ready.card.pipeline} {ready.card.negation_type}" if ready else ""
         stream = "" if ready is None else str(ready.stream)
         if ready is not None and ready.origin is not CardOrigin.QUEUE:
-            stream += " · looking back" if ready.origin is CardOrigin.HISTORY else " · found"
+            stream += " · history" if ready.origin is CardOrigin.HISTORY else " · search"
         order = self.session.order if ready is not None and ready.origin is CardOrigin.QUEUE else ""
         warning = self._warning or (BEHIND if self.card_visibility.is_behind else "")
         self.status.show(StatusContent(self.session.actor.name, work, stream, order, self.session.progress, warning))
@@ -429,7 +420,7 @@ class CurateScreen(DecisionScreen):
         self.app.push_screen(QueueEndScreen(self.session, self.actions), self._after_done)
 
     async def _after_done(self, action: str | None) -> None:
-        """What the person chose at the end of the queue."""
+        """Run the action chosen at the end of the queue."""
         self._at_end = False
         if action == "revisit":
             self.session.revisit()
@@ -448,10 +439,10 @@ class CurateScreen(DecisionScreen):
         self.query_one(KeyHints).show(KeyScope.REASON if asking else KeyScope.CARD)
 
     def show_message(self, message: str, *, hint: str = "", severity: Severity = "information") -> None:
-        """A line for a few seconds; data may be in it."""
+        """Show a notification for a few seconds; data may be in it."""
         line = display_text(f"{message} — {hint}" if hint else message, limit=300)
         self.notify(line, severity=severity, timeout=3 if severity == "information" else 8, markup=False)
 
     async def action_quit(self) -> None:
-        """Leave. An action of the screen and not of the app, so that it does not apply while the reason is asked."""
+        """Quit. An action of the screen, not of the app, so that it does not apply while the reason is asked."""
         await self.app.action_quit()

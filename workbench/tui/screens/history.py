@@ -1,7 +1,7 @@
-"""History: everything that ever happened to a card, to the texts it came from and to those that came from it.
+"""History: all events of a candidate, of its earlier texts and of the edits made from it.
 
-Read anew each time. Where a card still asks for this person's decision, nothing is told of what others decided; where
-it is to be judged blind, nothing of the judges either.
+Read each time the screen opens. While the candidate asks for this annotator's decision, decisions of others are hidden;
+on a blind card the verdicts are hidden, too.
 """
 
 from __future__ import annotations
@@ -27,71 +27,65 @@ from workbench.tui.widgets.key_hints import KeyHints
 
 
 class HistoryScreen(SideScreen):
-    """One text that scrolls, from the oldest to the newest."""
+    """One scrolling text, oldest event first."""
 
     VIEW = MainView.HISTORY
     CSS_PATH = "history.tcss"
     AUTO_FOCUS = None
 
-    _told: Timeline | None = None
+    _loaded: Timeline | None = None
 
     def compose(self) -> ComposeResult:
-        """Where one is, the text, the keys."""
         yield HeaderBar(id="top")
         with VerticalScroll(id="history", can_focus=False):
             yield Static(id="moments", markup=False)
         yield KeyHints(self.actions, self.place, id="keys")
 
     def on_mount(self) -> None:
-        """Read."""
         if not self.is_whole:
             return
         self.query_one(HeaderBar).show("history")
         number = self.navigation.candidate
         if number is None:
-            self._say(
-                Content("There is no card in the seat. Look one up with / at the end of the queue, then come back.")
-            )
+            self._say(Content("There is no current card. Find one with / at the end of the queue, then come back."))
             return
         self.run_worker(self._read(number))
 
     def on_resize(self) -> None:
-        """Another width, other columns."""
-        if self._told is not None:
+        if self._loaded is not None:
             self.call_after_refresh(self._lay_out)
 
     async def _read(self, number: int) -> None:
         try:
-            self._told = await run_in_daemon_thread(partial(self._timeline, number))
+            self._loaded = await run_in_daemon_thread(partial(self._timeline, number))
         except RecordError as error:
             self._say(Content(display_text(f"⚠ {error.message}", limit=400)))
             return
-        count = len(self._told.entries)
+        count = len(self._loaded.entries)
         self.query_one(HeaderBar).show("history", f"#{number}", right=f"{counted(count, 'moment')}, the newest last")
         self.call_after_refresh(self._lay_out)
 
     def _timeline(self, number: int) -> Timeline:
         session = self.navigation.session
         with session.store.read() as connection:
-            told = timeline(connection, number, self.navigation.workspace.exports)
+            events = timeline(connection, number, self.navigation.workspace.exports)
             blind = {
                 member.candidate_id
-                for member in told.members
+                for member in events.members
                 if (member.audit or session.settings.blind)
                 and not event_log.has_decided(connection, member.candidate_id, session.actor.name)
             }
-            members = [member.candidate_id for member in told.members]
+            members = [member.candidate_id for member in events.members]
             hidden = blind | still_queued_for(connection, members, session.actor.annotator_id)
-        return redact(told, hidden, session.actor.name, blind=blind) if hidden else told
+        return redact(events, hidden, session.actor.name, blind=blind) if hidden else events
 
     def _lay_out(self) -> None:
-        if self._told is not None and self.is_mounted:
+        if self._loaded is not None and self.is_mounted:
             width = self.query_one("#history").content_size.width - 1
-            self._say(history_lines.timeline_content(self._told, max(40, width)))
+            self._say(history_lines.timeline_content(self._loaded, max(40, width)))
 
     def _say(self, content: Content) -> None:
         self.query_one("#moments", Static).update(content)
 
     def action_scroll_text(self, by: int) -> None:
-        """Line by line."""
         self.query_one("#history").scroll_relative(y=by, animate=False)

@@ -87,11 +87,11 @@ class ProgressScreen(SideScreen):
     CSS_PATH = "progress.tcss"
     AUTO_FOCUS = None
 
-    def __init__(self, rooms: NavigationContext) -> None:
-        super().__init__(rooms)
-        self.memory: ProgressMemory = rooms.memory.setdefault(MainView.PROGRESS, ProgressMemory())
+    def __init__(self, navigation: NavigationContext) -> None:
+        super().__init__(navigation)
+        self.memory: ProgressMemory = navigation.memory.setdefault(MainView.PROGRESS, ProgressMemory())
         self._targets: Targets = {
-            trait: resolve_target(trait, share) for trait, share in rooms.settings.targets.items()
+            trait: resolve_target(trait, share) for trait, share in navigation.settings.targets.items()
         }
         self._reading = False
         self._count_again = False

@@ -40,8 +40,8 @@ class SettingsScreen(SideScreen):
 
     table = getters.query_one("#table", StaticTable)
 
-    def __init__(self, rooms: NavigationContext) -> None:
-        super().__init__(rooms)
+    def __init__(self, navigation: NavigationContext) -> None:
+        super().__init__(navigation)
         self.rows: list[ListedSetting] = []
 
     def compose(self) -> ComposeResult:

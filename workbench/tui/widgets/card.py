@@ -71,7 +71,7 @@ class CardView(VerticalScroll, can_focus=False):
         self.scroll_home(animate=False)
 
     def _set(self, field: str, content: Content | None) -> None:
-        self.query_one(f"#{field}", LabelledField).say(content)
+        self.query_one(f"#{field}", LabelledField).set_content(content)
 
 
 def _objects(objects: dict[str, int]) -> Content | None:

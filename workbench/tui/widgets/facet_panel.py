@@ -21,7 +21,7 @@ _NAMES = {
     QueryField.STATE: "state",
     QueryField.IS: "conflict, flag",
     QueryField.LINT: "checks that warn",
-    QueryField.JUDGE: "judges say",
+    QueryField.JUDGE: "verdicts",
     QueryField.BY: "decided by",
     QueryField.REASON: "rejected because",
     QueryField.CONCEPT: "concept",

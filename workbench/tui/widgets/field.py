@@ -16,7 +16,7 @@ class TrackedText(Static):
     is_stale = False
     """Whether its newest content is not in any frame yet."""
 
-    def say(self, content: Content) -> None:
+    def set_content(self, content: Content) -> None:
         self.is_stale = True
         self.update(content)
 
@@ -44,11 +44,11 @@ class LabelledField(Horizontal):
         yield Static(self._label, markup=False, classes="field-label")
         yield self._text
 
-    def say(self, content: Content | None) -> None:
+    def set_content(self, content: Content | None) -> None:
         """Show `content`; hide the field if it is None or empty."""
         self.display = bool(content)
         if content:
-            self._text.say(content)
+            self._text.set_content(content)
         else:
             self._text.is_stale = False
 

@@ -19,37 +19,37 @@ from curation_db.language.sanitize import display_text
 from curation_db.search.query_language import CLOSED, QueryField, Sort, TermMeaning, View, ViewError, parse_view
 from workbench.tui.rendering.card_content import BAD, QUIET
 
-_INVITES = "everything · / filters: state: by: judge: is: lint: cue: concept: … or words"
+_PLACEHOLDER = "everything · / filters: state: by: judge: is: lint: cue: concept: … or words"
 _LONGEST = 500
 _LAST = re.compile(r"(?:^|\s)-?(?:([a-z_]+):)?([^\s:]*)$", re.IGNORECASE)
 _PLAIN = re.compile(r'[^\s,"=]+')
-_MOST = 40
+_MAX_COMPLETIONS = 40
 
 Values = Callable[[QueryField], Sequence[str]]
 
 
 class _Completion(Suggester):
-    """The first thing that could follow, behind what is typed; the right arrow takes it, and so does tab."""
+    """Suggests the first completion behind the typed text; right arrow or tab accepts it."""
 
     def __init__(self, values: Values) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
         self._values = values
 
     async def get_suggestion(self, value: str) -> str | None:
-        """The whole line as it would be."""
-        found = completions(value, self._values)
-        whole = completed(value, found[0]) if found else None
+        """Return the whole line with the first completion."""
+        ends = completions(value, self._values)
+        whole = completed(value, ends[0]) if ends else None
         return whole if whole is not None and whole.startswith(value) else None
 
 
 class _Line(Input):
-    """Tab takes what is suggested."""
+    """An input in which tab accepts the suggestion."""
 
     BINDINGS: ClassVar = [("tab", "cursor_right", "complete")]
 
 
 class FilterBar(Vertical):
-    """Give it `values`, the names that the record knows of a field: asked while somebody types, so it must not wait."""
+    """`values` returns the known names of a field; it is called while the user types, so it must not block."""
 
     DEFAULT_CSS = """
     FilterBar { height: 2; padding: 0 1; }
@@ -60,23 +60,22 @@ class FilterBar(Vertical):
 
     @dataclass
     class ViewTyped(Message):
-        """A line that is a view, and enter."""
+        """Enter was pressed on a valid query."""
 
         view: View
 
     class TypingLeft(Message):
-        """The list has the keys again."""
+        """The user left the input."""
 
     def __init__(self, values: Values, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._values = values
         self._view = View()
-        self._says = Content("")
+        self._status_text = Content("")
 
     def compose(self) -> ComposeResult:
-        """The line, and what is said about it."""
         yield _Line(
-            placeholder=_INVITES,
+            placeholder=_PLACEHOLDER,
             max_length=_LONGEST,
             suggester=_Completion(self._values),
             id="filter",
@@ -86,22 +85,22 @@ class FilterBar(Vertical):
 
     @property
     def typed(self) -> Input:
-        """The line."""
+        """The input field."""
         return self.query_one(Input)
 
     def show(self, view: View) -> None:
-        """The view that the list shows."""
+        """Show the query of the list."""
         self._view = view
         self.typed.value = display_text(str(view), limit=_LONGEST)
 
-    def say(self, told: Content) -> None:
-        """What there is to say while nobody types."""
-        self._says = told
+    def show_status(self, status: Content) -> None:
+        """Set the text that is shown while the input has no focus."""
+        self._status_text = status
         if not self.typed.has_focus:
-            self.query_one("#filter-status", Static).update(told)
+            self.query_one("#filter-status", Static).update(status)
 
     def begin(self) -> None:
-        """Type: at the end of what is there."""
+        """Focus the input, with the cursor at its end."""
         self.typed.focus()
         if self.typed.value and not self.typed.value.endswith(" "):
             self.typed.value += " "
@@ -109,17 +108,16 @@ class FilterBar(Vertical):
         self._hint()
 
     def on_input_changed(self) -> None:
-        """Say what could follow."""
         if self.typed.has_focus:
             self._hint()
 
     def _hint(self) -> None:
-        found = completions(self.typed.value, self._values)
-        told = "   ".join(display_text(end, limit=40) for end in found) or _hint_of(self.typed.value)
-        self.query_one("#filter-status", Static).update(Content.styled(told, QUIET))
+        ends = completions(self.typed.value, self._values)
+        text = "   ".join(display_text(end, limit=40) for end in ends) or _hint_of(self.typed.value)
+        self.query_one("#filter-status", Static).update(Content.styled(text, QUIET))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter: a view, or what is wrong with it."""
+        """Post the query, or show its error."""
         event.stop()
         try:
             view = parse_view(event.value)
@@ -129,7 +127,7 @@ class FilterBar(Vertical):
         self.post_message(self.ViewTyped(view))
 
     def on_key(self, event: events.Key) -> None:
-        """Escape and the way down lead back to the list."""
+        """Return to the list on escape and on the down key."""
         if event.key in ("escape", "down"):
             event.stop()
             event.prevent_default()
@@ -137,8 +135,8 @@ class FilterBar(Vertical):
             self.post_message(self.TypingLeft())
 
     def on_descendant_blur(self) -> None:
-        """What is said about the list again."""
-        self.query_one("#filter-status", Static).update(self._says)
+        """Show the status of the list again."""
+        self.query_one("#filter-status", Static).update(self._status_text)
 
 
 def _hint_of(line: str) -> str:
@@ -151,19 +149,19 @@ def _hint_of(line: str) -> str:
 
 
 def completions(line: str, values: Callable[[QueryField], Sequence[str]]) -> list[str]:
-    """The ends that the last term of `line` could have, whole words; `values`: what a record knows of a field."""
+    """Return the possible completions of the last term of `line`; `values`: known values of a field."""
     last = _LAST.search(line)
     if last is None:
         return []
-    name, begun = (last[1] or "").lower(), last[2]
+    name, prefix = (last[1] or "").lower(), last[2]
     if not name:
-        return [f"{each}:" for each in (*QueryField, "sort") if each.startswith(begun.lower())] if begun else []
+        return [f"{each}:" for each in (*QueryField, "sort") if each.startswith(prefix.lower())] if prefix else []
     known = _known(name, values)
-    if name == QueryField.JUDGE and "=" in begun:
-        judge, _, said = begun.rpartition("=")
-        return [f"{judge}={says}" for says in TermMeaning if says.startswith(said.lower())]
-    done, comma, word = begun.rpartition(",")
-    return [done + comma + each for each in known if each.lower().startswith(word.lower())][:_MOST]
+    if name == QueryField.JUDGE and "=" in prefix:
+        judge, _, typed = prefix.rpartition("=")
+        return [f"{judge}={meaning}" for meaning in TermMeaning if meaning.startswith(typed.lower())]
+    done, comma, word = prefix.rpartition(",")
+    return [done + comma + each for each in known if each.lower().startswith(word.lower())][:_MAX_COMPLETIONS]
 
 
 def _known(name: str, values: Callable[[QueryField], Sequence[str]]) -> list[str]:
@@ -177,6 +175,6 @@ def _known(name: str, values: Callable[[QueryField], Sequence[str]]) -> list[str
 
 
 def completed(line: str, end: str) -> str:
-    """`line` with its last term ended so."""
+    """Return `line` with its last term replaced by `end`."""
     last = _LAST.search(line)
     return line if last is None else line[: last.start(2)] + end

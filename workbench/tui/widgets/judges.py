@@ -19,7 +19,7 @@ class JudgesField(LabelledField):
         """Show the verdicts about `card`, or why they are hidden."""
         if hidden_because is not None:
             self._card = None
-            self.say(Content.styled(hidden_because, f"italic {card_content.QUIET}"))
+            self.set_content(Content.styled(hidden_because, f"italic {card_content.QUIET}"))
             return
         self._card = card
         self._lay_out()
@@ -31,4 +31,4 @@ class JudgesField(LabelledField):
         if self._card is None:
             return
         rows = card_content.opinion_rows(self._card, max(24, self._text.size.width or 48))
-        self.say(Content("\n").join(rows) if rows else Content.styled("no judge was asked", card_content.QUIET))
+        self.set_content(Content("\n").join(rows) if rows else Content.styled("no judge was asked", card_content.QUIET))

@@ -102,7 +102,7 @@ async def test_undo_shows_it_again_and_the_room_empties(disputed: WorkspaceFixtu
         await until(pilot, lambda: screen.stage is AdjudicationStage.CARD and "1 of 3" in lines(app))
         assert disputed.states()[1] == "contested"
         await press_here(pilot, "z")
-        await until(pilot, lambda: "nothing settled here to take back" in lines(app))
+        await until(pilot, lambda: "no adjudication of this session to undo" in lines(app))
         await press_here(pilot, "a", "escape", "x", "escape", "space")
         await until(pilot, lambda: "2 of 3" in lines(app))
         await press_here(pilot, "a", "enter", "space", "a", "j", "space")

@@ -21,7 +21,7 @@ async def open_modal(app: Any, pilot: Any, ids: list[int], kind: Kind) -> list[B
     results: list[BulkDone | None] = []
     await settled(pilot)
     await app.push_screen(BulkModal(app.session, app.actions, ids, kind), results.append)
-    await until(pilot, lambda: "looking at them" not in lines(app))
+    await until(pilot, lambda: "checking the selected" not in lines(app))
     return results
 
 
@@ -45,7 +45,7 @@ async def test_the_number_confirms_and_z_takes_all_of_it_back(make_workspace: An
         await until(pilot, lambda: "6 cards rejected — z undoes all of them" in lines(app))
         await until(pilot, lambda: shown(app) == workspace.ids[6])
         await press(pilot, "z")
-        await until(pilot, lambda: "took back: ✗ reject of 6 cards" in lines(app))
+        await until(pilot, lambda: "undone: ✗ reject of 6 cards" in lines(app))
         assert set(workspace.states().values()) == {"open"}
         await press(pilot, "Z")
         assert list(workspace.states().values()).count("rejected") == 6

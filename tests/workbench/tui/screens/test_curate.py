@@ -106,11 +106,11 @@ async def test_undo_and_redo_by_keys_and_after_a_restart(make_workspace: Any, op
             assert shown(app) == number
         assert set(workspace.states().values()) == {"open"}
         await press(pilot, "z")
-        assert "nothing to take back" in lines(app)
+        assert "nothing to undo" in lines(app)
         for number in (2, 3, 4):
             await press(pilot, "Z" if number != 3 else "ctrl+y")
             assert shown(app) == number
-        assert "did again" in lines(app)
+        assert "redone" in lines(app)
     assert workspace.states() == {1: "accepted", 2: "rejected", 3: "unsure", 4: "open"}
 
 

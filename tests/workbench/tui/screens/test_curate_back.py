@@ -40,7 +40,7 @@ async def test_an_edited_card_is_shown_once(make_workspace: Any, open_app: Any) 
         assert shown(app) == 1
         assert field_text(app, "past").startswith("✓ accepted")
         await press(pilot, "[")
-        assert "nothing further back" in lines(app)
+        assert "no earlier decision" in lines(app)
         assert shown(app) == 1
         await press(pilot, "]")
         assert shown(app) == 5

@@ -147,8 +147,8 @@ async def test_a_line_takes_the_place_of_the_one_before_it(make_workspace: Any, 
     async with running(app, (80, 24)) as pilot:
         await settled(pilot)
         await press(pilot, "a", "a", "z", "z", "z", "z", "z")
-        assert lines(app).count("took back") == 0
-        assert lines(app).count("nothing to take back") == 1
+        assert lines(app).count("undone") == 0
+        assert lines(app).count("nothing to undo") == 1
         for key in "]]]":
             app.post_message(Key("right_square_bracket", key))
         await until(pilot, lambda: "this is the newest card" in lines(app))

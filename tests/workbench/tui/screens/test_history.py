@@ -162,7 +162,7 @@ async def test_without_a_card_it_says_so(make_workspace: Any, open_app: Any) -> 
         await press(pilot, "a")
         await until(pilot, lambda: "No card waits for you" in lines(app))
         await pilot.press("h")
-        await until(pilot, lambda: "There is no card in the seat" in lines(app))
+        await until(pilot, lambda: "There is no current card" in lines(app))
         await pilot.press("escape")
         await until(pilot, lambda: "No card waits for you" in lines(app))
 

@@ -97,7 +97,7 @@ async def test_f2_offers_to_keep_and_f3_keeps(make_workspace: Any, open_app: Any
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("f2")
-        await until(pilot, lambda: "f3 keeps it" in lines(app))
+        await until(pilot, lambda: "f3 saves it" in lines(app))
         assert read_settings(workspace.root / "negwb.toml").curate.theme == "negwb-dark"
         await pilot.press("f3")
         await until(pilot, lambda: read_settings(workspace.root / "negwb.toml").curate.theme == "negwb-light")

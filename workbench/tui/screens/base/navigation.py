@@ -1,7 +1,7 @@
-"""The rooms beside the card, as screens over curate: what they share, and the way from one to another.
+"""Navigation between Curate and its side screens.
 
-The card stays below as it is, with its lease. A room replaces the one before it (`switch_screen`), so leaving always
-leads back to the card. A room is one line in `_SCREENS`; its keys are in the one action registry (`actions`).
+The card stays below a side screen, with its lease. A side screen replaces the previous one (`switch_screen`), so
+leaving always leads back to the card. A side screen is one line in `_SCREENS`; its keys are in the action registry.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from workbench.workspace.settings import Settings
 
 
-SIT_DOWN_AS_ONE = "sit down as one: negwb adjudicate --role adjudicator"
+ROLE_HINT = "restart with: negwb adjudicate --role adjudicator"
 
 
 class MainView(StrEnum):
-    """The rooms, by the names that actions call them."""
+    """The side screens, by the names that actions use."""
 
     BROWSE = "browse"
     ADJUDICATE = "adjudicate"
@@ -45,37 +45,37 @@ _SCREENS: dict[MainView, tuple[str, str]] = {
     MainView.GUIDELINES: ("workbench.tui.screens.guidelines", "GuidelinesScreen"),
     MainView.SETTINGS: ("workbench.tui.screens.settings", "SettingsScreen"),
 }
-"""Module and class, imported when a room is first entered."""
+"""Module and class of each screen; imported when the screen is first opened."""
 
 
 @dataclass
 class NavigationContext:
-    """What the rooms share, and what one of them remembers while another shows."""
+    """State that the side screens share."""
 
     session: AnnotationSession
-    """Whose sitting it is; its store is the record that all rooms look at."""
+    """The session; its store is the record that all screens read."""
     workspace: Workspace
     settings: Settings
     actions: ActionMap
     leave: Callable[[], Any]
-    """Back to the card."""
+    """Close the side screens."""
     open_card: Callable[[int], Any]
-    """Back to the seat, with this candidate in it."""
+    """Close the side screens and show this candidate as a card."""
     protocol: str = "halfcell"
     candidate: int | None = None
-    """The card that was shown when the rooms were entered, or that another room pointed at."""
+    """The candidate that was shown when the side screens were opened, or that another side screen selected."""
     view: str = ""
-    """What the browse room lists when it is first entered, as it is typed."""
+    """Query that Browse lists when it is first opened."""
     memory: dict[MainView, Any] = field(default_factory=dict)
 
-    def refusal(self, room: MainView) -> str | None:
-        """Why this person may not enter the room, in a line."""
-        if room is MainView.ADJUDICATE and self.session.actor.role is not Role.ADJUDICATOR:
-            return f"only an adjudicator settles what others said — {SIT_DOWN_AS_ONE}"
+    def refusal(self, view: MainView) -> str | None:
+        """Return why the annotator may not open the screen, or None."""
+        if view is MainView.ADJUDICATE and self.session.actor.role is not Role.ADJUDICATOR:
+            return f"only an adjudicator decides disagreements — {ROLE_HINT}"
         return None
 
-    def screen(self, room: MainView) -> Screen[None]:
-        """A room, anew; it finds what it remembers in `memory`."""
-        module, name = _SCREENS[room]
-        made: Screen[None] = getattr(import_module(module), name)(self)
-        return made
+    def screen(self, view: MainView) -> Screen[None]:
+        """Create a screen; it finds its earlier state in `memory`."""
+        module, name = _SCREENS[view]
+        screen: Screen[None] = getattr(import_module(module), name)(self)
+        return screen

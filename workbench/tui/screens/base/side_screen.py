@@ -1,4 +1,4 @@
-"""What the screens of all rooms do alike: keys from the registry, ways to the other rooms and back to the card."""
+"""Base class of side screens: keys from the registry, and navigation to other side screens and back to the card."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ from workbench.workspace.keymap import KeyScope
 
 
 class SideScreen(ActionScreen):
-    """Give it a `ROOM`, whose name is also its place in the registry."""
+    """Subclasses set `VIEW`, whose name is also their key scope."""
 
     VIEW: MainView
 
-    def __init__(self, rooms: NavigationContext) -> None:
-        super().__init__(rooms.actions, KeyScope(self.VIEW.value))
-        self.navigation = rooms
+    def __init__(self, navigation: NavigationContext) -> None:
+        super().__init__(navigation.actions, KeyScope(self.VIEW.value))
+        self.navigation = navigation
 
     def action_open_screen(self, name: str) -> None:
-        """The other room in place of this one."""
-        refused = self.navigation.refusal(MainView(name))
-        if refused is not None:
-            self.show_message(refused)
+        """Open another side screen in place of this one."""
+        refusal = self.navigation.refusal(MainView(name))
+        if refusal is not None:
+            self.show_message(refusal)
         elif name != self.VIEW:
             self.app.switch_screen(self.navigation.screen(MainView(name)))
 
     def action_leave_screen(self) -> None:
-        """Back to the card."""
         self.navigation.leave()
 
     def action_show_help(self) -> None:
-        """What the keys do in this room."""
         self.app.push_screen(HelpScreen(self.actions, places=(self.place,)))

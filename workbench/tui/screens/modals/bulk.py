@@ -1,6 +1,6 @@
-"""Many cards at once: what it would do in plain words, a reason where one is needed, and the number typed to confirm.
+"""Bulk decision: shows what would change, asks for a reason where one is needed, and for the number as confirmation.
 
-Looking and deciding run off the UI thread. While it decides no key is taken: nobody would know how far it was.
+Preview and decision run in threads. While the decision runs, no key is accepted, because its progress would be unknown.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BAR_CELLS = 30
 
 
 class BulkModal(Dialog[BulkDone]):
-    """Dismissed with what was done, or with None where nothing was. The desk knows of it by then."""
+    """Dismissed with the result, or with None if nothing changed. The session has been updated by then."""
 
     DEFAULT_CSS = """
     BulkModal #bulk-number { margin-top: 1; width: 24; border: tall $border; }
@@ -43,47 +43,45 @@ class BulkModal(Dialog[BulkDone]):
     """
 
     class Step(Message):
-        """How far it is."""
+        """Progress of the decision."""
 
         def __init__(self, what: str, done: int, total: int) -> None:
             super().__init__()
             self.what, self.done, self.total = what, done, total
 
         def can_replace(self, message: Message) -> bool:
-            """Only the newest is shown."""
+            """Keep only the newest message."""
             return isinstance(message, BulkModal.Step)
 
     def __init__(self, session: AnnotationSession, actions: ActionMap, ids: Sequence[int], kind: Kind) -> None:
-        """`ids`: the chosen candidates; `kind`: accept, reject or requeue."""
-        super().__init__(f"{BULK[kind].title}: {bulk.cards(len(ids))} chosen")
+        """`ids`: the selected candidates; `kind`: accept, reject or requeue."""
+        super().__init__(f"{BULK[kind].title}: {bulk.cards(len(ids))} selected")
         self._session, self._actions = session, actions
         self._ids, self._kind = ids, kind
-        self._seen: BulkPreview | None = None
+        self._summary: BulkPreview | None = None
         self._reason: Reason | None = None
         self._asks_reason = False
         self._deciding = False
         self._done: BulkDone | None = None
 
     def compose_body(self) -> ComposeResult:
-        """What there is to say, and where the number is typed."""
-        yield Static(Content.styled("looking at them …", QUIET), id="bulk-text", markup=False)
-        number = Input(id="bulk-number", max_length=12, disabled=True)  # so that it cannot take the reason's key
+        yield Static(Content.styled("checking the selected cards …", QUIET), id="bulk-text", markup=False)
+        number = Input(id="bulk-number", max_length=12, disabled=True)  # disabled: it must not take the reason's key
         number.display = False
         yield number
         yield Static(Content.styled("esc leaves; nothing is changed", QUIET), id="bulk-foot", classes="dialog-foot")
 
     def on_mount(self) -> None:
-        """Look first."""
         self.run_worker(self._look())
 
     async def _look(self) -> None:
         try:
-            self._seen = await run_in_daemon_thread(self._preview)
+            self._summary = await run_in_daemon_thread(self._preview)
         except RecordError as error:
             self._refuse(error)
             return
-        if not self._seen.changing:
-            self._say(bulk.nothing_to_do(self._seen, self._kind), "esc leaves")
+        if not self._summary.changing:
+            self._say(bulk.nothing_to_do(self._summary, self._kind), "esc leaves")
         elif self._kind is Kind.REJECT:
             self._ask_reason()
         else:
@@ -95,21 +93,21 @@ class BulkModal(Dialog[BulkDone]):
 
     def _ask_reason(self) -> None:
         self._asks_reason = True
-        assert self._seen is not None
+        assert self._summary is not None
         lines = [
             Content.assemble((f" {self._actions.cap(action):<3} ", f"bold {MARK}"), action.help)
             for action, _ in self._reasons()
         ]
-        head = Content.styled(f"Reject {bulk.cards(self._seen.changing)} because", "bold")
+        head = Content.styled(f"Reject {bulk.cards(self._summary.changing)} because", "bold")
         self._say(Content("\n").join([head, Content(""), *lines]), "a key says why · esc leaves")
 
     def _reasons(self) -> list[tuple[Action, Reason]]:
-        """The actions of the question after `x`, with the person's own keys."""
+        """Return the actions of the question after `x`, with the user's own keys."""
         listed = [each for each in self._actions.at(KeyScope.REASON) if each.id != "reason-cancel"]
         return list(zip(listed, REASON_KEYS.values(), strict=True))
 
     def on_key(self, event: events.Key) -> None:
-        """The reason."""
+        """Take the reason."""
         for action, reason in self._reasons() if self._asks_reason else ():
             if event.key in self._actions.keys(action):
                 event.stop()
@@ -117,23 +115,23 @@ class BulkModal(Dialog[BulkDone]):
                 self._ask_number()
 
     def _ask_number(self) -> None:
-        assert self._seen is not None
+        assert self._summary is not None
         self._say(
-            bulk.confirmation(self._seen, self._kind, self._reason),
-            f"type {self._seen.changing} and enter to confirm · esc leaves; nothing is changed",
+            bulk.confirmation(self._summary, self._kind, self._reason),
+            f"type {self._summary.changing} and enter to confirm · esc leaves; nothing is changed",
         )
         number = self.query_one(Input)
-        number.placeholder = str(self._seen.changing)
+        number.placeholder = str(self._summary.changing)
         number.display, number.disabled = True, False
         self.set_focus(number)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """The number, or something else."""
+        """Check the confirmed number, and decide."""
         event.stop()
-        if self._seen is None or self._deciding:
+        if self._summary is None or self._deciding:
             return
-        if event.value.replace(",", "").strip() != str(self._seen.changing):
-            self._foot(Content.styled(f"⚠ that is not {self._seen.changing}; esc leaves, nothing is changed", WARN))
+        if event.value.replace(",", "").strip() != str(self._summary.changing):
+            self._foot(Content.styled(f"⚠ that is not {self._summary.changing}; esc leaves, nothing is changed", WARN))
             return
         self._deciding = True
         event.input.display = False
@@ -141,7 +139,7 @@ class BulkModal(Dialog[BulkDone]):
         self.run_worker(self._decide())
 
     async def _decide(self) -> None:
-        self._foot(Content.styled("all of it, or nothing", QUIET))
+        self._foot(Content.styled("deciding about all of them or none", QUIET))
         try:
             self._done = await run_in_daemon_thread(self._work)
         except RecordError as error:
@@ -164,18 +162,18 @@ class BulkModal(Dialog[BulkDone]):
         self.post_message(self.Step(what, done, total))
 
     def on_bulk_modal_step(self, event: Step) -> None:
-        """A bar."""
+        """Show the progress."""
         share = event.done / max(event.total, 1)
-        told = Content.assemble(f"{event.what} … ", (bar(share, _BAR_CELLS), "$primary"), f" {share:4.0%}")
-        self.query_one("#bulk-text", Static).update(told)
+        content = Content.assemble(f"{event.what} … ", (bar(share, _BAR_CELLS), "$primary"), f" {share:4.0%}")
+        self.query_one("#bulk-text", Static).update(content)
 
     def action_cancel(self) -> None:
-        """Leave; not while it decides."""
+        """Cancel, except while the decision runs."""
         if not self._deciding:
             self.leave(None)
 
     def on_screen_resume(self) -> None:
-        """Something that lay above, such as a window too small, kept it from closing."""
+        """Close if a screen above, such as the one for small terminals, prevented it."""
         if self._done is not None:
             self.leave(self._done)
 
