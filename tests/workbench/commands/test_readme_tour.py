@@ -103,7 +103,7 @@ class TourRunner:
                 assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
                 self.completed[" ".join(rest)] = done
             case _:
-                raise AssertionError(f"nobody knows how to run: {' '.join(words)}")
+                raise AssertionError(f"unknown command: {' '.join(words)}")
 
     @staticmethod
     def _curate(words: Words) -> None:

@@ -17,7 +17,7 @@ from curation_db.enums import Kind
 from curation_db.errors import CardChanged, RecordBusy, RecordError
 from workbench.annotation.answer_counts import AnswerCounter, RefusedAnswers
 
-IMPATIENT = """
+SHORT_TIMEOUT_PROGRAM = """
 import sys
 from curation_db.storage import sqlite
 sqlite._PRAGMAS = ("PRAGMA busy_timeout=50", *sqlite._PRAGMAS[1:])
@@ -28,7 +28,7 @@ sys.exit(main())
 """The command line with a lock timeout of 50 ms."""
 
 
-class TestAnswers:
+class TestAnswerCounter:
     """Counting of refused decisions."""
 
     def refuse(self, answers: AnswerCounter, error: type[RecordError] = RecordBusy, **about: Any) -> None:
@@ -80,9 +80,9 @@ class TestAnswers:
         assert answers.refused == RefusedAnswers(answers=0, lost=0, overtaken=0)
         assert answers.refused.clauses == []
 
-    def test_the_words(self) -> None:
-        data = RefusedAnswers(answers=120, lost=114, overtaken=0).clauses
-        assert data == ["114 of 120 answers were refused and are not stored"]
+    def test_the_message(self) -> None:
+        clauses = RefusedAnswers(answers=120, lost=114, overtaken=0).clauses
+        assert clauses == ["114 of 120 answers were refused and are not stored"]
         assert RefusedAnswers(answers=1, lost=1, overtaken=0).clauses == ["1 of 1 answer was refused and is not stored"]
 
 
@@ -96,7 +96,7 @@ def workspace(tmp_path: Path) -> Iterator[WorkspaceFixture]:
 def plain(workspace: WorkspaceFixture, lines: str, **more: Any) -> subprocess.CompletedProcess[str]:
     words = ["-w", str(workspace.root), "curate", "--plain", "-a", "ana"]
     return subprocess.run(
-        [sys.executable, "-c", IMPATIENT, *words],
+        [sys.executable, "-c", SHORT_TIMEOUT_PROGRAM, *words],
         input=lines,
         capture_output=True,
         text=True,
@@ -106,10 +106,20 @@ def plain(workspace: WorkspaceFixture, lines: str, **more: Any) -> subprocess.Co
     )
 
 
-class TestLines:
+class TestPlainMode:
     def drive(self, workspace: WorkspaceFixture, lock_after: int, answers: int) -> subprocess.CompletedProcess[str]:
         """Decide `answers` cards in plain mode; the record stays locked after `lock_after` of them."""
-        words = [sys.executable, "-c", IMPATIENT, "-w", str(workspace.root), "curate", "--plain", "-a", "ana"]
+        words = [
+            sys.executable,
+            "-c",
+            SHORT_TIMEOUT_PROGRAM,
+            "-w",
+            str(workspace.root),
+            "curate",
+            "--plain",
+            "-a",
+            "ana",
+        ]
         process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -146,7 +156,7 @@ class TestScreen:
         command = [
             sys.executable,
             "-c",
-            IMPATIENT,
+            SHORT_TIMEOUT_PROGRAM,
             "-w",
             str(workspace.root),
             "curate",
@@ -168,7 +178,7 @@ class TestScreen:
         command = [
             sys.executable,
             "-c",
-            IMPATIENT,
+            SHORT_TIMEOUT_PROGRAM,
             "-w",
             str(workspace.root),
             "curate",
