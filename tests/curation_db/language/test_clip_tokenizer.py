@@ -1,4 +1,4 @@
-"""Our token counts against open_clip's own tokenizer, id for id."""
+"""Token ids and counts against open_clip's tokenizer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from curation_db.language import clip_tokenizer
 
 @pytest.fixture(scope="module")
 def theirs() -> Any:
-    """open_clip's tokenizer, from its own file: importing all of open_clip would take longer than all these tests."""
+    """Load open_clip's tokenizer from its file: importing all of open_clip takes longer than these tests."""
     package = importlib.util.find_spec("open_clip")
     if package is None or package.origin is None:
         pytest.skip("open_clip is not installed")
@@ -100,7 +100,7 @@ def test_any_text_is_tokenised_as_open_clip_does(theirs: Any, text: str) -> None
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(max_codepoint=127), max_size=80))
 def test_plain_text_needs_no_repair(theirs: Any, text: str) -> None:
-    """The short way past ftfy, `html` and `regex` is the same way."""
+    """The path without ftfy, `html` and `regex` gives the same result."""
     assert clip_tokenizer.encode(text) == theirs.encode(text)
 
 
@@ -119,7 +119,7 @@ def test_tokens_have_a_start_and_an_end_and_count_agrees() -> None:
     assert clip_tokenizer.count_tokens("") == 2
 
 
-def test_the_tower_reads_what_we_count(theirs: Any) -> None:
+def test_the_token_count_equals_open_clip_s(theirs: Any) -> None:
     row = theirs("a park with no tree")[0]
     assert row.tolist()[: clip_tokenizer.count_tokens("a park with no tree")] == clip_tokenizer.tokens(
         "a park with no tree"
@@ -127,21 +127,21 @@ def test_the_tower_reads_what_we_count(theirs: Any) -> None:
     assert len(row) == clip_tokenizer.CONTEXT_LENGTH
 
 
-def test_merges_are_what_the_heap_needs() -> None:
-    """Each merge joins bytes or what earlier merges made, and makes something new."""
+def test_no_merge_result_occurs_twice() -> None:
+    """Each merge joins bytes or results of earlier merges, and its result is new."""
     packed = files("curation_db").joinpath("data/clip_merges.txt.xz").read_bytes()
     merges = [line.split(" ") for line in lzma.decompress(packed).decode("utf-8").split("\n")]
     assert len(merges) == 48_894
     assert len(packed) < 400_000
-    made: set[str] = set()
+    results: set[str] = set()
     for left, right in merges:
         for part in (left, right):
-            assert part in made or len(part.removesuffix("</w>")) == 1
-        assert left + right not in made
-        made.add(left + right)
+            assert part in results or len(part.removesuffix("</w>")) == 1
+        assert left + right not in results
+        results.add(left + right)
 
 
-def test_a_megabyte_in_one_word_is_no_trap() -> None:
+def test_the_time_for_a_megabyte_in_one_word_is_linear() -> None:
     assert clip_tokenizer.count_tokens("no" * 100_000) > 1_000
 
 

@@ -1,4 +1,4 @@
-"""Which words say no, what they deny, and where: by hand-made cases, on real benchmarks, and for any text at all."""
+"""Cues, scopes, targets and types: handcrafted cases, real benchmarks, and arbitrary text."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ CUES = [
 
 
 @pytest.mark.parametrize(("caption", "cue_text", "cue_class", "word", "scope", "target"), CUES)
-def test_a_cue_and_what_it_denies(
+def test_cue_scope_and_target(
     caption: str, cue_text: str, cue_class: str, word: str, scope: str, target: str | None
 ) -> None:
     cue = first_cue(caption)
     assert cue is not None
-    found = (cue.text, cue.cue_class, cue.word, caption[cue.scope_start : cue.scope_end], cue.target)
-    assert found == (cue_text, CueClass(cue_class), word, scope, target)
+    actual = (cue.text, cue.cue_class, cue.word, caption[cue.scope_start : cue.scope_end], cue.target)
+    assert actual == (cue_text, CueClass(cue_class), word, scope, target)
 
 
 # caption, cue as written, target, type: what a cue denies before it, behind a verb, and where it is turned around
@@ -121,13 +121,13 @@ DENIALS = [
 
 
 @pytest.mark.parametrize(("caption", "cue_text", "target", "negation_type"), DENIALS)
-def test_what_is_denied(caption: str, cue_text: str, target: str, negation_type: str) -> None:
+def test_target_and_negation_type(caption: str, cue_text: str, target: str, negation_type: str) -> None:
     cue = first_cue(caption)
     assert cue is not None
     assert (cue.text, cue.target, cue.negation_type) == (cue_text, target, negation_type)
 
 
-def test_nouns_before_a_cue_are_not_cut() -> None:
+def test_a_noun_before_a_cue_is_not_cut() -> None:
     for caption, concept in [
         ("the lid of the jar is missing", "lid of the jar"),
         ("a black and white cat is not visible", "black and white cat"),
@@ -171,16 +171,16 @@ def test_nouns_before_a_cue_are_not_cut() -> None:
         "a forget-me-not",
     ],
 )
-def test_idioms_and_kinds_deny_nothing(caption: str) -> None:
+def test_idioms_and_kinds_are_not_cues(caption: str) -> None:
     assert find_cues(caption) == ()
 
 
-def test_a_denial_in_title_case_is_no_name() -> None:
+def test_a_cue_in_title_case_is_not_part_of_a_name() -> None:
     assert [cue.target for cue in find_cues("A Man With No Hat On The Beach")] == ["hat"]
 
 
 @pytest.mark.parametrize("text", [case[0] for case in CUES] + [case[0] for case in DENIALS])
-def test_the_quick_pattern_finds_what_the_whole_one_does(text: str) -> None:
+def test_the_fast_pattern_finds_the_same_as_the_full_one(text: str) -> None:
     from curation_db.language import negation_cues
 
     lower = text.lower()
@@ -193,15 +193,15 @@ def test_the_quick_pattern_finds_what_the_whole_one_does(text: str) -> None:
 
 @settings(deadline=None, max_examples=20, phases=[Phase.generate])
 @given(st.data())
-def test_every_kind_and_idiom_begins_as_the_quick_pattern_expects(data: st.DataObject) -> None:
+def test_every_kind_and_idiom_begins_with_a_listed_prefix(data: st.DataObject) -> None:
     from curation_db.language import negation_cues
 
     beginnings = re.compile("|".join(negation_cues._BEGINNINGS.split()))
     for pattern in (*negation_idioms.IDIOMS, *negation_cues._KINDS.values()):
         text = data.draw(st.from_regex(re.compile(pattern, re.ASCII), fullmatch=False))
-        found = re.search(pattern, text, re.ASCII)
-        assert found is not None
-        assert not re.match("[a-z]{2}", found.group()) or beginnings.match(found.group()), pattern
+        match = re.search(pattern, text, re.ASCII)
+        assert match is not None
+        assert not re.match("[a-z]{2}", match.group()) or beginnings.match(match.group()), pattern
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_every_kind_and_idiom_begins_as_the_quick_pattern_expects(data: st.DataO
         "\x00",
     ],
 )
-def test_what_is_no_cue(caption: str) -> None:
+def test_words_that_are_not_cues(caption: str) -> None:
     cues = [cue.text for cue in find_cues(caption)]
     assert cues == (["cant"] if caption == "a cant" else [])
 
@@ -346,15 +346,15 @@ def _phrases(shared_data: Path) -> list[str]:
     return [item["phrase"] for item in json.loads((shared_data / "NegRefCOCOg.json").read_bytes())]
 
 
-def test_first_cues_of_negrefcocog_are_the_published_ones_but_for_eleven(shared_data: Path) -> None:
-    """not 199, no 143 (23 "no one"), without 97, nothing 1, had we counted numbers and not read "uncooked"."""
+def test_first_cues_of_negrefcocog_equal_the_published_counts_except_eleven(shared_data: Path) -> None:
+    """Published: not 199, no 143 (23 "no one"), without 97, nothing 1, which counts "no. 5" and ignores "uncooked"."""
     phrases = _phrases(shared_data)
     cues = {phrase: first_cue(phrase) for phrase in phrases}
     silent = sorted(phrase for phrase in cues if cues[phrase] is None)
     assert len(silent) == len(NUMBERS)
     assert all(any(number in phrase for phrase in silent) for number in NUMBERS)
-    found = Counter(cue.word for phrase in phrases if (cue := cues[phrase]) is not None)
-    assert found == {"not": 199, "no": 132, "without": 97, "nothing": 1, "un-": 1}
+    counts = Counter(cue.word for phrase in phrases if (cue := cues[phrase]) is not None)
+    assert counts == {"not": 199, "no": 132, "without": 97, "nothing": 1, "un-": 1}
     affixed = [phrase for phrase in phrases if (cue := cues[phrase]) and cue.word == "un-"]
     assert affixed == ["an uncooked pizza with no pepperoni"]
     assert sum(cue is not None and cue.text == "no one" for cue in (cues[phrase] for phrase in phrases)) == 23
@@ -368,7 +368,7 @@ def test_first_cues_of_negrefcocog_are_the_published_ones_but_for_eleven(shared_
     ]
 
 
-def test_thirds_of_negrefcocog_are_the_published_ones(shared_data: Path) -> None:
+def test_thirds_of_negrefcocog_equal_the_published_counts(shared_data: Path) -> None:
     words = {"no", "not", "without", "nothing"}
     thirds: Counter[Position] = Counter()
     for phrase in _phrases(shared_data):
@@ -377,28 +377,28 @@ def test_thirds_of_negrefcocog_are_the_published_ones(shared_data: Path) -> None
     assert thirds == {Position.BEGINNING: 48, Position.MIDDLE: 204, Position.END: 188}
 
 
-def test_nearly_every_phrase_of_negrefcocog_names_what_it_denies(shared_data: Path) -> None:
+def test_nearly_every_phrase_of_negrefcocog_has_a_target(shared_data: Path) -> None:
     cues = [first_cue(phrase) for phrase in _phrases(shared_data)]
     named = sum(cue is not None and cue.target is not None for cue in cues)
     assert named >= 415  # of 430 that have a cue; five of the others are mentions
 
 
-def test_valse_captions_and_foils_are_told_apart_as_their_no_does(shared_data: Path) -> None:
+def test_one_of_each_valse_pair_has_a_cue(shared_data: Path) -> None:
     items = json.loads((shared_data / "valse_existence.json").read_bytes()).values()
 
-    def says_no(text: str) -> bool:
+    def has_determiner_no(text: str) -> bool:
         return any(cue.word == "no" and cue.cue_class is CueClass.DETERMINER for cue in find_cues(text))
 
-    told = [(says_no(item["caption"]), says_no(item["foil"])) for item in items]
-    assert (sum(caption for caption, _ in told), sum(foil for _, foil in told)) == (267, 266)
-    assert [item["caption"] for item, (a, b) in zip(items, told, strict=True) if a == b] == ["There are 4."]
+    has_no = [(has_determiner_no(item["caption"]), has_determiner_no(item["foil"])) for item in items]
+    assert (sum(caption for caption, _ in has_no), sum(foil for _, foil in has_no)) == (267, 266)
+    assert [item["caption"] for item, (a, b) in zip(items, has_no, strict=True) if a == b] == ["There are 4."]
     others = {
         cue.text for item in items for key in ("caption", "foil") for cue in find_cues(item[key]) if cue.word != "no"
     }
     assert others == {"not"}  # "a person not wearing a dress", in a caption and in its foil
 
 
-def test_captions_of_coco_seldom_deny(shared_data: Path) -> None:
+def test_coco_captions_rarely_have_a_cue(shared_data: Path) -> None:
     captions = {
         item["caption"]
         for file in sorted((shared_data / "sugarcrepe").glob("*.json"))
@@ -416,7 +416,7 @@ TEXTS = st.text() | st.lists(PIECES | st.text(max_size=4), max_size=8).map("".jo
 
 @settings(deadline=None)
 @given(TEXTS)
-def test_spans_hold_for_any_text(text: str) -> None:
+def test_spans_are_valid_for_any_text(text: str) -> None:
     cues = find_cues(text)
     assert bool(cues) == has_cue(text)
     assert [cue.start for cue in cues] == sorted({cue.start for cue in cues})
@@ -454,7 +454,7 @@ def test_the_ending_less_is_productive(stem: str) -> None:
 
 
 @pytest.mark.parametrize("word", sorted(negation_lexicon.LESS_WITHOUT_NEGATION))
-def test_words_in_less_that_deny_nothing(word: str) -> None:
+def test_listed_words_with_less_are_not_cues(word: str) -> None:
     assert find_cues(f"a {word} thing") == ()
 
 
@@ -463,11 +463,11 @@ def test_words_in_less_that_deny_nothing(word: str) -> None:
     ["no " * 300_000, "no" + " " * 500_000 + "dog", "not " + "a" * 500_000, "'a " * 200_000 + "no"],
     ids=["cues", "blanks", "one word", "quotes"],
 )
-def test_a_megabyte_is_no_trap(text: str) -> None:
+def test_the_time_for_a_megabyte_is_linear(text: str) -> None:
     assert 0 < len(find_cues(text)) <= 1_000
 
 
-def test_importing_needs_the_standard_library_alone() -> None:
+def test_the_import_needs_only_the_standard_library() -> None:
     code = (
         "import sys; before = set(sys.modules); import curation_db.language.negation_cues;"
         "new = {name.split('.')[0] for name in set(sys.modules) - before};"

@@ -1,4 +1,4 @@
-"""What a rewrite added, as spans."""
+"""Inserted and removed spans of the word diff."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_new_words_are_found(original: str, changed: str, new: list[str]) -> Non
 
 
 @given(WORDS, WORDS)
-def test_what_is_left_was_there_before_in_the_same_order(original: str, changed: str) -> None:
+def test_unchanged_words_keep_their_order(original: str, changed: str) -> None:
     rest = changed
     for start, end in reversed(changed_spans(original, changed)):
         rest = rest[:start] + rest[end:]
@@ -44,7 +44,7 @@ def test_what_is_left_was_there_before_in_the_same_order(original: str, changed:
 
 @settings(deadline=None)
 @given(st.text(), st.text())
-def test_spans_are_ordered_apart_and_without_blank_edges(original: str, changed: str) -> None:
+def test_spans_are_ordered_disjoint_and_without_blank_edges(original: str, changed: str) -> None:
     end_before = -1
     for start, end in changed_spans(original, changed):
         assert end_before < start < end <= len(changed)
@@ -52,12 +52,12 @@ def test_spans_are_ordered_apart_and_without_blank_edges(original: str, changed:
         end_before = end
 
 
-def test_a_text_is_no_change_to_itself() -> None:
+def test_equal_texts_have_no_diff() -> None:
     assert changed_spans("a man, not a dog", "a man, not a dog") == ()
 
 
-def test_megabytes_are_compared_without_being_multiplied() -> None:
-    """Common ends are found at any length; two long texts that share nothing count as changed as a whole."""
+def test_the_time_for_megabytes_is_linear() -> None:
+    """Common ends are removed at any length; two long texts without common words count as changed as a whole."""
     long = "a dog and a cat " * 70_000
     assert changed_spans(long, long + "no bird") == ((len(long), len(long) + 7),)
     other = "one bird or two " * 70_000
@@ -81,7 +81,7 @@ def test_both_sides_of_the_diff(original: str, changed: str, inserted: list[str]
 
 @settings(deadline=None)
 @given(WORDS, WORDS)
-def test_the_diff_backwards_swaps_its_sides_where_one_text_is_longer_by_insertion(original: str, changed: str) -> None:
+def test_the_reverse_diff_swaps_both_sides_for_an_insertion(original: str, changed: str) -> None:
     both = text_diff(original, f"{original} {changed}".strip())
     assert both.removed == ()
     assert text_diff(f"{original} {changed}".strip(), original).inserted == ()

@@ -1,4 +1,4 @@
-"""One line of the message of another library's exception."""
+"""First and last line of the message of a library's exception."""
 
 from __future__ import annotations
 
