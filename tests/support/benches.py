@@ -1,4 +1,4 @@
-"""Stand-in models that really look at pixels and letters, and benchmark files with drawn pictures."""
+"""Stand-in models that read pixels and letters, and benchmark files with drawn images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tiny models from their configuration, drawn pictures and frozen sets: enough for every test that needs a model."""
+"""Tiny CLIP models built from their configuration, drawn images and exports for tests that need a model."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def freeze(folder: Path, items: list[ExportItem]) -> str:
 
 def tiny_config(corpus: Path, *, save_pth: bool = False, **settings: Any) -> RunConfig:
     """A training of a corpus with model/, export/ and pictures/; few and small steps unless told otherwise."""
-    told = {"lr": 1e-3, "batch": 8, "epochs": 2, "threads": 1, "log_every": 1, "checkpoint_every": 3} | settings
+    values = {"lr": 1e-3, "batch": 8, "epochs": 2, "threads": 1, "log_every": 1, "checkpoint_every": 3} | settings
     return RunConfig(
         model=str(corpus / "model"),
         export=str(corpus / "export"),
         pictures={"src": (str(corpus / "pictures"),)},
         cache=str(corpus / "cache"),
         save_pth=save_pth,
-        settings=TrainSettings(**told),
+        settings=TrainSettings(**values),
     )
 
 

@@ -1,4 +1,4 @@
-"""A workspace with accepted pairs frozen, and a tiny CLIP on the disk: what trainings and benches begin with."""
+"""A workspace with an export, and a tiny CLIP on disk: the input of trainings and benchmark runs."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def make_workspace(root: Path, *, pictures: int = 12, pairs: int = 24) -> Worksp
     return workspace
 
 
-def negwb(workspace: Workspace, *words: object) -> subprocess.CompletedProcess[str]:
+def negwb(workspace: Workspace, *arguments: object) -> subprocess.CompletedProcess[str]:
     """The command as its user runs it."""
-    command = [str(NEGWB), "-w", str(workspace.root), *map(str, words)]
+    command = [str(NEGWB), "-w", str(workspace.root), *map(str, arguments)]
     environment = {**os.environ, **ONE_THREAD}
     return subprocess.run(
         command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment, timeout=120, check=False

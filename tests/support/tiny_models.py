@@ -209,17 +209,17 @@ def _one(tokenizer: PreTrainedTokenizerFast, word: str) -> int:
 def _judge_by_colour(model: LlavaForConditionalGeneration, processor: LlavaProcessor) -> None:
     """Let yes or no depend on what the layers make of a question and its picture, such that blue ones mostly get yes
     and red ones no: a ridge regression from the last position to the difference of the two words."""
-    asked = [(text, colour, sign) for text in _PROSE for colour, sign in _SIGNS.items()]
+    prompts = [(text, colour, sign) for text in _PROSE for colour, sign in _SIGNS.items()]
     inputs = processor(
-        text=[f"{START}{USER}{IMAGE}\n{text}{END}{ASSISTANT}" for text, _, _ in asked],
-        images=[Image.new("RGB", (50, 40), colour) for _, colour, _ in asked],
+        text=[f"{START}{USER}{IMAGE}\n{text}{END}{ASSISTANT}" for text, _, _ in prompts],
+        images=[Image.new("RGB", (50, 40), colour) for _, colour, _ in prompts],
         add_special_tokens=False,
         padding=True,
         padding_side="left",
         return_tensors="pt",
     )
     seen = model.model(**inputs).last_hidden_state[:, -1]  # (N, D)
-    wanted = torch.tensor([float(sign) for _, _, sign in asked]) * _SURE
+    wanted = torch.tensor([float(sign) for _, _, sign in prompts]) * _SURE
     way = torch.linalg.solve(seen.T @ seen + 0.5 * torch.eye(_WIDTH), seen.T @ wanted)
     for sign, words in ((1, ("Yes", "yes")), (-1, ("No", "no"))):
         model.lm_head.weight[[_one(processor.tokenizer, word) for word in words]] += sign * way

@@ -1,4 +1,4 @@
-"""A tiny model, and a corpus of drawn pictures with a frozen set."""
+"""Fixtures: a tiny model, and a corpus of drawn images with an export."""
 
 from __future__ import annotations
 

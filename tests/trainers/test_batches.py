@@ -1,4 +1,4 @@
-"""Which texts are in which step: negated pairs and replay are streams of their own, and each has its own dice."""
+"""Texts of each step: negated pairs and replay are separate streams with separate random numbers."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def test_a_folder_comes_back_and_open_clip_reads_it(tmp_path: Path) -> None:
     torch.testing.assert_close(again.encode_images([picture]), expected)
 
 
-def test_the_hashes_tell_towers_apart() -> None:
+def test_hashes_differ_by_tower() -> None:
     one, other = make_tiny(), make_tiny()
     other.model.ln_final.weight.data[0] += 1
     assert one.visual_hash == other.visual_hash
@@ -53,14 +53,14 @@ def test_the_hashes_know_more_than_weights(tmp_path: Path) -> None:
     tiny = make_tiny()
     save_model(tiny, tmp_path)
     path = tmp_path / CONFIG_FILE
-    told = json.loads(path.read_text())
+    config = json.loads(path.read_text())
     hashes = {tiny.model_hash: tiny.visual_hash}
     for part, name, value in (
         ("model_cfg", "quick_gelu", True),
         ("text_cfg", "heads", 4),
         ("preprocess_cfg", "interpolation", "bilinear"),
     ):
-        changed = json.loads(json.dumps(told))
+        changed = json.loads(json.dumps(config))
         (changed if part in changed else changed["model_cfg"])[part][name] = value
         path.write_text(json.dumps(changed))
         other = load_model(str(tmp_path))
@@ -71,7 +71,7 @@ def test_the_hashes_know_more_than_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrapped", ["plain", "state_dict", "model"])
-def test_openai_style_files_are_quickgelu_unless_told(tmp_path: Path, wrapped: str) -> None:
+def test_openai_style_files_are_quickgelu_by_default(tmp_path: Path, wrapped: str) -> None:
     torch.manual_seed(0)
     vision = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16}
     text = {"context_length": 24, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1}
@@ -87,7 +87,7 @@ def test_openai_style_files_are_quickgelu_unless_told(tmp_path: Path, wrapped: s
     assert (plain.encode_texts(TEXTS) - expected).abs().max() > 1e-5
 
 
-def test_a_config_beside_the_file_says_what_weights_cannot(tmp_path: Path) -> None:
+def test_a_config_beside_the_file_supplies_heads_and_activation(tmp_path: Path) -> None:
     tiny = make_tiny()
     save_model(tiny, tmp_path)
     save_pth(tiny, tmp_path / "model.pth")
@@ -107,7 +107,7 @@ def test_half_weights_become_float(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         ("ViT-B-99", "there is no model"),
         ("ViT-B-32", "needs weights"),
@@ -123,7 +123,7 @@ def test_half_weights_become_float(tmp_path: Path) -> None:
         ("{tmp}/words", BPE_FILE),
     ],
 )
-def test_errors_are_one_line(tmp_path: Path, spec: str, said: str) -> None:
+def test_errors_are_one_line(tmp_path: Path, spec: str, message: str) -> None:
     (tmp_path / "bad.pth").write_bytes(b"not a checkpoint")
     (tmp_path / "empty.pth").touch()
     (tmp_path / "empty.safetensors").touch()
@@ -135,7 +135,7 @@ def test_errors_are_one_line(tmp_path: Path, spec: str, said: str) -> None:
     save_model(tiny, tmp_path / "words")
     config = (tmp_path / "words" / CONFIG_FILE).read_text().replace("49408", "700")
     (tmp_path / "words" / CONFIG_FILE).write_text(config)
-    with pytest.raises(TrainerError, match=said) as caught:
+    with pytest.raises(TrainerError, match=message) as caught:
         load_model(spec.format(tmp=tmp_path))
     assert "\n" not in caught.value.message
 
@@ -159,35 +159,35 @@ class TestNameWithFile:
         return tmp_path / "w.pth"
 
     @pytest.fixture(autouse=True)
-    def _asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _record_calls(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without the 600 MB of a ViT-B-32: what open_clip would be asked for."""
         monkeypatch.setattr(
             "trainers.clip_models._from_open_clip",
             lambda source, pretrained, quick, *, name, config: (source, quick, config.get("quick_gelu", False)),
         )
 
-    def asked(self, spec: str, quick: bool | None = None) -> object:
+    def load_arguments(self, spec: str, quick: bool | None = None) -> object:
         return _from_name(spec, quick)
 
-    def test_a_name_with_both_is_refused_with_what_to_say(self, file: Path) -> None:
+    def test_an_ambiguous_name_is_refused_with_a_hint(self, file: Path) -> None:
         with pytest.raises(TrainerError, match="neither the weights nor ViT-B-32 say") as refused:
-            self.asked(f"ViT-B-32:{file}")
+            self.load_arguments(f"ViT-B-32:{file}")
         assert f"ViT-B-32-quickgelu:{file} for OpenAI or NegationCLIP weights" in refused.value.hint
         assert f"ViT-B-32-gelu:{file} for others" in refused.value.hint
 
     def test_the_ending_decides(self, file: Path) -> None:
-        assert self.asked(f"ViT-B-32-quickgelu:{file}") == ("ViT-B-32-quickgelu", None, True)
-        assert self.asked(f"ViT-B-32-gelu:{file}") == ("ViT-B-32", False, False)
-        assert self.asked(f"ViT-B-32:{file}", quick=True) == ("ViT-B-32", True, False)
+        assert self.load_arguments(f"ViT-B-32-quickgelu:{file}") == ("ViT-B-32-quickgelu", None, True)
+        assert self.load_arguments(f"ViT-B-32-gelu:{file}") == ("ViT-B-32", False, False)
+        assert self.load_arguments(f"ViT-B-32:{file}", quick=True) == ("ViT-B-32", True, False)
 
-    def test_a_name_with_one_activation_is_no_question(self, file: Path) -> None:
-        assert self.asked(f"ViT-B-32-256:{file}") == ("ViT-B-32-256", None, False)
+    def test_a_name_with_one_activation_needs_no_ending(self, file: Path) -> None:
+        assert self.load_arguments(f"ViT-B-32-256:{file}") == ("ViT-B-32-256", None, False)
 
     def test_a_config_beside_the_file_decides(self, file: Path) -> None:
-        told = {"model_cfg": {"quick_gelu": True}}
-        (file.parent / CONFIG_FILE).write_text(json.dumps(told))
-        assert self.asked(f"ViT-B-32:{file}") == ("ViT-B-32", True, False)
+        config = {"model_cfg": {"quick_gelu": True}}
+        (file.parent / CONFIG_FILE).write_text(json.dumps(config))
+        assert self.load_arguments(f"ViT-B-32:{file}") == ("ViT-B-32", True, False)
 
     def test_tags_are_as_open_clip_has_them(self) -> None:
-        assert self.asked("ViT-B-32:openai") == ("ViT-B-32", True, False)
-        assert self.asked("ViT-B-32:laion2b_s34b_b79k") == ("ViT-B-32", None, False)
+        assert self.load_arguments("ViT-B-32:openai") == ("ViT-B-32", True, False)
+        assert self.load_arguments("ViT-B-32:laion2b_s34b_b79k") == ("ViT-B-32", None, False)

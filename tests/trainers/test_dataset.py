@@ -1,4 +1,4 @@
-"""Frozen sets are checked before they are read, pictures are on one side of a split, the order is a pure function."""
+"""Exports are verified before they are read, the split is by image, the order is a pure function."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def _pairs(images: list[str]) -> list[TrainingPair]:
 
 
 def test_a_set_is_read_with_its_pictures(corpus: Path) -> None:
-    found = read_set(corpus / "export", locate_in({"src": [corpus / "pictures"]}))
-    assert (len(found.pairs), found.missing, len(found.export_sha256)) == (48, 0, 64)
-    assert found.pairs[0].path == (corpus / "pictures" / "p000.png").resolve()
+    export = read_set(corpus / "export", locate_in({"src": [corpus / "pictures"]}))
+    assert (len(export.pairs), export.missing, len(export.export_sha256)) == (48, 0, 64)
+    assert export.pairs[0].path == (corpus / "pictures" / "p000.png").resolve()
 
 
 def test_a_changed_set_and_missing_pictures_are_refused(corpus: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How a training ends where it cannot end well: diverged, interrupted, on a full disk; and what lasts of a good end."""
+"""Ends of a training: diverged, interrupted, on a full disk; and the files after success."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TestDiverged:
             run_training(folder)
         assert not (folder / FOLDER / checkpoints.BEST).exists()
 
-    def test_a_weight_that_is_no_number_ends_no_training_well(
+    def test_a_weight_that_is_not_finite_fails_the_run(
         self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def spoil(self: finetune.Trainer) -> None:
@@ -94,8 +94,8 @@ class TestInterrupted:
         monkeypatch.setattr("trainers.feature_store._BATCH", 4)
         monkeypatch.setattr("trainers.interrupts._MIN_INTERVAL_S", 0.0)
         monkeypatch.setattr("trainers.interrupts._SHARE", 0.0)
-        told = json.loads(tiny_config(corpus, steps=2).to_text()) | {"cache": str(tmp_path / "cache")}
-        folder = _run(tmp_path / "r", RunConfig.from_text(json.dumps(told)))
+        config = json.loads(tiny_config(corpus, steps=2).to_text()) | {"cache": str(tmp_path / "cache")}
+        folder = _run(tmp_path / "r", RunConfig.from_text(json.dumps(config)))
         log = folder / "log.txt"
         with pytest.raises(Interrupted):
             run_training(folder, stop=lambda: "encoding pictures 8 of 24" in log.read_text() if log.exists() else False)
@@ -104,7 +104,7 @@ class TestInterrupted:
         assert "features computed 12\n" in log.read_text(), "a batch was under way when it was told of the 8 before"
         assert "reading pictures 24 of 24\n" in log.read_text()
 
-    def test_before_the_first_logged_step_the_saved_one_is_told(self, corpus: Path, tmp_path: Path) -> None:
+    def test_the_saved_step_is_read_before_the_first_log_line(self, corpus: Path, tmp_path: Path) -> None:
         folder = _run(tmp_path / "r", tiny_config(corpus, steps=20, log_every=10))
         with pytest.raises(Interrupted):
             run_training(folder, stop=_after_steps(3))
@@ -123,7 +123,7 @@ class TestInterrupted:
         assert run_training(stopped)["threads"] == 1
         assert (stopped / "model" / WEIGHTS_FILE).read_bytes() == (straight / "model" / WEIGHTS_FILE).read_bytes()
 
-    def test_a_state_of_another_version_is_refused_in_words(
+    def test_a_checkpoint_of_another_version_is_refused(
         self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder = _run(tmp_path / "r", tiny_config(corpus, steps=6, threads=None))
@@ -142,26 +142,26 @@ class TestFullDisk:
         assert "\n" not in caught.value.message
 
     @pytest.mark.parametrize("where", ["metrics", "checkpoint", "model", "pth", "features"])
-    def test_it_is_told_in_one_line_and_goes_on_when_there_is_room(
+    def test_a_full_disk_is_one_line_and_the_run_resumes(
         self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
     ) -> None:
-        def full(*said: object, **named: object) -> None:
+        def full(*arguments: object, **named: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        def torchs_own(*said: object, **named: object) -> None:
+        def torchs_own(*arguments: object, **named: object) -> None:
             raise RuntimeError("[enforce fail at inline_container.cc:659]: No space left on device\nmore")
 
-        place = {
+        patch_target = {
             "metrics": ("trainers.run_files.RunWriter.metrics", full),
             "checkpoint": ("trainers.checkpoints.save_file", full),
             "model": ("trainers.clip_models.save_file", full),
             "pth": ("torch.save", torchs_own),
             "features": ("trainers.feature_store._append", full),
         }[where]
-        told = json.loads(tiny_config(corpus, save_pth=True, steps=4).to_text()) | {"cache": str(tmp_path / "cache")}
-        folder = _run(tmp_path / "r", RunConfig.from_text(json.dumps(told)))
+        config = json.loads(tiny_config(corpus, save_pth=True, steps=4).to_text()) | {"cache": str(tmp_path / "cache")}
+        folder = _run(tmp_path / "r", RunConfig.from_text(json.dumps(config)))
         with monkeypatch.context() as patch:
-            patch.setattr(*place)
+            patch.setattr(*patch_target)
             self.refused(folder)
         assert not [path for path in folder.rglob("*") if path.name.endswith(".new")], "its room is needed"
         run_training(folder)

@@ -1,4 +1,4 @@
-"""Features are computed once per picture and key, survive a kill, and are computed anew for what changed."""
+"""Features are computed once per image and key, survive a kill, and are computed again for changed images."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def paths(tmp_path: Path) -> list[Path]:
 
 def test_features_are_the_models_and_computed_once(tmp_path: Path, tiny: ClipModel, paths: list[Path]) -> None:
     store = ImageFeatures(tmp_path / "cache", tiny)
-    found = store.features(paths)
+    features = store.features(paths)
     alone = tiny.encode_images([Image.open(path) for path in paths]).numpy()
-    np.testing.assert_allclose(found, alone, atol=1e-6, err_msg="the last bits depend on the size of a batch")
+    np.testing.assert_allclose(features, alone, atol=1e-6, err_msg="the last bits depend on the size of a batch")
     again = ImageFeatures(tmp_path / "cache", tiny)
-    np.testing.assert_array_equal(again.features(paths[::-1]), found[::-1])
+    np.testing.assert_array_equal(again.features(paths[::-1]), features[::-1])
     assert (store.computed, again.computed) == (5, 0)
 
 
@@ -149,9 +149,9 @@ def test_half_a_line_of_the_byte_index_does_not_swallow_the_next(
     with index.open("ab") as file:
         file.write(b'["/pictures/p0')
     hashes = store.identify(paths)
-    told: list[int] = []
-    assert store.identify(paths, progress=lambda done, of: told.append(of)) == hashes
-    assert told == [], "all are remembered"
+    calls: list[int] = []
+    assert store.identify(paths, progress=lambda done, of: calls.append(of)) == hashes
+    assert calls == [], "all are remembered"
 
 
 def test_an_interrupted_pass_keeps_what_it_has(
@@ -159,10 +159,10 @@ def test_an_interrupted_pass_keeps_what_it_has(
 ) -> None:
     monkeypatch.setattr("trainers.feature_store._BATCH", 2)
     monkeypatch.setattr("trainers.feature_store._HASHED_AT_ONCE", 2)
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
 
     def progress(done: int, of: int) -> None:
-        told.append((done, of))
+        calls.append((done, of))
         if done >= 2:
             raise KeyboardInterrupt
 
@@ -172,11 +172,11 @@ def test_an_interrupted_pass_keeps_what_it_has(
     assert len((tmp_path / "cache" / "features" / "bytes.jsonl").read_text().splitlines()) == 2
     with pytest.raises(KeyboardInterrupt):
         store.features(paths, progress=progress)
-    assert told == [(0, 5), (2, 5)] * 2
+    assert calls == [(0, 5), (2, 5)] * 2
     again = ImageFeatures(tmp_path / "cache", tiny)
-    again.features(paths, progress=lambda done, of: told.append((done, of)))
+    again.features(paths, progress=lambda done, of: calls.append((done, of)))
     assert again.computed == 3
-    assert told[4:] == [(0, 3), (2, 3), (3, 3)]
+    assert calls[4:] == [(0, 3), (2, 3), (3, 3)]
 
 
 def test_waiting_for_another_process_can_be_ended(tmp_path: Path, tiny: ClipModel, paths: list[Path]) -> None:
@@ -202,8 +202,8 @@ def test_hostile_pictures_are_named(
     paths[1].write_bytes(whole[: len(whole) // 2])
     Image.new("RGB", (1, 2000)).save(paths[2])
     store = ImageFeatures(tmp_path / "cache", tiny)
-    for path, said in ((paths[1], "cannot be read as an image"), (paths[2], r"too narrow \(1 x 2000\)")):
-        with pytest.raises(TrainerError, match=rf"{path.name}.*{said}"):
+    for path, message in ((paths[1], "cannot be read as an image"), (paths[2], r"too narrow \(1 x 2000\)")):
+        with pytest.raises(TrainerError, match=rf"{path.name}.*{message}"):
             store.features([path])
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(TrainerError, match=r"p000\.png cannot be read as an image: .*decompression bomb"):

@@ -1,4 +1,4 @@
-"""A training ends with the same bytes whether it was killed or not, and its model is what open_clip loads."""
+"""A training ends with the same bytes whether it was killed or not, and open_clip loads its model."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_killed_at_three_random_steps_it_ends_with_the_same_bytes(
     assert read_run(folder).status is TrainingStatus.DONE
 
 
-def test_a_signal_saves_the_state_and_says_130(rich: RunConfig, straight: Path, tmp_path: Path) -> None:
+def test_a_signal_saves_the_state_and_exits_130(rich: RunConfig, straight: Path, tmp_path: Path) -> None:
     hold = tmp_path / "hold"
     hold.touch()
     folder = tmp_path / "stopped"
@@ -162,7 +162,7 @@ def test_what_is_frozen_stays_and_the_rest_moves(straight: Path, rich: RunConfig
     assert not any(name.startswith(("visual.", "ln_final.")) for name in moved)
 
 
-def test_the_run_folder_says_what_happened(straight: Path) -> None:
+def test_run_folder_files_describe_the_run(straight: Path) -> None:
     rows = read_metrics(straight)
     assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
     assert {"step", "steps", "epoch", "loss", "lr", "logit_scale", "pairs_per_s", "seconds"} <= rows[0].keys()
@@ -199,7 +199,7 @@ def test_another_recipe_does_not_resume(rich: RunConfig, corpus: Path, tmp_path:
         run_training(folder)
 
 
-def test_a_failure_is_told_in_one_line(corpus: Path, tmp_path: Path) -> None:
+def test_a_failure_is_reported_in_one_line(corpus: Path, tmp_path: Path) -> None:
     from trainers.__main__ import main
 
     create_run(tmp_path / "r", RunConfig(model=str(tmp_path), export=str(corpus / "export"), cache=str(tmp_path / "c")))

@@ -1,4 +1,4 @@
-"""Work before the first step is told about once a second and ends where it is asked to."""
+"""Work before the first step logs its progress about once a second and stops on request."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def test_lines_come_once_a_second_and_rarer_in_a_long_pass(tmp_path: Path) -> No
     assert None not in lines
 
 
-def test_a_short_pass_says_nothing(tmp_path: Path) -> None:
+def test_a_short_pass_logs_nothing(tmp_path: Path) -> None:
     watch = ImageProgress(Work.ENCODING, RunWriter(tmp_path), lambda: False)
     for done in range(5):
         watch(done, 4)
     assert not (tmp_path / LOG).exists()
 
 
-def test_it_ends_where_it_is_asked_to_also_while_waiting(tmp_path: Path) -> None:
-    asked: list[bool] = []
-    watch = ImageProgress(Work.ENCODING, RunWriter(tmp_path), lambda: bool(asked))
+def test_it_stops_on_request_also_while_waiting(tmp_path: Path) -> None:
+    stops: list[bool] = []
+    watch = ImageProgress(Work.ENCODING, RunWriter(tmp_path), lambda: bool(stops))
     watch(0, 0)
     watch(0, 0)
     assert (tmp_path / LOG).read_text() == "waiting: another process is encoding pictures\n"
-    asked.append(True)
+    stops.append(True)
     for call in ((0, 0), (1, 2)):
         with pytest.raises(Interrupted):
             watch(*call)

@@ -1,4 +1,4 @@
-"""The loss is open_clip's, and captions of one picture are no negatives where the mask says so."""
+"""The loss equals open_clip's, and masked captions of one image are not negatives."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def test_a_masked_pair_is_no_negative() -> None:
     scale, mask = torch.tensor(10.0), same_image(torch.tensor([7, 7, 3, 4]))
     assert mask.sum() == 2
     logits = scale * images @ texts.T
-    kept = [[0, 2, 3], [1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]
-    rows = [torch.logsumexp(logits[i, columns], 0) - logits[i, i] for i, columns in enumerate(kept)]
-    columns_ = [torch.logsumexp(logits[columns, i], 0) - logits[i, i] for i, columns in enumerate(kept)]
+    unmasked = [[0, 2, 3], [1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]
+    rows = [torch.logsumexp(logits[i, columns], 0) - logits[i, i] for i, columns in enumerate(unmasked)]
+    columns_ = [torch.logsumexp(logits[columns, i], 0) - logits[i, i] for i, columns in enumerate(unmasked)]
     expected = (torch.stack(rows).mean() + torch.stack(columns_).mean()) / 2
     torch.testing.assert_close(info_nce(images, texts, scale, mask=mask), expected)
 

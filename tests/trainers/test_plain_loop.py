@@ -1,4 +1,4 @@
-"""The default recipe is the published one: the losses of a plain loop that knows nothing of trimming or caches."""
+"""The default recipe is the published one: its losses equal those of a plain loop without trimming and caches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run folders are read without torch, at any moment of a run's life."""
+"""Run folders are read without torch at any time of a run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_reading_a_run_loads_no_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_whoever_only_looks_does_not_keep_a_training_from_its_lock(tmp_path: Path) -> None:
+def test_readers_do_not_block_the_lock(tmp_path: Path) -> None:
     (tmp_path / LOCK).touch()
     with (tmp_path / LOCK).open("rb") as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
@@ -74,7 +74,7 @@ def test_half_lines_and_rubbish_are_passed_over(tmp_path: Path) -> None:
         assert read_metrics(tmp_path) == [{"step": 1}]
 
 
-def test_what_came_after_a_checkpoint_is_forgotten(tmp_path: Path) -> None:
+def test_metrics_after_a_checkpoint_are_dropped(tmp_path: Path) -> None:
     writer = RunWriter(tmp_path)
     for step in (1, 2, 3, 4):
         writer.metrics({"step": step})
@@ -90,14 +90,14 @@ def test_a_run_is_read_whatever_its_files_hold(tmp_path: Path, step: str) -> Non
     RunWriter(tmp_path).forget_after(3)
 
 
-@pytest.mark.parametrize("told", ["[1]", "3", "null", '{"steps"', "\x00\xff", "[" * 100_000, ""])
-def test_an_end_that_is_none_is_passed_over(tmp_path: Path, told: str) -> None:
+@pytest.mark.parametrize("content", ["[1]", "3", "null", '{"steps"', "\x00\xff", "[" * 100_000, ""])
+def test_invalid_results_are_ignored(tmp_path: Path, content: str) -> None:
     for name in (DONE, FAILED, METRICS):
-        (tmp_path / name).write_text(told + "\n")
+        (tmp_path / name).write_text(content + "\n")
     assert (read_run(tmp_path).status, read_run(tmp_path).result) == (TrainingStatus.NEW, {})
 
 
-def test_folders_in_the_place_of_files_are_passed_over(tmp_path: Path) -> None:
+def test_folders_instead_of_files_are_ignored(tmp_path: Path) -> None:
     for name in (DONE, METRICS, LOCK):
         (tmp_path / name).mkdir()
     assert read_run(tmp_path).status is TrainingStatus.STOPPED
@@ -113,13 +113,13 @@ def test_no_number_is_written_that_json_does_not_have(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damaged", [b"", b"\xff" * 20, b"\x02\0\0\0\0\0\0\0{}", b"\x04\0\0\0\0\0\0\0null", b"[" * 99])
-def test_a_damaged_state_is_none(tmp_path: Path, damaged: bytes) -> None:
+def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, damaged: bytes) -> None:
     (tmp_path / CHECKPOINTS).mkdir()
     (tmp_path / CHECKPOINTS / LATEST).write_bytes(damaged)
     assert read_saved_steps(tmp_path) is None
 
 
-def test_work_is_told_in_a_line_that_is_read_again() -> None:
+def test_work_lines_are_parsed_again() -> None:
     assert work_line(Work.ENCODING, 1200, 82783) == "encoding pictures 1,200 of 82,783"
     assert read_work("encoding pictures 1,200 of 82,783") == (Work.ENCODING, 1200, 82783)
     assert read_work("resumed at step 3 of 40") is None

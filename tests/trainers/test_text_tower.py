@@ -1,4 +1,4 @@
-"""Trimming changes no number where it is used, and is not used where it would."""
+"""Trimming is used only where it does not change the features."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_a_causal_tower_is_trimmed_and_gives_open_clips_features(tiny: ClipModel
 
 def test_the_gradients_are_the_same_too(tiny: ClipModel, ids: torch.Tensor) -> None:
     target = functional.normalize(torch.randn(len(ids), tiny.embed_dim), dim=-1)
-    found = []
+    gradients = []
     for encode in (tiny.text_tower, lambda rows: tiny.model.encode_text(rows, normalize=True)):
         tiny.model.zero_grad()
         (encode(ids) * target).sum().backward()
-        found.append({name: p.grad.clone() for name, p in tiny.model.named_parameters() if p.grad is not None})
-    assert found[0].keys() == found[1].keys()
-    for name, gradient in found[0].items():
-        other = found[1][name]
+        gradients.append({name: p.grad.clone() for name, p in tiny.model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        other = gradients[1][name]
         assert (gradient - other).norm() <= 2e-5 * other.norm() + 1e-6, name
 
 

@@ -1,4 +1,4 @@
-"""A recipe survives JSON and refuses to contradict itself; the defaults are the published ones."""
+"""Settings round-trip through JSON, contradictions are refused, the defaults are the published recipe."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def test_a_config_that_is_none_is_one_clear_error(tmp_path: Path, content: bytes
 
 def test_an_older_config_is_read(tmp_path: Path) -> None:
     """device and save_pth are younger than the format."""
-    told = json.loads(RunConfig(model="m", export="e", cache="c").to_text())
-    del told["device"], told["save_pth"]
-    config = RunConfig.from_text(json.dumps(told))
+    values = json.loads(RunConfig(model="m", export="e", cache="c").to_text())
+    del values["device"], values["save_pth"]
+    config = RunConfig.from_text(json.dumps(values))
     assert (config.device, config.save_pth) == ("cpu", False)
 
 
@@ -120,15 +120,15 @@ def test_a_full_disk_leaves_no_husk(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert read_config(folder) == config
 
 
-def test_what_no_training_survives_is_refused_as_json_and_toml_say_it() -> None:
-    for told in (
+def test_non_finite_numbers_are_refused() -> None:
+    for values in (
         {"lr": float("inf")},
         {"lr": 1e300},
         {"clip_norm": float("nan")},
         {"weight_decay": float("inf")},
     ):
         with pytest.raises(TrainerError, match="must be finite"):
-            TrainSettings.from_dict(told)
+            TrainSettings.from_dict(values)
     with pytest.raises(TrainerError, match=r"lr = 1000.*: a number is expected"):
         TrainSettings.from_dict({"lr": 10**400})
     with pytest.raises(TrainerError, match="image tower cannot be trained"):

@@ -1,4 +1,4 @@
-"""A picture is its content: on one side of the split, in the pool, in the masks, and in what a run says of itself."""
+"""The identity of an image is its content: in the split, the pool, the masks and done.json."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trainers.training_data import TrainingData, load, tables
 PICTURES = 12
 
 
-def made(root: Path, *, pictures: int = PICTURES, each: int = 2) -> Path:
+def corpus_of(root: Path, *, pictures: int = PICTURES, each: int = 2) -> Path:
     """A corpus in `root` whose every second picture is there under two names."""
     paths = draw_pictures(root / "pictures", pictures)
     for path in paths[::2]:
@@ -42,7 +42,7 @@ def gathered(config: RunConfig) -> TrainingData:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return made(tmp_path)
+    return corpus_of(tmp_path)
 
 
 def pool_of(root: Path, names: list[str]) -> str:
@@ -93,16 +93,16 @@ def test_a_pool_of_validated_pictures_alone_is_refused(root: Path) -> None:
         gathered(tiny_config(root, val_share=0.4, replay_share=0.5, replay_pool=pool))
 
 
-def test_a_run_says_what_it_learned_from(root: Path) -> None:
+def test_done_json_describes_the_data(root: Path) -> None:
     (root / "pictures" / "p003.png").unlink()
     create_run(root / "r", tiny_config(root, steps=2, replay_share=0.5))
     run_training(root / "r")
-    told = json.loads((root / "r" / "done.json").read_text())["data"]
-    assert (told["pairs"], told["pairs_missing_picture"], told["first_missing_picture"]) == (34, 2, "src/p003.png")
-    assert told["train"]["pairs"] + told["validate"]["pairs"] == 34
-    assert told["train"]["pictures"] + told["validate"]["pictures"] == PICTURES - 1
-    assert told["pool"]["pictures"] == told["train"]["pictures"]
-    assert len(told["pictures_sha256"]) == len(told["pool"]["sha256"]) == 64
+    data = json.loads((root / "r" / "done.json").read_text())["data"]
+    assert (data["pairs"], data["pairs_missing_picture"], data["first_missing_picture"]) == (34, 2, "src/p003.png")
+    assert data["train"]["pairs"] + data["validate"]["pairs"] == 34
+    assert data["train"]["pictures"] + data["validate"]["pictures"] == PICTURES - 1
+    assert data["pool"]["pictures"] == data["train"]["pictures"]
+    assert len(data["pictures_sha256"]) == len(data["pool"]["sha256"]) == 64
     log = (root / "r" / "log.txt").read_text()
     assert "\nwarning: 2 of 36 pairs have no image, the first is src/p003.png\n" in log
 
@@ -126,18 +126,18 @@ def _after(path: Path):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize(
-    ("pictures", "each", "settings", "said"),
+    ("pictures", "each", "settings", "message"),
     [
         (1, 1, {}, "only 1 pair"),
         (1, 3, {"same_image_mask": True}, "all training pairs are of 1 image"),
     ],
 )
 def test_what_has_nothing_to_compare_is_refused(
-    tmp_path: Path, pictures: int, each: int, settings: dict[str, bool], said: str
+    tmp_path: Path, pictures: int, each: int, settings: dict[str, bool], message: str
 ) -> None:
     freeze(tmp_path / "export", pairs_of(draw_pictures(tmp_path / "pictures", pictures), each=each))
     config = tiny_config(tmp_path, val_share=0.0, keep="last", **settings)
-    with pytest.raises(TrainerError, match=said):
+    with pytest.raises(TrainerError, match=message):
         gathered(config)
     fine = replace(config, settings=replace(config.settings, replay_share=0.5))
     assert gathered(fine).pool is not None, "with replay there is something to compare"

@@ -1,4 +1,4 @@
-"""Figures of the training that can be worked out by hand: the validation loss and the interpolated weights."""
+"""Values with a closed form: the validation loss and the interpolated weights."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Plain(nn.Module):
 
 def trainer(*, pairs: int = 0, batch: int = 2, interpolation: float = 1.0) -> Trainer:
     model: Any = Plain()
-    told: Any = SimpleNamespace(model=model, text_tower=model, device=torch.device("cpu"))
+    stand_in: Any = SimpleNamespace(model=model, text_tower=model, device=torch.device("cpu"))
     rows = torch.arange(pairs)
     val = Table(torch.eye(8), rows[:, None], rows, torch.arange(8))
     settings = TrainSettings(batch=batch, interpolation=interpolation, frozen=("visual.",))
     feed: Any = None
-    return Trainer(told, feed, val, settings)
+    return Trainer(stand_in, feed, val, settings)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The benches' record is what the product's own functions would have made of the same candidates."""
+"""The record of the benches equals one written by negwb's functions from the same candidates."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def put_in_one_by_one(store: Store, audit_key: str) -> None:
 
 def content(store: Store) -> dict[str, list[tuple[object, ...]]]:
     """All rows of all tables, but for what differs from one record to the next anyway."""
-    told = {}
+    rows_by_table = {}
     with store.read() as connection:
         names = connection.execute(
             text("""SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
@@ -63,34 +63,34 @@ def content(store: Store) -> dict[str, list[tuple[object, ...]]]:
         ).scalars()
         for name in list(names):
             columns = connection.execute(text(f"SELECT name FROM pragma_table_info('{name}')")).scalars()
-            kept = ", ".join(f'"{column}"' for column in columns if column not in CHANCE.get(name, ()))
-            rows = connection.execute(text(f"SELECT {kept} FROM {name}"))
-            told[name] = sorted((tuple(row) for row in rows), key=repr)
-    return told
+            compared_columns = ", ".join(f'"{column}"' for column in columns if column not in CHANCE.get(name, ()))
+            rows = connection.execute(text(f"SELECT {compared_columns} FROM {name}"))
+            rows_by_table[name] = sorted((tuple(row) for row in rows), key=repr)
+    return rows_by_table
 
 
-def test_copies_in_bulk_are_what_the_product_makes_one_by_one(tmp_path: Path) -> None:
+def test_bulk_copies_equal_single_inserts(tmp_path: Path) -> None:
     with create_store(tmp_path / "bulk.db") as bulk, create_store(tmp_path / "single.db") as single:
         fill(bulk, SMALL)
         with bulk.read() as connection:
             key = connection.execute(text("SELECT value FROM record_note WHERE name = 'audit_key'")).scalar_one()
         put_in_one_by_one(single, key)
-        made, wanted = content(bulk), content(single)
-    assert made.keys() == wanted.keys()
+        copied, wanted = content(bulk), content(single)
+    assert copied.keys() == wanted.keys()
     for table, rows in wanted.items():
-        assert made[table] == rows, table
-    assert len(made["candidate"]) == SMALL.candidates
-    assert len(made["queue_entry"]) == 2 * SMALL.candidates
-    assert len(made["event"]) == SMALL.voted
+        assert copied[table] == rows, table
+    assert len(copied["candidate"]) == SMALL.candidates
+    assert len(copied["queue_entry"]) == 2 * SMALL.candidates
+    assert len(copied["event"]) == SMALL.voted
 
 
-def test_its_states_are_folds(tmp_path: Path) -> None:
+def test_stored_states_equal_the_fold(tmp_path: Path) -> None:
     with create_store(tmp_path / "curation.db") as store:
         fill(store, SMALL)
         Record(store).assert_state_matches_events()
 
 
-def test_the_mark_stands_in_the_text_and_in_the_caption(tmp_path: Path) -> None:
+def test_text_and_caption_contain_the_marker_word(tmp_path: Path) -> None:
     with create_store(tmp_path / "curation.db") as store:
         fill(store, SMALL)
         with store.read() as connection:
@@ -103,7 +103,7 @@ def test_the_mark_stands_in_the_text_and_in_the_caption(tmp_path: Path) -> None:
     )
 
 
-def test_pictures_are_distinct(tmp_path: Path) -> None:
+def test_image_files_are_distinct(tmp_path: Path) -> None:
     draw_images(tmp_path / "pictures", SMALL.images)
     files = sorted((tmp_path / "pictures").iterdir())
     assert [path.name for path in files] == [image_file(image, SMALL) for image in range(1, SMALL.images + 1)]

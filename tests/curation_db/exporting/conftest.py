@@ -1,4 +1,4 @@
-"""A record to export from: rows as the NegationCLIP importer leaves them, and people who decide."""
+"""A record to export from, with rows like those of the NegationCLIP importer, and annotators who decide."""
 
 from __future__ import annotations
 
@@ -36,35 +36,35 @@ class Record:
     def image(self, source_id: int, key: str, file_name: str | None, **more: Any) -> int:
         return self._insert("image", source_id=source_id, key=key, file_name=file_name, **more)
 
-    def caption(self, source_id: int, key: str, image_id: int, words: str) -> int:
+    def caption(self, source_id: int, key: str, image_id: int, raw_text: str) -> int:
         row = {"source_id": source_id, "key": key, "image_id": image_id}
-        return self._insert("caption", **row, text=clean(words), raw_sha256=raw_hash(words))
+        return self._insert("caption", **row, text=clean(raw_text), raw_sha256=raw_hash(raw_text))
 
-    def candidate(self, source_id: int, key: str, image_id: int, words: str, **more: Any) -> int:
-        told = {"pipeline": "import", "generator": "negationclip", "negation_type": NegationType.ABSENCE, **more}
-        overlap = told.pop("overlap", "1")
-        draft = NewCandidate(source_id=source_id, key=key, image_id=image_id, raw_text=words, **told)
+    def candidate(self, source_id: int, key: str, image_id: int, raw_text: str, **more: Any) -> int:
+        values = {"pipeline": "import", "generator": "negationclip", "negation_type": NegationType.ABSENCE, **more}
+        overlap = values.pop("overlap", "1")
+        draft = NewCandidate(source_id=source_id, key=key, image_id=image_id, raw_text=raw_text, **values)
         with self.store.write() as connection:
             return insert_candidates(connection, [draft], Intake(overlap=overlap))[0]
 
     def pairs(self, count: int, *, source: str = "coco") -> list[int]:
-        """So many candidates, two to a picture; returns their ids."""
+        """Insert `count` candidates, two per image; return their ids."""
         source_id = self.source(source)
         ids = []
         for i in range(count):
             if i % 2 == 0:
                 image = self.image(source_id, str(100 + i // 2), f"{source}_{i // 2}.jpg")
             caption = self.caption(source_id, str(7 + i), image, f"a dog on a bed {i}")
-            told = {"caption_id": caption, "concept": "cat"}
-            ids.append(self.candidate(source_id, f"gen/{7 + i}", image, f"a dog on a bed with no cat {i}", **told))
+            values = {"caption_id": caption, "concept": "cat"}
+            ids.append(self.candidate(source_id, f"gen/{7 + i}", image, f"a dog on a bed with no cat {i}", **values))
         return ids
 
     def person(self, name: str) -> DecisionWriter:
         return DecisionWriter(self.store, begin_session(self.store, name, version="test"))
 
     def freeze(self, name: str | None = None, *, folder: str = "exports", **more: Any) -> Manifest:
-        told = {"selection": ExportFilter(), "tool_version": "0.1.0", **more}
-        return freeze(self.store, self.folder / folder, name, **told)
+        values = {"selection": ExportFilter(), "tool_version": "0.1.0", **more}
+        return freeze(self.store, self.folder / folder, name, **values)
 
     def export(self, name: str = "set-001", *, folder: str = "exports") -> Path:
         return self.folder / folder / name
@@ -76,8 +76,8 @@ class Record:
     def _insert(self, table: str, **row: Any) -> int:
         names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
         with self.store.write() as connection:
-            made = connection.execute(text(f"INSERT INTO {table}({names}) VALUES ({marks}) RETURNING id"), row)
-            return made.scalar_one()
+            inserted = connection.execute(text(f"INSERT INTO {table}({names}) VALUES ({marks}) RETURNING id"), row)
+            return inserted.scalar_one()
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def record(tmp_path: Path) -> Iterator[Record]:
 
 @pytest.fixture(scope="session")
 def new_record(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager[Record]]:
-    """Makes a record of its own, for tests that need one per example."""
+    """Create a separate record, for tests that need one per example."""
 
     @contextmanager
     def make() -> Iterator[Record]:

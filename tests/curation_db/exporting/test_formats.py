@@ -1,4 +1,4 @@
-"""The data files: what was imported comes back equal, the published loader reads it, hostile text stays data."""
+"""Data files: imported content is exported unchanged, the published loader reads it, hostile text stays data."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def published_set(rows: int) -> dict:
     return {"info": {"year": 2014}, "licenses": licenses, "images": images, "annotations": annotations}
 
 
-def put_in(record, told: dict) -> None:
+def import_content(record, content: dict) -> None:
     """Import the file, and let one person accept all of it (in one statement: 5,000 keys take a while)."""
     path = record.folder / "negationclip_captions_train2014.json"
-    path.write_text(json.dumps(told, indent=4))
+    path.write_text(json.dumps(content, indent=4))
     report = import_file(record.store, make_plan(path))
-    assert report.candidates == len(told["annotations"])
+    assert report.candidates == len(content["annotations"])
     with record.store.write() as connection:
         connection.execute(
             text("""INSERT INTO event(uid, act, candidate_id, actor, role, session, stream, blind, kind, late, at)
@@ -63,9 +63,9 @@ def put_in(record, told: dict) -> None:
 def load_as_published(path: Path, image_dir: Path) -> list[tuple[Path, str, str]]:
     """Our own reading of what the published training script asks of its file."""
     with open(path) as file:
-        told = json.load(file)
-    names = {image["id"]: image["file_name"] for image in told["images"]}
-    return [(image_dir / names[a["image_id"]], a["caption"], a["updated_caption"]) for a in told["annotations"]]
+        content = json.load(file)
+    names = {image["id"]: image["file_name"] for image in content["images"]}
+    return [(image_dir / names[a["image_id"]], a["caption"], a["updated_caption"]) for a in content["annotations"]]
 
 
 def coco(record, name: str = "s") -> dict:
@@ -78,13 +78,13 @@ def by_id(entries: list[dict]) -> dict:
 
 
 def test_five_thousand_rows_come_back_equal(record):
-    told = published_set(5_000)
-    put_in(record, told)
+    content = published_set(5_000)
+    import_content(record, content)
     record.freeze("s")
     back = coco(record)
     assert list(back) == ["info", "licenses", "images", "annotations"]
-    assert by_id(back["images"]) == by_id(told["images"])
-    assert by_id(back["annotations"]) == by_id(told["annotations"])
+    assert by_id(back["images"]) == by_id(content["images"])
+    assert by_id(back["annotations"]) == by_id(content["annotations"])
     assert all(type(a["id"]) is int and type(a["image_id"]) is int for a in back["annotations"])
     loaded = load_as_published(record.export("s") / "coco.json", Path("/pictures"))
     first = back["annotations"][0]
@@ -93,10 +93,10 @@ def test_five_thousand_rows_come_back_equal(record):
 
 
 def test_all_licences_come_back(record):
-    told = published_set(5)
-    put_in(record, told)
+    content = published_set(5)
+    import_content(record, content)
     record.freeze("s")
-    assert coco(record)["licenses"] == told["licenses"]
+    assert coco(record)["licenses"] == content["licenses"]
 
 
 def test_licences_of_the_sources_in_the_export(record):
@@ -133,8 +133,8 @@ def test_two_accepted_texts_for_one_caption(record):
     for number in (1, 2, other, loose):
         ana.decide(number, Kind.ACCEPT)
     record.freeze("s")
-    found = {a["updated_caption"]: (a["id"], a["caption"]) for a in coco(record)["annotations"]}
-    assert found == {
+    by_text = {a["updated_caption"]: (a["id"], a["caption"]) for a in coco(record)["annotations"]}
+    assert by_text == {
         "a dog on a bed with no cat 0": (7, "a dog on a bed 0"),
         "a dog on a bed with no cat 1": (8, "a dog on a bed 1"),
         "a dog, no bird": (9, "a dog on a bed 0"),
@@ -147,16 +147,18 @@ def test_two_sources_that_count_alike(record):
     for number in record.pairs(4, source="b") + record.pairs(4, source="a"):
         ana.decide(number, Kind.ACCEPT)
     record.freeze("s")
-    told = coco(record)
-    assert [(i["id"], i["file_name"]) for i in told["images"]] == [
+    content = coco(record)
+    assert [(i["id"], i["file_name"]) for i in content["images"]] == [
         (100, "a_0.jpg"),
         (101, "a_1.jpg"),
         (102, "b_0.jpg"),
         (103, "b_1.jpg"),
     ]
-    names = {image["id"]: image["file_name"] for image in told["images"]}
-    assert [names[a["image_id"]] for a in told["annotations"]] == [f"{s}_{i}.jpg" for s in "ab" for i in (0, 0, 1, 1)]
-    assert sorted(a["id"] for a in told["annotations"]) == list(range(7, 15))
+    names = {image["id"]: image["file_name"] for image in content["images"]}
+    assert [names[a["image_id"]] for a in content["annotations"]] == [
+        f"{s}_{i}.jpg" for s in "ab" for i in (0, 0, 1, 1)
+    ]
+    assert sorted(a["id"] for a in content["annotations"]) == list(range(7, 15))
 
 
 def test_ids_stay_unique():
@@ -171,9 +173,9 @@ def test_ids_that_were_text_stay_text(record):
     more = {"caption_id": record.caption(source, "3", image, "a dog"), "extra": '{"id": "3", "image_id": "17"}'}
     record.person("ana").decide(record.candidate(source, "gen/3", image, "no dog", **more), Kind.ACCEPT)
     record.freeze("s")
-    told = coco(record)
-    assert told["images"] == [{"id": "17", "file_name": "17.jpg", "height": 5}]
-    assert told["annotations"] == [{"image_id": "17", "id": "3", "caption": "a dog", "updated_caption": "no dog"}]
+    content = coco(record)
+    assert content["images"] == [{"id": "17", "file_name": "17.jpg", "height": 5}]
+    assert content["annotations"] == [{"image_id": "17", "id": "3", "caption": "a dog", "updated_caption": "no dog"}]
 
 
 def test_without_caption_and_file_name(record):
@@ -181,16 +183,16 @@ def test_without_caption_and_file_name(record):
     image = record.image(source, "k1", None)
     number = record.candidate(source, "gen/1", image, "no dog")
     record.person("ana").decide(number, Kind.ACCEPT)
-    made = record.freeze("s")
-    assert (made.counts.without_caption, made.counts.without_file_name) == (1, 1)
-    told = coco(record)
-    assert told["images"] == [{"id": "k1", "file_name": None}]
-    assert told["annotations"] == [{"image_id": "k1", "id": "gen/1", "caption": "", "updated_caption": "no dog"}]
+    manifest = record.freeze("s")
+    assert (manifest.counts.without_caption, manifest.counts.without_file_name) == (1, 1)
+    content = coco(record)
+    assert content["images"] == [{"id": "k1", "file_name": None}]
+    assert content["annotations"] == [{"image_id": "k1", "id": "gen/1", "caption": "", "updated_caption": "no dog"}]
     pair = json.loads((record.export("s") / "pairs.jsonl").read_text())
     assert (pair["caption"], pair["file_name"], pair["text"]) == (None, None, "no dog")
 
 
-def test_a_picture_on_the_network_is_told_by_its_url(record):
+def test_image_with_url_has_coco_url(record):
     url = "https://example.org/a//b.jpg"
     source = record.source("loose")
     images = [record.image(source, "1", None, url=url), record.image(source, "2", "b.jpg")]
@@ -222,11 +224,11 @@ def test_hostile_text_stays_data(record, monkeypatch):
         if path.suffix == ".jsonl":
             assert [json.loads(line)["key"] for line in path.read_text().splitlines()] == [HOSTILE]
     refuse = pytest.fail
-    told = json.loads((record.export("s") / "coco.json").read_text(), parse_constant=refuse)
-    assert told["annotations"][0]["note"] == HOSTILE
-    assert told["annotations"][0]["n"] is None
-    assert told["images"][0]["m"] is None
-    assert told["images"][0]["id"] == HOSTILE
+    content = json.loads((record.export("s") / "coco.json").read_text(), parse_constant=refuse)
+    assert content["annotations"][0]["note"] == HOSTILE
+    assert content["annotations"][0]["n"] is None
+    assert content["images"][0]["m"] is None
+    assert content["images"][0]["id"] == HOSTILE
     (item,) = read_items(record.export("s"))
     assert (item.source, item.deciders, item.reasons) == (HOSTILE, (HOSTILE,), ("scope",))
 

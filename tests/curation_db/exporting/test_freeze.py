@@ -1,4 +1,4 @@
-"""Freezing: equal events give equal bytes, nothing is ever half there or overwritten, damage is found."""
+"""Freezing: equal events give equal bytes, no partial or overwritten export, damage is detected."""
 
 from __future__ import annotations
 
@@ -54,21 +54,21 @@ def test_order_does_not_depend_on_when_rows_came_in(record):
     assert seen == [(source, *each) for source in ("coco", "zoo") for each in images]
 
 
-def test_manifest_says_what_was_frozen(decided):
-    made = decided.freeze("s")
+def test_manifest_describes_the_export(decided):
+    manifest = decided.freeze("s")
     read = read_manifest(decided.export("s"))
-    assert read == made
+    assert read == manifest
     assert (read.name, read.event_seq, read.tool_version) == ("s", 9, "0.1.0")
     assert dict(read.selection) == {"states": ["accepted"]}
     assert (read.counts.pairs, read.counts.images, read.counts.by_cue) == (6, 3, {"no": 6})
     assert "name" not in json.loads((decided.export("s") / MANIFEST_FILE).read_text())
 
 
-def test_export_hash_is_what_sha256sum_gives(decided):
-    made = decided.freeze("s")
+def test_export_hash_equals_that_of_sha256sum(decided):
+    manifest = decided.freeze("s")
     shell = "sha256sum $(ls | grep -v manifest | LC_ALL=C sort) | sha256sum"
     said = subprocess.run(shell, shell=True, cwd=decided.export("s"), capture_output=True, text=True, check=True)
-    assert said.stdout.split()[0] == made.export_sha256
+    assert said.stdout.split()[0] == manifest.export_sha256
 
 
 def test_exception_midway_leaves_nothing(decided, monkeypatch):
@@ -104,7 +104,7 @@ def test_leftovers_of_a_killed_export_go_after_a_day(decided):
     assert sorted(path.name for path in exports.iterdir()) == [".young.1.partial", "set-001"]
 
 
-def test_nothing_is_overwritten(decided):
+def test_existing_export_is_not_overwritten(decided):
     decided.freeze("s")
     before = content(decided.export("s"))
     with pytest.raises(NameTaken):
@@ -112,7 +112,7 @@ def test_nothing_is_overwritten(decided):
     assert content(decided.export("s")) == before
 
 
-def test_somebody_was_quicker(decided, monkeypatch):
+def test_name_taken_during_the_export(decided, monkeypatch):
     """GIVEN another process that takes the name while we write THEN ours is refused, or takes the next one."""
     real = freezing._sync_read_only
 
@@ -134,7 +134,7 @@ def test_default_names_count_up(decided):
 
 
 @pytest.mark.parametrize("name", ["", ".hidden", "a/b", "..", "a b", "-x", "é", "x" * 101, "a\n"])
-def test_names_that_are_none(decided, name):
+def test_invalid_names_are_refused(decided, name):
     with pytest.raises(ExportRefused):
         decided.freeze(name)
     assert not (decided.folder / "exports").exists()
@@ -160,9 +160,9 @@ def test_nothing_chosen(record):
 
 
 def test_progress_ends_with_all(decided):
-    told = []
-    decided.freeze(progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (6, 6)
+    parsed = []
+    decided.freeze(progress=lambda done, total: parsed.append((done, total)))
+    assert parsed[-1] == (6, 6)
 
 
 def test_frozen_within_one_view_of_the_record(decided, monkeypatch):
@@ -174,12 +174,12 @@ def test_frozen_within_one_view_of_the_record(decided, monkeypatch):
         return real(*args)
 
     monkeypatch.setattr(freezing, "read_pairs", meanwhile)
-    made = decided.freeze()
-    assert (made.counts.pairs, made.event_seq, decided.last_event()) == (6, 9, 10)
+    manifest = decided.freeze()
+    assert (manifest.counts.pairs, manifest.event_seq, decided.last_event()) == (6, 9, 10)
 
 
 class TestVerify:
-    def test_whole(self, decided):
+    def test_intact_export_has_no_problems(self, decided):
         decided.freeze("s")
         assert verify(decided.export("s")) == []
 
@@ -209,9 +209,9 @@ class TestVerify:
         decided.freeze("s")
         path = decided.export("s") / MANIFEST_FILE
         path.chmod(0o644)
-        told = json.loads(path.read_text())
-        told["files"]["coco.json"]["sha256"] = "0" * 64
-        path.write_text(json.dumps(told))
+        parsed = json.loads(path.read_text())
+        parsed["files"]["coco.json"]["sha256"] = "0" * 64
+        path.write_text(json.dumps(parsed))
         assert len(verify(decided.export("s"))) == 2
 
     @pytest.mark.parametrize(
@@ -228,9 +228,9 @@ class TestVerify:
         decided.freeze("s")
         path = decided.export("s") / MANIFEST_FILE
         path.chmod(0o644)
-        told = json.loads(path.read_text())
-        told["files"]["../../curation.db"] = told["files"]["coco.json"]
-        path.write_text(json.dumps(told))
+        parsed = json.loads(path.read_text())
+        parsed["files"]["../../curation.db"] = parsed["files"]["coco.json"]
+        path.write_text(json.dumps(parsed))
         assert any("outside the folder" in problem for problem in verify(decided.export("s")))
 
     def test_broken_items_are_named_by_line(self, decided):
@@ -248,22 +248,22 @@ def test_event_table_is_untouched(decided):
         assert connection.execute(text("SELECT count(*) FROM event")).scalar_one() == 9
 
 
-def made(record, image, number, *, mix=None, extra=None, **told):
-    kept = json.dumps({"mix": mix, "asked_cue": "no"}) if mix else extra
-    return record.candidate(1, f"g/{number}", image, f"a dog with no cat {number}", extra=kept, **told)
+def manifest(record, image, number, *, mix=None, extra=None, **parsed):
+    stored_extra = json.dumps({"mix": mix, "asked_cue": "no"}) if mix else extra
+    return record.candidate(1, f"g/{number}", image, f"a dog with no cat {number}", extra=stored_extra, **parsed)
 
 
-def test_manifest_says_what_the_pairs_were_made_with(record):
+def test_manifest_counts_generators_prompts_and_mixes(record):
     image = record.image(record.source("coco"), "1", "1.jpg")
     p1 = {"generator": "llama", "prompt_version": "negwb-rewrite-1@3f"}
     ids = [
-        made(record, image, 1, mix="negrefcocog", **p1),
-        made(record, image, 2, mix="balanced", **p1),
-        made(record, image, 3, mix="negrefcocog", **p1),
-        made(record, image, 4),
+        manifest(record, image, 1, mix="negrefcocog", **p1),
+        manifest(record, image, 2, mix="balanced", **p1),
+        manifest(record, image, 3, mix="negrefcocog", **p1),
+        manifest(record, image, 4),
         *(
-            made(record, image, 5 + n, extra=told)
-            for n, told in enumerate(['{"mix": 3}', '{"mix": "\\u001b[31m"}', "{}"])
+            manifest(record, image, 5 + n, extra=parsed)
+            for n, parsed in enumerate(['{"mix": 3}', '{"mix": "\\u001b[31m"}', "{}"])
         ),
     ]
     ana = record.person("ana")
@@ -308,11 +308,11 @@ def test_a_value_called_none_is_not_the_lack_of_one(record):
 def test_a_manifest_without_the_newer_counts_reads(decided):
     decided.freeze("s")
     path = decided.export("s") / MANIFEST_FILE
-    told = json.loads(path.read_text())
+    parsed = json.loads(path.read_text())
     for name in ("by_generator", "by_prompt", "by_mix", "made_with", "without_cue", "without_prompt", "without_mix"):
-        told["counts"].pop(name)
+        parsed["counts"].pop(name)
     path.chmod(0o644)
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(parsed))
     counts = read_manifest(decided.export("s")).counts
     assert (counts.pairs, counts.by_mix, counts.made_with) == (6, {}, ())
     assert (counts.without_cue, counts.without_prompt, counts.without_mix) == (None, None, None)

@@ -1,5 +1,4 @@
-"""Equal `--at`, equal bytes: whatever is imported, judged, decided, exported or restored later, a past event stays as
-it was, and a number never comes to mean something else."""
+"""Equal `--at`, equal bytes: later imports, verdicts, decisions, exports and restores do not change a past event."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ FIELDS = {"file_name": "a.png", "width": 4, "height": 3, "license": 1}
 
 def take(record, images=(), pairs=(), licenses=(), *, seen=False):
     """Import a NegationCLIP file: {image: fields that it tells of it}, (image, candidate) pairs, licence numbers."""
-    told = {
+    values = {
         "images": [{"id": image, **{name: FIELDS[name] for name in names}} for image, names in dict(images).items()],
         "licenses": [{"id": number} for number in licenses],
         "annotations": [
@@ -50,7 +49,7 @@ def take(record, images=(), pairs=(), licenses=(), *, seen=False):
         ],
     }
     path, picture = record.folder / "coco.json", record.folder / "a.png"
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(values))
     if seen and not picture.exists():
         Image.new("RGB", (4, 3)).save(picture)
     pictures = ImageChecker(lambda _source, _name: picture, check_all=True) if seen else NO_IMAGE_FOLDERS
@@ -60,11 +59,11 @@ def take(record, images=(), pairs=(), licenses=(), *, seen=False):
 def tree(record, selection, at=None):
     """The number of an export, and the hashes of its files; None: there is nothing to export."""
     try:
-        made = record.freeze(selection=selection, at=at)
+        frozen = record.freeze(selection=selection, at=at)
     except NothingChosen:
         return at, None
-    files = record.export(made.name).iterdir()
-    return made.event_seq, {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    files = record.export(frozen.name).iterdir()
+    return frozen.event_seq, {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def newest(record):
@@ -103,9 +102,9 @@ class TestWhatIsFilledInLater:
         imported.freeze("with")
         (item,) = items(imported, "with")
         assert (item.file_name, item.image_sha256 is not None) == ("a.png", True)
-        told = coco(imported, "with")
-        assert told["images"] == [{"id": 1, **FIELDS}]
-        assert told["licenses"] == [{"id": 1}]
+        values = coco(imported, "with")
+        assert values["images"] == [{"id": 1, **FIELDS}]
+        assert values["licenses"] == [{"id": 1}]
         assert coco(imported, "without")["images"] == [{"id": 1, "file_name": None}]
 
     def test_column_by_column(self, imported):
@@ -218,31 +217,31 @@ class TestNumbers:
 
         take(imported, {1: ["width"]})
         monkeypatch.setattr(freezing, "_resolve_event", meanwhile)
-        made = tree(imported, EVERYTHING)
+        frozen = tree(imported, EVERYTHING)
         monkeypatch.undo()
-        assert tree(imported, EVERYTHING, at=made[0]) == made
+        assert tree(imported, EVERYTHING, at=frozen[0]) == frozen
 
     def test_where_somebody_decides_in_between(self, imported):
         """GIVEN a decision that gets the number which the export wanted THEN the export is as that event left it."""
         take(imported, {1: FIELDS})
-        made = freeze_while(imported, lambda: imported.person("ana").decide(2, Kind.ACCEPT))
-        assert (made.event_seq, made.counts.pairs) == (2, 2)
+        frozen = freeze_while(imported, lambda: imported.person("ana").decide(2, Kind.ACCEPT))
+        assert (frozen.event_seq, frozen.counts.pairs) == (2, 2)
 
     def test_where_the_first_decision_comes_in_between(self, record):
         take(record, {1: ()}, [(1, 11)])
-        made = freeze_while(record, lambda: record.person("ana").decide(1, Kind.ACCEPT), selection=OPEN, at=0)
-        assert (made.event_seq, made.counts.pairs) == (0, 1)
+        frozen = freeze_while(record, lambda: record.person("ana").decide(1, Kind.ACCEPT), selection=OPEN, at=0)
+        assert (frozen.event_seq, frozen.counts.pairs) == (0, 1)
 
 
-def freeze_while(record, happens, **asked):
+def freeze_while(record, happens, **options):
     """Freeze a set; something happens between the look at the record and the taking of a number."""
     store = mock.Mock(wraps=record.store)
     store.read = record.store.read
     store.write.side_effect = lambda: (happens(), record.store.write())[1]
-    told = {"selection": ACCEPTED, "tool_version": "0.1.0", **asked}
-    made = freezing.freeze(store, record.folder / "exports", **told)
+    values = {"selection": ACCEPTED, "tool_version": "0.1.0", **options}
+    frozen = freezing.freeze(store, record.folder / "exports", **values)
     store.write.assert_called_once()
-    return made
+    return frozen
 
 
 def test_drift_counts_what_came_in(imported):
@@ -272,7 +271,7 @@ imports = st.fixed_dictionaries(
         "seen": st.booleans(),
     }
 )
-deeds = st.lists(
+steps = st.lists(
     st.one_of(
         st.tuples(st.just("take"), imports),
         st.tuples(st.just("judge"), some_number),
@@ -302,7 +301,7 @@ class World:
     def __init__(self, record):
         self.record = record
         self.actors = {name: begin_session(record.store, name, version="test") for name in ("ana", "bob")}
-        self.made = {}
+        self.frozen = {}
         self.uids = {}
         self.backups = []
         self.steps = 0
@@ -311,28 +310,34 @@ class World:
     def people(self):
         return {name: DecisionWriter(self.record.store, actor) for name, actor in self.actors.items()}
 
-    def do(self, deed, told):
+    def do(self, step, values):
         self.steps += 1
         # somebody else edited it, or decided about the edit
-        with suppress(RecordError) if deed not in {"back_up", "restore", "repair"} else nullcontext():
-            getattr(self, deed)(told)
+        with suppress(RecordError) if step not in {"back_up", "restore", "repair"} else nullcontext():
+            getattr(self, step)(values)
 
-    def take(self, told):
-        pairs = [(1 + n % 3, n) for n in told["pairs"]]  # those of a picture that is not there are refused
-        take(self.record, told["images"], pairs, told["licenses"], seen=told["seen"])
+    def take(self, values):
+        pairs = [(1 + n % 3, n) for n in values["pairs"]]  # those of a picture that is not there are refused
+        take(self.record, values["images"], pairs, values["licenses"], seen=values["seen"])
 
     def judge(self, which):
-        told = {"judge": f"j{self.steps}", "model": "m", "prompt_version": "1", "question": Question.PRESENT, "p": 0.5}
+        values = {
+            "judge": f"j{self.steps}",
+            "model": "m",
+            "prompt_version": "1",
+            "question": Question.PRESENT,
+            "p": 0.5,
+        }
         with self.record.store.write() as connection:
-            insert_verdicts(connection, [NewVerdict(candidate_id=self.candidate(which), **told)])
+            insert_verdicts(connection, [NewVerdict(candidate_id=self.candidate(which), **values)])
 
-    def decide(self, told):
-        name, which, kind = told
+    def decide(self, values):
+        name, which, kind = values
         reason = Reason.SCOPE if kind is Kind.REJECT else None
         self.people[name].decide(self.candidate(which), kind, reason=reason)
 
-    def edit(self, told):
-        name, which = told
+    def edit(self, values):
+        name, which = values
         self.people[name].edit(self.candidate(which), f"no dog at step {self.steps}")
 
     def undo(self, name):
@@ -341,8 +346,8 @@ class World:
     def redo(self, name):
         self.people[name].redo()
 
-    def bulk(self, told):
-        name, kind = told
+    def bulk(self, values):
+        name, kind = values
         ids = [row.id for row in self.rows("SELECT id FROM candidate WHERE id % 2 = 1")]
         reason = Reason.SCOPE if kind is Kind.REJECT else None
         decide_in_bulk(self.record.store, self.actors[name], ids, kind, reason)
@@ -358,7 +363,7 @@ class World:
             return
         path = self.record.store.path
         self.note_uids()
-        above = max([-1, *self.uids, *(at for _, at in self.made)])
+        above = max([-1, *self.uids, *(at for _, at in self.frozen)])
         self.record.store.close()
         done = restore(path, self.backups[which % len(self.backups)], force=True)
         self.backups.append(done.before)
@@ -373,7 +378,7 @@ class World:
         for row in self.rows("SELECT seq, uid FROM event"):
             assert self.uids.setdefault(row.seq, row.uid) == row.uid
 
-    def standing(self):
+    def exportable_numbers(self):
         """The numbers that can be exported: of events, and those that exports took."""
         taken = self.rows("SELECT first, last FROM event_gap WHERE cause = 'export'")
         replaced = self.rows("SELECT 1 FROM event_gap WHERE first = 0")
@@ -381,22 +386,22 @@ class World:
         return numbers.union(*(range(row.first, row.last + 1) for row in taken))
 
     def keep(self, selection, at, files):
-        assert self.made.setdefault((selection, at), files) == files
+        assert self.frozen.setdefault((selection, at), files) == files
 
-    def export_at(self, told):
-        selection, which = told
-        standing = sorted(self.standing())
-        if not standing:
+    def export_at(self, values):
+        selection, which = values
+        exportable_numbers = sorted(self.exportable_numbers())
+        if not exportable_numbers:
             return
-        at, files = tree(self.record, selection, standing[which % len(standing)])
+        at, files = tree(self.record, selection, exportable_numbers[which % len(exportable_numbers)])
         if files is not None or newest(self.record) >= at:  # before it was ever exported, 0 may get more
             self.keep(selection, at, files)
 
     def compare(self):
         """Make each export again that is of this history; one of a replaced history is refused."""
-        standing = self.standing()
-        for (selection, at), files in self.made.items():
-            if at in standing:
+        exportable_numbers = self.exportable_numbers()
+        for (selection, at), files in self.frozen.items():
+            if at in exportable_numbers:
                 assert tree(self.record, selection, at) == (at, files)
             else:
                 with pytest.raises(ExportRefused, match="replaced"):
@@ -410,15 +415,15 @@ class World:
         self.keep(selection, at, files)
         name = f"now-{self.steps}"
         self.record.freeze(name, selection=selection, at=at)
-        told = coco(self.record, name)
+        values = coco(self.record, name)
         known = {int(row.key): row for row in self.rows("SELECT * FROM image")}
-        for image in told["images"]:
+        for image in values["images"]:
             row = known[image["id"]]
             assert image["file_name"] == row.file_name
             assert (image.get("width"), image.get("height")) == (row.width, row.height)
             assert image.get("license") == json.loads(row.extra or "{}").get("license")
         if selection is EVERYTHING:
-            assert len(told["annotations"]) == len(self.rows("SELECT id FROM candidate"))
+            assert len(values["annotations"]) == len(self.rows("SELECT id FROM candidate"))
 
     def candidate(self, which):
         ids = [row.id for row in self.rows("SELECT id FROM candidate ORDER BY id")]
@@ -430,8 +435,8 @@ class World:
 
 
 @settings(max_examples=25, deadline=None)
-@given(first=imports, deeds=deeds)
-def test_exports_of_one_event_are_equal_whatever_happens(new_record, first, deeds):
+@given(first=imports, steps=steps)
+def test_exports_of_one_event_are_equal_whatever_happens(new_record, first, steps):
     """GIVEN imports, verdicts, decisions, bulks, repairs, restores and exports in any order THEN each export can be
     made again, byte by byte, or is refused because a restore replaced its history.
 
@@ -441,13 +446,13 @@ def test_exports_of_one_event_are_equal_whatever_happens(new_record, first, deed
     with new_record() as record, mock.patch.object(freezing, "sync"):
         world = World(record)
         take(record, {**dict.fromkeys((1, 2), ()), **first["images"]}, [(1, 12), (2, 13)])
-        for deed, told in deeds:
-            world.do(deed, told)
+        for step, values in steps:
+            world.do(step, values)
         for selection in SELECTIONS:
-            for at in range(len(world.standing())):
+            for at in range(len(world.exportable_numbers())):
                 world.export_at((selection, at))
-        for deed, told in (("take", ALL_OF_IT), ("judge", 0), ("decide", ("bob", 0, Kind.ACCEPT))):
-            world.do(deed, told)
+        for step, values in (("take", ALL_OF_IT), ("judge", 0), ("decide", ("bob", 0, Kind.ACCEPT))):
+            world.do(step, values)
         world.compare()
         for which in range(len(world.backups)):
             world.restore(which)

@@ -1,4 +1,4 @@
-"""What goes in: the state at an event, folded from the events alone, and who it rests on."""
+"""Selection of an export: the state at an event, folded from events alone, and its deciders."""
 
 from __future__ import annotations
 
@@ -86,18 +86,18 @@ def test_who_decided_and_why(record):
     record.pairs(2)
     source = record.source("two")
     image = record.image(source, "1", "1.jpg")
-    asked_twice = record.candidate(source, "gen/1", image, "no dog", overlap="2")
+    with_overlap_2 = record.candidate(source, "gen/1", image, "no dog", overlap="2")
     ana, bob = record.person("ana"), record.person("bob")
-    bob.decide(asked_twice, Kind.REJECT, reason=Reason.SCOPE)
-    ana.decide(asked_twice, Kind.REJECT, reason=Reason.PRESENT)
-    ana.note(asked_twice, "look again")
+    bob.decide(with_overlap_2, Kind.REJECT, reason=Reason.SCOPE)
+    ana.decide(with_overlap_2, Kind.REJECT, reason=Reason.PRESENT)
+    ana.note(with_overlap_2, "look again")
     ana.decide(1, Kind.SKIP)
     bob.decide(1, Kind.ACCEPT)
     with record.store.read() as connection:
-        found = dict(outcomes_at(connection, record.last_event()))
+        outcomes = dict(outcomes_at(connection, record.last_event()))
     reasons = ("present", "scope")
-    assert found[asked_twice] == DecidedCandidate(State.REJECTED, 0, 2, ("ana", "bob"), reasons, "review")
-    assert found[1] == DecidedCandidate(State.ACCEPTED, 1, 0, ("bob",), (), "review")
+    assert outcomes[with_overlap_2] == DecidedCandidate(State.REJECTED, 0, 2, ("ana", "bob"), reasons, "review")
+    assert outcomes[1] == DecidedCandidate(State.ACCEPTED, 1, 0, ("bob",), (), "review")
 
 
 def adjudicator(record, name):
@@ -149,8 +149,12 @@ def test_a_replaced_decision_gives_no_reason(record):
     bob.decide(candidate, Kind.REJECT, reason=Reason.PRESENT)
     cid.decide(candidate, Kind.REJECT, reason=Reason.PRESENT)
     cid.note(candidate, "look again")
-    found = outcome_of(record, candidate)
-    assert (found.state, found.deciders, found.reasons) == (State.REJECTED, ("ana", "bob", "cid"), ("present",))
+    outcomes = outcome_of(record, candidate)
+    assert (outcomes.state, outcomes.deciders, outcomes.reasons) == (
+        State.REJECTED,
+        ("ana", "bob", "cid"),
+        ("present",),
+    )
 
 
 DEEDS = ("accept", "reject", "unsure", "skip", "edit", "undo", "redo", "flag")
@@ -170,14 +174,14 @@ def do(person, kind, candidate, step):
 
 
 @settings(max_examples=40, deadline=None)
-@given(deeds=st.lists(st.tuples(st.booleans(), st.integers(1, 3), st.sampled_from(DEEDS)), max_size=20))
-def test_every_past_event_gives_what_was_true_then(new_record, deeds):
+@given(decisions=st.lists(st.tuples(st.booleans(), st.integers(1, 3), st.sampled_from(DEEDS)), max_size=20))
+def test_past_events_give_past_states(new_record, decisions):
     """GIVEN any deeds of two people THEN each past event gives what the materialised state was at that moment."""
     with new_record() as record:
         record.pairs(3)
         people = record.person("ana"), record.person("bob")
         then = {0: {1: "open", 2: "open", 3: "open"}}
-        for step, (second, candidate, kind) in enumerate(deeds):
+        for step, (second, candidate, kind) in enumerate(decisions):
             with suppress(RecordError):  # somebody else edited it, or decided about the edit
                 do(people[second], kind, candidate, step)
             then[record.last_event()] = states_now(record)
@@ -198,8 +202,8 @@ def states_now(record):
 def test_outcomes_are_the_fold(decided):
     with decided.store.read() as connection:
         for number, outcome in outcomes_at(connection, 9):
-            standing = fold(events_of(connection, number), Overlap.parse("1"))
-            assert (outcome.state, outcome.accepts) == (standing.state, standing.accepts)
+            status = fold(events_of(connection, number), Overlap.parse("1"))
+            assert (outcome.state, outcome.accepts) == (status.state, status.accepts)
 
 
 class TestDrift:

@@ -1,4 +1,4 @@
-"""What servers proved is kept, and a later look replaces an earlier one."""
+"""Endpoint probes are stored; a new probe replaces the old one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from curation_db.generation.endpoint_probes import list_probes, read_probe, stor
 from curation_db.storage.store import create_store
 
 
-def test_a_probe_is_kept_and_replaced(tmp_path: Path) -> None:
+def test_a_new_probe_replaces_the_stored_one(tmp_path: Path) -> None:
     seen = {"logprobs": {"seen": "yes", "evidence": "20 Tökens", "value": 20}}
     with create_store(tmp_path / "curation.db") as store:
         with store.write() as connection:

@@ -1,5 +1,4 @@
-"""The record of generation runs: what is written is read back, a dead one reads as lost, hostile rows show as far as
-they can."""
+"""Rows of generation runs: written values are read back, dead runs are lost, invalid rows are shown partly."""
 
 from __future__ import annotations
 
@@ -45,7 +44,7 @@ def _item(record: Record, run: int, n: int, status: str, reason: str | None = No
         )
 
 
-def test_a_run_is_read_back_as_it_was_told(record: Record) -> None:
+def test_run_is_read_back(record: Record) -> None:
     run = _start(record, pipeline="P1", simulated=["script"])
     # fmt: off
     progress = StageProgress(
@@ -67,7 +66,7 @@ def test_a_run_is_read_back_as_it_was_told(record: Record) -> None:
     assert row.ended_at is None
 
 
-def test_the_end_is_told_and_the_newest_come_first(record: Record) -> None:
+def test_end_is_stored_and_newest_runs_come_first(record: Record) -> None:
     first, second = _start(record), _start(record, "def")
     with record.store.write() as connection:
         # fmt: off
@@ -125,7 +124,7 @@ def test_yields_count_what_became_of_the_items(record: Record) -> None:
         assert count_outcomes(connection, "other") == []
 
 
-def test_failures_name_the_picture_and_the_words(record: Record) -> None:
+def test_failures_name_image_and_text(record: Record) -> None:
     record.add(3)
     with record.store.write() as connection:
         connection.execute(
@@ -137,21 +136,26 @@ def test_failures_name_the_picture_and_the_words(record: Record) -> None:
     _item(record, run, 2, "dropped", "present")
     _item(record, run, 3, "failed", "failed:timeout", item="question/7")
     with record.store.read() as connection:
-        told = failures(connection, run_id=run)
+        value = failures(connection, run_id=run)
         assert failures(connection, run_id=other) == []
-        assert failures(connection, recipe="abc") == told
+        assert failures(connection, recipe="abc") == value
         assert [each.item for each in failures(connection, run_id=run, limit=1)] == ["question/7"]
         with pytest.raises(ValueError, match="either"):
             failures(connection)
-    assert [(each.item, each.status, each.reason, each.text) for each in told] == [
+    assert [(each.item, each.status, each.reason, each.text) for each in value] == [
         ("question/7", "failed", "failed:timeout", "is there a dog?"),
         ("caption/2", "dropped", "present", "a woman riding a horse"),
     ]
-    assert (told[1].picture, told[1].file_name, told[1].detail, told[1].attempts) == ("coco/2", "2.jpg", "said so", 2)
+    assert (value[1].picture, value[1].file_name, value[1].detail, value[1].attempts) == (
+        "coco/2",
+        "2.jpg",
+        "said so",
+        2,
+    )
 
 
 @pytest.mark.parametrize(
-    "told",
+    "value",
     [
         None,
         [],
@@ -161,8 +165,8 @@ def test_failures_name_the_picture_and_the_words(record: Record) -> None:
         {"reasons": {f"r{n}": n for n in range(5_000)}, "note": "x" * 10**6, "capacity": {"e": 1.5}},
     ],
 )
-def test_hostile_progress_is_taken_as_far_as_it_goes(told: object) -> None:
-    progress = StageProgress.from_dict(told)
+def test_invalid_progress_fields_are_ignored(value: object) -> None:
+    progress = StageProgress.from_dict(value)
     assert progress.items_total is None
     assert progress.kept == 0
     assert progress.cost == 0

@@ -1,4 +1,4 @@
-"""Candidates that lack a verdict are found, page by page; those that have it, or were replaced, are not."""
+"""Candidates that lack a verdict are listed page by page; judged and superseded ones are not."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ PRESENT = WantedVerdict("llava", Question.PRESENT, "1")
 ACCEPTABLE = WantedVerdict("llava", Question.ACCEPTABLE, "1")
 
 
-def page(record: Record, *wanted: WantedVerdict, **told: int) -> UnjudgedPage:
+def page(record: Record, *wanted: WantedVerdict, **values: int) -> UnjudgedPage:
     with record.store.read() as connection:
-        return candidates_without(connection, wanted, **told)
+        return candidates_without(connection, wanted, **values)
 
 
 def lacking(record: Record, *wanted: WantedVerdict) -> dict[int, tuple[WantedVerdict, ...]]:
     return {each.candidate_id: each.lacking for each in page(record, *wanted).candidates}
 
 
-def say(record: Record, candidate: int, wanted: WantedVerdict, p: float | None = 0.2) -> None:
+def add_verdict(record: Record, candidate: int, wanted: WantedVerdict, p: float | None = 0.2) -> None:
     judge, question, version = wanted
-    opinion = NewVerdict(
+    verdict = NewVerdict(
         candidate_id=candidate, judge=judge, model=judge, prompt_version=version, question=question, p=p
     )
     with record.store.write() as connection:
-        insert_verdicts(connection, [opinion])
+        insert_verdicts(connection, [verdict])
 
 
 def test_each_verdict_counts_for_what_it_is(record: Record) -> None:
     first, second, third, fourth = record.add(4)
-    say(record, first, PRESENT)
-    say(record, first, ACCEPTABLE, p=None)
-    say(record, second, PRESENT)
-    say(record, third, PRESENT._replace(prompt_version="2"))
-    say(record, fourth, PRESENT._replace(judge="qwen"))
+    add_verdict(record, first, PRESENT)
+    add_verdict(record, first, ACCEPTABLE, p=None)
+    add_verdict(record, second, PRESENT)
+    add_verdict(record, third, PRESENT._replace(prompt_version="2"))
+    add_verdict(record, fourth, PRESENT._replace(judge="qwen"))
     assert lacking(record, PRESENT, ACCEPTABLE) == {
         second: (ACCEPTABLE,),
         third: (PRESENT, ACCEPTABLE),
@@ -51,7 +51,7 @@ def test_each_verdict_counts_for_what_it_is(record: Record) -> None:
 
 def test_an_edits_child_lacks_them_and_what_it_replaced_does_not(record: Record) -> None:
     (number,) = record.add(1)
-    say(record, number, PRESENT)
+    add_verdict(record, number, PRESENT)
     reviewer = DecisionWriter(record.store, begin_session(record.store, "ana", version="test"))
     reviewer.edit(number, "a woman without a hat riding a horse", concept="hat")
     ((child,),) = record.rows("SELECT id FROM candidate WHERE parent_id = :id", id=number)
@@ -62,14 +62,14 @@ def test_an_edits_child_lacks_them_and_what_it_replaced_does_not(record: Record)
 def test_pages_go_on_to_the_end(record: Record) -> None:
     ids = record.add(10)
     for number in ids[2:7]:
-        say(record, number, PRESENT)
-    found: list[list[int]] = []
+        add_verdict(record, number, PRESENT)
+    pages: list[list[int]] = []
     after: int | None = 0
     while after is not None:
-        told = page(record, PRESENT, after_id=after, limit=2, look=4)
-        found.append([each.candidate_id for each in told.candidates])
-        after = told.upto
-    assert found == [ids[:2], [], [*ids[7:9]], [ids[9]], []]
+        values = page(record, PRESENT, after_id=after, limit=2, look=4)
+        pages.append([each.candidate_id for each in values.candidates])
+        after = values.upto
+    assert pages == [ids[:2], [], [*ids[7:9]], [ids[9]], []]
     assert page(record, PRESENT, after_id=ids[-1]) == UnjudgedPage((), None)
 
 
@@ -78,15 +78,15 @@ def test_states_can_be_chosen(record: Record) -> None:
     sitting = record.open_session("ana")
     sitting.reviewer.decide(first, Kind.ACCEPT)
     with record.store.read() as connection:
-        told = candidates_without(connection, [PRESENT], states=[State.OPEN])
-    assert [each.candidate_id for each in told.candidates] == [second]
+        values = candidates_without(connection, [PRESENT], states=[State.OPEN])
+    assert [each.candidate_id for each in values.candidates] == [second]
 
 
-def test_a_page_is_a_walk_with_look_ups(record: Record) -> None:
+def test_page_query_uses_index_lookups(record: Record) -> None:
     """No sort, no scan of a table: on a million candidates a page is a page."""
-    told = {"wanted": "[]", "states": "[]", "after": 0, "upto": 1, "limit": 1}
+    values = {"wanted": "[]", "states": "[]", "after": 0, "upto": 1, "limit": 1}
     with record.store.read() as connection:
-        plan = [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {_PAGE.text}"), told)]
+        plan = [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {_PAGE.text}"), values)]
     assert "SEARCH s USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan
     assert not any("TEMP B-TREE" in step for step in plan)
     looked = [step for step in plan if " v " in step]

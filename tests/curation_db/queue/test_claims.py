@@ -1,4 +1,4 @@
-"""The queue: who is served what, in which order, and that two people never hold the same card."""
+"""Claims: order of the queue, overlap, passes, leases, and no card for two annotators at once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import Store
 
 
-def served(sitting, count: int, **how: bool) -> list[int]:
-    return [claim.candidate_id for claim in sitting.queue.claim(count, **how)]
+def served(session, count: int, **how: bool) -> list[int]:
+    return [claim.candidate_id for claim in session.queue.claim(count, **how)]
 
 
 def test_two_people_never_hold_the_same_card(record) -> None:

@@ -1,4 +1,4 @@
-"""Candidates whose answer is known: mixed in, balanced, asked of everybody, and never a vote."""
+"""Gold items: mixed in, balanced, served to every annotator, and never a vote."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def exported(record: Record) -> list[int]:
 
 def sound(record: Record) -> bool:
     with record.store.read() as connection:
-        return compare(connection).sound
+        return compare(connection).is_consistent
 
 
 class TestAnswers:
     @pytest.mark.parametrize(
-        ("told", "known"),
+        ("value", "known"),
         [
             ("accept", ACCEPT),
             (" Reject ", KnownAnswer(Kind.REJECT)),
@@ -59,13 +59,13 @@ class TestAnswers:
             ("rest false", KnownAnswer(Kind.REJECT, Reason.REST_FALSE)),
         ],
     )
-    def test_what_a_file_may_say(self, told: str, known: KnownAnswer) -> None:
-        assert KnownAnswer.parse(told) == known
+    def test_valid_answers_are_parsed(self, value: str, known: KnownAnswer) -> None:
+        assert KnownAnswer.parse(value) == known
 
-    @pytest.mark.parametrize("told", ["", "1", "edit", "skip", None, 1, ["accept"]])
-    def test_what_it_may_not(self, told: object) -> None:
+    @pytest.mark.parametrize("value", ["", "1", "edit", "skip", None, 1, ["accept"]])
+    def test_invalid_answers_are_refused(self, value: object) -> None:
         with pytest.raises(ValueError, match="accept, reject"):
-            KnownAnswer.parse(told)
+            KnownAnswer.parse(value)
 
 
 class TestMarking:
@@ -75,12 +75,12 @@ class TestMarking:
         assert gold(record, {1: ACCEPT, 2: ACCEPT}) == MarkingResult(known=1, other=[2])
         assert record.rows("SELECT answer, reason FROM gold WHERE candidate_id = 2") == [("reject", "present")]
 
-    def test_the_audit_is_left_alone(self, record: Record) -> None:
+    def test_audit_candidates_are_not_marked(self, record: Record) -> None:
         record.add(1, audit_rate=1.0)
         assert gold(record, {1: ACCEPT}) == MarkingResult(audit=1)
         assert sound(record)
 
-    def test_what_an_adjudicator_settled_can_be_taken(self, record: Record) -> None:
+    def test_adjudicated_candidates_become_gold(self, record: Record) -> None:
         record.add(4)
         dan = record.open_session("dan", role=Role.ADJUDICATOR).reviewer
         dan.adjudicate(1, Kind.REJECT, reason=Reason.SCOPE)
@@ -96,7 +96,7 @@ class TestMarking:
         ]
         assert sound(record)
 
-    def test_unmarked_they_are_ordinary_again(self, record: Record) -> None:
+    def test_unmarked_candidates_are_ordinary_again(self, record: Record) -> None:
         record.add(2)
         gold(record, {1: ACCEPT})
         ana = record.open_session("ana", gold_share=1.0)
@@ -106,15 +106,15 @@ class TestMarking:
         assert {claim.candidate_id for claim in ana.queue.claim(5)} == {1, 2}
         assert sound(record)
 
-    def test_every_way_that_an_answer_can_go_is_counted_on_its_own(self, record: Record) -> None:
+    def test_each_result_of_marking_is_counted(self, record: Record) -> None:
         ordinary, (audit,) = record.add(9), record.add(1, audit_rate=1.0)
         assert gold(record, dict.fromkeys(ordinary[:5], ACCEPT)) == MarkingResult(new=5)
-        told = gold(
+        value = gold(
             record,
             {**dict.fromkeys(ordinary[:3], ACCEPT), **dict.fromkeys(ordinary[3:5], REJECT)}
             | {ordinary[5]: REJECT, audit: ACCEPT},
         )
-        assert told == MarkingResult(new=1, known=3, other=ordinary[3:5], audit=1)
+        assert value == MarkingResult(new=1, known=3, other=ordinary[3:5], audit=1)
         with record.store.read() as connection:
             assert count_gold(connection) == GoldCounts(accept=5, reject=1)
         assert record.rows("SELECT answer, count(*) FROM gold GROUP BY answer") == [("accept", 5), ("reject", 1)]
@@ -148,7 +148,7 @@ class TestShare:
         return sum(claim.gold for claim in claims)
 
     @pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.5])
-    def test_it_is_the_share_that_was_asked_for(self, record: Record, share: float) -> None:
+    def test_share_is_the_requested_one(self, record: Record, share: float) -> None:
         deviation = (self.SERVED * share * (1 - share)) ** 0.5
         # half the share and twice the share are further away than this
         assert abs(self.served(record, gold_share=share) - self.SERVED * share) < min(3 * deviation, 45)
@@ -157,32 +157,32 @@ class TestShare:
         assert GOLD_SHARE == SessionSettings().gold_share == CurateSettings().gold_share == 0.1
         assert abs(self.served(record) - self.SERVED * 0.1) < 15.5
 
-    def test_all_or_none(self, record: Record) -> None:
+    def test_share_of_one_and_of_zero(self, record: Record) -> None:
         assert self.served(record, gold_share=0.0) == 0
         assert self.served(record, gold_share=1.0) == self.SERVED
 
 
 class TestServing:
-    def test_everybody_is_asked_once_whatever_the_overlap(self, record: Record) -> None:
+    def test_every_annotator_gets_each_item_once_whatever_the_overlap(self, record: Record) -> None:
         record.add(3)
         gold(record, {1: REJECT})
         for name in ("ana", "ben", "cho"):
-            sitting = record.open_session(name, gold_share=1.0)
-            claim = sitting.queue.claim()[0]
+            session = record.open_session(name, gold_share=1.0)
+            claim = session.queue.claim()[0]
             assert (claim.candidate_id, claim.gold, claim.stream) == (1, True, Stream.REVIEW)
-            sitting.reviewer.decide(1, Kind.ACCEPT)
-            assert not any(claim.gold for claim in sitting.queue.claim())
+            session.reviewer.decide(1, Kind.ACCEPT)
+            assert not any(claim.gold for claim in session.queue.claim())
         assert record.state(1) == "open"
         assert exported(record) == []
 
-    def test_two_may_hold_it_at_once(self, record: Record) -> None:
+    def test_two_annotators_may_lease_it_at_once(self, record: Record) -> None:
         record.add(1)
         gold(record, {1: REJECT})
         record.add(2)
         first, second = (record.open_session(name, gold_share=1.0).queue.claim()[0] for name in ("ana", "ben"))
         assert first == second
 
-    def test_it_does_not_come_by_itself(self, record: Record) -> None:
+    def test_gold_alone_is_not_served(self, record: Record) -> None:
         """Nor does it keep the queue from ending."""
         record.add(1)
         gold(record, {1: REJECT})
@@ -191,14 +191,14 @@ class TestServing:
         with record.store.read() as connection:
             assert count_remaining(connection, ana.actor.annotator_id) == {"fresh": 0, "passed": 0}
 
-    def test_the_audit_alone_is_the_audit_alone(self, record: Record) -> None:
+    def test_audit_only_queue_serves_no_gold(self, record: Record) -> None:
         record.add(1)
         gold(record, {1: REJECT})
         record.add(1, audit_rate=1.0)
         ana = record.open_session("ana", gold_share=1.0, only=Stream.AUDIT)
         assert [claim.candidate_id for claim in ana.queue.claim(5)] == [2]
 
-    def test_what_waits_is_told_of_ones_own_stream(self, record: Record) -> None:
+    def test_remaining_cards_are_counted_by_stream(self, record: Record) -> None:
         record.add(2)
         record.add(3, audit_rate=1.0)
         gold(record, {1: REJECT})
@@ -211,7 +211,7 @@ class TestServing:
             assert count_remaining(connection, me, Stream.REVIEW) == {"fresh": 1, "passed": 1}
             assert count_remaining(connection, me, Stream.AUDIT) == {"fresh": 2, "passed": 1}
 
-    def test_what_was_passed_on_comes_back(self, record: Record) -> None:
+    def test_passed_gold_comes_back(self, record: Record) -> None:
         record.add(1)
         gold(record, {1: REJECT})
         ana = record.open_session("ana", gold_share=1.0)
@@ -230,7 +230,7 @@ class TestServing:
         share=st.floats(0, 1),
         kinds=st.lists(st.sampled_from([Kind.ACCEPT, Kind.REJECT]), min_size=1),
     )
-    def test_they_are_balanced_and_nobody_sees_one_twice(
+    def test_accepts_and_rejects_are_balanced_without_repeats(
         self, accepts: int, rejects: int, share: float, kinds: list[Kind]
     ) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -264,7 +264,7 @@ class TestScores:
         gold(record, {1: ACCEPT, 2: ACCEPT, 3: REJECT, 4: REJECT})
         return record.open_session("ana")
 
-    def test_the_answer_is_told_with_the_decision(self, record: Record, ana: AnnotatorSession) -> None:
+    def test_the_result_contains_the_known_answer(self, record: Record, ana: AnnotatorSession) -> None:
         assert ana.reviewer.decide(3, Kind.ACCEPT).known == REJECT
         number = record.add(1)[0]
         assert ana.reviewer.decide(number, Kind.ACCEPT).known is None
@@ -294,7 +294,7 @@ class TestScores:
         assert score_of(record) == []
         assert exported(record) == [number], "it was accepted before"
 
-    def test_an_edit_takes_it_out(self, record: Record, ana: AnnotatorSession) -> None:
+    def test_an_edit_removes_the_item(self, record: Record, ana: AnnotatorSession) -> None:
         record.open_session("ben")
         done = ana.reviewer.edit(1, "a woman without a hat")
         with record.store.read() as connection:
@@ -307,7 +307,7 @@ class TestScores:
 
 
 class TestExports:
-    def test_what_was_really_accepted_is_exported_as_it_was_accepted(self, record: Record) -> None:
+    def test_accepted_gold_is_exported_with_its_deciders(self, record: Record) -> None:
         record.add(2)
         dan = record.open_session("dan", role=Role.ADJUDICATOR)
         dan.reviewer.adjudicate(1, Kind.ACCEPT)
@@ -326,7 +326,7 @@ class TestExports:
         assert (after.outcomes[1].deciders, after.outcomes[1].reasons) == (("dan",), ())
 
 
-class TestNothingTellsBefore:
+class TestAnswerStaysHidden:
     def test_the_card_looks_open(self, record: Record) -> None:
         record.add(1)
         dan = record.open_session("dan", role=Role.ADJUDICATOR)
@@ -343,7 +343,7 @@ class TestNothingTellsBefore:
             assert card_for(connection, 1, "ana") == load_card(connection, 1)
             assert load_card(connection, 1).state is State.REJECTED
 
-    def test_ones_own_remarks_stay(self, record: Record) -> None:
+    def test_own_notes_and_flags_stay_visible(self, record: Record) -> None:
         record.add(1)
         gold(record, {1: ACCEPT})
         ana = record.open_session("ana").reviewer
@@ -354,7 +354,7 @@ class TestNothingTellsBefore:
         assert (card.flagged, card.notes) == (True, ("looks odd",))
 
 
-def test_a_record_from_before_is_brought_up_with_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_record_is_migrated_with_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "curation.db"
     install(monkeypatch)
     make_older(path)
@@ -373,7 +373,7 @@ def test_a_record_from_before_is_brought_up_with_what_it_holds(tmp_path: Path, m
     old.close()
     with open_store(path) as store, store.read() as connection:
         assert connection.execute(text("SELECT seq, kind, gold FROM event")).all() == [(1, "accept", 0)]
-    assert any("before-schema" in kept.name for kept in (tmp_path / "backups").iterdir())
+    assert any("before-schema" in backup.name for backup in (tmp_path / "backups").iterdir())
     with sqlite3.connect(path) as new, pytest.raises(sqlite3.IntegrityError, match="append-only"):
         new.execute("UPDATE event SET gold = 1")
     new.close()

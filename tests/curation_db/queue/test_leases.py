@@ -1,4 +1,4 @@
-"""Leases under clocks that jump, stand still and disagree, and under two sessions of one person."""
+"""Leases with clocks that jump, stop and differ, and with two sessions of one annotator."""
 
 from __future__ import annotations
 
@@ -22,26 +22,28 @@ from curation_db.storage.sqlite import BASELINE_EXTRAS
 from curation_db.storage.work_sessions import CLOCK_SKEW_S, LEASE_SECONDS
 
 YEAR = 365 * 86_400.0
-ASKED = PresentationContext(must_be_queued=True)
+QUEUED = PresentationContext(must_be_queued=True)
 At = Callable[..., AnnotatorSession]
 
 
 @pytest.fixture
 def at(record: Record, monkeypatch: pytest.MonkeyPatch) -> At:
-    """Sits a person down at a machine with a clock of its own."""
+    """Return a function that opens a session on a machine with its own clock."""
 
-    def sit(name: str, clock: WallClock, machine: str = "here", *, role: Role | None = None) -> AnnotatorSession:
+    def open_session(
+        name: str, clock: WallClock, machine: str = "here", *, role: Role | None = None
+    ) -> AnnotatorSession:
         with monkeypatch.context() as patched:
             patched.setattr("socket.gethostname", lambda: machine)
             actor = begin_session(record.store, name, version="test", role=role)
         queue = Queue(record.store, actor, clock=clock, ordering="oldest", audit_share=0.0)
         return AnnotatorSession(actor, queue, DecisionWriter(record.store, actor, clock=clock))
 
-    return sit
+    return open_session
 
 
-def claimed(sitting: AnnotatorSession, count: int = 1) -> list[int]:
-    return [claim.candidate_id for claim in sitting.queue.claim(count)]
+def claimed(session: AnnotatorSession, count: int = 1) -> list[int]:
+    return [claim.candidate_id for claim in session.queue.claim(count)]
 
 
 def expiries(record: Record) -> dict[tuple[object, object], object]:
@@ -95,19 +97,19 @@ class TestSessionsOwnTheirLeases:
         first, second = at("ana", clock), at("ana", clock)
         claimed(first)
         second.queue.retake(number)
-        assert first.reviewer.decide(number, Kind.ACCEPT, shown=ASKED).late
+        assert first.reviewer.decide(number, Kind.ACCEPT, shown=QUEUED).late
         assert record.rows("SELECT late FROM event") == [(1,)]
 
     def test_a_decision_under_its_own_lease_is_not_late(self, record: Record, at: At) -> None:
         record.add(1)
         ana = at("ana", WallClock())
-        assert not ana.reviewer.decide(claimed(ana)[0], Kind.ACCEPT, shown=ASKED).late
+        assert not ana.reviewer.decide(claimed(ana)[0], Kind.ACCEPT, shown=QUEUED).late
 
 
 class TestSuspend:
     """The wall clock jumps by ten minutes and more, while nothing of ours runs."""
 
-    def test_cards_that_nobody_took_meanwhile_are_taken_again(self, record: Record, at: At) -> None:
+    def test_free_cards_are_leased_again(self, record: Record, at: At) -> None:
         numbers = record.add(3)
         clock = WallClock()
         ana = at("ana", clock)
@@ -117,7 +119,7 @@ class TestSuspend:
         assert ana.queue.renew(numbers) == set(numbers)
         assert ana.queue.ready_to_show(numbers) == set(numbers)
 
-    def test_cards_that_somebody_holds_or_decided_meanwhile_are_lost(self, record: Record, at: At) -> None:
+    def test_leased_or_decided_cards_are_not_leased_again(self, record: Record, at: At) -> None:
         held, decided, free = record.add(3)
         clock = WallClock()
         ana, ben = at("ana", clock), at("ben", clock)
@@ -128,17 +130,17 @@ class TestSuspend:
         assert ana.queue.renew([held, decided, free]) == {free}
         assert claimed(at("cho", clock)) == [], "nobody's lease came back to life"
 
-    def test_a_decision_after_the_lease_is_kept_and_marked_late(self, record: Record, at: At) -> None:
+    def test_a_decision_after_the_lease_is_stored_as_late(self, record: Record, at: At) -> None:
         (number,) = record.add(1)
         clock = WallClock()
         ana = at("ana", clock)
         claimed(ana)
         clock.advance(601)
-        done = ana.reviewer.decide(number, Kind.ACCEPT, shown=ASKED)
+        done = ana.reviewer.decide(number, Kind.ACCEPT, shown=QUEUED)
         assert (done.late, record.state(number)) == (True, "accepted")
 
     @pytest.mark.parametrize("overlap", ["1", "2"])
-    def test_a_stale_decision_does_not_contest_anothers_unasked(self, record: Record, at: At, overlap: str) -> None:
+    def test_a_stale_decision_does_not_contest_another(self, record: Record, at: At, overlap: str) -> None:
         (number,) = record.add(1, overlap=overlap)
         clock = WallClock()
         ana, ben, cho = (at(name, clock) for name in ("ana", "ben", "cho"))
@@ -148,16 +150,16 @@ class TestSuspend:
             assert claimed(other) == [number]
             other.reviewer.decide(number, Kind.REJECT, reason=Reason.SCOPE)
         with pytest.raises(NoLongerQueued, match="not written"):
-            ana.reviewer.decide(number, Kind.ACCEPT, shown=ASKED)
+            ana.reviewer.decide(number, Kind.ACCEPT, shown=QUEUED)
         with pytest.raises(NoLongerQueued):
-            ana.reviewer.edit(number, "a woman riding a horse, no hat", shown=ASKED)
+            ana.reviewer.edit(number, "a woman riding a horse, no hat", shown=QUEUED)
         assert record.state(number) == "rejected"
         assert record.rows("SELECT count(*) FROM event") == [(int(overlap),)]
         assert record.rows("SELECT count(*) FROM candidate") == [(1,)]
         ana.reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(leased=False))
         assert record.state(number) == ("contested" if overlap == "1" else "rejected"), "a person who was told so may"
 
-    def test_a_second_vote_that_is_still_asked_for_is_written(self, record: Record, at: At) -> None:
+    def test_a_second_vote_that_is_still_queued_is_written(self, record: Record, at: At) -> None:
         (number,) = record.add(1, overlap="2")
         clock = WallClock()
         ana, ben = at("ana", clock), at("ben", clock)
@@ -165,13 +167,13 @@ class TestSuspend:
         clock.advance(601)
         claimed(ben)
         ben.reviewer.decide(number, Kind.ACCEPT)
-        assert ana.reviewer.decide(number, Kind.ACCEPT, shown=ASKED).late
+        assert ana.reviewer.decide(number, Kind.ACCEPT, shown=QUEUED).late
         assert record.state(number) == "accepted"
 
 
 class TestClocksOfTwoMachines:
     @pytest.mark.parametrize("minutes", [-50, -10, 10, 50])
-    def test_clocks_apart_do_not_put_one_card_into_two_hands(self, record: Record, at: At, minutes: float) -> None:
+    def test_different_clocks_do_not_lease_one_card_twice(self, record: Record, at: At, minutes: float) -> None:
         first, second = record.add(2)
         clock = WallClock()
         ana, ben = at("ana", clock, "one"), at("ben", clock.ahead(60 * minutes), "two")
@@ -185,14 +187,14 @@ class TestClocksOfTwoMachines:
             assert (claimed(ana), claimed(ben)) == ([], [])
 
     @pytest.mark.parametrize("minutes", [-10, 10])
-    def test_a_bulk_leaves_alone_what_another_machine_holds(self, record: Record, at: At, minutes: float) -> None:
+    def test_a_bulk_decision_skips_leases_of_another_machine(self, record: Record, at: At, minutes: float) -> None:
         first, second = record.add(2)
         now = WallClock(time.time())
         assert claimed(at("ana", now.ahead(60 * minutes), "elsewhere")) == [first]
         done = at("ben", now).reviewer.decide_many([first, second], Kind.ACCEPT)
         assert list(done.preview.votes) == [second]
 
-    def test_cards_of_a_dead_machine_come_back(self, record: Record, at: At) -> None:
+    def test_cards_of_a_dead_machine_are_served_again(self, record: Record, at: At) -> None:
         record.add(1)
         clock = WallClock()
         ben = at("ben", clock, "two")
@@ -215,10 +217,10 @@ class TestClocksOfTwoMachines:
         claimed(ana)
         clock.advance(-2)
         assert claimed(ben) == []
-        assert not ana.reviewer.decide(1, Kind.ACCEPT, shown=ASKED).late
+        assert not ana.reviewer.decide(1, Kind.ACCEPT, shown=QUEUED).late
 
 
-class TestTimesThatCannotBe:
+class TestImpossibleTimes:
     """A killed session of a clock that was a year ahead."""
 
     @pytest.fixture
@@ -229,27 +231,27 @@ class TestTimesThatCannotBe:
         return record
 
     @pytest.mark.parametrize("machine", ["here", "elsewhere"])
-    def test_they_block_no_card(self, ahead: Record, at: At, machine: str) -> None:
+    def test_they_do_not_block_a_claim(self, ahead: Record, at: At, machine: str) -> None:
         assert claimed(at("ben", WallClock(time.time()), machine), 2) == [1, 2]
 
-    def test_they_block_no_bulk(self, ahead: Record) -> None:
+    def test_they_do_not_block_a_bulk_decision(self, ahead: Record) -> None:
         assert len(ahead.open_session("ben").reviewer.decide_many([1, 2], Kind.ACCEPT).preview.votes) == 2
 
-    def test_they_are_nobody_at_work_and_do_not_block_a_restore(self, ahead: Record) -> None:
+    def test_they_do_not_block_a_restore(self, ahead: Record) -> None:
         path = ahead.store.path
-        made = back_up(path)
+        backup = back_up(path)
         ahead.store.close()
-        restore(path, made.path)
+        restore(path, backup.path)
 
     def test_a_lease_of_another_machine_ten_minutes_ahead_still_blocks_a_restore(self, record: Record, at: At) -> None:
         record.add(1)
-        made = back_up(record.store.path)
+        backup = back_up(record.store.path)
         claimed(at("ana", WallClock(time.time() + 600), "elsewhere"))
         record.store.close()
         with pytest.raises(RecordInUse, match="elsewhere"):
-            restore(record.store.path, made.path)
+            restore(record.store.path, backup.path)
 
-    def test_they_are_expired_for_their_own_session_too(self, record: Record, at: At) -> None:
+    def test_they_are_expired_for_their_own_session(self, record: Record, at: At) -> None:
         record.add(1)
         clock = WallClock()
         ana = at("ana", clock)
@@ -259,7 +261,7 @@ class TestTimesThatCannotBe:
         assert ana.queue.renew([1]) == {1}
         assert expiries(record) == {(1, ana.actor.session): clock() + LEASE_SECONDS}
         set_expiry(record, clock() + YEAR)
-        assert ana.reviewer.decide(1, Kind.ACCEPT, shown=ASKED).late
+        assert ana.reviewer.decide(1, Kind.ACCEPT, shown=QUEUED).late
 
     def test_a_longer_lease_is_judged_by_its_own_length(self, record: Record, at: At) -> None:
         record.add(1)
@@ -273,8 +275,8 @@ class TestTimesThatCannotBe:
 
     def test_doctor_shows_them_and_repair_removes_the_leases(self, ahead: Record, at: At) -> None:
         path = ahead.store.path
-        (found,) = [each for each in check_record(path) if each.name == "times"]
-        assert (found.level, found.said.partition(" with")[0]) == (Level.WARNING, "2 leases")
+        (check,) = [each for each in check_record(path) if each.name == "times"]
+        assert (check.level, check.message.partition(" with")[0]) == (Level.WARNING, "2 leases")
         with ahead.store.write() as connection:
             connection.exec_driver_sql("UPDATE work_session SET started_at = '2900-01-01T00:00:00.000Z'")
         late = at("ben", WallClock(time.time()))
@@ -283,20 +285,22 @@ class TestTimesThatCannotBe:
             connection.exec_driver_sql("DROP TRIGGER event_never_changes")
             connection.exec_driver_sql("UPDATE event SET at = '2901-02-03T04:05:06.000Z'")
             connection.exec_driver_sql(next(each for each in BASELINE_EXTRAS if "event_never_changes" in each))
-        (found,) = [each for each in check_record(path) if each.name == "times"]
-        assert found.said.startswith("1 event, 1 session, 2 leases with a time in the future, up to 2901-02-03 04:05")
+        (check,) = [each for each in check_record(path) if each.name == "times"]
+        assert check.message.startswith(
+            "1 event, 1 session, 2 leases with a time in the future, up to 2901-02-03 04:05"
+        )
         repair(path)
         assert ahead.rows("SELECT count(*) FROM lease") == [(0,)]
 
-    def test_doctor_is_content_with_a_record_of_now(self, record: Record) -> None:
+    def test_doctor_accepts_present_times(self, record: Record) -> None:
         record.add(2)
         ana = record.open_session("ana")
         ana.reviewer.decide(ana.queue.claim()[0].candidate_id, Kind.ACCEPT)
-        (found,) = [each for each in check_record(record.store.path) if each.name == "times"]
-        assert found.level is Level.OK
+        (check,) = [each for each in check_record(record.store.path) if each.name == "times"]
+        assert check.level is Level.OK
 
     @pytest.mark.parametrize("expires_at", [1e300, 253_402_300_799.5])
-    def test_a_time_beyond_all_calendars_is_shown_too(self, ahead: Record, expires_at: float) -> None:
+    def test_a_time_out_of_range_is_shown(self, ahead: Record, expires_at: float) -> None:
         set_expiry(ahead, expires_at)
-        (found,) = [each for each in check_record(ahead.store.path) if each.name == "times"]
-        assert "9999-12-31" in found.said
+        (check,) = [each for each in check_record(ahead.store.path) if each.name == "times"]
+        assert "9999-12-31" in check.message

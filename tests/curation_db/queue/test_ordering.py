@@ -1,4 +1,4 @@
-"""Queue orders: what a policy means, and that working it out in the background neither loses nor repeats a card."""
+"""Queue orderings: meaning of policies; background computation neither loses nor repeats a card."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from curation_db.review.candidates import NewVerdict, insert_verdicts
 
 class TestPolicies:
     @pytest.mark.parametrize(
-        ("words", "name"),
+        ("expression", "name"),
         [
             ("oldest", "oldest"),
             ("lint", "lint"),
@@ -28,20 +28,20 @@ class TestPolicies:
             ("0*lint + random", "random"),
         ],
     )
-    def test_equal_policies_have_equal_names(self, words: str, name: str) -> None:
-        assert Policy.parse(words).name == name
-        assert Policy.parse(name) == Policy.parse(words)
+    def test_equal_policies_have_equal_names(self, expression: str, name: str) -> None:
+        assert Policy.parse(expression).name == name
+        assert Policy.parse(name) == Policy.parse(expression)
 
     @pytest.mark.parametrize(
-        "words", ["", "newest", "lint +", "-1*lint", "0*lint", "lint*2", "oldest + lint", "1e999*lint"]
+        "expression", ["", "newest", "lint +", "-1*lint", "0*lint", "lint*2", "oldest + lint", "1e999*lint"]
     )
-    def test_what_is_none_is_told_with_what_is(self, words: str) -> None:
+    def test_invalid_policies_are_refused_with_the_valid_names(self, expression: str) -> None:
         with pytest.raises(ValueError, match=r"order '"):
-            Policy.parse(words)
+            Policy.parse(expression)
 
     @given(st.dictionaries(st.sampled_from(list(PrioritySignal)), st.floats(0.01, 100), min_size=1))
-    def test_weights_sum_to_one(self, told: dict[PrioritySignal, float]) -> None:
-        policy = Policy.parse(" + ".join(f"{weight:.6f}*{signal}" for signal, weight in told.items()))
+    def test_weights_sum_to_one(self, weights: dict[PrioritySignal, float]) -> None:
+        policy = Policy.parse(" + ".join(f"{weight:.6f}*{signal}" for signal, weight in weights.items()))
         assert math.fsum(weight for _, weight in policy.weights) == pytest.approx(1)
 
 
@@ -64,29 +64,30 @@ class TestSignals:
         assert (rarity(100, 100), rarity(1, 100)) == (0, 1)
         assert rarity(10, 100) == pytest.approx(0.5)
 
-    def test_a_draw_is_the_candidates_own(self) -> None:
+    def test_a_draw_depends_on_the_candidate_alone(self) -> None:
         draws = [draw(1, f"k{n}") for n in range(1_000)]
         assert draws == [draw(1, f"k{n}") for n in range(1_000)]
         assert 0.45 < sum(draws) / 1_000 < 0.55
 
 
-def finish(record, words: str) -> Refresher:
-    refresher = Refresher(record.store, Policy.parse(words))
+def finish(record, expression: str) -> Refresher:
+    refresher = Refresher(record.store, Policy.parse(expression))
     while refresher.step(3):
         pass
     return refresher
 
 
-def served(record, name: str, words: str, count: int = 99) -> list[int]:
+def served(record, name: str, expression: str, count: int = 99) -> list[int]:
     return [
-        claim.candidate_id for claim in record.open_session(name, ordering=Policy.parse(words).name).queue.claim(count)
+        claim.candidate_id
+        for claim in record.open_session(name, ordering=Policy.parse(expression).name).queue.claim(count)
     ]
 
 
-def test_the_kept_orders_need_no_work(record) -> None:
+def test_stored_orderings_need_no_refresh(record) -> None:
     record.add(3)
-    for words in (OLDEST, CONFLICT):
-        refresher = Refresher(record.store, Policy.parse(words))
+    for expression in (OLDEST, CONFLICT):
+        refresher = Refresher(record.store, Policy.parse(expression))
         assert not refresher.step()
         assert refresher.progress.share == 1
 
@@ -100,12 +101,12 @@ def test_nearest_to_a_threshold_comes_first(record) -> None:
     assert served(record, "ana", "threshold") == [nearer, near, far]
 
 
-@pytest.mark.parametrize("words", ["conflict", "0.9*conflict + 0.1*threshold"])
-def test_answers_to_two_questions_are_weighed_apart(record, words: str) -> None:
+@pytest.mark.parametrize("expression", ["conflict", "0.9*conflict + 0.1*threshold"])
+def test_questions_are_scored_separately(record, expression: str) -> None:
     """GIVEN P(present) .05 beside P(acceptable) .95 THEN nobody disagrees, and it comes behind who does a little."""
     agreed, torn, torn_on_the_whole = record.add(3)
-    told = ((agreed, ("present", 0.05)), (agreed, ("acceptable", 0.95)), (torn, ("present", 0.45)))
-    told += (
+    weights = ((agreed, ("present", 0.05)), (agreed, ("acceptable", 0.95)), (torn, ("present", 0.45)))
+    weights += (
         (torn, ("present", 0.75)),
         (torn_on_the_whole, ("acceptable", 0.1)),
         (torn_on_the_whole, ("acceptable", 0.9)),
@@ -115,13 +116,13 @@ def test_answers_to_two_questions_are_weighed_apart(record, words: str) -> None:
             connection,
             [
                 NewVerdict(
-                    candidate_id=number, judge=f"j{n}", model="m", prompt_version="1", question=Question(asked), p=p
+                    candidate_id=number, judge=f"j{n}", model="m", prompt_version="1", question=Question(question), p=p
                 )
-                for n, (number, (asked, p)) in enumerate(told)
+                for n, (number, (question, p)) in enumerate(weights)
             ],
         )
-    finish(record, words)
-    assert served(record, "ana", words) == [torn_on_the_whole, torn, agreed]
+    finish(record, expression)
+    assert served(record, "ana", expression) == [torn_on_the_whole, torn, agreed]
 
 
 def test_what_the_checks_warn_about_comes_first(record) -> None:
@@ -142,17 +143,17 @@ def test_what_is_rare_comes_first(record) -> None:
     assert served(record, "ana", "rare-concept") == [numbers[3], *numbers[:3], numbers[4]]
 
 
-def test_a_sum_weighs(record) -> None:
+def test_a_weighted_sum(record) -> None:
     doubtful, torn = record.add(2)
     record.judge(doubtful, a=0.5)
     record.judge(torn, a=0.05, b=0.9)
-    for words, first in (("0.9*threshold + 0.1*conflict", doubtful), ("0.1*threshold + 0.9*conflict", torn)):
-        finish(record, words)
-        assert served(record, words, words, 1) == [first]
+    for expression, first in (("0.9*threshold + 0.1*conflict", doubtful), ("0.1*threshold + 0.9*conflict", torn)):
+        finish(record, expression)
+        assert served(record, expression, expression, 1) == [first]
         record.rows("SELECT 1")
 
 
-def test_while_it_is_worked_out_nothing_is_missing_and_nothing_comes_twice(record) -> None:
+def test_a_partly_computed_policy_serves_each_card_once(record) -> None:
     numbers = record.add(7)
     refresher = Refresher(record.store, Policy.parse("random"))
     assert refresher.step(3)
@@ -160,7 +161,7 @@ def test_while_it_is_worked_out_nothing_is_missing_and_nothing_comes_twice(recor
     assert sorted(served(record, "ana", "random")) == numbers
 
 
-def test_whatever_happens_meanwhile_every_candidate_has_one_place(record) -> None:
+def test_every_candidate_has_one_queue_entry_at_any_time(record) -> None:
     from curation_db.enums import Kind
 
     record.add(4)
@@ -187,7 +188,7 @@ def test_a_new_verdict_moves_its_candidate(record) -> None:
     assert served(record, "ana", "threshold") == [second, first]
 
 
-def test_what_is_rare_is_counted_anew_once_there_is_much_more(record) -> None:
+def test_rarity_is_recounted_after_growth(record) -> None:
     numbers = record.add(3)
     with record.store.write() as connection:
         connection.execute(text("UPDATE candidate SET concept = 'unicycle' WHERE id = :id"), {"id": numbers[0]})

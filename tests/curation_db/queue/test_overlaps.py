@@ -1,4 +1,4 @@
-"""Overlap that is set after the import: states, queue and exports follow it, earlier numbers stay as they are."""
+"""Overlap set after the import: states, queue and exports follow it; exports of earlier events stay equal."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def exported_at(record: Record, number: int) -> Chosen:
 
 def sound(record: Record) -> bool:
     with record.store.read() as connection:
-        return compare(connection).sound
+        return compare(connection).is_consistent
 
 
-@pytest.mark.parametrize("told", ["1", "3", "2+1", "99"])
-def test_an_overlap_prints_as_it_is_typed(told: str) -> None:
-    assert str(Overlap.parse(told)) == told
+@pytest.mark.parametrize("result", ["1", "3", "2+1", "99"])
+def test_an_overlap_is_formatted_as_parsed(result: str) -> None:
+    assert str(Overlap.parse(result)) == result
 
 
-def test_candidates_that_are_there_ask_for_more_people(record: Record) -> None:
+def test_existing_candidates_need_more_decisions(record: Record) -> None:
     record.add(3)
     ana, ben = record.open_session("ana"), record.open_session("ben")
     ana.reviewer.decide(1, Kind.ACCEPT)
@@ -87,7 +87,7 @@ def test_effort_counts_by_the_present_overlap(record: Record) -> None:
         assert [(each.overlap, each.candidates) for each in effort(connection)] == [("1", 1), ("2+1", 1)]
 
 
-def test_a_set_is_stale_when_an_overlap_moves_its_pairs(record: Record) -> None:
+def test_an_export_is_stale_after_an_overlap_change(record: Record) -> None:
     record.add(2)
     record.open_session("ana").reviewer.decide(1, Kind.ACCEPT)
     with record.store.read() as connection:
@@ -98,25 +98,25 @@ def test_a_set_is_stale_when_an_overlap_moves_its_pairs(record: Record) -> None:
     assert (drift.entered, drift.left) == (0, 1)
 
 
-def test_a_bulk_weighs_by_the_present_overlap(record: Record) -> None:
+def test_a_bulk_decision_uses_the_present_overlap(record: Record) -> None:
     record.add(2)
     change(record, "2", 1)
     done = record.open_session("ana").reviewer.decide_many([1, 2], Kind.ACCEPT)
     assert done.preview.becomes == {State.NEEDS_MORE: 1, State.ACCEPTED: 1}
 
 
-def test_the_preview_is_what_happens(record: Record) -> None:
+def test_the_preview_equals_the_change(record: Record) -> None:
     record.add(4)
     ana = record.open_session("ana").reviewer
     ana.decide(1, Kind.ACCEPT)
     ana.decide(2, Kind.REJECT, reason=Reason.SCOPE)
     change(record, "2", 4)
     with record.store.read() as connection:
-        told = preview(connection, [4, 3, 2, 1, 1], Overlap.parse("2"))
-    assert (told.candidates, told.drawn, list(told.changing)) == (4, 4, [1, 2, 3])
-    assert told.moves == {(State.ACCEPTED, State.NEEDS_MORE): 1, (State.REJECTED, State.NEEDS_MORE): 1}
-    assert (told.wanted_before, told.wanted_after) == (1, 4)
-    assert change(record, "2", *told.changing) == 3
+        result = preview(connection, [4, 3, 2, 1, 1], Overlap.parse("2"))
+    assert (result.candidates, result.drawn, list(result.changing)) == (4, 4, [1, 2, 3])
+    assert result.moves == {(State.ACCEPTED, State.NEEDS_MORE): 1, (State.REJECTED, State.NEEDS_MORE): 1}
+    assert (result.wanted_before, result.wanted_after) == (1, 4)
+    assert change(record, "2", *result.changing) == 3
     assert record.rows("SELECT sum(wanted) FROM candidate_state WHERE candidate_id < 4") == [(4,)]
 
 
@@ -141,13 +141,13 @@ class TestShare:
         assert 50 <= len(both) <= 150
 
     @pytest.mark.parametrize("share", [0, -0.1, 1.1, float("nan")])
-    def test_a_share_that_cannot_be(self, record: Record, share: float) -> None:
+    def test_invalid_shares_are_refused(self, record: Record, share: float) -> None:
         record.add(1)
         with record.store.read() as connection, pytest.raises(ValueError, match="share"):
             drawn(connection, [1], share)
 
 
-def test_what_came_in_under_another_overlap_is_counted(record: Record) -> None:
+def test_candidates_with_another_overlap_are_counted(record: Record) -> None:
     numbers = record.add(5)
     record.add(2, overlap="2")
     with record.store.read() as connection:
@@ -167,7 +167,7 @@ step = st.tuples(
 
 @settings(max_examples=60, deadline=None)
 @given(steps=st.lists(step, max_size=20))
-def test_what_was_exported_stays_and_the_record_is_sound(steps: list[tuple[str, list[int], str, str]]) -> None:
+def test_exports_of_past_events_stay_equal(steps: list[tuple[str, list[int], str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder, create_store(Path(folder) / "curation.db") as store:
         record = Record(store)
         numbers = record.add(4)
@@ -181,20 +181,20 @@ def test_what_was_exported_stays_and_the_record_is_sound(steps: list[tuple[str, 
             if who == "overlap":
                 change(record, overlap, *numbers[4:], *chosen)
             elif who == "export":
-                told = exported_now(record)
-                frozen[told.event_seq] = told.ids, told.outcomes
-                states = {number: str(outcome.state) for number, outcome in told.outcomes.items()}
+                result = exported_now(record)
+                frozen[result.event_seq] = result.ids, result.outcomes
+                states = {number: str(outcome.state) for number, outcome in result.outcomes.items()}
                 assert states == dict(record.rows("SELECT candidate_id, state FROM candidate_state"))
             else:
-                act(people[who], chosen, what, numbers, at)
-        record.assert_state_matches_events()
+                run_step(people[who], chosen, what, numbers, at)
+        record.assert_state_is_the_fold()
         assert sound(record)
         for number, (ids, outcomes) in frozen.items():
             again = exported_at(record, number)
             assert (again.ids, again.outcomes) == (ids, outcomes)
 
 
-def act(reviewer: object, chosen: list[int], what: str, numbers: list[int], at: int) -> None:
+def run_step(reviewer: object, chosen: list[int], what: str, numbers: list[int], at: int) -> None:
     assert hasattr(reviewer, "decide")
     with suppress(RecordError, ValueError):
         match what:

@@ -1,4 +1,4 @@
-"""Many at once: the preview tells what happens, one act holds it all, what must not be touched is not."""
+"""Bulk decisions: the preview equals the effect, all of it is one action, protected candidates are skipped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from curation_db.storage.backup import backup_folder, list_backups
 BLIND = PresentationContext(stream=Stream.AUDIT, blind=True)
 
 
-def look(record: Record, who, ids, kind: Kind):
+def preview_ids(record: Record, who, ids, kind: Kind):
     with record.store.read() as connection:
         return preview(connection, who.actor, ids, kind)
 
@@ -30,7 +30,7 @@ def states(record: Record, numbers) -> list[str]:
     return [record.state(number) for number in numbers]
 
 
-def test_one_undo_takes_all_of_it_back_and_one_redo_does_it_again(record: Record) -> None:
+def test_one_undo_reverses_all_and_one_redo_repeats_it(record: Record) -> None:
     numbers = record.add(12)
     ana = record.open_session("ana")
     ana.reviewer.decide(numbers[0], Kind.ACCEPT)
@@ -52,7 +52,7 @@ def test_one_undo_takes_all_of_it_back_and_one_redo_does_it_again(record: Record
     record.assert_state_matches_events()
 
 
-def test_what_must_not_be_touched_is_left_out_and_counted(record: Record) -> None:
+def test_protected_candidates_are_skipped_and_counted(record: Record) -> None:
     plain, held, edited, settled, same = record.add(5)
     blind, decided = record.add(2, audit_rate=1.0)
     ana, ben, dan = (
@@ -66,7 +66,7 @@ def test_what_must_not_be_touched_is_left_out_and_counted(record: Record) -> Non
     ben.reviewer.decide(same, Kind.ACCEPT)
     ben.reviewer.decide(decided, Kind.REJECT, reason=Reason.PRESENT, shown=BLIND)
     named = [plain, held, edited, settled, same, blind, decided, 999, plain]
-    seen = look(record, ana, named, Kind.ACCEPT)
+    seen = preview_ids(record, ana, named, Kind.ACCEPT)
     assert (seen.requested, seen.votes) == (8, [plain, decided])
     assert seen.left == {
         SkipReason.HELD: 1,
@@ -83,7 +83,7 @@ def test_what_must_not_be_touched_is_left_out_and_counted(record: Record) -> Non
     record.assert_state_matches_events()
 
 
-def test_known_answers_are_for_each_to_give(record: Record) -> None:
+def test_gold_items_are_skipped(record: Record) -> None:
     plain, known = record.add(2)
     with record.store.write() as connection:
         mark(connection, {known: KnownAnswer(Kind.REJECT)}, "a file")
@@ -93,7 +93,7 @@ def test_known_answers_are_for_each_to_give(record: Record) -> None:
     assert states(record, [plain, known]) == ["accepted", "open"]
 
 
-def test_ones_own_audit_label_stays_and_the_change_of_mind_is_a_flip(record: Record) -> None:
+def test_own_audit_label_stays_and_gets_a_flip(record: Record) -> None:
     numbers = record.add(4, audit_rate=1.0)
     ana = record.open_session("ana")
     for number in numbers[:3]:
@@ -108,7 +108,7 @@ def test_ones_own_audit_label_stays_and_the_change_of_mind_is_a_flip(record: Rec
     assert states(record, numbers) == [*["accepted"] * 3, "open"]
 
 
-def test_a_backup_is_made_before_and_old_ones_of_the_kind_go(record: Record) -> None:
+def test_a_backup_precedes_and_old_bulk_backups_are_pruned(record: Record) -> None:
     numbers = record.add(3)
     ana = record.open_session("ana")
     for turn in range(MAX_BULK_BACKUPS + 2):
@@ -116,9 +116,9 @@ def test_a_backup_is_made_before_and_old_ones_of_the_kind_go(record: Record) -> 
         done = decide_in_bulk(record.store, ana.actor, numbers, kind)
         assert done.backup
         assert done.backup.is_file()
-    kept = list_backups(backup_folder(record.store.path))
-    assert [each.before for each in kept] == ["bulk"] * MAX_BULK_BACKUPS
-    assert kept[0].event == 3 * (MAX_BULK_BACKUPS + 1), "as it was before the last one"
+    backups = list_backups(backup_folder(record.store.path))
+    assert [each.before for each in backups] == ["bulk"] * MAX_BULK_BACKUPS
+    assert backups[0].event == 3 * (MAX_BULK_BACKUPS + 1), "as it was before the last one"
 
 
 def test_nothing_to_change_writes_nothing(record: Record, dump: Callable) -> None:
@@ -131,9 +131,7 @@ def test_nothing_to_change_writes_nothing(record: Record, dump: Callable) -> Non
     assert dump(record.store) == before
 
 
-def test_what_is_not_allowed_is_refused_before_anything_is_written(
-    record: Record, dump: Callable, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_forbidden_decisions_write_nothing(record: Record, dump: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = record.add(3)
     ana, _ = record.open_session("ana"), record.open_session("ben")
     before = dump(record.store)
@@ -152,7 +150,7 @@ def test_what_is_not_allowed_is_refused_before_anything_is_written(
     assert not backup_folder(record.store.path).exists()
 
 
-def test_an_adjudicator_asks_anew_and_takes_back_what_another_did(record: Record) -> None:
+def test_an_adjudicator_requeues_and_undoes_others(record: Record) -> None:
     numbers = record.add(4)
     ana, dan = record.open_session("ana"), record.open_session("dan", role=Role.ADJUDICATOR)
     done = decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
@@ -179,7 +177,7 @@ def test_a_failure_in_the_middle_leaves_nothing(record: Record, dump: Callable) 
     assert dump(record.store) == before
 
 
-def test_over_several_batches_it_is_one_act_and_sound(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_batches_are_one_action(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("curation_db.review.bulk_preview.BATCH", 7)
     monkeypatch.setattr("curation_db.review.decisions.BATCH", 7)
     numbers = record.add(40, overlap="2+1")
@@ -191,15 +189,15 @@ def test_over_several_batches_it_is_one_act_and_sound(record: Record, monkeypatc
     ana.reviewer.redo()
     assert len(record.rows("SELECT DISTINCT act FROM event WHERE actor = 'ana'")) == 3
     with record.store.read() as connection:
-        found = compare(connection)
-    assert found.sound, (found.states.examples, found.places.examples)
+        report = compare(connection)
+    assert report.is_consistent, (report.states.examples, report.queue.examples)
 
 
-def test_progress_tells_both_steps(record: Record, tmp_path: Path) -> None:
+def test_progress_reports_both_steps(record: Record, tmp_path: Path) -> None:
     numbers = record.add(3)
-    told: list[tuple[str, int, int]] = []
+    steps: list[tuple[str, int, int]] = []
     decide_in_bulk(
-        record.store, record.open_session("ana").actor, numbers, Kind.ACCEPT, progress=lambda *step: told.append(step)
+        record.store, record.open_session("ana").actor, numbers, Kind.ACCEPT, progress=lambda *step: steps.append(step)
     )
-    assert dict((step, done) for step, done, _ in told)["deciding"] == 3
-    assert told[0][0] == "backing up"
+    assert dict((step, done) for step, done, _ in steps)["deciding"] == 3
+    assert steps[0][0] == "backing up"

@@ -1,4 +1,4 @@
-"""Decisions, undo and redo, edits: what is on the disk after each key."""
+"""Decisions, undo, redo and edits: the content of the record after each."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ def test_a_decision_is_an_event_and_a_state(record, kind: Kind, reason: Reason |
 @pytest.mark.parametrize(
     ("kind", "reason"), [(Kind.REJECT, None), (Kind.ACCEPT, Reason.SCOPE), (Kind.UNDO, None), (Kind.EDIT, None)]
 )
-def test_a_decision_that_makes_no_sense_writes_nothing(record, kind: Kind, reason: Reason | None) -> None:
+def test_an_invalid_decision_writes_nothing(record, kind: Kind, reason: Reason | None) -> None:
     (number,) = record.add(1)
     with pytest.raises(ValueError, match=r"reason|is not accept"):
         record.open_session("ana").reviewer.decide(number, kind, reason=reason)
     assert record.rows("SELECT * FROM event") == []
 
 
-def test_deciding_about_nothing_is_an_error_in_one_line(record) -> None:
+def test_an_unknown_candidate_is_an_error(record) -> None:
     with pytest.raises(RecordError, match="no candidate 99"):
         record.open_session("ana").reviewer.decide(99, Kind.ACCEPT)
 
 
-def test_a_decision_after_its_lease_ended_is_kept_and_marked_late(record) -> None:
+def test_a_decision_after_its_lease_is_stored_as_late(record) -> None:
     (number,) = record.add(1)
     ana, ben = record.open_session("ana", lease_seconds=-1.0), record.open_session("ben")
     assert ana.queue.claim()
@@ -104,7 +104,7 @@ def test_a_new_decision_ends_redo(record) -> None:
     assert record.state(first) == "open"
 
 
-def test_undo_takes_the_card_back_into_ones_hands(record) -> None:
+def test_undo_leases_the_card_again(record) -> None:
     number, _ = record.add(2)
     ana, ben = record.open_session("ana"), record.open_session("ben")
     ana.reviewer.decide(number, Kind.ACCEPT)
@@ -114,7 +114,7 @@ def test_undo_takes_the_card_back_into_ones_hands(record) -> None:
     assert not ana.reviewer.decide(number, Kind.ACCEPT).late
 
 
-def test_undo_is_ones_own(record) -> None:
+def test_undo_reverses_own_actions_only(record) -> None:
     (number,) = record.add(1)
     record.open_session("ana").reviewer.decide(number, Kind.ACCEPT)
     assert record.open_session("ben").reviewer.undo() is None
@@ -141,7 +141,7 @@ def test_one_persons_edit_is_an_accept_of_the_child_and_undone_as_one(record) ->
 
 
 @pytest.mark.parametrize(
-    ("words", "concept"),
+    ("new_text", "concept"),
     [
         ("a woman riding a brown horse", None),
         ("a woman with a hat riding a brown horse", None),
@@ -149,10 +149,10 @@ def test_one_persons_edit_is_an_accept_of_the_child_and_undone_as_one(record) ->
         ("a woman in red not wearing a hat riding a horse", "hat"),
     ],
 )
-def test_an_edit_keeps_no_concept_that_its_text_does_not_deny(record, words: str, concept: str | None) -> None:
+def test_an_edit_keeps_no_concept_that_its_text_does_not_deny(record, new_text: str, concept: str | None) -> None:
     (number,) = record.add(1)
     assert record.rows("SELECT concept FROM candidate WHERE id = :id", id=number) == [("hat",)]
-    child = record.open_session("ana").reviewer.edit(number, words).child_id
+    child = record.open_session("ana").reviewer.edit(number, new_text).child_id
     ((stored, confidence),) = record.rows("SELECT concept, concept_confidence FROM candidate WHERE id = :id", id=child)
     assert (stored, confidence is None) == (concept, concept is None)
 
@@ -171,16 +171,16 @@ def test_with_two_people_the_other_one_decides_about_an_edit(record) -> None:
     record.assert_state_matches_events()
 
 
-@pytest.mark.parametrize("words", ["", "  \n", "\x1b\x07", "a woman not wearing a hat riding a horse"])
-def test_an_empty_or_unchanged_edit_is_refused(record, words: str) -> None:
+@pytest.mark.parametrize("new_text", ["", "  \n", "\x1b\x07", "a woman not wearing a hat riding a horse"])
+def test_an_empty_or_unchanged_edit_is_refused(record, new_text: str) -> None:
     (number,) = record.add(1)
     with pytest.raises(ValueError, match="empty or unchanged"):
-        record.open_session("ana").reviewer.edit(number, words)
+        record.open_session("ana").reviewer.edit(number, new_text)
     assert record.rows("SELECT count(*) FROM candidate") == [(1,)]
     assert record.rows("SELECT * FROM event") == []
 
 
-def test_a_flag_is_toggled_and_notes_are_kept_clean(record) -> None:
+def test_a_flag_is_toggled_and_notes_are_sanitised(record) -> None:
     (number,) = record.add(1)
     ana, ben = record.open_session("ana"), record.open_session("ben")
     assert ana.reviewer.toggle_flag(number).status.flagged
@@ -227,7 +227,7 @@ def test_two_people_cannot_both_replace_a_candidate(record) -> None:
     record.assert_state_matches_events()
 
 
-def test_an_edit_that_somebody_else_decided_about_is_not_taken_back(record) -> None:
+def test_an_edit_that_another_annotator_decided_is_not_undone(record) -> None:
     (number,) = record.add(1)
     ana, ben = record.open_session("ana"), record.open_session("ben")
     child = ana.reviewer.edit(number, "a woman without a helmet riding a horse").child_id
@@ -255,7 +255,7 @@ def test_looking_back_counts_an_edit_once(record) -> None:
 
 
 class TestAdjudication:
-    def test_the_final_word_stands_over_votes_and_is_one_act(self, record) -> None:
+    def test_an_adjudication_overrides_votes_as_one_action(self, record) -> None:
         (number,) = record.add(1, overlap="2")
         ana, ben, dan = (
             record.open_session("ana"),
@@ -273,7 +273,7 @@ class TestAdjudication:
         assert record.state(number) == "rejected"
         record.assert_state_matches_events()
 
-    def test_asked_anew_nobodys_vote_counts_any_more(self, record) -> None:
+    def test_a_requeue_discards_earlier_votes(self, record) -> None:
         (number,) = record.add(1)
         ana, dan = record.open_session("ana"), record.open_session("dan", role=Role.ADJUDICATOR)
         ana.reviewer.decide(number, Kind.ACCEPT)
@@ -283,7 +283,7 @@ class TestAdjudication:
         dan.reviewer.undo()
         assert record.state(number) == "accepted"
 
-    def test_what_somebody_did_is_taken_back_and_done_again(self, record) -> None:
+    def test_an_adjudicator_undoes_and_redoes_actions_of_others(self, record) -> None:
         (number,) = record.add(1)
         ana, dan = record.open_session("ana"), record.open_session("dan", role=Role.ADJUDICATOR)
         edit = ana.reviewer.edit(number, "a woman without a helmet riding a horse")
@@ -296,29 +296,29 @@ class TestAdjudication:
         assert (record.state(number), record.state(edit.child_id)) == ("superseded", "open")
         record.assert_state_matches_events()
 
-    def test_annotators_may_none_of_this(self, record, dump: Callable) -> None:
+    def test_annotators_may_not_adjudicate(self, record, dump: Callable) -> None:
         (number,) = record.add(1)
         ana, ben = record.open_session("ana"), record.open_session("ben")
         done = ana.reviewer.decide(number, Kind.ACCEPT)
         before = dump(record.store)
-        for deed in (
+        for action in (
             lambda: ben.reviewer.adjudicate(number, Kind.ACCEPT),
             lambda: ben.reviewer.requeue(number),
             lambda: ben.reviewer.take_back(done.action_id),
         ):
             with pytest.raises(RecordError, match="only an adjudicator"):
-                deed()
+                action()
         assert dump(record.store) == before
         assert ana.reviewer.take_back(done.action_id), "one's own"
 
-    def test_alone_one_may_ask_oneself_anew(self, record) -> None:
+    def test_a_single_annotator_may_requeue(self, record) -> None:
         (number,) = record.add(1)
         ana = record.open_session("ana")
         ana.reviewer.decide(number, Kind.ACCEPT)
         ana.reviewer.requeue(number)
         assert record.state(number) == "open"
 
-    def test_a_role_is_kept_until_another_is_told(self, record) -> None:
+    def test_a_role_is_stored_until_it_changes(self, record) -> None:
         assert record.open_session("dan", role=None).actor.role is Role.ANNOTATOR
         assert record.open_session("dan", role=Role.ADJUDICATOR).actor.role is Role.ADJUDICATOR
         assert record.open_session("dan", role=None).actor.role is Role.ADJUDICATOR
@@ -340,7 +340,7 @@ class TestFlip:
         ana.reviewer.undo()
         assert record.state(number) == "accepted"
 
-    def test_without_a_vote_there_is_no_mind_to_change(self, record) -> None:
+    def test_a_flip_needs_a_vote(self, record) -> None:
         (number,) = record.add(1)
         with pytest.raises(RecordError, match="no decision of yours"):
             record.open_session("ana").reviewer.flip(number, Kind.ACCEPT)
@@ -349,7 +349,7 @@ class TestFlip:
     @pytest.mark.parametrize(
         ("verdict", "reason"), [(Kind.SKIP, None), (Kind.REJECT, None), (Kind.ACCEPT, Reason.SCOPE)]
     )
-    def test_half_a_verdict_is_none(self, record, verdict: Kind, reason: Reason | None) -> None:
+    def test_an_incomplete_verdict_is_refused(self, record, verdict: Kind, reason: Reason | None) -> None:
         (number,) = record.add(1)
         dan = record.open_session("dan", role=Role.ADJUDICATOR)
         dan.reviewer.decide(number, Kind.ACCEPT)
