@@ -187,7 +187,7 @@ def test_exports_of_past_events_stay_equal(steps: list[tuple[str, list[int], str
                 assert states == dict(record.rows("SELECT candidate_id, state FROM candidate_state"))
             else:
                 run_step(people[who], chosen, what, numbers, at)
-        record.assert_state_is_the_fold()
+        record.assert_state_matches_events()
         assert sound(record)
         for number, (ids, outcomes) in frozen.items():
             again = exported_at(record, number)
