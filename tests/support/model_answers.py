@@ -1,4 +1,4 @@
-"""What the model server on loopback says: decided by the request alone, and fit for the stages of the pipelines."""
+"""Answers of the model server on loopback: determined by the request alone, and valid for each pipeline stage."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _REWRITE = re.compile(
 _OURS = re.compile(r"^Caption: (?P<caption>.+?)\n(?:Not there|Question): (?P<thing>.+?)(?:\n|$)", re.S)
 
 
-def number(*told: object) -> float:
-    """A number in [0, 1) that belongs to what is told."""
-    digest = hashlib.blake2b(json.dumps(told, default=str).encode(), digest_size=8).digest()
+def number(*values: object) -> float:
+    """Return a number in [0, 1), deterministic in `values`."""
+    digest = hashlib.blake2b(json.dumps(values, default=str).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
-def asked(request: dict[str, Any]) -> tuple[str, str]:
-    """The last text of the user, and the picture's URL."""
+def parse_request(request: dict[str, Any]) -> tuple[str, str]:
+    """Return the last user text and the image URL."""
     content = [turn for turn in request["messages"] if turn["role"] == "user"][-1]["content"]
     if isinstance(content, str):
         return content, ""
@@ -42,7 +42,7 @@ def asked(request: dict[str, Any]) -> tuple[str, str]:
 
 
 def p_yes(question: str, picture: str, present: float) -> float:
-    """P(yes): whole captions are true; a thing is there or not by the picture and the thing."""
+    """Return P(yes): whole captions are true; presence is deterministic in question and image."""
     if "caption" in question.lower() or "sentence" in question.lower():
         return 0.97
     there = number("there", question, picture) < present
@@ -50,8 +50,8 @@ def p_yes(question: str, picture: str, present: float) -> float:
     return sure if there else 1 - sure
 
 
-def say(text: str, picture: str, draw: float, present: float) -> str:
-    """The answer in words."""
+def text_answer(text: str, picture: str, draw: float, present: float) -> str:
+    """Return the text of the answer."""
     rewrite = _REWRITE.search(text.strip()) or _OURS.search(text.strip())
     if rewrite:
         return f"{rewrite['caption']} with no {rewrite['thing']}"
@@ -64,15 +64,15 @@ def say(text: str, picture: str, draw: float, present: float) -> str:
 
 def chat(request: dict[str, Any], behaviour: Behaviour, fault: str) -> dict[str, Any]:
     """A chat completion."""
-    text, picture = asked(request)
+    text, picture = parse_request(request)
     if "picture" not in behaviour.honours:
         picture = ""
     seed = request.get("seed") if "seed" in behaviour.honours else None
     draw = 0.0
     if request.get("temperature", 1) > 0:
         draw = number("draw", seed) if seed is not None else random.random()
-    said, ended = constrained(request, behaviour, say(text, picture, draw, behaviour.present))
-    message: dict[str, Any] = {"role": "assistant", "content": said}
+    reply, ended = constrained(request, behaviour, text_answer(text, picture, draw, behaviour.present))
+    message: dict[str, Any] = {"role": "assistant", "content": reply}
     if fault == "refusal":
         message, ended = {"role": "assistant", "content": None, "refusal": "I will not say that"}, "stop"
     choice = {
@@ -82,12 +82,12 @@ def chat(request: dict[str, Any], behaviour: Behaviour, fault: str) -> dict[str,
         "logprobs": None,
     }
     if request.get("logprobs") and behaviour.logprobs and fault != "no_logprobs":
-        choice["logprobs"] = logprobs(said, p_yes(text, picture, behaviour.present), request.get("top_logprobs", 0))
-    usage = {"prompt_tokens": len(text) // 4 + 100 * bool(picture), "completion_tokens": len(said.split())}
+        choice["logprobs"] = logprobs(reply, p_yes(text, picture, behaviour.present), request.get("top_logprobs", 0))
+    usage = {"prompt_tokens": len(text) // 4 + 100 * bool(picture), "completion_tokens": len(reply.split())}
     return {"id": "x", "object": "chat.completion", "model": request.get("model"), "choices": [choice], "usage": usage}
 
 
-def constrained(request: dict[str, Any], behaviour: Behaviour, said: str) -> tuple[str, str]:
+def constrained(request: dict[str, Any], behaviour: Behaviour, text: str) -> tuple[str, str]:
     """The answer within what the request allows, and why it ended."""
     choice = request.get("structured_outputs", {}).get("choice")
     if choice and "choice" in behaviour.honours:
@@ -97,22 +97,22 @@ def constrained(request: dict[str, Any], behaviour: Behaviour, said: str) -> tup
         return json.dumps({name: field["enum"][0] for name, field in schema["properties"].items()}), "stop"
     for stop in request.get("stop") or ():
         if "stop" in behaviour.honours:
-            said = said.split(stop, maxsplit=1)[0]
+            text = text.split(stop, maxsplit=1)[0]
     most = request.get("max_tokens") or request.get("max_completion_tokens")
-    words = said.split()
+    words = text.split()
     if most and len(words) > most and "max_tokens" in behaviour.honours:
         return " ".join(words[:most]), "length"
-    return said, "stop"
+    return text, "stop"
 
 
-def logprobs(said: str, p: float, top: int) -> dict[str, Any]:
+def logprobs(text: str, p: float, top: int) -> dict[str, Any]:
     """Log-probabilities of the first token, as vLLM sends them: a fiftieth goes to other words."""
     shares = {"Yes": 0.9 * 0.98 * p, " yes": 0.1 * 0.98 * p, "No": 0.98 * (1 - p), "The": 0.015, "A": 0.005}
     entries = [
         {"token": token, "logprob": math.log(max(share, 1e-12)), "bytes": list(token.encode())}
         for token, share in sorted(shares.items(), key=lambda pair: -pair[1])
     ]
-    first = next((entry for entry in entries if entry["token"] == said), entries[0])
+    first = next((entry for entry in entries if entry["token"] == text), entries[0])
     return {"content": [{**first, "top_logprobs": entries[:top]}]}
 
 
@@ -126,7 +126,7 @@ def decide(request: dict[str, Any], behaviour: Behaviour, fault: str) -> dict[st
     }
     if fault == "no_logprobs":
         answers.popitem()
-    told: dict[str, Any] = {"model": request.get("model"), "answers": answers}
+    response: dict[str, Any] = {"model": request.get("model"), "answers": answers}
     if behaviour.decisions == "images":
-        told["diagnostics"] = {name: {"label_mass": 0.9, "argmax_is_label": True} for name in answers}
-    return {**told, "usage": {"input_tokens": 100 + 10 * len(answers), "output_tokens": 0}}
+        response["diagnostics"] = {name: {"label_mass": 0.9, "argmax_is_label": True} for name in answers}
+    return {**response, "usage": {"input_tokens": 100 + 10 * len(answers), "output_tokens": 0}}

@@ -1,4 +1,4 @@
-"""Questions for engines under test, and a way to have them answered."""
+"""Model requests for tests of local engines, and a function that collects the answers."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from workbench.workspace.engine_settings import EngineSettings
 COLOURS = ("red", "blue", "white", "green")
 
 
-def settings(kind: str, model: str | Path = "", **told: Any) -> EngineSettings:
-    """Of an engine under test."""
-    return EngineSettings(name="tried", kind=kind, model=str(model), **told)
+def settings(kind: str, model: str | Path = "", **options: Any) -> EngineSettings:
+    """Return the settings of an engine under test."""
+    return EngineSettings(name="tried", kind=kind, model=str(model), **options)
 
 
-def surroundings(**told: Any) -> EngineContext:
-    """With a budget that nothing reaches."""
-    return EngineContext(**({"budget": Budget()} | told))
+def surroundings(**options: Any) -> EngineContext:
+    """Return an engine context with an unlimited budget."""
+    return EngineContext(**({"budget": Budget()} | options))
 
 
-def yes_no(text: str, picture: Path | ImagePayload | None = None, **told: Any) -> ModelRequest:
-    """A question to be answered by yes or no."""
-    return _ask(AnswerFormat.YES_NO, text, picture, **({"sampling": Sampling(max_tokens=4)} | told))
+def yes_no(text: str, picture: Path | ImagePayload | None = None, **options: Any) -> ModelRequest:
+    """Return a yes-or-no request."""
+    return _ask(AnswerFormat.YES_NO, text, picture, **({"sampling": Sampling(max_tokens=4)} | options))
 
 
 def write(text: str, picture: Path | ImagePayload | None = None, *, system: str = "", **sampling: Any) -> ModelRequest:
-    """A question to be answered in words."""
+    """Return a text request."""
     sampled = Sampling(**({"temperature": 0.8, "top_p": 0.9, "max_tokens": 40, "seed": 0} | sampling))
     return _ask(AnswerFormat.TEXT, text, picture, system=system, sampling=sampled)
 
@@ -72,19 +72,19 @@ def _ask(
 
 
 async def answers(engine: Engine, group: Sequence[ModelRequest]) -> list[ModelAnswer]:
-    """What `engine` says to each of `group`, in its order; each must be told once."""
-    told: dict[int, ModelAnswer] = {}
+    """Return the engine's answers to `group`, in order; each request must be answered once."""
+    answers_by_index: dict[int, ModelAnswer] = {}
 
-    async def stored(index: int, answer: ModelAnswer) -> None:
-        assert index not in told
-        told[index] = answer
+    async def store_answer(index: int, answer: ModelAnswer) -> None:
+        assert index not in answers_by_index
+        answers_by_index[index] = answer
 
-    await engine.answer(group, stored)
-    return [told[index] for index in range(len(group))]
+    await engine.answer(group, store_answer)
+    return [answers_by_index[index] for index in range(len(group))]
 
 
 def draw_colours(folder: Path) -> dict[str, Path]:
-    """Small pictures of one colour each."""
+    """Draw small images of one colour each."""
     paths = {colour: folder / f"{colour}.png" for colour in COLOURS}
     for colour, path in paths.items():
         Image.new("RGB", (50, 40), colour).save(path)

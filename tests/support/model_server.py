@@ -303,5 +303,5 @@ async def main(behaviour: Behaviour, port: int) -> None:
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
-    asyncio.run(main(Behaviour(**told), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+    options = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+    asyncio.run(main(Behaviour(**options), int(sys.argv[2]) if len(sys.argv) > 2 else 0))

@@ -1,4 +1,4 @@
-"""Runs a pipeline with a function in the place of all models, and keeps what was asked."""
+"""Driver that runs a pipeline with one function in place of all models and records the requests."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from workbench.generation.engines.requests import AnswerFormat, ImagePayload, Mo
 from workbench.generation.models import CaptionItem, EngineRequest, ImageTask, ItemResult, QuestionItem, Steps
 
 Oracle = Callable[[EngineRequest], ModelAnswer | str | bool | float | None]
-"""What is answered: words, yes or no, P(yes), None for an unclear answer, or an answer as it is."""
+"""Returns the answer: text, yes or no, P(yes), None for an unclear answer, or a ModelAnswer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """What a pipeline asked and what it came to."""
+    """Requests and results of a pipeline."""
 
     groups: tuple[tuple[EngineRequest, ...], ...]
     outcomes: tuple[ItemResult, ...]
 
     @property
     def requests(self) -> tuple[EngineRequest, ...]:
-        """All that was asked, in order."""
+        """All requests, in order."""
         return tuple(request for group in self.groups for request in group)
 
     def of(self, stage: str) -> tuple[EngineRequest, ...]:
-        """What was asked at one stage."""
+        """The requests of one stage."""
         return tuple(request for request in self.requests if request.request.stage == stage)
 
 
 def drive(steps: Steps, oracle: Oracle) -> Driven:
-    """Answers everything that `steps` asks."""
+    """Run `steps` with answers of `oracle`."""
     groups = list[tuple[EngineRequest, ...]]()
     try:
         group = next(steps)
@@ -43,20 +43,20 @@ def drive(steps: Steps, oracle: Oracle) -> Driven:
         return Driven(tuple(groups), done.value)
 
 
-def as_answer(request: EngineRequest, told: ModelAnswer | str | bool | float | None) -> ModelAnswer:
-    """An oracle's short word as an answer."""
-    if isinstance(told, ModelAnswer):
-        return told
-    if isinstance(told, str):
+def as_answer(request: EngineRequest, reply: ModelAnswer | str | bool | float | None) -> ModelAnswer:
+    """Convert an oracle's return value to a ModelAnswer."""
+    if isinstance(reply, ModelAnswer):
+        return reply
+    if isinstance(reply, str):
         p = (
-            {"yes": 1.0, "no": 0.0}.get(told.lower().rstrip("."))
+            {"yes": 1.0, "no": 0.0}.get(reply.lower().rstrip("."))
             if request.request.answer_format is AnswerFormat.YES_NO
             else None
         )
-        return ModelAnswer(text=told, p=p, method=Method.BARE if p is not None else None)
-    if told is None:
+        return ModelAnswer(text=reply, p=p, method=Method.BARE if p is not None else None)
+    if reply is None:
         return ModelAnswer(text="I cannot tell.")
-    p = float(told)
+    p = float(reply)
     return ModelAnswer(text="Yes" if p >= 0.5 else "No", p=p, label_mass=0.98, method=Method.LOGPROBS)
 
 
@@ -68,13 +68,14 @@ def make_image_task(
     objects: Mapping[str, int] | None = None,
     categories: Iterable[str] = (),
 ) -> ImageTask:
-    """A picture with these captions and questions; all of the questions are wanted, or without any all captions."""
-    told = tuple(CaptionItem(number, str(number), text) for number, text in enumerate(captions, 1))
-    asked = tuple(QuestionItem(number, f"q{number}", text) for number, text in enumerate(questions, 1))
-    items = [one.item for one in (asked or told)]
+    """Return an image task; by default all questions are wanted, or without questions all captions."""
+    caption_items = tuple(CaptionItem(number, str(number), text) for number, text in enumerate(captions, 1))
+    question_items = tuple(QuestionItem(number, f"q{number}", text) for number, text in enumerate(questions, 1))
+    items = [one.item for one in (question_items or caption_items)]
     # fmt: off
     return ImageTask(
-        picture=ImagePayload(key="coco/1", image_id=1), source_id=1, source="coco", captions=told, questions=asked,
+        picture=ImagePayload(key="coco/1", image_id=1), source_id=1, source="coco", captions=caption_items,
+        questions=question_items,
         wanted=frozenset(items if wanted is None else wanted), objects=objects or {}, categories=frozenset(categories),
     )
     # fmt: on

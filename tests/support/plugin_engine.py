@@ -1,4 +1,4 @@
-"""An engine that somebody else wrote: a package in a folder, found by its entry point; slow, so it can be watched."""
+"""An engine of another package, found by its entry point; slow, so that tests can observe it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ async def make(settings, context):
 
 def install(folder: Path) -> Path:
     """Put the package into `folder`, for PYTHONPATH; its kind is "toy"."""
-    told = folder / "toy_engine-1.0.dist-info"
-    told.mkdir(parents=True)
+    dist_info = folder / "toy_engine-1.0.dist-info"
+    dist_info.mkdir(parents=True)
     (folder / "toy_engine.py").write_text(_CODE)
-    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-engine\nVersion: 1.0\n")
-    (told / "entry_points.txt").write_text("[negwb.engines]\ntoy = toy_engine:make\n")
+    (dist_info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-engine\nVersion: 1.0\n")
+    (dist_info / "entry_points.txt").write_text("[negwb.engines]\ntoy = toy_engine:make\n")
     return folder

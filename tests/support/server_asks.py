@@ -1,4 +1,4 @@
-"""Questions for engines, and what came back."""
+"""Model requests for engine tests, and a collector of their answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workbench.generation.engines.requests import (
 
 
 def yes_no(thing: str, picture: ImagePayload | None = None, **sampling: Any) -> ModelRequest:
-    """Is it there?"""
+    """Return a yes-or-no request about the presence of `thing`."""
     text = f"Is there a {thing} in this image? Answer only with 'yes' or 'no'."
     return ModelRequest(
         stage=Stage.PRESENCE,
@@ -33,7 +33,7 @@ def yes_no(thing: str, picture: ImagePayload | None = None, **sampling: Any) -> 
 
 
 def text(words: str, **sampling: Any) -> ModelRequest:
-    """Say something."""
+    """Return a text request."""
     return ModelRequest(
         stage=Stage.PROPOSE,
         answer_format=AnswerFormat.TEXT,
@@ -45,29 +45,29 @@ def text(words: str, **sampling: Any) -> ModelRequest:
 
 
 def picture(path: Path | None, *, blank: bool = False) -> ImagePayload:
-    """A picture at `path`."""
+    """Return the image payload of a file."""
     return ImagePayload(key=f"test/{path.name if path else 'none'}", path=path, blank=blank)
 
 
 class Answers:
-    """What was stored, by the question's place."""
+    """Stored answers by index."""
 
     def __init__(self) -> None:
         self.by_index: dict[int, ModelAnswer] = {}
 
-    async def stored(self, index: int, answer: ModelAnswer) -> None:
-        """See `protocol.Stored`."""
+    async def store(self, index: int, answer: ModelAnswer) -> None:
+        """See `protocol.StoreAnswer`."""
         assert index not in self.by_index, "answered twice"
         self.by_index[index] = answer
 
 
-async def answers(engine: Engine, asks: Sequence[ModelRequest]) -> list[ModelAnswer]:
-    """The answers to `asks`, in order."""
-    kept = Answers()
-    await engine.answer(asks, kept.stored)
-    return [kept.by_index[index] for index in range(len(asks))]
+async def answers(engine: Engine, requests: Sequence[ModelRequest]) -> list[ModelAnswer]:
+    """Return the answers to `requests`, in order."""
+    received = Answers()
+    await engine.answer(requests, received.store)
+    return [received.by_index[index] for index in range(len(requests))]
 
 
 def seen(**values: Any) -> Mapping[str, Any]:
-    """Features as the record keeps them: seen(logprobs=20, decision=None)."""
+    """Return probed capabilities in the record's format: seen(logprobs=20, decision=None)."""
     return {name: {"seen": "yes", "evidence": "", "value": value} for name, value in values.items()}

@@ -87,7 +87,7 @@ class GenerationSnapshot:
     """Why the record cannot be read."""
 
 
-_Mark = tuple[tuple[int, int, int], ...]
+_Stat = tuple[tuple[int, int, int], ...]
 
 
 class GenerationMonitor:
@@ -98,7 +98,7 @@ class GenerationMonitor:
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._inode = 0
-        self._mark: _Mark = ()
+        self._last_stat: _Stat = ()
         self._rows: list[GenerationRunRow] = []
         self._failed: tuple[object, tuple[RunFailure, ...]] = (None, ())
 
@@ -122,14 +122,14 @@ class GenerationMonitor:
             return self._inputs()
 
     def _snapshot(self, chosen: str | None) -> GenerationSnapshot:
-        mark = self._signature()
+        stat = self._current_stat()
         any_running = any(row.state is GenerationState.RUNNING for row in self._rows)
-        if mark != self._mark or any_running:  # a coarse file clock must not hide a run's last change
+        if stat != self._last_stat or any_running:  # a coarse file clock must not hide a run's last change
             opened = self._open_store()
-            mark = self._stats()  # opening can write: SQLite recovers the WAL of a killed process
+            stat = self._file_stats()  # opening can write: SQLite recovers the WAL of a killed process
             with opened.read() as connection:
                 self._rows = list_runs(connection, _MOST_RUNS)
-            self._mark = mark
+            self._last_stat = stat
         entries = self._list_rows()
         selected = next((each for each in entries if chosen in _keys(each)), entries[0] if entries else None)
         return GenerationSnapshot(entries, selected, self._failures(selected), None if entries else self._inputs())
@@ -181,17 +181,17 @@ class GenerationMonitor:
     def _close_store(self) -> None:
         if self._store is not None:
             self._store.close()
-        self._store, self._mark, self._rows = None, (), []
+        self._store, self._last_stat, self._rows = None, (), []
 
-    def _signature(self) -> _Mark:
+    def _current_stat(self) -> _Stat:
         """Return the stat of the record and its WAL; drop all state if the file was replaced."""
-        mark = self._stats()
-        if mark[0][0] != self._inode:
+        stat = self._file_stats()
+        if stat[0][0] != self._inode:
             self._close_store()
-            self._inode = mark[0][0]
-        return mark
+            self._inode = stat[0][0]
+        return stat
 
-    def _stats(self) -> _Mark:
+    def _file_stats(self) -> _Stat:
         return tuple(_stat(Path(f"{self.workspace.database}{end}")) for end in ("", "-wal"))
 
 

@@ -96,7 +96,7 @@ class RunMonitor:
             folders = [(_stat(path / CONFIG)[0], path.name) for path in self.folder.iterdir() if path.name[0] != "."]
         except OSError:
             return []
-        return [name for made, name in sorted(folders, reverse=True) if made]
+        return [name for created, name in sorted(folders, reverse=True) if created]
 
     def _row(self, name: str) -> RunRow:
         folder = self.folder / name
@@ -194,12 +194,12 @@ def downsample(points: Points, most: int) -> Points:
     if len(points) <= most:
         return points
     stretch = math.ceil(2 * len(points) / max(2, most))
-    points_kept: list[tuple[float, float]] = []
+    extremes: list[tuple[float, float]] = []
     for start in range(0, len(points), stretch):
         part = points[start : start + stretch]
         ends = {min(part, key=lambda point: point[1]), max(part, key=lambda point: point[1])}
-        points_kept += sorted(ends)
-    return tuple(points_kept)
+        extremes += sorted(ends)
+    return tuple(extremes)
 
 
 def time_ago(then: float, now: float | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Going on with a run: the words that the command is told, and what is refused."""
+"""Resuming a generation run: its command-line arguments, and the refusals."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def after(words: list[str], option: str) -> list[str]:
     return [value for name, value in pairwise(words) if name == option]
 
 
-def test_the_words_say_the_same_settings_again() -> None:
+def test_the_arguments_repeat_the_settings() -> None:
     words = resume_arguments(run(), known())
     assert after(words, "--pipeline") == ["P1"]
     assert after(words, "--proposer") == ["llama"]
@@ -62,7 +62,7 @@ def test_the_words_say_the_same_settings_again() -> None:
     assert not {"--prompts", "--retry", "--random-concept", "--max-cost"} & set(words)
 
 
-def test_what_is_not_usual_is_said_too() -> None:
+def test_non_default_settings_become_options() -> None:
     caps = {"max_requests": None, "max_tokens": None, "max_cost": 2.5}
     words = resume_arguments(run(done=100, caps=caps, retry=True), known(prompts_p1="official"))
     assert after(words, "--max-cost") == ["2.5"], "going on lifts no cap"
@@ -75,7 +75,7 @@ def test_what_is_not_usual_is_said_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "settings", "why"),
+    ("row", "settings", "message"),
     [
         (run(StopReason.BUDGET), known(), "has spent its budget"),
         (run(), known("llama", "clip"), "no engine 'llava'"),
@@ -84,11 +84,13 @@ def test_what_is_not_usual_is_said_too() -> None:
         (run(pipeline=["x"], recipe=3), known(), "cannot be resumed here"),
     ],
 )
-def test_what_cannot_go_on_says_why(told: GenerationRunRow, settings: GenerateSettings, why: str) -> None:
-    with pytest.raises(NegwbError, match=why):
-        resume_arguments(told, settings)
+def test_a_run_that_cannot_be_resumed_gives_the_reason(
+    row: GenerationRunRow, settings: GenerateSettings, message: str
+) -> None:
+    with pytest.raises(NegwbError, match=message):
+        resume_arguments(row, settings)
 
 
-def test_an_order_in_words() -> None:
+def test_arguments_of_a_generation_order() -> None:
     assert GenerationOrder(pipeline="P2", limit=20).arguments == ["--pipeline", "P2", "--limit", "20"]
     assert GenerationOrder(pipeline="P1", limit=None).arguments == ["--pipeline", "P1"]

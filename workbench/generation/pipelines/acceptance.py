@@ -70,7 +70,7 @@ def dropped(item: str, reason: str, detail: str = "", attempts: int = 1) -> Item
 def _failed_rewrite(accepted: AcceptedConcept, rewrite: Rewrite) -> ItemResult:
     if rewrite.failed:
         return failed(accepted.task.item, rewrite.failed, rewrite.detail, accepted.attempts)
-    detail = f"{rewrite.check.says}: {rewrite.text}" if rewrite.text else rewrite.check.says
+    detail = f"{rewrite.check.message}: {rewrite.text}" if rewrite.text else rewrite.check.message
     return dropped(accepted.task.item, f"lint:{rewrite.check.rule}", detail, accepted.attempts)
 
 

@@ -32,7 +32,7 @@ class Check:
 
     rule: str
     """Rule ID; empty: no finding."""
-    says: str = ""
+    message: str = ""
 
     @property
     def ok(self) -> bool:

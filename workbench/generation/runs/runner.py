@@ -61,7 +61,7 @@ class Runner:
     ) -> None:
         self._writer, self._recipe, self._steps_for = writer, recipe, steps_for
         self._engines, self._counters, self._budget = engines, counters, budget
-        self._intake, self._run_id, self._say = intake, run_id, notify
+        self._intake, self._run_id, self._notify = intake, run_id, notify
         self._capacity_changed = asyncio.Event()
         self.dispatcher = RequestDispatcher(
             writer, engines, counters, run_id=run_id, changed=self._capacity_changed.set
@@ -149,8 +149,8 @@ class Runner:
         except (BudgetReached, EngineStopped, RecordError) as error:
             self._end(error)
         except Exception as error:  # a bug, also of a plug-in: one image does not stop the run
-            self._say(f"{image_task.picture.key}: {error!r}")
-            self._say(traceback.format_exc())
+            self._notify(f"{image_task.picture.key}: {error!r}")
+            self._notify(traceback.format_exc())
             await self._store_results(image_task, _bug_results(image_task, error))
 
     async def _run_pipeline(self, image_task: ImageTask) -> tuple[ItemResult, ...]:

@@ -1,4 +1,4 @@
-"""Images for models: a code says why there is none, whatever the message is."""
+"""Images for models: a failure code gives the reason, independent of the message."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_missing_file_and_a_bad_file_have_different_codes(tmp_path: Path) -> N
         assert raised.value.failure is failure
 
 
-def test_an_image_that_is_cut_off_is_shown_to_people_and_not_to_models(tmp_path: Path) -> None:
+def test_a_truncated_image_is_not_given_to_models(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     whole = jpeg()
     path.write_bytes(whole)

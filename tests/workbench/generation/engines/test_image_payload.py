@@ -1,4 +1,4 @@
-"""Pictures as servers take them."""
+"""Images encoded for servers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def opened(shown: EncodedImage) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(shown.base64, validate=True)))
 
 
-def test_a_picture_is_sent_small_upright_and_in_rgb(tmp_path: Path) -> None:
+def test_an_image_is_sent_small_upright_and_in_rgb(tmp_path: Path) -> None:
     path = tmp_path / "turned.jpg"
     image = Image.new("CMYK", (1200, 400))
     exif = image.getexif()
@@ -31,20 +31,20 @@ def test_a_picture_is_sent_small_upright_and_in_rgb(tmp_path: Path) -> None:
     assert (seen.format, seen.mode, seen.size) == ("JPEG", "RGB", (200, 600))
 
 
-def test_a_small_picture_stays_as_it_is_and_see_through_ones_stand_on_something(tmp_path: Path) -> None:
+def test_small_images_keep_their_size_and_transparency_is_flattened(tmp_path: Path) -> None:
     path = tmp_path / "small.png"
     Image.new("RGBA", (31, 17), (255, 0, 0, 128)).save(path)
     seen = opened(data_url(path, 600))
     assert (seen.mode, seen.size) == ("RGB", (31, 17))
 
 
-def test_the_same_picture_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_equal_images_give_equal_bytes(tmp_path: Path) -> None:
     path = tmp_path / "noise.png"
     Image.frombytes("RGB", (64, 64), os.urandom(64 * 64 * 3)).save(path)
     assert data_url(path, 48) == data_url(path, 48)
 
 
-def test_what_cannot_be_seen_whole_is_not_sent(tmp_path: Path) -> None:
+def test_an_incomplete_image_is_not_sent(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("no picture")
     whole = io.BytesIO()
@@ -60,21 +60,21 @@ def test_what_cannot_be_seen_whole_is_not_sent(tmp_path: Path) -> None:
     assert data_url(None, 600).error == file_url(None).error == file_url(tmp_path).error == "picture-missing"
 
 
-def test_a_file_may_be_named_instead(tmp_path: Path) -> None:
+def test_a_file_url_can_be_sent_instead(tmp_path: Path) -> None:
     path = tmp_path / "a b#ü.png"
     Image.new("RGB", (3, 3)).save(path)
     assert file_url(path).url == path.resolve().as_uri()
     assert "%23" in file_url(path).url
 
 
-def test_the_blank_picture_is_grey_all_over() -> None:
+def test_the_blank_image_is_grey() -> None:
     seen = opened(blank_url(400))
     assert seen.size == (400, 300)
     assert all(abs(low - 127) <= 1 and abs(high - 127) <= 1 for low, high in seen.getextrema())  # type: ignore[misc]
     assert blank_url(400) is blank_url(400)
 
 
-async def test_a_picture_is_decoded_once_for_all_who_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_image_is_decoded_once_for_all_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from workbench.generation.engines import image_payload
 
     decoded: list[Path | None] = []
@@ -101,7 +101,7 @@ async def test_a_picture_is_decoded_once_for_all_who_ask(tmp_path: Path, monkeyp
     await pictures.close()
 
 
-async def test_files_are_named_where_the_server_reads_them_but_blanks_are_not(tmp_path: Path) -> None:
+async def test_file_urls_are_used_where_configured_but_not_for_blank_images(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.new("RGB", (8, 8)).save(path)
     pictures = ImageEncoder(64, as_files=True)

@@ -1,4 +1,4 @@
-"""A third party's engine: the README's own, installed as an entry point and used by the real command."""
+"""The example engine of the README, installed as an entry point and used by the real command."""
 
 from __future__ import annotations
 
@@ -61,25 +61,27 @@ def use(workspace: Path, kind: str) -> None:
         file.write(f'\n[generate]\nproposer = "bird"\njudges = ["bird"]\n[engines.bird]\nkind = "{kind}"\n')
 
 
-def test_the_readmes_engine_works(workspace: Path, plugins: Path) -> None:
+def test_the_engine_of_the_readme_works(workspace: Path, plugins: Path) -> None:
     use(workspace, "parrot")
     done = negwb(workspace, plugins, "generate", "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["items_done"], told["kept"]) == (3, 3)
-    assert told["settings"]["models"] == {"bird": "parrot-1"}
-    assert told["stages"]["propose"]["answered"] == 3
+    content = json.loads(done.stdout)
+    assert (content["items_done"], content["kept"]) == (3, 3)
+    assert content["settings"]["models"] == {"bird": "parrot-1"}
+    assert content["stages"]["propose"]["answered"] == 3
 
 
 @pytest.mark.parametrize(
-    ("kind", "says"),
+    ("kind", "message"),
     [("parrots", "unknown engine kind"), ("broken", "cannot be opened.*no seed"), ("lost", "cannot be loaded")],
 )
-def test_an_engine_that_cannot_be_had_is_said_in_one_line(workspace: Path, plugins: Path, kind: str, says: str) -> None:
+def test_an_engine_that_cannot_be_opened_gives_a_one_line_error(
+    workspace: Path, plugins: Path, kind: str, message: str
+) -> None:
     use(workspace, kind)
     done = negwb(workspace, plugins, "generate")
     assert done.returncode == 2
-    assert re.search(says, done.stderr)
+    assert re.search(message, done.stderr)
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 2
     if kind == "parrots":

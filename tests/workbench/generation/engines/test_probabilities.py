@@ -1,4 +1,4 @@
-"""Probabilities of yes from words, tokens, decisions and samples."""
+"""P(yes) from text, tokens, decisions and samples."""
 
 from __future__ import annotations
 
@@ -53,22 +53,22 @@ NEITHER = [
 
 
 @pytest.mark.parametrize("text", YES)
-def test_yes_is_read(text: str) -> None:
+def test_yes_is_parsed(text: str) -> None:
     assert read_yes_no(text) is True
 
 
 @pytest.mark.parametrize("text", NO)
-def test_no_is_read(text: str) -> None:
+def test_no_is_parsed(text: str) -> None:
     assert read_yes_no(text) is False
 
 
 @pytest.mark.parametrize("text", NEITHER)
-def test_what_is_neither_is_not_taken_for_no(text: str) -> None:
+def test_an_unclear_answer_is_not_no(text: str) -> None:
     assert read_yes_no(text) is None
 
 
 @given(st.text(max_size=200))
-def test_any_text_can_be_read(text: str) -> None:
+def test_any_text_can_be_parsed(text: str) -> None:
     read = read_yes_no(text)
     assert read in {True, False, None}
     if read is True:  # what we call yes the published rule calls present too, but for the other words for it
@@ -76,22 +76,22 @@ def test_any_text_can_be_read(text: str) -> None:
 
 
 @given(st.sampled_from(YES + NO), st.sampled_from(["I am not sure", "maybe", "but I cannot tell", "or not?"]))
-def test_a_hedge_behind_an_answer_undoes_it(text: str, hedge: str) -> None:
+def test_a_hedge_after_an_answer_makes_it_unclear(text: str, hedge: str) -> None:
     assert read_yes_no(f"{text}, {hedge}") is None
 
 
-def test_a_megabyte_is_read_at_once() -> None:
+def test_a_megabyte_is_parsed_quickly() -> None:
     assert read_yes_no("no " * 500_000) is None
     assert read_yes_no("No. " + "x" * 1_000_000) is False
     assert read_yes_no("\u202e\x1b[31mno\x00") in {None, False}
 
 
-def test_the_published_rule_takes_words_inside_words() -> None:
+def test_the_published_rule_matches_parts_of_words() -> None:
     assert all(map(official_yes, ("Yes", "she eyes her cat", "her eyes are closed", "NO... YES")))
     assert not any(map(official_yes, ("No", "unclear", "")))
 
 
-def test_tokens_are_summed_over_the_beginnings_of_the_words() -> None:
+def test_tokens_that_are_prefixes_of_yes_and_no_are_summed() -> None:
     # as vLLM 0.32 answered under `structured_outputs.choice`: probability spread over the ways to begin
     chance = from_tokens([("y", -1.24), ("yes", -1.28), ("n", -1.50), ("no", -2.2)])
     yes, no = math.exp(-1.24) + math.exp(-1.28), math.exp(-1.50) + math.exp(-2.2)
@@ -100,19 +100,19 @@ def test_tokens_are_summed_over_the_beginnings_of_the_words() -> None:
 
 
 @pytest.mark.parametrize("token", ["yes", "Yes", " YES", "\tye", "y", "▁yes", "ĠYes", "Y "])
-def test_what_begins_yes_counts_for_it(token: str) -> None:
+def test_prefixes_of_yes_count_as_yes(token: str) -> None:
     assert from_tokens([(token, -0.5)]) == Probability(1.0, pytest.approx(math.exp(-0.5)))
 
 
 @pytest.mark.parametrize(
     "token", ["", " ", "not", "now", "yesterday", "nope", "eyes", "none", "o", "es", '"yes', "▁", "\n"]
 )
-def test_what_does_not_begin_them_counts_for_neither(token: str) -> None:
+def test_other_tokens_count_as_neither(token: str) -> None:
     assert from_tokens([(token, -0.1)]) == Probability(None, 0.0)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["yes", " No", "n", "Y", "the", "", "no"]), st.floats(-30, 0))))
-def test_the_chance_is_a_probability_whatever_the_tokens(tokens: list[tuple[str, float]]) -> None:
+def test_any_tokens_give_a_valid_probability(tokens: list[tuple[str, float]]) -> None:
     chance = from_tokens(tokens)
     assert chance.p is None or 0 <= chance.p <= 1
     assert chance.label_mass is not None
@@ -121,7 +121,7 @@ def test_the_chance_is_a_probability_whatever_the_tokens(tokens: list[tuple[str,
 
 
 @given(st.lists(st.tuples(st.sampled_from(["yes", "no", "Y", "N", "x"]), st.floats(-9, 0)), min_size=1))
-def test_swapping_the_words_swaps_the_chance(tokens: list[tuple[str, float]]) -> None:
+def test_swapping_yes_and_no_complements_the_probability(tokens: list[tuple[str, float]]) -> None:
     swap = {"yes": "no", "no": "yes", "Y": "N", "N": "Y", "x": "x"}
     straight, swapped = from_tokens(tokens), from_tokens([(swap[token], logprob) for token, logprob in tokens])
     assert straight.label_mass == pytest.approx(swapped.label_mass)
@@ -138,14 +138,14 @@ VLLM = json.loads("""{"index": 0, "message": {"role": "assistant", "content": "Y
  "finish_reason": "length", "stop_reason": null}""")
 
 
-def test_a_chat_answer_of_vllm_is_read() -> None:
+def test_a_chat_response_of_vllm_is_parsed() -> None:
     chance = from_logprobs(VLLM)
     assert chance is not None
     assert chance.p == pytest.approx(0.81 / 0.96)
     assert chance.label_mass == pytest.approx(0.96)
 
 
-def test_the_token_that_was_said_is_counted_once() -> None:
+def test_the_generated_token_is_counted_once() -> None:
     beside: dict[str, Any] = {
         "logprobs": {"content": [{"token": "no", "logprob": -1.0, "top_logprobs": [{"token": "yes", "logprob": -2.0}]}]}
     }
@@ -174,7 +174,7 @@ def test_the_token_that_was_said_is_counted_once() -> None:
         {"logprobs": {"content": [{"token": "yes", "logprob": -1, "top_logprobs": [{"token": 3, "logprob": -1}]}]}},
     ],
 )
-def test_no_log_probabilities_are_told_from_unclear_ones(choice: Any) -> None:
+def test_missing_log_probabilities_differ_from_unclear_ones(choice: Any) -> None:
     assert from_logprobs(choice) is None
 
 
@@ -191,12 +191,12 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_any_shape_is_survived(value: Any) -> None:
+def test_any_json_can_be_parsed(value: Any) -> None:
     for chance in (from_logprobs(value), from_decision(value, "q")):
         assert chance is None or chance.p is None or 0 <= chance.p <= 1
 
 
-def test_typed_decisions_of_both_servers_are_read() -> None:
+def test_typed_decisions_of_both_servers_are_parsed() -> None:
     transformers = {"model": "m", "answers": {"q0": {"type": "noul", "noul": 0.37}}, "usage": {"input_tokens": 9}}
     assert from_decision(transformers, "q0") == Probability(0.37, None)
     vllm = {
@@ -209,7 +209,7 @@ def test_typed_decisions_of_both_servers_are_read() -> None:
     assert from_decision({"answers": {"q0": {"type": "noul", "noul": True}}}, "q0") is None
 
 
-def test_samples_are_counted_among_those_that_answered() -> None:
+def test_samples_are_counted_among_clear_answers() -> None:
     assert from_samples(["Yes", "No.", "yes", "I cannot tell"]) == Probability(2 / 3, 3 / 4)
     assert from_samples(["hm", ""]) == Probability(None, 0.0)
     assert from_samples([]) == Probability(None, 0.0)
@@ -223,7 +223,7 @@ def test_a_bare_answer_is_certain_or_unclear() -> None:
     )
 
 
-def test_the_seeds_of_samples_are_the_same_every_time_and_differ() -> None:
+def test_sample_seeds_are_deterministic_and_distinct() -> None:
     seeds = [sample_seed(7, number) for number in range(100)]
     assert seeds == [sample_seed(7, number) for number in range(100)]
     assert len(set(seeds)) == 100

@@ -1,4 +1,4 @@
-"""What judges come to together, and what the record itself says."""
+"""Aggregation of verdicts, and the annotation judge."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def verdicts(p: float | None, *, mass: float | None = 1.0, prior: float | None =
         (JudgeRule.ALL, (None,), None),
     ],
 )
-def test_the_rules(rule: JudgeRule, ps: tuple[float | None, ...], present: bool | None):
+def test_the_aggregation_rules(rule: JudgeRule, ps: tuple[float | None, ...], present: bool | None):
     assert is_present(replace(RECIPE, rule=rule), [verdicts(p) for p in ps]) is present
 
 
-def test_with_little_on_yes_and_no_together_an_answer_is_unclear():
+def test_an_answer_with_little_label_mass_is_unclear():
     assert is_present(RECIPE, [verdicts(0.0, mass=0.3)]) is None
     assert is_present(RECIPE, [verdicts(0.0, mass=0.3), verdicts(0.9, mass=0.8)]) is True
     assert is_present(RECIPE, [verdicts(0.9, mass=None)]) is True
     assert is_present(RECIPE, [verdicts(float("nan"))]) is None
 
 
-def test_a_prior_is_taken_off_in_logits_and_only_where_asked_for():
+def test_a_prior_is_subtracted_in_logits_only_if_configured():
     leaning = verdicts(0.6, prior=0.8)
     assert is_present(RECIPE, [leaning]) is True
     corrected = replace(RECIPE, prior=Prior.CORRECT)
@@ -60,7 +60,7 @@ def test_a_prior_is_taken_off_in_logits_and_only_where_asked_for():
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_the_correction_stays_a_probability_and_half_is_no_prior(p: float, prior: float):
+def test_a_corrected_probability_stays_in_range_and_a_prior_of_half_changes_nothing(p: float, prior: float):
     corrected = replace(RECIPE, prior=Prior.CORRECT)
     seen = effective_probability(corrected, verdicts(p, prior=prior))
     assert seen is not None and 0 <= seen <= 1  # noqa: PT018
@@ -90,10 +90,10 @@ def test_unclear_answers_change_nothing(ps: list[float | None], rule: JudgeRule)
         (None, None),
     ],
 )
-def test_the_record_as_a_judge(concept: str | None, p: float | None):
+def test_the_annotation_judge(concept: str | None, p: float | None):
     image_task = make_image_task(
         ["a woman on a horse without a saddle"], objects={"car": 2, "person": 1}, categories=["dog", "car", "person"]
     )
-    told = judge_by_annotations(image_task, concept)
-    assert (told.p, told.judge, told.method) == (p, "annotations", "score")
-    assert told.text.split(":")[0] == {1.0: "yes", 0.0: "no", None: "unclear"}[p]
+    verdict = judge_by_annotations(image_task, concept)
+    assert (verdict.p, verdict.judge, verdict.method) == (p, "annotations", "score")
+    assert verdict.text.split(":")[0] == {1.0: "yes", 0.0: "no", None: "unclear"}[p]

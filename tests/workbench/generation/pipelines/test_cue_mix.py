@@ -1,4 +1,4 @@
-"""Cues and positions: the same for an item in every run, even over many, and only what fits."""
+"""Cues and positions: deterministic per item, evenly distributed, and fitting the negation type."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ def close(counts: Mapping[str, int], shares: Mapping[str, float]) -> bool:
     return set(counts) <= set(shares) and chi < free + 3.1 * (2 * free) ** 0.5 + 6
 
 
-def wishes(mix: Mix, kind: NegationType, concept: str = "hat"):
+def targets(mix: Mix, kind: NegationType, concept: str = "hat"):
     return [choose_cue_target(mix, kind, concept, item=f"caption/{number}", seed=7) for number in range(ITEMS)]
 
 
 @pytest.mark.parametrize("kind", NegationType)
 def test_balanced_is_even_over_cues_and_positions_and_both_together(kind: NegationType):
-    drawn = wishes(Mix.BALANCED, kind)
+    drawn = targets(Mix.BALANCED, kind)
     cues = cues_for(kind, "hat")
-    assert close(Counter(wish.cue for wish in drawn), dict.fromkeys(cues, 1 / len(cues)))
-    assert close(Counter(wish.position for wish in drawn), dict.fromkeys(("beginning", "middle", "end"), 1 / 3))
+    assert close(Counter(target.cue for target in drawn), dict.fromkeys(cues, 1 / len(cues)))
+    assert close(Counter(target.position for target in drawn), dict.fromkeys(("beginning", "middle", "end"), 1 / 3))
     both = {f"{cue}/{place}": 1 / (3 * len(cues)) for cue in cues for place in ("beginning", "middle", "end")}
-    assert close(Counter(f"{wish.cue}/{wish.position}" for wish in drawn), both)
+    assert close(Counter(f"{target.cue}/{target.position}" for target in drawn), both)
 
 
-def test_the_benchmarks_own_spread():
-    drawn = wishes(Mix.NEGREFCOCOG, NegationType.ABSENCE)
-    assert close(Counter(wish.cue for wish in drawn), PRESETS["negrefcocog"]["cue"])
-    assert close(Counter(wish.position for wish in drawn), PRESETS["negrefcocog"]["position"])
+def test_the_benchmark_mix_has_the_distribution_of_the_benchmark():
+    drawn = targets(Mix.NEGREFCOCOG, NegationType.ABSENCE)
+    assert close(Counter(target.cue for target in drawn), PRESETS["negrefcocog"]["cue"])
+    assert close(Counter(target.position for target in drawn), PRESETS["negrefcocog"]["position"])
 
 
-def test_free_asks_for_nothing_and_says_so():
-    assert {tuple(wish.extra.items()) for wish in wishes(Mix.FREE, NegationType.ABSENCE)} == {
+def test_the_free_mix_requests_nothing_and_is_stored():
+    assert {tuple(target.extra.items()) for target in targets(Mix.FREE, NegationType.ABSENCE)} == {
         (("mix", "free"), ("asked_cue", ""), ("asked_position", ""))
     }
 
 
-def test_what_is_asked_for_fits():
+def test_requested_cues_fit_the_negation_type():
     assert {"nobody", "no one"} <= set(cues_for(NegationType.ABSENCE, "people"))
     assert not {"nobody", "no one"} & set(cues_for(NegationType.ABSENCE, "hat"))
     assert "never" in cues_for(NegationType.ACTION, "running")
@@ -57,14 +57,14 @@ def test_what_is_asked_for_fits():
     assert all(set(cues_for(kind, "people")) <= set(CUES) for kind in NegationType)
 
 
-def test_it_hangs_on_the_item_and_the_seed_alone():
-    told = [
+def test_a_cue_target_depends_on_item_and_seed_only():
+    drawn_targets = [
         choose_cue_target(Mix.BALANCED, NegationType.ABSENCE, "hat", item="caption/9", seed=seed) for seed in range(50)
     ]
-    assert told == [
+    assert drawn_targets == [
         choose_cue_target(Mix.BALANCED, NegationType.ABSENCE, "hat", item="caption/9", seed=s) for s in range(50)
     ]
-    assert len(set(told)) > 5
+    assert len(set(drawn_targets)) > 5
 
 
 def test_seeds_are_31_bits():

@@ -1,4 +1,4 @@
-"""P1: propose, look, propose again, rewrite, check, judge the whole; and as it was published."""
+"""Pipeline P1: propose, judge, propose again, rewrite, check, judge the whole; and the published variant."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(
     return drive(object_absence(image_task or make_image_task(), recipe, prompts), answers)  # type: ignore[arg-type]
 
 
-def test_a_concept_that_is_not_there_is_denied():
+def test_an_absent_concept_is_negated():
     driven = run(oracle("An Umbrella."))
     (outcome,) = driven.outcomes
     assert outcome.status is ItemStatus.KEPT
@@ -73,14 +73,14 @@ def test_a_concept_that_is_not_there_is_denied():
     )
 
 
-def test_all_distinct_concepts_of_a_picture_are_judged_by_all_judges_in_one_group():
+def test_all_judges_judge_all_distinct_concepts_of_an_image_in_one_group():
     driven = run(oracle("hat"), make_image_task(SIBLINGS))
     assert [len(group) for group in driven.groups] == [3, 2, 3, 6]
     assert [request.engine for request in driven.groups[1]] == ["a", "b"]
     assert len(driven.outcomes) == 3
 
 
-def test_what_is_there_is_proposed_again_with_what_was_found_until_the_attempts_are_over():
+def test_present_concepts_lead_to_new_proposals_up_to_the_limit():
     driven = run(oracle("tree", "fence", "hat", present={"tree": 0.9, "fence": 0.8}))
     (outcome,) = driven.outcomes
     assert (outcome.attempts, outcome.draft and outcome.draft.concept) == (3, "hat")
@@ -93,7 +93,7 @@ def test_what_is_there_is_proposed_again_with_what_was_found_until_the_attempts_
     assert (outcome.status, outcome.reason, outcome.attempts) == (ItemStatus.DROPPED, "present", 1)
 
 
-def test_only_the_caption_whose_concept_is_there_proposes_again():
+def test_only_captions_with_a_present_concept_propose_again():
     def answers(request: EngineRequest) -> object:
         if request.request.stage == Stage.PROPOSE:
             return "hat" if "dusk" in request.request.facts["caption"] or request.request.facts["found"] else "tree"
@@ -106,7 +106,7 @@ def test_only_the_caption_whose_concept_is_there_proposes_again():
 
 
 @pytest.mark.parametrize(("word", "why"), [("I'm sorry, I can't.", "refusal"), ("a, b", "list"), ("", "empty")])
-def test_an_answer_that_names_nothing_is_no_concept(word: str, why: str):
+def test_an_answer_without_noun_names_no_concept(word: str, why: str):
     driven = run(oracle(word))
     (outcome,) = driven.outcomes
     assert (outcome.status, outcome.reason, outcome.attempts) == (ItemStatus.DROPPED, "no-concept", 3)
@@ -114,19 +114,19 @@ def test_an_answer_that_names_nothing_is_no_concept(word: str, why: str):
     assert not driven.of(Stage.PRESENCE)
 
 
-def test_what_the_caption_names_is_not_looked_for():
+def test_a_concept_of_the_caption_is_not_judged():
     driven = run(oracle("horse", "hat"))
     assert [request.request.facts["concept"] for request in driven.of(Stage.PRESENCE)] == ["hat", "hat"]
 
 
-def test_unclear_is_never_absent_but_a_person_may_decide():
+def test_unclear_is_never_absent_but_can_be_left_to_annotators():
     unsure = oracle("hat", present={"hat": None})
     assert run(unsure).outcomes[0].status is ItemStatus.KEPT
     dropped = run(unsure, recipe=replace(RECIPE, unclear=Unclear.DROP)).outcomes[0]
     assert (dropped.status, dropped.reason) == (ItemStatus.DROPPED, "unclear")
 
 
-def test_a_bad_rewrite_is_asked_for_again_with_another_seed():
+def test_a_rejected_rewrite_is_requested_again_with_another_seed():
     def rewrite(request: EngineRequest) -> str:
         seeds.append(request.request.sampling.seed)
         return request.request.facts["caption"] if len(seeds) == 1 else without(request)
@@ -149,7 +149,7 @@ def test_a_bad_rewrite_is_asked_for_again_with_another_seed():
         ("   ", "lint:empty"),
     ],
 )
-def test_what_no_person_should_read_is_dropped_with_the_rule(rewrite: str, reason: str):
+def test_a_rewrite_that_fails_the_checks_is_dropped_with_the_rule(rewrite: str, reason: str):
     driven = run(oracle("hat", rewrite=lambda request: rewrite.replace("{caption}", request.request.facts["caption"])))
     (outcome,) = driven.outcomes
     assert (outcome.status, outcome.reason) == (ItemStatus.DROPPED, reason)
@@ -158,19 +158,19 @@ def test_what_no_person_should_read_is_dropped_with_the_rule(rewrite: str, reaso
 
 
 @pytest.mark.parametrize("dress", ['"{}"', "Here is the edited caption: {}", 'Caption: "{}"', "“{}”"])
-def test_what_is_harmless_around_a_caption_is_taken_away(dress: str):
+def test_labels_and_quotes_around_a_caption_are_removed(dress: str):
     (outcome,) = run(oracle("hat", rewrite=lambda request: dress.format(without(request)))).outcomes
     assert outcome.draft is not None
     assert outcome.draft.text == "a woman riding a horse in a field without a hat"
 
 
-def test_an_old_denial_in_the_caption_is_no_new_one():
+def test_a_negation_of_the_original_caption_does_not_count():
     image_task = make_image_task(["a horse without a saddle"])
     (outcome,) = run(oracle("hat", rewrite=lambda _: "a horse without a saddle and a hat"), image_task).outcomes
     assert outcome.reason == "lint:no-cue"
 
 
-def test_a_bad_verdict_on_the_whole_is_kept_beside_the_candidate():
+def test_a_bad_verdict_on_the_whole_caption_is_stored_with_the_candidate():
     def answers(request: EngineRequest) -> object:
         return 0.01 if request.request.stage == Stage.ACCEPTABLE else oracle("hat")(request)
 
@@ -180,7 +180,7 @@ def test_a_bad_verdict_on_the_whole_is_kept_beside_the_candidate():
 
 
 @pytest.mark.parametrize("stage", [Stage.PROPOSE, Stage.PRESENCE, Stage.REWRITE, Stage.ACCEPTABLE])
-def test_a_failed_answer_fails_its_item_alone(stage: Stage):
+def test_a_failed_answer_fails_only_its_item(stage: Stage):
     def answers(request: EngineRequest) -> object:
         about = "dusk" in request.request.subject or request.request.facts.get("concept") == "saddle"
         if request.request.stage == stage and about:
@@ -195,7 +195,7 @@ def test_a_failed_answer_fails_its_item_alone(stage: Stage):
 
 
 @pytest.mark.parametrize("stage", [Stage.PROPOSE, Stage.REWRITE])
-def test_a_model_that_did_not_come_to_an_end_is_asked_with_another_seed(stage: Stage):
+def test_an_unfinished_answer_is_requested_again_with_another_seed(stage: Stage):
     seeds: list[int | None] = []
 
     def endless(times: int) -> Callable[[EngineRequest], object]:
@@ -216,7 +216,7 @@ def test_a_model_that_did_not_come_to_an_end_is_asked_with_another_seed(stage: S
 
 
 @pytest.mark.parametrize("stage", [Stage.PRESENCE, Stage.ACCEPTABLE])
-def test_one_judges_failure_is_only_its_verdict_missing(stage: Stage):
+def test_a_failed_judge_only_loses_its_verdict(stage: Stage):
     def answers(request: EngineRequest) -> object:
         if request.engine == "b" and request.request.stage == stage:
             return ModelAnswer(error="timeout")
@@ -227,7 +227,7 @@ def test_one_judges_failure_is_only_its_verdict_missing(stage: Stage):
     assert len(outcome.verdicts) == 3
 
 
-def test_judges_are_asked_only_what_they_are_for_and_priors_where_they_are_wanted():
+def test_judges_get_their_questions_only_and_priors_on_request():
     judges = (JudgeSettings(name="a", questions=frozenset({Question.PRESENT})), JudgeSettings(name=ANNOTATIONS))
     recipe = replace(RECIPE, judges=judges, prior=Prior.STORE)
     driven = run(oracle("hat", present={"hat": 0.2}), recipe=recipe)
@@ -240,12 +240,12 @@ def test_judges_are_asked_only_what_they_are_for_and_priors_where_they_are_wante
     assert [(verdicts.judge, verdicts.prior) for verdicts in outcome.verdicts] == [("a", 0.2), (ANNOTATIONS, None)]
 
 
-def test_the_random_arm_asks_for_anything():
+def test_the_random_concept_ablation_requests_any_object():
     driven = run(oracle("hat"), recipe=replace(RECIPE, random_concept=True))
     assert driven.of(Stage.PROPOSE)[0].request.messages[-1].text.startswith("Name any concrete")
 
 
-def test_the_asked_cue_and_place_are_in_the_prompt():
+def test_the_requested_cue_and_position_are_in_the_prompt():
     driven = run(oracle("hat"), make_image_task(SIBLINGS))
     for request, outcome in zip(driven.of(Stage.REWRITE), driven.outcomes, strict=True):
         assert outcome.draft is not None
@@ -255,14 +255,14 @@ def test_the_asked_cue_and_place_are_in_the_prompt():
     assert "whatever word of denial" in free.of(Stage.REWRITE)[0].request.messages[-1].text
 
 
-def test_the_same_again_is_asked_the_same_and_another_seed_is_not():
+def test_equal_runs_send_equal_requests_and_another_seed_others():
     first, second = (run(oracle("tree", "hat", present={"tree": True}), make_image_task(SIBLINGS)) for _ in range(2))
     assert first == second
     other = run(oracle("tree", "hat", present={"tree": True}), make_image_task(SIBLINGS), replace(RECIPE, seed=1))
     assert other.of(Stage.PROPOSE)[0].request.sampling.seed != first.of(Stage.PROPOSE)[0].request.sampling.seed
 
 
-def test_items_that_are_not_there_are_told():
+def test_unknown_items_are_reported():
     outcomes = run(oracle("hat"), make_image_task(wanted=["caption/1", "caption/77", "question/2"])).outcomes
     assert [(outcome.item, outcome.reason) for outcome in outcomes] == [
         ("caption/1", ""),
@@ -271,23 +271,23 @@ def test_items_that_are_not_there_are_told():
     ]
 
 
-def test_without_judges_a_person_decides_alone():
+def test_without_judges_annotators_decide_alone():
     driven = run(oracle("hat"), recipe=replace(RECIPE, judges=()))
     assert driven.outcomes[0].status is ItemStatus.KEPT
     assert [len(group) for group in driven.groups] == [1, 1]
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "kept"),
+    ("verdicts", "accepted"),
     [("yes", False), ("Yes, there is.", False), ("eyes", False), ("no", True), ("I cannot tell", True), ("", True)],
 )
-def test_the_published_rule_looks_for_yes_in_the_words(verdicts: str, kept: bool):
+def test_the_published_rule_searches_for_yes_in_the_text(verdicts: str, accepted: bool):
     (outcome,) = run(oracle("Hat", present={"Hat": verdicts}), recipe=OFFICIAL).outcomes
-    assert (outcome.status is ItemStatus.KEPT) is kept
-    assert outcome.reason == ("" if kept else "present")
+    assert (outcome.status is ItemStatus.KEPT) is accepted
+    assert outcome.reason == ("" if accepted else "present")
 
 
-def test_as_published_a_concept_is_taken_as_said_and_nothing_is_checked():
+def test_the_published_rule_takes_a_concept_verbatim_without_checks():
     driven = run(oracle("An Umbrella, Hat.", rewrite=lambda _: " Sure! nothing changed. "), recipe=OFFICIAL)
     (outcome,) = driven.outcomes
     assert outcome.draft is not None
@@ -300,7 +300,7 @@ def test_as_published_a_concept_is_taken_as_said_and_nothing_is_checked():
     assert [len(group) for group in driven.groups] == [1, 1, 1]
 
 
-def test_what_is_found_for_one_caption_is_told_for_the_others():
+def test_a_present_concept_of_one_caption_is_excluded_for_the_others():
     def answers(request: EngineRequest) -> object:
         if request.request.stage == Stage.PROPOSE and not request.request.facts["found"]:
             return "tree" if "dusk" in request.request.facts["caption"] else "sorry"
@@ -317,13 +317,13 @@ def test_what_is_found_for_one_caption_is_told_for_the_others():
     ]
 
 
-def test_prompts_that_ask_for_no_cue_are_not_said_to_have_asked():
+def test_prompts_without_cue_store_no_requested_cue():
     (outcome,) = drive(object_absence(make_image_task(), RECIPE, PUBLISHED), oracle("hat")).outcomes  # type: ignore[arg-type]
     assert outcome.draft is not None
     assert outcome.draft.extra == {"mix": "free", "asked_cue": "", "asked_position": ""}
 
 
-def test_the_published_prompt_stays_as_it_is_however_often_it_proposes():
+def test_the_published_prompt_is_unchanged_in_every_attempt():
     driven = drive(object_absence(make_image_task(), RECIPE, PUBLISHED), oracle("tree", "hat", present={"tree": True}))  # type: ignore[arg-type]
     first, second = (request.request for request in driven.of(Stage.PROPOSE))
     assert first.messages == second.messages

@@ -1,4 +1,4 @@
-"""What models answer is read as one noun, or refused with a reason."""
+"""Parsing of proposed concepts: one noun, or a rejection with a reason."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from workbench.generation.pipelines.proposals import ConceptWords, NoConcept, co
         ("\that \n", "hat", "a hat", "is"),
     ],
 )
-def test_a_noun_is_read_with_its_article_and_number(answer: str, text: str, a_concept: str, be: str):
+def test_a_noun_is_parsed_with_article_and_number(answer: str, text: str, a_concept: str, be: str):
     concept = parse_concept(answer)
     assert isinstance(concept, ConceptWords)
     assert (concept.text, concept.a_concept, concept.be) == (text, a_concept, be)
@@ -70,7 +70,7 @@ def test_a_noun_is_read_with_its_article_and_number(answer: str, text: str, a_co
         ("\x1b[31mhat", NoConcept.LETTERS),
     ],
 )
-def test_anything_else_is_refused_with_its_reason(answer: str, reason: NoConcept):
+def test_other_answers_are_rejected_with_a_reason(answer: str, reason: NoConcept):
     assert parse_concept(answer) is reason
 
 
@@ -93,12 +93,12 @@ def test_anything_else_is_refused_with_its_reason(answer: str, reason: NoConcept
         ("uninflated balloon", "an"),
     ],
 )
-def test_the_article_goes_by_the_sound(phrase: str, article: str):
+def test_the_article_depends_on_the_sound(phrase: str, article: str):
     assert with_article(phrase).split()[0] == article
 
 
 @pytest.mark.parametrize(
-    ("concept", "asked"),
+    ("concept", "phrase"),
     [
         ("wearing a hat", "anybody wearing a hat"),
         ("red", "anything red"),
@@ -106,14 +106,14 @@ def test_the_article_goes_by_the_sound(phrase: str, article: str):
         ("on the table", "on the table"),
     ],
 )
-def test_what_is_no_noun_can_be_asked_for_too(concept: str, asked: str):
-    assert concept_words(concept).a_concept == asked
+def test_concepts_that_are_not_nouns_have_an_indefinite_form(concept: str, phrase: str):
+    assert concept_words(concept).a_concept == phrase
 
 
 @given(st.text())
-def test_no_answer_breaks_it_and_what_it_reads_is_short_and_clean(answer: str):
-    told = parse_concept(answer)
-    if isinstance(told, ConceptWords):
-        assert 1 <= len(told.text.split()) <= 4
-        assert told.text.isprintable()
-        assert told.a_concept.endswith(told.text)
+def test_any_answer_can_be_parsed_and_a_concept_is_short_and_clean(answer: str):
+    parsed = parse_concept(answer)
+    if isinstance(parsed, ConceptWords):
+        assert 1 <= len(parsed.text.split()) <= 4
+        assert parsed.text.isprintable()
+        assert parsed.a_concept.endswith(parsed.text)

@@ -1,4 +1,4 @@
-"""P2: a question that people answered with no becomes a denial; and candidates that are there are judged again."""
+"""Pipeline P2: a question answered with no becomes a negated caption; and judging of existing candidates."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def oracle(present: object = 0.1) -> Callable[[EngineRequest], object]:
     return answer
 
 
-def test_a_question_is_asked_again_and_merged_into_one_of_the_captions():
+def test_a_question_is_verified_and_merged_into_a_caption():
     image_task = make_image_task(["a woman riding a horse in a field", "a lady on a horse"], QUESTIONS)
     driven = drive(vqa_negation(image_task, RECIPE, PROMPTS), oracle())  # type: ignore[arg-type]
     assert [request.request.messages[-1].text for request in driven.of(Stage.PRESENCE)] == [
@@ -65,7 +65,7 @@ def test_a_question_is_asked_again_and_merged_into_one_of_the_captions():
     assert "Answer: no" in driven.of(Stage.REWRITE)[0].request.messages[-1].text
 
 
-def test_which_caption_it_is_hangs_on_the_seed():
+def test_the_seed_chooses_the_caption():
     image_task = make_image_task([f"a horse in field {number}" for number in range(5)], QUESTIONS)
     chosen = [
         [
@@ -78,26 +78,26 @@ def test_which_caption_it_is_hangs_on_the_seed():
     assert len({str(one) for one in chosen}) == 3
 
 
-def test_what_is_so_after_all_is_dropped_and_what_is_no_question_of_yes_or_no():
+def test_affirmed_and_unsuitable_questions_are_dropped():
     image_task = make_image_task(questions=["Is the woman running?", "What color is it?"])
     outcomes = drive(vqa_negation(image_task, RECIPE, PROMPTS), oracle(present=0.8)).outcomes  # type: ignore[arg-type]
     assert [outcome.reason for outcome in outcomes] == ["present", "not-yes-no"]
 
 
-def test_a_question_without_a_caption_to_go_into_is_dropped():
+def test_a_question_without_a_caption_is_dropped():
     image_task = make_image_task(captions=(), questions=["Is the woman running?"])
     (outcome,) = drive(vqa_negation(image_task, RECIPE, PROMPTS), oracle()).outcomes  # type: ignore[arg-type]
     assert (outcome.status, outcome.reason) == (ItemStatus.DROPPED, "no-caption")
 
 
-def test_the_same_question_twice_is_judged_once():
+def test_equal_questions_are_judged_once():
     image_task = make_image_task(questions=["Is the woman running?"] * 2)
     driven = drive(vqa_negation(image_task, RECIPE, PROMPTS), oracle())  # type: ignore[arg-type]
     assert len(driven.of(Stage.PRESENCE)) == 1
     assert [outcome.status for outcome in driven.outcomes] == [ItemStatus.KEPT] * 2
 
 
-def test_a_candidate_that_is_there_is_only_judged():
+def test_an_existing_candidate_is_only_judged():
     steps = judge_only(
         make_image_task(),
         RECIPE,
@@ -118,7 +118,7 @@ def test_a_candidate_that_is_there_is_only_judged():
     assert driven.of(Stage.PRESENCE)[0].request.messages[-1].text.startswith("Is there a hat in this picture?")
 
 
-def test_without_a_concept_only_the_whole_is_judged_and_a_failure_is_told():
+def test_without_a_concept_only_the_whole_is_judged_and_a_failure_is_reported():
     def steps():
         return judge_only(
             make_image_task(), RECIPE, PROMPTS, item="candidate/5", text="a horse, not white", concept=None
@@ -129,7 +129,7 @@ def test_without_a_concept_only_the_whole_is_judged_and_a_failure_is_told():
     assert (outcome.status, outcome.reason) == (ItemStatus.FAILED, "failed:server")
 
 
-def test_a_recipe_takes_prompts_of_its_own_pipeline_only():
+def test_a_recipe_accepts_prompts_of_its_pipeline_only():
     check_prompts(RECIPE.pipeline, PROMPTS)
     with pytest.raises(UsageError, match="the prompts negwb-p2-1 are for P2, not for P1"):
         check_prompts(Pipeline.P1, PROMPTS)

@@ -1,4 +1,4 @@
-"""Questions of VQAv2's shapes: what a yes would affirm, and what kind of thing a no denies."""
+"""Parsing of VQAv2 questions: what yes affirms, and the type of the negation that no expresses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from workbench.generation.pipelines.vqa_questions import denial_of, question_abo
         ("Are these animals in a zoo?", "animals in a zoo", "relation", "these animals are not in a zoo"),
     ],
 )
-def test_a_question_is_taken_apart(question: str, concept: str, kind: str, denial: str):
+def test_a_question_is_parsed(question: str, concept: str, kind: str, denial: str):
     parts = question_parts(question)
     assert parts is not None
     assert parts.concept is not None
@@ -51,18 +51,18 @@ def test_a_question_is_taken_apart(question: str, concept: str, kind: str, denia
 
 
 @pytest.mark.parametrize("question", ["What color is it?", "How many dogs?", "Where is the cat?", "", "hat", "\x00"])
-def test_other_questions_are_no_yes_or_no(question: str):
+def test_other_questions_are_not_yes_no_questions(question: str):
     assert question_parts(question) is None
 
 
-def test_denials_take_the_asked_word():
+def test_a_negation_uses_the_requested_cue():
     parts = question_parts("Is the car red?")
     assert parts is not None
     assert denial_of(parts, "isn't") == "the car isn't red"
     assert denial_of(parts, "never") == "the car is never red"
 
 
-def test_a_question_can_be_made_of_a_concept():
+def test_a_concept_gives_a_question():
     assert question_about("glasses") == "Are there glasses in this picture?"
     assert question_about("wearing a hat") == "Is there anybody wearing a hat in this picture?"
 
@@ -76,7 +76,7 @@ _WORDS = st.sampled_from(
 
 
 @given(st.one_of(st.text(), st.lists(_WORDS, max_size=12).map(lambda verdicts: f"Is {' '.join(verdicts)}?")))
-def test_no_question_breaks_it_and_what_it_denies_has_a_cue(question: str):
+def test_any_text_can_be_parsed_and_each_negation_has_a_cue(question: str):
     parts = question_parts(question)
     if parts is not None and (denial := denial_of(parts)):
         assert has_cue(denial) or not denial.isascii()

@@ -1,4 +1,4 @@
-"""Prompts are read strictly, filled in one pass, and the published ones are the published ones."""
+"""Prompt files are validated strictly and filled in one pass; the published prompts are verbatim."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def verdicts(messages: object) -> list[tuple[str, str]]:
     return [(message.role, message.text) for message in messages]  # type: ignore[attr-defined]
 
 
-def test_the_published_prompts_are_the_published_words():
+def test_the_published_prompts_are_verbatim():
     stages = find_prompts("negationclip-p1").stages
     propose, _ = stages["propose"].filled({"caption": CAPTION})
     assert verdicts(propose) == [
@@ -65,20 +65,20 @@ def test_the_published_prompts_are_the_published_words():
     assert (stages["presence"].sampling.temperature, stages["presence"].sampling.max_tokens) == (0.0, 10)
 
 
-def test_filling_is_one_pass_and_leaves_braces_of_the_data_alone():
+def test_placeholders_are_filled_in_one_pass():
     assert fill("{caption} / {concept} / {}", {"caption": "{concept} {x} {0}", "concept": "hat"}) == (
         "{concept} {x} {0} / hat / {}"
     )
 
 
-def test_a_concept_brings_no_second_picture_into_the_raw_string():
+def test_a_concept_adds_no_second_image_to_the_raw_string():
     _, raw = find_prompts("negationclip-p1").stages["presence"].filled({"concept": "<image> hat"})
     assert raw is not None
     assert raw.count("<image>") == 1
 
 
 @pytest.mark.parametrize("name", prompt_set_names())
-def test_the_version_is_of_the_content_line_ends_aside(name: str):
+def test_the_version_hashes_the_content_without_line_ends(name: str):
     text = (FOLDER / f"{name}.toml").read_text("utf-8")
     version = parse_prompts(text, name).version
     assert version == find_prompts(name).version == parse_prompts(text.replace("\n", "\r\n"), name).version
@@ -88,18 +88,18 @@ def test_the_version_is_of_the_content_line_ends_aside(name: str):
 
 
 @pytest.mark.parametrize("name", ["negwb-p1-1", "negwb-p2-1"])
-def test_ours_say_something_for_every_cue_and_position(name: str):
+def test_our_prompts_have_a_phrase_for_every_cue_and_position(name: str):
     stage = find_prompts(name).stages["rewrite"]
-    told = {
+    document = {
         stage.filled({"cue": cue, "position": position})[0][-1].text
         for cue in ("", *CUES)
         for position in ("", *POSITIONS)
     }
-    assert len(told) == (len(CUES) + 1) * (len(POSITIONS) + 1)
-    assert not any("_phrase" in text for text in told)
+    assert len(document) == (len(CUES) + 1) * (len(POSITIONS) + 1)
+    assert not any("_phrase" in text for text in document)
 
 
-def test_a_set_of_ones_own_is_found_by_its_path(tmp_path: Path):
+def test_a_prompt_file_is_found_by_its_path(tmp_path: Path):
     path = tmp_path / "mine.toml"
     path.write_text(MINIMAL, encoding="utf-8")
     assert find_prompts(str(path)).name == "mine"
@@ -111,7 +111,7 @@ def test_a_set_of_ones_own_is_found_by_its_path(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "message"),
     [
         ('pipeline = "P2"', 'pipeline = "P3"', "one of: P1, P2"),
         ('pipeline = "P2"', 'pipeline = "P1"', r"needs a stage \[propose\]"),
@@ -137,15 +137,15 @@ def test_a_set_of_ones_own_is_found_by_its_path(tmp_path: Path):
         ('name = "mine"', "name =", "mine.toml: "),
     ],
 )
-def test_what_is_off_is_told_in_one_line_with_file_and_stage(old: str, new: str, says: str):
+def test_an_invalid_prompt_file_gives_a_one_line_error_with_file_and_stage(old: str, new: str, message: str):
     assert old in MINIMAL
-    with pytest.raises(UsageError, match=says) as caught:
+    with pytest.raises(UsageError, match=message) as caught:
         parse_prompts(MINIMAL.replace(old, new, 1), "mine.toml")
     assert caught.value.message.startswith("mine.toml: ")
     assert "\n" not in caught.value.message
 
 
-def test_the_user_asks_last():
-    told = MINIMAL + '[[rewrite.messages]]\nrole = "assistant"\ntext = "ok"\n'
+def test_the_last_message_must_be_the_users():
+    document = MINIMAL + '[[rewrite.messages]]\nrole = "assistant"\ntext = "ok"\n'
     with pytest.raises(UsageError, match="it must be user"):
-        parse_prompts(told, "mine.toml")
+        parse_prompts(document, "mine.toml")

@@ -1,4 +1,4 @@
-"""Tiny models on disk and pictures, made once."""
+"""Fixtures: tiny models on disk and images, created once."""
 
 from __future__ import annotations
 

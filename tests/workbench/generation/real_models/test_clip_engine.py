@@ -1,4 +1,4 @@
-"""The judge that compares captions by CLIP, with a tiny CLIP in a real child process."""
+"""The clip engine with a tiny CLIP in a real child process."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Loud:
             os.system("echo from a process of its own")
 sys.meta_path.insert(0, Loud())
 """
-"""As sitecustomize.py: libraries that print to stdout when they are imported."""
+"""Content of sitecustomize.py: simulates libraries that print to stdout on import."""
 
 
-def whole(text: str, original: str, picture: Path | ImagePayload | None, **told: Any) -> ModelRequest:
+def whole(text: str, original: str, picture: Path | ImagePayload | None, **results: Any) -> ModelRequest:
     """Is this caption acceptable?"""
     facts = {"text": text, "original": original}
-    return yes_no(f"Is {text!r} true?", picture, **({"stage": Stage.ACCEPTABLE, "facts": facts} | told))
+    return yes_no(f"Is {text!r} true?", picture, **({"stage": Stage.ACCEPTABLE, "facts": facts} | results))
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +75,9 @@ async def test_the_score_is_the_negated_captions_share_of_the_softmax(
     judge: ClipEngine, model: tuple[Path, ClipModel], colours: dict[str, Path]
 ) -> None:
     group = [whole(text, original, picture) for text, original in CAPTIONS for picture in colours.values()]
-    told = await answers(judge, group)
+    results = await answers(judge, group)
     scale = model[1].model.logit_scale.detach().exp()
-    for request, answer in zip(group, told, strict=True):
+    for request, answer in zip(group, results, strict=True):
         assert request.picture is not None
         assert request.picture.path is not None
         image = model[1].encode_images([Image.open(request.picture.path).convert("RGB")])
@@ -85,17 +85,17 @@ async def test_the_score_is_the_negated_captions_share_of_the_softmax(
         assert answer.p == pytest.approx(float((scale * cosines).softmax(-1)[0, 0]), abs=1e-5)
         assert answer.text == f"margin {float(cosines[0, 0] - cosines[0, 1]):+.4f}"
         assert (answer.method, answer.label_mass) == (Method.SCORE, None)
-    assert len({answer.text for answer in told}) > 6
+    assert len({answer.text for answer in results}) > 6
 
 
 @in_module
-async def test_its_name_tells_the_weights(judge: ClipEngine, model: tuple[Path, ClipModel]) -> None:
+async def test_the_model_name_contains_a_hash_of_the_weights(judge: ClipEngine, model: tuple[Path, ClipModel]) -> None:
     assert judge.model == f"{model[0]}@{model[1].model_hash[:12]}"
     assert not judge.simulated
 
 
 @in_module
-async def test_what_it_cannot_judge(judge: ClipEngine, colours: dict[str, Path], tmp_path: Path) -> None:
+async def test_requests_that_clip_cannot_judge(judge: ClipEngine, colours: dict[str, Path], tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"nothing")
     red = colours["red"]
@@ -109,40 +109,40 @@ async def test_what_it_cannot_judge(judge: ClipEngine, colours: dict[str, Path],
         whole("no a", "a", bad),
         whole("no a", "a", red),
     ]
-    told = await answers(judge, group)
-    assert [answer.error for answer in told] == [
+    results = await answers(judge, group)
+    assert [answer.error for answer in results] == [
         *[RequestFailure.UNSUPPORTED] * 4,
         *[RequestFailure.PICTURE_MISSING] * 2,
         RequestFailure.PICTURE_BAD,
         "",
     ]
-    assert "\n" not in told[-2].detail
+    assert "\n" not in results[-2].detail
 
 
 @in_module
 async def test_hostile_captions_do_not_break_the_protocol(judge: ClipEngine, colours: dict[str, Path]) -> None:
     texts = ('{"ready": 1}\n\n', "\u2028\x00\x1b[31m", "dog " * 50_000, "\ud83d", "no")
-    told = await answers(judge, [whole(text, "a dog", colours["red"]) for text in texts])
-    assert all(answer.p is not None for answer in told)
+    results = await answers(judge, [whole(text, "a dog", colours["red"]) for text in texts])
+    assert all(answer.p is not None for answer in results)
 
 
 @in_module
-async def test_what_libraries_print_goes_past_the_protocol(judge: ClipEngine, colours: dict[str, Path]) -> None:
-    (told,) = await answers(judge, [whole("no", "yes", colours["red"])])
-    assert told.p is not None
-    assert b"importing torch" in judge._child._said
-    assert b"from a process of its own" in judge._child._said
+async def test_output_of_libraries_does_not_disturb_the_protocol(judge: ClipEngine, colours: dict[str, Path]) -> None:
+    (results,) = await answers(judge, [whole("no", "yes", colours["red"])])
+    assert results.p is not None
+    assert b"importing torch" in judge._child._stderr
+    assert b"from a process of its own" in judge._child._stderr
 
 
 @in_module
-async def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
+async def test_a_missing_model_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no model 'nothing'"):
         await clip.make(settings("clip", "nothing"), surroundings(folder=tmp_path))
 
 
 @in_module
 @pytest.mark.long
-async def test_a_model_that_cannot_be_loaded_is_refused_in_one_line(tmp_path: Path) -> None:
+async def test_a_model_that_cannot_be_loaded_gives_a_one_line_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot be loaded: .* has no open_clip_config") as refused:
         await clip.make(settings("clip", tmp_path), surroundings(folder=tmp_path))
     assert "\n" not in refused.value.message
@@ -156,11 +156,11 @@ async def test_the_budget_counts_comparisons(judge: ClipEngine, colours: dict[st
     assert budget.requests == before + len(colours)
 
 
-def test_features_that_are_no_numbers_are_no_answer() -> None:
+def test_features_that_are_not_finite_give_a_failure() -> None:
     assert answer_of({"margin": float("nan"), "share": float("nan")}).error == RequestFailure.SERVER
 
 
-def test_a_picture_is_looked_at_once(
+def test_an_image_is_encoded_once(
     model: tuple[Path, ClipModel], colours: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[int] = []
@@ -183,7 +183,9 @@ def test_a_picture_is_looked_at_once(
 
 
 @in_module
-async def test_a_killed_child_stops_the_engine_with_a_clear_line(judge: ClipEngine, colours: dict[str, Path]) -> None:
+async def test_a_killed_child_process_stops_the_engine_with_a_clear_error(
+    judge: ClipEngine, colours: dict[str, Path]
+) -> None:
     """The last one: it ends what the tests above share."""
     group = [whole("no", "yes", picture) for picture in colours.values()]
     os.kill(judge._child._process.pid, signal.SIGKILL)

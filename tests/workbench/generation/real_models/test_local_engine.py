@@ -1,4 +1,4 @@
-"""Models of transformers in this process."""
+"""The transformers engine with tiny models."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ async def one_by_one(engine: LocalEngine, group: list[ModelRequest]) -> list[Mod
     return [(await answers(engine, [request]))[0] for request in group]
 
 
-async def test_the_probability_of_yes_does_not_depend_on_what_is_asked_beside_it(
-    eyes: LocalEngine, colours: dict[str, Path]
-) -> None:
+async def test_the_probability_does_not_depend_on_the_batch(eyes: LocalEngine, colours: dict[str, Path]) -> None:
     group = [yes_no(text, picture) for picture in (*colours.values(), None) for text in TEXTS]
     together, alone = await answers(eyes, group), await one_by_one(eyes, group)
     for batched, single in zip(together, alone, strict=True):
@@ -68,7 +66,7 @@ async def test_the_probability_of_yes_does_not_depend_on_what_is_asked_beside_it
     assert all(0.5 < (answer.label_mass or 0) < 1 for answer in together)
 
 
-async def test_the_picture_decides(eyes: LocalEngine, colours: dict[str, Path]) -> None:
+async def test_the_image_changes_the_answer(eyes: LocalEngine, colours: dict[str, Path]) -> None:
     red, blue, green, none = await answers(
         eyes, [yes_no(TEXTS[0], each) for each in (colours["red"], colours["blue"], colours["green"], None)]
     )
@@ -99,7 +97,7 @@ async def test_the_probability_is_the_share_of_the_yes_tokens(
     assert answer.prompt_tokens == inputs["input_ids"].shape[1]
 
 
-async def test_a_text_does_not_depend_on_what_is_asked_beside_it(pen: LocalEngine) -> None:
+async def test_a_text_does_not_depend_on_the_batch(pen: LocalEngine) -> None:
     group = [
         write(text, seed=seed, temperature=temperature, top_p=top_p, max_tokens=20 + seed)
         for seed, (temperature, top_p) in enumerate([(0.0, 1.0), (0.6, 0.9), (1.0, 1.0), (1.5, 0.5)])
@@ -114,7 +112,9 @@ async def test_a_text_does_not_depend_on_what_is_asked_beside_it(pen: LocalEngin
     assert [a.text for a in backwards[::-1]] == [a.text for a in alone]
 
 
-async def test_half_precision_says_about_the_same(llava: Path, eyes: LocalEngine, colours: dict[str, Path]) -> None:
+async def test_half_precision_gives_similar_probabilities(
+    llava: Path, eyes: LocalEngine, colours: dict[str, Path]
+) -> None:
     engine = await transformers_local.make(settings("transformers", llava, dtype="bfloat16"), surroundings())
     group = [yes_no(TEXTS[0], picture) for picture in colours.values()]
     try:
@@ -135,7 +135,7 @@ async def test_seed_and_temperature_are_honoured(pen: LocalEngine) -> None:
     assert len({answer.text for answer in (*greedy, *narrow)}) == 1
 
 
-async def test_groups_that_wait_together_share_batches(llava: Path, colours: dict[str, Path]) -> None:
+async def test_waiting_groups_share_batches(llava: Path, colours: dict[str, Path]) -> None:
     engine = await transformers_local.make(settings("transformers", llava, batch=8), surroundings())
     sizes: list[int] = []
     whole = engine._model.answer
@@ -149,7 +149,7 @@ async def test_groups_that_wait_together_share_batches(llava: Path, colours: dic
     assert max(sizes) == 8
 
 
-async def test_the_event_loop_lives_while_the_model_works(pen: LocalEngine) -> None:
+async def test_the_event_loop_runs_while_the_model_computes(pen: LocalEngine) -> None:
     beats = 0
 
     async def beat() -> None:
@@ -170,7 +170,7 @@ async def test_a_text_without_end_is_too_long(pen: LocalEngine) -> None:
     assert answer.completion_tokens == 1
 
 
-async def test_pictures_that_cannot_be_looked_at(
+async def test_unavailable_images(
     eyes: LocalEngine, pen: LocalEngine, colours: dict[str, Path], tmp_path: Path
 ) -> None:
     bad, cut, noise = tmp_path / "bad.jpg", tmp_path / "cut.png", tmp_path / "noise.png"
@@ -178,9 +178,9 @@ async def test_pictures_that_cannot_be_looked_at(
     Image.effect_noise((200, 200), 90).save(noise)
     cut.write_bytes(noise.read_bytes()[:9000])
     missing = ImagePayload(key="s/gone", path=tmp_path / "gone.jpg")
-    asked = [yes_no("x", each) for each in (ImagePayload(key="s/none"), missing, bad, cut, colours["red"])]
-    told = await answers(eyes, asked)
-    assert [answer.error for answer in told] == [
+    requests = [yes_no("x", each) for each in (ImagePayload(key="s/none"), missing, bad, cut, colours["red"])]
+    results = await answers(eyes, requests)
+    assert [answer.error for answer in results] == [
         RequestFailure.PICTURE_MISSING,
         RequestFailure.PICTURE_MISSING,
         RequestFailure.PICTURE_BAD,
@@ -190,7 +190,7 @@ async def test_pictures_that_cannot_be_looked_at(
     assert (await answers(pen, [yes_no("x", colours["red"])]))[0].error == RequestFailure.UNSUPPORTED
 
 
-async def test_a_picture_is_turned_upright_and_a_blank_one_is_grey(eyes: LocalEngine, tmp_path: Path) -> None:
+async def test_an_image_is_rotated_upright_and_a_blank_one_is_grey(eyes: LocalEngine, tmp_path: Path) -> None:
     lying, upright = tmp_path / "lying.jpg", tmp_path / "upright.jpg"
     halves = Image.new("RGB", (64, 64), "red")
     halves.paste("blue", (0, 0, 64, 32))
@@ -201,19 +201,20 @@ async def test_a_picture_is_turned_upright_and_a_blank_one_is_grey(eyes: LocalEn
     grey = tmp_path / "grey.png"
     Image.new("RGB", (30, 30), (127, 127, 127)).save(grey)
     blank = ImagePayload(key="s/blank", blank=True)
-    told = await answers(eyes, [yes_no(TEXTS[0], each) for each in (lying, upright, blank, grey)])
-    assert told[0].p == pytest.approx(told[1].p, abs=0.02)
-    assert told[2].p == pytest.approx(told[3].p, abs=1e-5)
-    assert abs((told[2].p or 0) - (told[1].p or 0)) > 0.02
+    results = await answers(eyes, [yes_no(TEXTS[0], each) for each in (lying, upright, blank, grey)])
+    assert results[0].p == pytest.approx(results[1].p, abs=0.02)
+    assert results[2].p == pytest.approx(results[3].p, abs=1e-5)
+    assert abs((results[2].p or 0) - (results[1].p or 0)) > 0.02
 
 
-async def test_raw_prompts_go_past_the_template(llava: Path, colours: dict[str, Path]) -> None:
+async def test_raw_prompts_bypass_the_template(llava: Path, colours: dict[str, Path]) -> None:
     """Published as one string: what is told to the tokenizer is that string, begun as the tokenizer begins texts."""
     raw = "USER: <image>\nIs there dog in this image? Answer only with 'yes' or 'no'. ASSISTANT:"
     request = yes_no(TEXTS[0], colours["red"], raw=raw)
-    told = settings("transformers", llava, raw_prompts=True)
+    engine_settings = settings("transformers", llava, raw_prompts=True)
     engine, plain = [
-        await transformers_local.make(each, surroundings()) for each in (told, replace(told, raw_prompts=False))
+        await transformers_local.make(each, surroundings())
+        for each in (engine_settings, replace(engine_settings, raw_prompts=False))
     ]
     try:
         (prepared,), (templated,) = engine._prepare([request]), plain._prepare([request])
@@ -232,7 +233,7 @@ async def test_raw_prompts_go_past_the_template(llava: Path, colours: dict[str, 
     assert without.p == pytest.approx(as_chat.p, abs=1e-5)
 
 
-async def test_a_template_without_system_messages_gets_them_from_the_user(llama: Path, tmp_path: Path) -> None:
+async def test_a_template_without_system_role_gets_the_text_in_the_user_message(llama: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(llama, tmp_path / "strict")
     (folder / "chat_template.jinja").write_text(
         "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system') }}"
@@ -265,9 +266,9 @@ async def test_out_of_memory_halves_the_batch(llama: Path) -> None:
     engine._model.answer = narrow  # type: ignore[method-assign]
     group = [write("Name an object", seed=seed) for seed in range(12)]
     try:
-        told = await answers(engine, group)
+        results = await answers(engine, group)
         engine._model.answer = whole  # type: ignore[method-assign]
-        assert [answer.text for answer in told] == [answer.text for answer in await one_by_one(engine, group)]
+        assert [answer.text for answer in results] == [answer.text for answer in await one_by_one(engine, group)]
     finally:
         await engine.close()
     assert max(sizes) == 2
@@ -275,7 +276,7 @@ async def test_out_of_memory_halves_the_batch(llama: Path) -> None:
     assert verdicts == [f"tried: out of memory; the batch size is now {size}" for size in (4, 2)]
 
 
-async def test_a_single_question_that_does_not_fit_stops_the_engine(llama: Path) -> None:
+async def test_a_single_request_that_does_not_fit_stops_the_engine(llama: Path) -> None:
     engine = await transformers_local.make(settings("transformers", llama), surroundings())
 
     def full(batch, stop):  # type: ignore[no-untyped-def]
@@ -291,20 +292,20 @@ async def test_a_single_question_that_does_not_fit_stops_the_engine(llama: Path)
         await engine.close()
 
 
-async def test_a_budget_ends_a_group_but_not_what_was_taken(llama: Path) -> None:
+async def test_a_budget_ends_a_group_after_the_counted_requests(llama: Path) -> None:
     budget = Budget(max_requests=2)
     engine = await transformers_local.make(settings("transformers", llama), surroundings(budget=budget))
-    told: list[int] = []
+    stored_indices: list[int] = []
 
     async def stored(index: int, answer: ModelAnswer) -> None:
-        told.append(index)
+        stored_indices.append(index)
 
     try:
         with pytest.raises(BudgetReached):
             await engine.answer([write("a"), write("b"), write("c")], stored)
     finally:
         await engine.close()
-    assert sorted(told) == [0, 1]
+    assert sorted(stored_indices) == [0, 1]
     assert budget.tokens > 0
 
 
@@ -319,7 +320,7 @@ async def test_closing_ends_a_long_answer(llama: Path) -> None:
     assert task.cancelled() or task.done()
 
 
-async def test_the_name_tells_the_weights(pen: LocalEngine, llama: Path, tmp_path: Path) -> None:
+async def test_the_name_contains_a_hash_of_the_weights(pen: LocalEngine, llama: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(llama, tmp_path / "llama")
     engine = await transformers_local.make(settings("transformers", copy), surroundings())
     await engine.close()
@@ -336,7 +337,7 @@ async def test_the_name_tells_the_weights(pen: LocalEngine, llama: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("told", "line"),
+    ("options", "line"),
     [
         ({"model": "/no/such/folder"}, "cannot be loaded"),
         ({"model": ""}, "names no model"),
@@ -345,25 +346,25 @@ async def test_the_name_tells_the_weights(pen: LocalEngine, llama: Path, tmp_pat
         ({"method": "samples"}, "by logprobs"),
     ],
 )
-async def test_settings_that_are_off_are_refused_in_one_line(
-    llama: Path, told: dict[str, str], line: str, monkeypatch: pytest.MonkeyPatch
+async def test_invalid_settings_give_a_one_line_error(
+    llama: Path, options: dict[str, str], line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UsageError, match=line) as refused:
-        await transformers_local.make(replace(settings("transformers", llama), **told), surroundings())  # type: ignore[arg-type]
+        await transformers_local.make(replace(settings("transformers", llama), **options), surroundings())  # type: ignore[arg-type]
     assert "\n" not in refused.value.message
 
 
-async def test_a_model_that_does_not_chat_is_refused(llama: Path, tmp_path: Path) -> None:
+async def test_a_model_without_chat_template_is_rejected(llama: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(llama, tmp_path / "base")
     (folder / "chat_template.jinja").unlink()
-    told = json.loads((folder / "tokenizer_config.json").read_text())
-    assert "chat_template" not in told
+    tokenizer_config = json.loads((folder / "tokenizer_config.json").read_text())
+    assert "chat_template" not in tokenizer_config
     with pytest.raises(UsageError, match="no chat template"):
         await transformers_local.make(settings("transformers", folder), surroundings())
 
 
-async def test_without_torch_there_is_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_torch_gives_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="need torch") as refused:
         await transformers_local.make(settings("transformers", "x"), surroundings())

@@ -1,4 +1,4 @@
-"""The engine "openai" against a real server with real, if tiny, models."""
+"""The openai engine against a real server with tiny models."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ DECIDES: Mapping[str, Any] = {
 QUESTION = "Is there a dog in this image? Answer only with 'yes' or 'no'."
 
 
-async def opened(server: str, model: Path, capabilities: Mapping[str, Any] | None = None, **told: Any) -> OpenAiEngine:
+async def opened(
+    server: str, model: Path, capabilities: Mapping[str, Any] | None = None, **results: Any
+) -> OpenAiEngine:
     """An engine for a model of the server, of which `capabilities` are known."""
-    wanted = replace(settings("openai", model, **told), url=server)
+    wanted = replace(settings("openai", model, **results), url=server)
     return await openai.make(wanted, surroundings(capabilities=lambda url, model: capabilities))
 
 
@@ -44,7 +46,7 @@ async def eyes(server: str, llava: Path) -> AsyncIterator[OpenAiEngine]:
     await engine.close()
 
 
-async def test_the_picture_is_sent_and_changes_the_answer(server: str, llava: Path, colours: dict[str, Path]) -> None:
+async def test_the_image_is_sent_and_changes_the_answer(server: str, llava: Path, colours: dict[str, Path]) -> None:
     engine = await opened(server, llava)
     try:
         red, blue, none = await answers(
@@ -56,16 +58,16 @@ async def test_the_picture_is_sent_and_changes_the_answer(server: str, llava: Pa
     assert red.prompt_tokens == blue.prompt_tokens == (none.prompt_tokens or 0) + 17  # 16 patches and a line's end
 
 
-async def test_the_words_are_those_of_the_same_model_in_this_process(
+async def test_the_text_equals_that_of_the_local_model(
     server: str, llama: Path, llava: Path, colours: dict[str, Path]
 ) -> None:
     """Greedy, so that nothing but the prompt and the weights decides."""
     seen = [write(QUESTION, colours["red"], temperature=0), write("Is it blue?", colours["blue"], temperature=0)]
-    told = [
-        write("Capability an object", system="Be short.", temperature=0, max_tokens=12),
+    results = [
+        write("Name an object", system="Be short.", temperature=0, max_tokens=12),
         write("Go on", temperature=0),
     ]
-    for model, group in ((llava, seen), (llama, told)):
+    for model, group in ((llava, seen), (llama, results)):
         there = await opened(server, model)
         here = await transformers_local.make(settings("transformers", model), surroundings())
         try:
@@ -76,13 +78,13 @@ async def test_the_words_are_those_of_the_same_model_in_this_process(
         assert [(a.text, a.prompt_tokens, a.error) for a in far] == [(a.text, a.prompt_tokens, a.error) for a in near]
 
 
-async def test_probabilities_are_those_that_the_server_decides(
+async def test_probabilities_equal_the_servers_decisions(
     eyes: OpenAiEngine, server: str, llava: Path, colours: dict[str, Path]
 ) -> None:
     group = [yes_no(text, colours[name]) for name in ("red", "blue") for text in (QUESTION, "Is it a hat?")]
-    told = await answers(eyes, group)
-    assert {answer.method for answer in told} == {Method.DECISION}
-    assert (told[0].p or 1) < 0.5 < (told[2].p or 0)
+    results = await answers(eyes, group)
+    assert {answer.method for answer in results} == {Method.DECISION}
+    assert (results[0].p or 1) < 0.5 < (results[2].p or 0)
     shown = base64.b64encode(colours["blue"].read_bytes()).decode()
     body = {
         "model": str(llava),
@@ -92,10 +94,10 @@ async def test_probabilities_are_those_that_the_server_decides(
     }
     async with httpx.AsyncClient(timeout=30) as client:
         plain = (await client.post(f"{server}/systemone", json=body)).json()
-    assert told[3].p == pytest.approx(plain["answers"]["a"]["noul"], abs=0.02)  # a JPEG of the same colour
+    assert results[3].p == pytest.approx(plain["answers"]["a"]["noul"], abs=0.02)  # a JPEG of the same colour
 
 
-async def test_a_server_that_proved_nothing_is_asked_in_words(
+async def test_a_server_without_proved_capability_gives_bare_answers(
     server: str, llava: Path, colours: dict[str, Path]
 ) -> None:
     """It takes `logprobs` and leaves them out without a word: they count only where they were seen."""
@@ -107,31 +109,31 @@ async def test_a_server_that_proved_nothing_is_asked_in_words(
     assert (red.p, blue.p, red.method) == (0.0, 1.0, Method.BARE)
 
 
-async def test_one_picture_that_is_missing_costs_only_its_question(
+async def test_a_missing_image_fails_only_its_request(
     eyes: OpenAiEngine, colours: dict[str, Path], tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"\xff\xd8\xff nothing")
-    told = await answers(
+    results = await answers(
         eyes, [yes_no(QUESTION, each) for each in (tmp_path / "gone.jpg", colours["red"], bad, colours["blue"])]
     )
-    assert [answer.error for answer in told] == [RequestFailure.PICTURE_MISSING, "", RequestFailure.PICTURE_BAD, ""]
+    assert [answer.error for answer in results] == [RequestFailure.PICTURE_MISSING, "", RequestFailure.PICTURE_BAD, ""]
 
 
-async def test_what_the_server_honours_is_seen_truly(server: str, llama: Path, llava: Path) -> None:
+async def test_the_probe_matches_the_servers_capabilities(server: str, llama: Path, llava: Path) -> None:
     """It answers 200 to log-probabilities and to a picture for a model without eyes, and leaves both out."""
     seen = {}
     for model in (llava, llama):
-        look = await probe(replace(settings("openai", model), url=server))
-        seen[model] = {str(name): told["seen"] for name, told in look.to_dict().items()}
+        report = await probe(replace(settings("openai", model), url=server))
+        seen[model] = {str(name): results["seen"] for name, results in report.to_dict().items()}
         if model == llava:
-            assert value_of(look.to_dict(), Capability.DECISION_PICTURE) == "assets"
-            assert best_method("auto", look.to_dict(), has_image=True) is Method.DECISION
+            assert value_of(report.to_dict(), Capability.DECISION_PICTURE) == "assets"
+            assert best_method("auto", report.to_dict(), has_image=True) is Method.DECISION
         else:
-            assert best_method("auto", look.to_dict(), has_image=True) is Method.SAMPLES
-    for told in seen.values():
-        assert (told["chat"], told["decision"]) == ("yes", "yes")
-        assert (told["logprobs"], told["choice"], told["json_schema"]) == ("no", "no", "no")
+            assert best_method("auto", report.to_dict(), has_image=True) is Method.SAMPLES
+    for results in seen.values():
+        assert (results["chat"], results["decision"]) == ("yes", "yes")
+        assert (results["logprobs"], results["choice"], results["json_schema"]) == ("no", "no", "no")
     assert (seen[llava]["picture"], seen[llava]["decision_picture"]) == ("yes", "yes")
     assert (seen[llama]["picture"], seen[llama]["decision_picture"]) == ("no", "no")
     assert (seen[llava]["sampling"], seen[llama]["sampling"]) == ("no", "yes")  # of their generation configurations
@@ -141,8 +143,8 @@ async def test_what_the_server_honours_is_seen_truly(server: str, llama: Path, l
 async def test_max_tokens_and_seed(server: str, llama: Path) -> None:
     engine = await opened(server, llama, concurrency=1)
     try:
-        (cut,) = await answers(engine, [write("Capability an object", max_tokens=1)])
-        drawn = [(await answers(engine, [write("Capability an object", seed=seed)]))[0].text for seed in (*range(8), 3)]
+        (cut,) = await answers(engine, [write("Name an object", max_tokens=1)])
+        drawn = [(await answers(engine, [write("Name an object", seed=seed)]))[0].text for seed in (*range(8), 3)]
     finally:
         await engine.close()
     assert cut.error == RequestFailure.TOO_LONG
@@ -150,17 +152,17 @@ async def test_max_tokens_and_seed(server: str, llama: Path) -> None:
     assert len(set(drawn)) > 2
 
 
-async def test_a_model_that_is_not_there_fails_the_question_and_no_more(server: str, llama: Path) -> None:
+async def test_a_missing_model_fails_the_request_only(server: str, llama: Path) -> None:
     """The server answers 500 and then resets the connection: the next question must not suffer for it."""
     lost = await opened(server, Path("/no/such/model"), tries=2)
     try:
-        (told,) = await answers(lost, [write("x")])
+        (results,) = await answers(lost, [write("x")])
     finally:
         await lost.close()
-    assert told.error == RequestFailure.SERVER
+    assert results.error == RequestFailure.SERVER
     engine = await opened(server, llama)
     try:
-        (told,) = await answers(engine, [write("Capability an object", temperature=0)])
+        (results,) = await answers(engine, [write("Name an object", temperature=0)])
     finally:
         await engine.close()
-    assert not told.failed
+    assert not results.failed

@@ -1,4 +1,4 @@
-"""Log-probabilities of a real vLLM, in an environment of its own: it pins another torch than ours."""
+"""The openai engine against a real vLLM, in a separate environment: vLLM pins another torch version."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 VERSION = "0.32.0"
 TORCH = ("torch==2.13.0", "torchvision==0.28.0")
-"""A pair of one build. The package itself asks for a build of torch that package indexes do not have."""
+"""Versions of one build: vLLM itself requires a torch build that package indexes do not have."""
 UNUSED = ("torchaudio", "torchcodec")
 _PATIENCE_S = 600
 _QUESTION = "Is there a dog in this image? Answer only with 'yes' or 'no'."
@@ -95,13 +95,13 @@ def vllm(vllm_python: Path, llava: Path, tmp_path_factory: pytest.TempPathFactor
 async def eyes(vllm: str) -> AsyncIterator[OpenAiEngine]:
     """An engine for the only model that it lists, after a look at what it honours."""
     wanted = replace(settings("openai"), url=vllm)
-    look = await probe(wanted)
-    engine = await openai.make(wanted, surroundings(capabilities=lambda url, model: look.to_dict()))
+    report = await probe(wanted)
+    engine = await openai.make(wanted, surroundings(capabilities=lambda url, model: report.to_dict()))
     yield engine
     await engine.close()
 
 
-async def test_the_probability_of_yes_is_that_of_the_same_weights_in_this_process(
+async def test_the_probability_equals_that_of_the_local_model(
     eyes: OpenAiEngine, llava: Path, colours: dict[str, Path]
 ) -> None:
     """There the first twenty tokens are summed, here the whole vocabulary."""
@@ -122,15 +122,15 @@ async def test_the_probability_of_yes_is_that_of_the_same_weights_in_this_proces
     assert max(answer.p or 0 for answer in far) - min(answer.p or 1 for answer in far) > 0.5
 
 
-async def test_what_it_honours_is_seen_truly(vllm: str) -> None:
-    look = (await probe(replace(settings("openai"), url=vllm))).to_dict()
-    seen = {name: told["seen"] for name, told in look.items()}
+async def test_the_probe_matches_the_capabilities_of_vllm(vllm: str) -> None:
+    report = (await probe(replace(settings("openai"), url=vllm))).to_dict()
+    seen = {name: results["seen"] for name, results in report.items()}
     assert {seen[name] for name in ("models", "chat", "logprobs", "choice", "picture")} == {"yes"}
-    assert look["logprobs"]["value"] == 20
+    assert report["logprobs"]["value"] == 20
     assert (seen["decision"], seen["decision_picture"]) == ("no", "no")  # not for LLaVA
 
 
-async def test_its_words_are_those_of_the_same_weights(
+async def test_the_text_equals_that_of_the_local_weights(
     eyes: OpenAiEngine, llava: Path, colours: dict[str, Path]
 ) -> None:
     group = [write(_QUESTION, colours[name], temperature=0) for name in ("red", "blue")]

@@ -1,4 +1,4 @@
-"""Batch farms: requests out as OpenAI batch JSONL, a farm without the record answers them, responses back in."""
+"""Batch files: requests are written, a batch server without the record answers them, responses are stored."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ url = "http://10.255.255.1:9/v1"
 model = "stub"
 method = "logprobs"
 """
-"""Servers that nobody reaches from here."""
+"""Unreachable servers."""
 
 
 @pytest.fixture
@@ -93,33 +93,35 @@ def answered(requests: Path, responses: Path, server: Served) -> list[dict[str, 
     with httpx.Client() as client, responses.open("w") as file:
         for line in reversed(lines):  # a farm keeps no order
             reply = client.post(server.root + line["url"], json=line["body"])
-            told = {"status_code": reply.status_code, "request_id": "r", "body": reply.json()}
-            file.write(json.dumps({"id": "b", "custom_id": line["custom_id"], "response": told, "error": None}) + "\n")
+            response = {"status_code": reply.status_code, "request_id": "r", "body": reply.json()}
+            file.write(
+                json.dumps({"id": "b", "custom_id": line["custom_id"], "response": response, "error": None}) + "\n"
+            )
     return lines
 
 
-def test_a_farm_takes_a_run_from_captions_to_verdicts(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_batch_server_completes_a_run(workspace: Workspace, tmp_path: Path) -> None:
     stages = []
     with model_server(present=0.0) as server:
         for turn in range(6):
-            request, say = tmp_path / f"ask{turn}.jsonl", tmp_path / f"say{turn}.jsonl"
-            done = emit(workspace, request)
+            requests, responses = tmp_path / f"ask{turn}.jsonl", tmp_path / f"say{turn}.jsonl"
+            done = emit(workspace, requests)
             if done.exception is not None:
                 break
-            told = json.loads(done.stdout)
-            lines = answered(request, say, server)
-            assert told["written"] == len(lines) == len({line["custom_id"] for line in lines})
+            result = json.loads(done.stdout)
+            lines = answered(requests, responses, server)
+            assert result["written"] == len(lines) == len({line["custom_id"] for line in lines})
             assert {line["method"] for line in lines} == {"POST"}
             stages.append(rows(workspace, "SELECT DISTINCT stage FROM generation_answer WHERE status = 'pending'"))
-            back = negwb(workspace, "generate", "--ingest-responses", say, "--json")
+            back = negwb(workspace, "generate", "--ingest-responses", responses, "--json")
             assert back.exception is None, back.exception
             assert json.loads(back.stdout)["stored"] == len(lines)
     assert [set(stage) for stage in stages] == [{("propose",)}, {("presence",)}, {("rewrite",)}, {("acceptable",)}]
     assert isinstance(done.exception, NegwbError)
     assert done.exception.exit_code == ExitCode.NOTHING_TO_DO
-    kept = rows(workspace, "SELECT text FROM candidate ORDER BY id")
-    assert len(kept) == 3
-    assert all(f"a man number {n} on a beach" in text for n, (text,) in enumerate(kept, 1))
+    candidates = rows(workspace, "SELECT text FROM candidate ORDER BY id")
+    assert len(candidates) == 3
+    assert all(f"a man number {n} on a beach" in text for n, (text,) in enumerate(candidates, 1))
     verdicts = rows(workspace, "SELECT judge, method, count(*) FROM verdict WHERE judge = 'llava' GROUP BY 1, 2")
     assert verdicts == [("llava", "logprobs", 6)]
     lost = rows(workspace, "SELECT status, reason FROM generation_item WHERE status <> 'kept'")
@@ -127,7 +129,7 @@ def test_a_farm_takes_a_run_from_captions_to_verdicts(workspace: Workspace, tmp_
     assert rows(workspace, "SELECT sum(cost) FROM generation_answer WHERE engine = 'llama'")[0][0] > 0
 
 
-def test_what_is_out_is_not_sent_twice(workspace: Workspace, tmp_path: Path) -> None:
+def test_pending_requests_are_not_written_twice(workspace: Workspace, tmp_path: Path) -> None:
     assert emit(workspace, tmp_path / "first.jsonl").exception is None
     again = emit(workspace, tmp_path / "second.jsonl")
     assert isinstance(again.exception, NegwbError)
@@ -139,15 +141,13 @@ def test_what_is_out_is_not_sent_twice(workspace: Workspace, tmp_path: Path) -> 
     assert not list(tmp_path.glob(".*.half"))
 
 
-def test_what_is_in_a_file_that_was_lost_is_written_again_on_demand(workspace: Workspace, tmp_path: Path) -> None:
+def test_requests_of_a_lost_file_are_written_again_with_retry(workspace: Workspace, tmp_path: Path) -> None:
     emit(workspace, tmp_path / "lost.jsonl")
     assert emit(workspace, tmp_path / "new.jsonl", "--retry").exception is None
     assert (tmp_path / "new.jsonl").read_bytes() == (tmp_path / "lost.jsonl").read_bytes()
 
 
-async def test_what_several_pictures_ask_of_a_blank_one_is_in_the_file_once(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+async def test_the_shared_prior_of_several_images_is_written_once(workspace: Workspace, tmp_path: Path) -> None:
     async def stored(index: int, answer: ModelAnswer) -> None:
         raise AssertionError("nobody answers")
 
@@ -174,17 +174,17 @@ async def test_what_several_pictures_ask_of_a_blank_one_is_in_the_file_once(
     assert len((tmp_path / "ask.jsonl").read_text().splitlines()) == 1
 
 
-def test_bad_lines_are_told_and_the_others_go_in(workspace: Workspace, tmp_path: Path) -> None:
-    request, say = tmp_path / "ask.jsonl", tmp_path / "say.jsonl"
-    emit(workspace, request)
+def test_bad_lines_are_reported_and_the_others_stored(workspace: Workspace, tmp_path: Path) -> None:
+    requests, responses = tmp_path / "ask.jsonl", tmp_path / "say.jsonl"
+    emit(workspace, requests)
     with model_server() as server:
-        answered(request, say, server)
-    good = say.read_text().splitlines()
+        answered(requests, responses, server)
+    good = responses.read_text().splitlines()
     failed = json.loads(good[0])
     failed["response"] = {"status_code": 400, "body": {"error": {"message": "too \u001b[31mlong"}}}
     strange = json.dumps({"custom_id": "ab" * 32, "response": {"status_code": 200, "body": {}}})
-    say.write_text("\n".join([json.dumps(failed), "{half", strange, *good[1:], good[1]]) + "\n")
-    done = negwb(workspace, "generate", "--ingest-responses", say, "--json")
+    responses.write_text("\n".join([json.dumps(failed), "{half", strange, *good[1:], good[1]]) + "\n")
+    done = negwb(workspace, "generate", "--ingest-responses", responses, "--json")
     assert isinstance(done.exception, NegwbError)
     assert done.exception.exit_code == ExitCode.UNEXPECTED
     assert json.loads(done.stdout) == {"lines": 6, "stored": 3, "failed": 1, "known": 1, "refused": 2}
@@ -194,14 +194,14 @@ def test_bad_lines_are_told_and_the_others_go_in(workspace: Workspace, tmp_path:
     assert "\x1b" not in rows(workspace, "SELECT detail FROM generation_answer WHERE status = 'failed'")[0][0]
 
 
-def test_no_key_goes_into_a_file(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batch_files_contain_no_api_key(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FARM_KEY", "sk-very-secret")
     emit(workspace, tmp_path / "ask.jsonl")
     assert "sk-very-secret" not in (tmp_path / "ask.jsonl").read_text()
     assert os.environ["FARM_KEY"] == "sk-very-secret"
 
 
-def test_a_farm_must_be_told_which_model(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_batch_file_needs_a_model_name(workspace: Workspace, tmp_path: Path) -> None:
     workspace.settings.write_text(workspace.settings.read_text().replace('model = "stub"\n', ""))
     done = emit(workspace, tmp_path / "ask.jsonl")
     assert isinstance(done.exception, NegwbError)

@@ -1,4 +1,4 @@
-"""Whatever models answer: nothing is raised, every wanted item comes to one end, and the same is asked again."""
+"""Hostile answers of models: no error, one result per wanted item, and deterministic requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NASTY = (
 )
 # fmt: on
 HUGE = "HUGE"
-"""Stands for a megabyte, which would be told in full where a test fails."""
+"""Placeholder of a megabyte of text, which a failing test would print in full."""
 ANSWERS = st.one_of(
     st.sampled_from(NASTY).map(lambda text: ModelAnswer(text=text)),
     st.text(max_size=40).map(lambda text: ModelAnswer(text=text)),
@@ -83,7 +83,7 @@ def at_random(pool: list[ModelAnswer]) -> Callable[[EngineRequest], ModelAnswer]
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(ANSWERS, min_size=1, max_size=8), RECIPES, CAPTIONS, QUESTIONS, WHICH)
-def test_every_item_comes_to_one_end(
+def test_every_item_gets_one_result(
     pool: list[ModelAnswer], recipe: Recipe, captions: list[str], questions: list[str], which: str
 ):
     prompts = find_prompts({"P1": "negwb-p1-1", "official": "negationclip-p1", "P2": "negwb-p2-1"}[which])

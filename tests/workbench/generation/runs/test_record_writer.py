@@ -1,4 +1,4 @@
-"""The run's one writer: jobs together in a transaction, each with its own result; a bad one spoils no other."""
+"""The record writer: jobs share transactions, get their own results, and fail alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def notes(store: Store) -> set[str]:
         return set(connection.execute(text("SELECT name FROM record_note")).scalars())
 
 
-async def test_jobs_that_come_in_together_are_committed_together_and_answered_one_by_one(store: Store) -> None:
+async def test_simultaneous_jobs_share_a_transaction_and_get_their_own_results(store: Store) -> None:
     recorder = RecordWriter(store)
     try:
         named = [f"n{number}" for number in range(300)]
@@ -52,7 +52,7 @@ async def test_jobs_that_come_in_together_are_committed_together_and_answered_on
         recorder.close()
 
 
-async def test_a_job_that_fails_fails_alone(store: Store) -> None:
+async def test_a_failing_job_fails_alone(store: Store) -> None:
     recorder = RecordWriter(store)
     try:
         jobs = [recorder.write(noting(name)) for name in ("a", "b", "a", "c")]
@@ -63,7 +63,7 @@ async def test_a_job_that_fails_fails_alone(store: Store) -> None:
         recorder.close()
 
 
-async def test_a_job_whose_caller_was_cancelled_is_done_all_the_same(store: Store) -> None:
+async def test_a_job_of_a_cancelled_caller_is_still_run(store: Store) -> None:
     recorder = RecordWriter(store)
     task = asyncio.ensure_future(recorder.write(noting("paid")))
     await asyncio.sleep(0)
@@ -74,7 +74,7 @@ async def test_a_job_whose_caller_was_cancelled_is_done_all_the_same(store: Stor
     assert notes(store) == {"paid"}
 
 
-async def test_closing_finishes_what_waits(store: Store) -> None:
+async def test_close_finishes_waiting_jobs(store: Store) -> None:
     recorder = RecordWriter(store)
     waiting = [asyncio.ensure_future(recorder.write(noting(f"n{number}"))) for number in range(50)]
     await asyncio.sleep(0)
@@ -82,7 +82,7 @@ async def test_closing_finishes_what_waits(store: Store) -> None:
     assert await asyncio.gather(*waiting) == [f"n{number}" for number in range(50)]
 
 
-async def test_a_transaction_ends_in_time_for_people_to_get_in_between(store: Store) -> None:
+async def test_a_transaction_ends_in_time_for_annotators(store: Store) -> None:
     def slow(connection: Connection) -> float:
         time.sleep(0.015)
         return time.monotonic()
@@ -100,18 +100,18 @@ async def test_a_transaction_ends_in_time_for_people_to_get_in_between(store: St
         recorder.close()
 
 
-async def test_a_long_look_holds_up_nobody_who_writes(store: Store) -> None:
+async def test_a_long_read_does_not_block_writers(store: Store) -> None:
     looking = threading.Event()
 
-    def look(connection: Connection) -> bool:
+    def can_read(connection: Connection) -> bool:
         looking.set()
         return written.wait(5)
 
     written = threading.Event()
     recorder = RecordWriter(store)
     try:
-        told = recorder.write(noting("first")), recorder.read(look), recorder.write(noting("second"))
-        jobs = [asyncio.ensure_future(each) for each in told]
+        results = recorder.write(noting("first")), recorder.read(can_read), recorder.write(noting("second"))
+        jobs = [asyncio.ensure_future(each) for each in results]
         assert await asyncio.to_thread(looking.wait, 5)
         await asyncio.to_thread(press, store)
         written.set()
@@ -120,9 +120,7 @@ async def test_a_long_look_holds_up_nobody_who_writes(store: Store) -> None:
         recorder.close()
 
 
-async def test_a_record_that_stays_busy_ends_everything_after_one_wait(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_busy_record_fails_all_jobs_after_one_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_PRAGMAS", ("PRAGMA busy_timeout=20", *sqlite._PRAGMAS[1:]))
     with create_store(tmp_path / "busy.db") as store, sqlite3.connect(store.path) as holder:
         holder.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""The run itself, with an engine that a test can watch: nothing is asked twice, nothing is lost."""
+"""The runner with an observable engine: no request is sent twice, no answer is lost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from workbench.workspace.picture_folders import PictureFolders
 RECIPE = Recipe(
     prompts="test@1", proposer="pen", judges=(JudgeSettings(name="eye"),), models={"pen": "pen-1", "eye": "eye-1"}
 )
-Says = Callable[[ModelRequest], ModelAnswer]
+Reply = Callable[[ModelRequest], ModelAnswer]
 
 
 class Watched:
@@ -48,21 +48,21 @@ class Watched:
     capacity = 4
 
     def __init__(
-        self, model: str, says: Says = lambda request: ModelAnswer(text="hat", p=0.1), budget: Budget | None = None
+        self, model: str, reply: Reply = lambda request: ModelAnswer(text="hat", p=0.1), budget: Budget | None = None
     ):
-        self.model, self.says, self.budget = model, says, budget or Budget()
-        self.asked: Counter[bytes] = Counter()
+        self.model, self.reply, self.budget = model, reply, budget or Budget()
+        self.request_counts: Counter[bytes] = Counter()
         self.at_once = self.most_at_once = 0
 
     async def answer(self, group: Sequence[ModelRequest], stored: StoreAnswer) -> None:
         for index, request in enumerate(group):
             self.budget.reserve()
-            self.asked[request.key(self.model)] += 1
+            self.request_counts[request.key(self.model)] += 1
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             await asyncio.sleep(0.001)
             try:
-                await stored(index, self.says(request))
+                await stored(index, self.reply(request))
             finally:
                 self.at_once -= 1
 
@@ -85,11 +85,11 @@ def steps(image_task: ImageTask) -> Steps:
         EngineRequest("pen", question(Stage.PROPOSE, f"{image_task.picture.key} {c.text}", c.id)) for c in captions
     )
     concepts = yield asks
-    looks = yield tuple(
+    attempts = yield tuple(
         EngineRequest("eye", question(Stage.PRESENCE, f"{image_task.picture.key} {a.text}")) for a in concepts
     )
     outcomes = []
-    for caption, concept, look in zip(captions, concepts, looks, strict=True):
+    for caption, concept, image_id in zip(captions, concepts, attempts, strict=True):
         if concept.failed:
             outcomes.append(ItemResult(item=caption.item, status=ItemStatus.FAILED, reason=f"failed:{concept.error}"))
             continue
@@ -100,7 +100,7 @@ def steps(image_task: ImageTask) -> Steps:
             caption_id=caption.id,
             extra={"mix": "free"},
         )
-        verdicts = JudgeVerdict(judge="eye", question=Question.PRESENT, prompt="test@1", p=look.p)
+        verdicts = JudgeVerdict(judge="eye", question=Question.PRESENT, prompt="test@1", p=image_id.p)
         outcomes.append(ItemResult(item=caption.item, status=ItemStatus.KEPT, draft=draft, verdicts=(verdicts,)))
     return tuple(outcomes)
 
@@ -154,27 +154,27 @@ async def test_every_caption_becomes_a_candidate_with_its_verdict(record: Record
     assert count(record, "SELECT count(*) FROM candidate WHERE prompt_version = 'test@1' AND generator = 'pen-1'") == 30
     assert count(record, "SELECT count(*) FROM verdict WHERE judge = 'eye' AND p = 0.1 AND simulated") == 30
     assert count(record, "SELECT count(*) FROM candidate_state WHERE state = 'open'") == 30
-    assert set(pen.asked.values()) == set(eye.asked.values()) == {1}
+    assert set(pen.request_counts.values()) == set(eye.request_counts.values()) == {1}
 
 
-async def test_a_second_run_asks_nothing_and_adds_nothing(record: Record) -> None:
+async def test_a_second_run_sends_and_adds_nothing(record: Record) -> None:
     await run(record, Watched("pen-1"), Watched("eye-1"))
     pen, eye = Watched("pen-1"), Watched("eye-1")
     tally = await run(record, pen, eye)
-    assert not pen.asked
-    assert not eye.asked
+    assert not pen.request_counts
+    assert not eye.request_counts
     assert tally.done == 0
     assert count(record, "SELECT count(*) FROM candidate") == 30
 
 
-async def test_a_run_that_lost_its_outcomes_goes_on_from_memory(record: Record) -> None:
+async def test_a_run_without_stored_results_resumes_from_the_answer_cache(record: Record) -> None:
     await run(record, Watched("pen-1"), Watched("eye-1"))
     with record.store.write() as connection:
         connection.execute(text("DELETE FROM generation_item"))
     pen, eye = Watched("pen-1"), Watched("eye-1")
     tally = await run(record, pen, eye)
-    assert not pen.asked
-    assert not eye.asked
+    assert not pen.request_counts
+    assert not eye.request_counts
     assert tally.statuses == {ItemStatus.KEPT: 30}
     assert count(record, "SELECT count(*) FROM candidate") == 30
     assert count(record, "SELECT count(*) FROM verdict") == 30
@@ -185,69 +185,72 @@ async def test_a_budget_stops_the_run_and_the_next_one_pays_for_the_rest_only(re
     pen, eye = Watched("pen-1", budget=budget), Watched("eye-1", budget=budget)
     with pytest.raises(BudgetReached, match="25 of 25 requests"):
         await run(record, pen, eye, budget=budget)
-    assert pen.asked.total() + eye.asked.total() == 25
+    assert pen.request_counts.total() + eye.request_counts.total() == 25
     again = Watched("pen-1"), Watched("eye-1")
     await run(record, *again)
-    assert pen.asked.total() + eye.asked.total() + sum(each.asked.total() for each in again) == 60
+    assert (
+        pen.request_counts.total() + eye.request_counts.total() + sum(each.request_counts.total() for each in again)
+        == 60
+    )
     assert count(record, "SELECT count(*) FROM candidate") == 30
 
 
-async def test_a_stop_lets_what_is_in_flight_come_home(record: Record) -> None:
+async def test_a_stop_lets_requests_in_flight_finish(record: Record) -> None:
     budget = Budget()
     pen = Watched("pen-1", budget=budget)
 
-    def says(request: ModelRequest) -> ModelAnswer:
-        if pen.asked.total() >= 6:
+    def reply(request: ModelRequest) -> ModelAnswer:
+        if pen.request_counts.total() >= 6:
             runners[0].stop()
         return ModelAnswer(text="hat", p=0.1)
 
     runners: list[Runner] = []
-    pen.says = says
+    pen.reply = reply
     with pytest.raises(RunStopped):
         await run(record, pen, Watched("eye-1", budget=budget), budget=budget, during=runners.append)
-    asked = pen.asked.total()
-    assert 6 <= asked < 30
-    assert count(record, "SELECT count(*) FROM generation_answer WHERE stage = 'propose'") == asked
+    request_counts = pen.request_counts.total()
+    assert 6 <= request_counts < 30
+    assert count(record, "SELECT count(*) FROM generation_answer WHERE stage = 'propose'") == request_counts
 
 
-async def test_an_engine_that_is_gone_ends_the_run_and_keeps_what_was_answered(record: Record) -> None:
-    pen, told = Watched("pen-1"), list[ModelRequest]()
+async def test_a_stopped_engine_ends_the_run_and_the_answers_are_stored(record: Record) -> None:
+    pen, received = Watched("pen-1"), list[ModelRequest]()
 
     def gone(request: ModelRequest) -> ModelAnswer:
-        told.append(request)
-        if len(told) > 10:
+        received.append(request)
+        if len(received) > 10:
             raise EngineStopped("pen cannot be reached")
         return ModelAnswer(text="hat", p=0.1)
 
-    pen.says = gone
+    pen.reply = gone
     with pytest.raises(EngineStopped):
         await run(record, pen, Watched("eye-1"))
     assert count(record, "SELECT count(*) FROM generation_answer WHERE stage = 'propose'") == 10
     later = Watched("pen-1")
     await run(record, later, Watched("eye-1"))
-    assert later.asked.total() == 20
+    assert later.request_counts.total() == 20
 
 
-async def test_a_failed_answer_fails_its_item_alone_and_is_asked_again_on_demand(record: Record) -> None:
-    def says(request: ModelRequest) -> ModelAnswer:
+async def test_a_failed_answer_fails_only_its_item_and_is_retried_on_request(record: Record) -> None:
+    def reply(request: ModelRequest) -> ModelAnswer:
         bad = request.sampling.seed == 7
         return ModelAnswer(error=RequestFailure.TIMEOUT, detail="120 s") if bad else ModelAnswer(text="hat", p=0.1)
 
-    tally = await run(record, Watched("pen-1", says), Watched("eye-1"))
+    tally = await run(record, Watched("pen-1", reply), Watched("eye-1"))
     assert tally.statuses == {ItemStatus.KEPT: 29, ItemStatus.FAILED: 1}
     assert tally.reasons == {"failed:timeout": 1}
     idle = Watched("pen-1")
     await run(record, idle, Watched("eye-1"))
-    assert not idle.asked
+    assert not idle.request_counts
     pen = Watched("pen-1")
     tally = await run(record, pen, Watched("eye-1"), retry=True)
-    assert pen.asked.total() == 1
+    assert pen.request_counts.total() == 1
     assert tally.statuses == {ItemStatus.KEPT: 1}
     assert count(record, "SELECT count(*) FROM generation_item WHERE status = 'kept'") == 30
     assert count(record, "SELECT tries FROM generation_answer WHERE seed = 7") == 2
 
 
-async def test_a_bug_in_one_unit_does_not_stop_the_rest(record: Record) -> None:
+async def test_a_bug_on_one_image_does_not_stop_the_run(record: Record) -> None:
     def how(image_task: ImageTask) -> Steps:
         if image_task.picture.key == "coco/3":
             raise ZeroDivisionError("three")
@@ -259,12 +262,12 @@ async def test_a_bug_in_one_unit_does_not_stop_the_rest(record: Record) -> None:
     assert count(record, bugs) == 1
 
 
-async def test_what_a_model_says_is_stored_clean_and_given_back_as_it_was_given_first(record: Record) -> None:
+async def test_an_answer_is_stored_clean_and_loaded_unchanged(record: Record) -> None:
     seen: list[str] = []
 
     def how(image_task: ImageTask) -> Steps:
-        (told,) = yield (EngineRequest("pen", question(Stage.PROPOSE, image_task.picture.key)),)
-        seen.append(told.text)
+        (answer,) = yield (EngineRequest("pen", question(Stage.PROPOSE, image_task.picture.key)),)
+        seen.append(answer.text)
         return (ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason="no-concept"),)
 
     hostile = "\x1b[31mhat\x00" + "\u202e" + "x" * 30_000 + "\ud800"
@@ -277,28 +280,28 @@ async def test_what_a_model_says_is_stored_clean_and_given_back_as_it_was_given_
     assert len(seen[0]) <= 20_000
 
 
-async def test_a_limit_and_shards_part_the_work(record: Record) -> None:
+async def test_a_limit_and_shards_divide_the_items(record: Record) -> None:
     pen = Watched("pen-1")
     tally = await run(record, pen, Watched("eye-1"), limit=7)
-    assert (tally.done, pen.asked.total()) == (7, 7)
+    assert (tally.done, pen.request_counts.total()) == (7, 7)
     parts = [await run(record, Watched("pen-1"), Watched("eye-1"), shard=Shard(number, 3)) for number in (1, 2, 3)]
     assert sum(part.done for part in parts) == 23
     assert count(record, "SELECT count(*) FROM candidate") == 30
 
 
-async def test_the_same_question_of_two_units_is_asked_once(record: Record) -> None:
+async def test_equal_requests_of_two_images_are_sent_once(record: Record) -> None:
     def how(image_task: ImageTask) -> Steps:
-        (told,) = yield (EngineRequest("eye", question(Stage.PRIOR, "is there a hat?")),)
-        draft = ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason=told.text)
+        (answer,) = yield (EngineRequest("eye", question(Stage.PRIOR, "is there a hat?")),)
+        draft = ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason=answer.text)
         return (draft,)
 
     eye = Watched("eye-1")
     tally = await run(record, Watched("pen-1"), eye, how=how)
     assert tally.reasons == {"hat": 30}
-    assert eye.asked.total() == 1
+    assert eye.request_counts.total() == 1
 
 
-async def test_no_more_units_are_taken_up_than_the_engines_can_answer(record: Record) -> None:
+async def test_the_engines_capacity_limits_the_images_in_process(record: Record) -> None:
     open_units = most = 0
 
     def how(image_task: ImageTask) -> Steps:
@@ -316,7 +319,7 @@ async def test_no_more_units_are_taken_up_than_the_engines_can_answer(record: Re
     assert most <= 12  # of 30; four are asked at a time, and some are just being stored
 
 
-async def test_a_run_that_asks_nobody_comes_to_its_end(record: Record) -> None:
+async def test_a_run_without_engines_completes(record: Record) -> None:
     def how(image_task: ImageTask) -> Steps:
         yield ()
         return (ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
@@ -342,7 +345,7 @@ async def units_of(record: Record) -> AsyncIterator[ImageTask]:
         await asyncio.to_thread(recorder.close)
 
 
-async def test_a_unit_knows_its_siblings_and_the_annotated_objects(record: Record) -> None:
+async def test_an_image_task_has_all_captions_and_annotated_objects(record: Record) -> None:
     with record.store.write() as connection:
         connection.execute(
             text("""INSERT INTO caption(source_id, key, image_id, text, raw_sha256)
@@ -352,34 +355,34 @@ async def test_a_unit_knows_its_siblings_and_the_annotated_objects(record: Recor
         connection.execute(
             text("INSERT INTO image_object(image_id, category, count) VALUES (5, 'horse', 2), (6, 'cat', 1)")
         )
-    found = {image_task.picture.image_id: image_task async for image_task in units_of(record)}
-    assert [caption.text for caption in found[5].captions] == ["a woman riding a horse", "a rider"]
-    assert found[5].objects == {"horse": 2}
-    assert found[5].categories == {"horse", "cat"}
-    assert len(found[5].wanted) == 2
+    by_image = {image_task.picture.image_id: image_task async for image_task in units_of(record)}
+    assert [caption.text for caption in by_image[5].captions] == ["a woman riding a horse", "a rider"]
+    assert by_image[5].objects == {"horse": 2}
+    assert by_image[5].categories == {"horse", "cat"}
+    assert len(by_image[5].wanted) == 2
 
 
-async def test_an_engine_that_knows_no_budget_is_asked_nothing_more_after_a_stop(record: Record) -> None:
+async def test_an_engine_without_budget_gets_no_request_after_a_stop(record: Record) -> None:
     pen, runners = Watched("pen-1"), list[Runner]()
 
-    def says(request: ModelRequest) -> ModelAnswer:
+    def reply(request: ModelRequest) -> ModelAnswer:
         runners[0].stop()
         return ModelAnswer(text="hat", p=0.1)
 
-    pen.says, eye = says, Watched("eye-1")
+    pen.reply, eye = reply, Watched("eye-1")
     with pytest.raises(RunStopped):
         await run(record, pen, eye, during=runners.append)
-    assert not eye.asked
-    assert count(record, "SELECT count(*) FROM generation_answer") == pen.asked.total()
+    assert not eye.request_counts
+    assert count(record, "SELECT count(*) FROM generation_answer") == pen.request_counts.total()
 
 
 @pytest.mark.parametrize("p", [float("nan"), float("inf"), -0.5, 7])
-async def test_what_is_no_probability_is_unclear_the_first_time_as_ever_after(record: Record, p: float) -> None:
+async def test_an_invalid_probability_is_unclear_in_every_run(record: Record, p: float) -> None:
     seen: list[ModelAnswer] = []
 
     def how(image_task: ImageTask) -> Steps:
-        (told,) = yield (EngineRequest("eye", question(Stage.PRESENCE, image_task.picture.key)),)
-        seen.append(told)
+        (answer,) = yield (EngineRequest("eye", question(Stage.PRESENCE, image_task.picture.key)),)
+        seen.append(answer)
         return (ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
 
     long = ModelAnswer(text="\u0958" * 20_000, p=p, label_mass=p)
@@ -388,13 +391,13 @@ async def test_what_is_no_probability_is_unclear_the_first_time_as_ever_after(re
         with record.store.write() as connection:
             connection.execute(text("DELETE FROM generation_item"))
     assert seen[0].text == seen[1].text
-    assert {(told.p, told.label_mass) for told in seen} == {(None, None)}
+    assert {(answer.p, answer.label_mass) for answer in seen} == {(None, None)}
 
 
-async def test_who_waits_for_anothers_question_hears_why_it_failed(record: Record) -> None:
+async def test_waiting_pipelines_get_the_error_of_a_shared_request(record: Record) -> None:
     def how(image_task: ImageTask) -> Steps:
-        (told,) = yield (EngineRequest("eye", question(Stage.PRIOR, "is there a hat?")),)
-        return (ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason=told.text),)
+        (answer,) = yield (EngineRequest("eye", question(Stage.PRIOR, "is there a hat?")),)
+        return (ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason=answer.text),)
 
     def broken(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, object]:
         raise LookupError("no memory")
@@ -405,7 +408,7 @@ async def test_who_waits_for_anothers_question_hears_why_it_failed(record: Recor
     assert tally.reasons == {"failed:bug": 30}, "none is lost"
 
 
-async def test_a_picture_may_have_more_captions_than_sqlite_takes_values(record: Record) -> None:
+async def test_an_image_can_have_more_captions_than_sqlite_takes_variables(record: Record) -> None:
     def limited(connection: sqlite3.Connection, _record: object) -> None:
         connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 6_000)
 
@@ -427,7 +430,7 @@ async def test_a_picture_may_have_more_captions_than_sqlite_takes_values(record:
 
     class Quick(Watched):
         async def answer(self, group: Sequence[ModelRequest], stored: StoreAnswer) -> None:
-            await asyncio.gather(*(stored(index, self.says(request)) for index, request in enumerate(group)))
+            await asyncio.gather(*(stored(index, self.reply(request)) for index, request in enumerate(group)))
 
     tally = await run(record, Quick("pen-1"), Watched("eye-1"), how=how, shard=None, limit=6_501)
     assert tally.done == 6_501

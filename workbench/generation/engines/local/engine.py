@@ -67,10 +67,12 @@ class LocalEngine:
 
     simulated = False
 
-    def __init__(self, model: LocalModel, settings: EngineSettings, budget: Budget, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, model: LocalModel, settings: EngineSettings, budget: Budget, notify: Callable[[str], None]
+    ) -> None:
         self._model = model
         self._settings = settings
-        self._say = say
+        self._notify = notify
         self._batches: BatchQueue[PreparedRequest] = BatchQueue(
             self._run,
             budget,
@@ -148,7 +150,7 @@ class LocalEngine:
         except Exception as error:
             if len(batch) == 1:
                 return [self._failed(error)]
-            self._make_room(error, half := -(-len(batch) // 2))
+            self._halve_batch_size(error, half := -(-len(batch) // 2))
         return [*await self._run(batch[:half]), *await self._run(batch[half:])]
 
     def _failed(self, error: Exception) -> ModelAnswer:
@@ -158,13 +160,13 @@ class LocalEngine:
             raise EngineStopped(f"the engine {self._settings.name} stopped: {message}", hint=hint) from error
         return ModelAnswer(error=RequestFailure.SERVER, detail=message)
 
-    def _make_room(self, error: Exception, half: int) -> None:
+    def _halve_batch_size(self, error: Exception, half: int) -> None:
         if not out_of_memory(error):
             return  # one request fails the batch: smaller batches isolate it
         self._model.free_memory()
         if half < self._batches.size:
             self._batches.size = half
-            self._say(f"{self._settings.name}: out of memory; the batch size is now {half}")
+            self._notify(f"{self._settings.name}: out of memory; the batch size is now {half}")
 
 
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")

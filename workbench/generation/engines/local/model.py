@@ -253,11 +253,11 @@ def _device_map(device: str) -> str | dict[str, str]:
     return "auto" if torch.cuda.is_available() else {"": "cpu"}
 
 
-def _dtype(asked: str, index: str | dict[str, str]) -> torch.dtype:
-    if asked != "auto":
-        if asked not in _DTYPES:
-            raise ValueError(f"dtype {asked!r} is none of: auto, {', '.join(_DTYPES)}")
-        return _DTYPES[asked]
+def _dtype(requested: str, index: str | dict[str, str]) -> torch.dtype:
+    if requested != "auto":
+        if requested not in _DTYPES:
+            raise ValueError(f"dtype {requested!r} is none of: auto, {', '.join(_DTYPES)}")
+        return _DTYPES[requested]
     on_cpu = isinstance(index, dict) and index[""].startswith("cpu")
     return torch.float32 if on_cpu else torch.bfloat16
 

@@ -75,19 +75,19 @@ def custom_id(line: bytes | str) -> bytes | None:
     return key if len(key) == _KEY_BYTES else None
 
 
-def read_line(line: bytes | str, asked: BatchRequest, settings: EngineSettings) -> tuple[bytes, ModelAnswer] | None:
+def read_line(line: bytes | str, request: BatchRequest, settings: EngineSettings) -> tuple[bytes, ModelAnswer] | None:
     """Return the key and the answer of a response line; None: not a line of negwb."""
     key = custom_id(line)
     content = _object(line)
     if key is None or content is None:
         return None
-    read = _read(content, asked)
+    read = _read(content, request)
     if isinstance(read, ResponseProblem):
         read = read.fallback or ModelAnswer(error=read.failure, detail=plain_line(read.detail, ""))
     return key, replace(read, cost=cost_of(read, settings.price_in, settings.price_out))
 
 
-def _read(content: Mapping[str, Any], asked: BatchRequest) -> ModelAnswer | ResponseProblem:
+def _read(content: Mapping[str, Any], request: BatchRequest) -> ModelAnswer | ResponseProblem:
     response, error = content.get("response"), content.get("error")
     if not isinstance(response, Mapping):
         return ResponseProblem(failure=RequestFailure.SERVER, detail=_words(error) or "the batch server sent no answer")
@@ -96,7 +96,7 @@ def _read(content: Mapping[str, Any], asked: BatchRequest) -> ModelAnswer | Resp
         rejected = isinstance(status, int) and 400 <= status < 500 and status != 429
         failure = RequestFailure.REFUSED if rejected else RequestFailure.SERVER
         return ResponseProblem(failure=failure, detail=f"{status}: {_words(body) or _words(error)}".removesuffix(": "))
-    return read_chat(body, asked.answer_format, asked.method)
+    return read_chat(body, request.answer_format, request.method)
 
 
 def _object(line: bytes | str) -> Mapping[str, Any] | None:

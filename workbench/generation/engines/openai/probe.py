@@ -362,5 +362,5 @@ def _unknown(name: Capability, evidence: str) -> ProbedCapability:
     return replace(_yes(name, evidence), seen=Support.UNKNOWN)
 
 
-def _yes_if(name: Capability, found: bool, evidence: str) -> ProbedCapability:
-    return _yes(name, evidence) if found else _no(name, evidence)
+def _yes_if(name: Capability, proved: bool, evidence: str) -> ProbedCapability:
+    return _yes(name, evidence) if proved else _no(name, evidence)

@@ -1,4 +1,4 @@
-"""Requests go out in one piece over connections that are kept, also through TLS; whatever comes back is survived."""
+"""HTTP client: requests over persistent connections, also with TLS; invalid replies become failures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def serving(handler: Handler, context: ssl.SSLContext | None = None) -> As
         server.close()
 
 
-async def test_connections_are_kept_and_requests_come_in_one_piece() -> None:
+async def test_connections_are_reused_and_requests_sent_in_one_piece() -> None:
     connections, pieces = 0, []
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,7 +83,7 @@ async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
         (b"\x00" * 300_000, "connection"),
     ],
 )
-async def test_what_is_no_whole_answer_is_told(sent: bytes, failure: str) -> None:
+async def test_incomplete_answers_are_failures(sent: bytes, failure: str) -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(sent)
@@ -96,7 +96,7 @@ async def test_what_is_no_whole_answer_is_told(sent: bytes, failure: str) -> Non
     assert reply.detail.isprintable()
 
 
-async def test_an_endless_answer_is_cut_while_it_comes() -> None:
+async def test_an_endless_answer_is_cut_off() -> None:
     sent = 0
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -136,12 +136,12 @@ def certificate(tmp_path: Path) -> Path:
     if shutil.which("openssl") is None:
         pytest.skip("no openssl to make a certificate with")
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem"
-    told = [*command.split(), "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(told, cwd=tmp_path, check=True, capture_output=True)
+    arguments = [*command.split(), "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(arguments, cwd=tmp_path, check=True, capture_output=True)
     return tmp_path
 
 
-async def test_tls_is_spoken_and_an_unknown_certificate_refused(
+async def test_tls_works_and_an_unknown_certificate_is_rejected(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -1,4 +1,4 @@
-"""The window stays at a server's ceiling, and places are handed out as it says."""
+"""The adaptive window stays at a server's capacity, and the limiter grants slots accordingly."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ def share_of_ceiling(
 
 
 @pytest.mark.parametrize(("most", "ceiling"), [(128, 64), (64, 64), (512, 64), (64, 7), (32, 1), (256, 200)])
-def test_a_server_with_a_ceiling_is_used_to_its_ceiling(most: int, ceiling: int) -> None:
+def test_the_window_uses_the_whole_capacity_of_a_server(most: int, ceiling: int) -> None:
     assert share_of_ceiling(AdaptiveConcurrency(most), ceiling, 25.0) >= 0.95
 
 
 @pytest.mark.parametrize("bad", [0.05, 0.2])
-def test_cut_connections_by_chance_do_not_shrink_the_window(bad: float) -> None:
+def test_occasional_cut_connections_do_not_shrink_the_window(bad: float) -> None:
     assert share_of_ceiling(AdaptiveConcurrency(128), 64, 25.0, bad=bad) >= 0.95 * (1 - bad)
 
 
-def test_a_server_on_which_most_goes_wrong_is_asked_less() -> None:
+def test_many_failures_shrink_the_window() -> None:
     window = AdaptiveConcurrency(128)
     share_of_ceiling(window, 64, 5.0)
     before = window.limit
@@ -68,7 +68,7 @@ def test_a_server_on_which_most_goes_wrong_is_asked_less() -> None:
     assert window.limit < before / 4
 
 
-def test_a_ceiling_that_rises_is_found() -> None:
+def test_the_window_follows_a_rising_capacity() -> None:
     window = AdaptiveConcurrency(128)
     assert share_of_ceiling(window, 16, 10.0) >= 0.9
     window.in_flight = 0
@@ -76,7 +76,7 @@ def test_a_ceiling_that_rises_is_found() -> None:
     assert window.limit >= 60
 
 
-def test_one_refusal_takes_one_place_and_stops_nothing() -> None:
+def test_one_refusal_shrinks_the_window_by_one() -> None:
     window = AdaptiveConcurrency(64)
     while window.may_send(10.0):
         window.sent()
@@ -87,7 +87,7 @@ def test_one_refusal_takes_one_place_and_stops_nothing() -> None:
     assert window.may_send(10.0)
 
 
-def test_when_nothing_gets_through_everything_pauses_longer_and_longer() -> None:
+def test_pauses_double_while_nothing_gets_through() -> None:
     window = AdaptiveConcurrency(64)
     for _ in range(8):
         window.sent()
@@ -110,7 +110,7 @@ def test_when_nothing_gets_through_everything_pauses_longer_and_longer() -> None
 
 
 @given(st.integers(1, 40), st.lists(st.sampled_from(["send", *LoadSignal]), max_size=300))
-def test_the_window_keeps_its_bounds(most: int, steps: list[str]) -> None:
+def test_the_window_stays_within_its_bounds(most: int, steps: list[str]) -> None:
     window, now = AdaptiveConcurrency(most), 0.0
     for step in steps:
         now += 0.5
@@ -123,7 +123,7 @@ def test_the_window_keeps_its_bounds(most: int, steps: list[str]) -> None:
         assert 0 <= window.in_flight <= most
 
 
-async def test_places_are_handed_out_in_order_and_those_of_second_tries_first() -> None:
+async def test_slots_are_granted_in_order_and_retries_first() -> None:
     limiter = Limiter(AdaptiveConcurrency(1), RuntimeError)
     await limiter.acquire()
     order: list[str] = []
@@ -143,7 +143,7 @@ async def test_places_are_handed_out_in_order_and_those_of_second_tries_first() 
     assert limiter.window.in_flight == 0
 
 
-async def test_a_place_that_was_given_to_somebody_who_left_is_not_lost() -> None:
+async def test_the_slot_of_a_cancelled_request_is_not_lost() -> None:
     limiter = Limiter(AdaptiveConcurrency(1), RuntimeError)
     await limiter.acquire()
     left = asyncio.create_task(limiter.acquire())
@@ -164,7 +164,7 @@ async def test_a_pause_ends_by_itself() -> None:
     await asyncio.wait_for(limiter.acquire(), 1)
 
 
-async def test_stopping_reaches_everybody() -> None:
+async def test_stop_fails_all_waiting_requests() -> None:
     limiter = Limiter(AdaptiveConcurrency(1), RuntimeError)
     await limiter.acquire()
     waiting, resting = asyncio.create_task(limiter.acquire()), asyncio.create_task(limiter.sleep(60))
@@ -176,7 +176,7 @@ async def test_stopping_reaches_everybody() -> None:
             await task
 
 
-async def test_after_enough_pauses_nobody_waits_any_longer() -> None:
+async def test_the_engine_stops_after_the_last_pause() -> None:
     limiter = Limiter(AdaptiveConcurrency(4, first_pause=0.001), lambda: RuntimeError("nothing gets through"), pauses=3)
     with pytest.raises(RuntimeError, match="nothing gets through"):
         for _ in range(20):
@@ -205,15 +205,15 @@ async def test_after_enough_pauses_nobody_waits_any_longer() -> None:
         (302, RetryDecision.ABORT),
     ],
 )
-def test_what_a_status_means(status: int, means: RetryDecision) -> None:
+def test_classification_of_http_statuses(status: int, means: RetryDecision) -> None:
     assert classify_status(status) is means
 
 
-def test_an_empty_account_is_not_waited_for() -> None:
+def test_an_exhausted_account_aborts() -> None:
     assert classify_status(429, "insufficient_quota: you exceeded your quota") is RetryDecision.ABORT
     assert classify_status(503, has_retry_after=True) is RetryDecision.THROTTLED
 
 
-@pytest.mark.parametrize(("asked", "seconds"), [(None, None), ("7", 7.0), ("86400", 120.0), ("inf", 120.0)])
-def test_a_wait_that_the_server_asks_for_is_capped(asked: str | None, seconds: float | None) -> None:
-    assert RetryPolicy().retry_after({} if asked is None else {"retry-after": asked}) == seconds
+@pytest.mark.parametrize(("header", "seconds"), [(None, None), ("7", 7.0), ("86400", 120.0), ("inf", 120.0)])
+def test_retry_after_is_capped(header: str | None, seconds: float | None) -> None:
+    assert RetryPolicy().retry_after({} if header is None else {"retry-after": header}) == seconds

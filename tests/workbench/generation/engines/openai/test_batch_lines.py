@@ -1,4 +1,4 @@
-"""Lines for batch farms hold what the live engine sends, and are read as it reads."""
+"""Batch lines contain the live engine's bodies, and responses are parsed by the same functions."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ SETTINGS = EngineSettings(name="farm", kind="openai", model="stub", price_in=2.0
 
 def farmed(line: str) -> str:
     """What a farm makes of a line, as vllm run-batch writes it."""
-    told = json.loads(line)
-    body = chat(told["body"], Behaviour(), "")
+    content = json.loads(line)
+    body = chat(content["body"], Behaviour(), "")
     response = {"status_code": 200, "request_id": "vllm-batch-1", "body": body}
-    return json.dumps({"id": "vllm-1", "custom_id": told["custom_id"], "response": response, "error": None})
+    return json.dumps({"id": "vllm-1", "custom_id": content["custom_id"], "response": response, "error": None})
 
 
 ASKS = [
@@ -43,19 +43,19 @@ ASKS = [
 
 
 @pytest.mark.parametrize(("model_request", "method"), ASKS)
-def test_a_line_holds_the_question_and_its_key(model_request: ModelRequest, method: Method) -> None:
+def test_a_line_contains_the_request_and_its_key(model_request: ModelRequest, method: Method) -> None:
     shown = blank_url(64) if model_request.picture else None
     line = batch_line(model_request, SETTINGS, method=method, picture=shown)
     assert line == batch_line(model_request, SETTINGS, method=method, picture=shown)
     assert "\n" not in line
-    told = json.loads(line)
-    assert (told["method"], told["url"], told["body"]["model"]) == ("POST", "/v1/chat/completions", "stub")
-    assert told["body"]["top_k"] == 5
+    content = json.loads(line)
+    assert (content["method"], content["url"], content["body"]["model"]) == ("POST", "/v1/chat/completions", "stub")
+    assert content["body"]["top_k"] == 5
     assert custom_id(line) == model_request.key("stub")
-    assert ("logprobs" in told["body"]) == (method is Method.LOGPROBS)
+    assert ("logprobs" in content["body"]) == (method is Method.LOGPROBS)
 
 
-async def test_a_farm_and_the_live_engine_say_the_same(tmp_path: Path) -> None:
+async def test_a_batch_server_and_the_live_engine_give_equal_answers(tmp_path: Path) -> None:
     with model_server() as server:
         live = replace(SETTINGS, url=server.url, method="logprobs")
         engine = await make(live, EngineContext(budget=Budget()))
@@ -69,7 +69,7 @@ async def test_a_farm_and_the_live_engine_say_the_same(tmp_path: Path) -> None:
         assert read == (request.key("stub"), replace(answer, latency_ms=None))
 
 
-def test_only_what_one_line_can_ask_is_asked() -> None:
+def test_a_line_uses_single_request_methods_only() -> None:
     request = yes_no("hat")
     assert batch_method(SETTINGS, seen(logprobs=20), request) is Method.LOGPROBS
     for capabilities in (None, seen(sampling=None), seen(decision=None)):
@@ -77,7 +77,7 @@ def test_only_what_one_line_can_ask_is_asked() -> None:
     assert batch_method(replace(SETTINGS, method="samples"), None, request) is Method.BARE
 
 
-def test_a_question_about_a_picture_never_goes_without_it() -> None:
+def test_a_request_with_an_image_is_never_written_without_it() -> None:
     for request, shown in ((yes_no("hat", picture(None)), None), (yes_no("hat"), EncodedImage("data:"))):
         with pytest.raises(ValueError, match="not the request's"):
             batch_line(request, SETTINGS, method=Method.BARE, picture=shown)
@@ -91,7 +91,7 @@ KEY = "ab" * 32
 
 
 @pytest.mark.parametrize(
-    ("told", "error", "detail"),
+    ("content", "error", "detail"),
     [
         ({"response": {"status_code": 400, "body": {"error": {"message": "too\nlong"}}}}, "refused", "400: too long"),
         ({"response": {"status_code": 400, "body": None}, "error": {"message": "no"}}, "refused", "400: no"),
@@ -104,8 +104,8 @@ KEY = "ab" * 32
         ({"response": {"status_code": 200, "body": "text"}}, "malformed", "contains no message"),
     ],
 )
-def test_a_line_without_an_answer_says_why(told: Mapping[str, Any], error: str, detail: str) -> None:
-    read = read_line(json.dumps({"custom_id": KEY, **told}), BatchRequest(AnswerFormat.TEXT), SETTINGS)
+def test_a_response_without_an_answer_gives_the_reason(content: Mapping[str, Any], error: str, detail: str) -> None:
+    read = read_line(json.dumps({"custom_id": KEY, **content}), BatchRequest(AnswerFormat.TEXT), SETTINGS)
     assert read is not None
     key, answer = read
     assert (key, answer.error) == (bytes.fromhex(KEY), error)
@@ -113,7 +113,7 @@ def test_a_line_without_an_answer_says_why(told: Mapping[str, Any], error: str, 
     assert answer.detail.isprintable()
 
 
-def test_log_probabilities_that_a_farm_left_out_leave_the_words() -> None:
+def test_missing_log_probabilities_fall_back_to_the_text() -> None:
     body = chat(
         json.loads(batch_line(yes_no("hat"), SETTINGS, method=Method.LOGPROBS, picture=None))["body"],
         Behaviour(logprobs=False),
@@ -126,11 +126,11 @@ def test_log_probabilities_that_a_farm_left_out_leave_the_words() -> None:
 
 
 @pytest.mark.parametrize("line", ["", "{", "[]", "7", '{"custom_id": 3}', '{"custom_id": "zz"}', '{"custom_id": "ab"}'])
-def test_a_line_that_is_not_ours_is_none(line: str) -> None:
+def test_a_foreign_line_is_ignored(line: str) -> None:
     assert custom_id(line) is None
     assert read_line(line.encode(), BatchRequest(AnswerFormat.TEXT), SETTINGS) is None
 
 
 @given(st.binary(max_size=100) | st.text(max_size=100))
-def test_any_line_is_survived(line: bytes | str) -> None:
+def test_any_line_can_be_parsed(line: bytes | str) -> None:
     assert read_line(line, BatchRequest(AnswerFormat.TEXT), SETTINGS) is None

@@ -1,4 +1,4 @@
-"""The engine against a server that misbehaves in every way that servers do."""
+"""The openai engine against a server with all common faults."""
 
 from __future__ import annotations
 
@@ -46,16 +46,18 @@ def server(one_server: Served) -> Served:
 async def engine(
     server: Served, *, capabilities: Mapping[str, Any] | None = None, budget: Budget | None = None, **settings: Any
 ) -> AsyncIterator[OpenAiEngine]:
-    told = EngineSettings(**{"name": "judge", "kind": "openai", "url": server.url, "timeout": 5.0, **settings})
+    engine_settings = EngineSettings(
+        **{"name": "judge", "kind": "openai", "url": server.url, "timeout": 5.0, **settings}
+    )
     around = EngineContext(budget=budget or Budget(), capabilities=lambda url, model: capabilities)
-    opened = await make(told, around, policy=QUICK)
+    opened = await make(engine_settings, around, policy=QUICK)
     try:
         yield opened
     finally:
         await opened.close()
 
 
-async def test_a_text_comes_back_with_what_it_took(server: Served) -> None:
+async def test_a_text_answer_has_tokens_latency_and_cost(server: Served) -> None:
     budget = Budget()
     async with engine(server, budget=budget, price_in=1.0, price_out=10.0) as opened:
         assert (opened.model, opened.simulated, opened.capacity > 0) == ("stub", False, True)
@@ -84,7 +86,7 @@ FAULTS = {
 # fmt: on
 
 
-async def test_faults_are_asked_again_and_leave_no_trace(server: Served) -> None:
+async def test_transient_faults_are_retried(server: Served) -> None:
     before = server.stats()
     server.behave(faults=FAULTS, seed=3)
     asks = [text(f"Add the absence of the cup{n} to the caption 'scene {n}'.") for n in range(60)]
@@ -111,7 +113,7 @@ async def test_faults_are_asked_again_and_leave_no_trace(server: Served) -> None
         ("drip", "timeout", "no complete answer"),
     ],
 )
-async def test_a_fault_that_stays_becomes_a_failure(server: Served, fault: str, error: str, detail: str) -> None:
+async def test_a_permanent_fault_becomes_a_failure(server: Served, fault: str, error: str, detail: str) -> None:
     server.behave(faults={fault: 1.0}, faulty_tries=0, drip_s=0.02)
     async with engine(server, tries=2, timeout=0.3 if fault == "drip" else 5.0) as opened:
         (answer,) = await answers(opened, [text(f"about {fault}")])
@@ -135,7 +137,7 @@ async def test_a_connection_that_is_always_cut_is_a_connection_failure(server: S
         ("length", "too-long", "did not stop"),
     ],
 )
-async def test_what_no_second_try_can_mend_is_not_tried(server: Served, fault: str, error: str, detail: str) -> None:
+async def test_permanent_failures_are_not_retried(server: Served, fault: str, error: str, detail: str) -> None:
     server.behave(faults={fault: 1.0})
     async with engine(server) as opened:
         (answer,) = await answers(opened, [text(f"about {fault}")])
@@ -143,7 +145,7 @@ async def test_what_no_second_try_can_mend_is_not_tried(server: Served, fault: s
     assert detail in answer.detail
 
 
-async def test_a_drip_does_not_extend_the_time(server: Served) -> None:
+async def test_a_slow_stream_does_not_extend_the_timeout(server: Served) -> None:
     server.behave(faults={"drip": 1.0}, faulty_tries=1, drip_s=0.02)
     started = time.monotonic()
     async with engine(server, timeout=0.3) as opened:
@@ -152,7 +154,7 @@ async def test_a_drip_does_not_extend_the_time(server: Served) -> None:
     assert 0.3 <= time.monotonic() - started < 3
 
 
-async def test_a_probability_comes_from_log_probabilities_where_they_are_proved(server: Served) -> None:
+async def test_proved_log_probabilities_give_the_probability(server: Served) -> None:
     request = yes_no("hat")
     async with engine(server, capabilities=seen(logprobs=20)) as opened:
         (answer,) = await answers(opened, [request])
@@ -161,7 +163,7 @@ async def test_a_probability_comes_from_log_probabilities_where_they_are_proved(
     assert answer.label_mass == pytest.approx(0.98)
 
 
-async def test_log_probabilities_that_are_left_out_are_asked_for_again_and_then_done_without(server: Served) -> None:
+async def test_missing_log_probabilities_are_requested_again_and_then_replaced_by_text(server: Served) -> None:
     server.behave(faults={"no_logprobs": 1.0}, faulty_tries=1)
     async with engine(server, capabilities=seen(logprobs=20)) as opened:
         (again,) = await answers(opened, [yes_no("kite")])
@@ -172,7 +174,7 @@ async def test_log_probabilities_that_are_left_out_are_asked_for_again_and_then_
     assert without.p in {0.0, 1.0}
 
 
-async def test_nothing_is_believed_of_a_server_that_was_never_probed(server: Served) -> None:
+async def test_an_unprobed_server_gives_bare_answers(server: Served) -> None:
     async with engine(server) as opened:
         (answer,) = await answers(opened, [yes_no("dog")])
     assert (answer.method, answer.text) == (Method.BARE, "Yes" if answer.p else "No")
@@ -189,7 +191,9 @@ async def test_samples_are_counted(server: Served) -> None:
 
 
 @pytest.mark.parametrize("shape", ["assets", "images"])
-async def test_questions_about_one_picture_are_decided_in_one_call(server: Served, tmp_path: Path, shape: str) -> None:
+async def test_questions_about_one_image_share_a_typed_decision_call(
+    server: Served, tmp_path: Path, shape: str
+) -> None:
     server.behave(decisions=shape)
     Image.new("RGB", (40, 30), (9, 99, 200)).save(tmp_path / "blue.png")
     shown = picture(tmp_path / "blue.png")
@@ -207,14 +211,14 @@ async def test_questions_about_one_picture_are_decided_in_one_call(server: Serve
     assert sum(answer.tries for answer in verdicts) == 1
 
 
-async def test_a_picture_is_never_sent_where_it_may_not_be_looked_at(server: Served, tmp_path: Path) -> None:
+async def test_typed_decisions_get_images_only_where_proved(server: Served, tmp_path: Path) -> None:
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     async with engine(server, capabilities=seen(decision=None), method="decision") as opened:
         (answer,) = await answers(opened, [yes_no("hat", picture(tmp_path / "a.png"))])
     assert (answer.error, answer.tries) == ("unsupported", 0)
 
 
-async def test_another_picture_is_another_answer_and_none_is_a_failure(server: Served, tmp_path: Path) -> None:
+async def test_the_image_changes_the_answer_and_a_missing_one_is_a_failure(server: Served, tmp_path: Path) -> None:
     for name, colour in (("a", 10), ("b", 240)):
         Image.new("RGB", (40, 30), (colour, colour, 0)).save(tmp_path / f"{name}.png")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG but not really")
@@ -228,7 +232,7 @@ async def test_another_picture_is_another_answer_and_none_is_a_failure(server: S
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 402, 302])
-async def test_what_is_wrong_for_every_question_stops_the_engine_and_never_shows_the_key(
+async def test_an_access_error_stops_the_engine_and_never_shows_the_key(
     server: Served, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     monkeypatch.setenv("JUDGE_KEY", KEY)
@@ -238,15 +242,15 @@ async def test_what_is_wrong_for_every_question_stops_the_engine_and_never_shows
             await answers(opened, [text("hello"), text("there")])
         with pytest.raises(EngineStopped):
             await answers(opened, [text("again")])
-    told = stopped.value.message + stopped.value.hint
-    assert KEY not in told
-    assert "[key]" in told
-    assert told.isprintable()
+    message = stopped.value.message + stopped.value.hint
+    assert KEY not in message
+    assert "[key]" in message
+    assert message.isprintable()
     if status in {401, 403}:
         assert "JUDGE_KEY" in stopped.value.hint
 
 
-async def test_the_key_is_nowhere_in_failures_and_answers(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failures_and_answers_do_not_contain_the_key(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUDGE_KEY", KEY)
     server.behave(key=KEY, faults={"400": 1.0}, words="you sent {key} and s\x00k-test-0123456789")
     async with engine(server, key_env="JUDGE_KEY") as opened:
@@ -258,21 +262,23 @@ async def test_the_key_is_nowhere_in_failures_and_answers(server: Served, monkey
     assert echoed.text == "[key] with no hat"
 
 
-async def test_a_word_that_stands_for_a_key_stays_in_captions(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_placeholder_key_is_not_masked_in_captions(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUDGE_KEY", "none")
     async with engine(server, key_env="JUDGE_KEY") as opened:
-        (told,) = await answers(opened, [text("Add the absence of the hat to the caption 'none of the people'.")])
-    assert told.text == "none of the people with no hat"
+        (message,) = await answers(opened, [text("Add the absence of the hat to the caption 'none of the people'.")])
+    assert message.text == "none of the people with no hat"
 
 
-async def test_what_may_be_the_key_itself_is_not_shown(server: Served) -> None:
+async def test_a_value_that_may_be_the_key_is_not_printed(server: Served) -> None:
     for wrong in ("sk-proj-0123456789", "hf_abcdefghijklmn"):
         with pytest.raises(UsageError) as odd:
             await answers_of(server, key_env=wrong)
         assert wrong not in odd.value.message + odd.value.hint
 
 
-async def test_a_wrong_key_is_told_before_anything_is_asked(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_wrong_key_is_reported_before_the_first_request(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.behave(key=KEY, words="who is {key}?")
     monkeypatch.setenv("JUDGE_KEY", "sk-wrong")
     with pytest.raises(EngineStopped) as stopped:
@@ -295,7 +301,7 @@ async def answers_of(server: Served, **settings: Any) -> list[ModelAnswer]:
         return await answers(opened, [text("hello")])
 
 
-async def test_a_server_that_is_not_there_is_told_at_once() -> None:
+async def test_an_unreachable_server_is_reported_at_once() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
@@ -307,33 +313,33 @@ async def test_a_server_that_is_not_there_is_told_at_once() -> None:
     assert "secret" not in held.value.message + held.value.hint
 
 
-async def test_a_server_that_dies_stops_the_run_and_keeps_what_was_answered() -> None:
+async def test_a_server_that_dies_stops_the_run_and_the_answers_are_stored() -> None:
     with model_server(latency_ms=5) as dying:
-        kept = Answers()
+        received = Answers()
 
-        async def stored(index: int, answer: ModelAnswer) -> None:
-            await kept.stored(index, answer)
-            if len(kept.by_index) == 20:
+        async def store_answer(index: int, answer: ModelAnswer) -> None:
+            await received.store(index, answer)
+            if len(received.by_index) == 20:
                 dying.process.kill()
 
         async with engine(dying, tries=2, concurrency=4) as opened:
             with pytest.raises(EngineStopped, match="cannot reach"):
-                await asyncio.wait_for(opened.answer([text(f"number {n}") for n in range(60)], stored), 20)
-    good = [answer for answer in kept.by_index.values() if not answer.error]
+                await asyncio.wait_for(opened.answer([text(f"number {n}") for n in range(60)], store_answer), 20)
+    good = [answer for answer in received.by_index.values() if not answer.error]
     assert 20 <= len(good) <= 24
-    assert {answer.error for answer in kept.by_index.values()} <= {"", "connection"}
+    assert {answer.error for answer in received.by_index.values()} <= {"", "connection"}
 
 
-async def test_a_budget_ends_it_and_what_was_sent_is_stored(server: Served) -> None:
+async def test_a_budget_stops_the_engine_and_sent_requests_are_stored(server: Served) -> None:
     server.behave(latency_ms=10)
-    kept = Answers()
+    received = Answers()
     async with engine(server, budget=Budget(max_requests=7)) as opened:
         with pytest.raises(BudgetReached):
-            await opened.answer([text(f"budget {n}") for n in range(20)], kept.stored)
-    assert len(kept.by_index) == 7
+            await opened.answer([text(f"budget {n}") for n in range(20)], received.store)
+    assert len(received.by_index) == 7
 
 
-async def test_a_place_is_held_until_the_answer_is_stored(server: Served) -> None:
+async def test_a_slot_is_held_until_the_answer_is_stored(server: Served) -> None:
     storing = most = 0
 
     async def stored(_index: int, _answer: ModelAnswer) -> None:
@@ -348,7 +354,7 @@ async def test_a_place_is_held_until_the_answer_is_stored(server: Served) -> Non
     assert most == 3
 
 
-async def test_a_ceiling_is_kept_to_and_nothing_fails(server: Served) -> None:
+async def test_the_capacity_of_a_server_is_used_without_failures(server: Served) -> None:
     server.behave(latency_ms=10, ceiling=6, retry_after="0.02")
     async with engine(server, concurrency=32) as opened:
         verdicts = await answers(opened, [text(f"ceiling {n}") for n in range(200)])
@@ -357,7 +363,7 @@ async def test_a_ceiling_is_kept_to_and_nothing_fails(server: Served) -> None:
     assert sum(answer.tries for answer in verdicts) < 280
 
 
-async def test_a_stored_that_fails_is_heard(server: Served) -> None:
+async def test_an_error_in_store_answer_is_raised(server: Served) -> None:
     async def stored(_index: int, _answer: ModelAnswer) -> None:
         raise ZeroDivisionError
 
@@ -369,7 +375,7 @@ async def test_a_stored_that_fails_is_heard(server: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"method": "guess"}, "method"),
         ({"pictures": "mail"}, "pictures"),
@@ -379,12 +385,12 @@ async def test_a_stored_that_fails_is_heard(server: Served) -> None:
         ({"url": ""}, "none"),
     ],
 )
-async def test_settings_that_are_off_are_told(server: Served, settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+async def test_invalid_settings_are_reported(server: Served, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         await answers_of(server, **settings)
 
 
-async def test_the_only_model_is_taken_and_one_of_several_has_to_be_named(server: Served) -> None:
+async def test_the_only_model_is_used_and_one_of_several_must_be_named(server: Served) -> None:
     server.behave(models=["a", "b"])
     with pytest.raises(UsageError, match="lists 2") as which:
         await answers_of(server)
@@ -394,7 +400,7 @@ async def test_the_only_model_is_taken_and_one_of_several_has_to_be_named(server
         await answers_of(server, model="c")
 
 
-async def test_further_fields_go_along_and_the_limit_may_be_called_otherwise(server: Served) -> None:
+async def test_further_fields_are_sent_and_can_rename_the_token_limit(server: Served) -> None:
     async with engine(server, options={"max_completion_tokens": True, "stop": [" with no"]}) as opened:
         asks = [text("Add the absence of the hat to the caption 'a man'."), text("a long one", max_tokens=3)]
         cut, long = await answers(opened, asks)
