@@ -168,10 +168,10 @@ def coordinated_end(tokens: list[PhraseToken], phrase: Phrase) -> int:
 
 
 def verb_phrase_end(tokens: list[PhraseToken], at: int) -> int:
-    """Index behind the verb phrase that starts at token `at`: verb, particle, objects, places.
+    """Return the index after the verb phrase that starts at token `at`: verb, particle, objects, places.
 
-    It ends at punctuation, at a conjunction, at a finite verb, and at a second participle, which is about somebody
-    else ("not wearing a hat | riding a horse").
+    The phrase ends at punctuation, at a conjunction, at a finite verb, and at a second participle, which starts
+    another phrase ("not wearing a hat | riding a horse").
     """
     end = at + 1
     if tokens[at].lower in words.PARTICLE_PARTICIPLES and end < len(tokens) and tokens[end].lower in words.PARTICLES:

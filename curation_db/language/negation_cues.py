@@ -40,7 +40,7 @@ class CueClass(StrEnum):
     AFFIX = "affix"
     """un-, non-, -less, -free"""
     MENTION = "mention"
-    """a cue of any kind in words quoted from the picture: "no parking" on a sign"""
+    """a cue of any kind in words quoted from the image: "no parking" on a sign"""
 
 
 class Position(StrEnum):

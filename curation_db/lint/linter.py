@@ -1,4 +1,4 @@
-"""Check a candidate by rules that need no look at the image. Pure functions.
+"""Check a candidate by rules that do not read the image. Pure functions.
 
 Each rule has a name, reports one line, and can be turned off. A finding warns the annotator; it never decides.
 `curation_db.lint.rules` describes the rules; `tests/curation_db/lint/test_measured.py` measures their precision.

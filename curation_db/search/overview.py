@@ -105,7 +105,7 @@ class Outcome:
     accepted: int
     rejected: int
     rejected_as_present: int
-    """Rejected because the picture shows the concept: a judge's error."""
+    """Rejected because the image shows the concept: a judge's error."""
 
 
 @dataclass(frozen=True, slots=True)
