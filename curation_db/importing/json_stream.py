@@ -103,10 +103,10 @@ class _Stop(Exception):
 def read_json(path: Path, *, block: int = BLOCK) -> Iterator[JsonRun | Fault]:
     """Yield the runs and the faults of the JSON file at `path`, in the order of the file."""
     with TextBlocks(path) as source:
-        yield from _Reader(source, block).read()
+        yield from _JsonReader(source, block).read()
 
 
-class _Reader:
+class _JsonReader:
     """Parser on a sliding window of the text; `_at` is the current position in the window."""
 
     def __init__(self, source: TextBlocks, block: int) -> None:

@@ -1,4 +1,4 @@
-"""A figure on negated phrases never stands alone: which tasks that is about, and what stands beside."""
+"""Tests of affirmative twins of tasks with negated phrases."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def read_folder(
         mapping: Columns by field for the tables of captions.
         on_columns: Called with the columns of these tables.
     """
-    reader = _Reader(root, naming, follow_links=follow_links)
+    reader = _FolderReader(root, naming, follow_links=follow_links)
     batch = RowBatch()
     done = 0
     errors: list[OSError] = []
@@ -109,7 +109,7 @@ def _texts_by_stem(folder: str, names: list[str]) -> dict[str, list[Path]]:
     return texts
 
 
-class _Reader:
+class _FolderReader:
     def __init__(self, root: Path, naming: Naming, *, follow_links: bool) -> None:
         self._root = root
         self._naming = naming

@@ -75,7 +75,7 @@ def read_rows(
     batch, reader = RowBatch(), None
     while first := list(islice(rows, _LOOK)):
         if columns := _columns(first, mapping):
-            reader = _Reader(naming, columns, mapping, on_columns)
+            reader = _RowReader(naming, columns, mapping, on_columns)
             rows = chain(first, rows)
             break
         yield RowBatch(rejects=[row for row in first if isinstance(row, Reject)])
@@ -93,7 +93,7 @@ def read_rows(
         yield from _read_rows_without_name(rows_of(), reader, batch.done)
 
 
-def _read_rows_without_name(rows: Iterable[TableRow | Reject], reader: _Reader, done: int) -> Iterator[RowBatch]:
+def _read_rows_without_name(rows: Iterable[TableRow | Reject], reader: _RowReader, done: int) -> Iterator[RowBatch]:
     """Yield the rows without an image name, in a second pass."""
     batch = RowBatch(done=done)
     for row in rows:
@@ -161,7 +161,7 @@ def _columns(rows: list[TableRow | Reject], mapping: Mapping[str, str]) -> dict[
     return match_columns(list(seen), mapping) if seen else {}
 
 
-class _Reader:
+class _RowReader:
     """Converts rows, each by its own columns: in JSON they may differ from row to row."""
 
     def __init__(

@@ -258,7 +258,7 @@ def test_malformed_lines_of_csv_are_refused(importer: Any) -> None:
 
 
 def _bomb(path: Path) -> None:
-    """A PNG whose header promises 10 gigapixels."""
+    """Write a PNG whose header states 10 gigapixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)))
 

@@ -77,7 +77,7 @@ URL, SHORTENED = "https://example.org/a.jpg", "https:/example.org/a.jpg"
 
 
 def older_image(importer: Any, source: str, key: str) -> None:
-    """An image as versions before schema 0004 stored it from a URL: as a file name, with one slash missing."""
+    """Insert an image as versions before schema 0004 stored it from a URL: as a file name, with one slash missing."""
     with importer.store.write() as connection:
         connection.exec_driver_sql("INSERT INTO source(name) VALUES (?)", (source,))
         connection.exec_driver_sql("INSERT INTO image(source_id, key, file_name) VALUES (1, ?, ?)", (key, SHORTENED))

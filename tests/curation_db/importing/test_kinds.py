@@ -195,7 +195,7 @@ KINDS: dict[str, tuple[bytes, str, str]] = {
     "bom.csv": (b"\xef\xbb\xbf<HTML><body>404</body>", "a web page", "download"),
     "x.csv": (b'<?xml version="1.0"?><rows/>', "an XML file", "CSV"),
     "x.json": (b'<?xml version="1.0"?><!DOCTYPE html><html xmlns="x">', "a web page", "download"),
-    "a.jpg": (b"\xff\xd8\xff\xe0" + bytes(40), "an image", "the folder that holds it"),
+    "a.jpg": (b"\xff\xd8\xff\xe0" + bytes(40), "an image", "import its folder"),
     "a.png": (b"\x89PNG\r\n\x1a\n", "an image", "folder"),
     "a.pdf": (b"%PDF-1.7", "a PDF document", "table"),
     "none.json": (b"", "none.json is empty", "repeat it"),
