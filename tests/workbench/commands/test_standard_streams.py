@@ -58,7 +58,7 @@ def test_output_to_a_closed_stream_does_not_reach_the_record(workspace: Workspac
     """The database must not get the file descriptor of a standard stream: output would overwrite it."""
     code = (
         "import os, sys\n"
-        "from workbench import standard_streams\n"
+        "from workbench.console import standard_streams\n"
         "standard_streams.prepare()\n"
         "with open(sys.argv[1], 'rb') as file:\n"
         "    sys.exit(0 if file.fileno() > 2 else 9)"

@@ -26,8 +26,8 @@ CODES = {signal.SIGTERM: 143, signal.SIGHUP: 129}
 HELD = {
     "import": "curation_db.importing.writers.batch:insert_captions",
     "export": "curation_db.exporting.freeze:read_pairs",
-    "backup": "curation_db.storage.backup:keep",
-    "restore": "curation_db.storage.restore:_keep_present",
+    "backup": "curation_db.storage.backup:finish_backup",
+    "restore": "curation_db.storage.restore:_back_up_present",
     "lint": "curation_db.lint.report:count_corpus",
     "lint --rule in-caption": "curation_db.lint.report:candidate_rows",
     "doctor": "curation_db.integrity.checks:compare",
@@ -255,7 +255,7 @@ def test_children_start_with_the_default_action() -> None:
     """A child that handled SIGTERM as we do would not end when it is told to."""
     code = """
 import signal, subprocess, sys
-from workbench import interruption
+from workbench.console import interruption
 with interruption.raised():
     child = "import signal; print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)"
     subprocess.run([sys.executable, "-c", child], check=True)
