@@ -115,7 +115,7 @@ async def measure_browsing(workspace: Workspace, lines: Sequence[str]) -> dict[s
             end = await driver.end()
             screen = [await driver.view(line) for line in lines]
             times = {"first_page_ms": first, "whole_ms": whole, "end_ms": end, "screen_ms": screen}
-            session.on_change = lambda: None  # the screen is about to go, and the deck may still have something to say
+            session.on_change = lambda: None  # the prefetcher may report a change while the screen closes
             await pilot.pause()
     return {**times, "empty_rss_mb": empty, "rss_mb": peak_memory_mb()}
 

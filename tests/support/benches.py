@@ -19,7 +19,7 @@ DIMENSIONS = 24
 
 
 class TinyModel:
-    """Means of an 8x8 thumbnail through a fixed random matrix; texts by their letters. Counts what it was asked."""
+    """Encodes images as the means of an 8x8 thumbnail through a fixed random matrix, texts by letters; counts calls."""
 
     def __init__(self, seed: int = 0, *, text_seed: int | None = None) -> None:
         rng = np.random.default_rng(seed)
@@ -61,7 +61,7 @@ class TinyModel:
 
 
 class ConstantModel(TinyModel):
-    """The same feature for everything."""
+    """Returns the same feature for every input."""
 
     def _unit(self, rows: np.ndarray) -> Any:  # type: ignore[override]
         import torch
@@ -70,7 +70,7 @@ class ConstantModel(TinyModel):
 
 
 class BrokenModel(TinyModel):
-    """NaN for everything."""
+    """Returns NaN for every input."""
 
     def _unit(self, rows: np.ndarray) -> Any:  # type: ignore[override]
         import torch
@@ -90,7 +90,7 @@ def needed_sizes(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[int, int]]:
 
 
 def draw_picture(path: Path, size: tuple[int, int], seed: int) -> None:
-    """A coarse random pattern; every fifth picture grey, as a few of COCO's are."""
+    """Draw a coarse random pattern; every fifth image is grey, like some of COCO's."""
     noise = np.random.default_rng(seed).integers(0, 256, size=(6, 8, 3), dtype=np.uint8)
     picture = Image.fromarray(noise).resize(size, Image.Resampling.BILINEAR)
     picture.convert("L" if seed % 5 == 0 else "RGB").save(path, quality=70)
@@ -142,7 +142,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """The address of a server on the loopback interface that gives the files in `folder`."""
+    """Run a server for the files in `folder` on the loopback interface; yield its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

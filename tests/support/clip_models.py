@@ -32,7 +32,7 @@ WORDS = ("dog", "cat", "hat", "red", "tree", "ball", "bench", "with", "no", "a",
 
 
 def sentence(rng: random.Random) -> str:
-    """Some words."""
+    """Return some words."""
     return " ".join(rng.choices(WORDS, k=rng.randint(2, 12)))
 
 
@@ -44,7 +44,7 @@ def make_tiny(seed: int = 0, **text: Any) -> ClipModel:
 
 
 def draw_pictures(folder: Path, count: int, *, seed: int = 0) -> list[Path]:
-    """Small pictures that differ, old enough for the feature store to remember their hashes."""
+    """Write small distinct images, old enough for the feature store to cache their hashes."""
     folder.mkdir(parents=True, exist_ok=True)
     rng, paths = random.Random(seed), []
     for index in range(count):
@@ -57,7 +57,7 @@ def draw_pictures(folder: Path, count: int, *, seed: int = 0) -> list[Path]:
 
 
 def freeze(folder: Path, items: list[ExportItem]) -> str:
-    """Write `items` as a frozen set; returns its hash."""
+    """Write `items` as an export; return its hash."""
     folder.mkdir(parents=True)
     (folder / ITEMS_FILE).write_text("".join(item.to_line() for item in items), encoding="utf-8")
     files = {ITEMS_FILE: file_facts(folder / ITEMS_FILE)}
@@ -76,7 +76,7 @@ def freeze(folder: Path, items: list[ExportItem]) -> str:
 
 
 def tiny_config(corpus: Path, *, save_pth: bool = False, **settings: Any) -> RunConfig:
-    """A training of a corpus with model/, export/ and pictures/; few and small steps unless told otherwise."""
+    """Return the config of a training on a corpus with model/, export/ and pictures/; few small steps by default."""
     values = {"lr": 1e-3, "batch": 8, "epochs": 2, "threads": 1, "log_every": 1, "checkpoint_every": 3} | settings
     return RunConfig(
         model=str(corpus / "model"),

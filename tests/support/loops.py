@@ -26,7 +26,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "NEGWB_WORKSPACE": ""}
 
 
 def make_workspace(root: Path, *, pictures: int = 12, pairs: int = 24) -> Workspace:
-    """ws/ with an export set-001 of pairs that somebody accepted, and the model tiny/ beside it."""
+    """Create ws/ with an export set-001 of accepted pairs, and the model tiny/ beside it."""
     workspace = create_workspace(root / "ws")
     paths = draw_pictures(workspace.root / "pictures", pictures)
     workspace.settings.write_text('[pictures]\nsmall = ["pictures"]\n', encoding="utf-8")
@@ -60,7 +60,7 @@ def make_workspace(root: Path, *, pictures: int = 12, pairs: int = 24) -> Worksp
 
 
 def negwb(workspace: Workspace, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """The command as its user runs it."""
+    """Run the command `negwb` in a process of its own."""
     command = [str(NEGWB), "-w", str(workspace.root), *map(str, arguments)]
     environment = {**os.environ, **ONE_THREAD}
     return subprocess.run(

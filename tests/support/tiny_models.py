@@ -1,8 +1,8 @@
-"""Tiny chat models, made from their configuration in about a second and saved as folders that any loader takes.
+"""Tiny chat models, built from their configuration in about a second and saved as folders for any loader.
 
-Nothing is trained but the vocabulary. The head is solved so that each word is followed by the words that a table
-names; the layers between are random, and what they add makes the choice among those words depend on the whole prompt
-and on the picture. So there is text that ends, with words that mean something to the pipelines.
+Only the vocabulary is trained. The output head is solved so that each word is followed by the words of a table. The
+layers between are random, so the choice among those words depends on the whole prompt and on the image. The result is
+text that ends, with words that the pipelines understand.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ USER, SYSTEM, ASSISTANT = "<|user|>", "<|system|>", "<|says|>"
 VOCABULARY = 600
 _WIDTH = 128
 _LIKELY = 20.0
-"""Logit of a word that may follow, before the layers between blur it; of all others it is about 0."""
+"""Logit of a possible next word, before the random layers change it; all other logits are about 0."""
 _SURE = 1.5
-"""How far apart yes and no are drawn."""
+"""Distance between the logits of yes and no."""
 _SIGNS = {"blue": 1, "navy": 1, "red": -1, "maroon": -1, "white": 0, "green": 0}
 
-_THINGS = ("hat", "dog", "tree", "ball")
-_WHO = ("man", "woman")
+_OBJECTS = ("hat", "dog", "tree", "ball")
+_SUBJECTS = ("man", "woman")
 
 ANSWERS: Mapping[str, tuple[str, ...]] = {
     ASSISTANT: ("Yes", "No", "yes", "no"),
     **dict.fromkeys(("Yes", "No", "yes", "no"), (".", END)),
     ".": (END,),
 }
-"""What the judge's words are followed by."""
+"""Possible next words of the judge."""
 WRITES: Mapping[str, tuple[str, ...]] = {
-    ASSISTANT: (*("a",) * 4, *_THINGS),
-    "a": tuple(f" {word}" for word in _WHO),
-    **{word: (END,) for word in _THINGS},
-    **{f" {word}": (" with",) for word in _WHO},
+    ASSISTANT: (*("a",) * 4, *_OBJECTS),
+    "a": tuple(f" {word}" for word in _SUBJECTS),
+    **{word: (END,) for word in _OBJECTS},
+    **{f" {word}": (" with",) for word in _SUBJECTS},
     " with": (" no",),
-    " no": tuple(f" {word}" for word in _THINGS),
-    **{f" {word}": (END,) for word in _THINGS},
+    " no": tuple(f" {word}" for word in _OBJECTS),
+    **{f" {word}": (END,) for word in _OBJECTS},
 }
-"""What the proposer's words are followed by: one thing, or a sentence that denies one."""
+"""Possible next words of the proposer: one object, or a sentence that negates one."""
 
 _TEMPLATE = """\
 {{ bos_token }}{% for message in messages %}\
@@ -70,7 +70,7 @@ _TEMPLATE = """\
 
 
 def make_llama(folder: Path, *, seed: int = 0) -> Path:
-    """A text model with a chat template, in `folder`."""
+    """Save a text model with a chat template in `folder`."""
     tokenizer, config = _tokenizer(), _text_config()
     torch.manual_seed(seed)
     model = LlamaForCausalLM(config)
@@ -83,7 +83,7 @@ def make_llama(folder: Path, *, seed: int = 0) -> Path:
 
 
 def make_llava(folder: Path, *, seed: int = 3) -> Path:
-    """A model that looks at a picture and says yes or no, with a chat template, in `folder`."""
+    """Save a model that answers yes or no about an image, with a chat template, in `folder`."""
     tokenizer = _tokenizer()
     vision = CLIPVisionConfig(
         hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=1, image_size=32, patch_size=8
@@ -114,7 +114,7 @@ def make_llava(folder: Path, *, seed: int = 3) -> Path:
 
 
 def _name_as_published(weights: Path) -> None:
-    """Call the image tower's weights what they are called in the published files: vLLM knows no other names."""
+    """Rename the image tower's weights as in the published files, because vLLM knows no other names."""
     state = load_file(weights)
     # fmt: off
     save_file({re.sub(r"^vision_tower\.(?!vision_model\.)", "vision_tower.vision_model.", name): value
@@ -123,7 +123,7 @@ def _name_as_published(weights: Path) -> None:
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-level pairs, so that every text can be said; the tables' words are one token each."""
+    """Train a byte-level BPE tokenizer that covers every text; the words of the tables are one token each."""
     words = sorted({word for table in (ANSWERS, WRITES) for key, after in table.items() for word in (key, *after)})
     spoken = [word for word in words if not word.startswith("<")]
     inner = Tokenizer(models.BPE())
@@ -185,7 +185,7 @@ def _speak(
     tokenizer: PreTrainedTokenizerFast,
     table: Mapping[str, tuple[str, ...]],
 ) -> None:
-    """Set the weights so that words follow each other as `table` says, more or less, by what stood before them."""
+    """Set the weights so that words follow each other as in `table`, with a choice that depends on the prompt."""
     embedding.normal_()
     for layer in layers:
         for weight in layer.parameters():
@@ -207,8 +207,10 @@ def _one(tokenizer: PreTrainedTokenizerFast, word: str) -> int:
 
 @torch.no_grad()
 def _judge_by_colour(model: LlavaForConditionalGeneration, processor: LlavaProcessor) -> None:
-    """Let yes or no depend on what the layers make of a question and its picture, such that blue ones mostly get yes
-    and red ones no: a ridge regression from the last position to the difference of the two words."""
+    """Fit yes/no to the image: blue images mostly get yes, red ones no.
+
+    A ridge regression from the last hidden state to the difference of the two logits.
+    """
     prompts = [(text, colour, sign) for text in _PROSE for colour, sign in _SIGNS.items()]
     inputs = processor(
         text=[f"{START}{USER}{IMAGE}\n{text}{END}{ASSISTANT}" for text, _, _ in prompts],
@@ -227,7 +229,7 @@ def _judge_by_colour(model: LlavaForConditionalGeneration, processor: LlavaProce
 
 @torch.no_grad()
 def _see(model: LlavaForConditionalGeneration) -> None:
-    """Make what the picture shows count."""
+    """Increase the influence of the image."""
     for name, weight in model.model.vision_tower.named_parameters():
         if weight.ndim >= 2 and "position" not in name:
             weight.normal_(std=0.15)

@@ -20,7 +20,7 @@ def tiny() -> ClipModel:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with pictures/, a frozen set export/ of two pairs per picture, and the tiny model as a folder model/."""
+    """A folder with pictures/, an export/ of two pairs per image, and the tiny model in model/."""
     root = tmp_path_factory.mktemp("corpus")
     freeze(root / "export", pairs_of(draw_pictures(root / "pictures", 24), each=2))
     save_model(make_tiny(), root / "model")

@@ -151,7 +151,7 @@ def test_a_files_weights_are_found_where_a_colon_is_in_the_path(tmp_path: Path) 
 
 
 class TestNameWithFile:
-    """NAME:FILE: no weight says whether it is for QuickGELU, so nobody guesses."""
+    """NAME:FILE: the weights do not show the activation, so it is never guessed."""
 
     @pytest.fixture
     def file(self, tmp_path: Path) -> Path:
@@ -160,7 +160,7 @@ class TestNameWithFile:
 
     @pytest.fixture(autouse=True)
     def _record_calls(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without the 600 MB of a ViT-B-32: what open_clip would be asked for."""
+        """Record the arguments for open_clip instead of loading the 600 MB of a ViT-B-32."""
         monkeypatch.setattr(
             "trainers.clip_models._from_open_clip",
             lambda source, pretrained, quick, *, name, config: (source, quick, config.get("quick_gelu", False)),

@@ -113,7 +113,7 @@ class TestInterrupted:
 
     @pytest.mark.usefixtures("own_threads")
     def test_it_goes_on_with_the_threads_that_it_began_with(self, corpus: Path, tmp_path: Path) -> None:
-        """Nobody chose them: the machine did, and another number changes the last bits."""
+        """The machine chose the thread count, and another count would change the last bits."""
         straight, stopped = (_run(tmp_path / n, tiny_config(corpus, steps=6, threads=None)) for n in ("s", "t"))
         torch.set_num_threads(1)
         run_training(straight)

@@ -96,7 +96,7 @@ def test_what_is_no_picture_is_named(tmp_path: Path, tiny: ClipModel) -> None:
 
 
 def test_a_features_bits_are_those_of_its_picture_alone(tmp_path: Path) -> None:
-    """Whatever was asked for before and with it: else the history of the cache would be in the weights."""
+    """Otherwise the weights would depend on the history of the cache."""
     torch.manual_seed(0)
     vision = {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16}
     model = build({**TINY, "vision_cfg": vision}, {}, name="wide", arch="wide")
@@ -126,7 +126,7 @@ def _rotten(line: bytes, first: bytes) -> list[bytes]:
 def test_damaged_indexes_are_never_fatal_nor_wrong(
     tmp_path: Path, tiny: ClipModel, paths: list[Path], how: int
 ) -> None:
-    """A line in the middle is lost, doubled or rubbish: no picture gets the features of another."""
+    """GIVEN a line that is lost, repeated or invalid THEN no image gets the features of another."""
     store = ImageFeatures(tmp_path / "cache", tiny)
     whole = store.features(paths)
     for index in (store.folder / "rows.jsonl", tmp_path / "cache" / "features" / "bytes.jsonl"):

@@ -31,7 +31,7 @@ STEPS = 40
 
 @pytest.fixture(scope="session")
 def pool(corpus: Path) -> Path:
-    """A replay pool of ten pictures."""
+    """A replay pool of ten images."""
     paths = draw_pictures(corpus / "pool", 10, seed=9)
     write_pool(corpus / "pool" / "pool.jsonl", [(path.name, ("a dog", "a cat with a hat")) for path in paths])
     return corpus / "pool" / "pool.jsonl"
@@ -50,7 +50,7 @@ def rich(corpus: Path, pool: Path) -> RunConfig:
 
 @pytest.fixture(scope="session")
 def straight(rich: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run that nobody interrupted."""
+    """An uninterrupted run."""
     folder = tmp_path_factory.mktemp("runs") / "straight"
     create_run(folder, rich)
     run_training(folder)

@@ -22,7 +22,7 @@ STEPS = 12
 
 
 def _plain(config: RunConfig, scratch: Path) -> list[float]:
-    """AdamW on what is not frozen, symmetric cross-entropy, pictures through the tower at every step."""
+    """AdamW on the trained weights, symmetric cross-entropy, images encoded at every step."""
     loaded, settings = load_model(config.model), config.settings
     model = loaded.model
     store = ImageFeatures(scratch / "cache", loaded)

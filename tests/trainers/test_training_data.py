@@ -23,7 +23,7 @@ PICTURES = 12
 
 
 def corpus_of(root: Path, *, pictures: int = PICTURES, each: int = 2) -> Path:
-    """A corpus in `root` whose every second picture is there under two names."""
+    """Create a corpus in `root` in which every second image has two names."""
     paths = draw_pictures(root / "pictures", pictures)
     for path in paths[::2]:
         twin = path.with_name(f"twin-{path.name}")
@@ -75,7 +75,7 @@ def test_what_is_validated_on_is_not_in_the_pool(root: Path) -> None:
 
 
 def test_the_same_picture_has_one_number_in_set_and_pool(root: Path) -> None:
-    """What same_image_mask and the exclusion of hard pictures go by."""
+    """The number identifies an image for same_image_mask and for the exclusion of hard images."""
     config = tiny_config(root, val_share=0.0, keep="last", replay_share=0.5, replay_pool=pool_of(root, ["p001.png"]))
     folder, model = Path(config.cache), make_tiny()
     store = ImageFeatures(folder, model)

@@ -40,7 +40,7 @@ CHANCE = {
 
 
 def put_in_one_by_one(store: Store, audit_key: str) -> None:
-    """The same record by the way that imports, judges and people take."""
+    """Write the same record through import, verdicts and decisions."""
     numbers = range(1, SMALL.candidates + 1)
     with store.write() as connection:
         connection.execute(text("INSERT INTO record_note VALUES ('audit_key', :key)"), {"key": audit_key})
@@ -54,7 +54,7 @@ def put_in_one_by_one(store: Store, audit_key: str) -> None:
 
 
 def content(store: Store) -> dict[str, list[tuple[object, ...]]]:
-    """All rows of all tables, but for what differs from one record to the next anyway."""
+    """Return all rows of all tables, without columns that differ between any two records."""
     rows_by_table = {}
     with store.read() as connection:
         names = connection.execute(

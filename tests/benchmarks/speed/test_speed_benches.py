@@ -21,7 +21,7 @@ ALWAYS = {"bench", "quick", "machine", "versions", "seconds", "notes"}
 
 
 def run(name: str) -> dict[str, Any]:
-    """A bench as a person runs it, made small: the last line of what it prints."""
+    """Run a bench with --quick and parse the last line of its output."""
     command = [sys.executable, "-m", "benchmarks.speed", name, "--json", "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
@@ -94,7 +94,9 @@ def test_excess_claims_are_counted(tmp_path: Path) -> None:
         assert double_claims(store, [[once, once]]) == 1
         assert double_claims(store, [[third], [third], [third]]) == 1
         ben.reviewer.decide(third, Kind.REJECT, reason=Reason.SCOPE)
-        assert double_claims(store, [[third], [third], [third]]) == 0  # they differ: a third one is asked
+        assert (
+            double_claims(store, [[third], [third], [third]]) == 0
+        )  # the votes differ, so a third annotator is needed
 
 
 def test_log_is_parsed(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ HOSTILE = 'no "dog"\\ [/b] \u202e\u2028\x1b[31m </script>\t\n{"a": 1} é 🐕\u2
 
 
 def published_set(rows: int) -> dict:
-    """A file in the shape of the published one: five captions to a picture, fields of COCO all over."""
+    """Return content like the published file: five captions per image, with COCO's additional fields."""
     images = [
         {
             "license": 1 + i % 8,
@@ -48,7 +48,7 @@ def published_set(rows: int) -> dict:
 
 
 def import_content(record, content: dict) -> None:
-    """Import the file, and let one person accept all of it (in one statement: 5,000 keys take a while)."""
+    """Import the content and accept all of it in one statement, because 5,000 decisions take long."""
     path = record.folder / "negationclip_captions_train2014.json"
     path.write_text(json.dumps(content, indent=4))
     report = import_file(record.store, make_plan(path))
@@ -61,7 +61,7 @@ def import_content(record, content: dict) -> None:
 
 
 def load_as_published(path: Path, image_dir: Path) -> list[tuple[Path, str, str]]:
-    """Our own reading of what the published training script asks of its file."""
+    """Read the file like the published training script."""
     with open(path) as file:
         content = json.load(file)
     names = {image["id"]: image["file_name"] for image in content["images"]}

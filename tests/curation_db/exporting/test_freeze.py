@@ -40,7 +40,7 @@ def test_same_event_gives_the_same_bytes_later_elsewhere_and_after_more_decision
 
 
 def test_order_does_not_depend_on_when_rows_came_in(record):
-    """GIVEN rows inserted from last to first THEN the files are in the order of source, picture and key."""
+    """GIVEN rows inserted from last to first THEN the files are in the order of source, image and key."""
     ana = record.person("ana")
     for source in ("zoo", "coco"):
         source_id = record.source(source)
@@ -67,8 +67,8 @@ def test_manifest_describes_the_export(decided):
 def test_export_hash_equals_that_of_sha256sum(decided):
     manifest = decided.freeze("s")
     shell = "sha256sum $(ls | grep -v manifest | LC_ALL=C sort) | sha256sum"
-    said = subprocess.run(shell, shell=True, cwd=decided.export("s"), capture_output=True, text=True, check=True)
-    assert said.stdout.split()[0] == manifest.export_sha256
+    completed = subprocess.run(shell, shell=True, cwd=decided.export("s"), capture_output=True, text=True, check=True)
+    assert completed.stdout.split()[0] == manifest.export_sha256
 
 
 def test_exception_midway_leaves_nothing(decided, monkeypatch):
@@ -202,8 +202,8 @@ class TestVerify:
         with (folder / "items.jsonl").open("a") as file:
             file.write("\n")
         problems = "; ".join(verify(folder))
-        for said in ("coco.json: No such file", "items.jsonl: ", "instead of", "more.txt: not in the manifest"):
-            assert said in problems
+        for problem in ("coco.json: No such file", "items.jsonl: ", "instead of", "more.txt: not in the manifest"):
+            assert problem in problems
 
     def test_finds_a_manifest_that_was_edited(self, decided):
         decided.freeze("s")

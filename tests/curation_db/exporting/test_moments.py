@@ -81,7 +81,7 @@ def coco(record, name):
 
 @pytest.fixture
 def imported(record):
-    """Two pictures of which nothing is known but their ids, with a candidate each; the first one is accepted."""
+    """Two images with known ids only and a candidate each; the first candidate is accepted."""
     take(record, {1: (), 2: ()}, [(1, 11), (2, 12)])
     record.person("ana").decide(1, Kind.ACCEPT)
     return record
@@ -122,7 +122,7 @@ class TestWhatIsFilledInLater:
         assert shown == [{}, {"width": 4}, {"width": 4, "height": 3}, FIELDS]
 
     def test_a_name_without_its_prefix_shows_from_then_on(self, imported):
-        """GIVEN a picture whose name lost its prefix at a later import THEN older sets keep the name they had."""
+        """GIVEN an image whose name lost its prefix in a later import THEN older exports have the old name."""
         ana, path = imported.person("ana"), imported.folder / "coco.json"
         numbers, trees = [1], [tree(imported, ACCEPTED, at=1)]
         for stated, prefix in (("x/y/a.png", "none/"), ("x/y/a.png", "x/"), ("y/a.png", "y/")):
@@ -156,7 +156,7 @@ class TestCandidates:
         assert [item.key for item in items(imported, "now")] == ["negationclip/12", "negationclip/14"]
 
     def test_are_there_before_anything_is_decided(self, record):
-        """GIVEN a first import THEN 0 has it, for ever; what is imported after that export shows from 1 on."""
+        """GIVEN a first import THEN event 0 includes it; a later import shows from event 1."""
         take(record, {1: ()}, [(1, 11)])
         take(record, {1: ()}, [(1, 12)])
         assert record.freeze("first", selection=OPEN).event_seq == 0
@@ -312,12 +312,12 @@ class World:
 
     def do(self, step, values):
         self.steps += 1
-        # somebody else edited it, or decided about the edit
+        # another annotator edited it, or decided about the edit
         with suppress(RecordError) if step not in {"back_up", "restore", "repair"} else nullcontext():
             getattr(self, step)(values)
 
     def take(self, values):
-        pairs = [(1 + n % 3, n) for n in values["pairs"]]  # those of a picture that is not there are refused
+        pairs = [(1 + n % 3, n) for n in values["pairs"]]  # pairs of a missing image are refused
         take(self.record, values["images"], pairs, values["licenses"], seen=values["seen"])
 
     def judge(self, which):

@@ -139,7 +139,7 @@ def test_one_decision_in_the_audit_makes_it_a_pair_of_the_audit(record, audited)
 
 
 def test_a_replaced_decision_gives_no_reason(record):
-    """GIVEN a person who rejects anew for another reason THEN only the reason of the vote that counts is named."""
+    """GIVEN a second rejection with another reason THEN only the reason of the counted vote is exported."""
     source = record.source("two")
     candidate = record.candidate(source, "gen/1", record.image(source, "1", "1.jpg"), "no dog", overlap="3")
     ana, bob, cid = (record.person(name) for name in ("ana", "bob", "cid"))
@@ -176,13 +176,13 @@ def do(person, kind, candidate, step):
 @settings(max_examples=40, deadline=None)
 @given(decisions=st.lists(st.tuples(st.booleans(), st.integers(1, 3), st.sampled_from(DEEDS)), max_size=20))
 def test_past_events_give_past_states(new_record, decisions):
-    """GIVEN any deeds of two people THEN each past event gives what the materialised state was at that moment."""
+    """GIVEN any decisions of two annotators THEN each past event gives the state that was materialised then."""
     with new_record() as record:
         record.pairs(3)
         people = record.person("ana"), record.person("bob")
         then = {0: {1: "open", 2: "open", 3: "open"}}
         for step, (second, candidate, kind) in enumerate(decisions):
-            with suppress(RecordError):  # somebody else edited it, or decided about the edit
+            with suppress(RecordError):  # another annotator edited it, or decided about the edit
                 do(people[second], kind, candidate, step)
             then[record.last_event()] = states_now(record)
         now = then[record.last_event()]

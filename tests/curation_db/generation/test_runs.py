@@ -102,7 +102,7 @@ def test_a_run_is_lost_when_its_process_is_gone_or_it_is_silent(record: Record) 
     assert not elsewhere.lost, "its process is not here to be looked at"
     assert replace(elsewhere, beat_at=silent).lost
     assert replace(row, beat_at="yesterday").lost
-    # the number of a process that has begun since the run began says nothing of the run
+    # a process that started after the run cannot be the run, even with the same id
     assert replace(row, started_at=utc_text(time.time() - 40_000_000)).lost
     assert not replace(row, beat_at=silent, state=GenerationState.DONE).lost
 

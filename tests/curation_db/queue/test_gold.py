@@ -280,7 +280,7 @@ class TestScores:
         assert score.share.low < 0.5 < score.share.high
 
     def test_the_first_answer_counts(self, record: Record, ana: AnnotatorSession) -> None:
-        """Whoever takes it back has been told."""
+        """An annotator who undoes an answer has seen the known one."""
         ana.reviewer.decide(1, Kind.UNSURE)
         ana.reviewer.decide(1, Kind.REJECT, reason=Reason.SCOPE)
         ana.reviewer.undo()

@@ -103,7 +103,7 @@ def test_nearest_to_a_threshold_comes_first(record) -> None:
 
 @pytest.mark.parametrize("expression", ["conflict", "0.9*conflict + 0.1*threshold"])
 def test_questions_are_scored_separately(record, expression: str) -> None:
-    """GIVEN P(present) .05 beside P(acceptable) .95 THEN nobody disagrees, and it comes behind who does a little."""
+    """GIVEN P(present) .05 and P(acceptable) .95 THEN there is no disagreement, and a small one comes first."""
     agreed, torn, torn_on_the_whole = record.add(3)
     weights = ((agreed, ("present", 0.05)), (agreed, ("acceptable", 0.95)), (torn, ("present", 0.45)))
     weights += (
