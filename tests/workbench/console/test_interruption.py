@@ -42,8 +42,8 @@ HELD = {
 }
 """Where each command is stopped: in the middle of its work, inside a transaction where it has one."""
 CLOSING = {
-    "backup": "curation_db.storage.database_file:discard",
-    "restore": "curation_db.storage.database_file:discard",
+    "backup": "curation_db.storage.database_file:delete_database",
+    "restore": "curation_db.storage.database_file:delete_database",
     "export": "shutil:rmtree",
 }
 """What the clean-up of a command calls; the others close the record."""
