@@ -13,7 +13,7 @@ from curation_db.storage.ids import utc_now
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointProbe:
+class StoredProbe:
     """The probe of one model on one server."""
 
     url: str
@@ -41,7 +41,7 @@ def read_probe(connection: Connection, url: str, model: str) -> Mapping[str, Any
     return None if encoded is None else dict(json.loads(encoded))
 
 
-def list_probes(connection: Connection) -> list[EndpointProbe]:
+def list_probes(connection: Connection) -> list[StoredProbe]:
     """Return all probes, sorted by server and model."""
     rows = connection.execute(text("SELECT url, model, features, probed_at FROM endpoint_probe ORDER BY url, model"))
-    return [EndpointProbe(row.url, row.model, json.loads(row.features), row.probed_at) for row in rows]
+    return [StoredProbe(row.url, row.model, json.loads(row.features), row.probed_at) for row in rows]
