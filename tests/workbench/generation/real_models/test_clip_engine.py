@@ -171,7 +171,7 @@ def test_an_image_is_encoded_once(
         return seen(self, images)
 
     monkeypatch.setattr(ClipModel, "encode_images", count)
-    margins = MarginWorker(model[1], kept=2)
+    margins = MarginWorker(model[1], cache_size=2)
     red, blue, white = (
         {"picture": str(colours[name]), "texts": ["no dog", "dog"]} for name in ("red", "blue", "white")
     )

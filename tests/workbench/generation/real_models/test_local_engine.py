@@ -343,7 +343,7 @@ async def test_the_name_contains_a_hash_of_the_weights(pen: LocalEngine, llama: 
         ({"model": ""}, "names no model"),
         ({"dtype": "int3"}, "cannot be loaded: dtype 'int3'"),
         ({"device": "abacus"}, "cannot be loaded"),
-        ({"method": "samples"}, "by logprobs"),
+        ({"method": "samples"}, "logprobs only"),
     ],
 )
 async def test_invalid_settings_give_a_one_line_error(

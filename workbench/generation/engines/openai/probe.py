@@ -277,7 +277,7 @@ class _Prober:
             return completion
         return _first_token_probabilities(completion.choice) or {completion.text: 1.0}
 
-    async def _complete(self, text: str, picture: EncodedImage | None = None, **fields: Any) -> _Completion | str:
+    async def _complete(self, text: str, picture: EncodedImage | None = None, **fields: Any) -> _ModelReply | str:
         """Return the completion, or one line with the reason why there is none."""
         turns = messages((Message("user", text),), picture.url if picture else None)
         limit = "max_completion_tokens" if "max_completion_tokens" in self._settings.options else "max_tokens"
@@ -292,7 +292,7 @@ class _Prober:
         if not isinstance(content, str):
             return "its answer contains no message"
         counts = token_counts(payload)
-        return _Completion(content, choice, counts.prompt_tokens, counts.completion_tokens)
+        return _ModelReply(content, choice, counts.prompt_tokens, counts.completion_tokens)
 
     async def _decide(self, picture: EncodedImage | None, shape: typed_decisions.PictureShape) -> float | str:
         """Return P(true) of a typed decision, or one line with the reason why there is none."""
@@ -329,7 +329,7 @@ _LOGPROBS: Final[Mapping[str, Any]] = {"max_tokens": 1, "logprobs": True, "top_l
 
 
 @dataclass(frozen=True, slots=True)
-class _Completion:
+class _ModelReply:
     text: str
     choice: Any
     prompt_tokens: int | None
