@@ -1,4 +1,4 @@
-"""SugarCrepe's real captions through P1 with the scripted engine: how many rewrites each rule stops.
+"""Run SugarCrepe's captions through P1 with the scripted engine, and count the rewrites that each rule rejects.
 
 `python -m support.sugarcrepe` in the folder tests prints the table for all of them.
 """
@@ -26,19 +26,19 @@ from workbench.workspace.engine_settings import EngineSettings, JudgeSettings
 
 
 def read_captions(folder: Path) -> list[str]:
-    """The captions of all of SugarCrepe's files in `folder`, each once, in the files' order."""
+    """Return the distinct captions of SugarCrepe's files in `folder`, in the order of the files."""
     rows = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
     return list(dict.fromkeys(row["caption"] for table in rows for row in table.values()))
 
 
 def scripted(**options: object) -> ScriptedEngine:
-    """The scripted engine with these options."""
+    """Return a scripted engine with these options."""
     settings = EngineSettings(name="script", kind="scripted", options=options)
     return asyncio.run(make(settings, EngineContext(budget=Budget())))
 
 
 def lint_yield(captions: Sequence[str], *, rewrites: int = 1) -> Counter[str]:
-    """What becomes of `captions`: kept, or the reason."""
+    """Count the results of `captions` by reason of rejection, or "kept"."""
     engine, prompts = scripted(), find_prompts("negwb-p1-1")
     recipe = Recipe(
         prompts=prompts.version, proposer="script", judges=(JudgeSettings(name="script"),), rewrites=rewrites
@@ -55,13 +55,13 @@ def lint_yield(captions: Sequence[str], *, rewrites: int = 1) -> Counter[str]:
 
 
 def table(counts: Counter[str]) -> str:
-    """The counts with their shares, the most first."""
+    """Return a table of counts and shares in descending order."""
     total = counts.total()
     return "\n".join(f"{reason:24}{count:6,}  {count / total:7.2%}" for reason, count in counts.most_common())
 
 
 def sample(captions: Sequence[str], size: int) -> list[str]:
-    """`size` of them, the same in every run."""
+    """Return a sample of `size` captions, the same in every run."""
     return random.Random(0).sample(captions, min(size, len(captions)))
 
 
