@@ -1,4 +1,4 @@
-"""A file is replaced as a whole or not at all, whatever fails and however many processes write it."""
+"""A file is replaced completely or not at all, despite failures and concurrent writers."""
 
 from __future__ import annotations
 

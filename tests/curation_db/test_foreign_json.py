@@ -1,4 +1,4 @@
-"""JSON of others: whatever it holds, it is read or it is one error of one line; and every reader uses the one."""
+"""JSON from outside is parsed or raises one error of one line; every module uses this parser."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OWN_JSON = {
     ],
 )
 @pytest.mark.parametrize("hooks", [{}, {"parse_constant": str}], ids=["plain", "hooks"])
-def test_what_is_no_json_is_one_line(content: str | bytes, message: str, hooks: dict[str, type]) -> None:
+def test_invalid_json_is_an_error_of_one_line(content: str | bytes, message: str, hooks: dict[str, type]) -> None:
     with pytest.raises(JsonError) as raised:
         parse_json(content, **hooks)  # type: ignore[arg-type]
     assert str(raised.value).startswith(message)
@@ -53,7 +53,7 @@ def test_control_characters_pass_where_they_may() -> None:
         parse_json(DEEP, strict=False)
 
 
-def test_constants_and_fractions_are_made_as_asked() -> None:
+def test_constants_and_fractions_are_converted_by_the_hooks() -> None:
     assert parse_json("[NaN, 1.5]", parse_constant=lambda _: None, parse_float=lambda message: f"<{message}>") == [
         None,
         "<1.5>",
@@ -61,7 +61,7 @@ def test_constants_and_fractions_are_made_as_asked() -> None:
 
 
 def test_every_reader_of_foreign_json_is_this_one() -> None:
-    """`json.loads` elsewhere fails on deep nesting with a traceback; what is our own is listed with the reason."""
+    """`json.loads` elsewhere fails on deep nesting with a traceback; allowed uses are listed with the reason."""
     root = Path(__file__).parents[2]
     callers = set()
     for package in ("curation_db", "workbench", "trainers", "benchmarks"):
@@ -76,5 +76,5 @@ def test_every_reader_of_foreign_json_is_this_one() -> None:
     assert sorted(callers) == sorted(OWN_JSON)
 
 
-def test_the_limit_of_recursion_is_what_it_was() -> None:
+def test_the_recursion_limit_is_unchanged() -> None:
     assert sys.getrecursionlimit() < 100_000  # else DEEP tests nothing

@@ -1,4 +1,4 @@
-"""Names from data files find pictures below their folders, and nothing else."""
+"""File names from data find images below their folders, and nothing else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_found(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["linked.jpg", "outside/elsewhere.jpg"])
-def test_a_link_that_leaves_the_folder_is_found_only_on_request(folder: Path, name: str) -> None:
+def test_a_link_out_of_the_folder_is_followed_only_on_request(folder: Path, name: str) -> None:
     assert find_image_file([folder], name) is None
     assert escapes_by_link(folder, name)
     path = find_image_file([folder], name, follow_links=True)
@@ -71,7 +71,7 @@ def test_a_loop_of_links_is_a_folder_without_pictures(folder: Path) -> None:
     assert find_image_file([real_path(folder / "loop")], "a.jpg") is None
 
 
-def test_what_is_shown_is_what_is_trained_on(folder: Path) -> None:
+def test_display_and_training_find_the_same_file(folder: Path) -> None:
     for follow in (False, True):
         shown = PictureFolders(folder.parent, {"coco": ("pictures",)}, follow_links=follow)
         trained = locate_in({"coco": [folder]}, follow_links=follow)

@@ -1,4 +1,4 @@
-"""Whether the process that a record names still runs."""
+"""Tests of whether the process in a record still runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many people at once, any order of keys: no card is lost or served beyond its overlap, the state is the fold."""
+"""State machine with many annotators: no card is lost or served beyond its overlap, and the state is the fold."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ people = st.sampled_from(PEOPLE)
 
 
 class Machine(RuleBasedStateMachine):
-    """A record with three people, and beside it what each of them must be able to undo and redo."""
+    """A record with three annotators, and a model of what each of them can undo and redo."""
 
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self.record = Record(create_store(Path(self._folder.name) / "curation.db"))
         self.sittings = {name: self.record.open_session(name, gold_share=0.5) for name in PEOPLE}
-        for name, sitting in self.sittings.items():
-            sitting.queue._mix.seed(name)  # what is mixed in hangs on the session's name: a run must repeat
+        for name, session in self.sittings.items():
+            session.queue._mix.seed(name)  # what is mixed in hangs on the session's name: a run must repeat
         self.gold: set[int] = set()
         self.dan = self.record.open_session("dan", role=Role.ADJUDICATOR)
         self.in_hand: dict[str, list[int]] = {name: [] for name in PEOPLE}
@@ -124,16 +124,16 @@ class Machine(RuleBasedStateMachine):
         self._bulk("dan", data, Kind.REQUEUE, None)
 
     def _bulk(self, name: str, data: st.DataObject, kind: Kind, reason: Reason | None) -> None:
-        asked = data.draw(st.lists(st.sampled_from(self.numbers), unique=True))
+        chosen = data.draw(st.lists(st.sampled_from(self.numbers), unique=True))
         before = dict(self.record.rows("SELECT candidate_id, last_seq FROM candidate_state"))
         undecided = {row[0] for row in self.record.rows(UNDECIDED_AUDIT)}
         held = {number for other, numbers in self.in_hand.items() if other != name for number in numbers}
         reviewer = self.dan.reviewer if name == "dan" else self.sittings[name].reviewer
-        done = reviewer.decide_many(asked, kind, reason=reason)
+        done = reviewer.decide_many(chosen, kind, reason=reason)
         changed = {*done.preview.votes, *done.preview.flips}
         after = dict(self.record.rows("SELECT candidate_id, last_seq FROM candidate_state"))
         assert {number for number in after if after[number] != before[number]} == changed
-        assert changed <= set(asked)
+        assert changed <= set(chosen)
         assert not changed & undecided, "the audit is untouched until it is decided blind"
         assert not changed & held, "nobody's card is decided under their hands"
         states = Counter(self.record.state(number) for number in changed)
@@ -184,7 +184,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: any(self.done.values()))
     @rule(data=st.data())
     def take_back(self, data: st.DataObject) -> None:
-        """An adjudicator takes back what somebody did; it leaves that person's own way of undo and redo."""
+        """An adjudicator undoes another annotator's action, which leaves that annotator's undo and redo."""
         name = data.draw(st.sampled_from([name for name in PEOPLE if self.done[name]]))
         act = data.draw(st.sampled_from(self.done[name]))
         with suppress(RecordError):  # somebody has edited the edit
@@ -214,7 +214,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def a_known_answer_settles_nothing(self) -> None:
-        """States, and what would be exported, are the same as if nobody had ever been asked what is known."""
+        """States and exports are the same as without any answer to a gold item."""
         with self.record.store.read() as connection:
             exported = set(choose(connection, ExportFilter()).ids)
             for number in self.numbers:
@@ -225,7 +225,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def at_most_one_of_an_edited_line_is_in_play(self) -> None:
-        """A candidate and its edits, and theirs: never two of them at once."""
+        """Of a candidate and its chain of edits, at most one is active."""
         parents = dict(self.record.rows("SELECT id, parent_id FROM candidate"))
         in_play = self.record.rows("SELECT candidate_id FROM candidate_state WHERE state != 'superseded'")
         roots = []
@@ -237,7 +237,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        """Every candidate that wants somebody, or is gold, is in an open group, and every other one is not."""
+        """Exactly the gold items and the candidates that need annotators are in an open group."""
         rows = self.record.rows(
             """SELECT s.candidate_id, CASE WHEN s.candidate_id IN (SELECT candidate_id FROM gold)
                       THEN s.state != 'superseded' ELSE s.wanted > 0 END AS wanting, max(g.stream != 'closed') AS served

@@ -1,4 +1,4 @@
-"""Waits grow with full jitter, and a server's Retry-After is read as a number or a date."""
+"""Delays grow with full jitter; Retry-After is parsed as a number or a date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""curation_db.validation: strict conversion, and what its problems say."""
+"""Strict conversion of tables, and the texts of its problems."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_every_kind_of_value_is_converted() -> None:
     assert isinstance(table.judge, tuple)
 
 
-def test_defaults_fill_what_is_absent() -> None:
+def test_defaults_fill_missing_keys() -> None:
     assert validate({}, Table) == Table()
 
 
@@ -124,7 +124,7 @@ def test_defaults_fill_what_is_absent() -> None:
         ([], "[]: a table is expected"),
     ],
 )
-def test_a_problem_says_where_and_what_is_expected(value: object, message: str) -> None:
+def test_a_problem_names_the_key_and_the_expected_value(value: object, message: str) -> None:
     assert [str(each) for each in problems(value)] == [message]
 
 

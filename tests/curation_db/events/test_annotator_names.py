@@ -1,4 +1,4 @@
-"""Names of annotators: which are refused, and which mean the same person."""
+"""Names of annotators: refused names, and spellings of one person's name."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def test_names_that_are_refused(record: Record, name: str) -> None:
         (unicodedata.normalize("NFD", "José"), "José"),
     ],
 )
-def test_names_that_are_kept(name: str, stored: str) -> None:
+def test_allowed_names(name: str, stored: str) -> None:
     assert checked_name(name) == stored
 
 
-def test_the_first_spelling_is_kept(record: Record) -> None:
+def test_the_first_spelling_stays(record: Record) -> None:
     """Ana and ana are one person: one row, one vote, and the same role."""
     record.add(3)
     first = record.open_session("Straße")
@@ -95,7 +95,7 @@ def test_another_spelling_of_a_retired_name_is_retired(record: Record) -> None:
 
 
 class TestAnOlderRecord:
-    """Names that are refused today, and two spellings of one name, stay in a record that has them."""
+    """An older record keeps names that are refused today, and two spellings of one name."""
 
     @pytest.fixture
     def older(self, record: Record) -> Record:
@@ -111,12 +111,12 @@ class TestAnOlderRecord:
         with older.store.read() as connection:
             assert [each.name for each in list_annotators(connection)] == ["Ana", "ana", "ben", "dan", "policy@1"]
 
-    @pytest.mark.parametrize(("asked", "name"), [("ana", "ana"), ("Ana", "Ana"), ("ANA", "ana")])
-    def test_the_same_spelling_comes_first_then_the_oldest(self, older: Record, asked: str, name: str) -> None:
-        assert begin_session(older.store, asked, version="test").name == name
+    @pytest.mark.parametrize(("name_given", "name"), [("ana", "ana"), ("Ana", "Ana"), ("ANA", "ana")])
+    def test_the_same_spelling_comes_first_then_the_oldest(self, older: Record, name_given: str, name: str) -> None:
+        assert begin_session(older.store, name_given, version="test").name == name
 
 
-def test_a_person_is_found_by_every_spelling(record: Record) -> None:
+def test_every_spelling_finds_the_annotator(record: Record) -> None:
     record.add(2)
     record.open_session("Ana").reviewer.decide(1, Kind.ACCEPT)
     with record.store.read() as connection:
@@ -126,7 +126,7 @@ def test_a_person_is_found_by_every_spelling(record: Record) -> None:
         assert unknown_name(connection, parse_view("by:ben")) is not None
 
 
-def test_another_spelling_is_nobody_else(record: Record) -> None:
+def test_another_spelling_is_the_same_annotator(record: Record) -> None:
     record.add(1)
     record.open_session("Ana").reviewer.decide(1, Kind.ACCEPT)
     with record.store.read() as connection:

@@ -1,4 +1,4 @@
-"""Who decides in a record: people who have decided or are at work, and no retired names."""
+"""Active annotators: those with decisions or a live session, without retired names."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_name_that_only_looked_keeps_no_edit_waiting(record: Record) -> None:
     assert record.state(done.child_id) == "accepted"
 
 
-def test_an_edit_waits_for_somebody_who_is_at_work(record: Record) -> None:
+def test_an_edit_waits_for_an_annotator_with_a_live_session(record: Record) -> None:
     record.add(1)
     record.open_session("ben")
     ana = record.open_session("ana").reviewer
@@ -52,7 +52,7 @@ def test_an_edit_waits_for_somebody_who_is_at_work(record: Record) -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.ACCEPT, Kind.REJECT, Kind.UNSURE])
-def test_an_edit_waits_for_somebody_who_has_decided(record: Record, kind: Kind) -> None:
+def test_an_edit_waits_for_an_annotator_with_decisions(record: Record, kind: Kind) -> None:
     record.add(2)
     ben = record.open_session("ben")
     ben.reviewer.decide(2, kind, reason=Reason.SCOPE if kind is Kind.REJECT else None)
@@ -78,7 +78,7 @@ def test_what_was_taken_back_is_no_decision(record: Record) -> None:
     assert others_of(record, "ana") == []
 
 
-def test_a_crashed_session_is_nobody_at_work(record: Record) -> None:
+def test_a_crashed_session_is_not_live(record: Record) -> None:
     record.add(1)
     record.open_session("ben")
     with record.store.write() as connection:
@@ -111,7 +111,7 @@ def test_a_retired_name_does_not_count_and_its_decisions_stay(record: Record) ->
         assert compare(connection).is_consistent
 
 
-def test_everybody_is_listed(record: Record) -> None:
+def test_all_annotators_are_listed(record: Record) -> None:
     record.add(3)
     ana, ben = record.open_session("ana"), record.open_session("ben")
     ana.reviewer.decide(1, Kind.ACCEPT)
@@ -124,7 +124,7 @@ def test_everybody_is_listed(record: Record) -> None:
     assert (statuses["ben"].decisions, statuses["ben"].at_work, statuses["ben"].is_active) == (0, False, False)
 
 
-def test_with_more_people_wanted_the_editor_is_told_so(record: Record) -> None:
+def test_with_more_annotators_needed_the_edit_waits(record: Record) -> None:
     record.add(1, overlap="2")
     done = record.open_session("ana").reviewer.edit(1, NEW_TEXT)
     assert done.child is not None

@@ -1,4 +1,4 @@
-"""Hasty decisions: the same ones in a view, in the facets and in an export, at every moment of the record."""
+"""Hasty decisions: views, facets and exports agree, at every event number."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def decide(record: Record, name: str, number: int, elapsed_ms: int | None, kind:
 
 
 def listed(record: Record, line: str = "is:hasty") -> list[int]:
-    """The candidates of a view, lowest first."""
+    """Return the candidates of a view in ascending order."""
     with record.store.read() as connection:
         return sorted(chain.from_iterable(ids_of(connection, parse_view(line))))
 
@@ -72,7 +72,7 @@ def test_what_was_taken_back_is_not(record: Record) -> None:
     assert listed(record) == [number]
 
 
-def test_what_was_replaced_is_not_and_a_second_look_may_be_quick(record: Record) -> None:
+def test_a_replaced_decision_is_not_and_a_second_look_may_be_quick(record: Record) -> None:
     first, second = record.add(2)
     decide(record, "ana", first, FAST)
     decide(record, "ana", first, SLOW, Kind.REJECT)
@@ -157,7 +157,7 @@ def play(record: Record, steps: list[tuple[str, int, str, int | None]]) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(steps=st.lists(step, max_size=20))
-def test_views_facets_and_exports_agree_whatever_people_do(steps: list[tuple[str, int, str, int | None]]) -> None:
+def test_views_facets_and_exports_agree_on_random_work(steps: list[tuple[str, int, str, int | None]]) -> None:
     with tempfile.TemporaryDirectory() as folder, create_store(Path(folder) / "curation.db") as store:
         record = Record(store)
         play(record, steps)

@@ -1,4 +1,4 @@
-"""Decisions in force: the SQL condition, the pure function and a slow count by hand agree, whatever people do."""
+"""Decisions in force: the SQL condition, the pure function and a slow oracle agree on random histories."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def play(record: Record, steps: list[tuple[str, int, str]]) -> None:
 
 
 def by_hand(record: Record) -> list[dict[str, Any]]:
-    """For every person and candidate the one event that is in force, found step by step."""
+    """Oracle: return the event in force of every person and candidate."""
     names = ("seq", "candidate_id", "actor", "kind", "verdict", "reason", "undo_of", "gold")
     rows = record.rows(f"SELECT {', '.join(names)} FROM event ORDER BY seq")
     events = [dict(zip(names, row, strict=True)) for row in rows]
@@ -136,7 +136,7 @@ def test_every_count_is_over_the_decisions_in_force(steps: list[tuple[str, int, 
 
 @pytest.fixture
 def replaced(record: Record) -> Record:
-    """One card that ana rejected, and rejected again for another reason after looking back."""
+    """A card that ana rejected, and rejected again for another reason after going back."""
     record.add(1, overlap="2")
     ana = record.open_session("ana").reviewer
     ana.decide(1, Kind.REJECT, reason=Reason.PRESENT)

@@ -1,4 +1,4 @@
-"""The fold: what a candidate's events come to, by example and against a slow, obvious oracle."""
+"""The fold of a candidate's events, by examples and against a slow oracle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from curation_db.events.state import CandidateStatus, FoldEvent, Overlap, effect
 
 
 def history(*words: str) -> list[FoldEvent]:
-    """Events from words such as "ana:accept", "ben:undo 1", "eva:adjudicate reject"; numbered from 1."""
+    """Return events from texts such as "ana:accept", "ben:undo 1", "eva:adjudicate reject"; numbered from 1."""
     events = []
     for seq, word in enumerate(words, 1):
         actor, _, rest = word.partition(":")
@@ -86,9 +86,9 @@ def test_an_overlap_that_says_nothing_is_refused(words: str) -> None:
         Overlap.parse(words)
 
 
-def stands(event: FoldEvent, events: list[FoldEvent]) -> bool:
-    """The definition, word by word: nothing that stands takes it back."""
-    return not any(other.undo_of == event.seq and stands(other, events) for other in events)
+def is_effective(event: FoldEvent, events: list[FoldEvent]) -> bool:
+    """The literal definition of an effective event: no effective undo reverts it."""
+    return not any(other.undo_of == event.seq and is_effective(other, events) for other in events)
 
 
 _KINDS = st.sampled_from([k for k in Kind if k not in {Kind.UNDO, Kind.ADJUDICATE, Kind.FLIP}])
@@ -107,7 +107,7 @@ def histories(draw: st.DrawFn) -> list[FoldEvent]:
 
 @given(histories())
 def test_effective_events_are_those_that_stand_by_definition(events: list[FoldEvent]) -> None:
-    assert effective_events(events) == [e for e in events if e.kind is not Kind.UNDO and stands(e, events)]
+    assert effective_events(events) == [e for e in events if e.kind is not Kind.UNDO and is_effective(e, events)]
 
 
 @given(histories(), st.sampled_from(["1", "2", "3", "2+1"]))

@@ -1,4 +1,4 @@
-"""What the record materialises is compared with its events, and made again out of them."""
+"""Derived data is compared with the events, and rebuilt from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from curation_db.storage.work_sessions import open_sessions
 
 @pytest.fixture
 def worked(record: Record) -> Record:
-    """A record in which everything has happened once: two people, overlap 2, audit, edits, undo, skips, notes."""
+    """A record with every kind of event: two annotators, overlap 2, audit, edits, undo, skips, notes."""
     record.add(6, overlap="2", audit_rate=0.0)
     record.add(6, audit_rate=1.0)
     ana, ben = record.open_session("ana"), record.open_session("ben")
@@ -66,7 +66,7 @@ def test_a_record_that_was_worked_in_is_sound(worked: Record) -> None:
     assert result[-1] == (candidates, candidates)
 
 
-def test_the_pass_finds_what_folding_one_by_one_finds(worked: Record) -> None:
+def test_the_merge_pass_agrees_with_single_folds(worked: Record) -> None:
     spoil(worked, "UPDATE candidate_state SET accepts = accepts + 1 WHERE candidate_id % 3 = 0")
     with worked.store.read() as connection:
         wrong = []
@@ -102,7 +102,7 @@ def test_the_pass_finds_what_folding_one_by_one_finds(worked: Record) -> None:
         ),
     ],
 )
-def test_every_kind_of_drift_is_found_and_mended(
+def test_every_kind_of_mismatch_is_detected_and_rebuilt(
     worked: Record, dump: Callable[..., Any], spoiled: str, where: str
 ) -> None:
     before = dump(worked.store)
@@ -124,7 +124,7 @@ def test_other_orders_are_worked_out_in_the_background_and_may_be_missing(worked
     assert compare_record(worked).is_consistent
 
 
-def test_entries_and_states_of_nobody_are_cleared(worked: Record) -> None:
+def test_entries_and_states_of_missing_candidates_are_deleted(worked: Record) -> None:
     with worked.store.write() as connection:
         connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
@@ -154,8 +154,8 @@ def test_everything_derived_can_be_lost(worked: Record, dump: Callable[..., Any]
 def test_leases_of_dead_sessions_are_freed_and_others_stay(record: Record) -> None:
     record.add(6)
     dead, ended, alive = (record.open_session(name) for name in ("ana", "ben", "cho"))
-    for sitting in (dead, ended, alive):
-        sitting.queue.claim(2)
+    for annotator_session in (dead, ended, alive):
+        annotator_session.queue.claim(2)
     spoil(
         record,
         f"UPDATE work_session SET pid = 999999999 WHERE id = '{dead.actor.session}'",
@@ -169,7 +169,7 @@ def test_leases_of_dead_sessions_are_freed_and_others_stay(record: Record) -> No
     assert record.rows("SELECT count(*) FROM work_session WHERE ended_at IS NULL") == [(1,)]
 
 
-def test_the_search_finds_every_text_once_after_its_index_was_made_anew(record: Record) -> None:
+def test_search_finds_every_text_once_after_an_index_rebuild(record: Record) -> None:
     record.add(3)
     with record.store.write() as connection:
         connection.exec_driver_sql("INSERT INTO candidate_text(rowid, text, concept) VALUES (1, 'rubbish', 'x')")

@@ -1,4 +1,4 @@
-"""Backups: whole while others write, checked before they count, pruned with care; restoring loses nothing unsaid."""
+"""Backups are complete while others write, checked, and pruned; a restore reports every loss."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def decide(record: Record, name: str, count: int) -> None:
 
 
 def leave(record: Record) -> None:
-    """Everybody leaves the record."""
+    """End all sessions and close the record."""
     with record.store.write() as connection:
         connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
     record.store.close()
@@ -68,7 +68,7 @@ class TestBackUp:
         with open_store(backed_up.path) as store:
             assert dump(store) == dump(record.store)
 
-    def test_what_others_write_meanwhile_is_not_in_it_and_they_do_not_wait(self, record: Record) -> None:
+    def test_concurrent_writes_are_not_in_the_copy_and_do_not_wait(self, record: Record) -> None:
         record.add(2_000)
         path, written = record.store.path, 0
 
@@ -108,11 +108,11 @@ class TestBackUp:
                 Record(store).assert_state_matches_events()
 
     def test_nothing_is_overwritten(self, record: Record, tmp_path: Path) -> None:
-        taken = tmp_path / "mine.db"
-        taken.write_text("precious")
+        occupied = tmp_path / "mine.db"
+        occupied.write_text("precious")
         with pytest.raises(FileExistsError):
-            back_up(record.store.path, taken)
-        assert taken.read_text() == "precious"
+            back_up(record.store.path, occupied)
+        assert occupied.read_text() == "precious"
 
     def test_a_copy_that_is_something_else_is_refused(self, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
         record.add(2)
@@ -159,7 +159,7 @@ backup.back_up(Path({str(record.store.path)!r}), progress=lambda *_: os.kill(os.
     def test_automatic_ones_are_pruned_and_no_others(self, record: Record) -> None:
         path = record.store.path
         folder = backup.backup_folder(path)
-        asked = back_up(path).path
+        requested = back_up(path).path
         mine = back_up(path, folder / "mine.db").path
         automatic = [back_up(path, before="bulk").path for _ in range(3)]
         for age, each in enumerate(reversed(automatic), 1):
@@ -169,9 +169,9 @@ backup.back_up(Path({str(record.store.path)!r}), progress=lambda *_: os.kill(os.
             "curation-20200102T000000Z-0-before-bulk.db",
             "curation-20200101T000000Z-0-before-bulk.db",
         ]
-        assert names(folder) == {asked.name, mine.name, "curation-20200103T000000Z-0-before-bulk.db"}
+        assert names(folder) == {requested.name, mine.name, "curation-20200103T000000Z-0-before-bulk.db"}
 
-    def test_the_list_names_what_cannot_be_read(self, record: Record) -> None:
+    def test_the_list_names_unreadable_backups(self, record: Record) -> None:
         folder = backup.backup_folder(record.store.path)
         good = back_up(record.store.path, before="bulk").path
         (folder / "bad.db").write_bytes(b"GIF89a" * 1000)
@@ -184,7 +184,7 @@ backup.back_up(Path({str(record.store.path)!r}), progress=lambda *_: os.kill(os.
 
 
 class TestRestore:
-    def test_going_back_tells_what_is_lost_and_keeps_it(self, record: Record) -> None:
+    def test_a_restore_reports_the_loss_and_backs_it_up(self, record: Record) -> None:
         path = record.store.path
         record.add(10)
         decide(record, "ana", 2)
@@ -224,7 +224,7 @@ class TestRestore:
         assert not [name for name in names(path.parent) if name.endswith(("-wal", "-shm", ".part"))]
 
     @pytest.mark.parametrize("page", [1, 9], ids=["header", "middle"])
-    def test_over_a_damaged_record_its_bytes_are_kept(self, record: Record, page: int) -> None:
+    def test_the_bytes_of_a_damaged_record_are_copied(self, record: Record, page: int) -> None:
         path = record.store.path
         record.add(200)
         backed_up = back_up(path)
@@ -249,7 +249,7 @@ class TestRestore:
         assert restore(path, backed_up.path).before is None
         assert rows(path, "SELECT count(*) FROM candidate") == [(3,)]
 
-    def test_while_somebody_is_at_work_it_is_refused_and_nothing_changes(self, record: Record) -> None:
+    def test_a_restore_during_a_live_session_is_refused(self, record: Record) -> None:
         path = record.store.path
         record.add(3)
         backed_up = back_up(path)
@@ -286,7 +286,7 @@ class TestRestore:
         record.store.close()
         restore(path, backed_up.path)
 
-    def test_what_is_no_record_is_refused_before_anything_happens(self, record: Record, tmp_path: Path) -> None:
+    def test_a_file_that_is_no_record_is_refused(self, record: Record, tmp_path: Path) -> None:
         path = record.store.path
         record.add(3)
         leave(record)
@@ -359,7 +359,7 @@ class TestTheFileUnderAnOpenRecord:
             record.open_session("ben")
         assert rows(record.store.path, "SELECT count(*) FROM event") == [(1,)]
 
-    def test_an_index_that_somebody_adds_is_no_newer_schema(self, record: Record) -> None:
+    def test_an_added_index_is_no_newer_schema(self, record: Record) -> None:
         record.add(2)
         session = record.open_session("ana")
         with sqlite3.connect(record.store.path) as other:
@@ -367,7 +367,7 @@ class TestTheFileUnderAnOpenRecord:
         other.close()
         session.reviewer.decide(1, Kind.ACCEPT)
 
-    def test_a_newer_negwb_changes_nothing_while_an_older_one_is_at_work(
+    def test_no_migration_during_a_session_of_an_older_negwb(
         self, record: Record, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record.open_session("ana")
@@ -396,11 +396,11 @@ def test_a_backup_that_is_pruned_while_the_folder_is_read_is_not_listed(
     stat = Path.stat
 
     def pruned_first(path: Path, **how: Any) -> os.stat_result:
-        if path.name == gone.name and looked.append(path) is None and len(looked) > 1:
+        if path.name == gone.name and inspected.append(path) is None and len(inspected) > 1:
             gone.unlink(missing_ok=True)
         return stat(path, **how)
 
-    looked: list[Path] = []
+    inspected: list[Path] = []
     monkeypatch.setattr(Path, "stat", pruned_first)
     assert [each.path for each in list_backups(stored_copy.parent)] == [stored_copy]
-    assert len(looked) > 1
+    assert len(inspected) > 1

@@ -1,4 +1,4 @@
-"""SQLite's error codes decide what went wrong; its words, and those of the data, decide nothing."""
+"""Errors are classified by SQLite's error codes, never by their texts."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_an_error_of_the_driver_itself_has_no_code() -> None:
 
 
 class FailingDisk:
-    """A process of ours in which reading or writing the named file fails with EIO."""
+    """Child process in which reads or writes of one file fail with EIO."""
 
     def __init__(self, library: Path) -> None:
         self._library = library
@@ -175,7 +175,7 @@ def test_a_disk_that_cannot_be_read_is_no_damage(disk: FailingDisk, closed: Path
 
 
 def test_a_page_that_only_the_check_reads_is_no_damage(disk: FailingDisk, closed: Path) -> None:
-    """There SQLite answers with a line of the check instead of an error."""
+    """SQLite reports an unreadable page as a line of its check instead of an error."""
     with closing(sqlite3.connect(closed)) as connection:
         connection.execute("INSERT INTO record_note VALUES ('long', ?)", ("x" * 40_000,))
         connection.commit()
@@ -206,11 +206,11 @@ def test_a_copy_that_cannot_be_written_names_the_folder(disk: FailingDisk, close
 
 
 class TestWhatWasTakenForAnotherSchema:
-    """A statement that fails for another reason than a missing table does not count as "there is none"."""
+    """A statement that fails for a reason other than a missing table raises."""
 
     @pytest.fixture
     def barred(self, closed: Path) -> Iterator[sqlite3.Connection]:
-        """A connection that meets a lock at every statement."""
+        """A connection on which every statement finds a lock."""
         with closing(sqlite3.connect(closed, isolation_level=None)) as holder:
             holder.execute("PRAGMA locking_mode=EXCLUSIVE")
             holder.execute("BEGIN EXCLUSIVE")
@@ -221,7 +221,7 @@ class TestWhatWasTakenForAnotherSchema:
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             database_file.newest_event(barred)
 
-    def test_who_is_at_work(self, barred: sqlite3.Connection) -> None:
+    def test_the_open_sessions(self, barred: sqlite3.Connection) -> None:
         for function in (work_sessions.live_sessions, work_sessions.stale_leases, work_sessions.end_all_sessions):
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 function(barred)
@@ -234,7 +234,7 @@ class TestWhatWasTakenForAnotherSchema:
             work_sessions.end_all_sessions(connection)
 
 
-def test_wrong_indexes_and_wrong_tables_are_told_apart(closed: Path) -> None:
+def test_wrong_indexes_and_wrong_tables_are_distinguished(closed: Path) -> None:
     with closing(sqlite3.connect(closed)) as connection:
         connection.execute("PRAGMA writable_schema=ON")
         connection.execute(

@@ -1,4 +1,4 @@
-"""Who may read the record and every copy of it: no file is more open than the record itself."""
+"""Permissions of the record and its copies: no copy has more permissions than the record."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def modes_below(folder: Path) -> dict[str, int]:
 
 @pytest.fixture(autouse=True)
 def open_umask() -> Iterator[None]:
-    """The umask that makes every file readable to everybody, unless it is made otherwise."""
+    """A umask under which new files are readable by every user by default."""
     with masked(0o000):
         yield
 
 
 @pytest.fixture
 def record_path(tmp_path: Path) -> Path:
-    """A record of mode 600 with something in it, that nobody has open."""
+    """A closed record of mode 600 with content."""
     path = tmp_path / "curation.db"
     with create_store(path) as store:
         Record(store).add(200)
@@ -68,20 +68,18 @@ def test_a_backup_has_the_mode_of_the_record(record_path: Path, tmp_path: Path, 
     assert mode(back_up(record_path, tmp_path / "mine.db").path) == wanted
 
 
-def test_a_copy_that_is_being_made_is_its_owners_alone(record_path: Path) -> None:
+def test_only_the_owner_can_read_an_unfinished_copy(record_path: Path) -> None:
     record_path.chmod(0o644)
-    seen: set[int] = set()
+    modes: set[int] = set()
 
     def collect_modes(done: int, total: int) -> None:
-        seen.update(mode(part) for part in backup.backup_folder(record_path).glob(".*"))
+        modes.update(mode(part) for part in backup.backup_folder(record_path).glob(".*"))
 
     back_up(record_path, progress=collect_modes)
-    assert seen == {0o600}
+    assert modes == {0o600}
 
 
-def test_a_restored_record_keeps_its_mode_and_so_does_the_copy_of_what_was_there(
-    record_path: Path, tmp_path: Path
-) -> None:
+def test_a_restore_preserves_the_mode_of_record_and_copy(record_path: Path, tmp_path: Path) -> None:
     backup_path = back_up(record_path, tmp_path / "mine.db").path
     backup_path.chmod(0o666)
     record_path.chmod(0o660)
@@ -105,7 +103,7 @@ def test_a_record_that_was_gone_comes_back_no_more_open_than_a_new_one(
     assert mode(record_path) == expected
 
 
-def test_what_is_set_aside_of_a_damaged_record_has_its_mode(record_path: Path, tmp_path: Path) -> None:
+def test_the_copied_bytes_of_a_damaged_record_have_its_mode(record_path: Path, tmp_path: Path) -> None:
     backup_path = back_up(record_path, tmp_path / "mine.db").path
     with record_path.open("r+b") as file:
         file.seek(8 * 4096)
@@ -118,7 +116,7 @@ def test_what_is_set_aside_of_a_damaged_record_has_its_mode(record_path: Path, t
     assert set(modes_below(done.before.parent).values()) == {0o600}
 
 
-def test_what_repair_keeps_has_the_mode_of_the_record(record_path: Path) -> None:
+def test_the_copy_before_a_repair_has_the_mode_of_the_record(record_path: Path) -> None:
     connection = sqlite3.connect(record_path)
     connection.execute("UPDATE candidate_state SET state = 'rejected' WHERE candidate_id = 1")
     connection.commit()

@@ -1,4 +1,4 @@
-"""A record under more names than one: hard links are refused, symbolic links are kept."""
+"""A record with several names: hard links are refused, symbolic links stay."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from curation_db.storage.store import create_store, open_read_only, open_store
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """A record with three candidates, two of them decided, in which nobody is at work."""
+    """A record with three candidates, two of them decided, without live sessions."""
     folder = tmp_path / "real"
     folder.mkdir()
     with create_store(folder / "curation.db") as store:
@@ -46,7 +46,7 @@ def events(path: Path) -> int:
 class TestHardLinks:
     @pytest.fixture
     def other(self, database: Path) -> Path:
-        """The same file under another name, as `cp -al` makes it."""
+        """A second name of the file, as `cp -al` creates it."""
         other = database.parent.parent / "copy" / "curation.db"
         other.parent.mkdir()
         os.link(database, other)
@@ -66,7 +66,7 @@ class TestHardLinks:
         assert fine.level is Level.OK
         assert repair(other) == []
 
-    def test_what_the_hint_says_makes_it_a_file_of_its_own(self, database: Path, other: Path, tmp_path: Path) -> None:
+    def test_the_commands_of_the_hint_create_a_separate_file(self, database: Path, other: Path, tmp_path: Path) -> None:
         restore(other, back_up(other, tmp_path / "copy.db").path)
         assert not database.samefile(other)
         with open_store(other) as store:
@@ -77,7 +77,7 @@ class TestHardLinks:
 class TestSymbolicLinks:
     @pytest.fixture
     def link(self, database: Path, tmp_path: Path) -> Path:
-        """A workspace whose database lies elsewhere."""
+        """A workspace whose database is a symbolic link to another folder."""
         link = tmp_path / "workspace" / "curation.db"
         link.parent.mkdir()
         link.symlink_to(database)
@@ -109,7 +109,7 @@ class TestSymbolicLinks:
             assert not log.exists()
             assert events(link) == 2
 
-    def test_a_link_whose_file_is_gone_gets_it_back(self, database: Path, link: Path) -> None:
+    def test_a_restore_recreates_the_missing_target_of_a_link(self, database: Path, link: Path) -> None:
         copy = back_up(link)
         database.unlink()
         restore(link, copy.path)

@@ -1,4 +1,4 @@
-"""Which file system a path is on, by the table that Linux gives."""
+"""The type of a path's file system, from the mount table of Linux."""
 
 from __future__ import annotations
 

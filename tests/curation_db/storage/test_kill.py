@@ -1,10 +1,10 @@
-"""kill -9 of a deciding process at random moments: what it was told is written is there, and nothing is half done.
+"""kill -9 of a deciding process at random moments: acknowledged actions are stored, and no action is incomplete.
 
-A kill ends the process, not the machine: what SQLite gave to the system is there even without fsync. Power cuts are
-`synchronous=FULL`'s business, and no test of ours can show it.
+A kill ends the process, not the machine: data that SQLite gave to the system survives even without fsync. Power cuts
+are covered by `synchronous=FULL`, and no test here can simulate them.
 
-The process (`tests/support/kills.py`) decides through the product's own `Queue` and `Reviewer`; it says what it is
-about to do, and when the call has returned, the ids of what was written.
+The process (`tests/support/kills.py`) decides through `Queue` and `DecisionWriter`. It logs each operation before the
+call, and the id of the written action after it.
 """
 
 from __future__ import annotations

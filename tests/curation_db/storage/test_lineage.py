@@ -1,4 +1,4 @@
-"""Event numbers after a restore: never handed out twice, and known to belong to a history that was replaced."""
+"""Event numbers after a restore: no number is used twice, and numbers of the replaced history are recognised."""
 
 from __future__ import annotations
 
@@ -154,9 +154,9 @@ class TestNumbers:
         world.path.unlink()
         assert restore(world.path, backup).next_event == 4
 
-    def test_what_came_in_before_the_backup_shows_above_the_gap(self, world: World) -> None:
-        """GIVEN candidates that came in after the newest event of the backup, so under the number of a replaced event
-        THEN an export of now has them under a number of its own."""
+    def test_arrivals_before_the_backup_show_above_the_gap(self, world: World) -> None:
+        """GIVEN candidates that arrived after the newest event of the backup, marked with a number of a replaced one
+        THEN an export of the present shows them at a number of its own."""
         world.decide(2)
         world.add(1)
         backup = world.back_up()
@@ -169,8 +169,8 @@ class TestNumbers:
         assert world.decide(1) == [6]
 
     def test_zero_of_a_replaced_history_does_not_stand(self, world: World) -> None:
-        """GIVEN a backup from before the first export WHEN more comes in, 0 is exported, and the backup is restored
-        THEN 0 is not exported with what the backup holds."""
+        """GIVEN a backup from before the first export WHEN candidates arrive, 0 is exported, and the backup is restored
+        THEN an export of 0 with the content of the backup is refused."""
         backup = world.back_up()
         world.add(1)
         assert world.freeze("zero", selection=OPEN) == 0
@@ -183,7 +183,7 @@ class TestNumbers:
 
 
 class TestFrozenSets:
-    def test_of_a_replaced_history_are_told(self, world: World) -> None:
+    def test_of_a_replaced_history_are_recognised(self, world: World) -> None:
         world.decide(3)
         world.freeze("kept")
         backup = world.back_up()
@@ -236,7 +236,7 @@ class TestFrozenSets:
         world.freeze("taken-again", at=3, selection=OPEN)
         assert (world.exports / "taken-again" / MANIFEST_FILE).read_text() == json.dumps(contents, indent=2) + "\n"
 
-    def test_of_an_older_negwb_load_and_are_told_by_their_number(self, world: World) -> None:
+    def test_of_an_older_negwb_are_recognised_by_their_number(self, world: World) -> None:
         world.decide(3)
         world.freeze("old")
         backup = world.back_up()
@@ -253,8 +253,8 @@ class TestFrozenSets:
         assert [world.history(name) for name in ("old", "newer")] == [HistoryRelation.SAME, HistoryRelation.REPLACED]
 
     def test_of_events_that_another_file_has_are_not_of_this_record(self, world: World, tmp_path: Path) -> None:
-        """GIVEN a database that was copied back by hand THEN sets of its lost events are told, also when their numbers
-        are in use again."""
+        """GIVEN a database that was copied back by hand THEN sets of its lost events are recognised, also if their
+        numbers are in use again."""
         world.decide(2)
         copy = tmp_path / "copy.db"
         copy.write_bytes(world.path.read_bytes())

@@ -1,4 +1,4 @@
-"""kill -9 of a process that migrates an old record: afterwards the record is the old one or the new one, whole.
+"""kill -9 of a process that migrates an old record: afterwards the record is the old one or the new one, complete.
 
 The process says when it is about to open the record, and is killed within the time that an undisturbed migration took
 here. What comes out in the end is compared, table by table, with a migration that was left alone.
@@ -56,12 +56,12 @@ _FILL = (
     " SELECT id, 'open', 0, 0, 0, 1, 0, 0, 0 FROM candidate WHERE id % 7 = 0",
 )
 _TIMES_OF_THE_MIGRATION = {"lineage", "event_gap"}
-"""They hold the time at which they were written."""
+"""Tables with the time of their writing."""
 
 
 @dataclass(frozen=True)
 class Old:
-    """A record of an older schema, and what comes out when it is migrated in peace."""
+    """A record of an older schema, and the result of an undisturbed migration."""
 
     path: Path
     rows: dict[str, list[tuple[object, ...]]]
@@ -89,7 +89,7 @@ def make_old(folder: Path, rows: int) -> Old:
 
 
 def migrating(path: Path) -> subprocess.Popen[bytes]:
-    """A process that has imported everything and begins to migrate now."""
+    """A process that has finished its imports and starts the migration."""
     process = subprocess.Popen(
         [sys.executable, "-c", _MIGRATE, str(path)],
         stdin=subprocess.PIPE,
@@ -122,7 +122,7 @@ def rows_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
 
 
 def assert_old_or_new(path: Path, old: Old) -> str:
-    """Whole, and of one of the two schemas in every object; returns its revision."""
+    """Check that the record is intact and has one of the two schemas; return its revision."""
     with sqlite.raw_connection(path) as connection:
         assert database_file.integrity_faults(connection) == []
         assert database_file.dangling_references(connection) == {}
@@ -151,7 +151,7 @@ def assert_migrated_once(path: Path, old: Old) -> None:
 
 
 def kill_at_random(old: Old, folder: Path, kills: int, draw: random.Random) -> Counter[str]:
-    """So many kills, up to three of them on one file; returns which revision each left."""
+    """Kill `kills` times, up to three times per file; return the revision after each kill."""
     left: Counter[str] = Counter()
     number = 0
     while left.total() < kills:

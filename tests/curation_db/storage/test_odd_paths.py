@@ -1,4 +1,4 @@
-"""A path opens the file that it names, whatever characters are in it, by every way that opens a record."""
+"""Every function that opens a record opens the named file, whatever characters its path contains."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ WORST = [
 ]
 NOT_UTF8 = os.fsdecode(b"a\xffb")
 DECOYS = ["100", "a b", "aAb", "a", "b", "memory", "é", ".db"]
-"""What some of the names above were taken for when a URL was made of them."""
+"""File names that some of the names above became when they were part of a URL."""
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def by_source(path: Path) -> Iterator[list[tuple[object, ...]]]:
 
 @contextmanager
 def by_attach(path: Path) -> Iterator[list[tuple[object, ...]]]:
-    """As `restore` looks into the copy of the backup."""
+    """Attach the file as `restore` attaches the copy of the backup."""
     with sqlite.raw_connection(path.with_name("other.db"), Mode.CREATE) as connection:
         connection.execute("ATTACH ? AS kept", (sqlite.file_uri(path, Mode.FROZEN),))
         yield [row for row in connection.execute("PRAGMA database_list") if row[1] == "kept"]
@@ -105,7 +105,7 @@ OPENERS: dict[str, Callable[[Path], object]] = {
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder in which files lie that a path made into a URL would open instead."""
+    """A folder with the files that an unescaped URL would open instead."""
     for name in DECOYS:
         (tmp_path / name).mkdir()
         for file in ("curation.db", name):
@@ -119,7 +119,7 @@ def files_below(folder: Path) -> dict[str, int]:
 
 @pytest.fixture(params=["folder", "file", "relative"])
 def laid(request: pytest.FixtureRequest, place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """The path of a record that has this name somewhere."""
+    """Path of a record with this name in a part of it."""
 
     def _laid(name: str) -> Path:
         if request.param == "file":
@@ -153,7 +153,7 @@ def test_every_opener_opens_the_same_file(laid: Callable[[str], Path], place: Pa
 
 
 @pytest.mark.parametrize("name", [*WORST, NOT_UTF8], ids=ascii)
-def test_a_record_is_kept_restored_migrated_and_examined_where_it_is(
+def test_backup_restore_migration_and_checks_use_the_named_file(
     place: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = place / name
@@ -202,7 +202,7 @@ def test_a_relative_path_means_the_folder_that_was_current_when_the_record_was_o
 
 @pytest.mark.parametrize("name", ["100%", "%(here)s", "a:b", "a b;c", "é%20"])
 def test_the_migrations_run_wherever_negwb_is_installed(tmp_path: Path, name: str) -> None:
-    """The folder of the scripts is no configuration value, in which a % would mean something."""
+    """A % in the folder of the scripts is not interpolated."""
     (tmp_path / name).mkdir()
     (tmp_path / name / "curation_db").symlink_to(Path(curation_db.__file__).parent)
     code = """
@@ -229,7 +229,7 @@ upgrade(path, "")"""
 
 
 def test_nothing_else_opens_a_database() -> None:
-    """A second way of opening would treat some path differently: `sqlite.open_file` is the only one."""
+    """Only `sqlite.open_file` opens database files, so that all paths are treated alike."""
     root = Path(curation_db.__file__).parents[1]
     calls = re.compile(r"sqlite3\.connect\(|create_engine\(|file:\{|sqlite:///")
     files = [path for floor in ("curation_db", "workbench", "trainers") for path in (root / floor).rglob("*.py")]

@@ -1,4 +1,4 @@
-"""The schema is trusted by what it is and not by its number: foreign triggers, replaced tables, changed constraints."""
+"""The schema of a file is compared object by object: foreign triggers, replaced tables, changed constraints."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from curation_db.storage.store import Store, create_store, open_store
 
 @pytest.fixture
 def record_path(tmp_path: Path) -> Path:
-    """A record that nobody has open."""
+    """A closed record."""
     path = tmp_path / "curation.db"
     with create_store(path) as store:
         Record(store).add(20)
@@ -133,7 +133,7 @@ class TestForeign:
 class TestOurs:
     @pytest.fixture
     def older(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A record of an older schema, which is brought up to date where it is opened."""
+        """A record of an older schema."""
         install(monkeypatch)
         make_older(tmp_path / "old.db")
         return tmp_path / "old.db"
@@ -162,7 +162,7 @@ class TestOurs:
         spoil(older, f"UPDATE alembic_version SET version_num = '{HEAD}'")
         assert any("lineage is missing" in line for line in found_in(older))
 
-    def test_what_sqlite_and_its_tools_leave_behind(self, record_path: Path) -> None:
+    def test_changes_by_sqlite_and_its_tools(self, record_path: Path) -> None:
         spoil(record_path, "ANALYZE", "INSERT INTO caption_text(caption_text) VALUES ('optimize')", "REINDEX", "VACUUM")
         with closing(sqlite3.connect(record_path)) as connection:
             assert connection.execute("SELECT count(*) FROM sqlite_stat1").fetchone()[0]
@@ -215,7 +215,7 @@ class TestGuards:
             session.reviewer.decide(1, Kind.ACCEPT)
 
 
-def test_a_damaged_backup_is_found_before_it_is_used(
+def test_a_damaged_backup_is_detected_before_its_use(
     record_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lease_sql = back_up(record_path, tmp_path / "made.db").path
@@ -229,8 +229,8 @@ def test_a_damaged_backup_is_found_before_it_is_used(
     assert used == []
 
 
-def test_the_digests_are_those_of_what_is_built() -> None:
-    """Of the classes, which make the newest schema, and of the scripts, which make every one."""
+def test_the_digests_are_those_of_the_built_schemas() -> None:
+    """The digests are those of the table classes (newest schema) and of the scripts (every schema)."""
     assert tuple(schema.DIGESTS) == REVISIONS
     assert schema.digest(schema.expected(HEAD)) == schema.DIGESTS[HEAD]
     for revision, digest in schema.DIGESTS.items():

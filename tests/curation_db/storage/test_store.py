@@ -1,4 +1,4 @@
-"""The file: created, opened, migrated, refused; transactions that hold under many processes."""
+"""Creation, opening, migration and refusal of records; transactions with many processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from curation_db.storage.store import Store, create_store, open_read_only, open_
 
 
 def schema(path: Path) -> list[tuple[str, str, list[str]]]:
-    """Everything the database defines; the order of a table's clauses does not count."""
+    """Return all definitions of the database, without the order of a table's clauses."""
     connection = sqlite3.connect(path)
     rows = connection.execute(
         "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name"
@@ -40,7 +40,7 @@ def schema(path: Path) -> list[tuple[str, str, list[str]]]:
 
 
 def clauses(sql: str) -> list[str]:
-    """The clauses between the outer brackets, and what stands around them."""
+    """Return the clauses between the outer brackets, and the text around them."""
     parts, depth = [""], 0
     for letter in sql:
         depth += (letter == "(") - (letter == ")")
@@ -101,7 +101,7 @@ def test_an_older_record_is_backed_up_and_brought_up(tmp_path: Path) -> None:
     ],
     ids=["garbage", "somebody else's database", "nothing there"],
 )
-def test_what_is_no_record_is_refused_in_one_line(tmp_path: Path, damage, error: type[RecordError]) -> None:
+def test_a_file_that_is_no_record_is_refused_in_one_line(tmp_path: Path, damage, error: type[RecordError]) -> None:
     path = tmp_path / "curation.db"
     damage(path)
     with pytest.raises(error) as caught:
@@ -192,7 +192,7 @@ def test_a_locked_record_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     holder.close()
 
 
-def test_a_full_disk_says_so_and_keeps_what_was_there(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_loses_nothing(tmp_path: Path) -> None:
     with create_store(tmp_path / "curation.db") as store:
         with pytest.raises(RecordUnwritable, match="no disk space"), store.write() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
@@ -228,7 +228,7 @@ def test_four_processes_counting_together_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_opening_it_twice_gives_up_no_lock(tmp_path: Path) -> None:
-    """A process that comes and goes must not take itself for the last one: it would throw away the log of this one."""
+    """A process that opens and closes the record must not delete the log of another process."""
     path = tmp_path / "curation.db"
     come_and_go = (
         "import sys; from pathlib import Path; from curation_db.storage.store import open_store;"
@@ -249,9 +249,9 @@ def test_opening_it_twice_gives_up_no_lock(tmp_path: Path) -> None:
         assert {"('before',)", "('after',)"} == set(caught.stdout.strip().split(" "))
 
 
-def test_what_a_killed_process_left_in_the_log_is_in_the_file_at_the_next_open(tmp_path: Path) -> None:
+def test_the_next_open_copies_the_log_of_a_killed_process(tmp_path: Path) -> None:
     """GIVEN a log that holds writes of a process that was killed, while others have the record open WHEN one more
-    process opens it THEN a later loss of the log costs none of these writes."""
+    process opens it THEN a later loss of the log loses none of these writes."""
     path = tmp_path / "curation.db"
     write_and_die = """
 import os, sys
@@ -274,7 +274,7 @@ os.kill(os.getpid(), 9)
 
 
 def older(path: Path) -> None:
-    """A record of the revision before the first one, that holds a table of its own."""
+    """A record without a revision, with a foreign table."""
     sqlite.initialise_file(path)
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE alembic_version(version_num VARCHAR(32) NOT NULL)")
@@ -306,12 +306,12 @@ class TestTheBackupBeforeAMigration:
             open_store(path)
         return sorted((path.parent / "backups").iterdir())
 
-    def test_is_made_once(self, path: Path) -> None:
+    def test_is_created_once(self, path: Path) -> None:
         backups = self.fail_to_open(path)
         assert len(backups) == 1
         assert self.fail_to_open(path) == backups
 
-    def test_is_made_again_where_something_was_written_since(self, path: Path) -> None:
+    def test_is_repeated_after_a_write(self, path: Path) -> None:
         self.fail_to_open(path)
         with sqlite3.connect(path) as connection:  # as many rows as before, and the same event
             connection.execute("UPDATE mine SET word = 'b'")
@@ -319,7 +319,7 @@ class TestTheBackupBeforeAMigration:
         assert len(self.fail_to_open(path)) == 2
 
     @pytest.mark.parametrize("part", ["mine", "mine_word"], ids=["table", "index"])
-    def test_is_made_again_where_it_is_damaged(self, path: Path, part: str) -> None:
+    def test_is_repeated_if_damaged(self, path: Path, part: str) -> None:
         (backups,) = self.fail_to_open(path)
         with sqlite3.connect(backups) as connection:
             (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (part,)).fetchone()

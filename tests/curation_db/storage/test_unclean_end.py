@@ -1,4 +1,4 @@
-"""A file whose last process was killed is looked over before anything is written into it; a normal start is not."""
+"""A file whose last process was killed is checked before the first write; after a clean end it is not."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def closed(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def killed(closed: Path) -> Path:
-    """A record whose last process was killed right after it had written."""
+    """A record whose last process was killed directly after a write."""
     done = subprocess.run([sys.executable, "-c", _WRITE_AND_DIE, str(closed)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert sqlite.log_path(closed).stat().st_size
@@ -57,7 +57,7 @@ def killed(closed: Path) -> Path:
 
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> Checked:
-    """How many quick checks there were."""
+    """Number of quick checks."""
     calls: list[bool] = []
     check_integrity = database_file.integrity_faults
 

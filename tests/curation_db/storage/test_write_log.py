@@ -1,4 +1,4 @@
-"""The write-ahead log stays small whoever reads, and doctor names a reader that keeps it from being shortened."""
+"""The write-ahead log stays small despite readers, and doctor names a reader that prevents its truncation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from curation_db.storage import sqlite, write_log
 from curation_db.storage.store import Store, create_store, open_store
 
 SMALL = 5_000_000
-"""Bytes: a log this long is large in these tests; longer than the 1,000 pages at which SQLite shortens it by itself."""
+"""Limit of the log in these tests, in bytes: above the 1,000 pages at which SQLite checkpoints by itself."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,14 +39,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def write(store: Store, number: int) -> None:
-    """400 kB into the log."""
+    """Write 400 kB into the log."""
     with store.write() as connection:
         connection.exec_driver_sql("UPDATE caption SET text = ? WHERE id = 1", (str(number % 10) * 400_000,))
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A process of its own would do no other: a snapshot that is held."""
+    """Hold a snapshot, as another process would."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("BEGIN")
@@ -57,7 +57,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def test_short_readers_that_overlap_do_not_let_the_log_grow(store: Store) -> None:
-    """GIVEN readers of whom one is always there THEN the log is shortened all the same."""
+    """GIVEN overlapping readers without a pause THEN the log is still truncated."""
     stop, turns = threading.Event(), threading.Barrier(2)
 
     def read() -> None:
@@ -134,7 +134,7 @@ sys.stdin.read()
 """
 
 
-def test_doctor_says_that_the_log_is_large_and_who_reads(store: Store) -> None:
+def test_doctor_reports_a_large_log_and_its_readers(store: Store) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, store.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -1,6 +1,6 @@
-"""A synthetic older schema and the step from it to the newest one, so that migrations are tested before there is one.
+"""A synthetic older schema and its migration to the newest one, to test migrations before the first real one.
 
-`OLDER` lacks tables, columns and indexes of the newest schema. Its script builds the baseline and takes these away.
+`OLDER` lacks tables, columns and indexes of the newest schema. Its script builds the baseline and drops them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _REVISIONS = (OLDER, migrations.HEAD)
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let negwb know the older schema and how it is brought up to date."""
+    """Add the older schema and its migration to the revisions of negwb."""
     monkeypatch.setattr(upgrade, "SCRIPTS", "support:older_schema")
     monkeypatch.setattr(migrations, "REVISIONS", _REVISIONS)
     monkeypatch.setattr("curation_db.storage.store.REVISIONS", _REVISIONS)
@@ -27,7 +27,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """`install` for the length of a block; child processes use it."""
+    """Install for the duration of a block; child processes use it."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         install(monkeypatch)
         yield
