@@ -101,7 +101,7 @@ class NegwbApp(BaseApp):
 
     def on_mount(self) -> None:
         """Subscribe to changes of the session, and open the first screen."""
-        self.session.on_change = self._pass_on_news
+        self.session.on_change = self._post_change
         if self.session.settings.guard_seconds > 0 and self._is_at_terminal:
             self._ask_position(self.session.card_visibility.request(time.monotonic()))
         if self._notice:
@@ -308,7 +308,7 @@ class NegwbApp(BaseApp):
         listed = self.actions.at(KeyScope.DONE) if isinstance(screen, QueueEndScreen) else []
         return self.commands_of(screen, self.actions, listed)
 
-    def _pass_on_news(self) -> None:
+    def _post_change(self) -> None:
         """Forward a change from the session's threads to the app."""
         with contextlib.suppress(RuntimeError):  # the loop has just ended
             self.post_message(PrefetchChanged())

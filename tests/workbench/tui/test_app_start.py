@@ -60,7 +60,7 @@ def test_one_may_leave_at_any_moment_of_the_start(
     assert workspace.rows("SELECT * FROM lease") == []
 
 
-def test_one_may_leave_the_lab_at_any_moment_of_the_start(make_workspace: Any) -> None:
+def test_the_results_app_can_be_left_at_any_moment_of_the_start(make_workspace: Any) -> None:
     workspace = make_workspace(1)
     for messages in MOMENTS:
         app = ResultsApp(Workspace(workspace.root), start="report")
@@ -110,7 +110,7 @@ async def test_a_named_screen_opens_without_a_card_or_a_lease(
     assert [(kind) for _, kind, _ in workspace.events()] == ["accept", "accept"]
 
 
-async def test_an_unexpected_error_ends_the_app_and_is_kept(make_workspace: Any, open_app: Any) -> None:
+async def test_an_unexpected_error_ends_the_app_and_is_stored(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = open_app(workspace)
     error = KeyError("a bug")

@@ -34,7 +34,7 @@ def confirmation(preview: BulkPreview, kind: Kind, reason: Reason | None) -> Con
     """Return what the bulk decision is about to change, and what it skips."""
     because = f": {readable(reason)}" if reason else ""
     head = f"{BULK[kind].verb.capitalize()} {cards(preview.changing)}"
-    of = f" of the {preview.requested:,} chosen" if preview.changing != preview.requested else ""
+    of = f" of the {preview.requested:,} selected" if preview.changing != preview.requested else ""
     lines = [Content.assemble((head, "bold"), (of, QUIET), (because, "bold")), Content("")]
     lines += _counted(preview.becomes, _BECOMES)
     if preview.left:

@@ -167,7 +167,7 @@ def detail(row: ListedCandidate, *, narrow: bool) -> Content:
     lines = [
         _line("negated", negated),
         _line("caption", original(row.caption, row.text, base=QUIET) if row.caption else Content.styled("none", QUIET)),
-        _line("denies", _denied(row)),
+        _line("concept", _concept_and_cue(row)),
         _line("judges", _judges_line(row)),
         _line("checks", _checks_line(row)),
         _line("decided", _history(row)),
@@ -184,7 +184,7 @@ def _one_line(row: ListedCandidate) -> Content:
     return Content.styled(" · ", QUIET).join(part for part in parts if part)
 
 
-def _denied(row: ListedCandidate) -> Content:
+def _concept_and_cue(row: ListedCandidate) -> Content:
     concept = plain(row.concept, "bold", limit=60) if row.concept else Content.styled("not known", QUIET)
     cue = f"{display_text(row.cue, limit=20)} · {row.position}" if row.cue else "none"
     where = display_text(f"{row.source} {row.image}", limit=50)

@@ -119,7 +119,7 @@ def _because(entry: GenerationRow, run: GenerationRunRow) -> Content | None:
     if entry.status is RunStatus.DONE and run.progress.items_total == 0:
         return Content("no items were left: all of them are done under these settings")
     if run.stop_reason is StopReason.REQUEST:
-        return None  # the state already says so
+        return None  # the state already shows it
     message = display_text(run.message, limit=400)
     return Content(message) if message else None
 

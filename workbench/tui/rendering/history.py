@@ -34,9 +34,9 @@ _NAME_CELLS, _NARROW = 16, 90
 _MOST = 1_000
 """Maximum number of moments shown, the newest; the command lists all."""
 _PICTURE = {
-    PictureShown.NONE: "no picture shown",
-    PictureShown.CELLS: "picture in half cells",
-    PictureShown.PIXELS: "picture in pixels",
+    PictureShown.NONE: "no image shown",
+    PictureShown.CELLS: "image in half cells",
+    PictureShown.PIXELS: "image in pixels",
 }
 BLIND = "verdicts and decisions of others are hidden until you have decided"
 HIDDEN = "decisions of others are hidden until you have decided"

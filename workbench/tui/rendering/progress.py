@@ -99,7 +99,7 @@ def _work(progress: RecordProgress, width: int) -> Lines:
     left = Content.assemble((f"{work.wanted:,}", "bold"), " still to decide")
     hours = work.hours_left
     if work.wanted and hours is not None:
-        left = Content.assemble(left, ": ", (hours_text(hours), "bold"), " of one person's time")
+        left = Content.assemble(left, ": ", (hours_text(hours), "bold"), " of one annotator's time")
     edits = sum(work.edits.values())
     if edits:
         left = Content.assemble(left, f" · {edits:,} {'edits wait' if edits > 1 else 'edit waits'} for another person")

@@ -62,7 +62,7 @@ class ReportScreen(ActionScreen):
         """Show the last report, then read the results."""
         if not self.is_whole:
             return
-        self._say("reading …")
+        self._update_header("reading …")
         self.query_one("#about").display = False
         if self.context.report is not None:
             self._show(self.context.report)
@@ -100,9 +100,9 @@ class ReportScreen(ActionScreen):
         self._paint_row()
         base = f"base: {display_text(report.base, limit=40)}" if report.base else ""
         wrong = f"⚠ {len(report.problems)} files skipped · " if report.problems else ""
-        self._say(wrong + base)
+        self._update_header(wrong + base)
 
-    def _say(self, right: str) -> None:
+    def _update_header(self, right: str) -> None:
         self.query_one(HeaderBar).show("results", "report", right=right)
 
     def _list(self) -> None:
@@ -162,7 +162,7 @@ class ReportScreen(ActionScreen):
         """Compare all rows with this model."""
         if self.line is not None:
             self.context.base = self.line.main.model_hash
-            self._say("comparing …")
+            self._update_header("comparing …")
             self._read()
 
     def action_scroll_about(self, by: int) -> None:
@@ -172,7 +172,7 @@ class ReportScreen(ActionScreen):
 
     def action_reread(self) -> None:
         """Read the results again."""
-        self._say("reading …")
+        self._update_header("reading …")
         self._read()
 
     def action_show(self, page: Page) -> None:

@@ -49,7 +49,7 @@ T = TypeVar("T")
 _NARROW = 100
 _HIDDEN = "hidden until you have decided"
 _LONGEST_EDITED = 5_000
-_TAKEN_BACK_HERE = frozenset({Kind.ADJUDICATE, Kind.EDIT})
+_UNDONE_HERE = frozenset({Kind.ADJUDICATE, Kind.EDIT})
 
 
 class AdjudicationStage(StrEnum):
@@ -101,7 +101,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         bind(self, navigation.actions, KeyScope.REASON, KeyScope.CAUSE, KeyScope.TALLY)
         self.stage = AdjudicationStage.CARD
         self.shown: PreparedCard | None = None
-        self._reviewer = DecisionWriter(navigation.session.store, navigation.session.actor)
+        self._writer = DecisionWriter(navigation.session.store, navigation.session.actor)
         self._listed: list[Disagreement] | None = None
         """None: not loaded yet."""
         self._at = 0
@@ -203,7 +203,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
             with self.navigation.session.store.read() as connection:
                 if load_card(connection, number).state is State.SUPERSEDED:
                     raise CardChanged("an edit has replaced this caption ", hint="press space for the next card")
-            self._reviewer.adjudicate(number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready))
+            self._writer.adjudicate(number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready))
         self.navigation.session.refresh()
         with self.navigation.session.store.read() as connection:
             return ready, vote_summary(connection, number)
@@ -220,11 +220,11 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     def _undo(self) -> int | None:
         with self.navigation.session.store.read() as connection:
-            act = event_log.last_effective_action(connection, self.navigation.session.actor.name)
-        if act is None or act.kind not in _TAKEN_BACK_HERE:
+            action = event_log.last_effective_action(connection, self.navigation.session.actor.name)
+        if action is None or action.kind not in _UNDONE_HERE:
             return None
         with self.navigation.session.answers.counting(kind="take back"):
-            done = self._reviewer.take_back(act.id)
+            done = self._writer.take_back(action.id)
         self.navigation.session.refresh()
         return done.candidate_id
 
@@ -260,7 +260,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
     def _edit(self, ready: PreparedCard, edited: EditedCaption) -> None:
         number = ready.card.candidate_id
         with self.navigation.session.answers.counting([number]):
-            done = self._reviewer.edit(number, edited.text, concept=edited.concept, shown=self._seen(ready))
+            done = self._writer.edit(number, edited.text, concept=edited.concept, shown=self._seen(ready))
         self._outcome = wording.edit_outcome(done.child) if done.child is not None else ""
         self.navigation.session.refresh()
 

@@ -69,7 +69,7 @@ class BrowseScreen(SideScreen):
         """All ids are loaded; `empty`: why there are none."""
 
         question: int
-        says: str = ""
+        empty: str = ""
 
     class ChecksIndexed(Message):
         """The lint index has made progress."""
@@ -133,7 +133,7 @@ class BrowseScreen(SideScreen):
         self._counting = True
         self.table.begin(at=at, empty="searching …")
         self.bar.show(view)
-        self._say()
+        self._update_status()
         self._paint_detail()
         self._gather(self._question, view)
 
@@ -159,13 +159,13 @@ class BrowseScreen(SideScreen):
     def on_browse_screen_ids_loaded(self, event: IdsLoaded) -> None:
         if event.question == self._question:
             self.table.extend(event.ids, event.rows)
-            self._say()
+            self._update_status()
 
     def on_browse_screen_list_ended(self, event: ListEnded) -> None:
         if event.question == self._question:
             self._counting = False
-            self.table.finish(event.says)
-            self._say()
+            self.table.finish(event.empty)
+            self._update_status()
             self._count_facets()
 
     @on(RecordTable.PageFailed)
@@ -177,7 +177,7 @@ class BrowseScreen(SideScreen):
         if type(event) is not Grid.RowMoved:
             return
         self.memory.at = self.navigation.candidate = self.table.chosen  # for the history screen
-        self._say()
+        self._update_status()
         self._paint_detail()
 
     @on(RecordTable.PageLoaded)
@@ -186,7 +186,7 @@ class BrowseScreen(SideScreen):
         content = detail(row, narrow=self.app.size.width < 100) if row is not None else ""
         self.query_one("#about-record", Static).update(content)
 
-    def _say(self) -> None:
+    def _update_status(self) -> None:
         """Show position, selection and progress of the checks above the list."""
         ids = self.table.ids
         position = ListPosition(
@@ -203,7 +203,7 @@ class BrowseScreen(SideScreen):
 
     def on_browse_screen_checks_indexed(self) -> None:
         """Show the progress; once indexing is complete, read the rows or the list again."""
-        self._say()
+        self._update_status()
         progress = self._indexing.progress
         if progress is None or not progress.done or not self._indexing.wrote:
             return
@@ -338,12 +338,12 @@ class BrowseScreen(SideScreen):
     def action_choose(self) -> None:
         """Select or deselect the row, and move down."""
         self.table.toggle()
-        self._say()
+        self._update_status()
 
     def action_choose_range(self, by: int) -> None:
         """Extend the range selection."""
         self.table.extend_selection(by)
-        self._say()
+        self._update_status()
 
     def action_choose_all(self) -> None:
         """Select all candidates of the view."""
@@ -352,14 +352,14 @@ class BrowseScreen(SideScreen):
             return
         self.memory.selection.everything()
         self.table.refresh()
-        self._say()
+        self._update_status()
 
     def action_leave_screen(self) -> None:
         """Clear the selection; without one close the facets; without them return to the card."""
         if self.memory.selection:
             self.memory.selection.clear()
             self.table.refresh()
-            self._say()
+            self._update_status()
         elif self.panel.display:
             self.panel.display = self.memory.facets = False
             self.table.focus()

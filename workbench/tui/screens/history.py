@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from curation_db.errors import RecordError
 from curation_db.events import event_log
-from curation_db.language.sanitize import counted, display_text
+from curation_db.language.sanitize import display_text
 from curation_db.queue.claims import still_queued_for
 from curation_db.search.candidate_history import Timeline, redact, timeline
 from workbench.tui.rendering import history as history_lines
@@ -47,7 +47,9 @@ class HistoryScreen(SideScreen):
         self.query_one(HeaderBar).show("history")
         number = self.navigation.candidate
         if number is None:
-            self._say(Content("There is no current card. Find one with / at the end of the queue, then come back."))
+            self._show_content(
+                Content("There is no current card. Find one with / at the end of the queue, then come back.")
+            )
             return
         self.run_worker(self._read(number))
 
@@ -59,10 +61,12 @@ class HistoryScreen(SideScreen):
         try:
             self._loaded = await run_in_daemon_thread(partial(self._timeline, number))
         except RecordError as error:
-            self._say(Content(display_text(f"⚠ {error.message}", limit=400)))
+            self._show_content(Content(display_text(f"⚠ {error.message}", limit=400)))
             return
         count = len(self._loaded.entries)
-        self.query_one(HeaderBar).show("history", f"#{number}", right=f"{counted(count, 'moment')}, the newest last")
+        self.query_one(HeaderBar).show(
+            "history", f"#{number}", right=f"{count:,} {'entry' if count == 1 else 'entries'}, newest last"
+        )
         self.call_after_refresh(self._lay_out)
 
     def _timeline(self, number: int) -> Timeline:
@@ -82,9 +86,9 @@ class HistoryScreen(SideScreen):
     def _lay_out(self) -> None:
         if self._loaded is not None and self.is_mounted:
             width = self.query_one("#history").content_size.width - 1
-            self._say(history_lines.timeline_content(self._loaded, max(40, width)))
+            self._show_content(history_lines.timeline_content(self._loaded, max(40, width)))
 
-    def _say(self, content: Content) -> None:
+    def _show_content(self, content: Content) -> None:
         self.query_one("#moments", Static).update(content)
 
     def action_scroll_text(self, by: int) -> None:

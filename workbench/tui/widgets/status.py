@@ -13,7 +13,7 @@ from workbench.annotation.progress_counter import ThroughputSnapshot
 from workbench.annotation.wording import DECISIONS
 from workbench.tui.rendering.card_content import decision_style
 
-_HASTY, _HASTY_SHORT = "⚠ faster than a picture can be seen", "⚠ too fast"
+_HASTY, _HASTY_SHORT = "⚠ faster than an image can be seen", "⚠ too fast"
 
 
 @dataclass(frozen=True, slots=True)

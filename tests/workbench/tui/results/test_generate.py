@@ -207,7 +207,9 @@ async def test_hostile_runs_are_only_text(house: WorkspaceFixture, size: tuple[i
     assert app.return_code in (None, 0)
 
 
-async def test_nobody_looks_while_something_is_above(house: WorkspaceFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_polling_pauses_while_another_screen_is_above(
+    house: WorkspaceFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begin(house)
     app = app_of(house)
     async with running(app) as pilot:
@@ -220,7 +222,7 @@ async def test_nobody_looks_while_something_is_above(house: WorkspaceFixture, mo
         assert not looks
 
 
-async def test_the_lab_leads_here_from_the_card(make_workspace: Any, open_app: Any) -> None:
+async def test_the_results_key_opens_generation_from_the_card(make_workspace: Any, open_app: Any) -> None:
     app = open_app(house := make_workspace(2))
     app._workspace = Workspace(house.root)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
@@ -289,7 +291,7 @@ def _runs(house: WorkspaceFixture) -> Any:
         return list_runs(connection, 10)
 
 
-async def test_what_dies_before_it_began_says_why(house: WorkspaceFixture) -> None:
+async def test_a_run_that_fails_at_its_start_shows_the_reason(house: WorkspaceFixture) -> None:
     name_engines(house)  # and nobody has installed the package
     app = app_of(house)
     async with running(app, (80, 24)) as pilot:

@@ -42,7 +42,7 @@ def row_of(app: ResultsApp, task: str, model: str) -> str:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("theme", ["negwb-dark", "negwb-light"])
-async def test_a_figure_never_stands_alone(workspace: Workspace, size: tuple[int, int], theme: str) -> None:
+async def test_every_figure_is_shown_with_its_context(workspace: Workspace, size: tuple[int, int], theme: str) -> None:
     app = ResultsApp(workspace, start="report", theme=theme)
     async with running(app, size) as pilot:
         await until(pilot, lambda: "demo-negref" in lines(app))
@@ -72,7 +72,7 @@ async def test_without_the_affirmed_task_it_is_said(tmp_path: Path) -> None:
         assert "not run" in row_of(app, "demo-negref", "base")
 
 
-async def test_a_task_without_a_twin_says_so_everywhere(workspace: Workspace) -> None:
+async def test_a_missing_affirmative_twin_is_reported_on_every_screen(workspace: Workspace) -> None:
     app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "negrefcocog" in lines(app))
@@ -85,7 +85,7 @@ async def test_a_task_without_a_twin_says_so_everywhere(workspace: Workspace) ->
         assert "affirmed no twin" in lines(app)
 
 
-async def test_colour_follows_mcnemar_and_few_differing_items_are_told(tmp_path: Path) -> None:
+async def test_colour_follows_mcnemar_and_few_differing_items_are_reported(tmp_path: Path) -> None:
     house = build_workspace(tmp_path / "house")
     for model, right in (("base", 0), ("tuned-up", 2)):
         make_result(house, "demo-affirm", model, [at < right for at in range(2)])

@@ -108,7 +108,7 @@ async def test_hostile_runs_are_only_text(workspace: Workspace, size: tuple[int,
     assert app.return_code in (None, 0)
 
 
-async def test_nobody_looks_while_something_is_above(workspace: Workspace, monkeypatch: Any) -> None:
+async def test_polling_pauses_while_another_screen_is_above(workspace: Workspace, monkeypatch: Any) -> None:
     make_run(workspace, "first")
     app = ResultsApp(workspace)
     async with running(app) as pilot:
@@ -291,7 +291,7 @@ def test_how_long_ago() -> None:
     ]
 
 
-def test_the_lab_loads_no_model(workspace: Workspace) -> None:
+def test_the_results_screens_load_no_model(workspace: Workspace) -> None:
     code = (
         "import sys; import workbench.tui.results.app, workbench.tui.results.runs, workbench.tui.results.report, "
         "workbench.tui.screens.modals.start; print([m for m in ('torch', 'open_clip', 'transformers', 'textual_plot') "

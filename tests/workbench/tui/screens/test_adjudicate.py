@@ -64,7 +64,7 @@ def open_at(workspace: WorkspaceFixture, open_app: Any, **told: Any) -> Any:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_nothing_leaks_before_the_word_and_all_is_told_after(
+async def test_votes_and_verdicts_are_hidden_until_the_decision(
     disputed: WorkspaceFixture, open_app: Any, size: tuple[int, int]
 ) -> None:
     app = open_at(disputed, open_app)
@@ -92,7 +92,9 @@ async def test_nothing_leaks_before_the_word_and_all_is_told_after(
         await until(pilot, lambda: "2 of 3" in lines(app))
 
 
-async def test_undo_shows_it_again_and_the_room_empties(disputed: WorkspaceFixture, open_app: Any) -> None:
+async def test_undo_shows_the_card_again_and_the_screen_can_become_empty(
+    disputed: WorkspaceFixture, open_app: Any
+) -> None:
     app = open_at(disputed, open_app)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         screen = await enter(app, pilot)
@@ -138,7 +140,7 @@ async def test_an_edit_goes_to_people(disputed: WorkspaceFixture, open_app: Any)
         assert disputed.states()[1] == "contested"
 
 
-async def test_others_are_told_how_to_enter(disputed: WorkspaceFixture, open_app: Any) -> None:
+async def test_an_annotator_learns_how_to_become_adjudicator(disputed: WorkspaceFixture, open_app: Any) -> None:
     app = open_app(disputed, "ana", app={"workspace": Workspace(disputed.root)})
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await settled(pilot)
@@ -149,7 +151,7 @@ async def test_others_are_told_how_to_enter(disputed: WorkspaceFixture, open_app
         assert not isinstance(app.screen, AdjudicateScreen)
 
 
-async def test_an_empty_room_says_what_to_do(make_workspace: Any, open_app: Any) -> None:
+async def test_an_empty_screen_says_what_to_do(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     appoint(workspace, "dan")
     app = open_at(workspace, open_app)
@@ -207,7 +209,7 @@ async def test_a_busy_record_is_said_and_nothing_is_settled(
         assert disputed.states()[1] == "accepted"
 
 
-async def test_flipped_audit_labels_come_here(make_workspace: Any, open_app: Any, join: Any) -> None:
+async def test_changed_audit_labels_are_listed(make_workspace: Any, open_app: Any, join: Any) -> None:
     workspace = make_workspace(2, audit_rate=1.0)
     ben = join(workspace, "ben")
     ben.decide(workspace.ids[0], Kind.ACCEPT, shown=PresentationContext(Stream.AUDIT, blind=True))
@@ -221,7 +223,7 @@ async def test_flipped_audit_labels_come_here(make_workspace: Any, open_app: Any
         assert workspace.rows("SELECT stream FROM event WHERE kind = 'adjudicate'") == [("audit",)]
 
 
-async def test_an_app_begins_in_the_room_and_the_cards_come_after(disputed: WorkspaceFixture, open_app: Any) -> None:
+async def test_the_app_can_start_with_adjudicate(disputed: WorkspaceFixture, open_app: Any) -> None:
     app = open_app(disputed, "dan", app={"workspace": Workspace(disputed.root), "start": MainView.ADJUDICATE})
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, AdjudicateScreen) and "1 of 3" in lines(app))
@@ -250,7 +252,7 @@ async def test_a_refused_word_is_an_answer_that_is_not_stored_until_it_is_given_
         with locked_record(disputed.root):
             await press_here(pilot, "a", "s")
             await until(pilot, lambda: "held by another process" in lines(app))
-        assert app.session.answers.refused.words == ["1 of 1 answer was refused and is not stored"]
+        assert app.session.answers.refused.clauses == ["1 of 1 answer was refused and is not stored"]
         await press_here(pilot, "a", "s")
         await until(pilot, lambda: disputed.states()[1] == "accepted")
         await until(pilot, lambda: app.session.answers.refused.lost == 0)

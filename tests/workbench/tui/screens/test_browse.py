@@ -377,7 +377,7 @@ async def test_rows_of_a_list_that_is_gone_are_dropped(make_workspace: Any, open
         assert [set(page) for page in table._pages.values()] == [{1}]
 
 
-async def test_decisions_and_their_reasons_are_told_in_full(make_workspace: Any, open_app: Open, join: Any) -> None:
+async def test_decisions_and_their_reasons_are_shown_in_full(make_workspace: Any, open_app: Open, join: Any) -> None:
     workspace = make_workspace(2)
     join(workspace, "ben").decide(2, Kind.REJECT, reason=Reason.REST_FALSE)
     app = opened(open_app, workspace)

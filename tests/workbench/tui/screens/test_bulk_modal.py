@@ -63,7 +63,7 @@ async def test_what_is_left_out_is_said_and_escape_changes_nothing(
     async with app.run_test(size=(80, 24)) as pilot:
         results = await open_modal(app, pilot, [*workspace.ids, 99], Kind.ACCEPT)
         told = lines(app)
-        assert "Accept 4 cards of the 6 chosen" in told
+        assert "Accept 4 cards of the 6 selected" in told
         assert "1  already in that state" in told
         assert "1  no longer in the record" in told
         await pilot.press("4", "escape")
@@ -81,7 +81,7 @@ async def test_what_is_not_allowed_is_one_line(make_workspace: Any, open_app: An
         assert "only an adjudicator can requeue candidates" in lines(app)
 
 
-async def test_nothing_to_do_says_why(make_workspace: Any, open_app: Any) -> None:
+async def test_an_empty_bulk_decision_shows_the_reason(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(3, audit_rate=1.0)
     app = open_app(workspace, only=None, audit_share=1.0)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -101,7 +101,7 @@ async def test_a_refused_bulk_is_one_answer_that_is_not_stored(
         with locked_record(workspace.root):
             await pilot.press("4", "enter")
             await until(pilot, lambda: "held by another process" in lines(app))
-        assert app.session.answers.refused.words == ["1 of 1 answer was refused and is not stored"]
+        assert app.session.answers.refused.clauses == ["1 of 1 answer was refused and is not stored"]
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         await open_modal(app, pilot, workspace.ids, Kind.ACCEPT)

@@ -122,7 +122,7 @@ async def test_looking_back_and_a_change_of_mind(make_workspace: Any, open_app: 
         await press(pilot, "a", "a", "[")
         assert shown(app) == 2
         assert field_text(app, "past").startswith("✓ accepted")
-        assert "looking back" in lines(app)
+        assert "· history" in lines(app)
         await press(pilot, "[", "]")
         assert shown(app) == 2
         await press(pilot, "x", "d")
@@ -301,7 +301,7 @@ async def test_without_pictures_the_card_still_works(make_workspace: Any, open_a
     assert len(workspace.events()) == 1
 
 
-async def test_a_locked_record_is_told_and_the_card_stays(
+async def test_a_locked_record_is_reported_and_the_card_stays(
     make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curation_db.storage.sqlite._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))
@@ -320,7 +320,7 @@ async def test_a_locked_record_is_told_and_the_card_stays(
     assert workspace.events() == [(1, "accept", None)]
 
 
-async def test_the_banner_and_the_work_are_told(make_workspace: Any, open_app: Any) -> None:
+async def test_the_banner_and_the_work_are_shown(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(2), app={"banner": "demo: drawn pictures"})
     async with running(app) as pilot:
         await settled(pilot)

@@ -85,7 +85,7 @@ async def test_a_card_that_was_mended_twice_is_its_last_text(make_workspace: Any
     assert workspace.states() == {1: "accepted", 2: "superseded", 3: "open", 4: "open", 5: "superseded", 6: "accepted"}
 
 
-async def test_a_found_card_of_ones_own_edit_says_so(make_workspace: Any, open_app: Any) -> None:
+async def test_a_card_found_by_search_shows_that_it_is_ones_own_edit(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(3)
     app = open_app(workspace)
     async with running(app) as pilot:

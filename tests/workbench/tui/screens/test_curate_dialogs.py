@@ -210,7 +210,7 @@ async def test_letters_typed_right_behind_the_key_that_opens_a_dialog_go_into_it
     ("others", "message"),
     [(["ben"], "saved; another person will check it"), ([], "saved and accepted: you work alone")],
 )
-async def test_after_an_edit_it_is_told_what_becomes_of_it(
+async def test_after_an_edit_its_outcome_is_shown(
     make_workspace: Any, open_app: Any, join: Any, others: list[str], message: str
 ) -> None:
     workspace = make_workspace(2)

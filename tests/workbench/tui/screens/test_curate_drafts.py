@@ -150,7 +150,7 @@ async def test_a_caption_that_was_taken_back_leaves_my_edit_of_it(
     assert len(workspace.rows("SELECT 1 FROM candidate")) == 2
 
 
-async def test_after_a_refusal_that_passes_escape_leaves_the_card_in_the_seat(
+async def test_after_a_temporary_refusal_escape_keeps_the_card(
     make_workspace: Any, open_app: Any, impatient: None
 ) -> None:
     workspace = make_workspace(2)
@@ -191,7 +191,7 @@ async def test_what_is_pasted_becomes_one_line(make_workspace: Any, open_app: An
     assert workspace.rows("SELECT text FROM candidate WHERE id = 3") == [(TYPED + "at all, no [31mhatone two",)]
 
 
-async def test_an_edit_saved_while_the_window_is_too_small_closes_when_there_is_room_again(
+async def test_an_edit_saved_while_the_window_is_too_small_closes_when_it_is_large_again(
     make_workspace: Any, open_app: Any
 ) -> None:
     workspace = make_workspace(1)

@@ -65,7 +65,7 @@ async def test_own_keys_are_held_back_as_well(make_workspace: Any, open_app: Any
     assert app.return_code == 0
 
 
-async def test_the_key_line_says_and_does_only_what_applies(make_workspace: Any, open_app: Any) -> None:
+async def test_the_key_hints_show_and_run_only_actions_that_apply(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(1)
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -81,7 +81,7 @@ async def test_the_key_line_says_and_does_only_what_applies(make_workspace: Any,
     assert workspace.events() == []
 
 
-async def test_ctrl_q_still_leaves_and_ctrl_c_still_says_how(make_workspace: Any, open_app: Any) -> None:
+async def test_ctrl_q_quits_and_ctrl_c_shows_how(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(1)
     app = open_app(workspace)
     async with running(app) as pilot:

@@ -20,7 +20,7 @@ def tells(text: str) -> list[str]:
     return [each.status for each in STATES.values() if each.status in text]
 
 
-async def test_a_card_of_the_queue_does_not_say_how_it_stands(make_workspace: Any, open_app: Any, join: Any) -> None:
+async def test_a_card_of_the_queue_does_not_show_its_state(make_workspace: Any, open_app: Any, join: Any) -> None:
     """GIVEN a card on which others voted THEN its state is not shown, neither before nor after one looked around."""
     workspace = make_workspace(3, overlap="3")
     ben, cid = join(workspace, "ben"), join(workspace, "cid")
@@ -80,7 +80,7 @@ async def test_in_a_list_of_matches_ones_own_cards_say_how_they_stand(
     assert {match.candidate_id: match.state for match in session.find("number")}[1] is None
 
 
-def test_lines_do_not_say_how_a_card_stands(open_session: Any, make_workspace: Any, join: Any) -> None:
+def test_plain_lines_do_not_show_the_state_of_a_card(open_session: Any, make_workspace: Any, join: Any) -> None:
     workspace = make_workspace(3)
     ben = join(workspace, "ben")
     ben.decide(1, Kind.UNSURE)
@@ -95,7 +95,7 @@ def test_lines_do_not_say_how_a_card_stands(open_session: Any, make_workspace: A
     assert "STATE replaced by an edit" in card_lines(session.current, decided=0, total=3)
 
 
-async def test_an_adjudicator_is_told_that_the_word_is_final_and_not_what_people_said(
+async def test_an_adjudicator_learns_that_the_decision_is_final_but_not_the_votes(
     make_workspace: Any, open_app: Any, join: Any
 ) -> None:
     workspace = make_workspace(2)
@@ -111,6 +111,6 @@ async def test_an_adjudicator_is_told_that_the_word_is_final_and_not_what_people
     assert workspace.states()[1] == "rejected"
 
 
-def test_lines_do_not_say_after_an_unsure_that_another_person_voted() -> None:
+def test_plain_lines_do_not_reveal_a_vote_after_an_unsure() -> None:
     assert {decision_line(Kind.UNSURE, state) for state in State} == {"DONE unsure; others are asked first"}
     assert decision_line(Kind.ACCEPT, State.NEEDS_MORE) == "DONE accepted; it waits for another person"

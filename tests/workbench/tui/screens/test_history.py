@@ -28,7 +28,7 @@ async def enter(app: Any, pilot: Any) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_story_of_a_card(make_workspace: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
+async def test_the_history_of_a_card(make_workspace: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
     workspace = make_workspace(2, overlap="2")
     ben = join(workspace, "ben")
     ben.note(workspace.ids[0], "look at the left edge")
@@ -48,7 +48,7 @@ async def test_the_story_of_a_card(make_workspace: Any, open_app: Any, join: Any
         assert workspace.events()[-1] == (1, "accept", None)
 
 
-async def test_others_decisions_are_told_once_one_has_decided(make_workspace: Any, open_app: Any, join: Any) -> None:
+async def test_decisions_of_others_are_shown_after_ones_own(make_workspace: Any, open_app: Any, join: Any) -> None:
     """GIVEN a card that waits for a second vote THEN its history tells of notes and judges, and of no vote before."""
     workspace = make_workspace(2, overlap="2")
     ben = join(workspace, "ben")
@@ -139,7 +139,7 @@ async def test_hostile_texts_are_only_texts(
             await press(pilot, "u")
 
 
-async def test_from_browse_it_tells_of_the_candidate_under_the_cursor(make_workspace: Any, open_app: Any) -> None:
+async def test_from_browse_it_shows_the_candidate_under_the_cursor(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(3)
     app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=(120, 36)) as pilot:
@@ -154,7 +154,7 @@ async def test_from_browse_it_tells_of_the_candidate_under_the_cursor(make_works
         assert f"hat number {number - 1}" in lines(app)
 
 
-async def test_without_a_card_it_says_so(make_workspace: Any, open_app: Any) -> None:
+async def test_without_a_card_it_shows_a_message(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(1)
     app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=(80, 24)) as pilot:
@@ -167,7 +167,7 @@ async def test_without_a_card_it_says_so(make_workspace: Any, open_app: Any) -> 
         await until(pilot, lambda: "No card waits for you" in lines(app))
 
 
-def test_the_command_tells_all_of_it(make_workspace: Any, join: Any) -> None:
+def test_the_command_lists_the_whole_history(make_workspace: Any, join: Any) -> None:
     workspace = make_workspace(cases=[Case(text=HOSTILE["escape"])])
     join(workspace, "ben").decide(workspace.ids[0], Kind.REJECT, reason=Reason.SCOPE)
     done = CliRunner().invoke(negwb, ["-w", str(workspace.root), "history", "k1"])

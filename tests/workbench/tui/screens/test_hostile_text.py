@@ -47,7 +47,9 @@ async def test_hostile_cards_are_only_text(make_workspace: Any, open_app: Any) -
 
 
 @pytest.mark.parametrize("size", [(80, 24)])
-async def test_every_screen_stands_every_text(make_workspace: Any, open_app: Any, size: tuple[int, int]) -> None:
+async def test_hostile_text_is_plain_text_on_every_screen(
+    make_workspace: Any, open_app: Any, size: tuple[int, int]
+) -> None:
     text = " ".join(told[:60] for told in HOSTILE.values())
     workspace = make_workspace(cases=[hostile_case(text), hostile_case(text)])
     with workspace.store.write() as connection:

@@ -76,7 +76,7 @@ async def test_every_page_by_keys_and_the_card_waits(make_workspace: Any, open_a
     assert len(workspace.events()) == 18
 
 
-async def test_a_count_that_is_asked_for_while_one_runs_comes_after_it(
+async def test_a_count_requested_while_one_runs_follows_it(
     make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The line at the top must not stay at "counting" where the running count finds nothing new."""

@@ -135,7 +135,7 @@ async def test_hostile_settings_are_only_text(make_workspace: Any, open_app: Any
         assert "\u202e" not in lines(app)
 
 
-async def test_own_keys_work_in_the_rooms(make_workspace: Any, open_app: Any) -> None:
+async def test_own_keys_work_on_side_screens(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = opened(open_app, workspace, actions=ActionMap({"progress": "f8", "leave-room": "f9", "next-page": "y"}))
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -157,7 +157,7 @@ async def test_own_keys_work_in_the_rooms(make_workspace: Any, open_app: Any) ->
         ({"leave-room": "?"}, "would mean both leave-room and room-help"),
     ],
 )
-def test_clashes_in_rooms_are_refused(own: dict[str, str], said: str) -> None:
+def test_key_clashes_on_side_screens_are_refused(own: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError) as refused:
         ActionMap(own)
     assert said in refused.value.message

@@ -60,7 +60,7 @@ def row(workspace: WorkspaceFixture, number: int) -> ListedCandidate:
 
 
 @pytest.mark.parametrize("width", [24, 30, 60])
-def test_every_row_of_a_card_tells_which_question_it_answers(workspace: WorkspaceFixture, width: int) -> None:
+def test_every_verdict_row_names_its_question(workspace: WorkspaceFixture, width: int) -> None:
     rows = [line.plain for line in card_content.opinion_rows(card(workspace, 1), width)]
     assert [each.split()[-1] for each in rows] == ["absent", "absent", "fine", "fine"]
     if width == 60:
@@ -81,21 +81,21 @@ def test_what_is_disputed_is_said(workspace: WorkspaceFixture) -> None:
     assert wording.disagreement(()) == ""
 
 
-def test_judges_in_full_tell_where_their_numbers_come_from(workspace: WorkspaceFixture) -> None:
+def test_the_verdicts_in_full_show_the_origin_of_their_numbers(workspace: WorkspaceFixture) -> None:
     told = judges.verdicts_content(card(workspace, 1)).plain
     for said in ("P(present) = 0.0700", "P(acceptable) = 0.9100", "asked: present", "asked: acceptable"):
         assert told.count(said) == 2
     assert told.count("from log-probabilities · 98% of it on yes and no · 0.61 for a blank image · seed 7") == 4
 
 
-def test_what_a_record_does_not_tell_is_not_shown(workspace: WorkspaceFixture) -> None:
+def test_what_the_record_does_not_hold_is_not_shown(workspace: WorkspaceFixture) -> None:
     bare = replace(card(workspace, 1).verdicts[0], method=None, label_mass=None, prior=None, seed=None)
     assert "blank" not in judges._opinion(bare).plain
     assert wording.origin(None, None, None, None) == ()
     assert wording.origin("a \x1b[31mword", None, None, 0) == ("a [31mword", "seed 0")
 
 
-def test_lists_tell_the_two_apart(workspace: WorkspaceFixture) -> None:
+def test_lists_distinguish_the_two_questions(workspace: WorkspaceFixture) -> None:
     def cell(number: int) -> str:
         return candidate_rows.cells_of(row(workspace, number), ["judges"])[0].plain
 
@@ -119,14 +119,14 @@ def test_the_tones_of_a_yes_differ(workspace: WorkspaceFixture) -> None:
     assert fine == card_content.GOOD
 
 
-def test_a_reveal_tells_all_of_it(workspace: WorkspaceFixture) -> None:
+def test_a_reveal_shows_both_questions(workspace: WorkspaceFixture) -> None:
     assert wording.judge_reveal(card(workspace, 1)) == (
         "the judges: a 0.07 · b 0.07 — P(hat is there); a 0.91 · b 0.91 — P(the caption is fine)"
     )
     assert wording.judge_reveal(card(workspace, 3)) == ""
 
 
-def test_the_plain_mode_tells_it_in_words(workspace: WorkspaceFixture) -> None:
+def test_plain_mode_names_the_questions(workspace: WorkspaceFixture) -> None:
     there, fine = card(workspace, 1).verdicts[0], card(workspace, 1).verdicts[-1]
     beside = "(from log-probabilities, 98% of it on yes and no, 0.61 for a blank image, seed 7)"
     assert plain.verdict_line(there, "hat") == f"a: hat is there with probability 0.07 {beside}"
@@ -138,7 +138,7 @@ def test_the_plain_mode_tells_it_in_words(workspace: WorkspaceFixture) -> None:
     ]
 
 
-def test_history_tells_it_too(workspace: WorkspaceFixture) -> None:
+def test_history_names_the_questions(workspace: WorkspaceFixture) -> None:
     with workspace.store.read() as connection:
         told = timeline(connection, 1, workspace.root / "exports")
     lines = "\n".join(history.plain_lines(told, 160))

@@ -20,7 +20,7 @@ HOUR = 3600.0
 DROPPED = "card just appeared: that key did nothing"
 
 
-async def test_a_key_that_decides_about_a_new_card_is_dropped_and_the_person_is_told(
+async def test_a_key_that_decides_about_a_new_card_is_dropped_with_a_message(
     make_workspace: Any, open_app: Any
 ) -> None:
     workspace = make_workspace(3)
@@ -36,7 +36,7 @@ async def test_a_key_that_decides_about_a_new_card_is_dropped_and_the_person_is_
         assert shown(app) == 1
 
 
-async def test_other_keys_work_at_once_and_what_was_told_goes(make_workspace: Any, open_app: Any) -> None:
+async def test_other_keys_work_at_once_and_clear_the_message(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(3)
     app = open_app(workspace, guard_seconds=HOUR)
     async with running(app) as pilot:
@@ -135,7 +135,7 @@ async def test_events_keep_how_the_picture_was_shown(make_workspace: Any, open_a
     ]
     with workspace.store.read() as connection:
         lines = "\n".join(plain_lines(timeline(connection, 2), 120))
-    assert "picture in half cells · zoomed" in lines
+    assert "image in half cells · zoomed" in lines
 
 
 def test_plain_mode_shows_no_picture(make_workspace: Any, open_session: Any) -> None:

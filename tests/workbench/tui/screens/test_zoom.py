@@ -90,7 +90,7 @@ async def opened(pilot: Any, path: Path | None, **told: Any) -> ZoomScreen:
     return screen
 
 
-async def test_detail_appears_and_the_line_says_how_large(noise: Path) -> None:
+async def test_detail_appears_and_the_line_shows_the_size(noise: Path) -> None:
     picture = Image.open(noise).convert("RGB")
     small = picture.resize((60, 40), Image.Resampling.LANCZOS)
     app = ZoomApp()
@@ -176,7 +176,7 @@ async def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         assert len(app.screen_stack) == 1
 
 
-async def test_slow_decoding_says_so_and_can_be_left(noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_decoding_shows_a_message_and_can_be_left(noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
     monkeypatch.setattr(zoom, "load_full", lambda *_, **__: go_on.wait(5) and load_full(noise))
     app = ZoomApp()

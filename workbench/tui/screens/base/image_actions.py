@@ -32,13 +32,13 @@ async def _outside(screen: Screen[Any], viewer: str, path: Path | None, name: st
     try:
         program, started = await run_in_daemon_thread(partial(launch, viewer, os.environ, path))
     except NoViewer as none:
-        _tell(screen, f"{none.message}: {shown}", problem=True)
+        _notify(screen, f"{none.message}: {shown}", problem=True)
         return
-    _tell(screen, f"{program} shows {name}")
+    _notify(screen, f"{program} shows {name}")
     if code := await run_in_daemon_thread(started.wait):
-        _tell(screen, f"{program} failed ({code}): {shown}", problem=True)
+        _notify(screen, f"{program} failed ({code}): {shown}", problem=True)
 
 
-def _tell(screen: Screen[Any], line: str, *, problem: bool = False) -> None:
+def _notify(screen: Screen[Any], line: str, *, problem: bool = False) -> None:
     severity, seconds = ("warning", 12) if problem else ("information", 3)
     screen.app.notify(display_text(line, limit=400), severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]

@@ -81,7 +81,7 @@ class BulkModal(Dialog[BulkDone]):
             self._refuse(error)
             return
         if not self._summary.changing:
-            self._say(bulk.nothing_to_do(self._summary, self._kind), "esc leaves")
+            self._show_content(bulk.nothing_to_do(self._summary, self._kind), "esc leaves")
         elif self._kind is Kind.REJECT:
             self._ask_reason()
         else:
@@ -99,7 +99,7 @@ class BulkModal(Dialog[BulkDone]):
             for action, _ in self._reasons()
         ]
         head = Content.styled(f"Reject {bulk.cards(self._summary.changing)} because", "bold")
-        self._say(Content("\n").join([head, Content(""), *lines]), "a key says why · esc leaves")
+        self._show_content(Content("\n").join([head, Content(""), *lines]), "a key says why · esc leaves")
 
     def _reasons(self) -> list[tuple[Action, Reason]]:
         """Return the actions of the question after `x`, with the user's own keys."""
@@ -116,7 +116,7 @@ class BulkModal(Dialog[BulkDone]):
 
     def _ask_number(self) -> None:
         assert self._summary is not None
-        self._say(
+        self._show_content(
             bulk.confirmation(self._summary, self._kind, self._reason),
             f"type {self._summary.changing} and enter to confirm · esc leaves; nothing is changed",
         )
@@ -153,12 +153,17 @@ class BulkModal(Dialog[BulkDone]):
     def _work(self) -> BulkDone:
         with self._session.answers.counting(self._ids):
             done = decide_in_bulk(
-                self._session.store, self._session.actor, self._ids, self._kind, self._reason, progress=self._pass_on
+                self._session.store,
+                self._session.actor,
+                self._ids,
+                self._kind,
+                self._reason,
+                progress=self._post_progress,
             )
         self._session.refresh()
         return done
 
-    def _pass_on(self, what: str, done: int, total: int) -> None:
+    def _post_progress(self, what: str, done: int, total: int) -> None:
         self.post_message(self.Step(what, done, total))
 
     def on_bulk_modal_step(self, event: Step) -> None:
@@ -179,11 +184,11 @@ class BulkModal(Dialog[BulkDone]):
 
     def _refuse(self, error: RecordError) -> None:
         hint = f" — {error.hint}" if error.hint else ""
-        self._say(
+        self._show_content(
             Content.styled(f"✗ {display_text(error.message + hint, limit=400)}", BAD), "nothing was changed · esc"
         )
 
-    def _say(self, content: Content, foot: str) -> None:
+    def _show_content(self, content: Content, foot: str) -> None:
         self.query_one("#bulk-text", Static).update(content)
         self._foot(Content.styled(foot, QUIET))
 

@@ -83,9 +83,9 @@ class GenerateModal(Dialog[GenerationOrder]):
         listed = self.query_one(OptionList)
         (listed.action_cursor_down if by > 0 else listed.action_cursor_up)()
 
-    def _line(self, name: str, says: str, noun: str) -> Content:
+    def _line(self, name: str, description: str, noun: str) -> Content:
         return Content.assemble(
-            (name, "bold"), f"  {says}", (f" · {counted(self._supplies.items.get(name, 0), noun)}", QUIET)
+            (name, "bold"), f"  {description}", (f" · {counted(self._supplies.items.get(name, 0), noun)}", QUIET)
         )
 
     def _engines_line(self) -> Content:
