@@ -208,7 +208,7 @@ async def test_changed_items_are_refused_with_a_line(workspace: Workspace) -> No
         for path in (workspace.root / "results").glob("*.items.jsonl"):
             path.write_text("{}\n")
         await pilot.press("i")
-        await until(pilot, lambda: "is not the file that its result" in " ".join(lines(app).split()))
+        await until(pilot, lambda: "was changed: its hash" in " ".join(lines(app).split()))
         await pilot.press("escape", "f5")
         await until(pilot, lambda: "8 files skipped" in lines(app))
 
