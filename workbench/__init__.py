@@ -1,11 +1,11 @@
-"""The top floor of negwb: command line, demo world, screens. Importing it loads nothing."""
+"""The application: command line, annotation, generation, jobs, reports, demo and screens. Imports nothing itself."""
 
 from __future__ import annotations
 
 
 def version() -> str:
-    """The installed version of negwb."""
-    # deferred: 40 ms that most starts can do without
+    """Return the installed version of negwb."""
+    # imported here: takes 40 ms, and most commands do not need it
     from importlib.metadata import version as installed  # noqa: PLC0415
 
     return installed("negwb")

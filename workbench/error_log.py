@@ -1,4 +1,4 @@
-"""What an unexpected error leaves: a log file with the trace, and one line that names it. No values of variables."""
+"""The log of an unexpected error: a file with the trace, without values of variables, and one line that names it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _OWNER_ONLY = 0o600
 
 
 def write_error_log(error: BaseException, workspace: Path | None = None) -> Path | None:
-    """Write the trace of `error` into a new file that only its owner can read; None: it could not be written.
+    """Write the trace of `error` into a new file that only its owner can read, and return the path.
 
-    The file goes into the cache of the workspace (`workspace`, or the one found as every command finds it), else into
-    the user's state folder, else into the system's folder for temporary files.
+    The file is in the cache of the workspace (`workspace`, or the one that a command would use), else in the user's
+    state folder, else in the system's folder for temporary files. None: no folder can be written.
     """
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%S}-{os.getpid()}.log"
@@ -49,7 +49,7 @@ def write_error_log(error: BaseException, workspace: Path | None = None) -> Path
 
 
 def unexpected_line(error: BaseException, log: Path | None) -> str:
-    """One line for the person: what it was, and where its trace is."""
+    """Return one line with the error and the path of its trace."""
     what = display_text(f"{type(error).__name__}: {error}", limit=200).removesuffix(": ")
     where = f"its trace is in {log}" if log is not None else "no log file could be written"
     return f"unexpected error, {what} ({where}); what was done before is kept"

@@ -1,10 +1,10 @@
-"""What goes wrong in front of a person: one line, a hint, and an exit code that scripts can rely on.
+"""Errors for the user: one line, a hint, and a stable exit code.
 
     NegwbError
-    ├── UsageError      2  the call or the settings are off
-    └── NothingToDo     5  no data, or all of it is done
+    ├── UsageError      2  the command line or the settings are wrong
+    └── NothingToDo     5  there is no data, or no work left
 
-Errors of the record (`curation_db.errors`) end with exit code 3; anything else is a bug of ours and ends with 1.
+Errors of the record (`curation_db.errors`) exit with 3, unexpected errors with 1.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """How `negwb` ends."""
+    """Exit codes of `negwb`."""
 
     OK = 0
     UNEXPECTED = 1
-    """A bug of ours, or an input of which some rows were refused."""
+    """An unexpected error, or an import of which some rows were refused."""
     USAGE = 2
     DATABASE = 3
     NETWORK = 4
     NOTHING_TO_DO = 5
     FAILED = 6
-    """A training or a benchmark failed; a generation reached its budget."""
+    """A training run or a benchmark failed; a generation run reached its budget."""
     INTERRUPTED = 130
-    """By Ctrl-C. After SIGTERM a command ends with 143, after SIGHUP with 129 (`workbench.console.interruption`)."""
+    """After Ctrl-C. After SIGTERM it is 143, after SIGHUP 129 (see `workbench.console.interruption`)."""
 
 
 class NegwbError(Exception):
-    """An error for the person: what, where, and what to do."""
+    """An error with a message (what and where) and a hint (what to do)."""
 
     exit_code = ExitCode.UNEXPECTED
 
@@ -40,12 +40,12 @@ class NegwbError(Exception):
 
 
 class UsageError(NegwbError):
-    """The call or the settings are off."""
+    """The command line or the settings are wrong."""
 
     exit_code = ExitCode.USAGE
 
 
 class NothingToDo(NegwbError):
-    """There is no data for this, or all of it is done."""
+    """There is no data for the command, or no work left."""
 
     exit_code = ExitCode.NOTHING_TO_DO

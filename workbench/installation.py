@@ -1,4 +1,4 @@
-"""How this copy of negwb was installed, and the command that adds an optional part to it."""
+"""The command that adds an extra (train, serve ...) to this installation of negwb."""
 
 from __future__ import annotations
 
@@ -17,11 +17,7 @@ _NAME = "negwb"
 
 
 def install_hint(extra: str) -> str:
-    """The hint of an error that a part of negwb is missing.
-
-    Args:
-        extra: The part, as pyproject.toml calls it: train, serve ...
-    """
+    """Return the hint of an error about a missing extra of pyproject.toml."""
     return f"install it with: {install_command(extra)}"
 
 
@@ -32,60 +28,60 @@ def install_command(
     environ: Mapping[str, str] | None = None,
     distribution: metadata.Distribution | None = None,
 ) -> str:
-    """The command that adds `extra` to this copy, by the tool that installed it, for a shell.
+    """Return the shell command that adds an extra, for the tool that installed negwb.
 
     Args:
-        extra: The part.
-        prefix: The environment; that of this process unless given.
-        environ: Its variables.
-        distribution: negwb as it is installed there.
+        extra: The extra.
+        prefix: The Python environment; that of this process unless given.
+        environ: The environment variables; those of this process unless given.
+        distribution: The installed negwb; that of this process unless given.
     """
     prefix = prefix or Path(sys.prefix)
     environ = os.environ if environ is None else environ
     distribution = distribution or _own_distribution()
     origin = _origin(distribution)
-    wanted = shlex.quote(_requirement(extra, origin))
+    requirement = shlex.quote(_requirement(extra, origin))
     if (prefix / "uv-receipt.toml").is_file():
-        return f"uv tool install --force {wanted}"
+        return f"uv tool install --force {requirement}"
     if (prefix / "pipx_metadata.json").is_file():
-        return f"pipx install --force {wanted}"
+        return f"pipx install --force {requirement}"
     checkout, by_uv = _checkout(origin), _installer(distribution) == "uv"
     if by_uv and checkout is not None and prefix.parent.resolve() == checkout.resolve():
-        return _of_project("sync", f"--inexact --extra {extra}", checkout)
+        return _uv_project_command("sync", f"--inexact --extra {extra}", checkout)
     if by_uv and checkout is None and (prefix.parent / "pyproject.toml").is_file():
-        return _of_project("add", wanted, prefix.parent)
+        return _uv_project_command("add", requirement, prefix.parent)
     python = shlex.quote(str(prefix / "bin" / "python"))
-    what = f"-e {shlex.quote(f'{checkout}[{extra}]')}" if checkout is not None else wanted
+    target = f"-e {shlex.quote(f'{checkout}[{extra}]')}" if checkout is not None else requirement
     if by_uv:
-        return f"uv pip install --python {python} {what}"
+        return f"uv pip install --python {python} {target}"
     active = environ.get("VIRTUAL_ENV") and Path(environ["VIRTUAL_ENV"]) == prefix
-    return f"pip install {what}" if active else f"{python} -m pip install {what}"
+    return f"pip install {target}" if active else f"{python} -m pip install {target}"
 
 
 def _own_distribution() -> metadata.Distribution | None:
     try:
         return metadata.distribution(_NAME)
-    except metadata.PackageNotFoundError:  # run from a folder that was never installed
+    except metadata.PackageNotFoundError:  # run from a folder without an installation
         return None
 
 
 def _installer(distribution: metadata.Distribution | None) -> str:
-    told = distribution.read_text("INSTALLER") if distribution is not None else None
-    return (told or "").strip()
+    name = distribution.read_text("INSTALLER") if distribution is not None else None
+    return (name or "").strip()
 
 
 def _origin(distribution: metadata.Distribution | None) -> dict[str, Any]:
-    """The content of direct_url.json (PEP 610); empty for a copy that comes from a package index."""
-    told = distribution.read_text("direct_url.json") if distribution is not None else None
+    """Return the content of direct_url.json (PEP 610); empty for an installation from a package index."""
+    text = distribution.read_text("direct_url.json") if distribution is not None else None
     try:
-        origin = parse_json(told or "{}")
+        origin = parse_json(text or "{}")
     except ValueError:
         return {}
     return origin if isinstance(origin, dict) and isinstance(origin.get("url"), str) else {}
 
 
 def _requirement(extra: str, origin: Mapping[str, Any]) -> str:
-    """The requirement of PEP 508 that names this copy with the extra."""
+    """Return the requirement (PEP 508) of this installation with the extra."""
     if not origin:
         return f"{_NAME}[{extra}]"
     vcs = origin.get("vcs_info")
@@ -94,17 +90,17 @@ def _requirement(extra: str, origin: Mapping[str, Any]) -> str:
 
 
 def _checkout(origin: Mapping[str, Any]) -> Path | None:
-    """The folder of which this copy is an editable installation."""
+    """Return the folder of an editable installation."""
     details = origin.get("dir_info")
     if not (isinstance(details, dict) and details.get("editable") is True):
         return None
     return Path(unquote(urlsplit(str(origin["url"])).path))
 
 
-def _of_project(command: str, words: str, folder: Path) -> str:
-    """A command of uv about the project in `folder`."""
+def _uv_project_command(command: str, arguments: str, folder: Path) -> str:
+    """Return a command of uv for the project in `folder`."""
     where = "" if _is_current(folder) else f" --project {shlex.quote(str(folder))}"
-    return f"uv {command}{where} {words}"
+    return f"uv {command}{where} {arguments}"
 
 
 def _is_current(folder: Path) -> bool:

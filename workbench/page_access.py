@@ -1,4 +1,4 @@
-"""Which browsers may open a page of `negwb serve`, how many pages there are, and which click counts. No network."""
+"""Access to the pages of `negwb serve`: which browsers, how many pages, and which clicks count. No network."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Final
 
 _MOUSE: Final = re.compile(r"\x1b\[<(?P<button>\d+);\d+;\d+(?P<kind>[Mm])")
 _MOTION: Final = 32
-"""A report of SGR mouse mode has this bit where the pointer moved,"""
+"""Bit of an SGR mouse report for a movement of the pointer."""
 _WHEEL: Final = 64
-"""and this one where the wheel turned."""
+"""Bit for a turn of the wheel."""
 
 
 class Gate:
-    """Exchanges the token of a printed address, once, for the key of one browser.
+    """Exchanges the token of a printed address for the key of one browser.
 
-    A new token replaces each one that is used, so that there is always exactly one address that lets a browser in.
+    Each token works once. A new token replaces it, so exactly one address admits a browser at any time.
     """
 
     def __init__(self) -> None:
         self.token = secrets.token_urlsafe(24)
         self.cookie = f"negwb_{secrets.token_hex(4)}"
-        """Cookies of one host are shared by all its ports: two servers must not replace each other's."""
+        """With a random part, since all ports of a host share cookies and two servers must not replace each other's."""
         self._keys: list[str] = []
 
     def exchange(self, token: str) -> str | None:
-        """The key of a new browser, or None where the token is not the present one. The token is used up."""
+        """Return the key for a new browser, and replace the token; None: the token is wrong."""
         if not _equal(token, self.token):
             return None
         self.token = secrets.token_urlsafe(24)
@@ -38,7 +38,7 @@ class Gate:
         return self._keys[-1]
 
     def knows(self, key: str) -> bool:
-        """Whether a browser got this key here."""
+        """Return whether this key was issued."""
         return any([_equal(key, known) for known in self._keys])
 
 
@@ -47,7 +47,7 @@ def _equal(given: str, known: str) -> bool:
 
 
 class Pages:
-    """The places for pages; a page keeps its place until its process has ended."""
+    """Slots for pages; a page keeps its slot until its process has ended."""
 
     def __init__(self, limit: int, *, patience_s: float) -> None:
         self.limit = limit
@@ -55,10 +55,10 @@ class Pages:
         self._free = asyncio.Semaphore(limit)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[bool]:
-        """Holds a place within the block; False: there is none.
+    async def slot(self) -> AsyncIterator[bool]:
+        """Hold a slot within the block; False: none is free.
 
-        It waits for one, because a page that is loaded again gets the place that it has just left.
+        Waits a little for one, since a page that is reloaded gets the slot that it has just left.
         """
         try:
             async with asyncio.timeout(self._patience_s):
@@ -73,7 +73,7 @@ class Pages:
 
 
 class FirstClick:
-    """Holds back the click that brings a page the focus: the first one after it opened, or after it lost the focus.
+    """Drops the click that only gives a page the focus: the first one after the page opened or lost the focus.
 
     A page in which a key was pressed has the focus already.
     """
@@ -81,17 +81,17 @@ class FirstClick:
     def __init__(self) -> None:
         self._awaited = True
         self._pressed: str | None = None
-        """The button whose press was held back; its release and its drags are held back, too."""
+        """The button whose press was dropped; its release and its drags are dropped, too."""
 
     def blurred(self) -> None:
-        """The page lost the focus."""
+        """Record that the page lost the focus."""
         self._awaited = True
 
     def passes(self, data: str) -> bool:
-        """Whether the app may have this input; `data` is what the browser's terminal sends for one key or report."""
+        """Return whether the app may get an input; `data` is one key or one report of the browser's terminal."""
         report = _MOUSE.fullmatch(data)
         if report is None:
-            if not data.startswith("\x1b"):  # a terminal's own replies are no keys
+            if not data.startswith("\x1b"):  # replies of the terminal are not keys
                 self._awaited = False
             return True
         code, released = int(report["button"]), report["kind"] == "m"

@@ -39,12 +39,12 @@ def test_two_servers_have_cookies_of_their_own() -> None:
 async def test_a_place_is_free_again_whatever_happened_in_it() -> None:
     pages = Pages(2, patience_s=0)
     with pytest.raises(ZeroDivisionError):
-        async with pages.place() as free:
+        async with pages.slot() as free:
             assert free
             raise ZeroDivisionError
-    async with pages.place() as first, pages.place() as second, pages.place() as third:
+    async with pages.slot() as first, pages.slot() as second, pages.slot() as third:
         assert (first, second, third) == (True, True, False)
-    async with pages.place() as first, pages.place() as second:
+    async with pages.slot() as first, pages.slot() as second:
         assert (first, second) == (True, True), "a refusal takes no place"
 
 
@@ -52,7 +52,7 @@ async def test_a_page_waits_for_the_place_that_another_leaves() -> None:
     pages, leave = Pages(1, patience_s=60), asyncio.Event()
 
     async def stay() -> bool:
-        async with pages.place() as free:
+        async with pages.slot() as free:
             await leave.wait()
             return free
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: an exception in the main thread, so that every clean-up runs.
+"""SIGTERM and SIGHUP raise an exception in the main thread, as Ctrl-C does, so that every clean-up runs.
 
 A signal that arrives during a clean-up is ignored, so that the clean-up is not cut short. A signal that was ignored
 when the process started (`nohup`) stays ignored. Child processes start with the default action.
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 _BASE = 128
-"""A shell reports a process that a signal ended as this plus the number of the signal."""
+"""The exit code after a signal is this plus the number of the signal, as in a shell."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP arrived. Code that handles Ctrl-C handles this the same way."""
+    """SIGTERM or SIGHUP arrived. A subclass, so that code for Ctrl-C handles it, too."""
 
 
 class _State:
-    """What this process has received; signals and their handlers are global, too."""
+    """State of this process; signals and their handlers are global, too."""
 
     received: signal.Signals | None = None
     shields = 0
@@ -35,28 +35,28 @@ class _State:
 
 
 def received() -> signal.Signals | None:
-    """The first SIGTERM or SIGHUP that asked this process to end; None: neither did."""
+    """Return the first SIGTERM or SIGHUP that this process received; None: none."""
     return _State.received
 
 
 def exit_code() -> int:
-    """The exit code of a command that was interrupted: 143 after SIGTERM, 129 after SIGHUP, 130 after Ctrl-C."""
+    """Return the exit code of an interrupted command: 143 after SIGTERM, 129 after SIGHUP, 130 after Ctrl-C."""
     return _BASE + (_State.received or signal.SIGINT)
 
 
 def is_exit_code(code: object) -> bool:
-    """Whether a command that returned `code` was interrupted."""
+    """Return whether `code` is the exit code of an interrupted command."""
     return code in {_BASE + number for number in (signal.SIGINT, *SIGNALS)}
 
 
 def hung_up() -> None:
-    """Note that the terminal is gone, although no SIGHUP arrived."""
+    """Record that the terminal was closed, although no SIGHUP arrived."""
     _remember(signal.SIGHUP)
 
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP raise `Terminated` in the main thread; without effect in another thread."""
+    """Raise `Terminated` for SIGTERM and SIGHUP within the block. Without effect outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -74,7 +74,7 @@ def raised() -> Iterator[None]:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """A clean-up that SIGTERM and SIGHUP do not cut short: `Terminated` is raised at the end of the block."""
+    """Delay `Terminated` to the end of the block, for a clean-up."""
     _State.shields += 1
     try:
         yield
@@ -86,7 +86,7 @@ def shielded() -> Iterator[None]:
 
 
 def ignore() -> None:
-    """From now on ignore SIGTERM and SIGHUP: the command was interrupted, and its process ends by itself."""
+    """Ignore SIGTERM and SIGHUP from now on, since the process is about to end."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -95,9 +95,9 @@ def ignore() -> None:
 def heard_by(
     loop: AbstractEventLoop, hear: Callable[[signal.Signals], None], *, also: Sequence[signal.Signals] = ()
 ) -> Iterator[None]:
-    """Within the block the event loop calls `hear` for SIGTERM and SIGHUP, and for the signals `also`.
+    """Call `hear` in the event loop for SIGTERM, SIGHUP and the signals `also` within the block.
 
-    Before and after the block they have the handlers that they had. Without effect outside the main thread.
+    After the block the signals have their former handlers. Without effect outside the main thread.
     """
     with ExitStack() as stack:
         for number in (*also, *SIGNALS):
@@ -121,7 +121,7 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 
 def _is_cleaning_up() -> bool:
-    """Whether the code that the signal stopped runs because of an interruption: inside `except` or `finally`."""
+    """Return whether the interrupted code is itself a clean-up after an interruption (`except` or `finally`)."""
     error = sys.exception()
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
@@ -139,7 +139,7 @@ def _remember(number: signal.Signals) -> None:
 
 
 def _restore(loop: AbstractEventLoop, number: signal.Signals, before: object) -> None:
-    # blocked meanwhile: between the two calls the default action would end the process
+    # Blocked meanwhile, since between the two calls the default action would end the process.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         loop.remove_signal_handler(number)

@@ -1,4 +1,4 @@
-"""NAME=VALUE on the command line."""
+"""Arguments NAME=VALUE of the command line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from workbench.errors import UsageError
 
 
 def pairs(words: Sequence[str]) -> dict[str, Any]:
-    """NAME=VALUE, each value as JSON reads it; what is no JSON is a word."""
-    told: dict[str, Any] = {}
+    """Parse NAME=VALUE arguments; a value that is not JSON is a string.
+
+    Raises:
+        UsageError: An argument is not NAME=VALUE.
+    """
+    values: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not (name and equals):
-            raise UsageError(f"--set {word}: NAME=VALUE is expected")
+            raise UsageError(f"--set {word}: expected NAME=VALUE")
         try:
-            told[name] = parse_json(value)
+            values[name] = parse_json(value)
         except JsonError:
-            told[name] = value
-    return told
+            values[name] = value
+    return values

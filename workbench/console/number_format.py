@@ -1,4 +1,4 @@
-"""How figures are written, once for tables and screens: shares, differences, intervals, p-values. Pure."""
+"""Formats of numbers in tables and screens: shares, differences, intervals, p-values. Pure."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ import math
 from curation_db.stats.intervals import Interval
 
 NONE = "–"
-"""In place of a figure that there is not."""
+"""Text for a missing number."""
 
 
 def percent(share: float) -> str:
-    """A share 0..1 as a percentage with one digit."""
+    """Format a share from 0 to 1 as a percentage with one decimal."""
     return NONE if math.isnan(share) else f"{100 * share:.1f}"
 
 
 def signed(share: float) -> str:
-    """A difference of shares in percentage points, always with its sign."""
+    """Format a difference of shares in percentage points, with its sign."""
     return NONE if math.isnan(share) else f"{100 * share:+.1f}"
 
 
 def span(interval: Interval) -> str:
-    """The ends of an interval of a share: 98.5–99.4."""
+    """Format the interval of a share, such as 98.5–99.4."""
     return f"{percent(interval.low)}–{percent(interval.high)}"
 
 
 def signed_span(interval: Interval) -> str:
-    """The ends of an interval of a difference: -1.2…+0.2."""
+    """Format the interval of a difference, such as -1.2…+0.2."""
     return f"{signed(interval.low)}…{signed(interval.high)}"
 
 
 def p_value(p: float) -> str:
-    """A p-value with as many digits as matter."""
+    """Format a p-value: four decimals below 0.1, else two."""
     return "<0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
 
 
 def clock(seconds: float) -> str:
-    """A length of time: 4:07, 1:02:30."""
+    """Format seconds, such as 4:07 or 1:02:30."""
     minutes, rest = divmod(round(min(seconds, 1e9)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def count(number: float) -> str:
-    """A number of items; of a blind guess it may be a fraction."""
+    """Format a number of items; the expected number of a blind guess can be a fraction."""
     return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.1f}"

@@ -1,8 +1,8 @@
-"""The standard streams of the process, made safe before the first command writes to them.
+"""Preparation of the standard streams before a command writes to them.
 
-A shell can start a process without a standard stream (`>&-`). Python then has None in its place, and the next file
-that is opened gets its number: text for the person would be written into the record. A reader of stderr can leave,
-and a terminal can have an encoding without the characters that negwb writes. None of that may end a command.
+A shell can start a process without a standard stream (`>&-`). Python then has None in its place, and the next opened
+file gets its number, so that messages would be written into the record. A reader of stderr can close it, and a terminal
+can have an encoding without the characters that negwb writes. None of this may end a command.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _UNDELIVERABLE: Final = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errn
 
 
 class MessageStream(io.TextIOWrapper):
-    """A stderr for messages: a command goes on when they can no longer be delivered."""
+    """A stderr that drops messages which cannot be delivered, so that the command continues."""
 
     def write(self, text: str) -> int:
-        """Write; what cannot be delivered is dropped, with all that follows."""
+        """Write, or drop this and all later text if it cannot be delivered."""
         try:
             return super().write(text)
         except OSError as error:
@@ -43,7 +43,7 @@ class MessageStream(io.TextIOWrapper):
 
 
 def prepare() -> None:
-    """Open the standard streams that are closed, and make stdout and stderr accept every text and its loss."""
+    """Open closed standard streams, make stdout and stderr accept all characters, and stderr accept a closed reader."""
     _open_closed()
     if sys.stdin is None:
         sys.stdin = _text_stream(0, "r")
@@ -60,14 +60,14 @@ def prepare() -> None:
 
 
 def silence(descriptor: int) -> None:
-    """From now on drop what is written to `descriptor`, to the very end of the process."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    """Drop everything that is written to `descriptor` from now on, also by the interpreter's last flush."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
 
 
 def is_terminal_gone() -> bool:
-    """Whether a standard stream is a terminal that has hung up; its signal may come later than the failed write."""
+    """Return whether a standard stream is a closed terminal; its SIGHUP can come later than a failed write."""
     try:
         import termios  # noqa: PLC0415 -- not on Windows
     except ImportError:

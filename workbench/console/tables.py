@@ -1,7 +1,7 @@
 """Tables on stdout: ruled and coloured in a terminal, plain columns in a pipe. Cells are text, never markup.
 
-A figure is never cut and never broken over lines: where a terminal is too narrow, whole columns are left out and named
-below the table, and then names lose their middle. A pipe always gets all of it.
+Numbers are never cut or wrapped. In a narrow terminal whole columns are left out, which a line below the table names;
+then long names are cut in the middle. A pipe gets all columns.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _GAP, _EDGES = 2, 2
-"""Cells between two columns, and those at both edges, as rich rules them."""
+"""Terminal cells between two columns, and at both edges, as rich draws them."""
 _SHORTEST: Final = 8
-"""Cells of a name that lost its middle."""
+"""Smallest width of a name that is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +28,22 @@ class Listing:
 
     title: str
     headers: tuple[str, ...]
-    """All of them empty: the table needs none."""
+    """If all are empty, the table has no header."""
     rows: Sequence[tuple[str, ...]]
     left: int = 1
-    """So many first columns hold words, the others numbers."""
+    """Number of first columns with text; the others have numbers."""
     dispensable: Sequence[tuple[int, str]] = ()
-    """Columns that a narrow terminal does without, by their place and what they are; the first goes first."""
+    """(index, name) of the columns that a narrow terminal leaves out, in this order."""
     grouped: bool = False
-    """In a terminal the first column becomes a line above the rows that share it; a pipe gets it in every row."""
+    """Whether a terminal shows the first column as a line above the rows that share it."""
 
 
 def show(listings: Sequence[Listing], *, console: Console | None = None) -> None:
-    """Print the listings, each below the other; whatever is in them is sanitised here.
+    """Print tables; all texts are sanitised here.
 
-    `console` is for tests; by default ruled tables go to stdout if that is a terminal.
+    Args:
+        listings: The tables.
+        console: Draws ruled tables, for tests; by default stdout does if it is a terminal.
     """
     for listing in listings:
         clean = _clean(listing)
@@ -77,7 +79,7 @@ def _padded(cell: str, width: int, left: bool) -> str:
 
 
 def _ruled(listing: Listing, console: Console | None) -> None:
-    # deferred: rich costs 60 ms that a pipe never needs
+    # imported here: rich takes 60 ms, and a pipe does not need it
     from rich import box  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
     from rich.padding import Padding  # noqa: PLC0415
@@ -87,12 +89,12 @@ def _ruled(listing: Listing, console: Console | None) -> None:
     console = console or Console()
     groups = [row[0] for row in listing.rows] if listing.grouped else []
     fitted, left_out = fit(_ungrouped(listing) if groups else listing, console.width)
-    figures = len(fitted.headers) > fitted.left
+    has_numbers = len(fitted.headers) > fitted.left
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_header=any(fitted.headers))
     for i, header in enumerate(fitted.headers):
-        # words alone may take several lines, beside figures they must not
+        # text wraps only in a table without numbers
         justify: Literal["left", "right"] = "left" if i < fitted.left else "right"
-        table.add_column(Text(header, style="dim"), justify=justify, no_wrap=figures, overflow="fold")
+        table.add_column(Text(header, style="dim"), justify=justify, no_wrap=has_numbers, overflow="fold")
     for at, row in enumerate(fitted.rows):
         if groups and (not at or groups[at] != groups[at - 1]):
             table.add_row(Text(groups[at], style="bold"))
@@ -100,12 +102,12 @@ def _ruled(listing: Listing, console: Console | None) -> None:
     console.print(Text(fitted.title, style="bold"), highlight=False)
     console.print(table)
     if left_out:
-        told = Text(f"left out, the terminal is too narrow: {', '.join(left_out)}", style="dim")
-        console.print(Padding(told, (0, 0, 1, 1)))
+        note = Text(f"left out, the terminal is too narrow: {', '.join(left_out)}", style="dim")
+        console.print(Padding(note, (0, 0, 1, 1)))
 
 
 def _ungrouped(listing: Listing) -> Listing:
-    """Without the first column."""
+    """Return the table without its first column."""
     return replace(
         listing,
         headers=listing.headers[1:],
@@ -116,9 +118,9 @@ def _ungrouped(listing: Listing) -> Listing:
 
 
 def fit(listing: Listing, width: int) -> tuple[Listing, list[str]]:
-    """The listing in `width` cells, and what was left out of it. A table of words only stays: its lines can be broken.
+    """Fit a table into `width` cells; return it and the names of the columns that were left out.
 
-    Whole columns go first; where that is not enough, the widest names lose their middle.
+    Columns are left out first, then the widest names are cut. A table without numbers stays, since its text wraps.
     """
     from rich.cells import cell_len  # noqa: PLC0415
 
@@ -130,25 +132,25 @@ def fit(listing: Listing, width: int) -> tuple[Listing, list[str]]:
     widths = [max(cell_len(row[i]) for row in table) for i in columns]
 
     def excess() -> int:
-        kept = [i for i in columns if i not in dict(dropped)]
-        return sum(widths[i] for i in kept) + _GAP * (len(kept) - 1) + _EDGES - width
+        rest = [i for i in columns if i not in dict(dropped)]
+        return sum(widths[i] for i in rest) + _GAP * (len(rest) - 1) + _EDGES - width
 
     while excess() > 0 and len(dropped) < len(listing.dispensable):
         dropped.append(listing.dispensable[len(dropped)])
     while excess() > 0:
         widest = max(range(listing.left), key=lambda i: widths[i])
         if widths[widest] <= _SHORTEST:
-            break  # narrower than any terminal that this was made for
+            break  # too narrow for any table
         widths[widest] -= 1
-    kept = [i for i in columns if i not in dict(dropped)]
+    rest = [i for i in columns if i not in dict(dropped)]
     headers, *rows = [
-        tuple(middle_cut(row[i], widths[i]) if i < listing.left else row[i] for i in kept) for row in table
+        tuple(middle_cut(row[i], widths[i]) if i < listing.left else row[i] for i in rest) for row in table
     ]
     return replace(listing, headers=headers, rows=rows), [name for _, name in dropped]
 
 
 def middle_cut(text: str, width: int) -> str:
-    """`text` in at most `width` cells: of a long name the beginning and the end tell most."""
+    """Cut the middle of a text that is longer than `width` cells."""
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415
 
     if cell_len(text) <= width:

@@ -1,4 +1,4 @@
-"""Whether a person sits at both ends, and can read the screen: what every command that opens one asks first."""
+"""Checks before a command opens a screen: are the streams a terminal, and does it read UTF-8?"""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from workbench.errors import UsageError
 
 
 def in_a_browser() -> bool:
-    """Whether `negwb serve` has started us: then Textual speaks to a page, through our streams."""
+    """Return whether `negwb serve` started this process, so that Textual draws into a page."""
     return os.environ.get("TEXTUAL_DRIVER", "").startswith("textual.drivers.web_driver")
 
 
 def at_a_terminal() -> bool:
-    """Whether all streams are a terminal: Textual reads stdin and draws on stderr; stdout is asked what it can draw.
+    """Return whether all standard streams are a terminal, or the app runs in a browser.
 
-    A stream that was closed (`2>&-`) is none. A page in a browser will do as well.
+    Textual reads stdin and draws on stderr, and stdout is used to query the terminal.
     """
     if in_a_browser():
         return True
@@ -24,13 +24,13 @@ def at_a_terminal() -> bool:
 
 
 def doubt_about_characters(instead: str) -> str:
-    """What to tell the person about the characters of the terminal; empty where it reads UTF-8.
+    """Return a warning about the encoding of the terminal; "" if it reads UTF-8.
 
     Args:
         instead: The command that needs no screen.
 
     Raises:
-        UsageError: a screen would be unreadable, since the terminal or stderr has another encoding.
+        UsageError: The terminal or stderr has another encoding, so a screen would be unreadable.
     """
     from workbench.console.utf8_check import is_utf8, locale_in_words, reads_utf8  # noqa: PLC0415
 
@@ -40,9 +40,9 @@ def doubt_about_characters(instead: str) -> str:
     encoding = getattr(sys.__stderr__, "encoding", None)
     if not is_utf8(encoding):
         raise UsageError(f"the screens are drawn in UTF-8, and output is in {encoding}", hint=hint)
-    known = reads_utf8(os.environ)
-    if known is False:
+    is_utf8_terminal = reads_utf8(os.environ)
+    if is_utf8_terminal is False:
         raise UsageError("the screens are drawn in UTF-8, which this terminal does not read", hint=hint)
-    if known:
+    if is_utf8_terminal:
         return ""
-    return f"{locale_in_words(os.environ)} does not say UTF-8: if the screen is garbled, leave and use {instead}"
+    return f"{locale_in_words(os.environ)} does not name UTF-8: if the screen is garbled, quit and use {instead}"

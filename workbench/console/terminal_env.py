@@ -1,4 +1,4 @@
-"""Where the terminal really is: inside tmux or screen, at the other end of SSH; and what that means for pictures."""
+"""The environment of the terminal (tmux, screen, SSH), and its effect on the drawing of images."""
 
 from __future__ import annotations
 
@@ -10,38 +10,43 @@ from dataclasses import dataclass
 _PATIENCE = 1.0
 _FORMAT = "#{allow-passthrough} #{client_termname} #{client_termtype}"
 _LET_THROUGH = {"1", "on", "all"}
-"""The words of different versions."""
+"""Values in different versions of tmux."""
 _PLACEHOLDERS = ("kitty", "ghostty")
-"""Terminals with the part of Kitty's graphics that stays in place inside tmux, by their names."""
+"""Names of terminals with Kitty's Unicode placeholders, which work inside tmux."""
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalEnv:
-    """What lies between the app and the person's screen."""
+    """The programs between the app and the screen."""
 
     multiplexer: str = ""
-    """tmux, screen or nothing."""
+    """tmux, screen or ""."""
     passthrough: bool = False
-    """tmux lets graphics through."""
+    """Whether tmux passes graphics on."""
     remote: bool = False
-    """Over SSH."""
+    """Whether the connection is SSH."""
     terminal: str = ""
-    """The terminal's name, as far as it is known: inside tmux the one that tmux runs in."""
+    """The name of the terminal, if known; inside tmux that of the terminal around it."""
 
     @property
     def draws(self) -> bool:
-        """Whether the terminal is one that draws with Kitty's placeholders, by its name."""
+        """Whether the terminal has Kitty's placeholders, by its name."""
         return any(name in self.terminal.lower() for name in _PLACEHOLDERS)
 
 
 def detect_terminal(environ: Mapping[str, str], ask: Callable[[str], str] | None = None) -> TerminalEnv:
-    """What the environment tells; `ask`: how the tmux that $TMUX names is asked for `_FORMAT`."""
+    """Detect the terminal from environment variables.
+
+    Args:
+        environ: The variables.
+        ask: Returns the values of `_FORMAT` from the tmux server of $TMUX.
+    """
     term = environ.get("TERM", "")
     remote = bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"))
     if server := environ.get("TMUX"):
         passthrough, _, outer = (ask or _ask_tmux)(server).partition(" ")
         return TerminalEnv("tmux", passthrough in _LET_THROUGH, remote, outer.strip())
-    if environ.get("STY") or term.startswith(("tmux", "screen")):  # tmux at the other end of SSH is seen by TERM alone
+    if environ.get("STY") or term.startswith(("tmux", "screen")):  # tmux on the other side of SSH sets only TERM
         return TerminalEnv("tmux" if term.startswith("tmux") else "screen", False, remote)
     return TerminalEnv("", False, remote, f"{term} {environ.get('TERM_PROGRAM', '')}".strip())
 
@@ -63,15 +68,15 @@ def _ask_tmux(server: str) -> str:
 
 
 def reason(setting: str, chosen: str, around: TerminalEnv) -> str:
-    """Why pictures are drawn as they are, in one line."""
+    """Return why images are drawn with the chosen protocol, in one line."""
     if setting != "auto":
-        return f'images = "{setting}"' + ("" if setting == chosen else ", which this terminal cannot do")
+        return f'images = "{setting}"' + ("" if setting == chosen else ", which this terminal does not support")
     if chosen == "halfcell":
-        return _held_back_by(around)
-    return f"{around.terminal} by way of tmux" if around.multiplexer else "this terminal says that it can"
+        return _limitation(around)
+    return f"{around.terminal} through tmux" if around.multiplexer else "this terminal supports it"
 
 
-def _held_back_by(around: TerminalEnv) -> str:
+def _limitation(around: TerminalEnv) -> str:
     if around.multiplexer == "tmux" and not around.passthrough:
         return "tmux without passthrough; in tmux.conf: set -g allow-passthrough on"
     if around.multiplexer == "tmux" and not around.draws:
@@ -79,13 +84,13 @@ def _held_back_by(around: TerminalEnv) -> str:
     if around.multiplexer == "screen":
         return "screen passes no graphics on"
     if around.remote:
-        return 'over SSH they are the fewest bytes; on a fast line: images = "kitty"'
-    return f"this terminal ({around.terminal or 'TERM is not set'}) offered nothing better in time"
+        return 'they need the fewest bytes over SSH; with a fast connection: images = "kitty"'
+    return f"this terminal ({around.terminal or 'TERM is not set'}) did not report anything better in time"
 
 
 def advice(setting: str, chosen: str, around: TerminalEnv) -> str:
-    """What to tell a person once who may see better pictures; nothing where there is nothing to be had."""
+    """Return how to get better images; "" if this terminal has nothing better."""
     if setting != "auto" or chosen != "halfcell":
         return ""
-    behind = around.multiplexer == "tmux" and not around.passthrough
-    return f"pictures as half-cells: {_held_back_by(around)}" if behind or (around.remote and around.draws) else ""
+    is_blocked = around.multiplexer == "tmux" and not around.passthrough
+    return f"images as half-cells: {_limitation(around)}" if is_blocked or (around.remote and around.draws) else ""

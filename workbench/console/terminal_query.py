@@ -6,16 +6,16 @@ import os
 import re
 import time
 
-_LONGEST = 4096
-"""Bytes. No answer is longer: the rest is something else."""
+_MAX_BYTES = 4096
+"""No answer is longer."""
 
 
 def read_answer(fd: int, ends: re.Pattern[bytes], deadline: float) -> bytes:
-    """Read from the terminal `fd` until `ends` matches; at `deadline` (monotonic seconds) return what is there."""
+    """Read from the terminal `fd` until `ends` matches; at `deadline` (monotonic seconds) return what has arrived."""
     import select  # noqa: PLC0415 -- not for files on Windows
 
     answer = b""
-    while not ends.search(answer) and len(answer) < _LONGEST:
+    while not ends.search(answer) and len(answer) < _MAX_BYTES:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([fd], [], [], left)[0]:
             break

@@ -1,7 +1,7 @@
-"""Whether the terminal reads UTF-8, in which the screens are drawn. Asked before the app starts.
+"""Check whether the terminal reads UTF-8, in which the screens are drawn. Runs before the app starts.
 
-Python writes UTF-8 under the locale C, too (PEP 538, PEP 540), so its own encoding tells nothing there. A terminal
-tells by itself: two bytes that are one character in UTF-8 move its cursor by one column.
+Under the locale C, Python writes UTF-8 too (PEP 538, PEP 540), so its own encoding is no evidence. The cursor is: the
+two bytes of one UTF-8 character move it by one column only in a terminal that reads UTF-8.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from workbench.console.terminal_query import read_answer
 
 _PATIENCE: Final = 0.25
 _QUESTION: Final = "\r\u00e9\x1b[6n\r\x1b[K"
-"""One character of two bytes, the request for the cursor's position, and the line as it was."""
+"""One character of two bytes, a request for the cursor's position, and the removal of the character."""
 _POSITION: Final = re.compile(rb"\x1b\[[0-9]+;([0-9]+)R")
 _COLUMN: Final = 2
-"""Where the cursor stands behind one character."""
+"""Column of the cursor after one character."""
 _COERCED: Final = frozenset({"c.utf-8", "c.utf8", "utf-8"})
-"""What Python itself puts into LC_CTYPE where the locale is C (PEP 538)."""
+"""Values of LC_CTYPE that Python sets under the locale C (PEP 538)."""
 
 
 def is_utf8(encoding: str | None) -> bool:
-    """Whether a stream has this encoding by one of its names."""
+    """Return whether an encoding is UTF-8 by one of its names."""
     try:
         return codecs.lookup(encoding or "").name == "utf-8"
     except LookupError:
@@ -36,33 +36,33 @@ def is_utf8(encoding: str | None) -> bool:
 
 
 def reads_utf8(environ: Mapping[str, str], ask: Callable[[], int | None] | None = None) -> bool | None:
-    """Whether the terminal reads UTF-8; None: that is not known.
+    """Return whether the terminal reads UTF-8; None: unknown.
 
     Args:
-        environ: The variables of the locale, and what lies between the app and the terminal.
-        ask: Writes the question to the terminal; returns the column of the cursor, None without an answer.
+        environ: The environment variables.
+        ask: Writes the character to the terminal and returns the column of the cursor; None: no answer.
     """
     if _promised(environ):
         return True
     if detect_terminal(environ, lambda _: "").multiplexer:
-        return None  # it answers for itself, and may draw for a terminal that does not
+        return None  # the multiplexer answers, and the terminal around it may have another encoding
     column = (ask or ask_column)()
     return None if column is None else column == _COLUMN
 
 
 def locale_in_words(environ: Mapping[str, str]) -> str:
-    """The variable that decides about the characters of the locale, with its value; "no locale" without one."""
+    """Return the variable that sets the encoding, with its value; "no locale" without one."""
     return next((f"{name}={environ[name]}" for name in _variables(environ)), "no locale")
 
 
 def _promised(environ: Mapping[str, str]) -> bool:
-    """Whether the locale is one of UTF-8, by the environment that the process was started with."""
+    """Return whether the locale of the environment has UTF-8."""
     name = next(iter(_variables(environ)), "")
     return "utf" in environ.get(name, "").lower()
 
 
 def _variables(environ: Mapping[str, str]) -> list[str]:
-    """Those that are set, the one that decides first; without what Python has set itself."""
+    """Return the set variables, the most important first, without one that Python has set."""
     names = ["LC_ALL", "LC_CTYPE", "LANG"]
     if not environ.get("LC_ALL") and environ.get("LC_CTYPE", "").lower() in _COERCED:
         names.remove("LC_CTYPE")
@@ -70,10 +70,10 @@ def _variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def ask_column() -> int | None:
-    """The terminal's cursor behind a character of two bytes; None: no answer. Keys pressed meanwhile are lost."""
+    """Return the column of the cursor after the character; None: no answer. Keys pressed meanwhile are lost."""
     try:
         return _ask_column()
-    except Exception:  # termios.error, a closed stream, Windows: nothing is known then
+    except Exception:  # termios.error, a closed stream, Windows
         return None
 
 

@@ -1,4 +1,4 @@
-"""What the workbench stands on: versions, disk, terminal, GPU. Each answer is a finding; none imports torch."""
+"""Checks of the machine: versions, disk, file system, terminal, GPU. None imports torch."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from workbench.installation import install_command
 _NEEDED = ("textual", "textual-image", "pillow", "sqlalchemy")
 _OPTIONAL = ("torch", "open_clip_torch", "transformers")
 _OLDEST_SQLITE = (3, 35, 0)
-"""The first with RETURNING."""
-_LITTLE = 100_000_000
-"""Bytes below which decisions themselves are at risk."""
+"""The first version with RETURNING."""
+_MIN_FREE = 100_000_000
+"""Bytes; with less, decisions may fail to be written."""
 _GPU_S = 10
 _ASK = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
 
 
 def versions() -> Iterator[CheckResult]:
-    """What runs here, and whether it is enough."""
+    """Check the versions of negwb, SQLite and the libraries."""
     import sqlite3  # noqa: PLC0415
 
     from workbench import version  # noqa: PLC0415
 
     yield CheckResult("negwb", Level.OK, f"{version()} on Python {sys.version.split()[0]} ({sys.platform})")
     enough = sqlite3.sqlite_version_info >= _OLDEST_SQLITE
-    hint = "" if enough else "negwb needs 3.35 or newer: take a newer Python"
+    hint = "" if enough else "negwb needs SQLite 3.35 or newer: use a newer Python"
     yield CheckResult("sqlite", Level.OK if enough else Level.ERROR, sqlite3.sqlite_version, hint)
     yield CheckResult("screens", Level.OK, ", ".join(f"{name} {_version(name) or 'missing'}" for name in _NEEDED))
-    found = [f"{name} {installed}" for name in _OPTIONAL if (installed := _version(name)) is not None]
-    told = ", ".join(found) or "torch is not installed: negwb can curate and export, not train or bench"
-    yield CheckResult("training", Level.OK, told, "" if found else f"to train: {install_command('train')}")
+    present = [f"{name} {installed}" for name in _OPTIONAL if (installed := _version(name)) is not None]
+    message = ", ".join(present) or "torch is not installed: negwb can curate and export, not train or bench"
+    yield CheckResult("training", Level.OK, message, "" if present else f"to train: {install_command('train')}")
 
 
 def _version(name: str) -> str | None:
@@ -48,16 +48,16 @@ def _version(name: str) -> str | None:
 
 
 def gpu() -> CheckResult:
-    """The graphics processor, asked of the driver, not of torch (two seconds)."""
+    """Check the GPU with nvidia-smi, since importing torch takes two seconds."""
     try:
         done = subprocess.run(_ASK, capture_output=True, text=True, timeout=_GPU_S, check=False)
     except FileNotFoundError:
-        return CheckResult("gpu", Level.OK, "no NVIDIA driver here: training and benchmarks run on the CPU")
+        return CheckResult("gpu", Level.OK, "no NVIDIA driver: training and benchmarks run on the CPU")
     except (OSError, subprocess.TimeoutExpired) as error:
         return CheckResult("gpu", Level.WARNING, f"nvidia-smi does not answer ({type(error).__name__})")
     if done.returncode != 0:
-        said = (done.stdout or done.stderr).strip().splitlines()
-        return CheckResult("gpu", Level.WARNING, f"nvidia-smi fails: {said[0] if said else done.returncode}")
+        output = (done.stdout or done.stderr).strip().splitlines()
+        return CheckResult("gpu", Level.WARNING, f"nvidia-smi fails: {output[0] if output else done.returncode}")
     cards = "; ".join(done.stdout.strip().splitlines())
     if "+cpu" in (_version("torch") or ""):
         hint = "install torch for CUDA: https://pytorch.org/get-started/locally"
@@ -66,46 +66,46 @@ def gpu() -> CheckResult:
 
 
 def disk(record: Path) -> CheckResult:
-    """Whether decisions and a backup of the record have room."""
+    """Check the free space for decisions and a backup."""
     free = shutil.disk_usage(record.parent).free
     size = record.stat().st_size if record.is_file() else 0
-    told = f"{free / 1e9:,.1f} GB free; the record takes {size / 1e6:,.1f} MB"
-    if free < _LITTLE:
-        return CheckResult("disk", Level.ERROR, told, "free some space: without it no decision can be written")
+    message = f"{free / 1e9:,.1f} GB free; the record has {size / 1e6:,.1f} MB"
+    if free < _MIN_FREE:
+        return CheckResult("disk", Level.ERROR, message, "free some space: decisions cannot be written without it")
     if free < 2 * size:
-        return CheckResult("disk", Level.WARNING, told, "too little for a backup: free some space")
-    return CheckResult("disk", Level.OK, told)
+        return CheckResult("disk", Level.WARNING, message, "free some space: there is too little for a backup")
+    return CheckResult("disk", Level.OK, message)
 
 
 def mount(record: Path) -> CheckResult:
-    """Whether the record lies where SQLite's locks hold."""
+    """Check that SQLite's locks work on the file system of the record."""
     kind = network_file_system_type(record)
     if kind:
         return CheckResult(
             "file system",
             Level.WARNING,
-            f"{kind}, over the network: locks and shared memory do not reach other machines",
-            "let only one machine work in it, or move the workspace to a local disk",
+            f"{kind}, a network file system: locks and shared memory do not reach other machines",
+            "use the workspace from one machine only, or move it to a local disk",
         )
-    return CheckResult("file system", Level.OK, file_system_type(record) or "not told by this system")
+    return CheckResult("file system", Level.OK, file_system_type(record) or "unknown")
 
 
 def graphics(setting: str, environ: Mapping[str, str] | None = None) -> CheckResult:
-    """How pictures will be drawn in this terminal, and why."""
+    """Report how images are drawn in this terminal, and why."""
     from workbench.console.terminal_check import at_a_terminal  # noqa: PLC0415
     from workbench.console.terminal_env import detect_terminal, reason  # noqa: PLC0415
     from workbench.images.terminal_graphics import choose_protocol  # noqa: PLC0415
 
-    told = os.environ if environ is None else environ
+    variables = os.environ if environ is None else environ
     if not at_a_terminal():
-        return CheckResult(
-            "graphics", Level.OK, "no terminal at both ends: run negwb doctor in one to see how it draws"
-        )
+        return CheckResult("graphics", Level.OK, "stdin or stdout is no terminal: run negwb doctor in a terminal")
     chosen = choose_protocol(setting)
     return CheckResult(
-        "graphics", Level.OK, f"pictures are drawn in {_ways(chosen)}: {reason(setting, chosen, detect_terminal(told))}"
+        "graphics",
+        Level.OK,
+        f"images are drawn with {_protocol_name(chosen)}: {reason(setting, chosen, detect_terminal(variables))}",
     )
 
 
-def _ways(chosen: str) -> str:
-    return {"kitty": "Kitty's graphics", "sixel": "sixels", "halfcell": "half cells", "none": "no way"}[chosen]
+def _protocol_name(chosen: str) -> str:
+    return {"kitty": "Kitty's graphics", "sixel": "sixels", "halfcell": "half cells", "none": "nothing"}[chosen]

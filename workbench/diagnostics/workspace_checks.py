@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a workspace, asked in turn: its files, its record, its pictures, this machine."""
+"""The checks of `negwb doctor`: files of the workspace, the record, the images, this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from workbench.workspace.layout import Workspace
 
 RECORD = "record"
-"""The group whose errors mean that the database is unsound."""
+"""The group whose errors mean that the database is damaged or inconsistent."""
 SAMPLE = 500
 _EXAMPLES = 20
 
@@ -38,12 +38,16 @@ def examine(
     progress: StepProgress | None = None,
     check_settings: Callable[[Settings], None] = lambda settings: None,
 ) -> Iterator[tuple[str, CheckResult]]:
-    """What is found in the workspace, each with its group (workspace, record, pictures), as it is found.
+    """Check the workspace; yield each finding with its group: workspace, record or pictures.
 
-    `check_settings` raises UsageError for settings that only a screen can check.
+    Args:
+        workspace: The workspace.
+        all_pictures: Look for all image files instead of a sample.
+        progress: Called during long checks.
+        check_settings: Raises UsageError for settings that only a screen can check.
     """
-    settings, told = _settings(workspace, check_settings)
-    yield from (("workspace", each) for each in (told, _writable(workspace)))
+    settings, finding = _settings(workspace, check_settings)
+    yield from (("workspace", each) for each in (finding, _writable(workspace)))
     sound = True
     for finding in checks.check_record(workspace.database, progress=progress):
         sound = sound and not (finding.name == "database" and finding.level is Level.ERROR)
@@ -53,24 +57,24 @@ def examine(
 
 
 def around(workspace: Workspace) -> Iterator[tuple[str, CheckResult]]:
-    """What the workspace stands on. Asks the terminal what it can draw, so nothing else may write to it meanwhile."""
+    """Check the machine. Queries the terminal, so nothing else may write to it meanwhile."""
     settings, _ = _settings(workspace)
-    made: tuple[Callable[[], CheckResult], ...] = (
+    machine_checks: tuple[Callable[[], CheckResult], ...] = (
         lambda: environment.disk(workspace.database),
         lambda: environment.mount(workspace.database),
         lambda: environment.graphics(settings.curate.images if settings else "auto"),
         environment.gpu,
     )
-    yield from (("machine", look()) for look in made)
+    yield from (("machine", check()) for check in machine_checks)
     yield from (("versions", each) for each in environment.versions())
 
 
 def exit_code(findings: list[tuple[str, CheckResult]]) -> ExitCode:
-    """0: nothing is wrong; 3: the database is unsound; 1: something else is wrong."""
-    wrong = {group for group, finding in findings if finding.level is Level.ERROR}
-    if RECORD in wrong:
+    """Return 0 without an error, 3 for errors of the record, 1 for other errors."""
+    failed = {group for group, finding in findings if finding.level is Level.ERROR}
+    if RECORD in failed:
         return ExitCode.DATABASE
-    return ExitCode.UNEXPECTED if wrong else ExitCode.OK
+    return ExitCode.UNEXPECTED if failed else ExitCode.OK
 
 
 def _settings(
@@ -81,49 +85,49 @@ def _settings(
         check(settings)
     except UsageError as error:
         return None, CheckResult("settings", Level.ERROR, error.message, error.hint)
-    return settings, CheckResult("settings", Level.OK, f"{workspace.settings} is as it must be")
+    return settings, CheckResult("settings", Level.OK, f"{workspace.settings} is valid")
 
 
 def _writable(workspace: Workspace) -> CheckResult:
-    barred = [path for path in (workspace.root, workspace.database) if path.exists() and not os.access(path, os.W_OK)]
-    if barred:
-        hint = "it can be looked at; to decide, copy the whole workspace to where you may write"
-        return CheckResult("folder", Level.WARNING, f"{barred[0]} cannot be written", hint)
+    read_only = [
+        path for path in (workspace.root, workspace.database) if path.exists() and not os.access(path, os.W_OK)
+    ]
+    if read_only:
+        hint = "you can browse; to decide, copy the whole workspace to a folder that you may write to"
+        return CheckResult("folder", Level.WARNING, f"{read_only[0]} cannot be written", hint)
     return CheckResult("folder", Level.OK, f"{workspace.root} can be written")
 
 
 def pictures(
     workspace: Workspace, settings: Settings, *, every: bool = False, progress: StepProgress | None = None
 ) -> Iterator[CheckResult]:
-    """Whether the pictures' folders, and the files in them, are there; a sample of the files unless `every`."""
+    """Check the image folders and the files in them; a sample of the files unless `every`."""
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     try:
         mode = reading_mode(workspace.database)
         if store.checked_revision(workspace.database, mode) != HEAD:
             yield CheckResult(
-                "files", Level.WARNING, "not looked at: the record is from an older negwb", checks.UPGRADE_HINT
+                "files", Level.WARNING, "not checked: the record is from an older negwb", checks.UPGRADE_HINT
             )
             return
         with store.Store(workspace.database, mode) as opened, opened.read() as connection:
             yield from _folders(connection, folders)
             yield _files(connection, folders, every=every, progress=progress)
     except (RecordError, sqlite3.Error) as error:
-        yield CheckResult("files", Level.WARNING, f"the record does not tell which pictures there are: {error}")
+        yield CheckResult("files", Level.WARNING, f"cannot read the list of images: {error}")
 
 
 def _folders(connection: Connection, folders: PictureFolders) -> Iterator[CheckResult]:
     for name in overview.source_names(connection):
-        known = folders.folders(name)
-        gone = [path for path in known if not os.path.isdir(path)]
+        paths = folders.folders(name)
+        gone = [path for path in paths if not os.path.isdir(path)]
         hint = f"negwb import FILE --source {name} --pictures FOLDER, or [pictures] in negwb.toml"
-        if not known:
-            yield CheckResult("folders", Level.WARNING, f"no picture folder is known for {name}", hint)
+        if not paths:
+            yield CheckResult("folders", Level.WARNING, f"no image folder is known for {name}", hint)
         elif gone:
-            yield CheckResult(
-                "folders", Level.WARNING, f"the pictures of {name} are not in {gone[0]}: no such folder", hint
-            )
+            yield CheckResult("folders", Level.WARNING, f"the image folder {gone[0]} of {name} does not exist", hint)
         else:
-            yield CheckResult("folders", Level.OK, f"{name}: {', '.join(map(str, known))}")
+            yield CheckResult("folders", Level.OK, f"{name}: {', '.join(map(str, paths))}")
 
 
 def _files(
@@ -131,22 +135,22 @@ def _files(
 ) -> CheckResult:
     total = overview.image_count(connection)
     if not total:
-        return CheckResult("files", Level.OK, "nothing is imported yet")
+        return CheckResult("files", Level.OK, "no images are imported yet")
     step = 1 if every else max(1, total // SAMPLE)
     missing: list[str] = []
-    looked = links = 0
+    checked = links = 0
     for image in overview.image_files(connection, step=step):
-        looked += 1
+        checked += 1
         if folders.locate(image.source, image.file_name) is None:
             missing.append(f"{image.source}/{image.file_name or image.key}")
             links += folders.escapes_by_link(image.source, image.file_name)
-        if progress is not None and looked % 1_000 == 0:
-            progress("looking for pictures", looked, total // step)
-    of = f"{looked:,} pictures" if step == 1 else f"a sample of {looked:,} pictures ({total:,} in all)"
+        if progress is not None and checked % 1_000 == 0:
+            progress("looking for images", checked, total // step)
+    of = f"{checked:,} images" if step == 1 else f"a sample of {checked:,} images ({total:,} in all)"
     if missing:
-        hint = "the cards say so, and can be decided all the same" + ("" if every else "; all of them: --pictures")
+        hint = "their cards show that, and can be decided" + ("" if every else "; to check all images: --pictures")
         if links:
-            hint = f"{links:,} are links that leave the picture folder; {FOLLOW_LINKS_HINT}"
-        named = ", ".join(missing[:_EXAMPLES] if every else missing[:1])
-        return CheckResult("files", Level.WARNING, f"{len(missing):,} missing of {of}: {named}", hint)
+            hint = f"{links:,} are links that leave the image folder; {FOLLOW_LINKS_HINT}"
+        names = ", ".join(missing[:_EXAMPLES] if every else missing[:1])
+        return CheckResult("files", Level.WARNING, f"{len(missing):,} missing of {of}: {names}", hint)
     return CheckResult("files", Level.OK, f"{of}: all there")

@@ -1,4 +1,4 @@
-"""From the pixels that a file holds to ones that a screen shows: eight bits, upright, opaque."""
+"""Conversion of the pixels of a file for the screen: eight bits, upright, opaque."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 BEHIND = ((153, 153, 153), (102, 102, 102))
-"""The two greys of the squares behind transparent pixels: black and white drawings both stand out from them."""
+"""The two greys of the squares behind transparent pixels; black and white drawings are visible on both."""
 _SQUARES = 8
-"""So many along the longer side: a few cells each, or they would blend to stripes."""
+"""Squares along the longer side; smaller ones would blend into stripes."""
 _SHRINKS_AS_IS = {"L", "RGB", "RGBA", "CMYK", "YCbCr"}
 
 
 def averageable(image: Image.Image) -> Image.Image:
-    """In a mode whose pixels may be averaged: palettes looked up, deep greys in 8 bits."""
+    """Convert to a mode whose pixels can be averaged: no palette, no deep grey."""
     if image.mode in _SHRINKS_AS_IS and not _keyed(image):
         return image
     if image.has_transparency_data:
@@ -26,7 +26,7 @@ def averageable(image: Image.Image) -> Image.Image:
 
 
 def rows_alone(image: Image.Image, top: int, bottom: int) -> Image.Image:
-    """These rows; the others, which are not there, are transparent."""
+    """Return the image with all rows but these transparent."""
     from PIL import Image  # noqa: PLC0415
 
     there = Image.new("L", image.size)
@@ -37,12 +37,12 @@ def rows_alone(image: Image.Image, top: int, bottom: int) -> Image.Image:
 
 
 def _keyed(image: Image.Image) -> bool:
-    """Whether one colour of a picture without alpha stands for transparent; shrinking would blend it."""
+    """Return whether one colour of an image without alpha means transparent; averaging would blend it."""
     return image.mode != "RGBA" and "transparency" in image.info
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Deep grey (16 or 32 bits, or floating point) to 8 bits; Pillow would clip most of it to white."""
+    """Convert deep grey (16 or 32 bits, or floating point) to 8 bits; Pillow would clip most values to white."""
     grey = image.convert("F")
     low, high = (float(bound) for bound in grey.getextrema() if not isinstance(bound, tuple))
     if image.mode != "F":
@@ -53,18 +53,18 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Turned as the camera was held; where that is not readable, as the pixels lie."""
+    """Rotate by the EXIF orientation, if it can be read."""
     from PIL import ImageOps  # noqa: PLC0415
 
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # broken EXIF is no reason to show nothing
+    except Exception:  # broken EXIF: show the image as it is
         image.load()
         return image
 
 
 def opaque(image: Image.Image) -> Image.Image:
-    """RGB; what is transparent shows squares, as it does in every program for pictures."""
+    """Convert to RGB, with grey squares behind transparent pixels."""
     if image.mode != "RGBA":
         return image.convert("RGB")
     flat = _squares(image.size)

@@ -1,7 +1,7 @@
-"""What the terminal can draw, asked once before the app starts: Textual reads every answer after that.
+"""Detection of the graphics protocol of the terminal, before the app starts: later Textual reads all answers.
 
-Nothing here may fail or wait long: whatever goes wrong, pictures are drawn in half cells. textual-image asks
-the terminal again when it is imported (137 ms and up to 0.3 s), so it is imported only where it will be used.
+After any error, or without a fast answer, images are drawn in half cells. textual-image queries the terminal when it is
+imported (137 ms and up to 0.3 s), so it is imported only if it is used.
 """
 
 from __future__ import annotations
@@ -17,65 +17,65 @@ from workbench.console.terminal_env import detect_terminal
 from workbench.console.terminal_query import read_answer
 from workbench.images.viewport import Canvas
 
-# One question that only a terminal with Kitty graphics answers, one for the size of a cell, then one (its attributes)
-# that nearly all answer: once that is here, no other will come.
+# A query that only terminals with Kitty graphics answer, one for the size of a cell, and last the query of the device
+# attributes, which nearly all terminals answer: no other answer comes after it.
 _QUESTION = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[16t\x1b[c"
 _KITTY_OK = re.compile(rb"\x1b_Gi=31;OK\x1b\\")
 _ATTRIBUTES = re.compile(rb"\x1b\[\?([0-9;]*)c")
 _CELL = re.compile(rb"\x1b\[6;([0-9]{1,4});([0-9]{1,4})t")
 _SIXEL = b"4"
 _PATIENCE = 0.25
-# textual-image waits 0.1 s for each of its answers, and what comes later reaches Textual as key presses.
-_PROMPT_ENOUGH = 0.07
+# textual-image waits 0.1 s for each answer; a later answer reaches Textual as key presses.
+_MAX_ANSWER_S = 0.07
 USUAL_CELL = (10, 20)
 _answered: dict[str, tuple[int, int]] = {}
-"""What the terminal said when it was asked: there is one, and it can be asked only before the app runs."""
+"""The cell size that the terminal answered; it can be queried only before the app runs."""
 _NO_GRAPHICS = {"", "dumb", "linux", "vt100", "vt220"}
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalAnswer:
-    """What a terminal said of itself."""
+    """The answer of a terminal about itself."""
 
     kitty: bool = False
     """Kitty's graphics protocol."""
     sixel: bool = False
-    """DEC's sixels."""
+    """Sixel graphics."""
     cell: tuple[int, int] | None = None
     """Width and height of a cell in pixels."""
     seconds: float = 0.0
-    """How long the answer took."""
+    """Duration of the answer."""
 
 
 def choose_protocol(setting: str) -> str:
-    """How pictures are drawn here: kitty, sixel, halfcell or none. Must run before `App.run()`.
+    """Return how images are drawn: kitty, sixel, halfcell or none. Must run before `App.run()`.
 
-    - `none` and `halfcell` are what they say, and the terminal is not asked.
-    - No terminal at both ends, one of 0x0 cells, or a plain one (TERM=dumb, linux ...): half cells.
-    - `kitty` and `sixel` are taken at the person's word, in tmux too.
-    - `auto` over SSH or in screen: half cells, a tenth of the bytes, and always there.
-    - `auto` in tmux: Kitty where tmux lets it through to a terminal known to draw it; else half cells.
-    - `auto` elsewhere asks. Sixel is taken before Kitty: terminals that say both (WezTerm, Konsole) lack the
-      Kitty placeholders that textual-image needs. No answer, or one slower than 70 ms: half cells.
+    - `none` and `halfcell`: as set, without a query.
+    - stdin or stdout is no terminal, or it has 0x0 cells or no graphics (TERM=dumb, linux ...): half cells.
+    - `kitty` and `sixel`: as set, in tmux too.
+    - `auto` over SSH or in screen: half cells, which need a tenth of the bytes.
+    - `auto` in tmux: Kitty if tmux passes it on to a terminal with Kitty's placeholders; else half cells.
+    - `auto` elsewhere: query the terminal. Sixel is preferred to Kitty, since terminals with both (WezTerm, Konsole)
+      lack the placeholders that textual-image needs. Without an answer within 70 ms: half cells.
     """
     if setting in {"none", "halfcell"}:
         return setting
     try:
-        wanted = "halfcell" if not _is_terminal() else detect(os.environ) if setting == "auto" else setting
-        return wanted if wanted in {"kitty", "sixel"} and _prepare() else "halfcell"
-    except Exception:  # termios.error, a closed stream, Windows: a picture in half cells beats no app
+        protocol = "halfcell" if not _is_terminal() else detect(os.environ) if setting == "auto" else setting
+        return protocol if protocol in {"kitty", "sixel"} and _prepare() else "halfcell"
+    except Exception:  # termios.error, a closed stream, Windows
         return "halfcell"
 
 
 def detect(environ: os._Environ[str] | dict[str, str]) -> str:
-    """What `auto` means in this environment."""
-    around = detect_terminal(environ)
-    if around.remote or around.multiplexer:
-        through = around.passthrough and around.draws and not around.remote
-        return "kitty" if through else "halfcell"
+    """Return the protocol of `auto` in this environment."""
+    terminal = detect_terminal(environ)
+    if terminal.remote or terminal.multiplexer:
+        passes_kitty = terminal.passthrough and terminal.draws and not terminal.remote
+        return "kitty" if passes_kitty else "halfcell"
     answer = ask_terminal(_PATIENCE)
     remember_cell(answer.cell)
-    if answer.seconds > _PROMPT_ENOUGH:
+    if answer.seconds > _MAX_ANSWER_S:
         return "halfcell"
     if answer.sixel:
         return "sixel"
@@ -92,7 +92,7 @@ def _is_terminal() -> bool:
 
 
 def ask_terminal(patience: float) -> TerminalAnswer:
-    """Ask, and wait for the answer at most `patience` seconds. Keys pressed meanwhile are lost."""
+    """Query the terminal and wait at most `patience` seconds for the answer. Keys pressed meanwhile are lost."""
     import termios  # noqa: PLC0415  # not on Windows
     import tty  # noqa: PLC0415
 
@@ -105,36 +105,36 @@ def ask_terminal(patience: float) -> TerminalAnswer:
         start = time.monotonic()
         sys.__stdout__.write(_QUESTION)
         sys.__stdout__.flush()
-        said = read_answer(fd, _ATTRIBUTES, start + patience)
+        reply = read_answer(fd, _ATTRIBUTES, start + patience)
         seconds = time.monotonic() - start
     finally:
         termios.tcsetattr(fd, termios.TCSAFLUSH, before)
-    attributes = _ATTRIBUTES.search(said)
+    attributes = _ATTRIBUTES.search(reply)
     sixel = attributes is not None and _SIXEL in attributes[1].split(b";")
-    told = _CELL.search(said)
-    cell = (int(told[2]), int(told[1])) if told else None
-    return TerminalAnswer(kitty=_KITTY_OK.search(said) is not None, sixel=sixel, cell=cell, seconds=seconds)
+    match = _CELL.search(reply)
+    cell = (int(match[2]), int(match[1])) if match else None
+    return TerminalAnswer(kitty=_KITTY_OK.search(reply) is not None, sixel=sixel, cell=cell, seconds=seconds)
 
 
 def _prepare() -> bool:
-    """Import textual-image, which asks for the size of a cell; whether it is usable."""
+    """Import textual-image, which queries the cell size; return whether it is usable."""
     import termios  # noqa: PLC0415  # not on Windows
 
     try:
         importlib.import_module("textual_image.widget")
-    except Exception:  # among others ZeroDivisionError and UnicodeDecodeError from odd terminals
+    except Exception:  # such as ZeroDivisionError and UnicodeDecodeError in odd terminals
         return False
     if os.environ.get("TMUX"):
-        _speak_through_tmux()
+        _wrap_for_tmux()
     assert sys.__stdin__ is not None
-    termios.tcflush(sys.__stdin__.fileno(), termios.TCIFLUSH)  # an answer too late would be taken for keys
+    termios.tcflush(sys.__stdin__.fileno(), termios.TCIFLUSH)  # a late answer would be read as keys
     return True
 
 
-def _speak_through_tmux() -> None:
-    """Wrap what textual-image sends to the terminal, which tmux would keep to itself.
+def _wrap_for_tmux() -> None:
+    """Wrap the messages of textual-image, so that tmux passes them on to the terminal.
 
-    Only the frames of its messages hold escapes, so wrapping them is wrapping all of it.
+    Only the start and the end of a message have escapes, so it is enough to wrap these.
     """
     messages = importlib.import_module("textual_image.renderable.tgp")
     messages._TGP_MESSAGE_START = "\x1bPtmux;\x1b\x1b_G"  # type: ignore[attr-defined]
@@ -142,18 +142,18 @@ def _speak_through_tmux() -> None:
 
 
 def cell_pixels() -> tuple[int, int]:
-    """Width and height of a cell in pixels, as the terminal says now, or said when it was asked; else a usual one."""
+    """Return (width, height) of a cell in pixels: by the window size, the answer of the terminal, or 10 x 20."""
     return _sane(_from_window()) or _sane(_answered.get("cell")) or USUAL_CELL
 
 
 def remember_cell(cell: tuple[int, int] | None) -> None:
-    """What a terminal answered that does not say with its size how many pixels it has."""
+    """Store the cell size that the terminal answered, for terminals whose window size has no pixels."""
     if cell is not None:
         _answered["cell"] = cell
 
 
 def _sane(cell: tuple[int, int] | None) -> tuple[int, int] | None:
-    """None for what no font looks like: some terminals tell one pixel a cell, or the screen's size."""
+    """Return None for an impossible cell size: some terminals report one pixel, or the size of the screen."""
     if cell is None:
         return None
     width, height = cell
@@ -167,21 +167,21 @@ def _from_window() -> tuple[int, int] | None:
         import termios  # noqa: PLC0415
 
         assert sys.__stdout__ is not None
-        told = fcntl.ioctl(sys.__stdout__.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
-        rows, columns, width, height = struct.unpack("HHHH", told)
+        window = fcntl.ioctl(sys.__stdout__.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
+        rows, columns, width, height = struct.unpack("HHHH", window)
         return width // columns, height // rows
     except (ImportError, OSError, ValueError, AssertionError, ZeroDivisionError):
         return None
 
 
 def canvas(columns: int, rows: int, protocol: str) -> Canvas:
-    """So many cells to draw on, with the dots that `protocol` draws with."""
+    """Return a canvas of so many cells with the dots of `protocol`."""
     cell = cell_pixels()
     return Canvas(columns, rows, cell if protocol in {"kitty", "sixel"} else (1, 2), cell)
 
 
 def picture_box(columns: int, rows: int, protocol: str) -> tuple[int, int]:
-    """How many pixels a picture in `columns` x `rows` cells is worth (in half cells: twice what shows)."""
+    """Return the size in pixels to which an image for so many cells is decoded (in half cells: twice the dots)."""
     if protocol in {"kitty", "sixel"}:
         width, height = cell_pixels()
         return max(1, columns * width), max(1, rows * height)

@@ -141,7 +141,7 @@ def test_images_deleted_while_the_app_runs(workspace: WorkspaceFixture) -> None:
         time.sleep(0.3)
         for number in range(2, 16):
             terminal.press_until("a", lambda number=number: len(workspace.events()) >= number)
-        terminal.wait_for(b"the picture is missing")
+        terminal.wait_for(b"the image is missing")
         leave(terminal)
     assert {kind for _, kind, _ in workspace.events()} == {"accept"}
     sound(workspace)

@@ -172,10 +172,10 @@ def test_invalid_settings_are_not_a_damaged_database(workspace: Workspace) -> No
 
 
 def test_missing_pictures(workspace: Workspace, tmp_path: Path) -> None:
-    assert "no picture folder is known for coco" in run_doctor(workspace)["folders"]["said"]
+    assert "no image folder is known for coco" in run_doctor(workspace)["folders"]["said"]
     folder = tmp_path / "pictures"
     add_picture_folder(workspace.settings, "coco", str(folder))
-    assert "no such folder" in run_doctor(workspace)["folders"]["said"]
+    assert "does not exist" in run_doctor(workspace)["folders"]["said"]
     folder.mkdir()
     for number in range(1, 19):
         (folder / f"{number}.jpg").touch()
@@ -184,7 +184,7 @@ def test_missing_pictures(workspace: Workspace, tmp_path: Path) -> None:
     assert "2 missing of 20 pictures: coco/19.jpg, coco/20.jpg" in findings["files"]["said"]
     (folder / "19.jpg").touch()
     (folder / "20.jpg").touch()
-    assert run_doctor(workspace)["files"]["said"] == "20 pictures: all there"
+    assert run_doctor(workspace)["files"]["said"] == "20 images: all there"
 
 
 def test_images_of_an_older_record_are_not_checked(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +235,7 @@ def test_the_reason_of_the_image_protocol(setting: str, chosen: str, environ: di
 def test_the_image_protocol_is_reported_in_a_terminal(workspace: Workspace) -> None:
     with Terminal([NEGWB, "-w", workspace.root, "doctor"], rows=60) as terminal:
         assert terminal.end() == 0
-        assert b"pictures are drawn in half cells: this terminal (xterm-256color)" in terminal.output
+        assert b"images are drawn with half cells: this terminal (xterm-256color)" in terminal.output
 
 
 def test_little_free_disk_space_is_reported(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

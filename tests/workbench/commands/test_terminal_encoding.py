@@ -122,7 +122,7 @@ def test_a_utf8_terminal_is_used_with_any_locale(workspace: Workspace) -> None:
 
 def test_a_terminal_without_an_answer_is_used_with_a_notice(workspace: Workspace) -> None:
     with Terminal([NEGWB, "-w", workspace.root, "curate", "-a", "ana"], LC_ALL="POSIX") as terminal:
-        terminal.wait_for(b"LC_ALL=POSIX does not say UTF-8")
+        terminal.wait_for(b"LC_ALL=POSIX does not name UTF-8")
         terminal.wait_for(b"curate --plain")
         terminal.wait_for(b"NEGATED")
         terminal.press("q")

@@ -54,12 +54,12 @@ def shown(thumbnail: Thumbnail) -> Image.Image:
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (b"", "the picture file is empty"),
-        (b"a caption, not a picture", "not a picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
-        (encoded("PNG")[:60], "the picture is damaged"),
-        (encoded("JPEG")[:900], "the picture is damaged"),
-        (encoded("PNG").replace(b"IDAT", b"IDAX"), "not a picture"),
+        (b"", "the image file is empty"),
+        (b"a caption, not a picture", "not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+        (encoded("PNG")[:60], "the image is damaged"),
+        (encoded("JPEG")[:900], "the image is damaged"),
+        (encoded("PNG").replace(b"IDAT", b"IDAX"), "not an image"),
         (png_header(30_000, 30_000), "too large to decode (over 89 megapixels)"),
         (png_header(10_000, 10_000), "too large to decode (over 89 megapixels)"),
     ],
@@ -81,20 +81,20 @@ def test_what_is_not_a_file(tmp_path: Path) -> None:
     }
     assert told["folder.png"] == "not a file: folder.png"
     assert told["pipe.png"] == "not a file: pipe.png"
-    assert told["gone.png"] == "the picture is missing: gone.png"
-    assert told["file/below.png"] == "the picture is missing: below.png"
+    assert told["gone.png"] == "the image is missing: gone.png"
+    assert told["file/below.png"] == "the image is missing: below.png"
     assert all(told.values())
-    assert load_thumbnail(None, BOX).problem == "the picture is missing"
-    assert load_thumbnail(None, BOX, name="coco/1.jpg").problem == "the picture is missing: coco/1.jpg"
+    assert load_thumbnail(None, BOX).problem == "the image is missing"
+    assert load_thumbnail(None, BOX, name="coco/1.jpg").problem == "the image is missing: coco/1.jpg"
 
 
 @pytest.mark.parametrize(
     ("error", "problem"),
     [
-        (PermissionError(13, "no"), "the picture may not be read"),
-        (FileNotFoundError(2, "vanished between two calls"), "the picture is missing"),
-        (OSError(5, "Input/output error"), "the picture is damaged"),
-        (MemoryError(), "not enough memory for the picture"),
+        (PermissionError(13, "no"), "the image may not be read"),
+        (FileNotFoundError(2, "vanished between two calls"), "the image is missing"),
+        (OSError(5, "Input/output error"), "the image is damaged"),
+        (MemoryError(), "not enough memory for the image"),
     ],
 )
 def test_errors_while_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, problem: str) -> None:
@@ -109,7 +109,7 @@ def test_errors_while_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e
 def test_a_hostile_name_is_one_line_without_controls(tmp_path: Path) -> None:
     made = load_thumbnail(tmp_path / "gone", BOX, name=HOSTILE + "x" * 500)
     assert made.problem is not None
-    assert made.problem.startswith("the picture is missing: a]0;owned[red]x[/][@click=app.quit] .png")
+    assert made.problem.startswith("the image is missing: a]0;owned[red]x[/][@click=app.quit] .png")
     assert made.problem.isprintable()
     assert len(made.problem) < 120
 
@@ -252,14 +252,14 @@ class TestCache:
 
     def test_a_problem_is_not_kept(self, tmp_path: Path, loads: list[Path]) -> None:
         path, cache = tmp_path / "a.png", ThumbnailCache(BOX)
-        assert cache.get(path, "x").problem == "the picture is missing: x"
+        assert cache.get(path, "x").problem == "the image is missing: x"
         path.write_bytes(b"")
-        assert cache.get(path).problem == "the picture file is empty: a.png"
+        assert cache.get(path).problem == "the image file is empty: a.png"
         path.write_bytes(encoded("PNG"))
         shown(cache.get(path))
         path.unlink()
-        assert cache.get(path).problem == "the picture is missing: a.png"
-        assert cache.get(None).problem == "the picture is missing"
+        assert cache.get(path).problem == "the image is missing: a.png"
+        assert cache.get(None).problem == "the image is missing"
         assert len(cache) == 1
 
     def test_many_threads(self, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_the_program(setting: str, environ: dict[str, str], platform: str, comma
     [
         ("", SSH, "linux", "no display over SSH"),
         ("", {"SSH_TTY": "/dev/pts/1"}, "darwin", "no display over SSH"),
-        ("", {}, "linux", "there is no display here"),
+        ("", {}, "linux", "there is no display"),
         ("", {"DISPLAY": ":0"}, "linux", "xdg-open is not installed"),
         ("feh -x", {}, "linux", "feh is not installed"),
     ],
@@ -84,7 +84,7 @@ def test_a_file_name_is_one_argument(
 
 def test_what_cannot_be_started(tmp_path: Path) -> None:
     picture = tmp_path / "a.png"
-    with pytest.raises(NoViewer, match="the picture is missing"):
+    with pytest.raises(NoViewer, match="the image is missing"):
         launch("true", {}, picture)
     picture.write_bytes(b"x")
     broken = tmp_path / "broken"

@@ -44,7 +44,7 @@ def test_what_the_environment_tells(environ: dict[str, str], told: str, around: 
     ("around", "chosen", "because", "advised"),
     [
         (TerminalEnv("tmux", False, False, "xterm-kitty"), "halfcell", PASSTHROUGH, True),
-        (TerminalEnv("tmux", True, False, "xterm-kitty"), "kitty", "xterm-kitty by way of tmux", False),
+        (TerminalEnv("tmux", True, False, "xterm-kitty"), "kitty", "xterm-kitty through tmux", False),
         (TerminalEnv("tmux", True, False, "xterm"), "halfcell", "tmux in xterm, not one with Kitty", False),
         (TerminalEnv("screen"), "halfcell", "screen passes no graphics on", False),
         (TerminalEnv("", False, True, "xterm-kitty"), "halfcell", 'images = "kitty"', True),
@@ -61,7 +61,7 @@ def test_the_reason_and_whether_it_is_worth_a_word(
     assert bool(said) is advised
     assert not advised or because in said
     assert advice("halfcell", "halfcell", around) == ""
-    assert reason("sixel", "halfcell", around) == 'images = "sixel", which this terminal cannot do'
+    assert reason("sixel", "halfcell", around) == 'images = "sixel", which this terminal does not support'
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_curate_says_so_where_it_matters(tmp_path: Path, term: str, said: bool) 
     with Terminal(command, TERM=term, SSH_CONNECTION="a 1 b 2", TMUX="", STY="") as app:
         app.wait_for(b"NEGATED")
         if said:
-            app.wait_for(b"pictures as half-cells: over SSH")
+            app.wait_for(b"images as half-cells: over SSH")
         app.press_until("a", lambda: len(made.events()) >= 1)
         app.press_until("q", lambda: app.process.poll() is not None)
         assert app.end() == 0

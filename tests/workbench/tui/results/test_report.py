@@ -197,7 +197,7 @@ async def test_hostile_results_are_only_text(tmp_path: Path, size: tuple[int, in
         assert isinstance(app.screen, ItemScreen)
         assert "[not a dog] [/x]" in " ".join(lines(app).split())
         await until(pilot, lambda: pane(app).thumbnail is not None)
-        assert "the picture is missing" in lines(app)
+        assert "the image is missing" in lines(app)
     assert app.return_code in (None, 0)
 
 
@@ -285,4 +285,4 @@ def test_boxes_are_drawn_whatever_they_are(tmp_path: Path, boxes: list[Any]) -> 
     assert drawn.image is not None
     colours = {colour for _, colour in drawn.image.getcolors(1_000_000)}
     assert ((120, 220, 130) in colours) is (boxes[0] in ([10, 10, 30, 30], [-5, 0, 9e300, 5]))
-    assert picture_with_boxes(None, (80, 80), boxes, 0, name="[/x]").problem == "the picture is missing: [/x]"
+    assert picture_with_boxes(None, (80, 80), boxes, 0, name="[/x]").problem == "the image is missing: [/x]"

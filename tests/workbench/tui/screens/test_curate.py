@@ -284,7 +284,7 @@ async def test_a_missing_picture_is_said_in_its_place(make_workspace: Any, open_
     app = open_app(make_workspace(cases=[Case(picture=False), Case()]))
     async with running(app) as pilot:
         await settled(pilot)
-        assert "the picture is missing: 001.png" in lines(app)
+        assert "the image is missing: 001.png" in lines(app)
         await press(pilot, "i")
         assert "missing" in lines(app)
         await press(pilot, "escape", "a")

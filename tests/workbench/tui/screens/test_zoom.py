@@ -171,7 +171,7 @@ async def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     app = ZoomApp()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, tmp_path / "gone.png")
-        await until(pilot, lambda: "the picture is missing: gone.png" in lines(app))  # type: ignore[arg-type]
+        await until(pilot, lambda: "the image is missing: gone.png" in lines(app))  # type: ignore[arg-type]
         await pilot.press("plus", "minus", "0", "1", "left", "escape")
         assert len(app.screen_stack) == 1
 

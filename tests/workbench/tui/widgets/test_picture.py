@@ -204,7 +204,7 @@ class TestText:
     async def test_a_problem_is_shown_as_text(self, protocol: str) -> None:
         app = PaneApp(protocol)
         async with app.run_test(size=(60, 20), notifications=True):
-            app.pane.show(thumbnail(problem=f"the picture is missing: {HOSTILE}"), alt="not this")
+            app.pane.show(thumbnail(problem=f"the image is missing: {HOSTILE}"), alt="not this")
             said = text(app.pane)
             assert "[red]not a dog[/][/x]" in said.replace(" ", "").replace("notadog", "not a dog")
             assert "[@click=app.quit]" in said
