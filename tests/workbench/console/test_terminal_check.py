@@ -54,6 +54,6 @@ def test_without_one_of_them_the_demo_runs_by_itself(
     said = Stream(terminal=name != "stdout")
     sit_down(monkeypatch, **{name: Stream(terminal=False), "stdout": said})
     monkeypatch.setattr(demo, "_build", lambda *_: None)
-    monkeypatch.setattr(demo, "_run_by_itself", lambda *_, **__: {"by": "itself"})
+    monkeypatch.setattr(demo, "_run_unattended", lambda *_, **__: {"by": "itself"})
     demo.demo(tmp_path)
     assert json.loads(said.getvalue())["by"] == "itself"

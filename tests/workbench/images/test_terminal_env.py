@@ -49,8 +49,8 @@ def test_what_the_environment_tells(environ: dict[str, str], told: str, around: 
         (TerminalEnv("screen"), "halfcell", "screen passes no graphics on", False),
         (TerminalEnv("", False, True, "xterm-kitty"), "halfcell", 'images = "kitty"', True),
         (TerminalEnv("", False, True, "xterm"), "halfcell", "over SSH", False),
-        (TerminalEnv("", False, False, "xterm"), "halfcell", "(xterm) offered nothing better", False),
-        (TerminalEnv("", False, False, "foot"), "sixel", "says that it can", False),
+        (TerminalEnv("", False, False, "xterm"), "halfcell", "(xterm) did not report anything better", False),
+        (TerminalEnv("", False, False, "foot"), "sixel", "supports it", False),
     ],
 )
 def test_the_reason_and_whether_it_is_worth_a_word(
@@ -70,7 +70,7 @@ def test_the_reason_and_whether_it_is_worth_a_word(
 )
 def test_auto_in_tmux_asks_tmux_and_not_the_terminal(told: str, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: pytest.fail("asked"))
-    monkeypatch.setattr(terminal_graphics, "look_round", lambda environ: detect_terminal(environ, lambda _: told))
+    monkeypatch.setattr(terminal_graphics, "detect_terminal", lambda environ: detect_terminal(environ, lambda _: told))
     assert terminal_graphics.detect(TMUX) == chosen
     assert terminal_graphics.detect({**TMUX, "SSH_TTY": "x"}) == "halfcell"
     assert terminal_graphics.detect(SSH) == "halfcell"
@@ -138,7 +138,7 @@ def test_curate_says_so_where_it_matters(tmp_path: Path, term: str, said: bool) 
     with Terminal(command, TERM=term, SSH_CONNECTION="a 1 b 2", TMUX="", STY="") as app:
         app.wait_for(b"NEGATED")
         if said:
-            app.wait_for(b"images as half-cells: over SSH")
+            app.wait_for(b"images as half-cells: they need the fewest bytes over SSH")
         app.press_until("a", lambda: len(made.events()) >= 1)
         app.press_until("q", lambda: app.process.poll() is not None)
         assert app.end() == 0
