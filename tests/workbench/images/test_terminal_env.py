@@ -80,15 +80,15 @@ INSIDE = """
 import json, os, sys
 from pathlib import Path
 from PIL import Image
-from workbench.tui import terminal
-from workbench.console.terminal_env import advice, look_round
+from workbench.images import terminal_graphics
+from workbench.console.terminal_env import advice, detect_terminal
 from workbench.tui.widgets.picture import encode
-around = look_round(os.environ)
-chosen = terminal.choose_protocol("auto")
+around = detect_terminal(os.environ)
+chosen = terminal_graphics.choose_protocol("auto")
 if chosen == "kitty":
     assert encode("kitty", Image.new("RGB", (20, 20), "red"), 4, 2)
-told = [around.multiplexer, around.passthrough, around.terminal, chosen, advice("auto", chosen, around)]
-Path(sys.argv[1] + ".part").write_text(json.dumps([*told, terminal.cell_pixels()]))
+values = [around.multiplexer, around.passthrough, around.terminal, chosen, advice("auto", chosen, around)]
+Path(sys.argv[1] + ".part").write_text(json.dumps([*values, terminal_graphics.cell_pixels()]))
 os.replace(sys.argv[1] + ".part", sys.argv[1])
 """
 
