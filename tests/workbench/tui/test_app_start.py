@@ -1,4 +1,4 @@
-"""The start of the app: a named screen opens with no card, lease or key before it, and one may leave at any moment."""
+"""Tests of the start of the app: the named screen opens without card, lease or key before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Garbage is collected while nobody presses a key, and by Python itself again once the app has ended."""
+"""Tests that garbage is collected in idle time, and by Python again after the end of the app."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def test_it_waits_for_quiet_unless_too_much_is_there(monkeypatch: pytest.MonkeyP
     collector = IdleGC(lambda: now[0])
     with manual_gc():
         seen = weakref.ref(Knot())
-        knots = [Knot() for _ in range(gc_control._WORTH_IT)]
+        knots = [Knot() for _ in range(gc_control._MIN_OBJECTS)]
         collector.activity()
         assert not collector.tick(), "a key has just come"
-        monkeypatch.setattr(gc_control, "_AT_MOST", 10)
+        monkeypatch.setattr(gc_control, "_MAX_OBJECTS", 10)
         assert collector.tick()
         assert seen() is None
         monkeypatch.undo()
         del knots
-        kept = [Knot() for _ in range(2 * gc_control._WORTH_IT)]
+        stored = [Knot() for _ in range(2 * gc_control._MIN_OBJECTS)]
         now[0] += QUIET_SECONDS
         assert collector.tick()
         assert not collector.tick(), "nothing was made since"
-        assert kept
+        assert stored

@@ -1,4 +1,4 @@
-"""What a terminal sends besides keys never becomes a key; keys always pass. However the input is split over reads."""
+"""Tests that no answer of a terminal becomes a key and that keys always pass, however the input is split over reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generate screen: what it shows of the record, what its keys do to generations, and that it harms no stranger."""
+"""Tests of the generate screen: what it shows of the record, and what its keys do to generation runs."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ ENGINES = (
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkspaceFixture]:
     monkeypatch.setattr(screen_module, "_POLL_SECONDS", 0.05)
     monkeypatch.setattr(generation, "jobs", JobRegistry())
-    made = build(tmp_path / "house", [Case(caption=f"a dog on a lawn, picture {n}") for n in range(12)])
-    yield made
+    created = build(tmp_path / "house", [Case(caption=f"a dog on a lawn, picture {n}") for n in range(12)])
+    yield created
     for child in generation.jobs.values():
         child.process.kill()
         child.process.wait()
-    made.store.close()
+    created.store.close()
 
 
-def app_of(house: WorkspaceFixture, **told: Any) -> ResultsApp:
-    return ResultsApp(Workspace(house.root), start="generate", **told)
+def app_of(house: WorkspaceFixture, **content: Any) -> ResultsApp:
+    return ResultsApp(Workspace(house.root), start="generate", **content)
 
 
 def begin(house: WorkspaceFixture, **more: Any) -> int:
@@ -72,7 +72,7 @@ async def test_a_run_is_shown_with_its_figures(house: WorkspaceFixture, size: tu
     app = app_of(house, theme=theme)
     async with running(app, size) as pilot:
         await until(pilot, lambda: "run 3 · P1" in lines(app))
-        told = lines(app)
+        content = lines(app)
         for words in (
             "▶ running on gpu-3",
             "1,248 of 2,000 · 62%",
@@ -92,7 +92,7 @@ async def test_a_run_is_shown_with_its_figures(house: WorkspaceFixture, size: tu
             "present 337",
             "1 running · 3 in all",
         ):
-            assert words in told
+            assert words in content
         await pilot.press(*["J"] * 6)
         await until(pilot, lambda: "items without a candidate" in lines(app) and "lint:chatter" in lines(app))
         assert "a dog on a lawn, picture 0" in lines(app)
@@ -158,7 +158,7 @@ async def test_a_run_whose_process_is_gone_is_lost(house: WorkspaceFixture) -> N
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_hostile_runs_are_only_text(house: WorkspaceFixture, size: tuple[int, int]) -> None:
-    bad = " ".join(told[:60] for told in HOSTILE.values())
+    bad = " ".join(content[:60] for content in HOSTILE.values())
     hostile = {
         "pipeline": bad,
         "simulated": [bad],
@@ -410,9 +410,9 @@ def test_a_run_under_a_number_that_came_again_hides_no_process(house: WorkspaceF
     with house.store.read() as connection:
         row = get_run(connection, run)
     assert row is not None
-    told = generation.pending(workspace, {row.pid: row.started_at})
-    assert [each.ended for each in told] == [True]
-    assert "--limit" in told[0].output
+    content = generation.pending(workspace, {row.pid: row.started_at})
+    assert [each.ended for each in content] == [True]
+    assert "--limit" in content[0].output
     assert generation.pending(workspace, {pid: utc_text(time.time())}) == []
 
 
@@ -421,5 +421,5 @@ def test_the_screen_loads_no_model_and_no_network() -> None:
         "import sys; import workbench.tui.results.generate, workbench.tui.screens.modals.generate; "
         "print([m for m in ('torch', 'open_clip', 'transformers', 'httpx', 'sqlmodel') if m in sys.modules])"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
+    content = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert content.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""The report screen: every figure with what it needs beside it, and the way down to one item and its picture."""
+"""Tests of the report screen: figures with their context, and the way down to one item and its image."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ SIZES = [(80, 24), (120, 36)]
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    made = build_workspace(tmp_path / "house")
-    fill_results(made)
-    return made
+    created = build_workspace(tmp_path / "house")
+    fill_results(created)
+    return created
 
 
 def row_of(app: ResultsApp, task: str, model: str) -> str:
@@ -55,12 +55,12 @@ async def test_every_figure_is_shown_with_its_context(workspace: Workspace, size
             assert "same" in row_of(app, "negrefcocog", "tuned")
         await pilot.press("end")
         await pilot.pause()
-        told = lines(app)
-        assert "10 of 20 (accuracy) = 50.0 %" in told
-        assert "a baseline without image and text does as well" in told or "smaller box 50.0" in told
+        content = lines(app)
+        assert "10 of 20 (accuracy) = 50.0 %" in content
+        assert "a baseline without image and text does as well" in content or "smaller box 50.0" in content
         if size[0] > 100:
-            assert "PUBLISHED" in told
-            assert "arXiv" in told
+            assert "PUBLISHED" in content
+            assert "arXiv" in content
 
 
 async def test_without_the_affirmed_task_it_is_said(tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ async def test_colour_follows_mcnemar_and_few_differing_items_are_reported(tmp_p
         await until(pilot, lambda: "other-affirm" in lines(app))
         unsure, sure = (line for line in app.screen.lines if line.main.model == "tuned-up")
         assert unsure.main.base.p_value == 0.5
-        told = [cells_of(line, ["base"])[0] for line in (unsure, sure)]
-        assert [(cell.plain, bool(cell.spans)) for cell in told] == [("+100.0", False), ("+60.0", True)]
+        content = [cells_of(line, ["base"])[0] for line in (unsure, sure)]
+        assert [(cell.plain, bool(cell.spans)) for cell in content] == [("+100.0", False), ("+60.0", True)]
         await pilot.press("down")
         await until(pilot, lambda: "fewer than 10 differ" in " ".join(lines(app).replace("│", " ").split()))
 
@@ -154,9 +154,9 @@ async def test_down_to_an_item_and_back(workspace: Workspace, size: tuple[int, i
         await pilot.press("d", "enter")
         await until(pilot, lambda: isinstance(app.screen, ItemScreen))
         await until(pilot, lambda: pane(app).thumbnail is not None)
-        told = lines(app)
+        content = lines(app)
         for words in ("✓ right", "◀ chosen", "+0.300", "right box", "affirmed 80.0 %", "base ✗"):
-            assert words in told.replace("\n", " ") or words in told
+            assert words in content.replace("\n", " ") or words in content
         first = app.screen.row["id"]
         await pilot.press("down")
         await until(pilot, lambda: app.screen.row["id"] != first)

@@ -1,4 +1,4 @@
-"""The runs screen: what it shows of run folders, what its keys do to trainings, and that it never harms one."""
+"""Tests of the runs screen: what it shows of run folders, and what its keys do to training runs."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ async def test_a_run_is_shown_with_its_figures(workspace: Workspace, size: tuple
     app = ResultsApp(workspace, theme=theme)
     async with running(app, size) as pilot:
         await until(pilot, lambda: "features computed" in lines(app))
-        told = lines(app)
+        screen_text = lines(app)
         for words in ("first", "‖ stopped", "20/40", "1.1036", "2.7000 at 20", "training loss", "◆ validation loss"):
-            assert words in told
+            assert words in screen_text
         if size[1] > 24:  # lower it is further down
             shown = lines(app).split("\n")
             recipe = next(row for row, line in enumerate(shown) if "recipe" in line)
@@ -191,9 +191,9 @@ def test_a_broken_run_hides_no_other(workspace: Workspace) -> None:
 def test_a_frozen_set_in_words(workspace: Workspace) -> None:
     a_set(workspace)
     manifest = read_manifest(workspace.exports / "set-001")
-    told = replace(manifest, selection={"states": ["accepted", "needs_more"]}, counts=ManifestCounts(pairs=1806))
-    assert describe_export(told) == "1,806 accepted, needs more"
-    assert describe_export(replace(told, selection={"states": list(State)})) == "1,806 in any state"
+    screen_text = replace(manifest, selection={"states": ["accepted", "needs_more"]}, counts=ManifestCounts(pairs=1806))
+    assert describe_export(screen_text) == "1,806 accepted, needs more"
+    assert describe_export(replace(screen_text, selection={"states": list(State)})) == "1,806 in any state"
     assert describe_export(replace(manifest, selection={"states": 7})) == "1 pairs"
     assert "\x1b" not in describe_export(replace(manifest, selection={"states": [HOSTILE]}))
 
@@ -259,9 +259,9 @@ async def test_a_hostile_name_in_the_title_is_text(workspace: Workspace) -> None
 
 def test_points_are_thinned_but_no_spike_is_lost() -> None:
     points = tuple((float(step), 9.0 if step == 777 else 1.0) for step in range(10_000))
-    kept = downsample(points, 400)
-    assert len(kept) <= 400
-    assert (777.0, 9.0) in kept
+    stored = downsample(points, 400)
+    assert len(stored) <= 400
+    assert (777.0, 9.0) in stored
     assert downsample(points[:10], 400) == points[:10]
 
 
@@ -297,7 +297,7 @@ def test_the_results_screens_load_no_model(workspace: Workspace) -> None:
         "workbench.tui.screens.modals.start; print([m for m in ('torch', 'open_clip', 'transformers', 'textual_plot') "
         "if m in sys.modules])"
     )
-    told = subprocess.run(
+    screen_text = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
     )
-    assert told.stdout.strip() == "[]"
+    assert screen_text.stdout.strip() == "[]"

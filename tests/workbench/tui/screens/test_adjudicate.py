@@ -1,4 +1,4 @@
-"""Adjudicate by real keys: nothing leaks before the final word, the record holds it after, z takes it back."""
+"""Tests of Adjudicate with real keys: votes are hidden before the decision, which is stored and can be undone."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ async def press_here(pilot: Any, *keys: str) -> None:
         await until(pilot, lambda: not getattr(pilot.app.screen, "_busy", False))
 
 
-def open_at(workspace: WorkspaceFixture, open_app: Any, **told: Any) -> Any:
-    return open_app(workspace, "dan", app={"workspace": Workspace(workspace.root)}, **told)
+def open_at(workspace: WorkspaceFixture, open_app: Any, **content: Any) -> Any:
+    return open_app(workspace, "dan", app={"workspace": Workspace(workspace.root)}, **content)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -73,17 +73,17 @@ async def test_votes_and_verdicts_are_hidden_until_the_decision(
         await until(pilot, lambda: "1 of 3" in lines(app))
         if size[1] > 24:
             await until(pilot, lambda: "look at the left edge" in lines(app))  # notes show, without names
-        told = lines(app)
+        content = lines(app)
         for hidden in (*SPEAKERS, "judge-0", "gratuitous"):
-            assert hidden not in told
+            assert hidden not in content
         await press_here(pilot, "x", "p")
         assert "they disagreed because" in lines(app)
         assert len(disputed.rows("SELECT 1 FROM event WHERE kind = 'adjudicate'")) == 0, "not before the cause is told"
         await press_here(pilot, "g")
         await until(pilot, lambda: "VOTES" in lines(app))
-        told = lines(app)
-        for said in (*SPEAKERS, "judge-0", "gratuitous", "guidelines"):
-            assert said in told
+        content = lines(app)
+        for expected in (*SPEAKERS, "judge-0", "gratuitous", "guidelines"):
+            assert expected in content
         assert disputed.rows(
             "SELECT candidate_id, verdict, reason, cause, role, blind, actor FROM event WHERE kind = 'adjudicate'"
         ) == [(1, "reject", "present", "guideline_gap", "adjudicator", 1, "dan")]
@@ -237,9 +237,9 @@ async def test_the_app_can_start_with_adjudicate(disputed: WorkspaceFixture, ope
 def test_the_command_needs_the_role(disputed: WorkspaceFixture, open_session: Any) -> None:
     _check_role(open_session(disputed, "dan"), MainView.ADJUDICATE)
     _check_role(open_session(disputed, "ana"), None)
-    with pytest.raises(UsageError, match="only an adjudicator") as told:
+    with pytest.raises(UsageError, match="only an adjudicator") as content:
         _check_role(open_session(disputed, "ana"), MainView.ADJUDICATE)
-    assert "--role adjudicator" in told.value.hint
+    assert "--role adjudicator" in content.value.hint
 
 
 async def test_a_refused_word_is_an_answer_that_is_not_stored_until_it_is_given_again(

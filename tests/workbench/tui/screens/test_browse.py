@@ -1,4 +1,4 @@
-"""The browse room by its keys: filter, sort, choose, open, decide about many; then the record is read."""
+"""Tests of Browse with real keys: filter, sort, select, open, decide in bulk; results are read from the record."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ async def entered(pilot: Any) -> None:
     await whole(pilot)
 
 
-def opened(open_app: Open, workspace: WorkspaceFixture, **told: Any) -> Any:
+def opened(open_app: Open, workspace: WorkspaceFixture, **content: Any) -> Any:
     """An app with rooms."""
-    return open_app(workspace, app={"workspace": Workspace(workspace.root), **told.pop("app", {})}, **told)
+    return open_app(workspace, app={"workspace": Workspace(workspace.root), **content.pop("app", {})}, **content)
 
 
 @pytest.mark.parametrize("size", SIZES)

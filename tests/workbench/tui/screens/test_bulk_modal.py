@@ -1,4 +1,4 @@
-"""Many at once, by real keys: looked at, confirmed by the number, taken back by one z."""
+"""Tests of bulk decisions with real keys: preview, confirmation by number, undo with one key."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ async def test_what_is_left_out_is_said_and_escape_changes_nothing(
     app = open_app(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         results = await open_modal(app, pilot, [*workspace.ids, 99], Kind.ACCEPT)
-        told = lines(app)
-        assert "Accept 4 cards of the 6 selected" in told
-        assert "1  already in that state" in told
-        assert "1  no longer in the record" in told
+        content = lines(app)
+        assert "Accept 4 cards of the 6 selected" in content
+        assert "1  already in that state" in content
+        assert "1  no longer in the record" in content
         await pilot.press("4", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         assert results == [None]

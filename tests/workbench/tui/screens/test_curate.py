@@ -1,4 +1,4 @@
-"""Real keys on the curate screen; what they did is read from the database by a second connection."""
+"""Tests of Curate with real keys; their effect is read from the database by a second connection."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ async def test_keys_typed_ahead_are_decided_in_order(make_workspace: Any, open_a
         await until(pilot, lambda: app.session.prepared == 3)
         await pilot.press("a", "x", "p", "x", "u", "a")
         await settled(pilot)
-    told = [(1, "accept", None), (2, "reject", "present"), (3, "reject", "ungrammatical"), (4, "accept", None)]
-    assert workspace.events() == told
+    content = [(1, "accept", None), (2, "reject", "present"), (3, "reject", "ungrammatical"), (4, "accept", None)]
+    assert workspace.events() == content
 
 
 async def test_while_the_reason_is_asked_no_other_key_decides(make_workspace: Any, open_app: Any) -> None:
@@ -169,8 +169,8 @@ async def test_the_judges_in_full_and_the_picture(make_workspace: Any, open_app:
         assert "they disagree" in field_text(app, "judges")
         await press(pilot, "v")
         assert isinstance(app.screen, JudgesModal)
-        for told in ("model-1", "prompt v1", "I see [no] hat.", "P(present) = 0.7600"):
-            assert told in lines(app)
+        for content in ("model-1", "prompt v1", "I see [no] hat.", "P(present) = 0.7600"):
+            assert content in lines(app)
         await press(pilot, "escape", "i")
         assert isinstance(app.screen, ZoomScreen)
         await press(pilot, "a", "escape")  # what decides on the card does nothing there
@@ -179,13 +179,13 @@ async def test_the_judges_in_full_and_the_picture(make_workspace: Any, open_app:
 
 
 @pytest.mark.parametrize(
-    ("made", "settings", "why"), [({"audit_rate": 1.0}, {}, "audit"), ({}, {"blind": True}, "blind")]
+    ("created", "settings", "why"), [({"audit_rate": 1.0}, {}, "audit"), ({}, {"blind": True}, "blind")]
 )
 async def test_hidden_judges_stay_hidden(
-    make_workspace: Any, open_app: Any, made: dict[str, float], settings: dict[str, bool], why: str
+    make_workspace: Any, open_app: Any, created: dict[str, float], settings: dict[str, bool], why: str
 ) -> None:
     case = Case(judges=(0.07, 0.76), raw="a word of mine", siblings=("she wears a hat, others say",))
-    workspace = make_workspace(cases=[case] * 2, **made)
+    workspace = make_workspace(cases=[case] * 2, **created)
     app = open_app(workspace, **settings)
     async with running(app) as pilot:
         await settled(pilot)
@@ -193,8 +193,8 @@ async def test_hidden_judges_stay_hidden(
         assert why in field_text(app, "judges")
         await press(pilot, "v")
         assert isinstance(app.screen, CurateScreen)
-        for told in (".76", "disagree", "model-1", "a word of mine", "others say", "sibling caption"):
-            assert told not in lines(app)
+        for content in (".76", "disagree", "model-1", "a word of mine", "others say", "sibling caption"):
+            assert content not in lines(app)
         await pilot.press("n", *"hat!")
         await press(pilot, "enter")
         assert "hat!" in lines(app), "one's own note"
@@ -207,11 +207,11 @@ async def test_bars_show_p_present_and_simulated_judges_are_named(make_workspace
     app = open_app(make_workspace(cases=[Case(judges=(0.3, None), simulated=True)]))
     async with running(app) as pilot:
         await settled(pilot)
-        told = field_text(app, "judges")
-        assert "▓▓▓░░░░░░░  .30 absent" in told
-        assert "·····" in told
-        assert "unclear" in told
-        assert "simulated judges" in told
+        content = field_text(app, "judges")
+        assert "▓▓▓░░░░░░░  .30 absent" in content
+        assert "·····" in content
+        assert "unclear" in content
+        assert "simulated judges" in content
 
 
 async def test_help_and_palette_list_every_action(make_workspace: Any, open_app: Any) -> None:

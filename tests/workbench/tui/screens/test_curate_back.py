@@ -1,4 +1,4 @@
-"""Looking back, by keys: every card once, an edited one as what it was made; and what cannot be taken back."""
+"""Tests of the back history: every card once, an edited one as its edit; and what cannot be undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys that find no card decide nothing, and neither does what follows on their heels."""
+"""Tests that keys without a card decide nothing, nor do keys right after them."""
 
 from __future__ import annotations
 

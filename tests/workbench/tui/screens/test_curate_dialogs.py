@@ -1,4 +1,4 @@
-"""Edits, notes and searches typed with real keys; and lines and palette, which must not get in their way."""
+"""Tests of edits, notes and searches typed with real keys, and of notifications and palette above them."""
 
 from __future__ import annotations
 

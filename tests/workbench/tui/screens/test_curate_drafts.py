@@ -1,4 +1,4 @@
-"""Nothing that was typed is lost when the record refuses: the dialog stays with the draft, and the record as it was."""
+"""Tests that a draft is kept in its dialog when the record refuses it, and that the record is unchanged."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ async def test_the_dialog_fits_a_small_window_with_a_long_caption_and_a_refusal(
         with locked_record(workspace.root):
             await press(pilot, "enter")
             await until(pilot, lambda: "not saved" in lines(app))
-        told = lines(app)
-        assert "mended" in told
-        assert "tokens" in told
-        assert "esc leaves" in told
+        content = lines(app)
+        assert "mended" in content
+        assert "tokens" in content
+        assert "esc leaves" in content

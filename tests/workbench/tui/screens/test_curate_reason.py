@@ -1,4 +1,4 @@
-"""While the reason of a rejection is asked, nothing but that question's own keys does anything."""
+"""Tests that only the keys of the reason question have an effect while it is open."""
 
 from __future__ import annotations
 

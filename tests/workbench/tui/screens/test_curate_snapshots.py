@@ -1,4 +1,4 @@
-"""How it looks, kept as pictures: both sizes, both themes. Look at them before you accept a change."""
+"""Snapshots of Curate in both sizes and themes. Look at them before you accept a change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other people decided about a card is not told before one has decided oneself."""
+"""Tests that decisions of others are hidden until the annotator has decided."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workbench.annotation.wording import STATES
 from workbench.tui.screens.modals.find import FindModal
 
 
-def tells(text: str) -> list[str]:
+def revealing_words(text: str) -> list[str]:
     return [each.status for each in STATES.values() if each.status in text]
 
 
@@ -52,7 +52,7 @@ async def test_a_card_that_others_settled_does_not_say_so_when_it_is_found(
         await pilot.press("space", words[-1])
         await until(pilot, lambda: "1 found" in lines(app))
         listed = app.screen.query_one(OptionList).get_option_at_index(0).prompt
-        assert tells(str(listed)) == []
+        assert revealing_words(str(listed)) == []
         await press(pilot, "enter")
         assert shown(app) == int(words[-1]) + 1
         assert field_text(app, "state") == ""

@@ -1,4 +1,4 @@
-"""History by real keys: the whole story of a card, nothing of it before its time, and only text."""
+"""Tests of History with real keys: all events of a card, hidden parts before the decision, hostile text."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ async def test_the_history_of_a_card(make_workspace: Any, open_app: Any, join: A
         await settled(pilot)
         await press(pilot, "a", "[")
         await enter(app, pilot)
-        for said in ("#1", "judge-0", "look at the left edge", "reject: scope   undone", "undid: reject"):
-            await until(pilot, lambda said=said: said in lines(app))
+        for expected in ("#1", "judge-0", "look at the left edge", "reject: scope   undone", "undid: reject"):
+            await until(pilot, lambda expected=expected: expected in lines(app))
         await pilot.press("j", "k", "space", "pageup", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         await press(pilot, "a")
@@ -57,11 +57,11 @@ async def test_decisions_of_others_are_shown_after_ones_own(make_workspace: Any,
     app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=(80, 24)) as pilot:
         await enter(app, pilot)
-        told = lines(app)
-        assert "decisions of others are hidden until you have decided" in told
-        assert "look at the left edge" in told
-        assert "judge-0" in told
-        assert not [word for word in ("reject", "scope", "waits") if word in told]
+        content = lines(app)
+        assert "decisions of others are hidden until you have decided" in content
+        assert "look at the left edge" in content
+        assert "judge-0" in content
+        assert not [word for word in ("reject", "scope", "waits") if word in content]
         await pilot.press("escape")
         await press(pilot, "a", "[")
         await enter(app, pilot)
@@ -80,10 +80,10 @@ async def test_an_edit_marks_the_difference(make_workspace: Any, open_app: Any) 
         await settled(pilot)
         await press(pilot, "[")
         await enter(app, pilot)
-        told = lines(app)
-        assert "was        a woman not wearing hat number 0   #1" in told
-        assert "this card  a woman not wearing hat number 0 «again»   #2" in told
-        assert "edited it into #2" in told
+        content = lines(app)
+        assert "was        a woman not wearing hat number 0   #1" in content
+        assert "this card  a woman not wearing hat number 0 «again»   #2" in content
+        assert "edited it into #2" in content
 
 
 async def test_nothing_leaks_into_an_audit_before_its_label(make_workspace: Any, open_app: Any, join: Any) -> None:
@@ -93,9 +93,9 @@ async def test_nothing_leaks_into_an_audit_before_its_label(make_workspace: Any,
     app = open_app(workspace, audit_share=1.0, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=(120, 36)) as pilot:
         await enter(app, pilot)
-        told = lines(app)
-        assert "hidden until you have decided" in told
-        assert not [word for word in ("ben", "judge-", "gratuitous", "waits", "absent") if word in told]
+        content = lines(app)
+        assert "hidden until you have decided" in content
+        assert not [word for word in ("ben", "judge-", "gratuitous", "waits", "absent") if word in content]
         await pilot.press("escape")
         await press(pilot, "a", "[")
         await enter(app, pilot)
@@ -174,7 +174,7 @@ def test_the_command_lists_the_whole_history(make_workspace: Any, join: Any) -> 
     assert done.exit_code == 0
     assert "reject: scope" in done.stdout
     assert "\x1b" not in done.stdout
-    told = json.loads(CliRunner().invoke(negwb, ["-w", str(workspace.root), "history", "1", "--json"]).stdout)
-    assert [moment["what"] for moment in told["moments"]] == ["origin", "judgesaid", "judgesaid", "deed"]
-    assert told["moments"][-1]["actor"] == "ben"
-    assert told["members"][0]["state"] == "rejected"
+    content = json.loads(CliRunner().invoke(negwb, ["-w", str(workspace.root), "history", "1", "--json"]).stdout)
+    assert [moment["what"] for moment in content["moments"]] == ["origin", "judgesaid", "judgesaid", "deed"]
+    assert content["moments"][-1]["actor"] == "ben"
+    assert content["members"][0]["state"] == "rejected"

@@ -1,4 +1,4 @@
-"""Captions, answers, names and notes from outside: shown as text on every screen, never obeyed."""
+"""Tests that hostile captions, answers, names and notes are shown as plain text on every screen."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_hostile_cards_are_only_text(make_workspace: Any, open_app: Any) -
 async def test_hostile_text_is_plain_text_on_every_screen(
     make_workspace: Any, open_app: Any, size: tuple[int, int]
 ) -> None:
-    text = " ".join(told[:60] for told in HOSTILE.values())
+    text = " ".join(content[:60] for content in HOSTILE.values())
     workspace = make_workspace(cases=[hostile_case(text), hostile_case(text)])
     with workspace.store.write() as connection:
         connection.exec_driver_sql("UPDATE image SET file_name = ? WHERE id = 2", (text,))

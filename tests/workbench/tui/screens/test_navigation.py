@@ -1,4 +1,4 @@
-"""The rooms beside the card: in and out by keys, the card stays, what they show is only text."""
+"""Tests of the way to the side screens and back; the card stays as it is."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def test_what_cannot_be_shown_is_said_and_ours_stand_in(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     assert read_guidelines(workspace).own is False
     workspace.guidelines.write_bytes(b"x" * (MAX_BYTES + 1))
-    told = read_guidelines(workspace)
-    assert (told.text, "larger" in told.problem) == (shipped_guidelines(), True)
+    content = read_guidelines(workspace)
+    assert (content.text, "larger" in content.problem) == (shipped_guidelines(), True)
     workspace.guidelines.unlink()
     workspace.guidelines.mkdir()
     assert "directory" in read_guidelines(workspace).problem.lower()

@@ -1,4 +1,4 @@
-"""Progress: in by a key, every page at both sizes, new decisions come in by themselves, hostile names are only text."""
+"""Tests of Progress: every page at both sizes, new decisions without a key, hostile names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: shown with their lines, three of them chosen by keys and written so that nothing else changes."""
+"""Tests of Settings: lines of negwb.toml, and changes that leave the rest of the file as it is."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ TEMPLATE = settings_template()
 SIZES = [(80, 24), (120, 36)]
 
 
-def opened(open_app: Any, workspace: Any, **told: Any) -> NegwbApp:
-    app: NegwbApp = open_app(workspace, app={"workspace": Workspace(workspace.root), **told})
+def opened(open_app: Any, workspace: Any, **content: Any) -> NegwbApp:
+    app: NegwbApp = open_app(workspace, app={"workspace": Workspace(workspace.root), **content})
     return app
 
 
@@ -149,7 +149,7 @@ async def test_own_keys_work_on_side_screens(make_workspace: Any, open_app: Any)
 
 
 @pytest.mark.parametrize(
-    ("own", "said"),
+    ("own", "expected"),
     [
         ({"room-progress": "5"}, "'5' would mean both room-progress and room-guidelines"),
         ({"next-page": "r"}, "'r' would mean both next-page and count-anew"),
@@ -157,10 +157,10 @@ async def test_own_keys_work_on_side_screens(make_workspace: Any, open_app: Any)
         ({"leave-room": "?"}, "would mean both leave-room and room-help"),
     ],
 )
-def test_key_clashes_on_side_screens_are_refused(own: dict[str, str], said: str) -> None:
+def test_key_clashes_on_side_screens_are_refused(own: dict[str, str], expected: str) -> None:
     with pytest.raises(UsageError) as refused:
         ActionMap(own)
-    assert said in refused.value.message
+    assert expected in refused.value.message
 
 
 def test_every_setting_has_a_line_and_what_it_is_for(tmp_path: Path) -> None:

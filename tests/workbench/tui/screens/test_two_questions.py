@@ -1,4 +1,4 @@
-"""P(present) and P(acceptable) are never taken for one another, wherever judges show; and where a number came from."""
+"""Tests that P(present) and P(acceptable) are distinguished wherever verdicts show, with their origin."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ FINE = 0.91
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkspaceFixture]:
     """1: absent and fine, by both; 2: torn on the whole; 3: unclear on both; 4: nobody was asked what is there."""
-    made = build(tmp_path_factory.mktemp("two") / "house", [Case(concept="hat", judges=()) for _ in range(4)])
-    told = [
+    created = build(tmp_path_factory.mktemp("two") / "house", [Case(concept="hat", judges=()) for _ in range(4)])
+    screen_text = [
         *((1, judge, Question.PRESENT, 0.07) for judge in "ab"),
         *((1, judge, Question.ACCEPTABLE, FINE) for judge in "ab"),
         *((2, judge, Question.ACCEPTABLE, p) for judge, p in (("a", 0.2), ("b", 0.8))),
@@ -40,13 +40,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkspaceFix
             candidate_id=number, judge=judge, model="m", prompt_version="v1", question=question, p=p, label_mass=0.98,
             method="logprobs", prior=0.61, seed=7,
         )
-        for number, judge, question, p in told
+        for number, judge, question, p in screen_text
     ]
     # fmt: on
-    with made.store.write() as connection:
+    with created.store.write() as connection:
         insert_verdicts(connection, opinions)
-    yield made
-    made.store.close()
+    yield created
+    created.store.close()
 
 
 def card(workspace: WorkspaceFixture, number: int) -> Card:
@@ -82,10 +82,10 @@ def test_what_is_disputed_is_said(workspace: WorkspaceFixture) -> None:
 
 
 def test_the_verdicts_in_full_show_the_origin_of_their_numbers(workspace: WorkspaceFixture) -> None:
-    told = judges.verdicts_content(card(workspace, 1)).plain
-    for said in ("P(present) = 0.0700", "P(acceptable) = 0.9100", "asked: present", "asked: acceptable"):
-        assert told.count(said) == 2
-    assert told.count("from log-probabilities · 98% of it on yes and no · 0.61 for a blank image · seed 7") == 4
+    screen_text = judges.verdicts_content(card(workspace, 1)).plain
+    for expected in ("P(present) = 0.0700", "P(acceptable) = 0.9100", "asked: present", "asked: acceptable"):
+        assert screen_text.count(expected) == 2
+    assert screen_text.count("from log-probabilities · 98% of it on yes and no · 0.61 for a blank image · seed 7") == 4
 
 
 def test_what_the_record_does_not_hold_is_not_shown(workspace: WorkspaceFixture) -> None:
@@ -104,9 +104,9 @@ def test_lists_distinguish_the_two_questions(workspace: WorkspaceFixture) -> Non
     assert cell(4) == "fine .91"
     assert row(workspace, 2).conflict
     assert not row(workspace, 1).conflict
-    told = candidate_rows.detail(row(workspace, 1), narrow=False).plain
-    assert "a .07 absent" in told
-    assert "a .91 fine" in told
+    screen_text = candidate_rows.detail(row(workspace, 1), narrow=False).plain
+    assert "a .07 absent" in screen_text
+    assert "a .91 fine" in screen_text
 
 
 def test_the_tones_of_a_yes_differ(workspace: WorkspaceFixture) -> None:
@@ -140,12 +140,12 @@ def test_plain_mode_names_the_questions(workspace: WorkspaceFixture) -> None:
 
 def test_history_names_the_questions(workspace: WorkspaceFixture) -> None:
     with workspace.store.read() as connection:
-        told = timeline(connection, 1, workspace.root / "exports")
-    lines = "\n".join(history.plain_lines(told, 160))
+        screen_text = timeline(connection, 1, workspace.root / "exports")
+    lines = "\n".join(history.plain_lines(screen_text, 160))
     assert lines.count(".07 absent") == lines.count(".91 fine") == 2
     assert lines.count("from log-probabilities · 98% of it on yes and no") == 4
-    said = [moment.content for moment in told.entries if isinstance(moment.content, JudgeVerdictRow)]
-    assert {(each.method, each.label_mass, each.prior, each.seed) for each in said} == {("logprobs", 0.98, 0.61, 7)}
+    expected = [moment.content for moment in screen_text.entries if isinstance(moment.content, JudgeVerdictRow)]
+    assert {(each.method, each.label_mass, each.prior, each.seed) for each in expected} == {("logprobs", 0.98, 0.61, 7)}
 
 
 def test_marks_are_of_one_question(workspace: WorkspaceFixture) -> None:

@@ -1,4 +1,4 @@
-"""Keys that come before a card can have been seen, on the screens where keys decide. The guard is an hour here."""
+"""Tests of keys pressed before a card was drawn. The guard is an hour here."""
 
 from __future__ import annotations
 

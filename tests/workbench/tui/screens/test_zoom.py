@@ -1,4 +1,4 @@
-"""Zoom: real keys and the mouse on the real screen; what is drawn is compared with the picture itself."""
+"""Tests of Zoom with keys and mouse; what is drawn is compared with the image."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _two_dots(image: Image.Image, x: int, y: int, segment: Segment, letter: str)
     image.putpixel((x, y + 1), tuple(style.bgcolor.get_truecolor()))
 
 
-def said(app: App[Any]) -> str:
+def line_text(app: App[Any]) -> str:
     strip = app.screen.query_one("#zoom-line", Static).render_line(0)
     return "".join(segment.text for segment in strip).strip()
 
@@ -78,13 +78,13 @@ async def drawn(pilot: Any, words: str) -> None:
     def there() -> bool:
         screen = pilot.app.screen
         done = screen._shown is not None and screen._shown == (screen.viewport, screen._image)
-        return words in said(pilot.app) and done and not screen._drawing
+        return words in line_text(pilot.app) and done and not screen._drawing
 
     await until(pilot, there)
 
 
-async def opened(pilot: Any, path: Path | None, **told: Any) -> ZoomScreen:
-    screen = ZoomScreen(path, told.pop("protocol", "halfcell"), **told)
+async def opened(pilot: Any, path: Path | None, **content: Any) -> ZoomScreen:
+    screen = ZoomScreen(path, content.pop("protocol", "halfcell"), **content)
     pilot.app.push_screen(screen)
     await pilot.pause()
     return screen
@@ -142,7 +142,7 @@ async def test_ways_back(noise: Path, key: str) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, noise, name=HOSTILE)
         await drawn(pilot, "[red]not a dog[/]")
-        assert said(app).isprintable()
+        assert line_text(app).isprintable()
         await pilot.press("a", "x", "z")
         assert len(app.screen_stack) == 2
         await pilot.press(key, key)
@@ -190,9 +190,9 @@ async def test_slow_decoding_shows_a_message_and_can_be_left(noise: Path, monkey
 
 
 async def test_keys_held_down_draw_what_is_wanted_last(noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[float] = []
+    created: list[float] = []
     real: Callable[..., Image.Image] = zoom.drawn
-    monkeypatch.setattr(zoom, "drawn", lambda image, lens: made.append(lens.scale) or real(image, lens))
+    monkeypatch.setattr(zoom, "drawn", lambda image, lens: created.append(lens.scale) or real(image, lens))
     app = ZoomApp()
     async with app.run_test(size=SIZE) as pilot:
         screen = await opened(pilot, noise)
@@ -201,8 +201,8 @@ async def test_keys_held_down_draw_what_is_wanted_last(noise: Path, monkeypatch:
             screen.action_step(1)
             screen.action_pan(1, 0)
         await drawn(pilot, "3200 %")
-        assert len(made) < 20
-        assert made[-1] == 32.0
+        assert len(created) < 20
+        assert created[-1] == 32.0
 
 
 async def test_from_the_card_and_back_with_help_palette_and_own_keys(make_workspace: Any, open_app: Any) -> None:
@@ -212,9 +212,9 @@ async def test_from_the_card_and_back_with_help_palette_and_own_keys(make_worksp
         await settled(pilot)
         await pilot.press("i")
         await drawn(pilot, "001.png · 160 × 120")
-        before = said(app)
+        before = line_text(app)
         await pilot.press("z", "a", "u")
-        await until(pilot, lambda: said(app) != before)
+        await until(pilot, lambda: line_text(app) != before)
         assert workspace.events() == []
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))

@@ -1,4 +1,4 @@
-"""What the browse room is made of, without a screen: what is chosen, and what a line could go on with."""
+"""Tests of the filter completion and of the row selection, without a screen."""
 
 from __future__ import annotations
 

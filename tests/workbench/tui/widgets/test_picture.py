@@ -1,4 +1,4 @@
-"""The picture pane, read cell by cell; the choice of protocol, also in a terminal that is odd or silent."""
+"""Tests of the image pane, cell by cell, and of the choice of protocol."""
 
 from __future__ import annotations
 
@@ -164,12 +164,12 @@ class TestHalfCells:
 
     async def test_drawn_once_for_a_picture_and_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn: list[object] = []
-        monkeypatch.setattr(picture, "half_cells", lambda *told: drawn.append(told) or half_cells(*told))
+        monkeypatch.setattr(picture, "half_cells", lambda *content: drawn.append(content) or half_cells(*content))
         app = PaneApp()
         async with app.run_test(size=(60, 20)) as pilot:
-            made = thumbnail(four_colours())
+            created = thumbnail(four_colours())
             for _ in range(3):
-                app.pane.show(made)
+                app.pane.show(created)
                 await pilot.pause()
             assert len(drawn) == 1
             app.pane.show(thumbnail(four_colours()))
@@ -205,11 +205,11 @@ class TestText:
         app = PaneApp(protocol)
         async with app.run_test(size=(60, 20), notifications=True):
             app.pane.show(thumbnail(problem=f"the image is missing: {HOSTILE}"), alt="not this")
-            said = text(app.pane)
-            assert "[red]not a dog[/][/x]" in said.replace(" ", "").replace("notadog", "not a dog")
-            assert "[@click=app.quit]" in said
-            assert said.isprintable()
-            assert "not this" not in said
+            expected = text(app.pane)
+            assert "[red]not a dog[/][/x]" in expected.replace(" ", "").replace("notadog", "not a dog")
+            assert "[@click=app.quit]" in expected
+            assert expected.isprintable()
+            assert "not this" not in expected
 
     async def test_alt_text_while_there_is_nothing(self) -> None:
         app = PaneApp()
@@ -271,7 +271,7 @@ class TestGraphics:
             waited.append(seconds)
             await settled.wait()
 
-        monkeypatch.setattr(picture, "encode", lambda *told: sent.append(told[1]) or marked(*told))
+        monkeypatch.setattr(picture, "encode", lambda *content: sent.append(content[1]) or marked(*content))
         monkeypatch.setattr(picture, "asyncio", SimpleNamespace(sleep=settle, to_thread=asyncio.to_thread))
         app = PaneApp("kitty")
         async with app.run_test(size=(60, 20)) as pilot:
@@ -354,8 +354,8 @@ class TestNoColor:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         name = Style(color="#123456")
-        made = Encoded([Strip([Segment("\U0010eeee" * 20, name)], 20)] * 10)
-        monkeypatch.setattr(picture, "encode", lambda *_: made)
+        created = Encoded([Strip([Segment("\U0010eeee" * 20, name)], 20)] * 10)
+        monkeypatch.setattr(picture, "encode", lambda *_: created)
         app = PaneApp("kitty")
         async with app.run_test(size=(60, 20)):
             app.pane.show(thumbnail(four_colours()))
@@ -439,7 +439,7 @@ class Pty:
     def __init__(self, setting: str, size: tuple[int, ...], answers: dict[bytes, bytes], **env: str) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size))
-        kept = {k: v for k, v in os.environ.items() if k not in {"TMUX", "STY", "SSH_CONNECTION", "SSH_TTY"}}
+        stored = {k: v for k, v in os.environ.items() if k not in {"TMUX", "STY", "SSH_CONNECTION", "SSH_TTY"}}
         self._stop, self._answers = threading.Event(), answers
         thread = threading.Thread(target=self._answer)
         thread.start()
@@ -448,7 +448,7 @@ class Pty:
             # fmt: off
             done = subprocess.run(
                 [sys.executable, "-c", CHOOSE, setting],
-                stdin=slave, stdout=slave, stderr=subprocess.PIPE, env={**kept, "TERM": "xterm-256color", **env},
+                stdin=slave, stdout=slave, stderr=subprocess.PIPE, env={**stored, "TERM": "xterm-256color", **env},
                 cwd=Path(__file__).parents[3], timeout=20, text=True, check=False,
             )
             # fmt: on
