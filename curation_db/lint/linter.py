@@ -1,6 +1,6 @@
 """Check a candidate by rules that do not read the image. Pure functions.
 
-Each rule has a name, reports one line, and can be turned off. A finding warns the annotator; it never decides.
+Each rule has an id, reports one line, and can be turned off. A finding warns the annotator; it never decides.
 `curation_db.lint.rules` describes the rules; `tests/curation_db/lint/test_measured.py` measures their precision.
 """
 
@@ -76,11 +76,17 @@ class LintSubject:
     """The input of the rules: one candidate and the data of its image."""
 
     text: str
+    """The candidate: the proposed negated caption."""
     concept: str | None
+    """The phrase that `text` should negate."""
     tokens: int
+    """CLIP tokens of `text`."""
     caption: str | None
+    """The original caption that `text` rewrites."""
     siblings: tuple[str, ...] = ()
+    """The other captions of the image."""
     objects: Mapping[str, int]
+    """Annotated objects of the image: category and count."""
 
 
 def lint(

@@ -23,7 +23,7 @@ from support.lint_sample import RULE_CHECKS, finds, read_sample, rows_of, score,
 
 from curation_db.lint.linter import RULES, Rule
 
-# rule: precision and recall on dev, and on held
+# rule: ((precision, recall) on dev, (precision, recall) on held)
 FLOORS = {
     "no-cue": ((0.99, 0.92), (0.99, 0.80)),
     "unchanged": ((0.99, 0.92), (0.99, 0.92)),
