@@ -1,4 +1,4 @@
-"""The size of a cell as the terminal has it now, and pictures in their own shape on cells of any."""
+"""The size of a terminal cell in pixels, and the aspect ratio of images on cells of any size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from workbench.tui.widgets.picture import PicturePane
 
 @pytest.fixture
 def window(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Sets the size of the terminal that this program believes to be in: rows, columns, width, height in pixels."""
+    """Return a function that sets the size of stdout's terminal: rows, columns, width and height in pixels."""
     monkeypatch.setattr(terminal_graphics, "_answered", {})
     master, slave = pty.openpty()
     with os.fdopen(slave, "w") as end:
@@ -40,16 +40,18 @@ def window(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         ((36, 120, 2400, 1440), (20, 40)),
         ((36, 120, 0, 0), USUAL_CELL),
         ((0, 0, 0, 0), USUAL_CELL),
-        ((36, 120, 120, 36), USUAL_CELL),  # some count a cell as a pixel
-        ((36, 120, 1200, 9_000), USUAL_CELL),  # no letter is 25 times as high as wide
+        ((36, 120, 120, 36), USUAL_CELL),  # some terminals report cells as pixels
+        ((36, 120, 1200, 9_000), USUAL_CELL),  # implausible: 25 times as high as wide
     ],
 )
-def test_what_the_window_says(window: Any, size: tuple[int, ...], cell: tuple[int, int]) -> None:
+def test_the_cell_size_is_computed_from_the_window_size(
+    window: Any, size: tuple[int, ...], cell: tuple[int, int]
+) -> None:
     window(*size)
     assert cell_pixels() == cell
 
 
-def test_what_the_terminal_answered_stands_in_until_the_window_says_more(
+def test_the_answer_of_the_terminal_is_used_until_the_window_has_a_pixel_size(
     window: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: TerminalAnswer(sixel=True, cell=(11, 24)))
@@ -63,31 +65,31 @@ def test_what_the_terminal_answered_stands_in_until_the_window_says_more(
 
 
 def test_the_answer_is_read_from_a_real_terminal() -> None:
-    ask = "from workbench.images.terminal_graphics import ask_terminal; print(ask_terminal(20.0).cell, flush=True)"
-    with Terminal([sys.executable, "-c", ask]) as asked:
-        asked.wait_for(lambda: b"\x1b[16t" in asked.output)
-        asked.press("\x1b[6;22;11t\x1b[?62;4c")
-        asked.wait_for(b"(11, 22)")
-        assert asked.end() == 0
+    code = "from workbench.images.terminal_graphics import ask_terminal; print(ask_terminal(20.0).cell, flush=True)"
+    with Terminal([sys.executable, "-c", code]) as terminal:
+        terminal.wait_for(lambda: b"\x1b[16t" in terminal.output)
+        terminal.press("\x1b[6;22;11t\x1b[?62;4c")
+        terminal.wait_for(b"(11, 22)")
+        assert terminal.end() == 0
 
 
 @pytest.mark.parametrize(
     ("cell", "cells"), [((10, 20), (40, 20)), ((10, 15), (30, 20)), ((10, 30), (60, 20)), ((20, 50), (50, 20))]
 )
-def test_a_square_is_square_on_any_cell(cell: tuple[int, int], cells: tuple[int, int]) -> None:
+def test_a_square_stays_square_on_any_cell(cell: tuple[int, int], cells: tuple[int, int]) -> None:
     columns, rows = fit_cells((500, 500), 100, 20, cell)
     assert (columns, rows) == cells
     assert columns * cell[0] == rows * cell[1]
 
 
 class PaneApp(App[None]):
-    """Nothing but a pane."""
+    """An app with only an image pane."""
 
     def compose(self) -> ComposeResult:
         yield PicturePane()
 
 
-async def test_after_a_resize_the_picture_is_laid_out_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_resize_lays_out_the_image_again(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = [(10, 20)]
     monkeypatch.setattr("workbench.tui.widgets.picture.cell_pixels", lambda: cell[0])
     app = PaneApp()

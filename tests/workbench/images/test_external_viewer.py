@@ -1,4 +1,4 @@
-"""The picture outside: which program, with which arguments, and that nothing of it reaches the screen."""
+"""The external viewer: its program, its arguments, and its output, which never reaches the screen."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ SSH = {"SSH_CONNECTION": "a 1 b 2"}
 
 @pytest.fixture
 def viewer(tmp_path: Path) -> Path:
-    """A program that notes its arguments, a line each as Python writes them, and talks to whoever listens."""
+    """A program that writes its arguments to the file `arguments` and prints to every stream."""
     script = tmp_path / "view er.py"
     script.write_text(
         f"#!{sys.executable}\nimport os, sys\n"
         "print('NOISE'); print('NOISE', file=sys.stderr)\n"
         "try: open('/dev/tty', 'w').write('NOISE')\nexcept OSError: pass\n"
-        f"told = {str(tmp_path / 'told')!r}\n"
-        "open(told + '.part', 'a').write(ascii([*sys.argv[1:], sys.stdin.read(), os.getsid(0) == os.getpid()]))\n"
-        "os.replace(told + '.part', told)\n"
+        f"path = {str(tmp_path / 'arguments')!r}\n"
+        "open(path + '.part', 'a').write(ascii([*sys.argv[1:], sys.stdin.read(), os.getsid(0) == os.getpid()]))\n"
+        "os.replace(path + '.part', path)\n"
         "sys.exit(3 if 'fail' in sys.argv else 0)\n"
     )
     script.chmod(0o755)
@@ -50,12 +50,14 @@ def viewer(tmp_path: Path) -> Path:
         ("feh", SSH, "linux", ["feh"]),
     ],
 )
-def test_the_program(setting: str, environ: dict[str, str], platform: str, command: list[str]) -> None:
+def test_the_viewer_is_chosen_by_setting_and_platform(
+    setting: str, environ: dict[str, str], platform: str, command: list[str]
+) -> None:
     assert viewer_command(setting, environ, platform=platform, find=lambda name: name) == command
 
 
 @pytest.mark.parametrize(
-    ("setting", "environ", "platform", "said"),
+    ("setting", "environ", "platform", "message"),
     [
         ("", SSH, "linux", "no display over SSH"),
         ("", {"SSH_TTY": "/dev/pts/1"}, "darwin", "no display over SSH"),
@@ -64,8 +66,10 @@ def test_the_program(setting: str, environ: dict[str, str], platform: str, comma
         ("feh -x", {}, "linux", "feh is not installed"),
     ],
 )
-def test_none(setting: str, environ: dict[str, str], platform: str, said: str) -> None:
-    with pytest.raises(NoViewer, match=said):
+def test_without_a_viewer_the_error_names_the_reason(
+    setting: str, environ: dict[str, str], platform: str, message: str
+) -> None:
+    with pytest.raises(NoViewer, match=message):
         viewer_command(setting, environ, platform=platform, find=lambda _: None)
 
 
@@ -77,24 +81,24 @@ def test_a_file_name_is_one_argument(
     Path(name).write_bytes(b"x")
     program, started = launch(f"'{viewer}' --fit", {}, Path(name))
     assert (program, started.wait(20)) == ("view er.py", 0)
-    assert (tmp_path / "told").read_text() == ascii(["--fit", str(tmp_path / name), "", True])
+    assert (tmp_path / "arguments").read_text() == ascii(["--fit", str(tmp_path / name), "", True])
     assert not Path("owned").exists()
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_cannot_be_started(tmp_path: Path) -> None:
-    picture = tmp_path / "a.png"
+def test_a_program_that_does_not_start_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
     with pytest.raises(NoViewer, match="the image is missing"):
-        launch("true", {}, picture)
-    picture.write_bytes(b"x")
+        launch("true", {}, path)
+    path.write_bytes(b"x")
     broken = tmp_path / "broken"
     broken.write_bytes(b"\x7fELF nothing")
     broken.chmod(0o755)
     with pytest.raises(NoViewer, match="does not start"):
-        launch(str(broken), {}, picture)
+        launch(str(broken), {}, path)
 
 
-def test_the_setting(tmp_path: Path) -> None:
+def test_the_viewer_setting_is_a_command_line(tmp_path: Path) -> None:
     path = tmp_path / "negwb.toml"
     path.write_text('[curate]\nviewer = "feh \'x"\n')
     with pytest.raises(UsageError, match="viewer") as wrong:
@@ -105,7 +109,7 @@ def test_the_setting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", [(), ("i",)], ids=["card", "zoom"])
-async def test_one_key_shows_it_and_the_work_goes_on(
+async def test_one_key_opens_the_viewer_and_the_session_continues(
     make_workspace: Any, open_app: Any, viewer: Path, tmp_path: Path, way: tuple[str, ...]
 ) -> None:
     workspace = make_workspace(2)
@@ -113,9 +117,11 @@ async def test_one_key_shows_it_and_the_work_goes_on(
     async with running(app) as pilot:
         await settled(pilot)
         await pilot.press(*way, "o")
-        await until(pilot, (tmp_path / "told").exists)
+        await until(pilot, (tmp_path / "arguments").exists)
         assert (
-            (tmp_path / "told").read_text().startswith(ascii(["fail", str(workspace.root / "pictures/001.png")])[:-1])
+            (tmp_path / "arguments")
+            .read_text()
+            .startswith(ascii(["fail", str(workspace.root / "pictures/001.png")])[:-1])
         )
         await until(pilot, lambda: "view er.py failed (3)" in lines(app))
         await pilot.press(*("escape" for _ in way))
@@ -123,7 +129,7 @@ async def test_one_key_shows_it_and_the_work_goes_on(
         assert workspace.events() == [(1, "accept", None)]
 
 
-async def test_where_there_is_none_one_line_says_so(
+async def test_without_a_viewer_a_notification_shows_the_reason(
     make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):

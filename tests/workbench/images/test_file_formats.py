@@ -1,4 +1,4 @@
-"""Every kind of picture file against what it must look like, small and in full, and what is said of it."""
+"""Thumbnail, full image and note of every image format, compared with a reference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (220, 220, 40))
 
 
 def scene() -> Image.Image:
-    """Four colours, one in each quarter: turned, mirrored, inverted or swapped channels would show."""
+    """Return an image with a different colour in each quarter, so that any wrong orientation or channel shows."""
     image = Image.new("RGB", SIZE)
     halves = [(x, y) for y in (0, SIZE[1] // 2) for x in (0, SIZE[0] // 2)]
     for colour, (x, y) in zip(COLOURS, halves, strict=True):
@@ -29,19 +29,19 @@ def scene() -> Image.Image:
 
 
 def grey() -> Image.Image:
-    """A ramp from black to white."""
+    """Return a gradient from black to white."""
     return Image.linear_gradient("L").resize(SIZE)
 
 
-def saved(image: Image.Image, kind: str, **told: object) -> bytes:
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
-    image.save(file, kind, **told)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
-def turned(way: int, kind: str) -> bytes:
-    """The scene as a camera that was held in this way stores it."""
-    back = {
+def rotated(orientation: int, kind: str) -> bytes:
+    """Return the scene as stored with this EXIF orientation."""
+    inverse = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
         4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -51,26 +51,28 @@ def turned(way: int, kind: str) -> bytes:
         8: Image.Transpose.ROTATE_270,
     }
     exif = Image.Exif()
-    exif[0x0112] = way
-    return saved(scene().transpose(back[way]), kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {}))
+    exif[0x0112] = orientation
+    return saved(
+        scene().transpose(inverse[orientation]), kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {})
+    )
 
 
 def with_alpha(image: Image.Image) -> Image.Image:
-    """The right half is transparent."""
-    made = image.convert("LA" if image.mode == "L" else "RGBA")
-    made.putalpha(Image.new("L", SIZE, 255))
-    made.paste((*(0,) * (len(made.getbands()) - 1), 0), (SIZE[0] // 2, 0, *SIZE))
-    return made
+    """Make the right half transparent."""
+    result = image.convert("LA" if image.mode == "L" else "RGBA")
+    result.putalpha(Image.new("L", SIZE, 255))
+    result.paste((*(0,) * (len(result.getbands()) - 1), 0), (SIZE[0] // 2, 0, *SIZE))
+    return result
 
 
-def on_squares(image: Image.Image) -> Image.Image:
-    """What `with_alpha` must look like."""
+def on_checkerboard(image: Image.Image) -> Image.Image:
+    """Return the expected rendering of `with_alpha(image)`."""
     board = pixel_formats.opaque(Image.new("RGBA", SIZE, (0, 0, 0, 0)))
     board.paste(image.convert("RGB").crop((0, 0, SIZE[0] // 2, SIZE[1])))
     return board
 
 
-def palette_with_a_hole() -> bytes:
+def palette_with_transparency() -> bytes:
     image = with_alpha(scene())
     flat = Image.new("P", SIZE, 4)
     flat.putpalette([*(part for colour in COLOURS for part in colour), 9, 9, 9])
@@ -86,8 +88,8 @@ def sixteen_bits() -> bytes:
     return saved(deep, "PNG")
 
 
-def ready_made_cmyk() -> bytes:
-    """As Photoshop writes it: with Adobe's marker, all inks inverted."""
+def adobe_cmyk() -> bytes:
+    """Return a CMYK JPEG as Photoshop writes it: with Adobe's marker and inverted inks."""
     data = saved(scene().convert("CMYK"), "JPEG", quality=95)
     assert b"Adobe" in data[:64]
     return data
@@ -95,31 +97,31 @@ def ready_made_cmyk() -> bytes:
 
 def animated(kind: str) -> bytes:
     frames = [scene(), *(Image.new("RGB", SIZE, colour) for colour in ("black", "white"))]
-    told = {"lossless": True} if kind == "WEBP" else {}
-    return saved(frames[0], kind, save_all=True, append_images=frames[1:], **told)
+    options = {"lossless": True} if kind == "WEBP" else {}
+    return saved(frames[0], kind, save_all=True, append_images=frames[1:], **options)
 
 
 KINDS: dict[str, tuple[Callable[[], bytes], Callable[[], Image.Image], str]] = {
     "rgb": (lambda: saved(scene(), "PNG"), scene, ""),
     "grey": (lambda: saved(grey(), "PNG"), grey, ""),
     "grey jpeg": (lambda: saved(grey(), "JPEG", quality=95), grey, ""),
-    "grey with alpha": (lambda: saved(with_alpha(grey()), "PNG"), lambda: on_squares(grey()), ""),
-    "alpha": (lambda: saved(with_alpha(scene()), "PNG"), lambda: on_squares(scene()), ""),
-    "palette with a hole": (palette_with_a_hole, lambda: on_squares(scene()), ""),
-    "cmyk jpeg, inverted": (ready_made_cmyk, scene, ""),
+    "grey with alpha": (lambda: saved(with_alpha(grey()), "PNG"), lambda: on_checkerboard(grey()), ""),
+    "alpha": (lambda: saved(with_alpha(scene()), "PNG"), lambda: on_checkerboard(scene()), ""),
+    "palette with transparency": (palette_with_transparency, lambda: on_checkerboard(scene()), ""),
+    "cmyk jpeg, inverted": (adobe_cmyk, scene, ""),
     "cmyk tiff": (lambda: saved(scene().convert("CMYK"), "TIFF"), scene, ""),
     "sixteen bits": (sixteen_bits, grey, ""),
     "gif": (lambda: animated("GIF"), scene, FIRST_FRAME),
     "webp": (lambda: animated("WEBP"), scene, FIRST_FRAME),
     "apng": (lambda: animated("PNG"), scene, FIRST_FRAME),
     "pages": (lambda: animated("TIFF"), scene, FIRST_PAGE),
-    **{f"jpeg turned {way}": (lambda way=way: turned(way, "JPEG"), scene, "") for way in range(2, 9)},
-    **{f"png turned {way}": (lambda way=way: turned(way, "PNG"), scene, "") for way in (3, 6)},
+    **{f"jpeg with orientation {way}": (lambda way=way: rotated(way, "JPEG"), scene, "") for way in range(2, 9)},
+    **{f"png with orientation {way}": (lambda way=way: rotated(way, "PNG"), scene, "") for way in (3, 6)},
 }
 
 
-def far(one: Image.Image, other: Image.Image) -> float:
-    """The mean difference of two pictures, in 255ths."""
+def difference(one: Image.Image, other: Image.Image) -> float:
+    """Return the mean absolute difference of two images, from 0 to 255."""
     return sum(ImageStat.Stat(ImageChops.difference(one.convert("RGB"), other.convert("RGB"))).mean) / 3
 
 
@@ -130,7 +132,7 @@ def load(tmp_path: Path, data: bytes) -> tuple[Thumbnail, Thumbnail]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_looks_as_it_must_and_says_what_is_left_out(tmp_path: Path, kind: str) -> None:
+def test_every_format_matches_its_reference_and_notes_what_is_left_out(tmp_path: Path, kind: str) -> None:
     make, reference, note = KINDS[kind]
     small, full = load(tmp_path, make())
     assert (small.problem, full.problem, small.note, full.note) == (None, None, note, note)
@@ -138,34 +140,34 @@ def test_it_looks_as_it_must_and_says_what_is_left_out(tmp_path: Path, kind: str
     assert small.image is not None
     assert full.image is not None
     assert (small.image.size, full.image.size) == ((60, 40), SIZE)
-    assert far(full.image, reference()) < 3
+    assert difference(full.image, reference()) < 3
     wanted = reference().convert("RGB").resize((60, 40), Image.Resampling.LANCZOS)
     if reference().getpixel((SIZE[0] - 1, 0)) not in pixel_formats.BEHIND:
-        assert far(small.image, wanted) < 6
-    else:  # the squares are as large on a small picture
-        assert far(small.image.crop((0, 0, 28, 40)), wanted.crop((0, 0, 28, 40))) < 6
+        assert difference(small.image, wanted) < 6
+    else:  # the squares have the same size on a thumbnail
+        assert difference(small.image.crop((0, 0, 28, 40)), wanted.crop((0, 0, 28, 40))) < 6
         assert set(small.image.crop((34, 0, 60, 40)).get_flattened_data()) == set(pixel_formats.BEHIND)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
-def test_a_file_that_was_cut_off_is_shown_as_far_as_it_goes(tmp_path: Path, kind: str) -> None:
+def test_a_truncated_file_is_shown_up_to_the_cut(tmp_path: Path, kind: str) -> None:
     image = Image.effect_noise(SIZE, 60).convert("RGB")
     whole = saved(image, kind)
     small, full = load(tmp_path, whole[: len(whole) // 2])
     assert (small.problem, full.problem, small.note, full.note) == (None, None, CUT_OFF, CUT_OFF)
     assert full.image is not None
     top = (0, 0, SIZE[0], 40) if kind != "BMP" else (0, 120, *SIZE)  # a BMP begins at the bottom
-    assert far(full.image.crop(top), image.crop(top)) < 25
+    assert difference(full.image.crop(top), image.crop(top)) < 25
     rest = (0, 120, *SIZE) if kind != "BMP" else (0, 0, SIZE[0], 40)
-    assert set(full.image.crop(rest).get_flattened_data()) == set(pixel_formats.BEHIND), "what is not there is no black"
+    assert set(full.image.crop(rest).get_flattened_data()) == set(pixel_formats.BEHIND), "missing pixels are not black"
 
 
 def jpeg_of(width: int, height: int) -> bytes:
-    """Large on the screen, small on the disk and quick to make: one flat colour."""
+    """Return a small file with a large image: one flat colour."""
     return saved(Image.new("L", (width, height), 77), "JPEG", quality=30)
 
 
-def test_a_picture_of_20_000_pixels_takes_little_memory(tmp_path: Path) -> None:
+def test_a_jpeg_20_000_pixels_wide_is_decoded_at_a_lower_resolution(tmp_path: Path) -> None:
     path = tmp_path / "wide.jpg"
     path.write_bytes(jpeg_of(20_000, 6_000))
     small, full = load_thumbnail(path, (1024, 1024)), load_full(path, most=10_000_000)
@@ -178,7 +180,7 @@ def test_a_picture_of_20_000_pixels_takes_little_memory(tmp_path: Path) -> None:
     assert (full.image.size, full.note) == ((5_000, 1_500), "at 1/4 of its detail")
 
 
-def test_what_is_no_jpeg_is_made_smaller_after_decoding(tmp_path: Path) -> None:
+def test_other_formats_are_reduced_after_decoding(tmp_path: Path) -> None:
     path = tmp_path / "wide.png"
     Image.new("L", (2_000, 1_000), 9).save(path)
     full = load_full(path, most=500_000)
@@ -187,10 +189,10 @@ def test_what_is_no_jpeg_is_made_smaller_after_decoding(tmp_path: Path) -> None:
 
 
 def claims(kind: str, width: int, height: int) -> bytes:
-    """A file that says it has this size and has next to no pixels."""
+    """Return a file whose header states this size, with almost no pixels."""
     if kind == "PNG":
-        told = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-        head = b"IHDR" + told
+        header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        head = b"IHDR" + header
         return (
             b"\x89PNG\r\n\x1a\n"
             + struct.pack(">I", 13)
@@ -207,6 +209,6 @@ def claims(kind: str, width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "width", "height"), [("PNG", 20_000, 20_000), ("progressive", 20_000, 20_000), ("JPEG", 60_000, 60_000)]
 )
-def test_bombs_are_refused_with_a_line(tmp_path: Path, kind: str, width: int, height: int) -> None:
-    for made in load(tmp_path, claims(kind, width, height)):
-        assert (made.image, made.problem) == (None, "too large to decode (over 89 megapixels): p.bin")
+def test_decompression_bombs_are_refused_in_one_line(tmp_path: Path, kind: str, width: int, height: int) -> None:
+    for thumbnail in load(tmp_path, claims(kind, width, height)):
+        assert (thumbnail.image, thumbnail.problem) == (None, "too large to decode (over 89 megapixels): p.bin")

@@ -1,4 +1,4 @@
-"""tmux and SSH: seen, said in one line, and with a real tmux what it lets through."""
+"""Detection of tmux, screen and SSH, the advice about images, and graphics inside a real tmux."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PASSTHROUGH = "set -g allow-passthrough on"
 
 
 @pytest.mark.parametrize(
-    ("environ", "told", "around"),
+    ("environ", "answer", "around"),
     [
         ({"TERM": "xterm-kitty"}, "", TerminalEnv("", False, False, "xterm-kitty")),
         ({"TERM": "xterm", "TERM_PROGRAM": "ghostty"}, "", TerminalEnv("", False, False, "xterm ghostty")),
@@ -36,8 +36,10 @@ PASSTHROUGH = "set -g allow-passthrough on"
         ({}, "", TerminalEnv()),
     ],
 )
-def test_what_the_environment_tells(environ: dict[str, str], told: str, around: TerminalEnv) -> None:
-    assert detect_terminal(environ, lambda _: told) == around
+def test_the_terminal_is_detected_from_the_environment(
+    environ: dict[str, str], answer: str, around: TerminalEnv
+) -> None:
+    assert detect_terminal(environ, lambda _: answer) == around
 
 
 @pytest.mark.parametrize(
@@ -53,24 +55,26 @@ def test_what_the_environment_tells(environ: dict[str, str], told: str, around: 
         (TerminalEnv("", False, False, "foot"), "sixel", "supports it", False),
     ],
 )
-def test_the_reason_and_whether_it_is_worth_a_word(
-    around: TerminalEnv, chosen: str, because: str, advised: bool
-) -> None:
+def test_the_reason_and_the_advice_for_a_choice(around: TerminalEnv, chosen: str, because: str, advised: bool) -> None:
     assert because in reason("auto", chosen, around)
-    said = advice("auto", chosen, around)
-    assert bool(said) is advised
-    assert not advised or because in said
+    line = advice("auto", chosen, around)
+    assert bool(line) is advised
+    assert not advised or because in line
     assert advice("halfcell", "halfcell", around) == ""
     assert reason("sixel", "halfcell", around) == 'images = "sixel", which this terminal does not support'
 
 
 @pytest.mark.parametrize(
-    ("told", "chosen"),
+    ("answer", "chosen"),
     [("on xterm-kitty", "kitty"), ("off xterm-kitty", "halfcell"), ("on xterm-256color", "halfcell"), ("", "halfcell")],
 )
-def test_auto_in_tmux_asks_tmux_and_not_the_terminal(told: str, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: pytest.fail("asked"))
-    monkeypatch.setattr(terminal_graphics, "detect_terminal", lambda environ: detect_terminal(environ, lambda _: told))
+def test_auto_in_tmux_queries_tmux_and_not_the_terminal(
+    answer: str, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: pytest.fail("the terminal was queried"))
+    monkeypatch.setattr(
+        terminal_graphics, "detect_terminal", lambda environ: detect_terminal(environ, lambda _: answer)
+    )
     assert terminal_graphics.detect(TMUX) == chosen
     assert terminal_graphics.detect({**TMUX, "SSH_TTY": "x"}) == "halfcell"
     assert terminal_graphics.detect(SSH) == "halfcell"
@@ -95,14 +99,14 @@ os.replace(sys.argv[1] + ".part", sys.argv[1])
 
 @pytest.mark.skipif(not (shutil.which("tmux") and shutil.which("tic")), reason="needs tmux and tic")
 @pytest.mark.parametrize("passthrough", ["off", "on"])
-def test_really_inside_tmux(tmp_path: Path, passthrough: str) -> None:
+def test_detection_inside_a_real_tmux(tmp_path: Path, passthrough: str) -> None:
     entry = tmp_path / "entry"
-    entry.write_text("xterm-kitty|made up,\n\tTc,\n\tuse=xterm-256color,\n")
+    entry.write_text("xterm-kitty|test entry,\n\tTc,\n\tuse=xterm-256color,\n")
     subprocess.run(["tic", "-x", "-o", tmp_path / "terminfo", entry], check=True)
     (tmp_path / "tmux.conf").write_text(f"set -g allow-passthrough {passthrough}\nset -g status off\n")
     (tmp_path / "inside.py").write_text(INSIDE)
-    told = tmp_path / "told"
-    command = f"{sys.executable} {tmp_path / 'inside.py'} {told}; sleep 60"
+    output = tmp_path / "output"
+    command = f"{sys.executable} {tmp_path / 'inside.py'} {output}; sleep 60"
     socket = tmp_path / "s"
     away = {name: "" for name in ("TMUX", "STY", "SSH_CONNECTION", "SSH_TTY")}
     with Terminal(
@@ -113,33 +117,33 @@ def test_really_inside_tmux(tmp_path: Path, passthrough: str) -> None:
         **away,
     ) as outer:
         try:
-            outer.wait_for(told.exists)
-            found = json.loads(told.read_text())
-            if found[3] == "kitty":
-                outer.wait_for(lambda: b"\x1b_G" in outer.output)  # unwrapped, as Kitty wants it
+            outer.wait_for(output.exists)
+            values = json.loads(output.read_text())
+            if values[3] == "kitty":
+                outer.wait_for(lambda: b"\x1b_G" in outer.output)  # without the tmux wrapper
         finally:
             subprocess.run(["tmux", "-S", str(socket), "kill-server"], check=False, capture_output=True)
             outer.end()
     on = passthrough == "on"
-    assert found[:2] == ["tmux", on]
-    assert found[2].startswith("xterm-kitty")
-    assert found[3] == ("kitty" if on else "halfcell")
-    assert (PASSTHROUGH in found[4]) is not on
+    assert values[:2] == ["tmux", on]
+    assert values[2].startswith("xterm-kitty")
+    assert values[3] == ("kitty" if on else "halfcell")
+    assert (PASSTHROUGH in values[4]) is not on
     assert (b"\x1b_G" in outer.output) is on
     assert b"Ptmux" not in outer.output
 
 
-@pytest.mark.parametrize(("term", "said"), [("xterm-kitty", True), ("xterm-256color", False)])
-def test_curate_says_so_where_it_matters(tmp_path: Path, term: str, said: bool) -> None:
-    made = build(tmp_path / "ws", [Case(), Case(text="no hat at all")])
-    made.store.close()
+@pytest.mark.parametrize(("term", "advised"), [("xterm-kitty", True), ("xterm-256color", False)])
+def test_curate_shows_the_advice_only_where_images_would_be_better(tmp_path: Path, term: str, advised: bool) -> None:
+    workspace = build(tmp_path / "ws", [Case(), Case(text="no hat at all")])
+    workspace.store.close()
     negwb = Path(sys.executable).with_name("negwb")
-    command = [negwb, "-w", made.root, "curate", "-a", "ana", "--order", "oldest"]
+    command = [negwb, "-w", workspace.root, "curate", "-a", "ana", "--order", "oldest"]
     with Terminal(command, TERM=term, SSH_CONNECTION="a 1 b 2", TMUX="", STY="") as app:
         app.wait_for(b"NEGATED")
-        if said:
+        if advised:
             app.wait_for(b"images as half-cells: they need the fewest bytes over SSH")
-        app.press_until("a", lambda: len(made.events()) >= 1)
+        app.press_until("a", lambda: len(workspace.events()) >= 1)
         app.press_until("q", lambda: app.process.poll() is not None)
         assert app.end() == 0
-    assert (b"half-cells" in app.output) is said
+    assert (b"half-cells" in app.output) is advised

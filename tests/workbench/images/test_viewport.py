@@ -1,4 +1,4 @@
-"""The arithmetic of zoom and pan: never outside the picture, the pixel below the pointer stays, shapes are kept."""
+"""Zoom and pan: the view stays inside the image, and the pixel below the pointer stays in place."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from PIL import Image
 from workbench.images.viewport import LADDER, Canvas, Viewport, drawn
 
 HALF = Canvas(60, 20)
-"""60 x 40 dots."""
-PICTURES = st.tuples(st.integers(1, 20_000), st.integers(1, 20_000))
+"""60 x 40 half-cells."""
+IMAGE_SIZES = st.tuples(st.integers(1, 20_000), st.integers(1, 20_000))
 CANVASES = st.builds(
     Canvas,
     st.integers(1, 300),
@@ -30,48 +30,48 @@ MOVES = st.lists(
 )
 
 
-@given(PICTURES, CANVASES, MOVES)
-def test_whatever_is_done_a_part_of_the_picture_is_seen(
-    picture: tuple[int, int], room: Canvas, moves: list[tuple[object, ...]]
+@given(IMAGE_SIZES, CANVASES, MOVES)
+def test_any_moves_leave_the_view_inside_the_image(
+    image: tuple[int, int], canvas: Canvas, moves: list[tuple[object, ...]]
 ) -> None:
-    viewport = Viewport.fitting(picture, room)
-    for name, *told in moves:
-        viewport = getattr(viewport, str(name))(*told)
+    viewport = Viewport.fitting(image, canvas)
+    for name, *arguments in moves:
+        viewport = getattr(viewport, str(name))(*arguments)
         left, top, right, bottom = viewport.box
-        assert 0 <= left < right <= picture[0] + 1e-6
-        assert 0 <= top < bottom <= picture[1] + 1e-6
+        assert 0 <= left < right <= image[0] + 1e-6
+        assert 0 <= top < bottom <= image[1] + 1e-6
         columns, rows = viewport.cells
         assert 1 <= columns <= viewport.canvas.columns
         assert 1 <= rows <= viewport.canvas.rows
         assert (right - left) * viewport.scale <= viewport.canvas.size[0] * (1 + 1e-9)
 
 
-def test_at_first_all_of_it_as_large_as_it_fits() -> None:
+def test_the_first_view_shows_the_whole_image_as_large_as_possible() -> None:
     viewport = Viewport.fitting((120, 20), HALF)
     assert (viewport.scale, viewport.box, viewport.cells, viewport.fits) == (0.5, (0, 0, 120, 20), (60, 5), True)
     assert Viewport.fitting((30, 40), HALF).cells == (30, 20)
 
 
-def test_cells_of_another_shape_keep_the_pictures_shape() -> None:
+def test_cells_of_another_shape_keep_the_aspect_ratio() -> None:
     assert Viewport.fitting((100, 100), Canvas(60, 20, (1, 2), (10, 20))).cells == (40, 20)
     assert Viewport.fitting((100, 100), Canvas(60, 20, (1, 2), (10, 15))).cells == (30, 20)
     assert Viewport.fitting((100, 100), Canvas(60, 20, (10, 15), (10, 15))).cells == (30, 20)
 
 
-def test_in_and_out_stops_at_round_numbers_and_at_all_of_it() -> None:
+def test_zoom_steps_through_the_ladder_and_back_to_the_whole_image() -> None:
     viewport = Viewport.fitting((640, 480), HALF)
-    fit, seen = viewport.scale, []
+    fit, scales = viewport.scale, []
     for _ in range(30):
         viewport = viewport.stepped(1)
-        seen.append(viewport.scale)
-    assert seen[:4] == [0.1, 0.17, 0.25, 0.33]
+        scales.append(viewport.scale)
+    assert scales[:4] == [0.1, 0.17, 0.25, 0.33]
     assert viewport.scale == LADDER[-1]
     for _ in range(30):
         viewport = viewport.stepped(-1)
     assert (viewport.scale, viewport.fits, viewport.box) == (fit, True, (0, 0, 640, 480))
 
 
-def test_a_small_picture_goes_down_to_its_own_pixels() -> None:
+def test_a_small_image_zooms_out_to_its_real_size() -> None:
     viewport = Viewport.fitting((10, 10), HALF)
     assert viewport.scale == 4
     for _ in range(9):
@@ -95,24 +95,24 @@ def test_panning_ends_at_the_edge() -> None:
     assert viewport.panned(-10_000, 10_000).box == (0, 360, 60, 400)
 
 
-def test_another_canvas_shows_the_same_middle() -> None:
+def test_another_canvas_keeps_the_centre() -> None:
     viewport = Viewport.fitting((600, 400), HALF)
     assert viewport.on(Canvas(30, 10)).fits
-    near = viewport.scaled(2.0).panned(20, 20)
-    assert (near.on(Canvas(30, 10)).centre, near.on(Canvas(30, 10)).scale) == (near.centre, 2.0)
+    zoomed = viewport.scaled(2.0).panned(20, 20)
+    assert (zoomed.on(Canvas(30, 10)).centre, zoomed.on(Canvas(30, 10)).scale) == (zoomed.centre, 2.0)
 
 
-def test_detail_appears_that_the_small_picture_does_not_have() -> None:
-    picture = Image.effect_noise((600, 400), 90).convert("RGB")
-    viewport = Viewport.fitting(picture.size, HALF).scaled(1.0)
+def test_zoom_shows_the_pixels_of_the_image() -> None:
+    image = Image.effect_noise((600, 400), 90).convert("RGB")
+    viewport = Viewport.fitting(image.size, HALF).scaled(1.0)
     box = tuple(round(edge) for edge in viewport.box)
-    assert drawn(picture, viewport).tobytes() == picture.crop(box).tobytes()  # dot for pixel
-    large = drawn(picture, viewport.scaled(8.0))
+    assert drawn(image, viewport).tobytes() == image.crop(box).tobytes()  # one half-cell per pixel
+    large = drawn(image, viewport.scaled(8.0))
     assert large.getpixel((0, 0)) == large.getpixel((3, 3))  # pixels are squares
     assert large.size == (60, 40)
 
 
-def test_a_picture_kept_at_a_part_of_its_detail_is_seen_at_its_real_size() -> None:
+def test_an_image_reduced_in_memory_is_drawn_at_its_real_size() -> None:
     whole = Image.linear_gradient("L").convert("RGB")
     half = whole.reduce(2)
     viewport = Viewport.fitting(whole.size, HALF).scaled(1.0)
