@@ -83,7 +83,7 @@ class ExportHeader:
 
 
 class PairWriter(Protocol):
-    """Writes one data file: `add` is called for every pair in order, then `finish`, then `close`."""
+    """Writes one data file: `add` is called for every pair in order, then `finish`; at last `close`, also on errors."""
 
     def add(self, pair: ExportPair) -> None:
         """Write the next pair."""

@@ -207,7 +207,7 @@ def test_image_with_url_has_coco_url(record):
 
 
 def test_hostile_text_stays_data(record, monkeypatch):
-    """GIVEN every kind of nasty text in every field THEN all files are ASCII JSON, an object a line."""
+    """GIVEN hostile text in every field THEN all files are ASCII without its control characters, the JSON parses."""
     source = record.source(HOSTILE, [{"id": 1, "name": HOSTILE}])
     extra = json.dumps({"note": HOSTILE, "id": 5, "n": float("nan"), "m": float("inf")})
     image = record.image(source, HOSTILE, HOSTILE, width=1, height=1, extra=extra.replace("Infinity", "1e999"))

@@ -41,7 +41,7 @@ class Support(StrEnum):
 
 
 ProbedCapabilities = Mapping[str, Any]
-"""Name to {"seen", "evidence", "value"}, as `Feature.to_dict` writes it."""
+"""Name to {"seen", "evidence", "value"}, as `ProbedCapability.to_dict` writes it."""
 
 
 def is_proved(capabilities: ProbedCapabilities | None, name: Capability) -> bool:
