@@ -218,7 +218,7 @@ async def test_from_the_card_and_back_with_help_palette_and_own_keys(make_worksp
         assert workspace.events() == []
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        assert "A dot of the screen for each pixel" in lines(app)
+        assert "One screen pixel for each image pixel" in lines(app)
         await pilot.press("escape")
         titles = [command.title for command in app.get_system_commands(app.screen)]
         assert "larger  (z)" in titles
