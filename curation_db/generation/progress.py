@@ -26,7 +26,8 @@ class StageProgress:
     items_total: int | None = None
     """Captions or questions of this run; None: not counted yet."""
     items_done: int = 0
-    kept: int = 0
+    items_kept: int = 0
+    """Items with a candidate."""
     dropped: int = 0
     failed: int = 0
     requests: int = 0
@@ -53,8 +54,9 @@ class StageProgress:
     """What the run does now, in one line."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-compatible dict."""
-        return asdict(self)
+        """Return a JSON-compatible dict, whose key of `items_kept` is "kept"."""
+        values = asdict(self)
+        return {"kept": values.pop("items_kept"), **values}
 
     @classmethod
     def from_dict(cls, value: object) -> StageProgress:
@@ -65,7 +67,7 @@ class StageProgress:
         return cls(
             items_total=None if _number(total) is None else _count(total),
             items_done=_count(values.get("items_done")),
-            kept=_count(values.get("kept")),
+            items_kept=_count(values.get("kept")),
             dropped=_count(values.get("dropped")),
             failed=_count(values.get("failed")),
             requests=_count(values.get("requests")),

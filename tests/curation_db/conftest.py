@@ -1,4 +1,4 @@
-"""A fresh record for every test, and a way to look at all of it."""
+"""Fixtures: a new record, and a dump of all its rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def record(tmp_path: Path) -> Iterator[Record]:
 
 @pytest.fixture
 def dump() -> Callable[[Store], dict[str, list[tuple[object, ...]]]]:
-    """All rows of all tables, to compare a record before and after."""
+    """Return a function that reads all rows of all tables."""
 
     def _dump(store: Store) -> dict[str, list[tuple[object, ...]]]:
         with store.read() as connection:
@@ -29,7 +29,7 @@ def dump() -> Callable[[Store], dict[str, list[tuple[object, ...]]]]:
             ).all()
             return {
                 row.name: sorted(
-                    (tuple(found) for found in connection.exec_driver_sql(f'SELECT * FROM "{row.name}"')), key=repr
+                    (tuple(values) for values in connection.exec_driver_sql(f'SELECT * FROM "{row.name}"')), key=repr
                 )
                 for row in names
             }

@@ -1,4 +1,4 @@
-"""A command in a process of its own that is held inside a function, so that a test can send it signals there."""
+"""A command in its own process that waits inside a chosen function, so that a test can send signals there."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 _HOLD = """
 import importlib, pathlib, sys, time
 
-def hold(place, there, go):
-    module, name = place.split(":")
+def hold(function, reached, released):
+    module, name = function.split(":")
     owner = importlib.import_module(module)
     *path, last = name.split(".")
     for each in path:
         owner = getattr(owner, each)
     real = getattr(owner, last)
 
-    def held(*told, **more):
-        pathlib.Path(there).touch()
-        while not pathlib.Path(go).exists():
+    def held(*args, **kwargs):
+        pathlib.Path(reached).touch()
+        while not pathlib.Path(released).exists():
             time.sleep(0.01)
-        return real(*told, **more)
+        return real(*args, **kwargs)
 
     setattr(owner, last, held)
 """
@@ -33,38 +33,38 @@ _START = "sys.argv[0] = 'negwb'\nfrom workbench.cli import main\nsys.exit(main()
 
 
 class Hold:
-    """A place in the program, written as module:function, where it waits until the test lets it go on."""
+    """A function, written as module:function, in which the program waits until the test releases it."""
 
-    def __init__(self, place: str, folder: Path) -> None:
-        name = place.replace(":", ".")
-        self._place = place
-        self._there, self._go = folder / f"{name}.there", folder / f"{name}.go"
+    def __init__(self, function: str, folder: Path) -> None:
+        name = function.replace(":", ".")
+        self._function = function
+        self._reached, self._released = folder / f"{name}.reached", folder / f"{name}.released"
 
     @property
     def code(self) -> str:
-        """Makes the program wait there."""
-        return f"hold({self._place!r}, {str(self._there)!r}, {str(self._go)!r})\n"
+        """Return the code that makes the program wait in the function."""
+        return f"hold({self._function!r}, {str(self._reached)!r}, {str(self._released)!r})\n"
 
     @property
     def reached(self) -> bool:
-        """Whether the program is there, or was."""
-        return self._there.exists()
+        """Return whether the program has reached the function."""
+        return self._reached.exists()
 
-    def let_go(self) -> None:
-        """Let the program go on."""
-        self._go.touch()
+    def release(self) -> None:
+        """Let the program continue."""
+        self._released.touch()
 
 
 def command(words: list[str], *holds: Hold) -> list[str]:
-    """The command line with these words, held at these places."""
+    """Return the command line that runs negwb with these arguments and holds."""
     return [sys.executable, "-c", _HOLD + "".join(hold.code for hold in holds) + _START, *words]
 
 
 @contextmanager
-def start(words: list[str], *holds: Hold, **more: Any) -> Iterator[subprocess.Popen[str]]:
-    """Run `command` with its output piped; killed at the latest when the block ends."""
-    told = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more}
-    process = subprocess.Popen(command(words, *holds), **told)
+def start(words: list[str], *holds: Hold, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run `command` with its output piped; kill it when the block ends."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command(words, *holds), **{**pipes, **options})
     with process:
         try:
             yield process
@@ -72,14 +72,16 @@ def start(words: list[str], *holds: Hold, **more: Any) -> Iterator[subprocess.Po
             process.kill()
 
 
-def wait_until(true: Callable[[], bool], process: subprocess.Popen[str], *, seconds: float = 60) -> None:
-    """Wait for a condition while the process lives.
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], *, seconds: float = 60) -> None:
+    """Wait for a condition while the process runs.
 
     Raises:
-        AssertionError: the process ended first, or the condition never came true.
+        AssertionError: The process ended first, or the condition did not hold within `seconds`.
     """
     deadline = time.monotonic() + seconds
-    while not true():
-        assert process.poll() is None, f"it ended with {process.returncode}: {process.stderr and process.stderr.read()}"
-        assert time.monotonic() < deadline, "it never happened"
+    while not condition():
+        assert process.poll() is None, (
+            f"the process ended with {process.returncode}: {process.stderr and process.stderr.read()}"
+        )
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.01)

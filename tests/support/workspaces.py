@@ -1,4 +1,4 @@
-"""Small workspaces for the screens, made through the record's own functions, and keys pressed as people do."""
+"""Small workspaces for tests of screens, and key presses that wait for the screen."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HOSTILE = {
 
 @dataclass
 class Case:
-    """One candidate of a test's workspace."""
+    """One candidate of a test workspace."""
 
     caption: str = "a woman riding a horse in a field"
     text: str = "a woman not wearing a hat riding a horse in a field"
@@ -47,14 +47,14 @@ class Case:
 
 @dataclass
 class WorkspaceFixture:
-    """A workspace on the disk."""
+    """A workspace on disk."""
 
     root: Path
     store: Store
     ids: list[int] = field(default_factory=list)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """What a second connection reads: only what is committed."""
+        """Read through a second connection, which sees only committed rows."""
         connection = sqlite3.connect(self.root / "curation.db")
         try:
             return connection.execute(sql).fetchall()
@@ -62,26 +62,26 @@ class WorkspaceFixture:
             connection.close()
 
     def events(self) -> list[tuple[Any, ...]]:
-        """(candidate, kind, reason) of all events, in order."""
+        """Return (candidate, kind, reason) of all events, in order."""
         return self.rows("SELECT candidate_id, kind, reason FROM event ORDER BY seq")
 
     def states(self) -> dict[int, str]:
-        """The state of every candidate."""
+        """Return the state of every candidate."""
         return dict(self.rows("SELECT candidate_id, state FROM candidate_state"))
 
 
 def draw(path: Path, number: int) -> None:
-    """A small picture: sky, grass, something on it."""
+    """Draw a small image: sky, grass and two shapes."""
     image = Image.new("RGB", (160, 120), (150, 190, 225))
-    pen = ImageDraw.Draw(image)
-    pen.rectangle((0, 78, 160, 120), fill=(110, 150, 90))
-    pen.ellipse((50 + number % 5 * 8, 45, 100, 95), fill=(120, 80, 60))
-    pen.rectangle((20, 20, 36, 90), fill=(90, 70, 60))
+    canvas = ImageDraw.Draw(image)
+    canvas.rectangle((0, 78, 160, 120), fill=(110, 150, 90))
+    canvas.ellipse((50 + number % 5 * 8, 45, 100, 95), fill=(120, 80, 60))
+    canvas.rectangle((20, 20, 36, 90), fill=(90, 70, 60))
     image.save(path)
 
 
 def build(root: Path, cases: list[Case], *, audit_rate: float = 0.0, overlap: str = "1") -> WorkspaceFixture:
-    """A workspace with one picture and one candidate per case."""
+    """Create a workspace with one image and one candidate per case."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "pictures").mkdir()
     (root / "negwb.toml").write_text('[pictures]\nsmall = ["pictures"]\n', encoding="utf-8")
@@ -116,8 +116,8 @@ def _insert(connection: Any, number: int, case: Case, intake: Intake) -> int:
                     VALUES (1, :key, :n, :text, :hash) RETURNING id"""),
             {"key": f"{number}/{offset}", "n": number, "text": clean(words), "hash": raw_hash(words)},
         )
-        made = row.scalar_one()
-        caption_id = made if caption_id is None else caption_id
+        inserted = row.scalar_one()
+        caption_id = inserted if caption_id is None else caption_id
     # fmt: off
     draft = NewCandidate(source_id=1, key=f"k{number}", image_id=number, raw_text=case.text, pipeline="P1",
                   generator="test", negation_type=NegationType.ATTRIBUTE, caption_id=caption_id,
@@ -127,21 +127,21 @@ def _insert(connection: Any, number: int, case: Case, intake: Intake) -> int:
 
 
 async def settled(pilot: Pilot[Any], *, seconds: float = 10.0) -> None:
-    """Wait until a card is shown, or the end of the queue, and everything is painted."""
+    """Wait until the card or the end of the queue is shown and painted."""
     session: AnnotationSession = pilot.app.session  # type: ignore[attr-defined]
     for _ in range(int(seconds / 0.01)):
         await pilot.pause(0)
-        waits = [screen for screen in pilot.app.screen_stack if isinstance(screen, CurateScreen)]
-        ready = session.finished or (session.current is not None and waits[0].shown is session.current)
-        if ready and not waits[0]._turn.locked():
+        screens = [screen for screen in pilot.app.screen_stack if isinstance(screen, CurateScreen)]
+        ready = session.finished or (session.current is not None and screens[0].shown is session.current)
+        if ready and not screens[0]._turn.locked():
             await pilot.pause(0)
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("no card came")
+    raise AssertionError("no card was shown in time")
 
 
 async def press(pilot: Pilot[Any], *keys: str) -> None:
-    """Press keys one after the other, as a person does: the next one after the screen has answered."""
+    """Press keys one after the other; wait for the screen after each."""
     for key in keys:
         await pilot.press(key)
         await settled(pilot)

@@ -60,7 +60,7 @@ def half_way() -> StageProgress:
     }
     # fmt: off
     return StageProgress(
-        items_total=2_000, items_done=1_248, kept=812, dropped=423, failed=13, requests=6_671, answers=6_583,
+        items_total=2_000, items_done=1_248, items_kept=812, dropped=423, failed=13, requests=6_671, answers=6_583,
         remembered=1_116, tokens=4_812_404, cost=0.71, items_per_s=8.4, requests_per_s=44.9, eta_s=89.6, in_flight=96,
         stages={
             name: dict(zip(("asked", "answered", "failed", "remembered"), counts, strict=True))
@@ -76,11 +76,13 @@ def half_way() -> StageProgress:
 def write_runs(connection: Connection, now: float) -> int:
     """Write a finished run, a run stopped by its budget, and a live run on another machine; return the live run."""
     done = start_run(connection, recipe=_RECIPE, settings=settings(), now=utc_text(now - 26 * _HOUR))
-    progress = StageProgress(items_total=500, items_done=500, kept=341, dropped=159, requests=2_610, answers=2_610)
+    progress = StageProgress(
+        items_total=500, items_done=500, items_kept=341, dropped=159, requests=2_610, answers=2_610
+    )
     end_run(connection, done, GenerationState.DONE, progress, now=utc_text(now - 25.9 * _HOUR))
     capped = start_run(connection, recipe="a41b77d0c3e2", settings=settings("P2"), now=utc_text(now - 3 * _HOUR))
     progress = StageProgress(
-        items_total=900, items_done=622, kept=471, dropped=151, requests=1_500, answers=1_500, cost=0.25
+        items_total=900, items_done=622, items_kept=471, dropped=151, requests=1_500, answers=1_500, cost=0.25
     )
     message = "the budget is reached: 1,500 of 1,500 requests"
     # fmt: off

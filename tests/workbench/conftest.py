@@ -1,4 +1,4 @@
-"""Fixtures: small workspaces, and sessions, writers and apps on them; all are closed after the test."""
+"""Fixtures for small workspaces, and for sessions, writers and apps on them; all are closed after the test."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Make = Callable[..., WorkspaceFixture]
 
 @pytest.fixture
 def make_workspace(tmp_path: Path) -> Iterator[Make]:
-    """Builds workspaces and closes them afterwards."""
+    """Return a function that builds a workspace; close the workspaces afterwards."""
     workspaces: list[WorkspaceFixture] = []
 
-    def make(count: int = 5, *, cases: list[Case] | None = None, **told: Any) -> WorkspaceFixture:
-        made = cases or [
+    def make(count: int = 5, *, cases: list[Case] | None = None, **options: Any) -> WorkspaceFixture:
+        cases = cases or [
             Case(text=f"a woman not wearing hat number {n}", concept=f"hat number {n}") for n in range(count)
         ]
-        workspaces.append(build(tmp_path / f"workspace{len(workspaces)}", made, **told))
+        workspaces.append(build(tmp_path / f"workspace{len(workspaces)}", cases, **options))
         return workspaces[-1]
 
     yield make
@@ -42,7 +42,7 @@ def make_workspace(tmp_path: Path) -> Iterator[Make]:
 
 @pytest.fixture
 def open_session(make_workspace: Make) -> Iterator[Callable[..., AnnotationSession]]:
-    """Opens and starts sessions on a workspace."""
+    """Return a function that opens and starts a session on a workspace."""
     sessions: list[AnnotationSession] = []
 
     def open_one(
@@ -71,7 +71,7 @@ def open_session(make_workspace: Make) -> Iterator[Callable[..., AnnotationSessi
 
 @pytest.fixture
 def join(make_workspace: Make) -> Iterator[Callable[[WorkspaceFixture, str], DecisionWriter]]:
-    """Opens a `DecisionWriter` for an annotator, without a session."""
+    """Return a function that opens a `DecisionWriter` of an annotator, without an annotation session."""
     stores: list[Store] = []
 
     def join(workspace: WorkspaceFixture, name: str) -> DecisionWriter:
@@ -85,7 +85,7 @@ def join(make_workspace: Make) -> Iterator[Callable[[WorkspaceFixture, str], Dec
 
 @pytest.fixture
 def open_app(open_session: Callable[..., AnnotationSession]) -> Callable[..., NegwbApp]:
-    """Builds an app with a session of its own."""
+    """Return a function that builds an app with its own session."""
 
     def make(
         workspace: WorkspaceFixture, name: str = "ana", *, app: dict[str, Any] | None = None, **settings: Any

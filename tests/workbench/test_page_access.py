@@ -1,4 +1,4 @@
-"""The token of `negwb serve`, the places of its pages, and the click that only focuses."""
+"""The token of `negwb serve`, the limit on its pages, and the click that only focuses the page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from workbench.page_access import FirstClick, Gate, Pages
 
 
-def test_a_token_is_used_once_and_another_replaces_it() -> None:
+def test_a_token_is_used_once_and_replaced() -> None:
     gate = Gate()
     token = gate.token
     key = gate.exchange(token)
@@ -19,11 +19,11 @@ def test_a_token_is_used_once_and_another_replaces_it() -> None:
     assert gate.token != token
     other = gate.exchange(gate.token)
     assert other not in {None, key}
-    assert gate.knows(key), "the first browser stays in"
+    assert gate.knows(key), "the first browser keeps its access"
 
 
 @pytest.mark.parametrize("given", ["", "x", "\ud800", "é", "x" * 100_000])
-def test_what_is_no_token_and_no_key(given: str) -> None:
+def test_an_invalid_token_or_key_is_refused(given: str) -> None:
     gate = Gate()
     before = gate.token
     assert gate.exchange(given) is None
@@ -32,11 +32,11 @@ def test_what_is_no_token_and_no_key(given: str) -> None:
     assert gate.token == before
 
 
-def test_two_servers_have_cookies_of_their_own() -> None:
+def test_two_servers_have_different_cookies() -> None:
     assert Gate().cookie != Gate().cookie
 
 
-async def test_a_place_is_free_again_whatever_happened_in_it() -> None:
+async def test_a_slot_is_released_after_an_error() -> None:
     pages = Pages(2, patience_s=0)
     with pytest.raises(ZeroDivisionError):
         async with pages.slot() as free:
@@ -45,10 +45,10 @@ async def test_a_place_is_free_again_whatever_happened_in_it() -> None:
     async with pages.slot() as first, pages.slot() as second, pages.slot() as third:
         assert (first, second, third) == (True, True, False)
     async with pages.slot() as first, pages.slot() as second:
-        assert (first, second) == (True, True), "a refusal takes no place"
+        assert (first, second) == (True, True), "a refusal takes no slot"
 
 
-async def test_a_page_waits_for_the_place_that_another_leaves() -> None:
+async def test_a_page_waits_for_a_free_slot() -> None:
     pages, leave = Pages(1, patience_s=60), asyncio.Event()
 
     async def stay() -> bool:
@@ -72,20 +72,20 @@ def passed(*data: str) -> list[str]:
     return [one for one in data if click.passes(one)]
 
 
-def test_the_first_click_is_held_back_whole_and_the_second_is_not() -> None:
+def test_the_first_click_is_dropped_and_the_second_passes() -> None:
     assert passed(PRESS, DRAG, RELEASE, MOVE, PRESS, DRAG, RELEASE) == [MOVE, PRESS, DRAG, RELEASE]
 
 
-def test_a_key_before_it_shows_that_the_page_has_the_focus() -> None:
+def test_a_key_press_shows_that_the_page_has_the_focus() -> None:
     assert passed("a", PRESS, RELEASE) == ["a", PRESS, RELEASE]
-    assert passed(REPLY, MOVE, WHEEL, PRESS, RELEASE) == [REPLY, MOVE, WHEEL], "these show nothing"
+    assert passed(REPLY, MOVE, WHEEL, PRESS, RELEASE) == [REPLY, MOVE, WHEEL], "these do not show the focus"
 
 
-def test_other_buttons_and_keys_go_their_way_meanwhile() -> None:
+def test_other_buttons_and_keys_pass_during_the_first_click() -> None:
     assert passed(PRESS, RIGHT, "a", ARROW, RELEASE) == [RIGHT, "a", ARROW]
 
 
-def test_after_the_focus_was_lost_a_click_is_the_first_again() -> None:
+def test_after_the_page_loses_the_focus_the_next_click_is_dropped() -> None:
     click = FirstClick()
     assert not click.passes(PRESS)
     click.blurred()

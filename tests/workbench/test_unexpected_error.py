@@ -1,4 +1,4 @@
-"""An unexpected error is one line on stderr and a log file, whatever was running; never the values of variables."""
+"""An unexpected error gives one line on stderr and a log file, without the values of variables."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ SECRET = "value-of-a-variable"
 BROKEN = {
     "paint": "import workbench.tui.screens.curate as m\nm.CurateScreen._paint = broken",
     "thread": "import curation_db.queue.claims as m\nm.Queue.claim = broken",
-    "mount": "import workbench.tui.widgets.key_hints as m\nm.KeyLine.show = broken\nm.KeyLine.on_mount = broken",
+    "mount": "import workbench.tui.widgets.key_hints as m\nm.KeyHints.show = broken\nm.KeyHints.on_mount = broken",
 }
 
 
-def program(break_it: str) -> str:
+def program(patch: str) -> str:
     return (
         "import sys\n"
         f"def broken(*a, **k):\n    secret = {SECRET!r}\n    raise KeyError('a bug')\n"
-        f"{break_it}\n"
+        f"{patch}\n"
         "from workbench.cli import main\nsys.exit(main())\n"
     )
 
 
 @pytest.mark.parametrize("where", ["paint", "thread", "mount"])
-def test_in_the_app(tmp_path: Path, where: str) -> None:
+def test_an_error_in_the_app_is_logged(tmp_path: Path, where: str) -> None:
     workspace = create_workspace(tmp_path / "ws")
     with open_store(workspace.database) as store:
         Record(store).add(5)
@@ -46,10 +46,10 @@ def test_in_the_app(tmp_path: Path, where: str) -> None:
     finally:
         terminal.process.kill()
     (log,) = (workspace.root / "cache" / "errors").iterdir()
-    said = terminal.output.decode(errors="replace")
-    assert f"negwb: unexpected error, KeyError: 'a bug' (its trace is in {log})" in re.sub(r"[\r\n]+", "", said)
-    assert "Traceback" not in said
-    assert SECRET not in said
+    output = terminal.output.decode(errors="replace")
+    assert f"negwb: unexpected error, KeyError: 'a bug' (its trace is in {log})" in re.sub(r"[\r\n]+", "", output)
+    assert "Traceback" not in output
+    assert SECRET not in output
     content = log.read_text()
     assert "Traceback" in content
     assert "in broken" in content
@@ -57,9 +57,10 @@ def test_in_the_app(tmp_path: Path, where: str) -> None:
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
-def test_in_a_command(tmp_path: Path) -> None:
-    """GIVEN no workspace THEN the log is in the user's state folder."""
-    code = program("import workbench.commands.init as m\nimport workbench.workspace as w\nw.create_workspace = broken")
+def test_without_a_workspace_the_log_is_in_the_state_folder_of_the_user(tmp_path: Path) -> None:
+    code = program(
+        "import workbench.commands.init as m\nimport workbench.workspace.create as w\nw.create_workspace = broken"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, "init", str(tmp_path / "new")],
         capture_output=True,
@@ -75,7 +76,7 @@ def test_in_a_command(tmp_path: Path) -> None:
     ]
 
 
-def test_a_log_that_cannot_be_written_is_no_second_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_cannot_be_written_causes_no_second_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(blocked))

@@ -1,4 +1,4 @@
-"""Rows of generation runs: written values are read back, dead runs are lost, invalid rows are shown partly."""
+"""Generation runs in the record: stored values, lost runs, and invalid rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _item(record: Record, run: int, n: int, status: str, reason: str | None = No
         connection.execute(
             text("""INSERT INTO generation_item(recipe, item, run_id, image_id, status, reason, detail, attempts,
                                                 created_at)
-                    VALUES ('abc', :item, :run, :n, :status, :reason, 'said so', 2, '2026-01-01T00:00:00.000Z')"""),
+                    VALUES ('abc', :item, :run, :n, :status, :reason, 'no answer', 2, '2026-01-01T00:00:00.000Z')"""),
             {"item": item or f"caption/{n}", "run": run, "n": n, "status": status, "reason": reason},
         )
 
@@ -48,7 +48,7 @@ def test_run_is_read_back(record: Record) -> None:
     run = _start(record, pipeline="P1", simulated=["script"])
     # fmt: off
     progress = StageProgress(
-        items_total=10, items_done=4, kept=3, dropped=1, cost=0.25, eta_s=12.5, note="asking",
+        items_total=10, items_done=4, items_kept=3, dropped=1, cost=0.25, eta_s=12.5, note="asking",
         stages={"propose": {"asked": 4, "answered": 4, "failed": 0, "remembered": 1}}, reasons={"present": 1},
         capacity={"qwen": 32},
     )
@@ -79,7 +79,7 @@ def test_end_is_stored_and_newest_runs_come_first(record: Record) -> None:
         assert [row.id for row in list_runs(connection, 1)] == [second]
     assert [row.id for row in rows] == [second, first]
     stopped = rows[1]
-    assert (stopped.state, stopped.progress.kept) == (GenerationState.STOPPED, 2)
+    assert (stopped.state, stopped.progress.items_kept) == (GenerationState.STOPPED, 2)
     assert stopped.message == "the budget is reached]0;pwned"
     assert stopped.stop_reason is StopReason.BUDGET
     assert rows[0].stop_reason is None
@@ -99,7 +99,7 @@ def test_a_run_is_lost_when_its_process_is_gone_or_it_is_silent(record: Record) 
     silent = utc_text(time.time() - HEARTBEAT_TIMEOUT_S - 1)
     assert replace(row, beat_at=silent).lost
     elsewhere = replace(row, host="elsewhere", pid=gone.pid)
-    assert not elsewhere.lost, "its process is not here to be looked at"
+    assert not elsewhere.lost, "a process of another machine cannot be checked"
     assert replace(elsewhere, beat_at=silent).lost
     assert replace(row, beat_at="yesterday").lost
     # a process that started after the run cannot be the run, even with the same id
@@ -107,7 +107,7 @@ def test_a_run_is_lost_when_its_process_is_gone_or_it_is_silent(record: Record) 
     assert not replace(row, beat_at=silent, state=GenerationState.DONE).lost
 
 
-def test_yields_count_what_became_of_the_items(record: Record) -> None:
+def test_outcomes_are_counted_by_status_and_reason(record: Record) -> None:
     record.add(5)
     run = _start(record)
     for n, (status, reason) in enumerate(
@@ -149,7 +149,7 @@ def test_failures_name_image_and_text(record: Record) -> None:
     assert (value[1].picture, value[1].file_name, value[1].detail, value[1].attempts) == (
         "coco/2",
         "2.jpg",
-        "said so",
+        "no answer",
         2,
     )
 
@@ -168,7 +168,7 @@ def test_failures_name_image_and_text(record: Record) -> None:
 def test_invalid_progress_fields_are_ignored(value: object) -> None:
     progress = StageProgress.from_dict(value)
     assert progress.items_total is None
-    assert progress.kept == 0
+    assert progress.items_kept == 0
     assert progress.cost == 0
     assert progress.eta_s is None
     assert len(progress.reasons) <= 200

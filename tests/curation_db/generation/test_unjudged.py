@@ -1,4 +1,4 @@
-"""Candidates that lack a verdict are listed page by page; judged and superseded ones are not."""
+"""Pages of candidates that lack a verdict."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_verdict(record: Record, candidate: int, wanted: WantedVerdict, p: float 
         insert_verdicts(connection, [verdict])
 
 
-def test_each_verdict_counts_for_what_it_is(record: Record) -> None:
+def test_a_verdict_counts_only_for_its_judge_question_and_prompt(record: Record) -> None:
     first, second, third, fourth = record.add(4)
     add_verdict(record, first, PRESENT)
     add_verdict(record, first, ACCEPTABLE, p=None)
@@ -49,7 +49,7 @@ def test_each_verdict_counts_for_what_it_is(record: Record) -> None:
     assert lacking(record) == {}
 
 
-def test_an_edits_child_lacks_them_and_what_it_replaced_does_not(record: Record) -> None:
+def test_an_edit_lacks_the_verdicts_and_the_superseded_candidate_is_not_listed(record: Record) -> None:
     (number,) = record.add(1)
     add_verdict(record, number, PRESENT)
     reviewer = DecisionWriter(record.store, begin_session(record.store, "ana", version="test"))
@@ -59,7 +59,7 @@ def test_an_edits_child_lacks_them_and_what_it_replaced_does_not(record: Record)
     assert list(lacking(record, ACCEPTABLE)) == [child]
 
 
-def test_pages_go_on_to_the_end(record: Record) -> None:
+def test_pages_continue_to_the_last_candidate(record: Record) -> None:
     ids = record.add(10)
     for number in ids[2:7]:
         add_verdict(record, number, PRESENT)
@@ -73,22 +73,22 @@ def test_pages_go_on_to_the_end(record: Record) -> None:
     assert page(record, PRESENT, after_id=ids[-1]) == UnjudgedPage((), None)
 
 
-def test_states_can_be_chosen(record: Record) -> None:
+def test_candidates_are_filtered_by_state(record: Record) -> None:
     first, second = record.add(2)
-    sitting = record.open_session("ana")
-    sitting.reviewer.decide(first, Kind.ACCEPT)
+    session = record.open_session("ana")
+    session.reviewer.decide(first, Kind.ACCEPT)
     with record.store.read() as connection:
         values = candidates_without(connection, [PRESENT], states=[State.OPEN])
     assert [each.candidate_id for each in values.candidates] == [second]
 
 
 def test_page_query_uses_index_lookups(record: Record) -> None:
-    """No sort, no scan of a table: on a million candidates a page is a page."""
+    """The query neither sorts nor scans a table, so its time does not depend on the number of candidates."""
     values = {"wanted": "[]", "states": "[]", "after": 0, "upto": 1, "limit": 1}
     with record.store.read() as connection:
         plan = [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {_PAGE.text}"), values)]
     assert "SEARCH s USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan
     assert not any("TEMP B-TREE" in step for step in plan)
-    looked = [step for step in plan if " v " in step]
-    assert looked
-    assert all("COVERING INDEX" in step and "candidate_id=? AND judge=?" in step for step in looked)
+    verdict_steps = [step for step in plan if " v " in step]
+    assert verdict_steps
+    assert all("COVERING INDEX" in step and "candidate_id=? AND judge=?" in step for step in verdict_steps)

@@ -132,7 +132,7 @@ def test_a_blind_card_has_no_evidence_about_the_image(record) -> None:
     assert blind.text == open_card.text
 
 
-def say(record, candidate: int, question: Question, **probabilities: float | None) -> None:
+def add_verdicts(record, candidate: int, question: Question, **probabilities: float | None) -> None:
     verdicts = [
         NewVerdict(candidate_id=candidate, judge=judge, model=judge, prompt_version="1", question=question, p=p)
         for judge, p in probabilities.items()
@@ -155,8 +155,8 @@ def say(record, candidate: int, question: Question, **probabilities: float | Non
 def test_answers_to_different_questions_are_no_conflict(record, present, acceptable, disputed) -> None:
     """P(present) .1 and P(acceptable) .9 agree: the hat is absent, and the caption is acceptable."""
     (number,) = record.add(1)
-    say(record, number, Question.PRESENT, **present)
-    say(record, number, Question.ACCEPTABLE, **acceptable)
+    add_verdicts(record, number, Question.PRESENT, **present)
+    add_verdicts(record, number, Question.ACCEPTABLE, **acceptable)
     with record.store.read() as connection:
         card = load_card(connection, number)
     assert card.disputed == disputed

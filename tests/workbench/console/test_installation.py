@@ -1,4 +1,4 @@
-"""The hint on a missing part names the tool by which this copy of negwb was installed."""
+"""The hint about a missing extra names the tool that installed this copy of negwb."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Installed:
         if by is not None:
             (self._info / "INSTALLER").write_text(f"{by}\n")
         if origin is not None:
-            told = origin if isinstance(origin, str) else json.dumps(origin)
-            (self._info / "direct_url.json").write_text(told)
+            content = origin if isinstance(origin, str) else json.dumps(origin)
+            (self._info / "direct_url.json").write_text(content)
         distribution = metadata.Distribution.at(self._info)
         return install_command("train", prefix=self.prefix, environ=environ, distribution=distribution)
 
@@ -41,18 +41,18 @@ def installed(tmp_path: Path) -> Installed:
     return Installed(tmp_path / "project one" / ".venv")
 
 
-def test_uv_tool(installed: Installed) -> None:
+def test_installed_by_uv_tool(installed: Installed) -> None:
     (installed.prefix / "uv-receipt.toml").touch()
     assert installed.command(by="uv") == "uv tool install --force 'negwb[train]'"
 
 
-def test_uv_tool_from_a_folder(installed: Installed) -> None:
+def test_installed_by_uv_tool_from_a_folder(installed: Installed) -> None:
     (installed.prefix / "uv-receipt.toml").touch()
     origin = {"url": "file:///src/negwb", "dir_info": {}}
     assert installed.command(by="uv", origin=origin) == ("uv tool install --force 'negwb[train] @ file:///src/negwb'")
 
 
-def test_pipx_from_a_repository(installed: Installed) -> None:
+def test_installed_by_pipx_from_a_repository(installed: Installed) -> None:
     (installed.prefix / "pipx_metadata.json").touch()
     origin = {"url": "https://example.org/negwb.git", "vcs_info": {"vcs": "git", "commit_id": "0" * 40}}
     assert installed.command(origin=origin) == (
@@ -75,33 +75,33 @@ def test_a_checkout_with_uv_in_another_environment(installed: Installed) -> None
     assert command == f"uv pip install --python {python} -e '/src/negwb[train]'"
 
 
-def test_a_dependency_of_a_project_of_uv(installed: Installed) -> None:
+def test_a_dependency_of_a_uv_project(installed: Installed) -> None:
     (installed.prefix.parent / "pyproject.toml").touch()
     quoted = shlex.quote(str(installed.prefix.parent))
     assert installed.command(by="uv") == f"uv add --project {quoted} 'negwb[train]'"
 
 
-def test_uv_pip(installed: Installed) -> None:
+def test_installed_by_uv_pip(installed: Installed) -> None:
     python = shlex.quote(str(installed.prefix / "bin" / "python"))
     assert installed.command(by="uv") == f"uv pip install --python {python} 'negwb[train]'"
 
 
 @pytest.mark.parametrize("by", ["pip", "conda", None])
-def test_pip(installed: Installed, by: str | None) -> None:
+def test_installed_by_pip(installed: Installed, by: str | None) -> None:
     python = shlex.quote(str(installed.prefix / "bin" / "python"))
     assert installed.command(by=by) == f"{python} -m pip install 'negwb[train]'"
     assert installed.command(by=by, VIRTUAL_ENV=str(installed.prefix)) == "pip install 'negwb[train]'"
     assert installed.command(by=by, VIRTUAL_ENV="/another") == f"{python} -m pip install 'negwb[train]'"
 
 
-def test_pip_with_a_checkout(installed: Installed) -> None:
+def test_a_checkout_with_pip(installed: Installed) -> None:
     origin = {"url": "file:///src/negwb", **EDITABLE}
     command = installed.command(origin=origin, VIRTUAL_ENV=str(installed.prefix))
     assert command == "pip install -e '/src/negwb[train]'"
 
 
 @pytest.mark.parametrize("origin", ["", "{", "[]", '{"url": 3}', "{}"])
-def test_a_damaged_origin_is_passed_over(installed: Installed, origin: str) -> None:
+def test_a_damaged_origin_is_ignored(installed: Installed, origin: str) -> None:
     assert installed.command(origin=origin, VIRTUAL_ENV=str(installed.prefix)) == "pip install 'negwb[train]'"
 
 
@@ -116,8 +116,8 @@ sys.exit(main())
 """
 
 
-def without_parts(*words: object) -> subprocess.CompletedProcess[str]:
-    """The command line in a process that finds neither torch nor textual-serve."""
+def negwb_without_extras(*words: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process that finds neither torch nor textual-serve."""
     return subprocess.run(
         [sys.executable, "-c", WITHOUT, *map(str, words)],
         capture_output=True,
@@ -129,17 +129,17 @@ def without_parts(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(("words", "extra"), [("train set-001", "train"), ("serve", "serve")])
-def test_every_hint_names_the_command(tmp_path: Path, words: str, extra: str) -> None:
-    assert without_parts("init", tmp_path / "ws").returncode == 0
-    done = without_parts("-w", tmp_path / "ws", *words.split())
+def test_the_hint_is_the_install_command(tmp_path: Path, words: str, extra: str) -> None:
+    assert negwb_without_extras("init", tmp_path / "ws").returncode == 0
+    done = negwb_without_extras("-w", tmp_path / "ws", *words.split())
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[1].strip() == f"install it with: {install_command(extra)}"
 
 
-def test_the_demo_refuses_before_it_builds(tmp_path: Path) -> None:
-    """`--auto`, and without a terminal, it trains at the end: what that needs is asked for at once."""
+def test_the_demo_checks_for_the_training_packages_first(tmp_path: Path) -> None:
+    """With `--auto`, and without a terminal, the demo trains at its end."""
     for words in (("--auto",), ()):
-        done = without_parts("demo", tmp_path / "demo", *words)
+        done = negwb_without_extras("demo", tmp_path / "demo", *words)
         assert done.returncode == 2, done.stderr
         assert done.stderr.splitlines() == [
             "negwb: models need torch and open_clip",

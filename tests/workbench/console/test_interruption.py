@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: one line, an exit code, and nothing left behind."""
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: one line, an exit code, and no unfinished files."""
 
 from __future__ import annotations
 
@@ -40,37 +40,37 @@ HELD = {
     "gold --from-adjudicated": "curation_db.storage.store:Store._check_schema",
     "status": "curation_db.search.overview:_people",
 }
-"""Where each command is stopped: in the middle of its work, inside a transaction where it has one."""
+"""The function in which each command is held: in its main work, inside a transaction if it has one."""
 CLOSING = {
     "backup": "curation_db.storage.database_file:delete_database",
     "restore": "curation_db.storage.database_file:delete_database",
     "export": "shutil:rmtree",
 }
-"""What the clean-up of a command calls; the others close the record."""
+"""A function that the clean-up of a command calls; other commands close the record."""
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """200 candidates and five decisions of an adjudicator, who has left; a backup, and a file to be imported."""
-    made = create_workspace(tmp_path / "ws")
-    with open_store(made.database) as store:
+    """Create 200 candidates, five decisions of an adjudicator whose session has ended, a backup, and an import file."""
+    workspace = create_workspace(tmp_path / "ws")
+    with open_store(workspace.database) as store:
         record = Record(store)
         record.add(200)
-        sitting = record.open_session("ana", role=Role.ADJUDICATOR)
+        session = record.open_session("ana", role=Role.ADJUDICATOR)
         for number in range(1, 6):
-            sitting.reviewer.decide(number, Kind.ACCEPT)
+            session.reviewer.decide(number, Kind.ACCEPT)
         with store.write() as connection:
             connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
-    back_up(made.database, tmp_path / "copy.db")
+    back_up(workspace.database, tmp_path / "copy.db")
     rows = ({"image": f"{n}.jpg", "caption": f"a dog on the road {n}"} for n in range(50))
     (tmp_path / "captions.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
-    return made
+    return workspace
 
 
 def words_of(workspace: Workspace, name: str) -> list[str]:
     folder = workspace.root.parent
-    given = {"import": [str(folder / "captions.jsonl")], "restore": [str(folder / "copy.db")]}
-    return ["-w", str(workspace.root), *name.split(), *given.get(name, [])]
+    arguments = {"import": [str(folder / "captions.jsonl")], "restore": [str(folder / "copy.db")]}
+    return ["-w", str(workspace.root), *name.split(), *arguments.get(name, [])]
 
 
 def rows(workspace: Workspace, statement: str) -> list[tuple[object, ...]]:
@@ -81,8 +81,8 @@ def rows(workspace: Workspace, statement: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
-def assert_nothing_is_left(workspace: Workspace) -> None:
-    """No unfinished file, no log, no row of an unfinished transaction, and nobody holds the record."""
+def assert_clean(workspace: Workspace) -> None:
+    """Check that there is no unfinished file, journal or transaction, and that the record is not locked."""
     names = [path.name for path in workspace.root.rglob("*")]
     assert [name for name in names if name.endswith((".part", ".partial", "-wal", "-shm", "-journal"))] == []
     assert not (workspace.root / "exports").exists() or not list((workspace.root / "exports").iterdir())
@@ -108,7 +108,7 @@ def test_a_signal_ends_a_command_and_leaves_nothing_behind(
 ) -> None:
     captions = rows(workspace, "SELECT count(*) FROM caption")
     if name == "doctor --repair":
-        spoil(workspace)
+        damage_state(workspace)
     hold = Hold(HELD[name], tmp_path)
     with start(words_of(workspace, name), hold) as process:
         wait_until(lambda: hold.reached, process)
@@ -116,12 +116,12 @@ def test_a_signal_ends_a_command_and_leaves_nothing_behind(
         assert_ended_by(process, number)
     if name == "doctor --repair":
         assert subprocess.run(command(words_of(workspace, name)), capture_output=True, check=False).returncode in {0, 1}
-    assert_nothing_is_left(workspace)
+    assert_clean(workspace)
     assert rows(workspace, "SELECT count(*) FROM caption") == captions
 
 
-def spoil(workspace: Workspace) -> None:
-    """Something that is to be repaired."""
+def damage_state(workspace: Workspace) -> None:
+    """Change a stored state, for `doctor --repair` to correct."""
     connection = sqlite3.connect(workspace.database)
     connection.execute("UPDATE candidate_state SET state = 'open' WHERE candidate_id = 1")
     connection.commit()
@@ -130,7 +130,7 @@ def spoil(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize("second", SIGNALS)
 @pytest.mark.parametrize("name", ["import", "export", "backup", "restore", "lint", "browse --json", "status"])
-def test_a_second_signal_does_not_cut_the_clean_up_short(
+def test_a_second_signal_does_not_interrupt_the_clean_up(
     workspace: Workspace, tmp_path: Path, name: str, second: signal.Signals
 ) -> None:
     work = Hold(HELD[name], tmp_path)
@@ -141,40 +141,40 @@ def test_a_second_signal_does_not_cut_the_clean_up_short(
         wait_until(lambda: closing.reached, process)
         for number in (second, signal.SIGTERM):
             process.send_signal(number)
-        closing.let_go()
+        closing.release()
         assert_ended_by(process, signal.SIGTERM)
-    assert_nothing_is_left(workspace)
+    assert_clean(workspace)
 
 
-def test_a_signal_after_ctrl_c_does_not_cut_the_clean_up_short(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_signal_after_ctrl_c_does_not_interrupt_the_clean_up(workspace: Workspace, tmp_path: Path) -> None:
     work, closing = Hold(HELD["export"], tmp_path), Hold(CLOSING["export"], tmp_path)
     with start(words_of(workspace, "export"), work, closing) as process:
         wait_until(lambda: work.reached, process)
         process.send_signal(signal.SIGINT)
         wait_until(lambda: closing.reached, process)
         process.send_signal(signal.SIGTERM)
-        closing.let_go()
+        closing.release()
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "negwb: interrupted; what was done is kept\n")
-    assert_nothing_is_left(workspace)
+    assert_clean(workspace)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_an_ignored_signal_stays_ignored(workspace: Workspace, tmp_path: Path, number: signal.Signals) -> None:
-    """As under nohup."""
+    """nohup starts a command with SIGHUP ignored."""
     hold = Hold(HELD["export"], tmp_path)
     ignoring = lambda: signal.signal(number, signal.SIG_IGN)  # noqa: E731
     with start(words_of(workspace, "export"), hold, preexec_fn=ignoring) as process:
         wait_until(lambda: hold.reached, process)
         process.send_signal(number)
-        hold.let_go()
+        hold.release()
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_download_ends_too(workspace: Workspace, number: signal.Signals) -> None:
-    """A server that takes the connection and never answers."""
+def test_a_signal_ends_a_download(workspace: Workspace, number: signal.Signals) -> None:
+    """The server accepts the connection and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         words = ["-w", str(workspace.root), "bench", "fetch", "negrefcocog", "--mirror", address]
@@ -188,71 +188,71 @@ def test_a_download_ends_too(workspace: Workspace, number: signal.Signals) -> No
 
 
 def test_a_vanished_terminal_is_no_error(workspace: Workspace, tmp_path: Path) -> None:
-    """GIVEN a hang-up that takes the output away, too THEN the exit code is that of the signal all the same."""
+    """The exit code is that of the signal although the output is gone."""
     hold = Hold(HELD["status"], tmp_path)
     with Terminal(command(words_of(workspace, "status"), hold)) as terminal:
         terminal.wait_for(lambda: hold.reached)
         terminal.hang_up()
         terminal.process.send_signal(signal.SIGHUP)
         assert terminal.process.wait(60) == CODES[signal.SIGHUP]
-    assert_nothing_is_left(workspace)
+    assert_clean(workspace)
 
 
 class TestCurate:
-    """The screen and the lines: the cards are given back, the session ends."""
+    """A signal in the app and in plain mode releases the leases and ends the session."""
 
     @pytest.fixture
     def leaving(self, tmp_path: Path) -> Hold:
-        """Inside the clean-up, before the cards are given back."""
+        """Hold inside the clean-up, before the leases are released."""
         return Hold("workbench.annotation.session:end_session", tmp_path)
 
     def words(self, workspace: Workspace, *more: str) -> list[str]:
         return ["-w", str(workspace.root), "curate", "-a", "ben", *more]
 
-    def assert_given_back(self, workspace: Workspace) -> None:
-        assert_nothing_is_left(workspace)
+    def assert_released(self, workspace: Workspace) -> None:
+        assert_clean(workspace)
         assert rows(workspace, "SELECT count(*) FROM lease") == [(0,)]
         assert rows(workspace, "SELECT count(*) FROM work_session WHERE ended_at IS NULL") == [(0,)]
 
     @pytest.mark.parametrize("number", SIGNALS)
-    def test_the_screen(self, workspace: Workspace, leaving: Hold, number: signal.Signals) -> None:
+    def test_a_signal_in_the_app(self, workspace: Workspace, leaving: Hold, number: signal.Signals) -> None:
         with Terminal(command(self.words(workspace, "--images", "none"), leaving)) as terminal:
             terminal.wait_for(b"NEGATED")
             terminal.process.send_signal(number)
             terminal.wait_for(lambda: leaving.reached)
             terminal.process.send_signal(signal.SIGTERM)
             terminal.process.send_signal(signal.SIGHUP)
-            leaving.let_go()
+            leaving.release()
             assert terminal.end() == CODES[number]
             assert b"Traceback" not in terminal.output
             assert f"negwb: ended by {number.name}".encode() in terminal.output
-        self.assert_given_back(workspace)
+        self.assert_released(workspace)
 
     @pytest.mark.parametrize("number", SIGNALS)
-    def test_the_lines(self, workspace: Workspace, leaving: Hold, number: signal.Signals) -> None:
+    def test_a_signal_in_plain_mode(self, workspace: Workspace, leaving: Hold, number: signal.Signals) -> None:
         with start(self.words(workspace, "--plain"), leaving, stdin=subprocess.PIPE) as process:
             wait_until(lambda: rows(workspace, "SELECT count(*) FROM lease") != [(0,)], process)
             process.send_signal(number)
             wait_until(lambda: leaving.reached, process)
             process.send_signal(signal.SIGTERM)
-            leaving.let_go()
+            leaving.release()
             _, err = process.communicate(timeout=60)
         assert process.returncode == CODES[number]
         assert err.splitlines()[-1] == f"negwb: ended by {number.name}; what was done is kept"
-        self.assert_given_back(workspace)
+        self.assert_released(workspace)
 
-    def test_a_signal_while_one_leaves_by_the_key(self, workspace: Workspace, leaving: Hold) -> None:
+    def test_a_signal_while_the_app_quits(self, workspace: Workspace, leaving: Hold) -> None:
         with Terminal(command(self.words(workspace, "--images", "none"), leaving)) as terminal:
             terminal.wait_for(b"NEGATED")
             terminal.press_until("q", lambda: leaving.reached)
             terminal.process.send_signal(signal.SIGTERM)
-            leaving.let_go()
+            leaving.release()
             assert terminal.end() == CODES[signal.SIGTERM]
-        self.assert_given_back(workspace)
+        self.assert_released(workspace)
 
 
 def test_children_start_with_the_default_action() -> None:
-    """A child that handled SIGTERM as we do would not end when it is told to."""
+    """A child process that inherited our handler would not end on SIGTERM."""
     code = """
 import signal, subprocess, sys
 from workbench.console import interruption

@@ -1,4 +1,4 @@
-"""Who sits at the other end: a screen opens only where all three streams are a terminal."""
+"""The app opens only if stdin, stdout and stderr are a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STREAMS = ("stdin", "stdout", "stderr")
 
 
 class Stream(io.StringIO):
-    """A stream that is a terminal, or says that it is none."""
+    """A stream that is a terminal or not."""
 
     def __init__(self, *, terminal: bool) -> None:
         super().__init__()
@@ -27,33 +27,35 @@ class Stream(io.StringIO):
         return self._terminal
 
 
-def sit_down(monkeypatch: pytest.MonkeyPatch, **other: Stream | None) -> None:
-    """Make all streams a terminal except for `other`; in the test itself, as pytest puts its own in before it."""
+def set_streams(monkeypatch: pytest.MonkeyPatch, **other: Stream | None) -> None:
+    """Make all streams terminals except `other`; called in the test, since pytest replaces the streams before it."""
     for name in STREAMS:
         monkeypatch.setattr(sys, name, other.get(name, Stream(terminal=True)))
 
 
-def test_three_terminals_are_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
-    sit_down(monkeypatch)
+def test_three_terminals_are_interactive(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_streams(monkeypatch)
     assert at_a_terminal()
 
 
 @pytest.mark.parametrize("other", [Stream(terminal=False), None], ids=["a file", "closed"])
 @pytest.mark.parametrize("name", STREAMS)
-def test_without_one_of_them_curate_refuses(monkeypatch: pytest.MonkeyPatch, name: str, other: Stream | None) -> None:
-    sit_down(monkeypatch, **{name: other})
+def test_curate_is_refused_if_a_stream_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, name: str, other: Stream | None
+) -> None:
+    set_streams(monkeypatch, **{name: other})
     assert not at_a_terminal()
     with pytest.raises(UsageError, match="terminal"):
         curate.run_curate(None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_without_one_of_them_the_demo_runs_by_itself(
+def test_the_demo_runs_unattended_if_a_stream_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
-    said = Stream(terminal=name != "stdout")
-    sit_down(monkeypatch, **{name: Stream(terminal=False), "stdout": said})
+    output = Stream(terminal=name != "stdout")
+    set_streams(monkeypatch, **{name: Stream(terminal=False), "stdout": output})
     monkeypatch.setattr(demo, "_build", lambda *_: None)
     monkeypatch.setattr(demo, "_run_unattended", lambda *_, **__: {"by": "itself"})
     demo.demo(tmp_path)
-    assert json.loads(said.getvalue())["by"] == "itself"
+    assert json.loads(output.getvalue())["by"] == "itself"

@@ -40,6 +40,9 @@ RECIPE = Recipe(
     rewrites=1,
 )
 
+NOTHING_EXCLUDED = {"found": ""}
+"""The prompt variable for concepts that are already excluded."""
+
 
 def answer_of(request: EngineRequest) -> ModelAnswer:
     return ENGINES[request.engine].reply(request.request)
@@ -190,11 +193,11 @@ def test_without_an_image_the_judges_answer_their_prior():
 
 def test_a_seed_gives_the_same_answers_and_another_seed_others():
     verdicts = [
-        scripted().reply(request(Stage.PROPOSE, seed=seed, caption="a man on a street", found="")).text
+        scripted().reply(request(Stage.PROPOSE, seed=seed, caption="a man on a street", **NOTHING_EXCLUDED)).text
         for seed in range(40)
     ]
     again = [
-        scripted().reply(request(Stage.PROPOSE, seed=seed, caption="a man on a street", found="")).text
+        scripted().reply(request(Stage.PROPOSE, seed=seed, caption="a man on a street", **NOTHING_EXCLUDED)).text
         for seed in range(40)
     ]
     assert verdicts == again
@@ -213,7 +216,7 @@ def test_the_model_name_says_script_and_the_budget_is_spent():
         stored.append(index)
 
     with pytest.raises(BudgetReached):
-        asyncio.run(engine.answer([request(Stage.PROPOSE, caption="a dog", found="")] * 3, store))
+        asyncio.run(engine.answer([request(Stage.PROPOSE, caption="a dog", **NOTHING_EXCLUDED)] * 3, store))
     assert stored == [0, 1]
     assert budget.requests == 2
 

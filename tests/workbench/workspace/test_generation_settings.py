@@ -1,4 +1,4 @@
-"""[generate] and [engines] of negwb.toml, and engines and judges as they are said on the command line."""
+"""[generate] and [engines] of negwb.toml, and engines and judges on the command line."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def settings(tmp_path: Path, text: str) -> GenerateSettings:
     return read_settings(tmp_path / "negwb.toml").generate
 
 
-def test_what_is_told_is_read(tmp_path: Path) -> None:
-    told = settings(
+def test_settings_are_read(tmp_path: Path) -> None:
+    result = settings(
         tmp_path,
         """
         [generate]
@@ -44,33 +44,33 @@ def test_what_is_told_is_read(tmp_path: Path) -> None:
         top_k = 5
         """,
     )
-    assert (told.proposer, told.judges, told.rule, told.mix) == (
+    assert (result.proposer, result.judges, result.rule, result.mix) == (
         "llama",
         ("llava:present", "annotations"),
         JudgeRule.OFFICIAL,
         Mix.NEGREFCOCOG,
     )
-    assert told.engines["llama"].url == "http://localhost:8000/v1"
-    assert told.engines["llama"].price_in == 2
-    assert told.engines["llama"].options == {"top_k": 5}
+    assert result.engines["llama"].url == "http://localhost:8000/v1"
+    assert result.engines["llama"].price_in == 2
+    assert result.engines["llama"].options == {"top_k": 5}
 
 
-def test_the_template_tells_nothing(tmp_path: Path) -> None:
+def test_the_template_equals_the_defaults(tmp_path: Path) -> None:
     assert settings(tmp_path, TEMPLATE) == GenerateSettings()
 
 
-def test_what_the_template_shows_can_be_taken_in(tmp_path: Path) -> None:
+def test_the_examples_of_the_template_are_valid(tmp_path: Path) -> None:
     part = TEMPLATE[TEMPLATE.index("[generate]") : TEMPLATE.index("[train]")]
     shown = "\n".join(
         line.removeprefix("# ") if "=" in line or "[engines" in line else line for line in part.split("\n")
     )
-    told = settings(tmp_path, shown)
-    assert told.proposer in told.engines
-    assert {parse_judge(judge)[0] for judge in told.judges} == {"llava", "annotations"}
+    result = settings(tmp_path, shown)
+    assert result.proposer in result.engines
+    assert {parse_judge(judge)[0] for judge in result.judges} == {"llava", "annotations"}
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("[generate]\nproposers = 'x'", "no setting 'proposers'"),
         ("[generate]\nrule = 'median'", r"rule = 'median'"),
@@ -85,12 +85,12 @@ def test_what_the_template_shows_can_be_taken_in(tmp_path: Path) -> None:
         ("generate = 3", "a table is expected"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:
-    with pytest.raises(UsageError, match=says) as told:
+def test_an_invalid_setting_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
         settings(tmp_path, text)
-    assert "\n" not in told.value.message
-    assert told.value.hint
-    assert "negwb.toml" in told.value.message
+    assert "\n" not in refused.value.message
+    assert refused.value.hint
+    assert "negwb.toml" in refused.value.message
 
 
 @pytest.mark.parametrize(
@@ -103,23 +103,23 @@ def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path: Path, text: str, 
         ("scripted:demo", "scripted", "", "demo", "demo"),
     ],
 )
-def test_an_engine_can_be_said_in_one_word(words: str, kind: str, url: str, model: str, name: str) -> None:
-    found = inline_engine(words)
-    assert found is not None
-    assert (found.kind, found.url, found.model, found.name) == (kind, url, model, name)
+def test_an_engine_is_defined_in_one_word(words: str, kind: str, url: str, model: str, name: str) -> None:
+    engine = inline_engine(words)
+    assert engine is not None
+    assert (engine.kind, engine.url, engine.model, engine.name) == (kind, url, model, name)
 
 
-def test_a_password_is_no_part_of_an_engines_name() -> None:
-    found = inline_engine("openai:http://user:secret@host:8000/v1?key=secret")
-    assert found is not None
-    assert found.name == "host-8000-v1"
+def test_the_name_of_an_engine_has_no_password() -> None:
+    engine = inline_engine("openai:http://user:secret@host:8000/v1?key=secret")
+    assert engine is not None
+    assert engine.name == "host-8000-v1"
 
 
-def test_a_name_is_no_engine_in_one_word_and_taken_names_are_not_given_again() -> None:
+def test_a_name_defines_no_engine_and_a_used_name_gets_a_number() -> None:
     assert inline_engine("llava") is None
-    again = inline_engine("scripted:demo", ("demo", "demo-2"))
-    assert again is not None
-    assert again.name == "demo-3"
+    third = inline_engine("scripted:demo", ("demo", "demo-2"))
+    assert third is not None
+    assert third.name == "demo-3"
 
 
 @pytest.mark.parametrize(
@@ -131,11 +131,11 @@ def test_a_name_is_no_engine_in_one_word_and_taken_names_are_not_given_again() -
         ("openai:http://h:8/v1#m:acceptable", "openai:http://h:8/v1#m", {Question.ACCEPTABLE}),
     ],
 )
-def test_a_judge_may_be_asked_one_question_only(words: str, name: str, questions: frozenset[Question]) -> None:
+def test_a_judge_may_be_limited_to_one_question(words: str, name: str, questions: frozenset[Question]) -> None:
     assert parse_judge(words) == (name, questions)
 
 
-def test_judges_are_not_asked_what_they_cannot_know() -> None:
+def test_judges_get_only_questions_that_they_can_answer() -> None:
     judges = answerable_judges([("annotations", BOTH), ("c", BOTH), ("llava", BOTH)], {"c": "clip", "llava": "openai"})
     assert judges == (
         JudgeSettings(name="annotations", questions=frozenset({Question.PRESENT})),
@@ -147,23 +147,23 @@ def test_judges_are_not_asked_what_they_cannot_know() -> None:
 
 
 @pytest.mark.parametrize("words", ["", "1", "0/3", "4/3", "a/b", "1/2/3", "-1/2", "1/0", "²/3"])
-def test_a_shard_that_is_none_is_refused(words: str) -> None:
+def test_an_invalid_shard_is_refused(words: str) -> None:
     with pytest.raises(UsageError, match="i/n is expected"):
         Shard.parse(words)
 
 
-def test_shards_part_the_pictures_evenly_and_without_overlap() -> None:
+def test_shards_split_the_images_evenly_and_without_overlap() -> None:
     shards = [Shard(number, 4) for number in range(1, 5)]
-    held = [[shard.has("coco", str(key)) for shard in shards] for key in range(4_000)]
-    assert all(sum(row) == 1 for row in held)
-    assert all(900 < sum(row[place] for row in held) < 1_100 for place in range(4))
+    members = [[shard.has("coco", str(key)) for shard in shards] for key in range(4_000)]
+    assert all(sum(row) == 1 for row in members)
+    assert all(900 < sum(row[index] for row in members) < 1_100 for index in range(4))
 
 
-def test_overlap_of_shards_is_what_counting_says() -> None:
+def test_overlap_of_shards_equals_an_enumeration() -> None:
     many = [Shard(number, of) for of in (1, 2, 3, 4, 6) for number in range(1, of + 1)]
     for one in many:
         for other in many:
             common = any(
-                place % one.of == one.number - 1 and place % other.of == other.number - 1 for place in range(12)
+                index % one.of == one.number - 1 and index % other.of == other.number - 1 for index in range(12)
             )
             assert shards_overlap(one, other) == common

@@ -1,4 +1,4 @@
-"""The registry: everything is in it once, and a person's own keys are taken or refused clearly."""
+"""The registry of actions and keys, and keys set by the user."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ def by_id(actions: ActionMap) -> dict[str, list[str]]:
     return {action.id: actions.keys(action) for action in actions.at(*KeyScope)}
 
 
-def test_the_keys_are_those_that_people_know() -> None:
+def test_the_default_keys() -> None:
     keys = by_id(ActionMap())
     # fmt: off
-    told = {"accept": "a", "reject": "x", "edit": "e", "unsure": "u", "skip": "space", "undo": "z", "note": "n",
-            "flag": "f", "judges": "v", "zoom": "i", "find": "slash", "back": "left_square_bracket"}
+    expected = {"accept": "a", "reject": "x", "edit": "e", "unsure": "u", "skip": "space", "undo": "z", "note": "n",
+                "flag": "f", "judges": "v", "zoom": "i", "find": "slash", "back": "left_square_bracket"}
     # fmt: on
-    assert {name: keys[name][0] for name in told} == told
+    assert {name: keys[name][0] for name in expected} == expected
     assert keys["redo"] == ["Z", "ctrl+y"]
     assert keys["help"] == ["question_mark", "f1"]
 
 
-def test_every_reason_has_its_key_and_every_action_a_group_and_a_line() -> None:
+def test_every_reason_has_its_key_and_every_action_a_group_and_a_help_text() -> None:
     actions = ActionMap()
     reasons = {actions.keys(each)[0]: each.call for each in actions.at(KeyScope.REASON)}
     assert {key: f"reject('{reason}')" for key, reason in REASON_KEYS.items()}.items() <= reasons.items()
@@ -33,14 +33,14 @@ def test_every_reason_has_its_key_and_every_action_a_group_and_a_line() -> None:
         assert action.help
 
 
-def test_own_keys_replace_the_defaults() -> None:
+def test_keys_of_the_user_replace_the_defaults() -> None:
     keys = by_id(ActionMap({"accept": "y, enter", "find": "/"}))
     assert keys["accept"] == ["y", "enter"]
     assert keys["find"] == ["slash"]
 
 
 @pytest.mark.parametrize(
-    ("own", "said"),
+    ("own", "message"),
     [
         ({"acept": "y"}, "no action 'acept'"),
         ({"accept": "x"}, "'x' would mean both"),
@@ -49,17 +49,17 @@ def test_own_keys_replace_the_defaults() -> None:
         ({"reason-present": "r"}, "would mean both"),
     ],
 )
-def test_keys_that_cannot_work_are_refused(own: dict[str, str], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_invalid_keys_are_refused(own: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         ActionMap(own)
 
 
-def test_keys_may_change_places() -> None:
+def test_keys_may_be_swapped() -> None:
     keys = by_id(ActionMap({"accept": "x", "reject": "a"}))
     assert (keys["accept"], keys["reject"]) == (["x"], ["a"])
 
 
-def test_a_key_may_mean_something_else_while_the_reason_is_asked() -> None:
+def test_a_key_may_have_another_action_in_the_reason_menu() -> None:
     keys = by_id(ActionMap())
     assert keys["unsure"] == keys["reason-ungrammatical"] == ["u"]
 
@@ -74,6 +74,6 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("key", "name", "cap"), NAMES)
-def test_names_of_keys(key: str, name: str, cap: str) -> None:
+def test_a_key_has_a_long_name_and_a_cap(key: str, name: str, cap: str) -> None:
     assert long_name(key) == name
     assert key_cap(name) == cap

@@ -1,4 +1,4 @@
-"""negwb.toml: read strictly, changed gently."""
+"""negwb.toml: strict reading, and changes that keep the rest of the file."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_template_says_the_defaults(file: Path) -> None:
+def test_the_template_equals_the_defaults(file: Path) -> None:
     assert read_settings(file) == Settings(curate=CurateSettings())
 
 
 BAD = {
     "not TOML": ("[curate\nblind = true", "line 1", "negwb init"),
     "not UTF-8": (b"[curate]\ntheme = '\xff'", "utf-8", "negwb init"),
-    "a number without end": ("[curate]\naudit_rate = 1" + "0" * 5000, "digits", "negwb init"),
-    "brackets without end": ("a = " + "[" * 5000, "negwb.toml", "negwb init"),
+    "a number that is too long": ("[curate]\naudit_rate = 1" + "0" * 5000, "digits", "negwb init"),
+    "brackets nested too deeply": ("a = " + "[" * 5000, "negwb.toml", "negwb init"),
     "an unknown table": ("[cruate]", "[cruate]", "curate, "),
     "an unknown setting": ("[curate]\nordr = 'conflict'", "'ordr'", "order"),
     "no table": ("curate = 3", "curate = 3", "[curate]"),
@@ -44,44 +44,44 @@ BAD = {
     "a list for a text": ("[curate]\norder = ['oldest']", "order = ", "text in quotes"),
     "a share above 1": ("[curate]\naudit_rate = 2.0", "audit_rate = 2.0", "0 to 1"),
     "a share below 0": ("[curate]\naudit_share = -1", "audit_share = -1", "0 to 1"),
-    "no number": ("[curate]\naudit_share = nan", "audit_share = nan", "0 to 1"),
+    "not a number": ("[curate]\naudit_share = nan", "audit_share = nan", "0 to 1"),
     "a text for a share": ("[curate]\naudit_rate = 'a lot'", "audit_rate = 'a lot'", "a number"),
-    "a truth for a share": ("[curate]\naudit_rate = true", "audit_rate = True", "a number"),
-    "a number for a truth": ("[curate]\nblind = 1", "blind = 1", "true or false"),
-    "an unknown way to draw": ("[curate]\nimages = 'jpeg'", "images = 'jpeg'", "auto, kitty, sixel, halfcell, none"),
-    "an overlap that is none": ("[curate]\noverlap = 'two'", "overlap = 'two'", '"2+1"'),
-    "an overlap of nobody": ("[curate]\noverlap = '0'", "overlap = '0'", '"2+1"'),
+    "a boolean for a share": ("[curate]\naudit_rate = true", "audit_rate = True", "a number"),
+    "a number for a boolean": ("[curate]\nblind = 1", "blind = 1", "true or false"),
+    "an unknown image protocol": ("[curate]\nimages = 'jpeg'", "images = 'jpeg'", "auto, kitty, sixel, halfcell, none"),
+    "an invalid overlap": ("[curate]\noverlap = 'two'", "overlap = 'two'", '"2+1"'),
+    "an overlap of zero": ("[curate]\noverlap = '0'", "overlap = '0'", '"2+1"'),
     "an overlap without quotes": ("[curate]\noverlap = 1", "overlap = 1", "text in quotes"),
     "a text for keys": ("[curate]\nkeys = 'a'", "keys = 'a'", "a table"),
     "a number for a key": ("[curate.keys]\naccept = 1", "[curate.keys] accept = 1", 'accept = "a,f5"'),
     "a list of keys": ("[curate.keys]\naccept = ['a']", "[curate.keys] accept = ", 'accept = "a,f5"'),
     "no key": ("[curate.keys]\naccept = ' , '", "accept = ' , ': no key", '"a,f5"'),
-    "a key for nothing": ("[curate.keys]\nacept = 'a'", "no action 'acept'", "accept"),
-    "a key for two things": ("[curate.keys]\naccept = 'x'", "both accept and reject", "another key"),
+    "a key of an unknown action": ("[curate.keys]\nacept = 'a'", "no action 'acept'", "accept"),
+    "a key of two actions": ("[curate.keys]\naccept = 'x'", "both accept and reject", "another key"),
     "an unknown setting of progress": ("[progress]\ncue = 'none'", "[progress] has no setting 'cue'", "targets"),
-    "a target for nothing": ("[progress.targets]\ncolour = 'none'", "no target for 'colour'", "cue = {"),
+    "a target of an unknown trait": ("[progress.targets]\ncolour = 'none'", "no target for 'colour'", "cue = {"),
     "an unknown benchmark": ("[progress.targets]\ncue = 'coco'", "negrefcocog, none", "cue = {"),
     "shares above 1": ("[progress.targets]\ncue = { no = 0.7, not = 0.7 }", "1.40, more than 1", "cue = {"),
     "no table of pictures": ("pictures = ['a']", "pictures = ['a']", "[pictures]"),
     "a number for a folder": ("[pictures]\ncoco = 3", "[pictures] coco = 3", "coco = ["),
     "numbers for folders": ("[pictures]\ncoco = [3]", "[pictures] coco = [3]", "coco = ["),
     "a table of folders": ("[pictures.coco]\na = 'b'", "[pictures] coco = ", "coco = ["),
-    "a folder that cannot be": ('[pictures]\ncoco = "a\\u0000"', "[pictures] coco = ", "u0000"),
+    "an invalid folder": ('[pictures]\ncoco = "a\\u0000"', "[pictures] coco = ", "u0000"),
 }
-"""What stands in the file, what is said about it, and the hint."""
+"""Content of the file, part of the message, part of the hint."""
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_setting_that_is_off_is_told_with_the_file_and_what_is_allowed(file: Path, case: str) -> None:
-    content, said, hint = BAD[case]
+def test_the_error_of_a_bad_setting_names_the_file_and_the_allowed_values(file: Path, case: str) -> None:
+    content, message, hint = BAD[case]
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as refused:
         read_settings(file)
-    assert told.value.message.startswith(f"{file}: ")
-    assert said in told.value.message
-    assert hint in told.value.hint
-    assert "\n" not in told.value.message + told.value.hint
-    assert told.value.exit_code == 2
+    assert refused.value.message.startswith(f"{file}: ")
+    assert message in refused.value.message
+    assert hint in refused.value.hint
+    assert "\n" not in refused.value.message + refused.value.hint
+    assert refused.value.exit_code == 2
 
 
 def test_a_bad_setting_ends_a_command_in_one_line(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_bad_setting_ends_a_command_in_one_line(tmp_path: Path) -> None:
     assert '"2+1"' in hint
 
 
-def test_good_settings_of_all_kinds_are_taken(file: Path) -> None:
+def test_valid_settings_of_all_kinds_are_read(file: Path) -> None:
     file.write_text(
         "[curate]\norder = 'oldest'\noverlap = '2+1'\naudit_rate = 0\naudit_share = 1.0\ngold_share = 0\nblind = true\n"
         "images = 'none'\ntheme = 'nord'\nkeys = {accept = 'enter,f5'}\n[pictures]\ncoco = 'a'\n"
@@ -107,7 +107,7 @@ def test_good_settings_of_all_kinds_are_taken(file: Path) -> None:
     )
 
 
-def test_adding_picture_folders_keeps_the_rest_as_it_was_written(file: Path) -> None:
+def test_adding_an_image_folder_keeps_the_rest_of_the_file(file: Path) -> None:
     file.write_text("# mine\n[pictures]\nmine = 'a'   # the first\n[curate]\nblind = true\n")
     for folder in ("b", 'c "quoted" \\ back', "b", "two\nlines\x1b\x7f"):
         add_picture_folder(file, "mine", folder)
@@ -122,7 +122,7 @@ def test_adding_picture_folders_keeps_the_rest_as_it_was_written(file: Path) -> 
     assert mine.endswith("]   # the first")
 
 
-def test_a_file_with_the_line_ends_of_another_system_keeps_them_and_its_permissions(file: Path) -> None:
+def test_a_changed_file_keeps_its_line_ends_and_permissions(file: Path) -> None:
     file.write_bytes(b"[pictures]\r\n# mine\r\n[curate]\r\n")
     file.chmod(0o640)
     add_picture_folder(file, "coco", "x")
@@ -138,28 +138,28 @@ def test_a_link_to_the_settings_stays_a_link(file: Path, tmp_path: Path) -> None
     assert read_settings(file).pictures == {"coco": ("x",)}
 
 
-def test_a_folder_that_cannot_be_added_safely_is_told_as_a_line_to_add_by_hand(file: Path) -> None:
+def test_a_folder_that_cannot_be_added_safely_gives_a_line_to_add_by_hand(file: Path) -> None:
     file.write_text(content := 'pictures = {coco = ["a"]} # mine\n')
-    with pytest.raises(UsageError, match=r"negwb\.toml") as told:
+    with pytest.raises(UsageError, match=r"negwb\.toml") as refused:
         add_picture_folder(file, "coco", 'b"\n')
-    assert told.value.hint.endswith(r'coco = ["a", "b\"\n"]')
+    assert refused.value.hint.endswith(r'coco = ["a", "b\"\n"]')
     assert file.read_text() == content
 
 
-def test_a_folder_whose_name_is_no_text_is_refused(file: Path) -> None:
+def test_a_folder_name_that_is_not_unicode_is_refused(file: Path) -> None:
     with pytest.raises(UsageError, match="cannot name the folder"):
         add_picture_folder(file, "coco", os.fsdecode(b"\xff"))
     assert file.read_text() == TEMPLATE
 
 
-def test_a_settings_file_that_cannot_be_written_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_room(*_: object, **__: object) -> None:
+def test_a_settings_file_that_cannot_be_written_is_an_error(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("workbench.workspace.settings_writer.replace_file", no_room)
-    with pytest.raises(UsageError, match=r"cannot write .*No space left") as told:
+    monkeypatch.setattr("workbench.workspace.settings_writer.replace_file", fail)
+    with pytest.raises(UsageError, match=r"cannot write .*No space left") as refused:
         add_picture_folder(file, "coco", "x")
-    assert told.value.hint.endswith('coco = ["x"]')
+    assert refused.value.hint.endswith('coco = ["x"]')
 
 
 def test_a_settings_file_without_pictures_gets_the_table(file: Path) -> None:
@@ -201,7 +201,7 @@ def test_the_workspace_is_found_upwards_by_name_and_by_environment(
     assert find_workspace(start=tmp_path).root == root
 
 
-def test_a_setting_is_changed_and_nothing_else(file: Path) -> None:
+def test_changing_a_setting_changes_nothing_else(file: Path) -> None:
     change_setting(file, "theme", "nord")
     change_setting(file, "order", "0.7*conflict + 0.3*lint")
     assert file.read_text() == TEMPLATE.replace('theme = "negwb-dark"  ', 'theme = "nord"  ').replace(
@@ -211,13 +211,13 @@ def test_a_setting_is_changed_and_nothing_else(file: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("images", "jpeg"), ("order", "newest"), ("blind", "true")])
-def test_what_cannot_be_is_not_written(file: Path, name: str, value: str) -> None:
+def test_an_invalid_value_is_not_written(file: Path, name: str, value: str) -> None:
     with pytest.raises(UsageError):
         change_setting(file, name, value)
     assert file.read_text() == TEMPLATE
 
 
-def test_own_targets_stand_beside_the_defaults(file: Path) -> None:
+def test_targets_of_the_user_are_added_to_the_defaults(file: Path) -> None:
     file.write_text("[progress.targets]\ncue = { no = 0.5 }\n")
     assert read_settings(file).targets == {"cue": {"no": 0.5}, "position": "negrefcocog"}
 
@@ -246,8 +246,8 @@ def test_views_are_saved_and_read(tmp_path: Path) -> None:
         ("[pictures]\nfollow_links = ['a']\n", False),
     ],
 )
-def test_links_are_followed_on_request(tmp_path: Path, text: str, follow: bool) -> None:
-    """A list of that name is the folders of a source, as before."""
+def test_symbolic_links_are_followed_only_when_enabled(tmp_path: Path, text: str, follow: bool) -> None:
+    """A list named `follow_links` holds the folders of a source of that name."""
     file = tmp_path / "negwb.toml"
     file.write_text(text)
     settings = read_settings(file)

@@ -1,4 +1,4 @@
-"""A folder more in the text of a negwb.toml: it reads back, and nothing else of the text is touched."""
+"""Insertion of folders and values into the text of negwb.toml: nothing else of the text changes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ CASES = {
         "[pictures]\ncoco = [\n\t'a',\n\t# 'b',\n]\n",
         "[pictures]\ncoco = [\n\t'a',\n\t# 'b',\n\t\"new\"\n]\n",
     ),
-    "nothing over several lines": (
+    "an empty list over several lines": (
         "[pictures]\n  coco = [\n    # none\n  ]\n",
         '[pictures]\n  coco = [\n    # none\n    "new"\n  ]\n',
     ),
-    "a comment behind the last folder": (
+    "a comment after the last folder": (
         "[pictures]\ncoco = [\n  'a'\n  # 'b'\n] # mine\n",
         "[pictures]\ncoco = [\n  'a'\n  # 'b'\n, \"new\"] # mine\n",
     ),
@@ -45,11 +45,11 @@ CASES = {
         '[pictures]\ncoco = ["""\na]\n[x]""", "new"]\n',
     ),
     "a header with a comment": ("[pictures] # mine\n", '[pictures] # mine\ncoco = ["new"]\n'),
-    "a header that is explained": (
+    "a header followed by comments": (
         "[pictures]\n# folders\n  # coco = []\n\n[curate]\n",
         '[pictures]\n# folders\n  # coco = []\ncoco = ["new"]\n\n[curate]\n',
     ),
-    "a header that is explained to the end": ("[pictures]\n# folders", '[pictures]\n# folders\ncoco = ["new"]\n'),
+    "a header followed by comments to the end": ("[pictures]\n# folders", '[pictures]\n# folders\ncoco = ["new"]\n'),
     "a header with blanks": ("[ pictures ]\nx = 'a'\n\n# c\n", "[ pictures ]\nx = 'a'\ncoco = [\"new\"]\n\n# c\n"),
     "a quoted header": ('["pictures"]\n"coco" = ["a"]\n', '["pictures"]\n"coco" = ["a", "new"]\n'),
     "a key in other quotes": ("[pictures]\n'coco'=[]\n", "[pictures]\n'coco'=[\"new\"]\n"),
@@ -78,13 +78,13 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_folder_is_put_in_where_a_person_would(case: str) -> None:
+def test_a_folder_is_inserted_in_its_list(case: str) -> None:
     before, after = CASES[case]
     assert with_folder(before, "coco", "new") == after
 
 
 @pytest.mark.parametrize("text", ['pictures = {coco = ["a"]}\n', "pictures = {}\n"])
-def test_where_it_would_need_a_rewrite_it_is_refused(text: str) -> None:
+def test_an_inline_table_is_not_changed(text: str) -> None:
     assert with_folder(text, "coco", "new") is None
     assert with_folder(text, "flickr", "new") is None
 
@@ -96,20 +96,20 @@ quotes = st.sampled_from(["basic", "literal", "long", "long literal"])
 
 @st.composite
 def strings(draw: st.DrawFn) -> str:
-    """A string of TOML in one of its four spellings, around a name that is nasty for it."""
-    told = draw(st.text("ab'\"\\[]{}#=, ", max_size=6))
-    how = draw(quotes)
-    if how == "literal" and "'" not in told:
-        return f"'{told}'"
-    if how == "long literal" and "''" not in told and not told.endswith("'"):
-        return f"'''{told}\n'''"
-    escaped = told.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"""\n{escaped}"""' if how == "long" else f'"{escaped}"'
+    """Draw a TOML string in one of its four notations, with quotes and brackets in it."""
+    content = draw(st.text("ab'\"\\[]{}#=, ", max_size=6))
+    notation = draw(quotes)
+    if notation == "literal" and "'" not in content:
+        return f"'{content}'"
+    if notation == "long literal" and "''" not in content and not content.endswith("'"):
+        return f"'''{content}\n'''"
+    escaped = content.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"""\n{escaped}"""' if notation == "long" else f'"{escaped}"'
 
 
 @st.composite
 def files(draw: st.DrawFn) -> str:
-    """A settings file as many people would write it: several sources, lists of all shapes, comments everywhere."""
+    """Draw a settings file with several sources, lists of all shapes, and comments everywhere."""
     lines = draw(st.sampled_from(["", "# [pictures]\n", "a = 1 # b\n"]))
     lines += draw(st.sampled_from(["[pictures]\n", "[ 'pictures' ] # [\n", '["pictures"]\n\n']))
     for key in draw(st.lists(st.sampled_from(["coco", "'flickr'", '"v g"']), unique=True)):
@@ -119,24 +119,24 @@ def files(draw: st.DrawFn) -> str:
     return lines + draw(st.sampled_from(["", "[curate]\nblind = true\n", "# the end"]))
 
 
-def is_put_between(old: str, new: str) -> bool:
-    """Whether all of `old` is in `new`, in order."""
+def is_subsequence(old: str, new: str) -> bool:
+    """Return whether all characters of `old` are in `new`, in order."""
     letters = iter(new)
     return all(letter in letters for letter in old)
 
 
 @given(files(), st.sampled_from(["coco", "flickr", "v g", "x.y", ""]), names)
-def test_every_way_to_write_it_reads_back_and_keeps_every_letter(text: str, source: str, folder: str) -> None:
+def test_any_file_reads_back_with_the_folder_and_keeps_every_character(text: str, source: str, folder: str) -> None:
     wanted: dict[str, Any] = tomllib.loads(text)
     wanted["pictures"].setdefault(source, []).append(folder)
     changed = with_folder(text, source, folder)
     assert changed is not None
     assert tomllib.loads(changed) == wanted
-    assert is_put_between(text, changed)
+    assert is_subsequence(text, changed)
 
 
 @given(names, st.lists(names))
-def test_the_line_to_write_by_hand_is_one_line_that_says_it(source: str, folders: list[str]) -> None:
+def test_the_line_to_add_by_hand_is_one_valid_line(source: str, folders: list[str]) -> None:
     line = folder_line(source, folders)
     assert tomllib.loads(line) == {source: folders}
     assert not set(line) & {"\n", "\r", "\x00", "\x1b", "\x7f"}
@@ -151,11 +151,11 @@ VALUES = {
         "[curate] # c\nblind = true\n\n[train]\n",
         '[curate] # c\nblind = true\ntheme = "new"\n\n[train]\n',
     ),
-    "not below a table within": (
+    "before a subtable": (
         "[curate]\n\n[curate.keys]\nundo = 'b'\n",
         "[curate]\ntheme = \"new\"\n\n[curate.keys]\nundo = 'b'\n",
     ),
-    "only a table within": (
+    "only a subtable": (
         "[curate.keys]\nundo = 'b'\n",
         "[curate]\ntheme = \"new\"\n\n[curate.keys]\nundo = 'b'\n",
     ),
@@ -168,23 +168,23 @@ VALUES = {
 
 
 @pytest.mark.parametrize("case", VALUES)
-def test_a_value_is_written_where_a_person_would(case: str) -> None:
+def test_a_value_is_inserted_in_its_table(case: str) -> None:
     before, after = VALUES[case]
     assert with_value(before, ("curate",), "theme", "new") == after
 
 
-def test_a_value_within_a_table_in_one_line_is_left_alone() -> None:
+def test_a_value_in_an_inline_table_is_not_changed() -> None:
     assert with_value("curate = { theme = 'a' }\n", ("curate",), "order", "new") is None
 
 
 @given(files(), names)
-def test_any_value_reads_back_and_every_other_letter_stays(text: str, value: str) -> None:
+def test_any_value_reads_back_and_every_other_character_stays(text: str, value: str) -> None:
     wanted: dict[str, Any] = tomllib.loads(text)
     wanted.setdefault("curate", {})["theme"] = value
     changed = with_value(text, ("curate",), "theme", value)
     assert changed is not None
     assert tomllib.loads(changed) == wanted
-    assert is_put_between(text, changed)
+    assert is_subsequence(text, changed)
     again = with_value(changed, ("curate",), "theme", "other")
     assert again == changed.replace(value_line("theme", value), 'theme = "other"')
 
@@ -196,7 +196,7 @@ def test_the_line_of_a_setting_is_found() -> None:
     assert line_of(text, "curate", "order") is None
 
 
-def test_the_line_is_the_first_one_of_a_long_value_and_of_any_spelling() -> None:
+def test_the_line_of_a_setting_is_its_first_line_in_any_notation() -> None:
     text = (
         '[a]\r\n"x=y"."z" = """\n[b]\n"""\nlong = [\n  1, # ]\n  2,\n]\n[[b]]\nc = { d = 1 }\n[e."f.g"] # h\nlast = 1'
     )
@@ -206,16 +206,16 @@ def test_the_line_is_the_first_one_of_a_long_value_and_of_any_spelling() -> None
 
 TEXT_CASES = {
     "an empty file": ("", '[browse.views]\nmine = "new"\n'),
-    "a table more": ("[curate]\nx = 1 # c\n", '[curate]\nx = 1 # c\n\n[browse.views]\nmine = "new"\n'),
+    "a new table": ("[curate]\nx = 1 # c\n", '[curate]\nx = 1 # c\n\n[browse.views]\nmine = "new"\n'),
     "in its table": ("[browse.views]\na = 'b'\n\n[train]\n", "[browse.views]\na = 'b'\nmine = \"new\"\n\n[train]\n"),
-    "in place of the old": (
+    "in place of the old value": (
         "[browse.views]\nmine = 'old' # c\nb = 'c'\n",
         "[browse.views]\nmine = \"new\" # c\nb = 'c'\n",
     ),
     "of several lines": ('[browse.views]\nmine = """\nold\n""" # c\n', '[browse.views]\nmine = "new" # c\n'),
     "dotted": ("browse.views.a = 'b'\n", "browse.views.a = 'b'\nbrowse.views.mine = \"new\"\n"),
     "dotted in its table": ("[browse]\nviews.a = 'b'\n", "[browse]\nviews.a = 'b'\nviews.mine = \"new\"\n"),
-    "before the comments of what follows": (
+    "before the comments of the next table": (
         "[browse.views]\n# saved views\n\n# [generate]\n\n[train]\n",
         '[browse.views]\n# saved views\nmine = "new"\n\n# [generate]\n\n[train]\n',
     ),
@@ -224,18 +224,18 @@ TEXT_CASES = {
 
 
 @pytest.mark.parametrize("case", TEXT_CASES)
-def test_a_text_is_put_in_or_replaced(case: str) -> None:
+def test_a_view_is_inserted_or_replaced(case: str) -> None:
     before, after = TEXT_CASES[case]
     assert with_value(before, ("browse", "views"), "mine", "new") == after
 
 
-def test_where_there_is_no_place_for_a_text_nothing_is_said() -> None:
+def test_a_view_in_an_inline_table_is_not_changed() -> None:
     assert with_value("browse = { views = { a = 'b' } }\n", ("browse", "views"), "mine", "new") is None
     assert with_value("browse = 1\n", ("browse", "views"), "mine", "new") is None
 
 
 @given(st.text(max_size=20), st.text(min_size=1, max_size=20))
-def test_any_text_under_any_name_reads_back(name: str, value: str) -> None:
+def test_any_view_under_any_name_reads_back(name: str, value: str) -> None:
     text = with_value("# c\n[browse.views]\nx = 'y'\n", ("browse", "views"), name, value)
     assert text is not None
     assert tomllib.loads(text)["browse"]["views"][name] == value

@@ -69,7 +69,7 @@ def progress_figures(progress: StageProgress) -> str:
     """Return yield, failures, rate, cost and time left on one line."""
     parts = []
     if progress.items_done:
-        parts.append(f"{progress.kept / progress.items_done:.0%} kept")
+        parts.append(f"{progress.items_kept / progress.items_done:.0%} kept")
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
     if progress.requests_per_s:
@@ -88,7 +88,7 @@ def result_lines(ended: GenerationResult) -> list[str]:
     progress = ended.progress
     if not (progress.items_done or progress.requests or ended.pending_images):
         return []
-    parts = [f"{counted(progress.kept, 'candidate')} of {counted(progress.items_done, 'item')}"]
+    parts = [f"{counted(progress.items_kept, 'candidate')} of {counted(progress.items_done, 'item')}"]
     parts += [
         f"{number:,} {label}"
         for number, label in ((progress.dropped, "dropped"), (progress.failed, "failed"))
@@ -110,6 +110,6 @@ def result_lines(ended: GenerationResult) -> list[str]:
         lines.append(f"{counted(ended.pending_images, 'image')} waiting for answers")
     if ended.simulated:
         lines.append(f"simulated: {', '.join(ended.simulated)} (scripts, not models)")
-    if ended.state is GenerationState.DONE and progress.kept:
+    if ended.state is GenerationState.DONE and progress.items_kept:
         lines.append("next: negwb curate")
     return lines

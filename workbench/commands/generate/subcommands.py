@@ -180,7 +180,7 @@ def _row(run: GenerationRunRow) -> tuple[str, ...]:
         str(run.settings.get("pipeline", "")),
         run.started_at[:16].replace("T", " "),
         f"{progress.items_done:,}",
-        f"{progress.kept:,}",
+        f"{progress.items_kept:,}",
         f"{progress.dropped:,}",
         f"{progress.failed:,}",
         f"{progress.requests:,}",

@@ -158,7 +158,7 @@ async def _generate(
             )
         finally:
             await asyncio.to_thread(writer.close)
-    if ended.progress.kept:
+    if ended.progress.items_kept:
         await asyncio.to_thread(fulltext.refresh, store)
     return replace(ended, simulated=tuple(settings_json["simulated"]))
 

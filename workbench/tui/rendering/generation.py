@@ -160,7 +160,7 @@ def _speed(progress: StageProgress) -> list[str]:
 
 def _outcomes(entry: GenerationRow, progress: StageProgress, width: int) -> Content | None:
     """Return a bar each for kept, dropped and failed items."""
-    counts = {"kept": progress.kept, "dropped": progress.dropped, "failed": progress.failed}
+    counts = {"kept": progress.items_kept, "dropped": progress.dropped, "failed": progress.failed}
     done = sum(counts.values())
     if not done:
         return None
@@ -175,8 +175,10 @@ def _outcomes(entry: GenerationRow, progress: StageProgress, width: int) -> Cont
         )
         for name, glyph, style in _YIELD
     ]
-    if progress.kept and entry.status not in _RUNNING:
-        lines.append(Content.styled(f"{counted(progress.kept, 'candidate')} to decide about: negwb curate", QUIET))
+    if progress.items_kept and entry.status not in _RUNNING:
+        lines.append(
+            Content.styled(f"{counted(progress.items_kept, 'candidate')} to decide about: negwb curate", QUIET)
+        )
     return Content("\n").join(lines)
 
 

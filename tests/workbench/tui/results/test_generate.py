@@ -137,7 +137,9 @@ async def test_it_lives(house: WorkspaceFixture) -> None:
         assert "⚠ simulated: llama" in lines(app)
         with house.store.write() as connection:
             record_heartbeat(
-                connection, run, StageProgress(items_total=40, items_done=10, kept=10, note="reading the pictures")
+                connection,
+                run,
+                StageProgress(items_total=40, items_done=10, items_kept=10, note="reading the pictures"),
             )
         await until(pilot, lambda: "10 of 40 · 25%" in lines(app) and "reading the pictures" in lines(app))
         with house.store.write() as connection:
