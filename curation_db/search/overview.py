@@ -69,7 +69,7 @@ class PersonCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenSession:
+class UnendedSession:
     """A session without a recorded end: still open, or killed."""
 
     annotator: str
@@ -116,7 +116,7 @@ class Overview:
     states: dict[str, dict[str, int]] = field(default_factory=dict)
     """Stream ("review", "audit", "gold") to state to number of candidates; every state is present."""
     people: tuple[PersonCounts, ...] = ()
-    sessions: tuple[OpenSession, ...] = ()
+    sessions: tuple[UnendedSession, ...] = ()
     last_event: LastEvent | None = None
 
 
@@ -180,12 +180,12 @@ def _people(connection: Connection) -> tuple[PersonCounts, ...]:
     )
 
 
-def _sessions(connection: Connection) -> tuple[OpenSession, ...]:
+def _sessions(connection: Connection) -> tuple[UnendedSession, ...]:
     rows = connection.execute(
         text("""SELECT a.name, s.host, s.pid, s.started_at FROM work_session s
                 JOIN annotator a ON a.id = s.annotator_id WHERE s.ended_at IS NULL ORDER BY s.started_at, s.id""")
     )
-    return tuple(OpenSession(*row) for row in rows)
+    return tuple(UnendedSession(*row) for row in rows)
 
 
 def _last_event(connection: Connection) -> LastEvent | None:

@@ -49,10 +49,10 @@ async def until(pilot: Any, true: Callable[[], bool]) -> None:
     """Wait for a condition."""
     for _ in range(500):
         await pilot.pause()
-        if true():
+        if condition():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen")
+    raise AssertionError("the condition did not hold in time")
 
 
 @contextmanager
@@ -67,22 +67,22 @@ def locked_record(root: Path) -> Iterator[None]:
         other.close()
 
 
-def wait_for(true: Callable[[], bool]) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     """Wait for a condition."""
     for _ in range(2000):
-        if true():
+        if condition():
             return
         time.sleep(0.005)
-    raise AssertionError("it did not happen")
+    raise AssertionError("the condition did not hold in time")
 
 
 def wait_for_card(session: AnnotationSession) -> PreparedCard:
-    """The card in the seat, once it is there."""
+    """Wait for the current card and return it."""
     for _ in range(1000):
         if (ready := session.current_card()) is not None:
             return ready
         time.sleep(0.005)
-    raise AssertionError("no card came")
+    raise AssertionError("no card was shown in time")
 
 
 def wait_for_end(session: AnnotationSession) -> None:

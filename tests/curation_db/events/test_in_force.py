@@ -28,13 +28,13 @@ from curation_db.search.query_language import QueryField, Value
 from curation_db.stats.progress import read_progress
 from curation_db.storage.store import create_store
 
-PEOPLE = ("ana", "ben", "dan")
+ANNOTATORS = ("ana", "ben", "dan")
 _DECISIONS = ("accept", "reject", "unsure", "skip", "edit", "adjudicate", "flip")
 _TOP, _MIDDLE, _LOW = ("adjudicate",), ("accept", "reject", "unsure", "edit", "flip"), ("skip",)
 
 # fmt: off
 step = st.tuples(
-    st.sampled_from(PEOPLE),
+    st.sampled_from(ANNOTATORS),
     st.integers(0, 2),
     st.sampled_from(["accept", "reject", "unsure", "skip", "flip", "adjudicate", "requeue", "undo", "redo", "edit",
                      "bulk", "take back", "gold", "no gold"]),
@@ -44,18 +44,19 @@ step = st.tuples(
 
 def play(record: Record, steps: list[tuple[str, int, str]]) -> None:
     numbers = record.add(3, overlap="2+1")
-    sittings = {
-        name: record.open_session(name, role=Role.ADJUDICATOR if name == "dan" else Role.ANNOTATOR) for name in PEOPLE
+    sessions = {
+        name: record.open_session(name, role=Role.ADJUDICATOR if name == "dan" else Role.ANNOTATOR)
+        for name in ANNOTATORS
     }
-    acts = ["none"] * 3
+    actions = ["none"] * 3
     for at, (name, item, what) in enumerate(steps):
-        reviewer, number = sittings[name].reviewer, numbers[item]
+        reviewer, number = sessions[name].reviewer, numbers[item]
         with suppress(RecordError, ValueError):
             match what:
                 case "flip" | "adjudicate":
                     done = getattr(reviewer, what)(number, Kind.REJECT, reason=Reason.SCOPE)
                 case "requeue":
-                    done = sittings["dan"].reviewer.requeue(number)
+                    done = sessions["dan"].reviewer.requeue(number)
                 case "undo" | "redo":
                     done = getattr(reviewer, what)()
                 case "edit":
@@ -63,7 +64,7 @@ def play(record: Record, steps: list[tuple[str, int, str]]) -> None:
                 case "bulk":
                     done = reviewer.decide_many(numbers, Kind.ACCEPT)
                 case "take back":
-                    done = sittings["dan"].reviewer.take_back(acts[item])
+                    done = sessions["dan"].reviewer.take_back(actions[item])
                 case "gold":
                     with record.store.write() as connection:
                         mark(connection, {number: KnownAnswer(Kind.ACCEPT)}, "test")
@@ -74,7 +75,7 @@ def play(record: Record, steps: list[tuple[str, int, str]]) -> None:
                 case kind:
                     done = reviewer.decide(number, Kind(kind), reason=Reason.PRESENT if kind == "reject" else None)
             if done is not None and done.action_id:
-                acts.insert(0, done.action_id)
+                actions.insert(0, done.action_id)
 
 
 def by_hand(record: Record) -> list[dict[str, Any]]:
@@ -92,7 +93,7 @@ def by_hand(record: Record) -> list[dict[str, Any]]:
         about = [event for event in standing if event["candidate_id"] == number]
         anew = max((event["seq"] for event in about if event["kind"] == "requeue"), default=0)
         counting = [event for event in about if event["seq"] > anew or event["kind"] == "edit"]
-        for name in PEOPLE:
+        for name in ANNOTATORS:
             for gold in (0, 1):
                 mine = [event for event in counting if (event["actor"], event["gold"]) == (name, gold)]
                 for kinds in (_TOP, _MIDDLE, _LOW):

@@ -11,10 +11,12 @@ from support.workspaces import press, settled
 from curation_db.enums import Kind, Reason, Stream
 from workbench.annotation.session import AnnotationSession
 
-OpenSession = Callable[..., AnnotationSession]
+SessionOpener = Callable[..., AnnotationSession]
 
 
-def test_a_session_of_the_audit_stream_serves_only_audit_cards(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_session_of_the_audit_stream_serves_only_audit_cards(
+    make_workspace: Any, open_session: SessionOpener
+) -> None:
     workspace = make_workspace(3, audit_rate=1.0)
     session = open_session(workspace, only=Stream.REVIEW)
     assert session.current_card() is None
@@ -22,7 +24,7 @@ def test_a_session_of_the_audit_stream_serves_only_audit_cards(make_workspace: A
 
 
 def test_verdicts_are_revealed_after_the_decision_and_a_change_of_mind_is_a_flip(
-    make_workspace: Any, open_session: OpenSession
+    make_workspace: Any, open_session: SessionOpener
 ) -> None:
     workspace = make_workspace(2, audit_rate=1.0)
     session = open_session(workspace, only=Stream.AUDIT, reveal=True)
@@ -46,7 +48,7 @@ def test_verdicts_are_revealed_after_the_decision_and_a_change_of_mind_is_a_flip
     assert workspace.rows("SELECT state FROM candidate_state WHERE candidate_id = 1") == [("accepted",)]
 
 
-def test_unsure_is_no_label_and_reveals_nothing(make_workspace: Any, open_session: OpenSession) -> None:
+def test_unsure_is_no_label_and_reveals_nothing(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(2, audit_rate=1.0)
     session = open_session(workspace, only=Stream.AUDIT, reveal=True)
     wait_for_card(session)

@@ -17,7 +17,7 @@ from workbench.annotation.progress_counter import ThroughputMeter, ThroughputSna
 from workbench.annotation.session import AnnotationSession
 from workbench.tui.widgets.status import StatusContent, StatusLine
 
-OpenSession = Callable[..., AnnotationSession]
+SessionOpener = Callable[..., AnnotationSession]
 
 
 class Clock:
@@ -111,11 +111,11 @@ def _render(line: StatusLine, width: int) -> str:
         right_side = status._right(line._status, drop).plain
         if len(right_side) + 20 <= width:
             return right_side
-    raise AssertionError("no room")
+    raise AssertionError("the line is too narrow")
 
 
-class TestAtTheDesk:
-    def test_the_record_has_the_time_without_idle(self, make_workspace: Any, open_session: OpenSession) -> None:
+class TestSession:
+    def test_the_record_has_the_time_without_idle(self, make_workspace: Any, open_session: SessionOpener) -> None:
         workspace, clock = make_workspace(2), Clock()
         session = open_session(workspace, clock=clock)
         wait_for_card(session)
@@ -128,7 +128,9 @@ class TestAtTheDesk:
         assert workspace.rows("SELECT elapsed_ms FROM event") == [(round((3.5 + IDLE_SECONDS) * 1000),)]
         assert not session.progress.hasty
 
-    def test_a_hasty_decision_is_warned_about_and_stored(self, make_workspace: Any, open_session: OpenSession) -> None:
+    def test_a_hasty_decision_is_warned_about_and_stored(
+        self, make_workspace: Any, open_session: SessionOpener
+    ) -> None:
         workspace, clock = make_workspace(3), Clock()
         session = open_session(workspace, clock=clock)
         wait_for_card(session)
@@ -141,7 +143,7 @@ class TestAtTheDesk:
         session.submit(Kind.ACCEPT)
         assert not session.progress.hasty
 
-    def test_deciding_again_after_an_undo_is_not_hasty(self, make_workspace: Any, open_session: OpenSession) -> None:
+    def test_deciding_again_after_an_undo_is_not_hasty(self, make_workspace: Any, open_session: SessionOpener) -> None:
         session = open_session(make_workspace(2), clock=Clock())
         clock: Any = session.dwell_timer._clock
         first = current_id(session)

@@ -25,10 +25,10 @@ from workbench.annotation.wording import session_counts
 from workbench.images.decode import ThumbnailCache
 from workbench.workspace.picture_folders import PictureFolders
 
-OpenSession = Callable[..., AnnotationSession]
+SessionOpener = Callable[..., AnnotationSession]
 
 
-def test_each_decision_is_committed_before_the_next_card(make_workspace: Any, open_session: OpenSession) -> None:
+def test_each_decision_is_committed_before_the_next_card(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(4)
     session = open_session(workspace)
     assert current_id(session) == 1
@@ -45,7 +45,7 @@ def test_each_decision_is_committed_before_the_next_card(make_workspace: Any, op
     assert session.progress.streak == (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE)
 
 
-def test_the_event_has_the_dwell_time(make_workspace: Any, open_session: OpenSession) -> None:
+def test_the_event_has_the_dwell_time(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(2)
     clock = MonotonicClock()
     session = open_session(workspace, clock=clock)
@@ -55,7 +55,7 @@ def test_the_event_has_the_dwell_time(make_workspace: Any, open_session: OpenSes
     assert workspace.rows("SELECT elapsed_ms FROM event") == [(2_500,)]
 
 
-def test_undo_shows_the_card_again_and_the_other_one_next(make_workspace: Any, open_session: OpenSession) -> None:
+def test_undo_shows_the_card_again_and_the_other_one_next(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(6)
     session = open_session(workspace)
     for _ in range(3):
@@ -75,7 +75,7 @@ def test_undo_shows_the_card_again_and_the_other_one_next(make_workspace: Any, o
     assert not workspace.rows("SELECT 1 FROM event WHERE late")
 
 
-def test_redo_repeats_what_was_undone(make_workspace: Any, open_session: OpenSession) -> None:
+def test_redo_repeats_what_was_undone(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(5)
     session = open_session(workspace)
     for _ in range(3):
@@ -91,7 +91,7 @@ def test_redo_repeats_what_was_undone(make_workspace: Any, open_session: OpenSes
     assert list(workspace.states().values()).count("accepted") == 3
 
 
-def test_undo_and_redo_continue_in_a_later_session(make_workspace: Any, open_session: OpenSession) -> None:
+def test_undo_and_redo_continue_in_a_later_session(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(4)
     first = open_session(workspace)
     for _ in range(2):
@@ -110,7 +110,7 @@ def test_undo_and_redo_continue_in_a_later_session(make_workspace: Any, open_ses
     assert third.progress.decided == 2
 
 
-def test_undo_without_an_action_does_nothing(make_workspace: Any, open_session: OpenSession) -> None:
+def test_undo_without_an_action_does_nothing(make_workspace: Any, open_session: SessionOpener) -> None:
     session = open_session(make_workspace(1))
     assert current_id(session) == 1
     assert session.undo() is None
@@ -118,7 +118,9 @@ def test_undo_without_an_action_does_nothing(make_workspace: Any, open_session: 
     assert current_id(session) == 1
 
 
-def test_an_edit_is_an_accept_of_its_editor_with_one_annotator(make_workspace: Any, open_session: OpenSession) -> None:
+def test_an_edit_is_an_accept_of_its_editor_with_one_annotator(
+    make_workspace: Any, open_session: SessionOpener
+) -> None:
     workspace = make_workspace(2)
     session = open_session(workspace)
     wait_for_card(session)
@@ -134,7 +136,7 @@ def test_an_edit_is_an_accept_of_its_editor_with_one_annotator(make_workspace: A
     assert workspace.states()[done.child_id] == "accepted"
 
 
-def test_an_unchanged_edit_is_refused_and_the_card_stays(make_workspace: Any, open_session: OpenSession) -> None:
+def test_an_unchanged_edit_is_refused_and_the_card_stays(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(1)
     session = open_session(workspace)
     text = wait_for_card(session).card.text
@@ -144,7 +146,7 @@ def test_an_unchanged_edit_is_refused_and_the_card_stays(make_workspace: Any, op
     assert workspace.events() == []
 
 
-def test_going_back_changes_nothing(make_workspace: Any, open_session: OpenSession) -> None:
+def test_going_back_changes_nothing(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(5)
     session = open_session(workspace)
     for _ in range(2):
@@ -167,7 +169,7 @@ def test_going_back_changes_nothing(make_workspace: Any, open_session: OpenSessi
     assert len(workspace.events()) == 2
 
 
-def test_a_decision_after_going_back_replaces_the_vote(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_decision_after_going_back_replaces_the_vote(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(4)
     session = open_session(workspace)
     for _ in range(2):
@@ -189,7 +191,7 @@ def test_a_decision_after_going_back_replaces_the_vote(make_workspace: Any, open
     assert workspace.states()[1] == "accepted"  # the earlier vote stands again
 
 
-def test_going_back_to_an_edit_shows_its_child(make_workspace: Any, open_session: OpenSession) -> None:
+def test_going_back_to_an_edit_shows_its_child(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(2)
     session = open_session(workspace)
     wait_for_card(session)
@@ -201,7 +203,7 @@ def test_going_back_to_an_edit_shows_its_child(make_workspace: Any, open_session
     assert workspace.states()[child] == "rejected"
 
 
-def test_skipped_cards_come_again_after_revisit(make_workspace: Any, open_session: OpenSession) -> None:
+def test_skipped_cards_come_again_after_revisit(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(3)
     session = open_session(workspace)
     for kind in (Kind.SKIP, Kind.UNSURE, Kind.ACCEPT):
@@ -222,7 +224,7 @@ def test_skipped_cards_come_again_after_revisit(make_workspace: Any, open_sessio
     assert current_id(session) == 1
 
 
-def test_notes_and_flags_keep_the_current_card(make_workspace: Any, open_session: OpenSession) -> None:
+def test_notes_and_flags_keep_the_current_card(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(2)
     session = open_session(workspace)
     wait_for_card(session)
@@ -241,7 +243,7 @@ def test_notes_and_flags_keep_the_current_card(make_workspace: Any, open_session
 
 
 def test_undoing_a_note_on_a_settled_card_shows_it_and_the_queue_continues(
-    make_workspace: Any, open_session: OpenSession
+    make_workspace: Any, open_session: SessionOpener
 ) -> None:
     workspace = make_workspace(3)
     session = open_session(workspace)
@@ -264,7 +266,7 @@ def test_undoing_a_note_on_a_settled_card_shows_it_and_the_queue_continues(
     assert workspace.rows("SELECT late FROM event WHERE candidate_id = 2") == [(0,)]
 
 
-def test_a_found_card_opens_and_the_queue_continues_after_it(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_found_card_opens_and_the_queue_continues_after_it(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(6)
     session = open_session(workspace)
     assert current_id(session) == 1
@@ -287,13 +289,13 @@ def test_a_found_card_opens_and_the_queue_continues_after_it(make_workspace: Any
 
 @pytest.mark.parametrize("words", ['"', "(", "* -", "no:thing", "\x00", "' OR 1", "---"])
 def test_odd_searches_have_no_match_and_raise_no_error(
-    make_workspace: Any, open_session: OpenSession, words: str
+    make_workspace: Any, open_session: SessionOpener, words: str
 ) -> None:
     session = open_session(make_workspace(2))
     assert session.find(words) == []
 
 
-def test_edited_texts_can_be_found(make_workspace: Any, open_session: OpenSession) -> None:
+def test_edited_texts_can_be_found(make_workspace: Any, open_session: SessionOpener) -> None:
     session = open_session(make_workspace(2))
     wait_for_card(session)
     session.find("anything")
@@ -301,7 +303,7 @@ def test_edited_texts_can_be_found(make_workspace: Any, open_session: OpenSessio
     assert [match.candidate_id for match in session.find("spectacles")] == [child]
 
 
-def test_audit_cards_are_blind(make_workspace: Any, open_session: OpenSession) -> None:
+def test_audit_cards_are_blind(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(2, audit_rate=1.0)
     session = open_session(workspace, audit_share=1.0)
     ready = wait_for_card(session)
@@ -314,7 +316,7 @@ def test_audit_cards_are_blind(make_workspace: Any, open_session: OpenSession) -
     assert wait_for_card(session).hidden
 
 
-def test_a_blind_session_is_blind_and_its_events_are_marked(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_blind_session_is_blind_and_its_events_are_marked(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(1)
     session = open_session(workspace, blind=True)
     assert wait_for_card(session).hidden
@@ -322,7 +324,7 @@ def test_a_blind_session_is_blind_and_its_events_are_marked(make_workspace: Any,
     assert workspace.rows("SELECT stream, blind FROM event") == [("review", 1)]
 
 
-def test_two_annotators_never_get_the_same_card(make_workspace: Any, open_session: OpenSession) -> None:
+def test_two_annotators_never_get_the_same_card(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(12)
     ana, ben = open_session(workspace, "ana", depth=1), open_session(workspace, "ben", depth=1)
     seen = []
@@ -333,7 +335,7 @@ def test_two_annotators_never_get_the_same_card(make_workspace: Any, open_sessio
     assert len(set(seen)) == 6
 
 
-def test_leaving_releases_all_cards(make_workspace: Any, open_session: OpenSession) -> None:
+def test_leaving_releases_all_cards(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(6)
     threads = set(threading.enumerate())
     session = open_session(workspace)
@@ -345,7 +347,7 @@ def test_leaving_releases_all_cards(make_workspace: Any, open_session: OpenSessi
     assert set(threading.enumerate()) <= threads
 
 
-def test_leases_are_renewed_while_a_card_is_shown(make_workspace: Any, open_session: OpenSession) -> None:
+def test_leases_are_renewed_while_a_card_is_shown(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace, clock = make_workspace(1), WallClock(time.time())
     session = open_session(workspace, wall_clock=clock, clock_check_seconds=0.01)
     wait_for_card(session)
@@ -373,7 +375,7 @@ def test_the_speed_does_not_count_breaks() -> None:
 
 
 def test_a_replaced_decision_counts_once_and_the_speed_is_the_same_everywhere(
-    make_workspace: Any, open_session: OpenSession
+    make_workspace: Any, open_session: SessionOpener
 ) -> None:
     workspace, clock = make_workspace(6), MonotonicClock()
     for _ in range(2):  # the second sitting goes on counting where the first one ended

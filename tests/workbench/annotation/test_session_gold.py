@@ -17,7 +17,7 @@ from workbench.annotation.models import CardOrigin
 from workbench.annotation.session import AnnotationSession
 from workbench.annotation.wording import gold_feedback
 
-OpenSession = Callable[..., AnnotationSession]
+SessionOpener = Callable[..., AnnotationSession]
 
 
 def gold(workspace: WorkspaceFixture, answers: dict[int, KnownAnswer]) -> None:
@@ -47,7 +47,7 @@ async def test_the_known_answer_is_shown_only_after_the_decision(make_workspace:
     assert workspace.states() == {1: "open", 2: "open"}
 
 
-def test_a_gold_item_does_not_count_as_progress(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_gold_item_does_not_count_as_progress(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(3)
     gold(workspace, {1: KnownAnswer(Kind.ACCEPT)})
     session = open_session(workspace, gold_share=1.0)
@@ -60,7 +60,7 @@ def test_a_gold_item_does_not_count_as_progress(make_workspace: Any, open_sessio
     assert session.summary().states == {State.ACCEPTED: 2}
 
 
-def test_a_gold_item_that_an_adjudicator_settled_looks_open(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_gold_item_that_an_adjudicator_settled_looks_open(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(2)
     dan = DecisionWriter(workspace.store, begin_session(workspace.store, "dan", version="test", role=Role.ADJUDICATOR))
     dan.adjudicate(1, Kind.ACCEPT)
@@ -76,7 +76,7 @@ def test_a_gold_item_that_an_adjudicator_settled_looks_open(make_workspace: Any,
 
 
 def test_an_adjudicator_settles_a_card_opened_from_a_search(
-    make_workspace: Any, open_session: OpenSession, join: Any
+    make_workspace: Any, open_session: SessionOpener, join: Any
 ) -> None:
     workspace = make_workspace(2, overlap="2")
     join(workspace, "ben").decide(1, Kind.ACCEPT)

@@ -23,7 +23,7 @@ from workbench.annotation.prefetch import CardPrefetcher
 from workbench.annotation.session import AnnotationSession
 from workbench.tui.screens import curate as curate_module
 
-OpenSession = Callable[..., AnnotationSession]
+SessionOpener = Callable[..., AnnotationSession]
 SUSPENDED = 601.0
 
 
@@ -81,7 +81,7 @@ def holders(workspace: WorkspaceFixture) -> dict[int, list[str]]:
 @pytest.mark.usefixtures("unattended")
 class TestCardsPreparedBeforeASuspend:
     def test_cards_that_others_decided_meanwhile_are_not_shown_and_not_counted_twice(
-        self, make_workspace: Any, open_session: OpenSession, others: Any, clock: WallClock
+        self, make_workspace: Any, open_session: SessionOpener, others: Any, clock: WallClock
     ) -> None:
         workspace = make_workspace(6)
         session = open_session(workspace, wall_clock=clock)
@@ -107,7 +107,7 @@ class TestCardsPreparedBeforeASuspend:
         assert set(workspace.states().values()) == {"accepted"}
 
     def test_cards_that_others_hold_are_not_shown(
-        self, make_workspace: Any, open_session: OpenSession, others: Any, clock: WallClock
+        self, make_workspace: Any, open_session: SessionOpener, others: Any, clock: WallClock
     ) -> None:
         workspace = make_workspace(5)
         session = open_session(workspace, wall_clock=clock)
@@ -120,7 +120,7 @@ class TestCardsPreparedBeforeASuspend:
         assert [current_id(session)] == [3]
 
     def test_free_cards_are_leased_again_and_shown_in_order(
-        self, make_workspace: Any, open_session: OpenSession, clock: WallClock
+        self, make_workspace: Any, open_session: SessionOpener, clock: WallClock
     ) -> None:
         workspace = make_workspace(5)
         session = open_session(workspace, wall_clock=clock)
@@ -134,7 +134,7 @@ class TestCardsPreparedBeforeASuspend:
         assert workspace.rows("SELECT candidate_id, late FROM event") == [(1, 1), (2, 0), (3, 0), (4, 0), (5, 0)]
 
     def test_a_prepared_card_shows_a_note_that_was_written_meanwhile(
-        self, make_workspace: Any, open_session: OpenSession, others: Any, clock: WallClock
+        self, make_workspace: Any, open_session: SessionOpener, others: Any, clock: WallClock
     ) -> None:
         workspace = make_workspace(3)
         session = open_session(workspace, wall_clock=clock)
@@ -146,7 +146,7 @@ class TestCardsPreparedBeforeASuspend:
         assert wait_for_card(session).card.notes == ("see the shadow",)
 
     def test_a_card_that_was_decided_under_a_valid_lease_is_dropped_and_released(
-        self, make_workspace: Any, open_session: OpenSession, others: Any, clock: WallClock
+        self, make_workspace: Any, open_session: SessionOpener, others: Any, clock: WallClock
     ) -> None:
         workspace = make_workspace(3)
         session = open_session(workspace, wall_clock=clock)
@@ -162,7 +162,7 @@ class TestCardsPreparedBeforeASuspend:
 
 class TestRenewal:
     def test_renewal_follows_the_wall_clock(
-        self, make_workspace: Any, open_session: OpenSession, others: Any, clock: WallClock
+        self, make_workspace: Any, open_session: SessionOpener, others: Any, clock: WallClock
     ) -> None:
         workspace = make_workspace(6)
         session = open_session(workspace, wall_clock=clock, clock_check_seconds=0.01)
@@ -175,7 +175,7 @@ class TestRenewal:
         assert ben.claim(6) == [5, 6]
 
     def test_a_clock_that_is_set_back_renews_at_once(
-        self, make_workspace: Any, open_session: OpenSession, clock: WallClock
+        self, make_workspace: Any, open_session: SessionOpener, clock: WallClock
     ) -> None:
         workspace = make_workspace(1)
         session = open_session(workspace, wall_clock=clock, clock_check_seconds=0.01)
@@ -188,7 +188,7 @@ class TestRenewal:
     def test_after_a_suspend_cards_that_others_hold_are_dropped(
         self,
         make_workspace: Any,
-        open_session: OpenSession,
+        open_session: SessionOpener,
         others: Any,
         clock: WallClock,
         monkeypatch: pytest.MonkeyPatch,
@@ -211,7 +211,7 @@ class TestRenewal:
 
 class TestTheShownCard:
     def test_a_stale_decision_is_refused_once_and_then_written(
-        self, make_workspace: Any, open_session: OpenSession, others: Any, clock: WallClock
+        self, make_workspace: Any, open_session: SessionOpener, others: Any, clock: WallClock
     ) -> None:
         workspace = make_workspace(3)
         session = open_session(workspace, wall_clock=clock)
@@ -227,7 +227,7 @@ class TestTheShownCard:
         assert current_id(session) == 2
 
     def test_going_forward_leaves_the_stale_card(
-        self, make_workspace: Any, open_session: OpenSession, join: Any
+        self, make_workspace: Any, open_session: SessionOpener, join: Any
     ) -> None:
         workspace = make_workspace(3)
         session = open_session(workspace)
@@ -241,7 +241,7 @@ class TestTheShownCard:
         assert [kind for _, kind, _ in workspace.events()] == ["reject"]
 
     def test_a_caption_that_was_replaced_meanwhile_is_not_decided(
-        self, make_workspace: Any, open_session: OpenSession, join: Any
+        self, make_workspace: Any, open_session: SessionOpener, join: Any
     ) -> None:
         workspace = make_workspace(2)
         session = open_session(workspace)
@@ -254,7 +254,7 @@ class TestTheShownCard:
         assert current_id(session) == 2
 
     def test_the_annotators_own_earlier_decision_is_replaced_at_once(
-        self, make_workspace: Any, open_session: OpenSession
+        self, make_workspace: Any, open_session: SessionOpener
     ) -> None:
         workspace = make_workspace(3)
         session = open_session(workspace)
@@ -268,7 +268,7 @@ class TestTheShownCard:
         assert workspace.states()[2] == "rejected"
 
     def test_a_note_does_not_make_a_stale_card_current(
-        self, make_workspace: Any, open_session: OpenSession, join: Any
+        self, make_workspace: Any, open_session: SessionOpener, join: Any
     ) -> None:
         workspace = make_workspace(2)
         session = open_session(workspace)

@@ -14,11 +14,11 @@ from curation_db.errors import RecordBusy, RecordError
 from curation_db.queue.claims import Queue
 from workbench.annotation.session import AnnotationSession
 
-OpenSession = Callable[..., AnnotationSession]
+SessionOpener = Callable[..., AnnotationSession]
 
 
 def test_a_locked_record_refuses_a_decision_and_the_card_stays(
-    make_workspace: Any, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
+    make_workspace: Any, open_session: SessionOpener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curation_db.storage.sqlite._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))
     workspace = make_workspace(5)
@@ -43,7 +43,7 @@ def test_a_locked_record_refuses_a_decision_and_the_card_stays(
 
 
 def test_a_busy_record_after_a_stored_decision_raises_no_error(
-    make_workspace: Any, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
+    make_workspace: Any, open_session: SessionOpener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = open_session(make_workspace(3))
     wait_for_card(session)
@@ -63,7 +63,7 @@ def test_a_busy_record_after_a_stored_decision_raises_no_error(
 
 
 def test_a_card_that_another_annotator_edited_is_left_for_the_next_one(
-    make_workspace: Any, open_session: OpenSession, join: Any
+    make_workspace: Any, open_session: SessionOpener, join: Any
 ) -> None:
     workspace = make_workspace(3)
     session = open_session(workspace)
@@ -77,7 +77,7 @@ def test_a_card_that_another_annotator_edited_is_left_for_the_next_one(
     assert [kind for _, kind, _ in workspace.events()] == ["edit"]
 
 
-def test_a_replaced_caption_cannot_be_decided(make_workspace: Any, open_session: OpenSession) -> None:
+def test_a_replaced_caption_cannot_be_decided(make_workspace: Any, open_session: SessionOpener) -> None:
     workspace = make_workspace(2)
     session = open_session(workspace)
     wait_for_card(session)

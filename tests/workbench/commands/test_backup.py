@@ -31,9 +31,9 @@ def workspace(tmp_path: Path) -> Workspace:
 def decide(workspace: Workspace, name: str, count: int) -> None:
     """Make `count` decisions in a session of this annotator."""
     with open_store(workspace.database) as store:
-        sitting = Record(store).open_session(name)
-        for claim in sitting.queue.claim(count):
-            sitting.reviewer.decide(claim.candidate_id, Kind.ACCEPT)
+        session = Record(store).open_session(name)
+        for claim in session.queue.claim(count):
+            session.reviewer.decide(claim.candidate_id, Kind.ACCEPT)
         with store.write() as connection:
             connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
 
@@ -114,13 +114,13 @@ def test_restore_prints_the_loss_and_how_to_revert(workspace: Workspace) -> None
 def test_restore_is_refused_during_a_session(workspace: Workspace) -> None:
     backup_path = run_json(workspace, "backup")["path"]
     with open_store(workspace.database) as store:
-        sitting = Record(store).open_session("ana")
-        sitting.reviewer.decide(1, Kind.ACCEPT)
+        session = Record(store).open_session("ana")
+        session.reviewer.decide(1, Kind.ACCEPT)
         done = negwb(workspace, "restore", backup_path)
         assert isinstance(done.exception, RecordError)
         assert "ana" in done.exception.message
         assert isinstance(negwb(workspace, "restore", backup_path, "--force").exception, RecordError)
-        sitting.reviewer.decide(2, Kind.ACCEPT)
+        session.reviewer.decide(2, Kind.ACCEPT)
     assert events(workspace.database) == 2
 
 

@@ -40,9 +40,9 @@ def workspace(tmp_path: Path) -> Workspace:
 def fill(store: Any) -> None:
     record = Record(store)
     record.add(200)
-    sitting = record.open_session("ana")
+    session = record.open_session("ana")
     for number in range(1, 6):
-        sitting.reviewer.decide(number, Kind.ACCEPT)
+        session.reviewer.decide(number, Kind.ACCEPT)
     with store.write() as connection:
         connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
 
@@ -129,9 +129,9 @@ class TestDamage:
         self, workspace: Workspace, tmp_path: Path, cut: int
     ) -> None:
         with open_store(workspace.database) as store:
-            sitting = Record(store).open_session("ben")
+            session = Record(store).open_session("ben")
             for number in range(6, 26):
-                sitting.reviewer.decide(number, Kind.ACCEPT)
+                session.reviewer.decide(number, Kind.ACCEPT)
             left = copy_workspace(workspace, tmp_path / "left")
         (left.root / "curation.db-shm").unlink()
         log = left.root / "curation.db-wal"

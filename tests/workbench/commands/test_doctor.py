@@ -35,9 +35,9 @@ def workspace(tmp_path: Path) -> Workspace:
     with open_store(created.database) as store:
         record = Record(store)
         record.add(20)
-        sitting = record.open_session("ana")
+        session = record.open_session("ana")
         for number in (1, 2, 3):
-            sitting.reviewer.decide(number, Kind.ACCEPT)
+            session.reviewer.decide(number, Kind.ACCEPT)
         with store.write() as connection:
             connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
     return created
@@ -332,9 +332,9 @@ class TestEventsThatWereLost:
         with open_store(other.database) as store:
             record = Record(store)
             record.add(9)
-            sitting = record.open_session("ben")
+            session = record.open_session("ben")
             for number in range(1, 9):
-                sitting.reviewer.decide(number, Kind.ACCEPT)
+                session.reviewer.decide(number, Kind.ACCEPT)
         (workspace.root / "backups").mkdir()
         negwb(other, "backup", str(workspace.root / "backups" / "theirs.db"))
         assert run_doctor(workspace)["backups"]["level"] == "ok"

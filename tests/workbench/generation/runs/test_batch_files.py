@@ -91,7 +91,7 @@ def answered(requests: Path, responses: Path, server: Served) -> list[dict[str, 
     """What `vllm run-batch` does on its node: each request's body to the model, each answer into a line."""
     lines = [json.loads(line) for line in requests.read_text().splitlines()]
     with httpx.Client() as client, responses.open("w") as file:
-        for line in reversed(lines):  # a farm keeps no order
+        for line in reversed(lines):  # results come in any order
             reply = client.post(server.root + line["url"], json=line["body"])
             response = {"status_code": reply.status_code, "request_id": "r", "body": reply.json()}
             file.write(

@@ -24,11 +24,11 @@ from workbench.generation.engines.protocol import EngineContext
 from workbench.generation.engines.requests import AnswerFormat, ModelRequest
 from workbench.workspace.engine_settings import EngineSettings
 
-SETTINGS = EngineSettings(name="farm", kind="openai", model="stub", price_in=2.0, options={"top_k": 5})
+SETTINGS = EngineSettings(name="batch", kind="openai", model="stub", price_in=2.0, options={"top_k": 5})
 
 
-def farmed(line: str) -> str:
-    """What a farm makes of a line, as vllm run-batch writes it."""
+def batch_result(line: str) -> str:
+    """Return the result line of `vllm run-batch` for a request line."""
     content = json.loads(line)
     body = chat(content["body"], Behaviour(), "")
     response = {"status_code": 200, "request_id": "vllm-batch-1", "body": body}
@@ -63,7 +63,7 @@ async def test_a_batch_server_and_the_live_engine_give_equal_answers(tmp_path: P
         await engine.close()
     for (request, method), answer in zip(ASKS[:2], verdicts, strict=True):
         shown = blank_url(live.picture_side) if request.picture else None
-        line = farmed(batch_line(request, live, method=method, picture=shown))
+        line = batch_result(batch_line(request, live, method=method, picture=shown))
         read = read_line(line, BatchRequest(request.answer_format, method), live)
         assert read is not None
         assert read == (request.key("stub"), replace(answer, latency_ms=None))
