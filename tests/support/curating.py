@@ -45,7 +45,7 @@ def lines(app: NegwbApp) -> str:
     return "\n".join("".join(segment.text for segment in strip if not segment.control) for strip in strips)
 
 
-async def until(pilot: Any, true: Callable[[], bool]) -> None:
+async def until(pilot: Any, condition: Callable[[], bool]) -> None:
     """Wait for a condition."""
     for _ in range(500):
         await pilot.pause()
