@@ -65,7 +65,7 @@ class CandidateOrigin:
 class JudgeVerdictRow:
     """A judge's verdict."""
 
-    label: ClassVar = "judgesaid"
+    label: ClassVar = "verdict"
     judge: str
     model: str
     prompt_version: str
@@ -83,7 +83,7 @@ class JudgeVerdictRow:
 class TimelineAction:
     """An event of an annotator or a policy."""
 
-    label: ClassVar = "deed"
+    label: ClassVar = "action"
     seq: int
     actor: str
     role: Role
@@ -113,7 +113,7 @@ class TimelineAction:
 class ExportMembership:
     """A frozen export that holds the candidate."""
 
-    label: ClassVar = "frozen"
+    label: ClassVar = "export"
     export: str
     event: int
     """Sequence number of the last event that the export covers."""

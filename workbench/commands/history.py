@@ -15,7 +15,7 @@ _EPILOG = """\b
 Examples:
   negwb history 1204                        by id
   negwb history scripted-proposer/17-3      by key
-  negwb history 1204 --json | jq '.moments[] | select(.what == "deed")'
+  negwb history 1204 --json | jq '.moments[] | select(.what == "action")'
 """
 _WIDTH = 100
 

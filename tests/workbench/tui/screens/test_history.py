@@ -175,6 +175,6 @@ def test_the_command_lists_the_whole_history(make_workspace: Any, join: Any) -> 
     assert "reject: scope" in done.stdout
     assert "\x1b" not in done.stdout
     content = json.loads(CliRunner().invoke(negwb, ["-w", str(workspace.root), "history", "1", "--json"]).stdout)
-    assert [moment["what"] for moment in content["moments"]] == ["origin", "judgesaid", "judgesaid", "deed"]
+    assert [moment["what"] for moment in content["moments"]] == ["origin", "verdict", "verdict", "action"]
     assert content["moments"][-1]["actor"] == "ben"
     assert content["members"][0]["state"] == "rejected"

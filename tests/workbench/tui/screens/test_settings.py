@@ -137,7 +137,7 @@ async def test_hostile_settings_are_only_text(make_workspace: Any, open_app: Any
 
 async def test_own_keys_work_on_side_screens(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
-    app = opened(open_app, workspace, actions=ActionMap({"progress": "f8", "leave-room": "f9", "next-page": "y"}))
+    app = opened(open_app, workspace, actions=ActionMap({"progress": "f8", "leave-screen": "f9", "next-page": "y"}))
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("f8")
@@ -151,10 +151,10 @@ async def test_own_keys_work_on_side_screens(make_workspace: Any, open_app: Any)
 @pytest.mark.parametrize(
     ("own", "expected"),
     [
-        ({"room-progress": "5"}, "'5' would mean both room-progress and room-guidelines"),
+        ({"screen-progress": "5"}, "'5' would mean both screen-progress and screen-guidelines"),
         ({"next-page": "r"}, "'r' would mean both next-page and count-anew"),
         ({"progress": "a"}, "'a' would mean both accept and progress"),
-        ({"leave-room": "?"}, "would mean both leave-room and room-help"),
+        ({"leave-screen": "?"}, "would mean both leave-screen and screen-help"),
     ],
 )
 def test_key_clashes_on_side_screens_are_refused(own: dict[str, str], expected: str) -> None:
