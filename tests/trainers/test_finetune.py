@@ -99,6 +99,7 @@ def _start(folder: Path, *, hold: Path = Path("none")) -> subprocess.Popen[bytes
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.long
 def test_killed_at_three_random_steps_it_ends_with_the_same_bytes(
     rich: RunConfig, straight: Path, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ def run(name: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+@pytest.mark.long
 def test_curate_measures_real_keys() -> None:
     result = run("curate")
     # fmt: off
@@ -42,6 +43,7 @@ def test_curate_measures_real_keys() -> None:
     assert result["rss_mb"] > 10
 
 
+@pytest.mark.long
 def test_browse_measures_views_pages_and_the_screen() -> None:
     result = run("browse")
     # fmt: off
@@ -118,6 +120,7 @@ def test_log_is_parsed(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_generate_reports_its_ratio_to_the_ceiling() -> None:
     result = run("generate")
     assert result.keys() >= ALWAYS | {

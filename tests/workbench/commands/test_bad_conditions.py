@@ -334,7 +334,7 @@ class TestNetworkMounts:
         self, workspace: Workspace, mounted: Callable[[str], str]
     ) -> None:
         assert with_code(workspace, mounted("nfs4"), "status").stderr == ""
-        assert "⚠ file system  nfs4, over the network" in with_code(workspace, mounted("nfs4"), "doctor").stdout
+        assert "⚠ file system  nfs4, a network file system" in with_code(workspace, mounted("nfs4"), "doctor").stdout
 
     @pytest.mark.parametrize("kind", ["ext4", "fuse.ext4", "tmpfs", "fuseblk"])
     def test_local_file_systems_give_no_warning(

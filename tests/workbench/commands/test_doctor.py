@@ -181,7 +181,7 @@ def test_missing_pictures(workspace: Workspace, tmp_path: Path) -> None:
         (folder / f"{number}.jpg").touch()
     findings = run_doctor(workspace, "--pictures")
     assert (findings["folders"]["level"], findings["files"]["level"]) == ("ok", "warning")
-    assert "2 missing of 20 pictures: coco/19.jpg, coco/20.jpg" in findings["files"]["said"]
+    assert "2 missing of 20 images: coco/19.jpg, coco/20.jpg" in findings["files"]["said"]
     (folder / "19.jpg").touch()
     (folder / "20.jpg").touch()
     assert run_doctor(workspace)["files"]["said"] == "20 images: all there"
@@ -223,8 +223,8 @@ def test_live_sessions_are_reported(workspace: Workspace) -> None:
         ("auto", "halfcell", {"TMUX": "/tmp/x", "TERM": "xterm"}, "tmux"),
         ("auto", "halfcell", {"TERM": "screen-256color"}, "screen passes no graphics on"),
         ("auto", "halfcell", {"TERM": "xterm", "SSH_TTY": "/dev/pts/1"}, "over SSH"),
-        ("auto", "sixel", {"TERM": "foot"}, "says that it can"),
-        ("kitty", "halfcell", {"TERM": "dumb"}, "cannot do"),
+        ("auto", "sixel", {"TERM": "foot"}, "supports it"),
+        ("kitty", "halfcell", {"TERM": "dumb"}, "does not support"),
         ("none", "none", {"TERM": "xterm"}, 'images = "none"'),
     ],
 )

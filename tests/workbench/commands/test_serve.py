@@ -169,6 +169,7 @@ async def test_the_cookie_is_hidden_from_scripts_and_other_sites(served: Served)
     assert cookie.value not in served.entrance
 
 
+@pytest.mark.long
 async def test_the_number_of_pages_is_limited_and_a_closed_page_does_not_count(workspace: WorkspaceFixture) -> None:
     with serving(workspace, "--pages", "1") as served:
         async with browser() as client:

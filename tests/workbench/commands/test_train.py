@@ -255,6 +255,7 @@ def test_the_training_survives_its_parent_and_stops_with_the_printed_command(wor
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.long
 def test_a_closed_terminal_stops_the_training(workspace: Workspace) -> None:
     run = runs_folder(workspace) / "closed"
     words = [NEGWB, "-w", workspace.root, "train", "set-001", "--name", "closed", *LONG, "--steps", 100_000]

@@ -76,6 +76,7 @@ def test_on_a_slow_connection_only_shown_cards_are_decided(folder: Path) -> None
         assert app.end() == 0
 
 
+@pytest.mark.long
 def test_a_terminal_without_answers_is_not_asked_repeatedly(folder: Path) -> None:
     with CurateTerminal(folder, answers=False) as app:
         app.type("a")

@@ -37,14 +37,14 @@ def workspace(tmp_path: Path) -> Path:
     result = [(image["id"], text) for image in images for text in CAPTIONS]
     captions = [{"id": n, "image_id": image, "caption": text} for n, (image, text) in enumerate(result)]
     (tmp_path / "captions.json").write_text(json.dumps({"images": images, "annotations": captions}))
-    questions = [(image["id"], text) for image in images for text in QUESTIONS]
+    pairs = [(image["id"], text) for image in images for text in QUESTIONS]
     no = [{"answer": "no", "answer_confidence": "yes", "answer_id": n} for n in range(10)]
-    questions = [{"question_id": n, "image_id": image, "question": text} for n, (image, text) in enumerate(questions)]
+    questions = [{"question_id": n, "image_id": image, "question": text} for n, (image, text) in enumerate(pairs)]
     # fmt: off
     answered = [
         {"question_id": n, "image_id": image, "question_type": "is the", "answer_type": "yes/no",
          "multiple_choice_answer": "no", "answers": no}
-        for n, (image, _) in enumerate(questions)
+        for n, (image, _) in enumerate(pairs)
     ]
     # fmt: on
     vqa_result = {"task_type": "Open-Ended", "data_subtype": "train2014"}

@@ -21,11 +21,11 @@ async def test_the_second_half_of_a_rejection_does_not_hit_the_next_card(
         await settled(pilot)
         session, screen = app.session, app.screen
         there = session.current_card
-        monkeypatch.setattr(session, "next", lambda: None)
+        monkeypatch.setattr(session, "current_card", lambda: None)
         screen.session_changed()
         assert shown(app) is None
         await pilot.press("x")
-        monkeypatch.setattr(session, "next", there)
+        monkeypatch.setattr(session, "current_card", there)
         screen.session_changed()
         await until(pilot, lambda: shown(app) == 1)
         await pilot.press("u", "a")
