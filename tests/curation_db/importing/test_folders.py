@@ -144,7 +144,7 @@ def test_pipes_in_a_folder_are_not_opened(importer: Any, root: Path) -> None:
 
 
 def test_unreadable_files_are_listed_and_the_others_imported(root: Path, tmp_path: Path) -> None:
-    workspace = create_workspace(tmp_path / "house")
+    workspace = create_workspace(tmp_path / "workspace")
     (root / "a.txt").write_text("a dog\n")
     (root / "b.txt").write_text("a bus\n")
     (root / "train").chmod(0)

@@ -30,7 +30,7 @@ BOMB_SIDE = 9_000
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Any:
-    created = build(tmp_path / "house", [Case(text=f"no hat number {n}", concept=f"hat {n}") for n in range(40)])
+    created = build(tmp_path / "workspace", [Case(text=f"no hat number {n}", concept=f"hat {n}") for n in range(40)])
     yield created
     created.store.close()
 

@@ -25,7 +25,7 @@ Call = Callable[..., int]
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return create_workspace(tmp_path / "house")
+    return create_workspace(tmp_path / "workspace")
 
 
 @pytest.fixture

@@ -20,23 +20,23 @@ from workbench.tui.screens.base.navigation import MainView
 from workbench.workspace.layout import Workspace
 
 MOMENTS = range(1, 80, 8)
-"""Counted in messages; the first frame is after some sixty."""
+"""Number of handled messages; the first frame follows about the sixtieth."""
 
 
-async def left_after(app: Any, messages: int, act: Callable[[], None]) -> None:
-    """Run the app, do something when so many messages were handled, and press q once its first screen is up."""
+async def left_after(app: Any, messages: int, action: Callable[[], None]) -> None:
+    """Run the app, call `action` after a number of messages, and press q on the first screen."""
     seen = 0
 
     def hook(_: Any) -> None:
         nonlocal seen
         seen += 1
         if seen == messages:
-            act()
+            action()
 
     async def leave() -> None:
         while app._up_since is None or seen < messages:  # noqa: ASYNC110 -- there is no event for it
             await asyncio.sleep(0.01)
-        while True:  # in a room it leads to the card
+        while True:  # on another screen q returns to the card
             app.post_message(Key("q", "q"))
             await asyncio.sleep(0.2)
 
@@ -47,7 +47,7 @@ async def left_after(app: Any, messages: int, act: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize("start", [None, MainView.BROWSE, MainView.ADJUDICATE, MainView.PROGRESS])
-def test_one_may_leave_at_any_moment_of_the_start(
+def test_the_app_can_be_quit_at_any_moment_of_the_start(
     make_workspace: Any, open_session: Any, start: MainView | None
 ) -> None:
     workspace = make_workspace(3)
@@ -60,7 +60,7 @@ def test_one_may_leave_at_any_moment_of_the_start(
     assert workspace.rows("SELECT * FROM lease") == []
 
 
-def test_the_results_app_can_be_left_at_any_moment_of_the_start(make_workspace: Any) -> None:
+def test_the_results_app_can_be_quit_at_any_moment_of_the_start(make_workspace: Any) -> None:
     workspace = make_workspace(1)
     for messages in MOMENTS:
         app = ResultsApp(Workspace(workspace.root), start="report")

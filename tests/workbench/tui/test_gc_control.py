@@ -11,14 +11,14 @@ from workbench.tui import gc_control
 from workbench.tui.gc_control import QUIET_SECONDS, IdleGC, manual_gc
 
 
-class Knot:
-    """Something that only the collector can free."""
+class Cycle:
+    """A reference cycle, which only the collector frees."""
 
     def __init__(self) -> None:
         self.itself = self
 
 
-def test_python_collects_again_afterwards_whatever_happened() -> None:
+def test_automatic_collection_is_restored_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError), manual_gc():
         assert not gc.isenabled()
         raise ZeroDivisionError
@@ -26,25 +26,25 @@ def test_python_collects_again_afterwards_whatever_happened() -> None:
     assert gc.get_freeze_count() == 0
 
 
-def test_where_python_collects_by_itself_nothing_is_done() -> None:
+def test_nothing_is_done_if_automatic_collection_is_on() -> None:
     assert not IdleGC(lambda: 1e9).tick()
 
 
-def test_it_waits_for_quiet_unless_too_much_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_collection_waits_for_an_idle_moment_unless_many_objects_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     collector = IdleGC(lambda: now[0])
     with manual_gc():
-        seen = weakref.ref(Knot())
-        knots = [Knot() for _ in range(gc_control._MIN_OBJECTS)]
+        seen = weakref.ref(Cycle())
+        cycles = [Cycle() for _ in range(gc_control._MIN_OBJECTS)]
         collector.activity()
-        assert not collector.tick(), "a key has just come"
+        assert not collector.tick(), "a key was pressed just now"
         monkeypatch.setattr(gc_control, "_MAX_OBJECTS", 10)
         assert collector.tick()
         assert seen() is None
         monkeypatch.undo()
-        del knots
-        stored = [Knot() for _ in range(2 * gc_control._MIN_OBJECTS)]
+        del cycles
+        stored = [Cycle() for _ in range(2 * gc_control._MIN_OBJECTS)]
         now[0] += QUIET_SECONDS
         assert collector.tick()
-        assert not collector.tick(), "nothing was made since"
+        assert not collector.tick(), "no object was created since"
         assert stored

@@ -70,7 +70,7 @@ def decided_demo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace with made-up results and runs under the names of the demo's models."""
+    """Create a workspace with invented results and runs under the names of the demo's models."""
     workspace = build_workspace(tmp_path_factory.mktemp("results") / "workspace")
     fill_results(workspace)
     for name in ("tuned", "trained-on-all", "negated-only"):

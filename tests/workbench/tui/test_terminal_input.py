@@ -18,7 +18,7 @@ from workbench.tui.terminal_parser import PositionReport, TerminalParser
 ST = "\x1b\\"
 REPLIES = (
     f"\x1bP>|tmux 3.4{ST}",  # the terminal's name
-    f"\x1b_Gi=31;OK{ST}",  # our own question about Kitty's graphics
+    f"\x1b_Gi=31;OK{ST}",  # the query for Kitty graphics
     f"\x1b_Gi=31;EINVAL:no such picture{ST}",
     "\x1b]11;rgb:0000/0000/0000\x07",
     f"\x1b]10;rgb:ffff/aaaa/0000{ST}",
@@ -103,37 +103,37 @@ KEYS = {
     "\x1ba": ["alt+a"],
     "\x1bZ": ["alt+shift+z"],
 }
-"""Whole keys and their names."""
+"""Complete key sequences and their names."""
 
 
 def parsed(*reads: str) -> list[str]:
-    """What becomes of these reads: keys by name, anything else in <>."""
+    """Parse the reads; return keys by name, other messages in <>."""
     parser = TerminalParser()
-    found: list[str] = []
+    keys: list[str] = []
     for message in [message for read in reads if read for message in parser.feed(read)]:
         match message:
             case events.Key():
-                found.append(message.key)
+                keys.append(message.key)
             case events.Paste():
-                found.append(f"<paste {message.text}>")
+                keys.append(f"<paste {message.text}>")
             case _:
-                found.append(f"<{type(message).__name__}>")
-    return found
+                keys.append(f"<{type(message).__name__}>")
+    return keys
 
 
 def keys(*reads: str) -> list[str]:
-    """Only the keys."""
+    """Parse the reads; return only the keys."""
     return [name for name in parsed(*reads) if not name.startswith("<")]
 
 
 def split(text: str, cuts: list[int]) -> list[str]:
-    """The text in pieces."""
+    """Split a text into pieces."""
     at = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
     return [text[start:end] for start, end in pairwise(at)]
 
 
 @pytest.mark.parametrize("reply", REPLIES)
-def test_a_reply_is_no_key_and_the_next_key_is_itself(reply: str) -> None:
+def test_a_terminal_reply_is_no_key_and_the_next_key_passes(reply: str) -> None:
     assert keys(reply) == []
     assert keys(f"{reply}p") == ["p"]
     assert keys(*reply, "p") == ["p"]
@@ -155,7 +155,7 @@ _PARTS = st.sampled_from([*REPLIES, *ODD_KEY_REPORTS, *KEYS])
 
 
 @given(st.lists(_PARTS, max_size=6), st.lists(st.integers(0, 500), max_size=8))
-def test_keys_are_the_same_however_the_input_is_split(parts: list[str], cuts: list[int]) -> None:
+def test_splitting_the_input_does_not_change_the_keys(parts: list[str], cuts: list[int]) -> None:
     whole = "".join(parts)
     wanted = [name for part in parts for name in (KEYS[part] if part in KEYS else keys(part))]
     assert keys(whole) == wanted
@@ -173,23 +173,23 @@ def test_no_input_breaks_the_parser(noise: str) -> None:
 
 
 @given(st.sampled_from("P]_^X"), st.text(alphabet=st.characters(exclude_characters="\x1b\x07\x18\x1a\x9c")))
-def test_nothing_in_a_string_is_a_key(letter: str, content: str) -> None:
+def test_the_content_of_a_control_string_is_no_key(letter: str, content: str) -> None:
     assert keys(f"\x1b{letter}{content}{ST}") == []
 
 
 @given(st.text())
-def test_what_is_pasted_is_no_key(text: str) -> None:
+def test_pasted_text_is_no_key(text: str) -> None:
     pasted = text.replace("\x1b[201~", "")
     assert keys(f"\x1b[200~{pasted}\x1b[201~") == []
     assert keys(*f"\x1b[200~{pasted}\x1b[201~") == []
 
 
-def test_a_paste_arrives_whole() -> None:
+def test_a_paste_is_one_message() -> None:
     assert parsed("\x1b[200~a\x1b]x\x1b[20", "1 a\x1b[201~p") == ["<paste a\x1b]x\x1b[201 a>", "p"]
 
 
 @pytest.mark.parametrize("letter", "]P_^X[O")
-def test_alt_and_an_introducer_is_a_key_if_nothing_follows(letter: str) -> None:
+def test_alt_with_an_introducer_is_a_key_if_nothing_follows(letter: str) -> None:
     splitter = InputSplitter((), escape_seconds=0.1)
     assert splitter.feed(f"\x1b{letter}", 10.0) == []
     assert splitter.expire(10.0 + INTRODUCER_SECONDS * 0.9) == []
@@ -204,14 +204,14 @@ def test_escape_is_a_key_if_nothing_follows() -> None:
 
 
 @pytest.mark.parametrize("start", ["\x1b]11;rgb", "\x1bP>|tm", "\x90a", "\x1b[97", "\x1b[?62;", "\x1b_G\x1b"])
-def test_what_never_ends_is_given_up_without_a_key(start: str) -> None:
+def test_an_unfinished_sequence_times_out_without_a_key(start: str) -> None:
     splitter = InputSplitter((), escape_seconds=0.1)
     assert splitter.feed(start, 10.0) == []
     assert splitter.expire(10.0 + SEQUENCE_SECONDS) == []
     assert [token.text for token in splitter.feed("a", 20.0)] == ["a"]
 
 
-def test_a_string_whose_end_was_lost_does_not_swallow_keys_for_ever() -> None:
+def test_an_unterminated_control_string_ends_after_a_limit() -> None:
     splitter = InputSplitter((), escape_seconds=0.1)
     splitter.feed("\x1b]11;rgb", 10.0)
     now = 10.0
@@ -222,7 +222,7 @@ def test_a_string_whose_end_was_lost_does_not_swallow_keys_for_ever() -> None:
     assert [token.text for token in splitter.feed("a", now)] == ["a"]
 
 
-def test_a_position_report_says_where_the_cursor_is() -> None:
+def test_a_position_report_gives_the_cursor_position() -> None:
     [report] = list(TerminalParser().feed("\x1b[12;40R"))
     assert isinstance(report, PositionReport)
     assert (report.row, report.column) == (12, 40)
@@ -230,7 +230,7 @@ def test_a_position_report_says_where_the_cursor_is() -> None:
 
 @pytest.mark.parametrize("module", [linux_driver, web_driver])
 def test_the_drivers_of_our_apps_read_through_this_parser(module: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Textual's drivers make their parser by a name in their module; without that name nothing would be filtered."""
+    """Textual's drivers create their parser through a name in their module, which the app replaces."""
     name = "WebDriver" if module is web_driver else "LinuxDriver"
     monkeypatch.setattr(constants, "DRIVER", f"{module.__name__}:{name}")  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "XTermParser", object)

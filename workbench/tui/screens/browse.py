@@ -147,14 +147,14 @@ class BrowseScreen(SideScreen):
                 self.post_message(self.ListEnded(question, "the record could not be read"))
 
     def _ask(self, question: int, view: View) -> None:
-        """Post the ids as they are found, with the first rows. Runs in a thread."""
-        found = False
+        """Post the ids as they are read, with the first rows. Runs in a thread."""
+        has_rows = False
         for ids, rows in blocks_of(self.store, view):
             if question != self._question:
                 return
             self.post_message(self.IdsLoaded(question, ids, rows))
-            found = True
-        self.post_message(self.ListEnded(question, "" if found else no_result_reason(self.store, view)))
+            has_rows = True
+        self.post_message(self.ListEnded(question, "" if has_rows else no_result_reason(self.store, view)))
 
     def on_browse_screen_ids_loaded(self, event: IdsLoaded) -> None:
         if event.question == self._question:
@@ -301,12 +301,12 @@ class BrowseScreen(SideScreen):
     @work
     async def _count(self, question: int, name: QueryField, view: View, ids: array[int]) -> None:
         try:
-            found = await run_in_daemon_thread(partial(facet_values, self.store, name, ids if view.terms else None))
+            values = await run_in_daemon_thread(partial(facet_values, self.store, name, ids if view.terms else None))
         except RecordError as error:
             self.show_message(error.message, hint=error.hint, trouble=True)
             return
         if question == self._facet_question and self.is_mounted:
-            self.panel.show(found, view)
+            self.panel.show(values, view)
 
     @on(Grid.RowOpened, "#facets")
     def _take_facet(self) -> None:

@@ -22,14 +22,14 @@ class CardView(VerticalScroll, can_focus=False):
 
     def compose(self) -> ComposeResult:
         """Compose the fields in reading order."""
-        yield LabelledField("YOU SAID", id="past")
+        yield LabelledField("YOU DECIDED", id="past")
         yield LabelledField("CAPTION", id="caption")
         yield LabelledField("WAS", id="parent")
         yield LabelledField("NEGATED", id="negated")
         yield LabelledField("CONCEPT", id="concept")
         yield JudgesField("JUDGES", id="judges")
         yield LabelledField("CHECKS", id="checks")
-        yield LabelledField("ALSO SAID", id="siblings")
+        yield LabelledField("OTHER CAPTION", id="siblings")
         yield LabelledField("IN IT", id="objects")
         yield LabelledField("REMARKS", id="remarks")
         yield LabelledField("STATE", id="state")

@@ -31,7 +31,7 @@ class LabelledField(Horizontal):
 
     DEFAULT_CSS = """
     LabelledField { height: auto; }
-    LabelledField > .field-label { width: 11; color: $text-muted; }
+    LabelledField > .field-label { width: 14; color: $text-muted; }
     LabelledField > .field-text { width: 1fr; height: auto; }
     """
 

@@ -39,10 +39,10 @@ ENGINES = (
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkspaceFixture]:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkspaceFixture]:
     monkeypatch.setattr(screen_module, "_POLL_SECONDS", 0.05)
     monkeypatch.setattr(generation, "jobs", JobRegistry())
-    created = build(tmp_path / "house", [Case(caption=f"a dog on a lawn, picture {n}") for n in range(12)])
+    created = build(tmp_path / "workspace", [Case(caption=f"a dog on a lawn, picture {n}") for n in range(12)])
     yield created
     for child in generation.jobs.values():
         child.process.kill()
@@ -50,26 +50,26 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace
     created.store.close()
 
 
-def app_of(house: WorkspaceFixture, **content: Any) -> ResultsApp:
-    return ResultsApp(Workspace(house.root), start="generate", **content)
+def app_of(workspace: WorkspaceFixture, **content: Any) -> ResultsApp:
+    return ResultsApp(Workspace(workspace.root), start="generate", **content)
 
 
-def begin(house: WorkspaceFixture, **more: Any) -> int:
-    with house.store.write() as connection:
+def begin(workspace: WorkspaceFixture, **more: Any) -> int:
+    with workspace.store.write() as connection:
         return start_run(connection, recipe="abc", settings=settings(**more))
 
 
-def name_engines(house: WorkspaceFixture, *, pause: float = 0.0) -> None:
-    path = house.root / "negwb.toml"
+def name_engines(workspace: WorkspaceFixture, *, pause: float = 0.0) -> None:
+    path = workspace.root / "negwb.toml"
     path.write_text(path.read_text() + ENGINES.format(pause=pause))
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("theme", ["negwb-dark", "negwb-light"])
-async def test_a_run_is_shown_with_its_figures(house: WorkspaceFixture, size: tuple[int, int], theme: str) -> None:
-    with house.store.write() as connection:
+async def test_a_run_is_shown_with_its_figures(workspace: WorkspaceFixture, size: tuple[int, int], theme: str) -> None:
+    with workspace.store.write() as connection:
         write_drops(connection, write_runs(connection, time.time()))
-    app = app_of(house, theme=theme)
+    app = app_of(workspace, theme=theme)
     async with running(app, size) as pilot:
         await until(pilot, lambda: "run 3 · P1" in lines(app))
         content = lines(app)
@@ -104,8 +104,8 @@ async def test_a_run_is_shown_with_its_figures(house: WorkspaceFixture, size: tu
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_an_empty_record_says_what_to_do(house: WorkspaceFixture, size: tuple[int, int]) -> None:
-    app = app_of(house)
+async def test_an_empty_record_shows_the_next_steps(workspace: WorkspaceFixture, size: tuple[int, int]) -> None:
+    app = app_of(workspace)
     async with running(app, size) as pilot:
         await until(pilot, lambda: "No generation yet" in lines(app))
         assert "✓ 12 captions" in lines(app)
@@ -113,45 +113,45 @@ async def test_an_empty_record_says_what_to_do(house: WorkspaceFixture, size: tu
         assert "negwb generate probe" in lines(app)
         await pilot.press("s", "r", "J", "K", "down", "end", "n")
         await until(pilot, lambda: "names no proposer" in lines(app))
-        name_engines(house)
+        name_engines(workspace)
         await until(pilot, lambda: "✓ toy proposes, toy judges" in lines(app))
-        (house.root / "negwb.toml").write_text("[generate]\nproposer = 3\n")
+        (workspace.root / "negwb.toml").write_text("[generate]\nproposer = 3\n")
         await pilot.press("n")
         await until(pilot, lambda: "text in quotes" in lines(app) or "proposer = 3" in lines(app))
-    assert house.rows("SELECT count(*) FROM generation_run") == [(0,)]
+    assert workspace.rows("SELECT count(*) FROM generation_run") == [(0,)]
 
 
-async def test_without_captions_there_is_nothing_to_begin_with(tmp_path: Path) -> None:
-    app = ResultsApp(build_workspace(tmp_path / "house"), start="generate")
+async def test_without_captions_generation_is_refused(tmp_path: Path) -> None:
+    app = ResultsApp(build_workspace(tmp_path / "workspace"), start="generate")
     async with running(app) as pilot:
         await until(pilot, lambda: "✗ captions: negwb import" in lines(app))
         await pilot.press("n")
         await until(pilot, lambda: "there are no captions to generate from" in lines(app))
 
 
-async def test_it_lives(house: WorkspaceFixture) -> None:
-    run = begin(house, simulated=["llama"])
-    app = app_of(house)
+async def test_the_screen_follows_the_run(workspace: WorkspaceFixture) -> None:
+    run = begin(workspace, simulated=["llama"])
+    app = app_of(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "▶ running" in lines(app))
         assert "⚠ simulated: llama" in lines(app)
-        with house.store.write() as connection:
+        with workspace.store.write() as connection:
             record_heartbeat(
                 connection,
                 run,
                 StageProgress(items_total=40, items_done=10, items_kept=10, note="reading the pictures"),
             )
         await until(pilot, lambda: "10 of 40 · 25%" in lines(app) and "reading the pictures" in lines(app))
-        with house.store.write() as connection:
+        with workspace.store.write() as connection:
             end_run(connection, run, GenerationState.FAILED, half_way(), "the server llama cannot be reached")
         await until(pilot, lambda: "✗ failed" in lines(app) and "llama cannot be reached" in lines(app))
         assert "0 running · 1 in all" in lines(app)
 
 
-async def test_a_run_whose_process_is_gone_is_lost(house: WorkspaceFixture) -> None:
-    run = begin(house)
-    _claim(house, run, _gone())
-    app = app_of(house)
+async def test_a_run_whose_process_is_gone_is_lost(workspace: WorkspaceFixture) -> None:
+    run = begin(workspace)
+    _claim(workspace, run, _gone())
+    app = app_of(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "⚠ lost" in lines(app) and "r continues" in lines(app))
         await pilot.press("s")
@@ -159,7 +159,7 @@ async def test_a_run_whose_process_is_gone_is_lost(house: WorkspaceFixture) -> N
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_hostile_runs_are_only_text(house: WorkspaceFixture, size: tuple[int, int]) -> None:
+async def test_hostile_runs_are_only_text(workspace: WorkspaceFixture, size: tuple[int, int]) -> None:
     bad = " ".join(content[:60] for content in HOSTILE.values())
     hostile = {
         "pipeline": bad,
@@ -174,7 +174,7 @@ async def test_hostile_runs_are_only_text(house: WorkspaceFixture, size: tuple[i
         "items_total": -4, "dropped": 2, "eta_s": 1e300, "cost": 1e308,
     }
     # fmt: on
-    with house.store.write() as connection:
+    with workspace.store.write() as connection:
         connection.execute(text("UPDATE caption SET text = :bad WHERE id < 4"), {"bad": bad})
         connection.execute(text("UPDATE caption SET text = :bad WHERE id = 4"), {"bad": HOSTILE["long"]})
         connection.execute(text("UPDATE image SET file_name = :bad, key = id || :bad"), {"bad": bad})
@@ -191,7 +191,7 @@ async def test_hostile_runs_are_only_text(house: WorkspaceFixture, size: tuple[i
             text("""INSERT INTO generation_run(recipe, settings, state, host, pid, started_at, beat_at, progress)
                     VALUES ('', '[[', '', '', -1, '', '', 'null')""")
         )
-    app = app_of(house)
+    app = app_of(workspace)
     async with running(app, size) as pilot:
         await until(pilot, lambda: "4 in all" in lines(app))
         for _ in range(4):
@@ -210,23 +210,23 @@ async def test_hostile_runs_are_only_text(house: WorkspaceFixture, size: tuple[i
 
 
 async def test_polling_pauses_while_another_screen_is_above(
-    house: WorkspaceFixture, monkeypatch: pytest.MonkeyPatch
+    workspace: WorkspaceFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin(house)
-    app = app_of(house)
+    begin(workspace)
+    app = app_of(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "▶ running" in lines(app))
         await pilot.press("question_mark")
         await pilot.pause()
-        looks: list[int] = []
-        monkeypatch.setattr(GenerationMonitor, "snapshot", lambda *args, **more: looks.append(1))
+        snapshots: list[int] = []
+        monkeypatch.setattr(GenerationMonitor, "snapshot", lambda *args, **more: snapshots.append(1))
         await pilot.pause(0.3)
-        assert not looks
+        assert not snapshots
 
 
 async def test_the_results_key_opens_generation_from_the_card(make_workspace: Any, open_app: Any) -> None:
-    app = open_app(house := make_workspace(2))
-    app._workspace = Workspace(house.root)
+    app = open_app(workspace := make_workspace(2))
+    app._workspace = Workspace(workspace.root)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await settled(pilot)
         await press(pilot, "f4", "3")
@@ -237,7 +237,7 @@ async def test_the_results_key_opens_generation_from_the_card(make_workspace: An
         await until(pilot, lambda: "No generation yet" in lines(app))
         await pilot.press("q")
         await settled(pilot)
-        begin(house)
+        begin(workspace)
         await press(pilot, "f4")
         await until(pilot, lambda: "▶ running" in lines(app))
 
@@ -251,9 +251,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("plugin")
-async def test_n_generates_s_stops_and_r_goes_on(house: WorkspaceFixture) -> None:
-    name_engines(house, pause=0.25)
-    app = app_of(house)
+async def test_n_starts_s_stops_and_r_continues_a_run(workspace: WorkspaceFixture) -> None:
+    name_engines(workspace, pause=0.25)
+    app = app_of(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "n starts" in lines(app))
         await pilot.press("n")
@@ -265,37 +265,37 @@ async def test_n_generates_s_stops_and_r_goes_on(house: WorkspaceFixture) -> Non
         await until(pilot, lambda: "there is no question to start from" in lines(app))
         await pilot.press("up", "enter")
         await until(pilot, lambda: "… starting" in lines(app))
-        await _until_rows(pilot, house, "SELECT 1 FROM generation_answer")
+        await _until_rows(pilot, workspace, "SELECT 1 FROM generation_answer")
         await until(pilot, lambda: "▶ running" in lines(app) and "⚠ simulated: toy" in lines(app))
         await pilot.press("s")
         await until(pilot, lambda: "‖ stopped" in lines(app))
-        first = _runs(house)[0]
+        first = _runs(workspace)[0]
         assert (first.settings["pipeline"], first.settings["limit"]) == ("P1", 11)
         assert first.progress.items_done < 11
-        name = house.root / "negwb.toml"
+        name = workspace.root / "negwb.toml"
         name.write_text(name.read_text().replace("pause = 0.25", "pause = 0.0"))
         await pilot.press("r")
         await until(pilot, lambda: "✓ done" in lines(app))
-        again = _runs(house)[0]
+        again = _runs(workspace)[0]
         assert again.id == first.id + 1
         assert again.recipe == first.recipe
         assert again.settings["limit"] == 11 - first.progress.items_done
         assert first.progress.answers + again.progress.answers == 11 * 3, "nothing is asked twice"
-    assert house.rows("SELECT count(*) FROM generation_item") == [(11,)]
+    assert workspace.rows("SELECT count(*) FROM generation_item") == [(11,)]
 
 
-async def _until_rows(pilot: Any, house: WorkspaceFixture, sql: str) -> None:
-    await until(pilot, lambda: bool(house.rows(sql)))
+async def _until_rows(pilot: Any, workspace: WorkspaceFixture, sql: str) -> None:
+    await until(pilot, lambda: bool(workspace.rows(sql)))
 
 
-def _runs(house: WorkspaceFixture) -> Any:
-    with house.store.read() as connection:
+def _runs(workspace: WorkspaceFixture) -> Any:
+    with workspace.store.read() as connection:
         return list_runs(connection, 10)
 
 
-async def test_a_run_that_fails_at_its_start_shows_the_reason(house: WorkspaceFixture) -> None:
-    name_engines(house)  # and nobody has installed the package
-    app = app_of(house)
+async def test_a_run_that_fails_at_its_start_shows_the_reason(workspace: WorkspaceFixture) -> None:
+    name_engines(workspace)  # the package of the engine is not installed
+    app = app_of(workspace)
     async with running(app, (80, 24)) as pilot:
         await until(pilot, lambda: "n starts" in lines(app))
         await pilot.press("n")
@@ -304,72 +304,72 @@ async def test_a_run_that_fails_at_its_start_shows_the_reason(house: WorkspaceFi
         await until(pilot, lambda: "✗ no start" in lines(app) and "known: openai" in lines(app))
         await pilot.press("s")
         await until(pilot, lambda: "No generation yet" in lines(app))
-    assert house.rows("SELECT count(*) FROM generation_run") == [(0,)]
+    assert workspace.rows("SELECT count(*) FROM generation_run") == [(0,)]
 
 
 def _gone() -> int:
-    """The number of a process that is no more."""
+    """Return the id of a process that has ended."""
     gone = subprocess.Popen(["true"])
     gone.wait()
     return gone.pid
 
 
 def _a_generation() -> subprocess.Popen[bytes]:
-    """Of somebody else, as far as its command line tells."""
+    """Start a process of another program whose command line looks like a generation."""
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "workbench", "generate"])
 
 
-async def test_leaving_ends_no_generation(house: WorkspaceFixture) -> None:
+async def test_quitting_does_not_stop_a_run(workspace: WorkspaceFixture) -> None:
     child = _a_generation()
-    run = begin(house)
-    _claim(house, run, child.pid)
+    run = begin(workspace)
+    _claim(workspace, run, child.pid)
     try:
-        app = app_of(house)
+        app = app_of(workspace)
         async with running(app) as pilot:
             await until(pilot, lambda: "▶ running" in lines(app))
             await pilot.press("q")
         assert child.poll() is None
-        generation.stop(_runs(house)[0])
-        assert child.wait(10) == -signal.SIGINT, "found by its number, whoever started it"
+        generation.stop(_runs(workspace)[0])
+        assert child.wait(10) == -signal.SIGINT, "the process is found by its id, also if another process started it"
     finally:
         child.kill()
         child.wait()
 
 
-def _claim(house: WorkspaceFixture, run: int, pid: int) -> None:
-    with house.store.write() as connection:
+def _claim(workspace: WorkspaceFixture, run: int, pid: int) -> None:
+    with workspace.store.write() as connection:
         connection.execute(
             text("UPDATE generation_run SET pid = :pid, started_at = :now WHERE id = :run"),
             {"pid": pid, "run": run, "now": utc_text(time.time())},
         )
 
 
-def test_no_stranger_is_stopped(house: WorkspaceFixture) -> None:
-    run = begin(house)
-    stranger = subprocess.Popen(["sleep", "60"])
+def test_a_process_of_another_program_is_not_stopped(workspace: WorkspaceFixture) -> None:
+    run = begin(workspace)
+    other = subprocess.Popen(["sleep", "60"])
     try:
-        _claim(house, run, stranger.pid)
+        _claim(workspace, run, other.pid)
         with pytest.raises(NegwbError, match="no process of this machine"):
-            generation.stop(_runs(house)[0])
-        with house.store.write() as connection:
+            generation.stop(_runs(workspace)[0])
+        with workspace.store.write() as connection:
             connection.execute(text("UPDATE generation_run SET host = 'gpu-3', pid = :pid"), {"pid": os.getpid()})
         with pytest.raises(NegwbError, match="running on gpu-3"):
-            generation.stop(_runs(house)[0])
-        assert stranger.poll() is None
+            generation.stop(_runs(workspace)[0])
+        assert other.poll() is None
     finally:
-        stranger.kill()
-        stranger.wait()
+        other.kill()
+        other.wait()
 
 
-# -- looking -----------------------------------------------------------------------------------------------------
+# -- polling -----------------------------------------------------------------------------------------------------
 
 
-def test_what_did_not_change_is_not_read_again(house: WorkspaceFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    with house.store.write() as connection:
+def test_unchanged_rows_are_not_read_again(workspace: WorkspaceFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    with workspace.store.write() as connection:
         run = write_runs(connection, time.time())
         end_run(connection, run, GenerationState.DONE, half_way())
         write_drops(connection, run)
-    watch = GenerationMonitor(Workspace(house.root))
+    watch = GenerationMonitor(Workspace(workspace.root))
     try:
         before = watch.snapshot(None)
         assert len(before.failures) == 6
@@ -380,36 +380,36 @@ def test_what_did_not_change_is_not_read_again(house: WorkspaceFixture, monkeypa
         watch.close()
 
 
-def test_another_file_in_the_records_place_is_seen(house: WorkspaceFixture, tmp_path: Path) -> None:
-    run = begin(house)
-    with house.store.write() as connection:
+def test_a_replaced_record_is_read_again(workspace: WorkspaceFixture, tmp_path: Path) -> None:
+    run = begin(workspace)
+    with workspace.store.write() as connection:
         end_run(connection, run, GenerationState.DONE, {})
-    watch = GenerationMonitor(Workspace(house.root))
+    watch = GenerationMonitor(Workspace(workspace.root))
     try:
         assert [entry.status for entry in watch.snapshot(None).entries] == [RunStatus.DONE]
         other = build(tmp_path / "other", [Case()])
         other.store.close()
-        house.store.close()
+        workspace.store.close()
         for end in ("-wal", "-shm"):
-            (house.root / f"curation.db{end}").unlink(missing_ok=True)
-        shutil.move(tmp_path / "other" / "curation.db", house.root / "curation.db")
+            (workspace.root / f"curation.db{end}").unlink(missing_ok=True)
+        shutil.move(tmp_path / "other" / "curation.db", workspace.root / "curation.db")
         assert watch.snapshot(None).entries == ()
-        (house.root / "curation.db").unlink()
+        (workspace.root / "curation.db").unlink()
         assert "no database" in watch.snapshot(None).problem
     finally:
         watch.close()
 
 
-def test_a_run_under_a_number_that_came_again_hides_no_process(house: WorkspaceFixture) -> None:
-    """In containers the numbers of processes are few."""
-    run = begin(house)
-    workspace = Workspace(house.root)
+def test_a_reused_run_id_does_not_hide_a_process(workspace: WorkspaceFixture) -> None:
+    """In containers process ids are soon used again."""
+    run = begin(workspace)
+    workspace = Workspace(workspace.root)
     pid = generation.start_job(workspace, ["--limit", "x"], "P1")
     generation.jobs[pid].process.wait()
-    with house.store.write() as connection:
+    with workspace.store.write() as connection:
         earlier = {"pid": pid, "then": utc_text(time.time() - 60)}
         connection.execute(text("UPDATE generation_run SET pid = :pid, started_at = :then"), earlier)
-    with house.store.read() as connection:
+    with workspace.store.read() as connection:
         row = get_run(connection, run)
     assert row is not None
     content = generation.pending(workspace, {row.pid: row.started_at})

@@ -1,4 +1,4 @@
-"""Tests of the report screen: figures with their context, and the way down to one item and its image."""
+"""Tests of the report screen: figures with their context, and the screens of one item and its image."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIZES = [(80, 24), (120, 36)]
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    created = build_workspace(tmp_path / "house")
+    created = build_workspace(tmp_path / "workspace")
     fill_results(created)
     return created
 
@@ -63,10 +63,10 @@ async def test_every_figure_is_shown_with_its_context(workspace: Workspace, size
             assert "arXiv" in content
 
 
-async def test_without_the_affirmed_task_it_is_said(tmp_path: Path) -> None:
-    house = build_workspace(tmp_path / "house")
-    make_result(house, "demo-negref", "base", [True, False])
-    app = ResultsApp(house, start="report")
+async def test_a_missing_affirmed_task_is_reported(tmp_path: Path) -> None:
+    workspace = build_workspace(tmp_path / "workspace")
+    make_result(workspace, "demo-negref", "base", [True, False])
+    app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "demo-affirm was not run" in " ".join(lines(app).split()))
         assert "not run" in row_of(app, "demo-negref", "base")
@@ -86,12 +86,12 @@ async def test_a_missing_affirmative_twin_is_reported_on_every_screen(workspace:
 
 
 async def test_colour_follows_mcnemar_and_few_differing_items_are_reported(tmp_path: Path) -> None:
-    house = build_workspace(tmp_path / "house")
+    workspace = build_workspace(tmp_path / "workspace")
     for model, right in (("base", 0), ("tuned-up", 2)):
-        make_result(house, "demo-affirm", model, [at < right for at in range(2)])
+        make_result(workspace, "demo-affirm", model, [at < right for at in range(2)])
     for model, right in (("base", 0), ("tuned-up", 12)):
-        make_result(house, "other-affirm", model, [at < right for at in range(20)])
-    app = ResultsApp(house, start="report")
+        make_result(workspace, "other-affirm", model, [at < right for at in range(20)])
+    app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "other-affirm" in lines(app))
         unsure, sure = (line for line in app.screen.lines if line.main.model == "tuned-up")
@@ -102,7 +102,7 @@ async def test_colour_follows_mcnemar_and_few_differing_items_are_reported(tmp_p
         await until(pilot, lambda: "fewer than 10 differ" in " ".join(lines(app).replace("│", " ").split()))
 
 
-async def test_damaged_results_are_listed_and_never_end_the_screen(workspace: Workspace) -> None:
+async def test_damaged_results_are_listed_and_do_not_end_the_screen(workspace: Workspace) -> None:
     results = sorted((workspace.root / "results").glob("demo-negref*.json"))
     for path, key, value in zip(results, ("metrics", "ties"), ({}, float("nan")), strict=False):
         path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
@@ -113,14 +113,14 @@ async def test_damaged_results_are_listed_and_never_end_the_screen(workspace: Wo
         assert "is damaged" in " ".join(lines(app).replace("│", " ").split()) or "no number" in lines(app)
 
 
-async def test_the_base_that_was_named_is_the_base(workspace: Workspace) -> None:
+async def test_the_stated_base_is_used(workspace: Workspace) -> None:
     app = ResultsApp(workspace, start="report", base="tuned")
     async with running(app) as pilot:
         await until(pilot, lambda: "base: tuned" in lines(app))
 
 
-async def test_pictures_are_found_where_they_lay_when_it_was_run(tmp_path: Path) -> None:
-    house = build_workspace(tmp_path / "house")
+async def test_images_are_read_from_the_folders_of_the_benchmark_run(tmp_path: Path) -> None:
+    workspace = build_workspace(tmp_path / "workspace")
     coco = tmp_path / "elsewhere" / "train2014"
     coco.mkdir(parents=True)
     for at in range(3):
@@ -128,8 +128,10 @@ async def test_pictures_are_found_where_they_lay_when_it_was_run(tmp_path: Path)
     boxes = [[0, 0, 20, 20], [20, 0, 40, 40]]
     rows = [{"image": f"{at}.jpg", "phrase": "no hat", "ref_bbox": boxes[0], "bbox_list": boxes} for at in range(3)]
     (tmp_path / "mine.json").write_text(json.dumps(rows))
-    run_task(TinyModel(1), task_from_file("mine", tmp_path / "mine.json", coco), results_folder=house.root / "results")
-    app = ResultsApp(house, start="report")
+    run_task(
+        TinyModel(1), task_from_file("mine", tmp_path / "mine.json", coco), results_folder=workspace.root / "results"
+    )
+    app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "mine" in lines(app))
         await pilot.press("i", "enter")
@@ -139,7 +141,7 @@ async def test_pictures_are_found_where_they_lay_when_it_was_run(tmp_path: Path)
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_down_to_an_item_and_back(workspace: Workspace, size: tuple[int, int]) -> None:
+async def test_an_item_opens_and_closes(workspace: Workspace, size: tuple[int, int]) -> None:
     app = ResultsApp(workspace, start="report")
     async with running(app, size) as pilot:
         await until(pilot, lambda: "demo-negref" in lines(app))
@@ -171,7 +173,7 @@ def pane(app: ResultsApp) -> PicturePane:
     return app.screen.query_one("#picture-0", PicturePane)
 
 
-async def test_another_base(workspace: Workspace) -> None:
+async def test_another_base_can_be_chosen(workspace: Workspace) -> None:
     app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "base: base" in lines(app))
@@ -182,12 +184,12 @@ async def test_another_base(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_hostile_results_are_only_text(tmp_path: Path, size: tuple[int, int]) -> None:
-    house = build_workspace(tmp_path / "house")
+    workspace = build_workspace(tmp_path / "workspace")
     for model in ("base", HOSTILE):
-        make_result(house, "x-negref", model, [True, False, True], text=HOSTILE)
-    (house.root / "results" / "[red]x.json").write_text("\x1b[2J[/x]")
-    (house.root / "results" / "old.json").write_text('{"schema": 99}')
-    app = ResultsApp(house, start="report")
+        make_result(workspace, "x-negref", model, [True, False, True], text=HOSTILE)
+    (workspace.root / "results" / "[red]x.json").write_text("\x1b[2J[/x]")
+    (workspace.root / "results" / "old.json").write_text('{"schema": 99}')
+    app = ResultsApp(workspace, start="report")
     async with running(app, size) as pilot:
         await until(pilot, lambda: "2 files skipped" in lines(app))
         for keys in (("end",), ("enter",), ("end", "enter"), ("enter",), ("down",), ("question_mark",), ("escape",)):
@@ -201,7 +203,7 @@ async def test_hostile_results_are_only_text(tmp_path: Path, size: tuple[int, in
     assert app.return_code in (None, 0)
 
 
-async def test_changed_items_are_refused_with_a_line(workspace: Workspace) -> None:
+async def test_changed_items_are_refused_with_a_message(workspace: Workspace) -> None:
     app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "demo-negref" in lines(app))
@@ -213,7 +215,7 @@ async def test_changed_items_are_refused_with_a_line(workspace: Workspace) -> No
         await until(pilot, lambda: "8 files skipped" in lines(app))
 
 
-async def test_pages_change_places_and_remember(workspace: Workspace) -> None:
+async def test_pages_are_switched_and_keep_their_state(workspace: Workspace) -> None:
     app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "demo-negref" in lines(app))
@@ -228,11 +230,11 @@ async def test_pages_change_places_and_remember(workspace: Workspace) -> None:
     assert app.return_code == 0
 
 
-async def test_curate_opens_it_and_comes_back(
+async def test_the_report_opens_from_curate_and_returns(
     make_workspace: Any, open_app: Callable[..., Any], tmp_path: Path
 ) -> None:
-    house = make_workspace(3)
-    app = open_app(house, app={"workspace": Workspace(house.root)})
+    workspace = make_workspace(3)
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with running(app) as pilot:
         await until(pilot, lambda: app.screen.shown is not None)
         await pilot.press("f4")
@@ -242,11 +244,11 @@ async def test_curate_opens_it_and_comes_back(
         await pilot.press("escape", "q")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         await pilot.press("a")
-        await until(pilot, lambda: len(house.events()) == 1)
-    assert house.events()[0][1] == "accept"
+        await until(pilot, lambda: len(workspace.events()) == 1)
+    assert workspace.events()[0][1] == "accept"
 
 
-def test_pictures_are_found_and_names_lead_nowhere_else(tmp_path: Path) -> None:
+def test_image_names_cannot_leave_the_image_folders(tmp_path: Path) -> None:
     for name in ("negrefcocog/train2014/a.jpg", "demo-pictures/b.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -277,7 +279,7 @@ BOXES = [
 
 
 @pytest.mark.parametrize("boxes", BOXES)
-def test_boxes_are_drawn_whatever_they_are(tmp_path: Path, boxes: list[Any]) -> None:
+def test_invalid_boxes_are_drawn_without_an_error(tmp_path: Path, boxes: list[Any]) -> None:
     from PIL import Image
 
     Image.new("RGB", (100, 60), (40, 60, 80)).save(tmp_path / "p.png")

@@ -34,7 +34,7 @@ SIZES = [(80, 24), (120, 36)]
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return build_workspace(tmp_path / "house")
+    return build_workspace(tmp_path / "workspace")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -47,7 +47,7 @@ async def test_a_run_is_shown_with_its_figures(workspace: Workspace, size: tuple
         screen_text = lines(app)
         for words in ("first", "‖ stopped", "20/40", "1.1036", "2.7000 at 20", "training loss", "◆ validation loss"):
             assert words in screen_text
-        if size[1] > 24:  # lower it is further down
+        if size[1] > 24:  # a lower screen shows it further down
             shown = lines(app).split("\n")
             recipe = next(row for row, line in enumerate(shown) if "recipe" in line)
             assert shown[recipe + 1].index("seed ") == shown[recipe].index("lr "), "the rest of it stands below"
@@ -65,7 +65,7 @@ async def test_an_empty_workspace_says_what_to_do(workspace: Workspace) -> None:
         await until(pilot, lambda: "negwb bench list" in lines(app))
 
 
-async def test_it_lives_and_passes_over_half_a_line(workspace: Workspace) -> None:
+async def test_the_screen_follows_the_run_and_skips_an_incomplete_line(workspace: Workspace) -> None:
     folder = make_run(workspace, "first", 10, done=False)
     app = ResultsApp(workspace)
     async with running(app) as pilot:
@@ -125,7 +125,9 @@ def a_set(workspace: Workspace) -> None:
     freeze(workspace.exports / "set-001", [ExportItem(key="k", source="s", image_key="1", text="no dog")])
 
 
-async def test_t_asks_and_starts_what_the_command_starts(workspace: Workspace, monkeypatch: Any) -> None:
+async def test_t_opens_a_dialog_and_starts_the_same_training_as_the_command(
+    workspace: Workspace, monkeypatch: Any
+) -> None:
     a_set(workspace)
     make_run(workspace, "earlier")
     started: list[Path] = []
@@ -178,17 +180,17 @@ def test_a_training_of_another_process_is_found_by_its_lock(workspace: Workspace
         training.stop(folder)
 
 
-def test_a_broken_run_hides_no_other(workspace: Workspace) -> None:
+def test_a_broken_run_does_not_hide_other_runs(workspace: Workspace) -> None:
     make_run(workspace, "sound", 3)
     for name, content in (("bytes", b"\xff"), ("nested", b"[" * 200_000)):
         folder = make_run(workspace, name, 3)
         (folder / "config.json").write_bytes(content)
     rows = {row.name: row.status for row in RunMonitor(workspace.root / "runs").snapshot(None).rows}
     assert rows == {"sound": TrainingStatus.DONE, "bytes": None, "nested": None}
-    assert base_model(workspace) == "base"  # told by the sound one, the oldest
+    assert base_model(workspace) == "base"  # read from the oldest run, which is valid
 
 
-def test_a_frozen_set_in_words(workspace: Workspace) -> None:
+def test_the_description_of_an_export(workspace: Workspace) -> None:
     a_set(workspace)
     manifest = read_manifest(workspace.exports / "set-001")
     screen_text = replace(manifest, selection={"states": ["accepted", "needs_more"]}, counts=ManifestCounts(pairs=1806))
@@ -202,7 +204,9 @@ def a_child(code: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
 
 
-async def test_a_run_that_is_ending_is_not_starting_and_can_go_on(workspace: Workspace, monkeypatch: Any) -> None:
+async def test_a_run_that_is_ending_is_not_shown_as_starting_and_can_be_resumed(
+    workspace: Workspace, monkeypatch: Any
+) -> None:
     folder = make_run(workspace, "first", 10, done=False)
     ending = a_child("import sys; sys.stdin.read()")
     monkeypatch.setattr(training, "jobs", JobRegistry())
@@ -233,7 +237,7 @@ async def test_a_run_that_is_ending_is_not_starting_and_can_go_on(workspace: Wor
         await until(pilot, lambda: started == [folder])
 
 
-async def test_a_run_without_figures_shows_no_axes_of_another(workspace: Workspace) -> None:
+async def test_a_run_without_metrics_shows_no_axes_of_another_run(workspace: Workspace) -> None:
     make_run(workspace, "empty", 0, done=False)
     make_run(workspace, "full", 20)
     app = ResultsApp(workspace)
@@ -257,7 +261,7 @@ async def test_a_hostile_name_in_the_title_is_text(workspace: Workspace) -> None
         assert title == "ab]0;owned"
 
 
-def test_points_are_thinned_but_no_spike_is_lost() -> None:
+def test_thinned_points_keep_every_spike() -> None:
     points = tuple((float(step), 9.0 if step == 777 else 1.0) for step in range(10_000))
     stored = downsample(points, 400)
     assert len(stored) <= 400
@@ -265,14 +269,14 @@ def test_points_are_thinned_but_no_spike_is_lost() -> None:
     assert downsample(points[:10], 400) == points[:10]
 
 
-def test_the_tail_of_a_large_log_is_cheap(tmp_path: Path) -> None:
+def test_reading_the_tail_of_a_large_log_is_fast(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_bytes(b"x" * 5_000_000 + b"\nlast but one\n\xff last\n")
     assert tail(path, 3)[:2] == ("last but one", "\ufffd last")
     assert tail(tmp_path / "none", 3) == ()
 
 
-def test_what_did_not_change_is_not_read_again(workspace: Workspace, monkeypatch: Any) -> None:
+def test_unchanged_files_are_not_read_again(workspace: Workspace, monkeypatch: Any) -> None:
     make_run(workspace, "first")
     watch = RunMonitor(workspace.root / "runs")
     before = watch.snapshot(None)
@@ -280,7 +284,7 @@ def test_what_did_not_change_is_not_read_again(workspace: Workspace, monkeypatch
     assert watch.snapshot("first") == before
 
 
-def test_how_long_ago() -> None:
+def test_the_age_of_a_run() -> None:
     now = time.time()
     assert [time_ago(now - s, now) for s in (-5, 3, 61, 7_300, 200_000)] == [
         "just now",

@@ -26,7 +26,7 @@ SPEAKERS = ("benedetta", "chosaku")
 
 @pytest.fixture
 def disputed(make_workspace: Any, join: Any) -> WorkspaceFixture:
-    """Four cards: two people differ on the first three, the last is nobody's yet."""
+    """Create four candidates: two annotators disagree on the first three, the last has no votes."""
     workspace: WorkspaceFixture = make_workspace(4, overlap="2")
     first, second = (join(workspace, name) for name in SPEAKERS)
     for number in workspace.ids[:3]:
@@ -38,7 +38,7 @@ def disputed(make_workspace: Any, join: Any) -> WorkspaceFixture:
 
 
 def appoint(workspace: WorkspaceFixture, name: str) -> None:
-    """Make somebody an adjudicator; the record remembers it."""
+    """Give an annotator the role of adjudicator."""
     with open_store(workspace.root / "curation.db") as store:
         begin_session(store, name, version="test", role=Role.ADJUDICATOR)
 
@@ -125,7 +125,7 @@ async def test_undo_shows_the_card_again_and_the_screen_can_become_empty(
         assert disputed.events()[-1] == (4, "accept", None), "the card waited"
 
 
-async def test_an_edit_goes_to_people(disputed: WorkspaceFixture, open_app: Any) -> None:
+async def test_an_edit_is_queued_for_annotators(disputed: WorkspaceFixture, open_app: Any) -> None:
     app = open_at(disputed, open_app)
     async with app.run_test(size=(120, 36)) as pilot:
         await enter(app, pilot)
@@ -151,7 +151,7 @@ async def test_an_annotator_learns_how_to_become_adjudicator(disputed: Workspace
         assert not isinstance(app.screen, AdjudicateScreen)
 
 
-async def test_an_empty_screen_says_what_to_do(make_workspace: Any, open_app: Any) -> None:
+async def test_an_empty_screen_shows_the_next_steps(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     appoint(workspace, "dan")
     app = open_at(workspace, open_app)
@@ -190,7 +190,7 @@ async def test_hostile_texts_are_only_texts(
         await until(pilot, lambda: "All settled" in lines(app))
 
 
-async def test_a_busy_record_is_said_and_nothing_is_settled(
+async def test_a_busy_record_is_reported_and_nothing_is_decided(
     disputed: WorkspaceFixture, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from support.curating import locked_record
@@ -242,7 +242,7 @@ def test_the_command_needs_the_role(disputed: WorkspaceFixture, open_session: An
     assert "--role adjudicator" in content.value.hint
 
 
-async def test_a_refused_word_is_an_answer_that_is_not_stored_until_it_is_given_again(
+async def test_a_refused_decision_counts_as_not_stored_until_it_is_repeated(
     disputed: WorkspaceFixture, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curation_db.storage.sqlite._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))

@@ -28,7 +28,7 @@ Open = Callable[..., Any]
 
 
 def mixed(count: int = 9) -> list[Case]:
-    """Hats that judges disagree on, dogs that they do not."""
+    """Create hats, on which judges disagree, and dogs, on which they agree."""
     return [
         Case(text=f"a man with no hat {n}", concept="hat", judges=(0.1, 0.9))
         if n % 3
@@ -38,17 +38,17 @@ def mixed(count: int = 9) -> list[Case]:
 
 
 def browse(app: Any) -> BrowseScreen:
-    """The room, wherever it lies."""
+    """Return the Browse screen from the stack."""
     return next(screen for screen in app.screen_stack if isinstance(screen, BrowseScreen))
 
 
 def listed(app: Any) -> list[int]:
-    """The ids in the list."""
+    """Return the ids in the list."""
     return list(browse(app).table.ids)
 
 
 async def whole(pilot: Any) -> None:
-    """Wait until the list is whole and its rows are there."""
+    """Wait until the list is complete and its rows are loaded."""
 
     def is_whole() -> bool:
         if not isinstance(pilot.app.screen, BrowseScreen) or pilot.app.screen._counting:
@@ -59,26 +59,26 @@ async def whole(pilot: Any) -> None:
 
 
 async def type_view(pilot: Any, line: str) -> None:
-    """`/`, the line instead of what stands there, enter."""
+    """Replace the query by `line`: `/`, the text, enter."""
     await pilot.press("slash", "ctrl+u", "home", "ctrl+k")
     pilot.app.screen.bar.typed.value = line
     await pilot.press("enter")
 
 
 async def entered(pilot: Any) -> None:
-    """From the card into the room."""
+    """Open Browse from the card."""
     await settled(pilot)
     await pilot.press("b")
     await whole(pilot)
 
 
 def opened(open_app: Open, workspace: WorkspaceFixture, **content: Any) -> Any:
-    """An app with rooms."""
+    """Build an app with a workspace."""
     return open_app(workspace, app={"workspace": Workspace(workspace.root), **content.pop("app", {})}, **content)
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_view_is_typed_and_its_card_opened(make_workspace: Any, open_app: Open, size: Any) -> None:
+async def test_a_card_of_a_typed_view_opens(make_workspace: Any, open_app: Open, size: Any) -> None:
     workspace = make_workspace(cases=mixed())
     app = opened(open_app, workspace)
     async with app.run_test(size=size, notifications=True) as pilot:
@@ -101,7 +101,7 @@ async def test_a_view_is_typed_and_its_card_opened(make_workspace: Any, open_app
     assert workspace.events() == [(6, "accept", None)]
 
 
-async def test_what_is_wrong_is_said_and_the_list_stays(make_workspace: Any, open_app: Open) -> None:
+async def test_an_invalid_query_is_reported_and_the_list_stays(make_workspace: Any, open_app: Open) -> None:
     app = opened(open_app, make_workspace(cases=mixed()))
     async with app.run_test(size=(120, 36)) as pilot:
         await entered(pilot)
@@ -116,7 +116,7 @@ async def test_what_is_wrong_is_said_and_the_list_stays(make_workspace: Any, ope
         assert browse(app).table.has_focus
 
 
-async def test_completion_names_what_the_record_knows(make_workspace: Any, open_app: Open) -> None:
+async def test_completion_offers_the_values_of_the_record(make_workspace: Any, open_app: Open) -> None:
     app = opened(open_app, make_workspace(cases=mixed()))
     async with app.run_test(size=(120, 36)) as pilot:
         await entered(pilot)
@@ -130,7 +130,7 @@ async def test_completion_names_what_the_record_knows(make_workspace: Any, open_
         await until(pilot, lambda: listed(app) == [8, 7, 5, 4, 2, 1])
 
 
-async def test_the_order_turns_and_the_cursor_stays_on_its_candidate(make_workspace: Any, open_app: Open) -> None:
+async def test_reversing_the_order_keeps_the_cursor_on_its_candidate(make_workspace: Any, open_app: Open) -> None:
     app = opened(open_app, make_workspace(cases=mixed()))
     async with app.run_test(size=(120, 36)) as pilot:
         await entered(pilot)
@@ -146,7 +146,7 @@ async def test_the_order_turns_and_the_cursor_stays_on_its_candidate(make_worksp
         assert browse(app).view.sort is Sort.CONCEPT
 
 
-async def test_rows_are_chosen_by_keys_and_by_mouse(make_workspace: Any, open_app: Open) -> None:
+async def test_rows_are_selected_by_keys_and_by_mouse(make_workspace: Any, open_app: Open) -> None:
     app = opened(open_app, make_workspace(cases=mixed()))
     async with app.run_test(size=(120, 36)) as pilot:
         await entered(pilot)
@@ -166,7 +166,7 @@ async def test_rows_are_chosen_by_keys_and_by_mouse(make_workspace: Any, open_ap
         assert (table.cursor, 1 in table.selection) == (0, True)
 
 
-async def test_many_are_decided_at_once_and_one_key_takes_it_back(make_workspace: Any, open_app: Open) -> None:
+async def test_a_bulk_decision_is_undone_with_one_key(make_workspace: Any, open_app: Open) -> None:
     workspace = make_workspace(cases=mixed())
     app = opened(open_app, workspace)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
@@ -179,7 +179,7 @@ async def test_many_are_decided_at_once_and_one_key_takes_it_back(make_workspace
         await pilot.press("2", "enter")
         await until(pilot, lambda: sorted(workspace.states().values()).count("accepted") == 2)
         await whole(pilot)
-        await pilot.press("X")  # nothing is chosen any more: all of the view
+        await pilot.press("X")  # without a selection the whole view is decided
         await until(pilot, lambda: isinstance(app.screen, BulkModal) and "because" in lines(app))
         await pilot.press("p")
         await until(pilot, lambda: "type 6 and enter" in lines(app) or "type 4 and enter" in lines(app))
@@ -212,10 +212,10 @@ async def test_facets_count_the_view_and_narrow_it(make_workspace: Any, open_app
         assert not browse(app).panel.display
 
 
-async def test_views_are_saved_and_found_again(make_workspace: Any, open_app: Open) -> None:
+async def test_saved_views_are_offered_again(make_workspace: Any, open_app: Open) -> None:
     workspace = make_workspace(cases=mixed())
     settings = workspace.root / "negwb.toml"
-    settings.write_text(settings.read_text() + "\n# mine\n")
+    settings.write_text(settings.read_text() + "\n# comment\n")
     app = opened(open_app, workspace)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await entered(pilot)
@@ -223,7 +223,7 @@ async def test_views_are_saved_and_found_again(make_workspace: Any, open_app: Op
         await until(pilot, lambda: len(listed(app)) == 6)
         await pilot.press("W", *"[hats]", "enter")
         await until(pilot, lambda: isinstance(app.screen, BrowseScreen))
-        assert "# mine" in settings.read_text()
+        assert "# comment" in settings.read_text()
         assert tomllib.loads(settings.read_text())["browse"]["views"] == {"[hats]": 'is:conflict "no hat"'}
         await type_view(pilot, "")
         await until(pilot, lambda: len(listed(app)) == 9)
@@ -234,7 +234,7 @@ async def test_views_are_saved_and_found_again(make_workspace: Any, open_app: Op
         await whole(pilot)
 
 
-async def test_the_marks_are_worked_out_while_one_looks(make_workspace: Any, open_app: Open) -> None:
+async def test_marks_are_computed_while_the_list_is_shown(make_workspace: Any, open_app: Open) -> None:
     workspace = make_workspace(cases=mixed())
     app = opened(open_app, workspace)
     async with app.run_test(size=(160, 40)) as pilot:
@@ -251,7 +251,7 @@ async def test_the_marks_are_worked_out_while_one_looks(make_workspace: Any, ope
     }
 
 
-async def test_an_audit_card_that_waits_hides_what_judges_say(make_workspace: Any, open_app: Open) -> None:
+async def test_an_undecided_audit_card_hides_the_verdicts(make_workspace: Any, open_app: Open) -> None:
     app = opened(open_app, make_workspace(cases=mixed(3), audit_rate=1.0))
     async with app.run_test(size=(120, 36)) as pilot:
         await entered(pilot)
@@ -262,7 +262,7 @@ async def test_an_audit_card_that_waits_hides_what_judges_say(make_workspace: An
         await whole(pilot)
 
 
-async def test_an_audit_card_that_waits_hides_who_decided_what(make_workspace: Any, open_app: Open, join: Any) -> None:
+async def test_an_undecided_audit_card_hides_the_decisions(make_workspace: Any, open_app: Open, join: Any) -> None:
     workspace = make_workspace(2, audit_rate=1.0, overlap="2")
     join(workspace, "ben").decide(
         1, Kind.REJECT, reason=Reason.SCOPE, shown=PresentationContext(Stream.AUDIT, blind=True)
@@ -276,7 +276,7 @@ async def test_an_audit_card_that_waits_hides_who_decided_what(make_workspace: A
         assert not [word for word in ("ben", "scope") if word in lines(app)]
 
 
-async def test_who_only_looks_around_takes_no_card(make_workspace: Any, open_session: Any) -> None:
+async def test_browsing_leases_no_card(make_workspace: Any, open_session: Any) -> None:
     from workbench.tui.app import NegwbApp
 
     workspace = make_workspace(4)
@@ -296,7 +296,7 @@ async def test_who_only_looks_around_takes_no_card(make_workspace: Any, open_ses
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_hostile_text_stays_text(make_workspace: Any, open_app: Open, size: Any) -> None:
+async def test_hostile_text_is_plain_text(make_workspace: Any, open_app: Open, size: Any) -> None:
     cases = [
         Case(caption=text, text=f"{text} {n}", concept=text[:60], raw=text) for n, text in enumerate(HOSTILE.values())
     ]
@@ -325,7 +325,7 @@ async def test_hostile_text_stays_text(make_workspace: Any, open_app: Open, size
 # -- the table alone ----------------------------------------------------------------------------------------------
 
 
-async def test_a_hundred_thousand_rows_load_only_what_shows(make_workspace: Any, open_app: Open) -> None:
+async def test_only_the_visible_rows_of_a_long_list_are_loaded(make_workspace: Any, open_app: Open) -> None:
     workspace = make_workspace(2)
     asked: list[int] = []
     app = opened(open_app, workspace)
@@ -351,7 +351,7 @@ async def test_a_hundred_thousand_rows_load_only_what_shows(make_workspace: Any,
         assert len(asked) < 1_000
 
 
-async def test_rows_of_a_list_that_is_gone_are_dropped(make_workspace: Any, open_app: Open) -> None:
+async def test_rows_of_a_replaced_list_are_dropped(make_workspace: Any, open_app: Open) -> None:
     import threading
 
     workspace = make_workspace(3)

@@ -26,7 +26,9 @@ async def open_modal(app: Any, pilot: Any, ids: list[int], kind: Kind) -> list[B
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_number_confirms_and_z_takes_all_of_it_back(make_workspace: Any, open_app: Any, size: Any) -> None:
+async def test_the_number_confirms_and_z_undoes_the_bulk_decision(
+    make_workspace: Any, open_app: Any, size: Any
+) -> None:
     workspace = make_workspace(8)
     app = open_app(workspace)
     async with app.run_test(size=size, notifications=True) as pilot:
@@ -53,7 +55,7 @@ async def test_the_number_confirms_and_z_takes_all_of_it_back(make_workspace: An
         assert len(workspace.events()) == 6 * 4 + 1
 
 
-async def test_what_is_left_out_is_said_and_escape_changes_nothing(
+async def test_skipped_candidates_are_listed_and_escape_changes_nothing(
     make_workspace: Any, open_app: Any, join: Any
 ) -> None:
     workspace = make_workspace(5)
@@ -72,7 +74,7 @@ async def test_what_is_left_out_is_said_and_escape_changes_nothing(
         assert len(workspace.events()) == 1
 
 
-async def test_what_is_not_allowed_is_one_line(make_workspace: Any, open_app: Any, join: Any) -> None:
+async def test_a_refusal_is_one_line(make_workspace: Any, open_app: Any, join: Any) -> None:
     workspace = make_workspace(3)
     join(workspace, "ben")
     app = open_app(workspace)
@@ -90,7 +92,7 @@ async def test_an_empty_bulk_decision_shows_the_reason(make_workspace: Any, open
         assert "3  in the blind audit" in lines(app)
 
 
-async def test_a_refused_bulk_is_one_answer_that_is_not_stored(
+async def test_a_refused_bulk_decision_counts_as_one_answer_not_stored(
     make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curation_db.storage.sqlite._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))

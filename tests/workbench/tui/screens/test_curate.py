@@ -63,7 +63,7 @@ async def test_keys_typed_ahead_are_decided_in_order(make_workspace: Any, open_a
     assert workspace.events() == content
 
 
-async def test_while_the_reason_is_asked_no_other_key_decides(make_workspace: Any, open_app: Any) -> None:
+async def test_no_other_key_decides_while_the_reason_menu_is_open(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -114,7 +114,7 @@ async def test_undo_and_redo_by_keys_and_after_a_restart(make_workspace: Any, op
     assert workspace.states() == {1: "accepted", 2: "rejected", 3: "unsure", 4: "open"}
 
 
-async def test_looking_back_and_a_change_of_mind(make_workspace: Any, open_app: Any) -> None:
+async def test_going_back_and_deciding_again(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(4)
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -132,7 +132,7 @@ async def test_looking_back_and_a_change_of_mind(make_workspace: Any, open_app: 
     assert workspace.rows("SELECT count(*) FROM event WHERE late OR kind = 'undo'") == [(0,)]
 
 
-async def test_the_end_of_the_queue_says_what_to_do(make_workspace: Any, open_app: Any) -> None:
+async def test_the_end_of_the_queue_shows_the_next_steps(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(3)
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -162,7 +162,7 @@ async def test_the_end_of_the_queue_says_what_to_do(make_workspace: Any, open_ap
     assert set(workspace.states().values()) == {"accepted"}
 
 
-async def test_the_judges_in_full_and_the_picture(make_workspace: Any, open_app: Any) -> None:
+async def test_the_judges_dialog_and_the_zoom_screen_open(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(cases=[Case(raw="I see [no] hat.")]))
     async with running(app) as pilot:
         await settled(pilot)
@@ -173,7 +173,7 @@ async def test_the_judges_in_full_and_the_picture(make_workspace: Any, open_app:
             assert content in lines(app)
         await press(pilot, "escape", "i")
         assert isinstance(app.screen, ZoomScreen)
-        await press(pilot, "a", "escape")  # what decides on the card does nothing there
+        await press(pilot, "a", "escape")  # the keys of the card do nothing there
         assert isinstance(app.screen, CurateScreen)
         assert shown(app) == 1
 
@@ -236,10 +236,10 @@ async def test_help_and_palette_list_every_action(make_workspace: Any, open_app:
 
 
 ALL_PLACES = (KeyScope.CARD, KeyScope.REASON, KeyScope.DONE)
-"""Of the card; every room has a help of its own."""
+"""Actions of the card; every other screen has its own help."""
 
 
-async def test_own_keys_and_the_theme_key(make_workspace: Any, open_app: Any) -> None:
+async def test_user_defined_keys_and_the_theme_key(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = open_app(workspace, app={"actions": ActionMap({"accept": "f5,y"})})
     async with running(app) as pilot:
@@ -264,7 +264,7 @@ async def test_any_theme_shows_the_card(make_workspace: Any, open_app: Any) -> N
             assert "«not wearing hat number 0»" in lines(app)
 
 
-async def test_the_window_may_change_its_size(make_workspace: Any, open_app: Any) -> None:
+async def test_resizing_the_window_keeps_the_card(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -280,7 +280,7 @@ async def test_the_window_may_change_its_size(make_workspace: Any, open_app: Any
         assert shown(app) == 1
 
 
-async def test_a_missing_picture_is_said_in_its_place(make_workspace: Any, open_app: Any) -> None:
+async def test_a_missing_image_is_reported_in_its_pane(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(cases=[Case(picture=False), Case()]))
     async with running(app) as pilot:
         await settled(pilot)
@@ -291,7 +291,7 @@ async def test_a_missing_picture_is_said_in_its_place(make_workspace: Any, open_
         assert "missing" not in lines(app)
 
 
-async def test_without_pictures_the_card_still_works(make_workspace: Any, open_app: Any) -> None:
+async def test_the_card_works_without_images(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(1)
     app = open_app(workspace, app={"protocol": "none"})
     async with running(app) as pilot:
@@ -320,7 +320,7 @@ async def test_a_locked_record_is_reported_and_the_card_stays(
     assert workspace.events() == [(1, "accept", None)]
 
 
-async def test_the_banner_and_the_work_are_shown(make_workspace: Any, open_app: Any) -> None:
+async def test_the_banner_and_the_progress_are_shown(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(2), app={"banner": "demo: drawn pictures"})
     async with running(app) as pilot:
         await settled(pilot)
@@ -332,7 +332,7 @@ async def test_the_banner_and_the_work_are_shown(make_workspace: Any, open_app: 
         assert "streak ✓" in text
 
 
-async def test_q_leaves(make_workspace: Any, open_app: Any) -> None:
+async def test_q_quits(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(1))
     async with running(app) as pilot:
         await settled(pilot)

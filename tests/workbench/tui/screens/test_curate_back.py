@@ -49,7 +49,7 @@ async def test_an_edited_card_is_shown_once(make_workspace: Any, open_app: Any) 
     assert [kind for _, kind, _ in workspace.events()] == ["accept", "edit", "accept"]
 
 
-async def test_an_edited_card_that_was_decided_anew_is_shown_once(make_workspace: Any, open_app: Any) -> None:
+async def test_an_edited_card_that_was_decided_again_is_shown_once(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(4)
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -65,12 +65,12 @@ async def test_an_edited_card_that_was_decided_anew_is_shown_once(make_workspace
         assert shown(app) == 1
 
 
-async def test_a_card_that_was_mended_twice_is_its_last_text(make_workspace: Any, open_app: Any) -> None:
+async def test_a_card_that_was_edited_twice_shows_its_last_text(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(4)
     app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
-        await press(pilot, "a", "u", "[")  # unsure first: that is the same card too
+        await press(pilot, "a", "u", "[")  # unsure first, on the same card
         await edit(pilot, " new")
         assert shown(app) == 3
         await press(pilot, "[")
@@ -85,7 +85,9 @@ async def test_a_card_that_was_mended_twice_is_its_last_text(make_workspace: Any
     assert workspace.states() == {1: "accepted", 2: "superseded", 3: "open", 4: "open", 5: "superseded", 6: "accepted"}
 
 
-async def test_a_card_found_by_search_shows_that_it_is_ones_own_edit(make_workspace: Any, open_app: Any) -> None:
+async def test_a_card_from_a_search_shows_that_it_is_the_annotators_own_edit(
+    make_workspace: Any, open_app: Any
+) -> None:
     workspace = make_workspace(3)
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -102,7 +104,7 @@ async def test_a_card_found_by_search_shows_that_it_is_ones_own_edit(make_worksp
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_an_edit_that_somebody_decided_about_is_not_taken_back(
+async def test_an_edit_that_another_annotator_decided_cannot_be_undone(
     make_workspace: Any, open_app: Any, join: Any, size: tuple[int, int]
 ) -> None:
     workspace = make_workspace(4)
@@ -133,7 +135,7 @@ async def test_an_edit_that_somebody_decided_about_is_not_taken_back(
         )
         assert shown(app) == 3
         assert (streak(app), field_text(app, "negated")) == (status, card)
-        await press(pilot, "u", "z")  # what came after it can be
+        await press(pilot, "u", "z")  # the later action can be undone
         assert shown(app) == 3
     assert workspace.states()[3] == "open"
 
@@ -142,7 +144,7 @@ def held_by_ana(workspace: WorkspaceFixture) -> list[Any]:
     return workspace.rows("SELECT candidate_id FROM lease ORDER BY candidate_id")
 
 
-async def test_at_the_end_of_the_queue_it_is_refused_as_well(make_workspace: Any, open_app: Any, join: Any) -> None:
+async def test_the_undo_is_also_refused_at_the_end_of_the_queue(make_workspace: Any, open_app: Any, join: Any) -> None:
     workspace = make_workspace(1)
     ben = join(workspace, "ben")
     app = open_app(workspace)

@@ -10,10 +10,10 @@ from support.workspaces import press, settled
 from workbench.tui.screens import curate
 
 
-async def test_the_second_half_of_a_rejection_does_not_hit_the_next_card(
+async def test_the_reason_key_of_a_rejection_does_not_reach_the_next_card(
     make_workspace: Any, open_app: Any, monkeypatch: Any
 ) -> None:
-    """x (dropped: the card is on its way), then u: a reason to the person, but "unsure" to the screen."""
+    """Keys x and u without a card: x is dropped, and u must not become "unsure" on the next card."""
     monkeypatch.setattr(curate, "_PAUSE_SECONDS", 60)
     workspace = make_workspace(3)
     app = open_app(workspace)
@@ -38,7 +38,7 @@ async def test_the_second_half_of_a_rejection_does_not_hit_the_next_card(
         await until(pilot, lambda: len(workspace.events()) == 1)
 
 
-async def test_what_a_text_denies_is_mended_alone(make_workspace: Any, open_app: Any) -> None:
+async def test_a_key_burst_corrects_only_the_denied_concept(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = open_app(workspace)
     async with running(app) as pilot:

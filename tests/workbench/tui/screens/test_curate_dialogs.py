@@ -20,7 +20,7 @@ from workbench.tui.screens.modals.note import NoteModal
 from workbench.tui.screens.queue_end import QueueEndScreen
 
 
-async def test_an_edit_makes_a_child_and_goes_on(make_workspace: Any, open_app: Any) -> None:
+async def test_an_edit_creates_a_child_and_shows_the_next_card(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -41,7 +41,7 @@ async def test_an_edit_makes_a_child_and_goes_on(make_workspace: Any, open_app: 
         assert workspace.states()[3] == "superseded"
 
 
-async def test_an_edit_may_name_its_concept_and_may_be_left(make_workspace: Any, open_app: Any) -> None:
+async def test_an_edit_may_set_its_concept_or_be_cancelled(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(1)
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -56,8 +56,8 @@ async def test_an_edit_may_name_its_concept_and_may_be_left(make_workspace: Any,
     assert workspace.rows("SELECT concept FROM candidate WHERE id = 2") == [("sombrero",)]
 
 
-async def test_the_dialog_shows_what_the_text_denies_as_it_is_typed(make_workspace: Any, open_app: Any) -> None:
-    """GIVEN a text that no longer denies anything THEN the field asks for the concept, and none is stored."""
+async def test_the_dialog_shows_the_denied_concept_while_typing(make_workspace: Any, open_app: Any) -> None:
+    """If the text no longer negates anything, the field is empty and no concept is stored."""
     workspace = make_workspace(3)
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -124,25 +124,25 @@ async def test_find_opens_a_card(make_workspace: Any, open_app: Any) -> None:
         await press(pilot, "enter", "escape")
         assert shown(app) == 1
         await press(pilot, "slash")
-        await pilot.press(*"number 3", "enter")  # enter before the matches are there: the right card all the same
+        await pilot.press(*"number 3", "enter")  # enter before the matches are shown opens the right card
         await until(pilot, lambda: shown(app) == 4)
     assert workspace.events() == [(6, "accept", None)]
 
 
-async def test_a_save_key_never_overtakes_the_letters_before_it(make_workspace: Any, open_app: Any) -> None:
+async def test_the_save_key_is_handled_after_the_letters_before_it(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(1)
     app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "e")
-        for key in [*" at all", "ctrl+s"]:  # at once, as a terminal delivers a paste
+        for key in [*" at all", "ctrl+s"]:  # in one read, as a paste
             character = key if len(key) == 1 else None
             app.post_message(Key("space" if key == " " else key, character))
         await until(pilot, lambda: len(workspace.events()) == 2)
     assert workspace.rows("SELECT text FROM candidate WHERE id = 2") == [("a woman not wearing hat number 0 at all",)]
 
 
-async def test_a_line_takes_the_place_of_the_one_before_it(make_workspace: Any, open_app: Any) -> None:
+async def test_a_message_replaces_the_one_before_it(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(3))
     async with running(app, (80, 24)) as pilot:
         await settled(pilot)
@@ -155,12 +155,10 @@ async def test_a_line_takes_the_place_of_the_one_before_it(make_workspace: Any, 
         await pilot.pause()
         assert len(app.screen.query(Toast)) == 1
         await press(pilot, "e")
-        assert not app.screen.query(Toast)  # nothing covers the foot of a dialog
+        assert not app.screen.query(Toast)  # no notification covers the bottom of a dialog
 
 
-async def test_the_palette_over_a_dialog_offers_no_action_that_would_do_nothing(
-    make_workspace: Any, open_app: Any
-) -> None:
+async def test_the_palette_over_a_dialog_offers_only_actions_that_apply(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(1))
     async with running(app) as pilot:
         await settled(pilot)
@@ -190,14 +188,14 @@ async def test_the_end_of_the_queue_never_covers_a_dialog(make_workspace: Any, o
 
 
 @pytest.mark.parametrize("opener", ["e", "n", "slash"])
-async def test_letters_typed_right_behind_the_key_that_opens_a_dialog_go_into_it(
+async def test_letters_typed_after_the_key_of_a_dialog_go_into_it(
     make_workspace: Any, open_app: Any, opener: str
 ) -> None:
     workspace = make_workspace(2)
     app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
-        for key in (opener, "a", "x", "q"):  # at once, as a slow line delivers them
+        for key in (opener, "a", "x", "q"):  # in one read, as over a slow connection
             app.post_message(Key(key, key if len(key) == 1 else None))
         await until(pilot, lambda: isinstance(app.screen, Dialog))
         field = app.screen.query("TextArea, Input").first()

@@ -21,12 +21,12 @@ TYPED = "a woman not wearing hat number 0 mended"
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy record refuses soon."""
+    """Shorten the timeout of a busy record."""
     monkeypatch.setattr("curation_db.storage.sqlite._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))
 
 
 async def type_edit(pilot: Any) -> None:
-    """Open the edit and type something."""
+    """Open the edit dialog and type a text."""
     await settled(pilot)
     await press(pilot, "e")
     await pilot.press(*" mended")
@@ -36,7 +36,7 @@ def draft(app: Any) -> str:
     return str(app.screen.query_one(CaptionArea).text)
 
 
-async def test_a_busy_record_leaves_the_edit_as_typed_and_enter_tries_again(
+async def test_a_busy_record_keeps_the_typed_edit_and_enter_retries(
     make_workspace: Any, open_app: Any, impatient: None
 ) -> None:
     workspace = make_workspace(3)
@@ -62,7 +62,7 @@ async def test_a_busy_record_leaves_the_edit_as_typed_and_enter_tries_again(
     assert workspace.rows("SELECT late FROM event") == [(0,), (0,)]
 
 
-async def test_a_busy_record_leaves_the_note_as_typed(make_workspace: Any, open_app: Any, impatient: None) -> None:
+async def test_a_busy_record_keeps_the_typed_note(make_workspace: Any, open_app: Any, impatient: None) -> None:
     workspace = make_workspace(1)
     app = open_app(workspace)
     async with running(app, (80, 24)) as pilot:
@@ -80,7 +80,7 @@ async def test_a_busy_record_leaves_the_note_as_typed(make_workspace: Any, open_
     assert workspace.rows("SELECT candidate_id, note FROM event") == [(1, "look left!")]
 
 
-async def test_keys_pressed_while_the_record_is_busy_neither_spoil_nor_lose_the_draft(
+async def test_keys_pressed_while_the_record_is_busy_do_not_change_the_draft(
     make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curation_db.storage.sqlite._PRAGMAS", ("PRAGMA busy_timeout=9000", "PRAGMA foreign_keys=ON"))
@@ -100,7 +100,7 @@ async def test_keys_pressed_while_the_record_is_busy_neither_spoil_nor_lose_the_
     assert workspace.rows("SELECT text FROM candidate WHERE id > 2") == [(TYPED,)]
 
 
-async def test_somebody_elses_edit_leaves_mine_to_copy_and_escape_goes_on(
+async def test_after_an_edit_of_another_annotator_the_draft_can_be_copied(
     make_workspace: Any, open_app: Any, join: Any
 ) -> None:
     workspace = make_workspace(3)
@@ -109,7 +109,7 @@ async def test_somebody_elses_edit_leaves_mine_to_copy_and_escape_goes_on(
         await type_edit(pilot)
         child = join(workspace, "ben").edit(1, "a woman in a field, no hat").child_id
         events, leases = workspace.events(), workspace.rows("SELECT * FROM lease WHERE candidate_id = 1")
-        for _ in range(2):  # trying again is refused again
+        for _ in range(2):  # a retry is refused too
             await press(pilot, "enter")
             await until(pilot, lambda: "another annotator has edited this caption meanwhile" in lines(app))
             assert draft(app) == TYPED
@@ -122,17 +122,15 @@ async def test_somebody_elses_edit_leaves_mine_to_copy_and_escape_goes_on(
         assert "an edit has replaced that caption" in lines(app)
         assert workspace.events() == events
         assert workspace.rows("SELECT * FROM lease WHERE candidate_id = 1") == []
-        await press(pilot, "a", "a", "enter")  # at the end: look again
+        await press(pilot, "a", "a", "enter")  # at the end of the queue: check for new cards
         await until(pilot, lambda: shown(app) == child)
     assert workspace.states() == {1: "superseded", 2: "accepted", 3: "accepted", child: "open"}
 
 
-async def test_a_caption_that_was_taken_back_leaves_my_edit_of_it(
-    make_workspace: Any, open_app: Any, join: Any
-) -> None:
+async def test_a_withdrawn_caption_keeps_the_draft(make_workspace: Any, open_app: Any, join: Any) -> None:
     workspace = make_workspace(1)
     other = join(workspace, "ben")
-    begin_session(workspace.store, "ana", version="test")  # so that there are two, and ben's edit waits for her
+    begin_session(workspace.store, "ana", version="test")  # a second annotator, so that ben's edit waits for her
     child = other.edit(1, "a woman without hat number 0").child_id
     app = open_app(workspace)
     async with running(app) as pilot:
@@ -167,18 +165,18 @@ async def test_after_a_temporary_refusal_escape_keeps_the_card(
     assert workspace.rows("SELECT candidate_id, kind, late FROM event") == [(1, "accept", 0)]
 
 
-async def test_letters_typed_behind_the_save_key_are_not_in_the_text(make_workspace: Any, open_app: Any) -> None:
+async def test_letters_typed_after_the_save_key_are_not_in_the_text(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = open_app(workspace)
     async with running(app) as pilot:
         await type_edit(pilot)
-        for key in ("enter", "a", "x"):  # at once, as a slow line delivers them
+        for key in ("enter", "a", "x"):  # in one read, as over a slow connection
             app.post_message(Key(key, key if len(key) == 1 else None))
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
     assert workspace.rows("SELECT text FROM candidate WHERE id = 3") == [(TYPED,)]
 
 
-async def test_what_is_pasted_becomes_one_line(make_workspace: Any, open_app: Any) -> None:
+async def test_pasted_text_becomes_one_line(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = open_app(workspace)
     async with running(app) as pilot:

@@ -1,4 +1,4 @@
-"""Tests that only the keys of the reason question have an effect while it is open."""
+"""Tests that only the keys of the reason menu have an effect while it is open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OTHERS = sorted({key for action in ActionMap().at(KeyScope.CARD) for key in Acti
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_no_other_key_decides_opens_anything_or_leaves(
+async def test_other_keys_do_nothing_in_the_reason_menu(
     make_workspace: Any, open_app: Any, size: tuple[int, int]
 ) -> None:
     workspace = make_workspace(2)
@@ -39,12 +39,12 @@ async def test_no_other_key_decides_opens_anything_or_leaves(
     assert app.theme == "negwb-dark"
 
 
-async def test_keys_typed_ahead_of_the_question_do_not_leave(make_workspace: Any, open_app: Any) -> None:
+async def test_keys_typed_before_the_reason_menu_opens_do_not_quit(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
-        for key in ("x", "q", "question_mark", "s"):  # at once, as a slow line delivers them
+        for key in ("x", "q", "question_mark", "s"):  # in one read, as over a slow connection
             app.post_message(Key(key, None))
         await until(pilot, lambda: len(workspace.events()) == 1)
         assert app.is_running
@@ -52,7 +52,7 @@ async def test_keys_typed_ahead_of_the_question_do_not_leave(make_workspace: Any
     assert workspace.events() == [(1, "reject", "scope")]
 
 
-async def test_own_keys_are_held_back_as_well(make_workspace: Any, open_app: Any) -> None:
+async def test_user_defined_keys_do_nothing_in_the_reason_menu(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(1)
     app = open_app(workspace, app={"actions": ActionMap({"quit": "f10,k", "scroll-up": "up"})})
     async with running(app) as pilot:
@@ -93,7 +93,7 @@ async def test_ctrl_q_quits_and_ctrl_c_shows_how(make_workspace: Any, open_app: 
     assert workspace.events() == []
 
 
-async def test_escape_and_another_card_end_the_question(make_workspace: Any, open_app: Any) -> None:
+async def test_escape_or_another_card_closes_the_reason_menu(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = open_app(workspace)
     async with running(app) as pilot:

@@ -1,4 +1,4 @@
-"""Snapshots of Curate in both sizes and themes. Look at them before you accept a change."""
+"""Snapshots of Curate in both sizes and themes. View them before accepting a change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CASES = [
     [((120, 36), "negwb-dark", []), ((80, 24), "negwb-light", ["x"])],
     ids=["wide-dark", "narrow-light-reject"],
 )
-def test_the_card_looks_as_it_did(
+def test_the_card_matches_its_snapshot(
     snap_compare: Any, make_workspace: Any, open_app: Any, size: tuple[int, int], theme: str, keys: list[str]
 ) -> None:
     app = open_app(

@@ -21,7 +21,7 @@ def revealing_words(text: str) -> list[str]:
 
 
 async def test_a_card_of_the_queue_does_not_show_its_state(make_workspace: Any, open_app: Any, join: Any) -> None:
-    """GIVEN a card on which others voted THEN its state is not shown, neither before nor after one looked around."""
+    """The state of a card on which others voted is hidden, also after the annotator opened other screens."""
     workspace = make_workspace(3, overlap="3")
     ben, cid = join(workspace, "ben"), join(workspace, "cid")
     ben.decide(1, Kind.UNSURE)
@@ -37,7 +37,7 @@ async def test_a_card_of_the_queue_does_not_show_its_state(make_workspace: Any, 
 
 
 @pytest.mark.parametrize("words", ["number 0", "number 1"])
-async def test_a_card_that_others_settled_does_not_say_so_when_it_is_found(
+async def test_a_card_settled_by_others_does_not_show_it_in_a_search(
     make_workspace: Any, open_app: Any, join: Any, words: str
 ) -> None:
     workspace = make_workspace(3)
@@ -60,7 +60,7 @@ async def test_a_card_that_others_settled_does_not_say_so_when_it_is_found(
         assert field_text(app, "state") == ""
 
 
-async def test_in_a_list_of_matches_ones_own_cards_say_how_they_stand(
+async def test_matches_show_the_state_of_the_annotators_own_cards_only(
     open_session: Any, make_workspace: Any, join: Any
 ) -> None:
     workspace = make_workspace(4, overlap="2")
@@ -80,7 +80,7 @@ async def test_in_a_list_of_matches_ones_own_cards_say_how_they_stand(
     assert {match.candidate_id: match.state for match in session.find("number")}[1] is None
 
 
-def test_plain_lines_do_not_show_the_state_of_a_card(open_session: Any, make_workspace: Any, join: Any) -> None:
+def test_plain_mode_does_not_show_the_state_of_a_card(open_session: Any, make_workspace: Any, join: Any) -> None:
     workspace = make_workspace(3)
     ben = join(workspace, "ben")
     ben.decide(1, Kind.UNSURE)
@@ -111,6 +111,6 @@ async def test_an_adjudicator_learns_that_the_decision_is_final_but_not_the_vote
     assert workspace.states()[1] == "rejected"
 
 
-def test_plain_lines_do_not_reveal_a_vote_after_an_unsure() -> None:
+def test_plain_mode_does_not_reveal_a_vote_after_an_unsure() -> None:
     assert {decision_line(Kind.UNSURE, state) for state in State} == {"DONE unsure; others are asked first"}
     assert decision_line(Kind.ACCEPT, State.NEEDS_MORE) == "DONE accepted; it waits for another person"

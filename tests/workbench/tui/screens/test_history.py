@@ -49,7 +49,7 @@ async def test_the_history_of_a_card(make_workspace: Any, open_app: Any, join: A
 
 
 async def test_decisions_of_others_are_shown_after_ones_own(make_workspace: Any, open_app: Any, join: Any) -> None:
-    """GIVEN a card that waits for a second vote THEN its history tells of notes and judges, and of no vote before."""
+    """The history of a card that waits for a second vote shows notes and verdicts, but not the first vote."""
     workspace = make_workspace(2, overlap="2")
     ben = join(workspace, "ben")
     ben.note(workspace.ids[0], "look at the left edge")
@@ -86,7 +86,7 @@ async def test_an_edit_marks_the_difference(make_workspace: Any, open_app: Any) 
         assert "edited it into #2" in content
 
 
-async def test_nothing_leaks_into_an_audit_before_its_label(make_workspace: Any, open_app: Any, join: Any) -> None:
+async def test_an_undecided_audit_card_hides_its_history(make_workspace: Any, open_app: Any, join: Any) -> None:
     workspace = make_workspace(2, audit_rate=1.0, overlap="2")
     ben = join(workspace, "ben")
     ben.decide(workspace.ids[0], Kind.REJECT, reason=Reason.GRATUITOUS, shown=BLIND)
@@ -106,7 +106,7 @@ async def test_nothing_leaks_into_an_audit_before_its_label(make_workspace: Any,
         assert "gratuitous" not in lines(app), "the label was taken back"
 
 
-async def test_a_blind_sitting_sees_no_more(make_workspace: Any, open_app: Any, join: Any) -> None:
+async def test_a_blind_session_hides_the_history(make_workspace: Any, open_app: Any, join: Any) -> None:
     workspace = make_workspace(1, overlap="2")
     join(workspace, "ben").decide(workspace.ids[0], Kind.ACCEPT)
     app = open_app(workspace, blind=True, app={"workspace": Workspace(workspace.root)})
@@ -116,9 +116,7 @@ async def test_a_blind_sitting_sees_no_more(make_workspace: Any, open_app: Any, 
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_hostile_texts_are_only_texts(
-    make_workspace: Any, open_app: Any, join: Any, size: tuple[int, int]
-) -> None:
+async def test_hostile_text_is_plain_text(make_workspace: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
     hostile = HOSTILE["link"] + HOSTILE["closing"] + HOSTILE["escape"] + HOSTILE["bidi"]
     workspace = make_workspace(
         cases=[Case(caption=text, text=text, concept=text[:200], raw=text[:500]) for text in HOSTILE.values()],

@@ -17,7 +17,7 @@ BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def look(app: NegwbApp) -> str:
-    """All text of the screen; no control byte and no override may be in it."""
+    """Return the text of the screen; check that it has no control or bidirectional override characters."""
     strips = app.screen._compositor.render_strips()
     text = "".join(segment.text for strip in strips for segment in strip)
     assert not [c for c in text if unicodedata.category(c) == "Cc"], "a control character reaches the terminal"
@@ -26,7 +26,7 @@ def look(app: NegwbApp) -> str:
 
 
 def hostile_case(text: str) -> Case:
-    """A card with `text` wherever data can be; a million characters in one place are enough."""
+    """Create a card with `text` in every data field; only one field is a million characters long."""
     beside = text[:500]
     return Case(caption=beside + " [b]", text=text, concept=text[:300], siblings=(beside, "[/]"), raw=text)
 

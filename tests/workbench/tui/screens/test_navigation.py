@@ -1,4 +1,4 @@
-"""Tests of the way to the side screens and back; the card stays as it is."""
+"""Tests that side screens open and close and leave the card unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZES = [(80, 24), (120, 36)]
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_guidelines_are_one_key_away_and_the_card_waits(make_workspace: Any, open_app: Any, size: Any) -> None:
+async def test_one_key_opens_the_guidelines_and_the_card_stays(make_workspace: Any, open_app: Any, size: Any) -> None:
     workspace = make_workspace(3)
     app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=size) as pilot:
@@ -35,7 +35,7 @@ async def test_guidelines_are_one_key_away_and_the_card_waits(make_workspace: An
         assert workspace.events() == [(1, "accept", None)]
 
 
-async def test_the_workspaces_own_are_read_anew_and_are_only_text(make_workspace: Any, open_app: Any) -> None:
+async def test_the_guidelines_of_the_workspace_are_read_again_as_plain_text(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     own = workspace.root / "guidelines.md"
     own.write_text("# Ours\n\n" + "\n\n".join(text[:500] for text in HOSTILE.values()) + "\n\n[home](http://x.y)\n")
@@ -44,12 +44,12 @@ async def test_the_workspaces_own_are_read_anew_and_are_only_text(make_workspace
         await settled(pilot)
         await pilot.press("g")
         await until(pilot, lambda: "Ours" in lines(app) and "[@click=app.quit]x[/] no cat" in lines(app))
-        own.write_text("# Mended\n")
+        own.write_text("# Corrected\n")
         await pilot.press("q", "g")
         await until(pilot, lambda: "Mended" in lines(app))
 
 
-def test_what_cannot_be_shown_is_said_and_ours_stand_in(tmp_path: Path) -> None:
+def test_unreadable_guidelines_are_reported_and_the_default_is_shown(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     assert read_guidelines(workspace).own is False
     workspace.guidelines.write_bytes(b"x" * (MAX_BYTES + 1))
@@ -60,7 +60,7 @@ def test_what_cannot_be_shown_is_said_and_ours_stand_in(tmp_path: Path) -> None:
     assert "directory" in read_guidelines(workspace).problem.lower()
 
 
-def test_the_shipped_ones_have_every_reason_with_its_key() -> None:
+def test_the_default_guidelines_have_every_reason_with_its_key() -> None:
     from curation_db.enums import REASON_KEYS
 
     text = shipped_guidelines()

@@ -24,7 +24,7 @@ from workbench.tui.screens.progress import ProgressScreen
 from workbench.workspace.layout import Workspace
 
 SIZES = [(80, 24), (120, 36)]
-SAID = {
+EXPECTED = {
     "pace": "left for one",
     "decisions": "rejections in force",
     "balance": "share of the accepted",
@@ -43,7 +43,7 @@ def shows(app: NegwbApp, words: str) -> bool:
 
 
 def decide(reviewer: Any, workspace: Any, *, every: int = 1) -> None:
-    """Accept, and reject every third."""
+    """Accept all candidates except every third, which is rejected."""
     for at, number in enumerate(workspace.ids[::every]):
         shown = PresentationContext(
             Stream.AUDIT if at % 2 else Stream.REVIEW, blind=bool(at % 2), elapsed_ms=4_000 + at
@@ -53,7 +53,9 @@ def decide(reviewer: Any, workspace: Any, *, every: int = 1) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_every_page_by_keys_and_the_card_waits(make_workspace: Any, open_app: Any, join: Any, size: Any) -> None:
+async def test_every_page_opens_by_key_and_the_card_stays(
+    make_workspace: Any, open_app: Any, join: Any, size: Any
+) -> None:
     workspace = make_workspace(9, overlap="3")
     for name in ("ben", "cho"):
         decide(join(workspace, name), workspace)
@@ -61,14 +63,14 @@ async def test_every_page_by_keys_and_the_card_waits(make_workspace: Any, open_a
     async with app.run_test(size=size, notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("p")
-        for words in SAID.values():
+        for words in EXPECTED.values():
             await until(pilot, lambda words=words: shows(app, words))
             await pilot.press("right")
-        await until(pilot, lambda: shows(app, SAID["pace"]))
+        await until(pilot, lambda: shows(app, EXPECTED["pace"]))
         await pilot.press("left", "j", "pagedown", "k", "pageup")
-        await until(pilot, lambda: shows(app, SAID["judges"]))
+        await until(pilot, lambda: shows(app, EXPECTED["judges"]))
         await pilot.press("escape", "p")
-        await until(pilot, lambda: shows(app, SAID["judges"]))  # the page is remembered
+        await until(pilot, lambda: shows(app, EXPECTED["judges"]))  # the page is remembered
         await pilot.press("5", "3", "question_mark")
         await until(pilot, lambda: "Show the next page" in lines(app))
         await pilot.press("escape", "escape")
@@ -79,7 +81,7 @@ async def test_every_page_by_keys_and_the_card_waits(make_workspace: Any, open_a
 async def test_a_count_requested_while_one_runs_follows_it(
     make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The line at the top must not stay at "counting" where the running count finds nothing new."""
+    """The status line does not stay at "counting" if the running count finds nothing new."""
     go_on, counts = threading.Event(), []
 
     def slow(store: Any, targets: Any, unless: tuple[int, int] | None) -> Any:
@@ -103,7 +105,7 @@ async def test_a_count_requested_while_one_runs_follows_it(
         await until(pilot, lambda: shows(app, "as of now"))
 
 
-async def test_what_others_decide_comes_in_by_itself(
+async def test_decisions_of_others_appear_without_a_key(
     make_workspace: Any, open_app: Any, join: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress_module, "POLL_SECONDS", 0.05)
@@ -118,7 +120,7 @@ async def test_what_others_decide_comes_in_by_itself(
         ben.decide(workspace.ids[4], Kind.ACCEPT)
         await until(pilot, lambda: shows(app, "1 of 5 decided"))
         screen = app.screen
-        await pilot.press("question_mark")  # while something lies above, nobody looks
+        await pilot.press("question_mark")  # below another screen, Progress does not poll
         await until(pilot, lambda: app.screen is not screen)
         assert isinstance(screen, ProgressScreen)
         assert screen._timer is not None
@@ -138,7 +140,7 @@ async def test_tabs_take_clicks(make_workspace: Any, open_app: Any) -> None:
         await pilot.press("p")
         await until(pilot, lambda: shows(app, "0 of 2 decided"))
         await pilot.click("#tabs", offset=(20, 0))
-        await until(pilot, lambda: shows(app, SAID["balance"]))
+        await until(pilot, lambda: shows(app, EXPECTED["balance"]))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -155,7 +157,7 @@ async def test_hostile_words_are_only_text(make_workspace: Any, open_app: Any, j
     async with app.run_test(size=size, notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("p")
-        for words in SAID.values():
+        for words in EXPECTED.values():
             await until(pilot, lambda words=words: shows(app, words))
             assert not {"\x1b", "\u202e", "\x07"} & set(lines(app))
             await pilot.press("right")
@@ -180,7 +182,7 @@ def test_an_empty_record_has_every_page(make_workspace: Any) -> None:
         assert page_lines(page, progress, 76)
 
 
-def test_drawings_and_figures() -> None:
+def test_bars_and_numbers() -> None:
     assert share_bar(0.5, 10).plain == "▓▓▓▓▓░░░░░"
     assert share_bar(0.001, 10, target=0.45).plain == "▓░░░┃░░░░░"
     assert share_bar(None, 4).plain == "░░░░"

@@ -40,7 +40,7 @@ def ready(app: NegwbApp) -> bool:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_choice_is_written_and_nothing_else(make_workspace: Any, open_app: Any, size: Any) -> None:
+async def test_a_change_writes_only_its_setting(make_workspace: Any, open_app: Any, size: Any) -> None:
     workspace = make_workspace(3)
     file = workspace.root / "negwb.toml"
     file.write_text(TEMPLATE)
@@ -54,14 +54,14 @@ async def test_a_choice_is_written_and_nothing_else(make_workspace: Any, open_ap
         await pilot.press("down", "enter")
         await until(pilot, lambda: 'order = "threshold"' in file.read_text())
         await until(pilot, lambda: "this session uses: oldest" in lines(app))
-        await pilot.press("j", "enter")  # overlap is not chosen here
+        await pilot.press("j", "enter")  # overlap cannot be edited here
         await until(pilot, lambda: "with any editor" in lines(app) and isinstance(app.screen, SettingsScreen))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
     assert file.read_text() == TEMPLATE.replace('order = "conflict"', 'order = "threshold"')
 
 
-async def test_a_theme_is_tried_on_and_left_as_it_was(make_workspace: Any, open_app: Any) -> None:
+async def test_a_theme_preview_is_reverted_on_cancel(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     before = (workspace.root / "negwb.toml").read_text()
     app = opened(open_app, workspace)
@@ -75,7 +75,7 @@ async def test_a_theme_is_tried_on_and_left_as_it_was(make_workspace: Any, open_
         await until(pilot, lambda: app.theme == "negwb-light")
         await pilot.press("escape")
         await until(pilot, lambda: app.theme == "negwb-dark")
-        await pilot.press("f2", "enter")  # the other theme for this sitting alone
+        await pilot.press("f2", "enter")  # the other theme for this session only
         await until(pilot, lambda: "negwb theme" in lines(app))
         await pilot.press("down")
         await until(pilot, lambda: app.theme == "ansi-dark")
@@ -91,7 +91,7 @@ async def test_a_theme_is_tried_on_and_left_as_it_was(make_workspace: Any, open_
     assert (workspace.root / "negwb.toml").read_text() == before + '\n[curate]\ntheme = "negwb-light"\n'
 
 
-async def test_f2_offers_to_keep_and_f3_keeps(make_workspace: Any, open_app: Any) -> None:
+async def test_f2_offers_to_save_and_f3_saves(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = opened(open_app, workspace)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
@@ -103,7 +103,7 @@ async def test_f2_offers_to_keep_and_f3_keeps(make_workspace: Any, open_app: Any
         await until(pilot, lambda: read_settings(workspace.root / "negwb.toml").curate.theme == "negwb-light")
 
 
-async def test_what_cannot_be_written_is_said(make_workspace: Any, open_app: Any) -> None:
+async def test_a_failed_write_is_reported(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     (workspace.root / "negwb.toml").write_text("curate = { theme = 'nord' }\n")
     app = opened(open_app, workspace)
@@ -135,7 +135,7 @@ async def test_hostile_settings_are_only_text(make_workspace: Any, open_app: Any
         assert "\u202e" not in lines(app)
 
 
-async def test_own_keys_work_on_side_screens(make_workspace: Any, open_app: Any) -> None:
+async def test_user_defined_keys_work_on_side_screens(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     app = opened(open_app, workspace, actions=ActionMap({"progress": "f8", "leave-screen": "f9", "next-page": "y"}))
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -163,7 +163,7 @@ def test_key_clashes_on_side_screens_are_refused(own: dict[str, str], expected: 
     assert expected in refused.value.message
 
 
-def test_every_setting_has_a_line_and_what_it_is_for(tmp_path: Path) -> None:
+def test_every_setting_has_a_row_and_a_description(tmp_path: Path) -> None:
     assert help_of(CurateSettings).keys() == {each.name for each in fields(CurateSettings)} - {"keys"}
     assert help_of(TrainSettings).keys() == {each.name for each in fields(TrainSettings)}
     assert help_of(GenerateSettings).keys() == {each.name for each in fields(GenerateSettings)} - {"engines"}
@@ -182,7 +182,7 @@ def test_every_setting_has_a_line_and_what_it_is_for(tmp_path: Path) -> None:
     assert [name for name in by_name if can_change(name)] == ["curate.order", "curate.images", "curate.theme"]
 
 
-def test_ones_own_keys_come_first_with_what_they_were(tmp_path: Path) -> None:
+def test_user_defined_keys_come_first_with_their_defaults(tmp_path: Path) -> None:
     file = tmp_path / "negwb.toml"
     file.write_text('[curate.keys]\nundo = "f9"\n')
     settings = read_settings(file)

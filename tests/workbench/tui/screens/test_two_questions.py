@@ -24,8 +24,8 @@ FINE = 0.91
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkspaceFixture]:
-    """1: absent and fine, by both; 2: torn on the whole; 3: unclear on both; 4: nobody was asked what is there."""
-    created = build(tmp_path_factory.mktemp("two") / "house", [Case(concept="hat", judges=()) for _ in range(4)])
+    """Candidates: 1 absent and acceptable; 2 disputed on acceptability; 3 unclear; 4 no verdict on presence."""
+    created = build(tmp_path_factory.mktemp("two") / "workspace", [Case(concept="hat", judges=()) for _ in range(4)])
     screen_text = [
         *((1, judge, Question.PRESENT, 0.07) for judge in "ab"),
         *((1, judge, Question.ACCEPTABLE, FINE) for judge in "ab"),
@@ -70,7 +70,7 @@ def test_every_verdict_row_names_its_question(workspace: WorkspaceFixture, width
     assert unclear[1].endswith("fine? unclear")
 
 
-def test_what_is_disputed_is_said(workspace: WorkspaceFixture) -> None:
+def test_the_disputed_question_is_named(workspace: WorkspaceFixture) -> None:
     def remark(number: int) -> str:
         return card_content.opinion_rows(card(workspace, number), 60)[-1].plain
 
@@ -88,7 +88,7 @@ def test_the_verdicts_in_full_show_the_origin_of_their_numbers(workspace: Worksp
     assert screen_text.count("from log-probabilities · 98% of it on yes and no · 0.61 for a blank image · seed 7") == 4
 
 
-def test_what_the_record_does_not_hold_is_not_shown(workspace: WorkspaceFixture) -> None:
+def test_missing_values_are_not_shown(workspace: WorkspaceFixture) -> None:
     bare = replace(card(workspace, 1).verdicts[0], method=None, label_mass=None, prior=None, seed=None)
     assert "blank" not in judges._opinion(bare).plain
     assert wording.origin(None, None, None, None) == ()
@@ -109,8 +109,8 @@ def test_lists_distinguish_the_two_questions(workspace: WorkspaceFixture) -> Non
     assert "a .91 fine" in screen_text
 
 
-def test_the_tones_of_a_yes_differ(workspace: WorkspaceFixture) -> None:
-    """A yes to "is it there" speaks against a candidate, a yes to "is it fine" for it."""
+def test_a_yes_has_another_colour_for_each_question(workspace: WorkspaceFixture) -> None:
+    """A yes on presence counts against a candidate, a yes on acceptability for it."""
     (fine,) = (
         span.style
         for span in candidate_rows.cells_of(row(workspace, 4), ["judges"])[0].spans
@@ -119,7 +119,7 @@ def test_the_tones_of_a_yes_differ(workspace: WorkspaceFixture) -> None:
     assert fine == card_content.GOOD
 
 
-def test_a_reveal_shows_both_questions(workspace: WorkspaceFixture) -> None:
+def test_the_revealed_verdicts_show_both_questions(workspace: WorkspaceFixture) -> None:
     assert wording.judge_reveal(card(workspace, 1)) == (
         "the judges: a 0.07 · b 0.07 — P(hat is there); a 0.91 · b 0.91 — P(the caption is fine)"
     )
@@ -148,7 +148,7 @@ def test_history_names_the_questions(workspace: WorkspaceFixture) -> None:
     assert {(each.method, each.label_mass, each.prior, each.seed) for each in expected} == {("logprobs", 0.98, 0.61, 7)}
 
 
-def test_marks_are_of_one_question(workspace: WorkspaceFixture) -> None:
+def test_each_mark_is_of_one_question(workspace: WorkspaceFixture) -> None:
     with workspace.store.read() as connection:
         marked = connection.execute(text("SELECT candidate_id FROM candidate_mark WHERE mark = 'conflict'")).scalars()
         assert list(marked) == [2]

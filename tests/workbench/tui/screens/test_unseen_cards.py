@@ -48,7 +48,7 @@ async def test_other_keys_work_at_once_and_clear_the_message(make_workspace: Any
 
 
 async def test_the_reason_after_a_dropped_rejection_opens_nothing(make_workspace: Any, open_app: Any) -> None:
-    """p would show the progress, g the guidelines, b the list, and d the disagreements."""
+    """Without the guard, p opens Progress, g the guidelines, b Browse and d the disagreements."""
     workspace = make_workspace(3)
     app = open_app(workspace, app={"workspace": Workspace(workspace.root)}, guard_seconds=HOUR)
     async with running(app) as pilot:
@@ -82,8 +82,8 @@ async def test_a_card_that_was_decided_before_takes_a_key_at_once(
         await until(pilot, lambda: workspace.events()[-1] == (1, "accept", None))
 
 
-async def test_a_card_is_not_seen_while_something_covers_it(make_workspace: Any, open_app: Any) -> None:
-    """The card's time begins with the frame that shows it."""
+async def test_a_covered_card_does_not_count_as_seen(make_workspace: Any, open_app: Any) -> None:
+    """The dwell time of a card starts with the frame that shows it."""
     workspace = make_workspace(3)
     app = open_app(workspace, guard_seconds=0.001, prefetch=False)
     async with running(app) as pilot:
@@ -115,7 +115,7 @@ async def test_an_adjudicator_must_have_seen_the_card_too(make_workspace: Any, o
             await pilot.press("question_mark", "escape")
 
 
-async def test_events_keep_how_the_picture_was_shown(make_workspace: Any, open_app: Any) -> None:
+async def test_events_store_how_the_image_was_shown(make_workspace: Any, open_app: Any) -> None:
     cases = [Case(text="a dog without a hat"), Case(text="a cat without a hat"), Case(text="no hat", picture=False)]
     workspace = make_workspace(cases=cases)
     app = open_app(workspace)
@@ -138,7 +138,7 @@ async def test_events_keep_how_the_picture_was_shown(make_workspace: Any, open_a
     assert "image in half cells · zoomed" in lines
 
 
-def test_plain_mode_shows_no_picture(make_workspace: Any, open_session: Any) -> None:
+def test_plain_mode_shows_no_image(make_workspace: Any, open_session: Any) -> None:
     workspace = make_workspace(1)
     session = open_session(workspace)
     wait_for_card(session)
@@ -146,7 +146,7 @@ def test_plain_mode_shows_no_picture(make_workspace: Any, open_session: Any) -> 
     assert workspace.rows("SELECT picture, zoomed FROM event") == [("none", 0)]
 
 
-async def test_looking_back_begins_with_the_newest_decision(make_workspace: Any, open_app: Any) -> None:
+async def test_going_back_starts_with_the_newest_decision(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(5)
     app = open_app(workspace)
     async with running(app) as pilot:

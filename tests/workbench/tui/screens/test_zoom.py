@@ -26,11 +26,11 @@ from workbench.workspace.keymap import ActionMap
 
 HOSTILE = "\x1b]0;owned\x07[red]not a dog[/][/x][@click=app.quit]\u202e.png"
 SIZE = (60, 22)
-"""60 x 20 cells for the picture: 60 x 40 dots."""
+"""60 x 20 cells for the image: 60 x 40 half-cells."""
 
 
 class ZoomApp(App[None]):
-    """Something below."""
+    """An app for the zoom screen."""
 
     def compose(self) -> ComposeResult:
         yield Static("home")
@@ -38,14 +38,14 @@ class ZoomApp(App[None]):
 
 @pytest.fixture
 def noise(tmp_path: Path) -> Path:
-    """600 x 400 pixels, each unlike the next."""
+    """Return an image of 600 x 400 pixels in which neighbours differ."""
     path = tmp_path / "noise.png"
     Image.merge("RGB", [Image.effect_noise((600, 400), 90) for _ in range(3)]).save(path)
     return path
 
 
 def dots(app: App[Any]) -> Image.Image:
-    """What the pane shows, dot by dot, background left out."""
+    """Return the half-cells of the pane without the background."""
     pane = app.screen.query_one(PicturePane)
     place = pane._place()
     image = Image.new("RGB", (place.width, place.height * 2))
@@ -73,7 +73,7 @@ def line_text(app: App[Any]) -> str:
 
 
 async def drawn(pilot: Any, words: str) -> None:
-    """Wait for these words in the line, and until what is wanted is drawn."""
+    """Wait until the status line has these words and the requested view is drawn."""
 
     def there() -> bool:
         screen = pilot.app.screen
@@ -90,7 +90,7 @@ async def opened(pilot: Any, path: Path | None, **content: Any) -> ZoomScreen:
     return screen
 
 
-async def test_detail_appears_and_the_line_shows_the_size(noise: Path) -> None:
+async def test_zooming_shows_detail_and_the_scale(noise: Path) -> None:
     picture = Image.open(noise).convert("RGB")
     small = picture.resize((60, 40), Image.Resampling.LANCZOS)
     app = ZoomApp()
@@ -137,7 +137,7 @@ async def test_the_wheel_zooms_and_dragging_pans(noise: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["escape", "i", "q"])
-async def test_ways_back(noise: Path, key: str) -> None:
+async def test_the_zoom_screen_closes_by_several_keys(noise: Path, key: str) -> None:
     app = ZoomApp()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, noise, name=HOSTILE)
@@ -167,7 +167,7 @@ async def test_a_resize_keeps_the_view(noise: Path) -> None:
         assert dots(app).size == (60, 40)
 
 
-async def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+async def test_problems_of_the_image_are_shown(tmp_path: Path) -> None:
     app = ZoomApp()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, tmp_path / "gone.png")
@@ -176,7 +176,7 @@ async def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         assert len(app.screen_stack) == 1
 
 
-async def test_slow_decoding_shows_a_message_and_can_be_left(noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_decoding_shows_a_message_and_can_be_cancelled(noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
     monkeypatch.setattr(zoom, "load_full", lambda *_, **__: go_on.wait(5) and load_full(noise))
     app = ZoomApp()
@@ -189,7 +189,7 @@ async def test_slow_decoding_shows_a_message_and_can_be_left(noise: Path, monkey
         await pilot.pause()
 
 
-async def test_keys_held_down_draw_what_is_wanted_last(noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_held_keys_draw_only_the_last_view(noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     created: list[float] = []
     real: Callable[..., Image.Image] = zoom.drawn
     monkeypatch.setattr(zoom, "drawn", lambda image, lens: created.append(lens.scale) or real(image, lens))
@@ -205,7 +205,9 @@ async def test_keys_held_down_draw_what_is_wanted_last(noise: Path, monkeypatch:
         assert created[-1] == 32.0
 
 
-async def test_from_the_card_and_back_with_help_palette_and_own_keys(make_workspace: Any, open_app: Any) -> None:
+async def test_zoom_opens_from_the_card_with_help_palette_and_user_defined_keys(
+    make_workspace: Any, open_app: Any
+) -> None:
     workspace = make_workspace(2)
     app = open_app(workspace, app={"actions": ActionMap({"zoom-in": "z"})})
     async with running(app) as pilot:

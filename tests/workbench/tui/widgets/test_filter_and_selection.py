@@ -17,7 +17,7 @@ _DEEDS = st.lists(st.tuples(st.sampled_from(["toggle", "take", "everything", "cl
 
 
 @given(_DEEDS)
-def test_a_selection_is_a_set(deeds: list[tuple[str, int]]) -> None:
+def test_a_selection_behaves_as_a_set(deeds: list[tuple[str, int]]) -> None:
     selection, wanted = TableSelection(), set[int]()
     for deed, number in deeds:
         match deed:
@@ -59,10 +59,10 @@ def _known(field: QueryField) -> Sequence[str]:
         ("nothing:x", []),
     ],
 )
-def test_a_line_is_completed(line: str, ends: list[str]) -> None:
+def test_a_query_is_completed(line: str, ends: list[str]) -> None:
     assert completions(line, _known) == ends
 
 
-def test_the_end_takes_the_place_of_what_was_begun() -> None:
+def test_a_completion_replaces_the_typed_prefix() -> None:
     assert completed("cue:no -state:re", "rejected") == "cue:no -state:rejected"
     assert completed("cue:no st", "state:") == "cue:no state:"

@@ -70,13 +70,13 @@ def lines(pane: PicturePane) -> list[Strip]:
 
 
 def cell(pane: PicturePane, x: int, y: int) -> Segment:
-    """The one cell at (x, y)."""
+    """Return the cell at (x, y)."""
     (segment,) = lines(pane)[y].crop(x, x + 1)
     return segment
 
 
 def colours(pane: PicturePane, x: int, y: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The upper and the lower pixel of a cell."""
+    """Return the upper and the lower pixel of a cell."""
     style = cell(pane, x, y).style
     assert style is not None
     assert style.color is not None
@@ -85,7 +85,7 @@ def colours(pane: PicturePane, x: int, y: int) -> tuple[tuple[int, ...], tuple[i
 
 
 def extent(pane: PicturePane) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the cells that are not the pane's background."""
+    """Return left, top, right and bottom of the cells that are not background."""
     background = tuple(pane.background_colors[1].rgb)
     picked = [
         (x, y)
@@ -104,7 +104,7 @@ def text(pane: PicturePane) -> str:
 
 
 def written(app: App[None]) -> str:
-    """The bytes that a full repaint sends to the terminal."""
+    """Return the bytes that a full repaint sends to the terminal."""
     update = app.screen._compositor.render_update(full=True)
     assert update is not None
     return str(update.render_segments(app.console))
@@ -119,7 +119,7 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 class TestHalfCells:
-    def test_two_pixels_a_cell(self) -> None:
+    def test_a_cell_shows_two_pixels(self) -> None:
         image = Image.new("RGB", (2, 4), RED)
         image.putpixel((1, 0), GREEN)
         image.putpixel((0, 3), BLUE)
@@ -145,13 +145,13 @@ class TestHalfCells:
         ("size", "wanted"),
         [((800, 160), (0, 3, 40, 7)), ((100, 800), (19, 0, 21, 10)), ((1, 5000), (19, 0, 20, 10)), ((1, 1), None)],
     )
-    async def test_the_shape_is_kept(self, size: tuple[int, int], wanted: tuple[int, ...] | None) -> None:
+    async def test_the_aspect_ratio_is_kept(self, size: tuple[int, int], wanted: tuple[int, ...] | None) -> None:
         app = PaneApp()
         async with app.run_test(size=(60, 20)):
             app.pane.show(thumbnail(Image.new("RGB", size, RED)))
             assert extent(app.pane) == (wanted or (10, 0, 30, 10))
 
-    async def test_another_size_is_drawn_anew(self) -> None:
+    async def test_another_size_is_drawn_again(self) -> None:
         app = PaneApp()
         async with app.run_test(size=(60, 20)) as pilot:
             app.pane.show(thumbnail(four_colours()))
@@ -162,7 +162,7 @@ class TestHalfCells:
             await pilot.pause()
             assert extent(app.pane) == (3, 0, 7, 2)
 
-    async def test_drawn_once_for_a_picture_and_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_an_image_is_drawn_once_per_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn: list[object] = []
         monkeypatch.setattr(picture, "half_cells", lambda *content: drawn.append(content) or half_cells(*content))
         app = PaneApp()
@@ -177,7 +177,7 @@ class TestHalfCells:
             assert len(drawn) == 2
 
     @pytest.mark.parametrize("theme", ["textual-dark", "textual-light"])
-    async def test_the_theme_is_round_the_picture(self, theme: str) -> None:
+    async def test_the_image_is_surrounded_by_the_theme_colour(self, theme: str) -> None:
         app = PaneApp()
         async with app.run_test(size=(60, 20)) as pilot:
             app.pane.show(thumbnail(four_colours()))
@@ -211,7 +211,7 @@ class TestText:
             assert expected.isprintable()
             assert "not this" not in expected
 
-    async def test_alt_text_while_there_is_nothing(self) -> None:
+    async def test_alt_text_is_shown_without_an_image(self) -> None:
         app = PaneApp()
         async with app.run_test(size=(60, 20)):
             app.pane.show(None, alt="loading [b]…")
@@ -219,13 +219,13 @@ class TestText:
             app.pane.show(None)
             assert text(app.pane) == ""
 
-    async def test_pictures_turned_off(self) -> None:
+    async def test_images_can_be_turned_off(self) -> None:
         app = PaneApp("none")
         async with app.run_test(size=(60, 20)):
             app.pane.show(thumbnail(four_colours()), alt="a dog.png")
             assert text(app.pane) == "a dog.png"
 
-    async def test_text_after_a_picture_and_back(self) -> None:
+    async def test_the_pane_switches_between_image_and_text(self) -> None:
         app = PaneApp()
         async with app.run_test(size=(60, 20)) as pilot:
             app.pane.show(thumbnail(four_colours()))
@@ -237,7 +237,7 @@ class TestText:
             await pilot.pause()
             assert colours(app.pane, 11, 1) == (RED, RED)
 
-    async def test_no_room_at_all(self) -> None:
+    async def test_a_pane_of_size_zero_draws_nothing(self) -> None:
         app = PaneApp()
         async with app.run_test(size=(60, 20)) as pilot:
             app.pane.show(thumbnail(four_colours()))
@@ -251,7 +251,7 @@ def marked(_protocol: str, _image: Image.Image, columns: int, rows: int) -> Enco
 
 
 class TestGraphics:
-    async def test_half_cells_first_then_sharp(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_half_cells_are_shown_until_the_graphics_are_ready(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(picture, "encode", marked)
         app = PaneApp("kitty")
         async with app.run_test(size=(60, 20)):
@@ -259,10 +259,10 @@ class TestGraphics:
             assert colours(app.pane, 11, 1) == (RED, RED)
             await until(lambda: cell(app.pane, 11, 1).text == "k")
             app.pane.show(thumbnail(four_colours()))
-            assert cell(app.pane, 11, 1).text == " "  # another picture: never the old one's pixels
+            assert cell(app.pane, 11, 1).text == " "  # another image: no pixels of the previous one
 
-    async def test_leafing_through_encodes_only_the_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The moment that a picture must stay ends when the test says so: a busy machine may take longer to leaf."""
+    async def test_only_the_last_of_several_images_is_encoded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The test ends the delay before encoding itself, since a busy machine may take longer between images."""
         sent: list[Image.Image] = []
         waited: list[float] = []
         settled = asyncio.Event()
@@ -289,7 +289,9 @@ class TestGraphics:
             assert sent[0] is images[-1]
             assert set(waited) == {picture.SETTLE_SECONDS}
 
-    async def test_sixels_come_with_the_last_row_and_go_for_a_modal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_sixels_are_written_with_the_last_row_and_removed_for_a_modal(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(picture, "encode", marked)
         app = PaneApp("sixel")
 
@@ -312,7 +314,7 @@ class TestGraphics:
             await pilot.pause()
             assert overlaid() == [6]
 
-    async def test_a_failed_encoding_leaves_half_cells(self) -> None:
+    async def test_a_failed_encoding_keeps_half_cells(self) -> None:
         assert picture.encode("kitty", four_colours(), 5_000, 5_000) is None
         assert picture.encode("sixel", four_colours(), 0, 0) is None
 
@@ -331,26 +333,26 @@ class TestGraphics:
 
 
 class TestNoColor:
-    """NO_COLOR takes the colours of texts away, not those of pictures."""
+    """NO_COLOR removes the colours of text, not those of images."""
 
     @pytest.fixture(autouse=True)
     def no_color(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NO_COLOR", "1")
 
-    async def test_the_picture_has_its_colours(self) -> None:
+    async def test_the_image_has_its_colours(self) -> None:
         app = PaneApp()
         async with app.run_test(size=(60, 20)):
             app.pane.styles.background = "#400000"
             app.pane.show(thumbnail(four_colours()))
             assert colours(app.pane, 11, 1) == (RED, RED)
             assert colours(app.pane, 28, 1) == (GREEN, GREEN)
-            for x in (0, 39):  # beside the picture
+            for x in (0, 39):  # beside the image
                 style = cell(app.pane, x, 1).style
                 assert style is not None
                 assert style.bgcolor is not None
                 assert len(set(style.bgcolor.get_truecolor())) == 1
 
-    async def test_kittys_placeholders_keep_the_colour_that_names_the_picture(
+    async def test_kitty_placeholders_keep_the_colour_that_encodes_the_image_id(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         name = Style(color="#123456")
@@ -400,20 +402,20 @@ class TestChoice:
             ({"TERM": "xterm-kitty"}, TerminalAnswer(kitty=True), "kitty"),
         ],
     )
-    def test_auto(
+    def test_auto_chooses_the_best_protocol(
         self, environ: dict[str, str], answer: TerminalAnswer, chosen: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: answer)
         assert terminal_graphics.detect(environ) == chosen
 
     @pytest.mark.parametrize("usable", [True, False])
-    def test_a_stated_protocol_is_not_asked_for(self, usable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_set_protocol_is_not_queried(self, usable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(terminal_graphics, "_is_terminal", lambda: True)
         monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: pytest.fail("asked"))
         monkeypatch.setattr(terminal_graphics, "_prepare", lambda: usable)
         assert [choose_protocol(s) for s in ("kitty", "sixel")] == (["kitty", "sixel"] if usable else ["halfcell"] * 2)
 
-    def test_any_failure_is_half_cells(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_failure_falls_back_to_half_cells(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(terminal_graphics, "_is_terminal", lambda: 1 / 0)
         assert choose_protocol("auto") == "halfcell"
 
@@ -434,7 +436,7 @@ print("chose", chosen, "in", seconds, "with", "textual_image" in sys.modules, fi
 
 
 class Pty:
-    """A terminal for `choose_protocol`: of a size, with answers to some questions."""
+    """A terminal for `choose_protocol`, with a size and answers to some queries."""
 
     def __init__(self, setting: str, size: tuple[int, ...], answers: dict[bytes, bytes], **env: str) -> None:
         self.master, slave = pty.openpty()
@@ -458,8 +460,8 @@ class Pty:
             thread.join()
             os.close(slave)
             os.close(self.master)
-        self.said = done.stderr.strip().split("\n")[-1]
-        self.chosen = self.said.split()[1] if done.returncode == 0 else self.said
+        self.output = done.stderr.strip().split("\n")[-1]
+        self.chosen = self.output.split()[1] if done.returncode == 0 else self.output
 
     def _answer(self) -> None:
         asked = b""
@@ -476,14 +478,14 @@ class Pty:
 
 DA1 = {b"\x1b[c": b"\x1b[?62;22c"}
 SIXEL = {b"\x1b[c": b"\x1b[?62;4;22c", b"\x1b[16t": b"\x1b[6;20;10t"}
-# The pieces of both questions (ours and textual-image's) end alike; our number is 31.
+# Both queries, ours and the one of textual-image, end alike; the id of ours is 31.
 KITTY = {b"AAAA\x1b\\\x1b[16t\x1b[c": b"\x1b_Gi=31;OK\x1b\\\x1b[?62c", b"AAAA\x1b\\": b"\x1b_Gi=7;OK\x1b\\", **DA1}
 
 
 class TestPseudoTerminal:
     def test_kitty(self) -> None:
         done = Pty("auto", (36, 120, 1200, 720), KITTY)
-        assert done.chosen == "kitty", done.said
+        assert done.chosen == "kitty", done.output
 
     def test_sixel_and_not_over_ssh(self) -> None:
         assert Pty("auto", (36, 120, 0, 0), SIXEL).chosen == "sixel"
@@ -491,8 +493,8 @@ class TestPseudoTerminal:
 
     def test_a_plain_terminal_never_loads_textual_image(self) -> None:
         done = Pty("auto", (36, 120, 0, 0), DA1)
-        assert done.chosen == "halfcell", done.said
-        assert done.said.endswith("with False")
+        assert done.chosen == "halfcell", done.output
+        assert done.output.endswith("with False")
 
     @pytest.mark.parametrize("setting", ["auto", "kitty", "sixel"])
     def test_no_size(self, setting: str) -> None:
@@ -501,9 +503,9 @@ class TestPseudoTerminal:
     @pytest.mark.parametrize(("setting", "chosen"), [("auto", "halfcell"), ("sixel", "sixel")])
     def test_a_silent_terminal(self, setting: str, chosen: str) -> None:
         done = Pty(setting, (36, 120, 0, 0), {})
-        assert done.chosen == chosen, done.said
-        assert float(done.said.split()[3]) < 3
+        assert done.chosen == chosen, done.output
+        assert float(done.output.split()[3]) < 3
 
     def test_garbage_answers(self) -> None:
         done = Pty("auto", (36, 120, 0, 0), {b"\x1b[c": b"\xff\xfe\x1b[?x\x1b_Gi=31;" * 50})
-        assert done.chosen == "halfcell", done.said
+        assert done.chosen == "halfcell", done.output
