@@ -403,8 +403,7 @@ def test_a_replaced_record_is_read_again(workspace: WorkspaceFixture, tmp_path: 
 def test_a_reused_run_id_does_not_hide_a_process(workspace: WorkspaceFixture) -> None:
     """In containers process ids are soon used again."""
     run = begin(workspace)
-    workspace = Workspace(workspace.root)
-    pid = generation.start_job(workspace, ["--limit", "x"], "P1")
+    pid = generation.start_job(Workspace(workspace.root), ["--limit", "x"], "P1")
     generation.jobs[pid].process.wait()
     with workspace.store.write() as connection:
         earlier = {"pid": pid, "then": utc_text(time.time() - 60)}
@@ -412,10 +411,10 @@ def test_a_reused_run_id_does_not_hide_a_process(workspace: WorkspaceFixture) ->
     with workspace.store.read() as connection:
         row = get_run(connection, run)
     assert row is not None
-    content = generation.pending(workspace, {row.pid: row.started_at})
+    content = generation.pending(Workspace(workspace.root), {row.pid: row.started_at})
     assert [each.ended for each in content] == [True]
     assert "--limit" in content[0].output
-    assert generation.pending(workspace, {pid: utc_text(time.time())}) == []
+    assert generation.pending(Workspace(workspace.root), {pid: utc_text(time.time())}) == []
 
 
 def test_the_screen_loads_no_model_and_no_network() -> None:

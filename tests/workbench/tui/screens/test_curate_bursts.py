@@ -20,12 +20,12 @@ async def test_the_reason_key_of_a_rejection_does_not_reach_the_next_card(
     async with running(app) as pilot:
         await settled(pilot)
         session, screen = app.session, app.screen
-        there = session.current_card
+        current_card = session.current_card
         monkeypatch.setattr(session, "current_card", lambda: None)
         screen.session_changed()
         assert shown(app) is None
         await pilot.press("x")
-        monkeypatch.setattr(session, "current_card", there)
+        monkeypatch.setattr(session, "current_card", current_card)
         screen.session_changed()
         await until(pilot, lambda: shown(app) == 1)
         await pilot.press("u", "a")

@@ -46,7 +46,7 @@ async def test_the_guidelines_of_the_workspace_are_read_again_as_plain_text(make
         await until(pilot, lambda: "Ours" in lines(app) and "[@click=app.quit]x[/] no cat" in lines(app))
         own.write_text("# Corrected\n")
         await pilot.press("q", "g")
-        await until(pilot, lambda: "Mended" in lines(app))
+        await until(pilot, lambda: "Corrected" in lines(app))
 
 
 def test_unreadable_guidelines_are_reported_and_the_default_is_shown(tmp_path: Path) -> None:
