@@ -218,7 +218,7 @@ def test_an_interrupted_and_killed_run_is_resumed_to_its_end(workspace: Workspac
 
     with Terminal([NEGWB, "-w", workspace.root, "train", "--resume", "hard"], **ONE_THREAD) as terminal:
         terminal.wait_for(lambda: read_run(run).step >= stopped.step + 30)
-        with pytest.raises(UsageError, match="right now"):
+        with pytest.raises(UsageError, match="is training"):
             resume(workspace, "hard")
         os.kill(child_of(terminal.process.pid), signal.SIGKILL)
         assert terminal.end() == 6
@@ -245,7 +245,7 @@ def test_the_training_survives_its_parent_and_stops_with_the_printed_command(wor
     try:
         after = read_run(run).step
         wait_until(lambda: read_run(run).step >= after + 30)
-        with pytest.raises(UsageError, match="right now") as refused:
+        with pytest.raises(UsageError, match="is training") as refused:
             resume(workspace, "left")
         assert f"stop it with: {stop};" in refused.value.hint
     finally:

@@ -114,7 +114,7 @@ async def test_a_failed_write_is_reported(make_workspace: Any, open_app: Any) ->
         await pilot.press("enter")
         await until(pilot, lambda: "cards on which the judges disagree" in lines(app))
         await pilot.press("down", "enter")
-        await until(pilot, lambda: "no safe place for order" in lines(app))
+        await until(pilot, lambda: "no safe" in lines(app))  # the rest may be wrapped: the path is in the message
     assert (workspace.root / "negwb.toml").read_text() == "curate = { theme = 'nord' }\n"
 
 
