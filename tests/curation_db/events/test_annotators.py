@@ -30,7 +30,7 @@ def others_of(record: Record, name: str) -> list[str]:
         return other_annotators(connection, name)
 
 
-def test_a_name_that_only_looked_keeps_no_edit_waiting(record: Record) -> None:
+def test_an_annotator_without_decisions_does_not_delay_an_edit(record: Record) -> None:
     record.add(3)
     leave(record, record.open_session("ben"))
     skipping = record.open_session("cho")
@@ -69,7 +69,7 @@ def test_an_edit_waits_for_an_annotator_with_decisions(record: Record, kind: Kin
         assert count_waiting_edits(connection) == {}
 
 
-def test_what_was_taken_back_is_no_decision(record: Record) -> None:
+def test_an_undone_decision_does_not_count(record: Record) -> None:
     record.add(2)
     ben = record.open_session("ben")
     ben.reviewer.decide(1, Kind.ACCEPT)

@@ -62,7 +62,7 @@ def test_so_is_any_answer_but_not_a_skip(record: Record, kind: Kind) -> None:
     assert listed(record) == [first]
 
 
-def test_what_was_taken_back_is_not(record: Record) -> None:
+def test_an_undone_decision_is_not_hasty(record: Record) -> None:
     (number,) = record.add(1)
     ana = record.open_session("ana").reviewer
     ana.decide(number, Kind.ACCEPT, shown=PresentationContext(elapsed_ms=FAST))
@@ -72,7 +72,7 @@ def test_what_was_taken_back_is_not(record: Record) -> None:
     assert listed(record) == [number]
 
 
-def test_a_replaced_decision_is_not_and_a_second_look_may_be_quick(record: Record) -> None:
+def test_a_replaced_decision_and_a_quick_second_decision_are_not_hasty(record: Record) -> None:
     first, second = record.add(2)
     decide(record, "ana", first, FAST)
     decide(record, "ana", first, SLOW, Kind.REJECT)
@@ -81,7 +81,7 @@ def test_a_replaced_decision_is_not_and_a_second_look_may_be_quick(record: Recor
     assert listed(record) == []
 
 
-def test_one_of_several_people_is_enough(record: Record) -> None:
+def test_one_hasty_annotator_is_enough(record: Record) -> None:
     (number,) = record.add(1, overlap="2")
     decide(record, "ana", number, SLOW)
     decide(record, "ben", number, FAST)
@@ -96,7 +96,7 @@ def test_an_answer_to_a_known_card_is_no_decision(record: Record) -> None:
     assert listed(record) == []
 
 
-def test_an_export_leaves_them_out_on_request_and_says_so(record: Record, tmp_path: Path) -> None:
+def test_an_export_can_exclude_hasty_pairs_and_states_it(record: Record, tmp_path: Path) -> None:
     first, second = record.add(2)
     decide(record, "ana", first, FAST)
     decide(record, "ana", second, SLOW)
@@ -117,7 +117,7 @@ def test_an_export_leaves_them_out_on_request_and_says_so(record: Record, tmp_pa
     assert freeze(record.store, tmp_path, "now", selection=WITHOUT, tool_version="1").counts.pairs == 2
 
 
-def test_an_export_of_nothing_but_hasty_pairs_is_nothing(record: Record, tmp_path: Path) -> None:
+def test_an_export_of_only_hasty_pairs_is_empty(record: Record, tmp_path: Path) -> None:
     (number,) = record.add(1)
     decide(record, "ana", number, FAST)
     with pytest.raises(NothingChosen, match="without a hasty decision"):

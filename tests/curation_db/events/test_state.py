@@ -69,19 +69,19 @@ def test_state_and_how_many_more_are_wanted(overlap: str, words: list[str], stat
     assert (standing.state, standing.wanted) == (state, wanted)
 
 
-def test_voters_are_not_asked_again_and_passers_are_asked_later() -> None:
+def test_voters_are_not_served_again_and_skipped_cards_come_later() -> None:
     standing = fold(history("ana:accept", "ben:skip", "ben:unsure", "cho:skip", "cho:reject"), Overlap.parse("3"))
     assert standing.voters == {"ana", "cho"}
     assert standing.passes == {"ben": 2}
 
 
-def test_flags_and_notes_count_only_while_they_stand() -> None:
+def test_undone_flags_and_notes_do_not_count() -> None:
     standing = fold(history("ana:flag", "ana:note", "ben:note", "ana:undo 1", "ben:undo 3"), Overlap.parse("1"))
     assert (standing.flagged, standing.notes) == (False, 1)
 
 
 @pytest.mark.parametrize("words", ["0", "", "two", "1+x", "-1", "2+", "100"])
-def test_an_overlap_that_says_nothing_is_refused(words: str) -> None:
+def test_an_invalid_overlap_is_refused(words: str) -> None:
     with pytest.raises(ValueError, match="overlap"):
         Overlap.parse(words)
 
@@ -106,7 +106,7 @@ def histories(draw: st.DrawFn) -> list[FoldEvent]:
 
 
 @given(histories())
-def test_effective_events_are_those_that_stand_by_definition(events: list[FoldEvent]) -> None:
+def test_effective_events_match_their_definition(events: list[FoldEvent]) -> None:
     assert effective_events(events) == [e for e in events if e.kind is not Kind.UNDO and is_effective(e, events)]
 
 

@@ -221,7 +221,7 @@ class TestNumbers:
         monkeypatch.undo()
         assert tree(imported, EVERYTHING, at=frozen[0]) == frozen
 
-    def test_where_somebody_decides_in_between(self, imported):
+    def test_a_decision_of_another_annotator_in_between(self, imported):
         """GIVEN a decision that gets the number which the export wanted THEN the export is as that event left it."""
         take(imported, {1: FIELDS})
         frozen = freeze_while(imported, lambda: imported.person("ana").decide(2, Kind.ACCEPT))
@@ -262,7 +262,7 @@ def test_drift_counts_what_came_in(imported):
 SELECTIONS = (ACCEPTED, OPEN, EVERYTHING)
 ALL_OF_IT = {"images": dict.fromkeys((1, 2, 3), FIELDS), "pairs": range(11, 20), "licenses": [1, 2, 3], "seen": True}
 some_fields = st.sets(st.sampled_from(sorted(FIELDS)))
-somebody, some_number = st.sampled_from(["ana", "bob"]), st.integers(0, 99)
+some_annotator, some_number = st.sampled_from(["ana", "bob"]), st.integers(0, 99)
 imports = st.fixed_dictionaries(
     {
         "images": st.dictionaries(st.integers(1, 3), some_fields, min_size=1),
@@ -275,11 +275,15 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("take"), imports),
         st.tuples(st.just("judge"), some_number),
-        st.tuples(st.just("decide"), st.tuples(somebody, some_number, st.sampled_from([Kind.ACCEPT, Kind.REJECT]))),
-        st.tuples(st.just("edit"), st.tuples(somebody, some_number)),
-        st.tuples(st.just("undo"), somebody),
-        st.tuples(st.just("redo"), somebody),
-        st.tuples(st.just("bulk"), st.tuples(somebody, st.sampled_from([Kind.ACCEPT, Kind.REJECT, Kind.REQUEUE]))),
+        st.tuples(
+            st.just("decide"), st.tuples(some_annotator, some_number, st.sampled_from([Kind.ACCEPT, Kind.REJECT]))
+        ),
+        st.tuples(st.just("edit"), st.tuples(some_annotator, some_number)),
+        st.tuples(st.just("undo"), some_annotator),
+        st.tuples(st.just("redo"), some_annotator),
+        st.tuples(
+            st.just("bulk"), st.tuples(some_annotator, st.sampled_from([Kind.ACCEPT, Kind.REJECT, Kind.REQUEUE]))
+        ),
         st.tuples(st.just("repair"), st.none()),
         st.tuples(st.just("back_up"), st.none()),
         st.tuples(st.just("back_up"), st.none()),

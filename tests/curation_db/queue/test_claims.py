@@ -21,19 +21,19 @@ def served(session, count: int, **how: bool) -> list[int]:
     return [claim.candidate_id for claim in session.queue.claim(count, **how)]
 
 
-def test_two_people_never_hold_the_same_card(record) -> None:
+def test_two_annotators_never_lease_the_same_card(record) -> None:
     numbers = record.add(5)
     ana, ben = record.open_session("ana"), record.open_session("ben")
     assert served(ana, 3) + served(ben, 3) == numbers
     assert served(ana, 1) == []
 
 
-def test_two_sessions_of_one_person_do_not_share_cards_either(record) -> None:
+def test_two_sessions_of_one_annotator_do_not_share_cards(record) -> None:
     numbers = record.add(4)
     assert served(record.open_session("ana"), 2) + served(record.open_session("ana"), 2) == numbers
 
 
-def test_overlap_asks_so_many_different_people(record) -> None:
+def test_overlap_serves_that_many_annotators(record) -> None:
     (number,) = record.add(1, overlap="2")
     ana, ben, cho = record.open_session("ana"), record.open_session("ben"), record.open_session("cho")
     assert (served(ana, 1), served(ben, 1), served(cho, 1)) == ([number], [number], [])
@@ -44,7 +44,7 @@ def test_overlap_asks_so_many_different_people(record) -> None:
     assert record.state(number) == "accepted"
 
 
-def test_a_third_person_is_asked_only_when_two_differ(record) -> None:
+def test_a_third_annotator_is_served_only_if_two_differ(record) -> None:
     same, differ = record.add(2, overlap="2+1")
     ana, ben, cho = record.open_session("ana"), record.open_session("ben"), record.open_session("cho")
     for number, second in ((same, Kind.ACCEPT), (differ, Kind.REJECT)):
@@ -121,7 +121,7 @@ def _die_holding_cards(path: Path) -> None:
         os._exit(9)
 
 
-def test_after_a_crash_the_same_person_finds_the_same_card_at_once(record) -> None:
+def test_after_a_crash_the_annotator_gets_the_same_card_at_once(record) -> None:
     numbers = record.add(3)
     process = multiprocessing.get_context("spawn").Process(target=_die_holding_cards, args=(record.store.path,))
     process.start()

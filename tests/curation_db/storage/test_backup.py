@@ -240,7 +240,7 @@ class TestRestore:
         assert rows(path, "SELECT count(*) FROM candidate") == [(200,)]
         assert rows(path, "PRAGMA integrity_check") == [("ok",)]
 
-    def test_a_record_that_is_gone_comes_back(self, record: Record) -> None:
+    def test_a_deleted_record_is_restored(self, record: Record) -> None:
         path = record.store.path
         record.add(3)
         backed_up = back_up(path)
