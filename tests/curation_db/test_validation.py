@@ -183,3 +183,15 @@ def test_keys_are_written_as_toml_writes_them() -> None:
 def test_msgspec_is_not_imported_with_the_module() -> None:
     command = "import sys, curation_db.validation; sys.exit('msgspec' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
+
+
+def test_a_table_of_tables_must_be_a_table() -> None:
+    (problem,) = problems({"engines": ["llava"]})
+    assert (problem.path, problem.kind) == (("engines",), ProblemKind.WRONG_TYPE)
+
+
+@pytest.mark.parametrize("value", [{"a": [1.0, math.inf]}, {"a": {"b": math.nan}}])
+def test_numbers_within_lists_and_tables_can_be_required_to_be_finite(value: dict[str, Any]) -> None:
+    (problem,) = problems({"options": value}, finite=True)
+    assert (problem.path, problem.kind) == (("options",), ProblemKind.NOT_ALLOWED)
+    assert validate({"options": value}, Table).options.keys() == value.keys()
