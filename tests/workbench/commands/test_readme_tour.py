@@ -111,8 +111,7 @@ class TourRunner:
         with Terminal([NEGWB, *words[1:]]) as terminal:
             terminal.wait_for(b"NEGATED")
             for done in range(PAIRS):
-                terminal.press("a")
-                terminal.wait_for(lambda done=done: _decided() > done)
+                terminal.press_until("a", lambda done=done: _decided() > done)
             terminal.wait_for(b"No card waits for you now")
             terminal.press("q")
             assert terminal.end() == 0
