@@ -80,7 +80,7 @@ def _check(workspace: Workspace, repaired: list[str], *, every: bool, as_json: b
     code = exit_code(findings)
     if as_json:
         rows = [
-            {"group": group, "name": f.name, "level": str(f.level), "said": f.message, "hint": f.hint}
+            {"group": group, "name": f.name, "level": str(f.level), "message": f.message, "hint": f.hint}
             for group, f in findings
         ]
         typer.echo(json.dumps({"sound": code != ExitCode.DATABASE, "findings": rows, "repaired": repaired}))

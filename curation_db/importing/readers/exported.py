@@ -35,12 +35,6 @@ from curation_db.importing.rows import (
 from curation_db.importing.tables.reader import TableRow, read_jsonl
 from curation_db.language.sanitize import clean
 
-# fmt: off
-PAIR_FIELDS: Final = (
-    "source", "image", "file_name", "caption", "text", "concept", "negation_type", "cue", "key", "url",
-)
-# fmt: on
-"""Fields of a line of pairs.jsonl."""
 _ITEM_FIELDS: Final = frozenset(each.name for each in fields(ExportItem))
 _KNOWN: Final = _ITEM_FIELDS | {"image"}
 _NEEDED: Final = frozenset({"source", "text", "key", "file_name", "caption", "concept", "negation_type", "cue"})

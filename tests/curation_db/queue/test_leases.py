@@ -241,7 +241,7 @@ class TestImpossibleTimes:
         path = ahead.store.path
         backup = back_up(path)
         ahead.store.close()
-        restore(path, backup.path)
+        assert restore(path, backup.path).event == backup.event
 
     def test_a_lease_of_another_machine_ten_minutes_ahead_still_blocks_a_restore(self, record: Record, at: At) -> None:
         record.add(1)

@@ -281,10 +281,10 @@ class TestRestore:
         backed_up = back_up(path)
         record.open_session("ana").queue.claim(1)
         with record.store.write() as connection:
-            # our number, long before we began
+            # the ID of this process, with a start before this process began
             connection.exec_driver_sql("UPDATE work_session SET started_at = '2001-01-01T00:00:00.000Z'")
         record.store.close()
-        restore(path, backed_up.path)
+        assert restore(path, backed_up.path).event == 0
 
     def test_a_file_that_is_no_record_is_refused(self, record: Record, tmp_path: Path) -> None:
         path = record.store.path
@@ -366,6 +366,7 @@ class TestTheFileUnderAnOpenRecord:
             other.execute("CREATE INDEX mine ON event(at)")
         other.close()
         session.reviewer.decide(1, Kind.ACCEPT)
+        assert rows(record.store.path, "SELECT count(*) FROM event") == [(1,)]
 
     def test_no_migration_during_a_session_of_an_older_negwb(
         self, record: Record, monkeypatch: pytest.MonkeyPatch

@@ -7,36 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from support.commands import curate_plain, negwb, workspace_with_candidates
 
-from curation_db.atomic_write import replace_file
 from curation_db.enums import State
 from curation_db.events.state import CandidateStatus
 from workbench.annotation.wording import edit_outcome
-from workbench.cli import app
 from workbench.errors import NothingToDo, UsageError
-from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
-
-ROWS = "image,caption,negated\n" + "".join(f"{n}.jpg,a dog,a dog without a hat {n}\n" for n in range(4))
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    created = create_workspace(tmp_path / "ws")
-    replace_file(created.settings, "[curate]\naudit_rate = 0\n")
-    file = tmp_path / "rows.csv"
-    file.write_text(ROWS)
-    assert negwb(created, "import", file, "--map", "candidate=negated").exit_code == 0
-    return created
-
-
-def negwb(workspace: Workspace, *args: object, **options: Any) -> Result:
-    return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)], **options)
-
-
-def plain(workspace: Workspace, name: str, lines: str) -> Result:
-    return negwb(workspace, "curate", "--plain", "-a", name, input=lines)
+    return workspace_with_candidates(tmp_path, 4)
 
 
 def listed(workspace: Workspace) -> dict[str, Any]:
@@ -45,30 +27,30 @@ def listed(workspace: Workspace) -> dict[str, Any]:
 
 
 def test_an_annotator_without_decisions_does_not_delay_edits(workspace: Workspace) -> None:
-    plain(workspace, "ben", "q\n")
-    done = plain(workspace, "ana", "e a dog with no hat\nq\n")
+    curate_plain(workspace, "ben", "q\n")
+    done = curate_plain(workspace, "ana", "e a dog with no hat\nq\n")
     assert "EDIT saved and accepted: you work alone" in done.stdout
     assert (listed(workspace)["ben"]["counts"], listed(workspace)["ana"]["counts"]) == (False, True)
     assert "no decisions" in negwb(workspace, "annotators").stdout
 
 
 def test_waiting_edits_are_counted_in_every_report(workspace: Workspace) -> None:
-    plain(workspace, "ben", "a\nq\n")
-    done = plain(workspace, "ana", "e a dog with no hat\na\na\nc\nq\n")
+    curate_plain(workspace, "ben", "a\nq\n")
+    done = curate_plain(workspace, "ana", "e a dog with no hat\na\na\nc\nq\n")
     assert "EDIT saved; another person will check it" in done.stdout
     assert "EDITS 1 of your edits waits for another person" in done.stdout
     assert json.loads(negwb(workspace, "status", "--json").stdout)["edits_waiting"] == {"ana": 1}
     assert "EDITS THAT WAIT" in negwb(workspace, "status").stdout.upper()
     assert json.loads(negwb(workspace, "progress", "--json").stdout)["work"]["edits_waiting"] == {"ana": 1}
     negwb(workspace, "annotators", "retire", "ben")
-    assert "you are the only annotator: check by yourself" in plain(workspace, "ana", "c\nq\n").stdout
+    assert "you are the only annotator: check by yourself" in curate_plain(workspace, "ana", "c\nq\n").stdout
 
 
 def test_a_name_is_retired_and_restored(workspace: Workspace) -> None:
-    plain(workspace, "ben", "a\nq\n")
+    curate_plain(workspace, "ben", "a\nq\n")
     done = negwb(workspace, "annotators", "retire", "ben")
     assert "ben is retired; 1 decision stays in force" in done.stderr
-    refused = plain(workspace, "ben", "q\n")
+    refused = curate_plain(workspace, "ben", "q\n")
     assert isinstance(refused.exception, UsageError)
     assert "negwb annotators restore" in refused.exception.hint
     assert listed(workspace)["ben"]["retired_at"] is not None
@@ -76,11 +58,11 @@ def test_a_name_is_retired_and_restored(workspace: Workspace) -> None:
     assert isinstance(negwb(workspace, "annotators", "retire", "ben").exception, NothingToDo)
     assert negwb(workspace, "annotators", "restore", "ben").exit_code == 0
     assert isinstance(negwb(workspace, "annotators", "restore", "ben").exception, NothingToDo)
-    assert plain(workspace, "ben", "q\n").exit_code == 0
+    assert curate_plain(workspace, "ben", "q\n").exit_code == 0
 
 
 def test_an_unknown_name_is_refused_with_the_known_names(workspace: Workspace) -> None:
-    plain(workspace, "ben", "q\n")
+    curate_plain(workspace, "ben", "q\n")
     refused = negwb(workspace, "annotators", "retire", "bne").exception
     assert isinstance(refused, UsageError)
     assert refused.hint == "known annotators: ben"
@@ -112,10 +94,10 @@ def test_an_invalid_name_is_refused_before_the_record_is_read(workspace: Workspa
 
 
 def test_names_are_compared_case_insensitively(workspace: Workspace) -> None:
-    plain(workspace, "Ana", "a\nq\n")
-    plain(workspace, "ANA", "a\nq\n")
+    curate_plain(workspace, "Ana", "a\nq\n")
+    curate_plain(workspace, "ANA", "a\nq\n")
     assert {name: each["decisions"] for name, each in listed(workspace).items()} == {"Ana": 2}
     assert "Ana is retired; 2 decisions stay in force" in negwb(workspace, "annotators", "retire", "ana").stderr
-    refused = plain(workspace, "ana", "q\n").exception
+    refused = curate_plain(workspace, "ana", "q\n").exception
     assert isinstance(refused, UsageError)
     assert "Ana is retired" in refused.message

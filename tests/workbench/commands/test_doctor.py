@@ -64,7 +64,7 @@ def test_a_sound_workspace(workspace: Workspace) -> None:
     findings = run_doctor(workspace)
     names = ("settings", "folder", "database", "references", "schema", "log", "states", "queue", "sessions", "sqlite")
     assert {name: findings[name]["level"] for name in names} == dict.fromkeys(names, "ok")
-    assert "20 candidates" in findings["states"]["said"]
+    assert "20 candidates" in findings["states"]["message"]
     assert findings["backups"]["level"] == "warning"
     assert workspace.database.read_bytes() == before
     assert {path.name for path in workspace.root.iterdir()} == {"negwb.toml", "curation.db", "guidelines.md"}
@@ -74,7 +74,7 @@ def test_an_unknown_theme_is_a_settings_error(workspace: Workspace) -> None:
     workspace.settings.write_text("[curate]\ntheme = 'nope'\n")
     findings = run_doctor(workspace, code=1)["settings"]
     assert findings["level"] == "error"
-    assert "theme = 'nope'" in findings["said"]
+    assert "theme = 'nope'" in findings["message"]
 
 
 def test_one_line_per_check(workspace: Workspace) -> None:
@@ -159,9 +159,9 @@ def test_a_file_that_is_not_a_record_is_reported_in_one_line(workspace: Workspac
 
 def test_a_missing_and_a_newer_database(workspace: Workspace) -> None:
     damage_record(workspace, "UPDATE alembic_version SET version_num = '9999'")
-    assert "newer negwb" in run_doctor(workspace, code=3)["database"]["said"]
+    assert "newer negwb" in run_doctor(workspace, code=3)["database"]["message"]
     workspace.database.unlink()
-    assert "no database" in run_doctor(workspace, code=3)["database"]["said"]
+    assert "no database" in run_doctor(workspace, code=3)["database"]["message"]
 
 
 def test_invalid_settings_are_not_a_damaged_database(workspace: Workspace) -> None:
@@ -172,19 +172,19 @@ def test_invalid_settings_are_not_a_damaged_database(workspace: Workspace) -> No
 
 
 def test_missing_pictures(workspace: Workspace, tmp_path: Path) -> None:
-    assert "no image folder is known for coco" in run_doctor(workspace)["folders"]["said"]
+    assert "no image folder is known for coco" in run_doctor(workspace)["folders"]["message"]
     folder = tmp_path / "pictures"
     add_picture_folder(workspace.settings, "coco", str(folder))
-    assert "does not exist" in run_doctor(workspace)["folders"]["said"]
+    assert "does not exist" in run_doctor(workspace)["folders"]["message"]
     folder.mkdir()
     for number in range(1, 19):
         (folder / f"{number}.jpg").touch()
     findings = run_doctor(workspace, "--pictures")
     assert (findings["folders"]["level"], findings["files"]["level"]) == ("ok", "warning")
-    assert "2 missing of 20 images: coco/19.jpg, coco/20.jpg" in findings["files"]["said"]
+    assert "2 missing of 20 images: coco/19.jpg, coco/20.jpg" in findings["files"]["message"]
     (folder / "19.jpg").touch()
     (folder / "20.jpg").touch()
-    assert run_doctor(workspace)["files"]["said"] == "20 images: all there"
+    assert run_doctor(workspace)["files"]["message"] == "20 images: all there"
 
 
 def test_images_of_an_older_record_are_not_checked(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,11 +194,11 @@ def test_images_of_an_older_record_are_not_checked(workspace: Workspace, monkeyp
     make_older(workspace.database)
     findings = run_doctor(workspace)
     assert {findings["schema"]["level"], findings["files"]["level"]} == {"warning"}
-    assert "older negwb" in findings["files"]["said"]
+    assert "older negwb" in findings["files"]["message"]
     assert findings["schema"]["hint"] == findings["files"]["hint"]
     assert CliRunner().invoke(app, ["-w", str(workspace.root), "status"]).exit_code == 0
     assert run_doctor(workspace)["schema"]["level"] == "ok"
-    assert "older" not in run_doctor(workspace)["files"]["said"]
+    assert "older" not in run_doctor(workspace)["files"]["message"]
 
 
 def test_dead_sessions_are_a_warning_and_are_cleared(workspace: Workspace) -> None:
@@ -207,14 +207,14 @@ def test_dead_sessions_are_a_warning_and_are_cleared(workspace: Workspace) -> No
     damage_record(workspace, "UPDATE work_session SET pid = 999999999, ended_at = NULL WHERE ended_at IS NULL")
     results = run_doctor(workspace)["sessions"]
     assert results["level"] == "warning"
-    assert "1 session without a process, 0 leases without a session" in results["said"]
+    assert "1 session without a process, 0 leases without a session" in results["message"]
     assert run_doctor(workspace, "--repair")["sessions"]["level"] == "ok"
 
 
 def test_live_sessions_are_reported(workspace: Workspace) -> None:
     with open_store(workspace.database) as store:
         Record(store).open_session("ben")
-        assert "live now: ben" in run_doctor(workspace)["sessions"]["said"]
+        assert "live now: ben" in run_doctor(workspace)["sessions"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -276,8 +276,8 @@ class TestEventsThatWereLost:
     ) -> None:
         self.lose(workspace, which)
         findings = run_doctor(workspace, code=3)["events"]
-        assert (findings["level"], findings["said"].split(" missing")[0]) == ("error", message)
-        assert f"(numbers {'2' if which == 'seq = 2' else '2–3'})" in findings["said"]
+        assert (findings["level"], findings["message"].split(" missing")[0]) == ("error", message)
+        assert f"(numbers {'2' if which == 'seq = 2' else '2–3'})" in findings["message"]
         assert "negwb backup --list" in findings["hint"]
         before = workspace.database.read_bytes()
         done = CliRunner().invoke(app, ["-w", str(workspace.root), "doctor", "--repair"])
@@ -297,7 +297,7 @@ class TestEventsThatWereLost:
             with store.write() as connection:
                 connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
         assert (
-            run_doctor(workspace)["events"]["said"]
+            run_doctor(workspace)["events"]["message"]
             == "no event number is missing; exports and restores skipped 1 number"
         )
 
@@ -322,7 +322,10 @@ class TestEventsThatWereLost:
         assert run_doctor(workspace)["backups"]["level"] == "ok"
         workspace.database.write_bytes(older)
         results = run_doctor(workspace, code=3)["backups"]
-        assert (results["level"], results["said"]) == ("error", f"{backup_path} has event 4, which the record has lost")
+        assert (results["level"], results["message"]) == (
+            "error",
+            f"{backup_path} has event 4, which the record has lost",
+        )
         assert results["hint"] == f"restore it: negwb restore {backup_path}"
         negwb(workspace, "restore", backup_path)
         assert run_doctor(workspace)["backups"]["level"] == "ok"
@@ -355,16 +358,16 @@ class TestEventsThatWereLost:
 def test_a_record_without_a_version_is_an_error_in_every_command(workspace: Workspace, statement: str) -> None:
     damage_record(workspace, statement)
     findings = run_doctor(workspace, code=3)["database"]
-    assert (findings["level"], "schema version" in findings["said"]) == ("error", True)
+    assert (findings["level"], "schema version" in findings["message"]) == ("error", True)
     for words in (["status"], ["export"], ["doctor", "--repair"]):
         refused = CliRunner().invoke(app, ["-w", str(workspace.root), *words]).exception
         assert isinstance(refused, CorruptRecord)
-        assert (refused.message, refused.hint) == (findings["said"], findings["hint"])
+        assert (refused.message, refused.hint) == (findings["message"], findings["hint"])
     assert not (workspace.root / "backups").exists()
 
 
 def test_the_help_says_how_to_copy_a_record(workspace: Workspace) -> None:
-    assert "negwb backup, never with cp" in run_doctor(workspace)["log"]["said"]
+    assert "negwb backup, never with cp" in run_doctor(workspace)["log"]["message"]
 
 
 def negwb(workspace: Workspace, *words: str) -> str:

@@ -33,12 +33,12 @@ from workbench.workspace.settings_writer import add_picture_folder
 CAPTIONS = ("a man riding a horse", "a dog on a sofa", "two cups on a table", "a bus in a street")
 ENGINES = """
 [generate]
-proposer = "pen"
-judges = ["eye", "annotations"]
-[engines.pen]
+proposer = "llm"
+judges = ["vlm", "annotations"]
+[engines.llm]
 kind = "scripted"
 options = { clumsy = 0.0 }
-[engines.eye]
+[engines.vlm]
 kind = "scripted"
 options = { judge = "a" }
 """
@@ -91,7 +91,7 @@ def test_captions_become_open_candidates(workspace: Workspace) -> None:
         assert "script" in generator
         assert json.loads(extra)["mix"] == "balanced"
     verdicts = rows(workspace, "SELECT DISTINCT judge, question, p, simulated FROM verdict ORDER BY 1, 2")
-    assert ("eye", "present", None, 1) in verdicts  # outside the drawn world a script cannot tell
+    assert ("vlm", "present", None, 1) in verdicts  # outside the drawn world a script cannot tell
     assert rows(workspace, "SELECT count(*) FROM prompt_text")[0] == (1,)
     assert error(negwb(workspace, "generate")).exit_code == ExitCode.NOTHING_TO_DO
 
@@ -114,11 +114,11 @@ def test_a_dry_run_prints_the_prompts_and_sends_nothing(workspace: Workspace) ->
     done = negwb(workspace, "generate", "--dry-run", "--limit", 2)
     assert done.exception is None, done.stderr
     assert "a man riding a horse" in done.stdout
-    assert "propose · pen" in done.stdout
+    assert "propose · llm" in done.stdout
     estimate = run_json(workspace, "--dry-run", "--limit", 2)
     assert estimate["items"] == 2
-    assert estimate["engines"]["pen"]["requests"] == 4
-    assert estimate["engines"]["eye"]["prompt_tokens"] > 600 * 4  # two questions about each picture
+    assert estimate["engines"]["llm"]["requests"] == 4
+    assert estimate["engines"]["vlm"]["prompt_tokens"] > 600 * 4  # two questions about each picture
     assert {request["stage"] for request in estimate["requests"]} == {"propose", "presence", "rewrite", "acceptable"}
     assert rows(workspace, "SELECT count(*) FROM generation_answer") == [(0,)]
     assert rows(workspace, "SELECT count(*) FROM candidate") == [(0,)]
@@ -136,18 +136,18 @@ def test_a_dry_run_counts_cached_answers_as_free(workspace: Workspace) -> None:
     connection.close()
     estimate = run_json(workspace, "--dry-run")
     assert estimate["items"] == 4
-    assert estimate["engines"]["pen"]["remembered"] == 4  # what was proposed; the made-up answers lead elsewhere
+    assert estimate["engines"]["llm"]["remembered"] == 4  # what was proposed; the made-up answers lead elsewhere
 
 
 def test_prices_give_an_estimate_of_the_cost(workspace: Workspace) -> None:
     workspace.settings.write_text(
-        workspace.settings.read_text().replace("[engines.eye]", "[engines.eye]\nprice_in = 10.0\nprice_out = 30.0")
+        workspace.settings.read_text().replace("[engines.vlm]", "[engines.vlm]\nprice_in = 10.0\nprice_out = 30.0")
     )
     estimate = run_json(workspace, "--dry-run")
-    eye = estimate["engines"]["eye"]
-    paid = (eye["prompt_tokens"] * 10 + eye["completion_tokens"] * 30) / 1e6
-    assert eye["cost"] == pytest.approx(paid, rel=1e-3)
-    assert estimate["engines"]["pen"]["cost"] is None
+    vlm = estimate["engines"]["vlm"]
+    paid = (vlm["prompt_tokens"] * 10 + vlm["completion_tokens"] * 30) / 1e6
+    assert vlm["cost"] == pytest.approx(paid, rel=1e-3)
+    assert estimate["engines"]["llm"]["cost"] is None
 
 
 def test_edited_texts_are_judged_again(workspace: Workspace) -> None:
@@ -159,7 +159,7 @@ def test_edited_texts_are_judged_again(workspace: Workspace) -> None:
     assert rows(workspace, f"SELECT count(*) FROM verdict WHERE candidate_id = {child}") == [(0,)]
     assert run_json(workspace, "judge")["judged"] == 1
     judged = rows(workspace, f"SELECT judge, question FROM verdict WHERE candidate_id = {child} ORDER BY 1, 2")
-    assert judged == [("annotations", "present"), ("eye", "acceptable"), ("eye", "present")]
+    assert judged == [("annotations", "present"), ("vlm", "acceptable"), ("vlm", "present")]
     assert error(negwb(workspace, "generate", "judge")).exit_code == ExitCode.NOTHING_TO_DO
 
 
@@ -168,7 +168,7 @@ def test_runs_are_listed_newest_first(workspace: Workspace) -> None:
     run_json(workspace)
     listed = [json.loads(line) for line in negwb(workspace, "generate", "runs", "--json").stdout.splitlines()]
     assert [(run["run"], run["state"], run["items_done"]) for run in listed] == [(2, "done", 3), (1, "done", 1)]
-    assert listed[0]["settings"]["simulated"] == ["eye", "pen"]
+    assert listed[0]["settings"]["simulated"] == ["llm", "vlm"]
     assert "done" in negwb(workspace, "generate", "runs").stdout
 
 
@@ -198,7 +198,7 @@ def test_prompts_are_listed_and_can_be_copied(workspace: Workspace, tmp_path: Pa
         (["--pipeline", "P3"], "no pipeline 'P3'"),
         (["--proposer", "nobody"], "unknown engine 'nobody'"),
         (["--judge", "nobody"], "unknown engine 'nobody'"),
-        (["--judge", "eye", "--judge", "eye:present"], "named twice"),
+        (["--judge", "vlm", "--judge", "vlm:present"], "named twice"),
         (["--judge-rule", "most"], "rule = 'most'"),
         (["--prompts", "negwb-p2-1"], "for P2, not for P1"),
         (["--prompts", "nothing"], "unknown prompt set"),
@@ -208,7 +208,7 @@ def test_prompts_are_listed_and_can_be_copied(workspace: Workspace, tmp_path: Pa
         (["--shard", "3"], "i/n"),
         (["--dry-run", "--emit-requests", "x.jsonl"], "exclude each other"),
         (["--ingest-responses", "nowhere.jsonl"], "cannot read"),
-        (["probe", "eye"], "not a server"),
+        (["probe", "vlm"], "not a server"),
         (["probe", "nowhere"], "neither a server address"),
         (["judge", "--judge", "annotations:acceptable"], "cannot answer"),
         (["failures", "--run", "9"], "no run 9"),
@@ -361,8 +361,8 @@ def test_the_official_rule_uses_text_answers_whatever_the_server_supports(worksp
 
 
 def test_scripted_engines_are_reported_as_simulated(workspace: Workspace) -> None:
-    assert run_json(workspace, "--limit", 1)["simulated"] == ["eye", "pen"]
-    assert "simulated: eye, pen (scripts, not models)" in negwb(workspace, "generate", "--quiet").stderr
+    assert run_json(workspace, "--limit", 1)["simulated"] == ["llm", "vlm"]
+    assert "simulated: llm, vlm (scripts, not models)" in negwb(workspace, "generate", "--quiet").stderr
 
 
 @pytest.mark.parametrize("command", [[], ["probe"], ["judge"]])

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from PIL import Image
+from support.commands import import_command
 
-from workbench import cli
-from workbench.commands import imports
 from workbench.errors import ExitCode
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
@@ -30,20 +28,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def call(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Call:
-    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-
-    @app.callback()
-    def root(context: typer.Context) -> None:
-        context.obj = workspace.root
-
-    imports.register(app)
-    monkeypatch.setattr(cli, "app", app)
-
-    def called(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["negwb", "import", *map(str, arguments)])
-        return cli.main()
-
-    return called
+    return import_command(workspace, monkeypatch)
 
 
 @pytest.fixture

@@ -5,38 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.commands import curate_plain, negwb, workspace_with_candidates
 from support.terminal import Terminal
-from typer.testing import CliRunner, Result
 
 from curation_db.atomic_write import replace_file
-from workbench.cli import app
 from workbench.errors import ExitCode, NothingToDo, UsageError
-from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 
 NEGWB = Path(sys.executable).with_name("negwb")
-ROWS = "image,caption,negated\n" + "".join(f"{n}.jpg,a dog,a dog without a hat {n}\n" for n in range(30))
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    created = create_workspace(tmp_path / "ws")
-    replace_file(created.settings, "[curate]\naudit_rate = 0\n")
-    file = tmp_path / "rows.csv"
-    file.write_text(ROWS)
-    assert negwb(created, "import", file, "--map", "candidate=negated").exit_code == 0
-    return created
-
-
-def negwb(workspace: Workspace, *args: object, **options: Any) -> Result:
-    return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)], **options)
-
-
-def plain(workspace: Workspace, name: str, lines: str) -> Result:
-    return negwb(workspace, "curate", "--plain", "-a", name, input=lines)
+    return workspace_with_candidates(tmp_path, 30)
 
 
 def overlaps(workspace: Workspace) -> dict[str, int]:
@@ -45,7 +28,7 @@ def overlaps(workspace: Workspace) -> dict[str, int]:
 
 
 def test_overlap_of_existing_candidates_is_changed(workspace: Workspace) -> None:
-    plain(workspace, "ana", "a\na\nq\n")
+    curate_plain(workspace, "ana", "a\na\nq\n")
     done = negwb(workspace, "queue", "overlap", "2", "state:accepted", "--yes")
     assert done.exit_code == 0, done.output
     assert "the overlap of 2 becomes 2" in done.stderr
@@ -109,10 +92,10 @@ def test_a_setting_changed_after_the_import_is_reported_with_the_command(workspa
     warning = "30 candidates were imported with another overlap; to change them: negwb queue overlap 2"
     assert warning in negwb(workspace, "status").stderr
     assert json.loads(negwb(workspace, "status", "--json").stdout)["overlap_setting"]["differing"] == 30
-    assert warning in plain(workspace, "ana", "q\n").stderr
+    assert warning in curate_plain(workspace, "ana", "q\n").stderr
     with Terminal([NEGWB, "-w", workspace.root, "curate", "-a", "ben", "--images", "halfcell"]) as terminal:
         terminal.wait_for(b"overlap is 2")
         terminal.press("q")
     negwb(workspace, "queue", "overlap", "2", "--yes")
     assert "queue overlap" not in negwb(workspace, "status").stderr
-    assert "queue overlap" not in plain(workspace, "ana", "q\n").stderr
+    assert "queue overlap" not in curate_plain(workspace, "ana", "q\n").stderr

@@ -151,21 +151,14 @@ class TestPlainMode:
         assert "1 accepted, 1 unsure; 1 of 8 done. All decisions are stored." in done.stderr
 
 
+def curate_command(workspace: WorkspaceFixture) -> list[str]:
+    arguments = ["-w", str(workspace.root), "curate", "-a", "ana", "--images", "none"]
+    return [sys.executable, "-c", SHORT_TIMEOUT_PROGRAM, *arguments]
+
+
 class TestScreen:
     def test_a_refused_decision_that_is_repeated_is_stored(self, workspace: WorkspaceFixture) -> None:
-        command = [
-            sys.executable,
-            "-c",
-            SHORT_TIMEOUT_PROGRAM,
-            "-w",
-            str(workspace.root),
-            "curate",
-            "-a",
-            "ana",
-            "--images",
-            "none",
-        ]
-        with Terminal(command) as terminal:
+        with Terminal(curate_command(workspace)) as terminal:
             terminal.wait_for(b"NEGATED")
             with locked_record(workspace.root):
                 terminal.press_until("a", lambda: terminal.shows(b"held by another process"))
@@ -175,19 +168,7 @@ class TestScreen:
             assert terminal.shows(b"All decisions are stored.")
 
     def test_refused_decisions_end_with_exit_3_and_are_counted(self, workspace: WorkspaceFixture) -> None:
-        command = [
-            sys.executable,
-            "-c",
-            SHORT_TIMEOUT_PROGRAM,
-            "-w",
-            str(workspace.root),
-            "curate",
-            "-a",
-            "ana",
-            "--images",
-            "none",
-        ]
-        with Terminal(command) as terminal:
+        with Terminal(curate_command(workspace)) as terminal:
             terminal.wait_for(b"NEGATED")
             with locked_record(workspace.root):
                 terminal.press_until("a", lambda: terminal.shows(b"held by another process"))

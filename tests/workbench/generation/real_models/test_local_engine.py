@@ -35,7 +35,7 @@ TEXTS = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def eyes(llava: Path) -> AsyncIterator[LocalEngine]:
+async def vlm(llava: Path) -> AsyncIterator[LocalEngine]:
     """The model that looks, loaded."""
     engine = await transformers_local.make(settings("transformers", llava), surroundings())
     yield engine
@@ -43,7 +43,7 @@ async def eyes(llava: Path) -> AsyncIterator[LocalEngine]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pen(llama: Path) -> AsyncIterator[LocalEngine]:
+async def llm(llama: Path) -> AsyncIterator[LocalEngine]:
     """The model that writes, loaded."""
     engine = await transformers_local.make(settings("transformers", llama), surroundings())
     yield engine
@@ -55,9 +55,9 @@ async def one_by_one(engine: LocalEngine, group: list[ModelRequest]) -> list[Mod
     return [(await answers(engine, [request]))[0] for request in group]
 
 
-async def test_the_probability_does_not_depend_on_the_batch(eyes: LocalEngine, colours: dict[str, Path]) -> None:
+async def test_the_probability_does_not_depend_on_the_batch(vlm: LocalEngine, colours: dict[str, Path]) -> None:
     group = [yes_no(text, picture) for picture in (*colours.values(), None) for text in TEXTS]
-    together, alone = await answers(eyes, group), await one_by_one(eyes, group)
+    together, alone = await answers(vlm, group), await one_by_one(vlm, group)
     for batched, single in zip(together, alone, strict=True):
         assert batched.p == pytest.approx(single.p, abs=1e-5)
         assert batched.label_mass == pytest.approx(single.label_mass, abs=1e-5)
@@ -66,22 +66,22 @@ async def test_the_probability_does_not_depend_on_the_batch(eyes: LocalEngine, c
     assert all(0.5 < (answer.label_mass or 0) < 1 for answer in together)
 
 
-async def test_the_image_changes_the_answer(eyes: LocalEngine, colours: dict[str, Path]) -> None:
+async def test_the_image_changes_the_answer(vlm: LocalEngine, colours: dict[str, Path]) -> None:
     red, blue, green, none = await answers(
-        eyes, [yes_no(TEXTS[0], each) for each in (colours["red"], colours["blue"], colours["green"], None)]
+        vlm, [yes_no(TEXTS[0], each) for each in (colours["red"], colours["blue"], colours["green"], None)]
     )
     assert len({round(answer.p or 0, 2) for answer in (red, blue, green, none)}) == 4
     assert blue.text in {"Yes", "yes"}
 
 
 async def test_the_probability_is_the_share_of_the_yes_tokens(
-    eyes: LocalEngine, llava: Path, colours: dict[str, Path]
+    vlm: LocalEngine, llava: Path, colours: dict[str, Path]
 ) -> None:
     """Against the plain way: one prompt, no padding, the softmax of the last position."""
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    (answer,) = await answers(eyes, [yes_no(TEXTS[0], colours["red"])])
+    (answer,) = await answers(vlm, [yes_no(TEXTS[0], colours["red"])])
     processor, model = AutoProcessor.from_pretrained(llava), AutoModelForImageTextToText.from_pretrained(llava)
     chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": TEXTS[0]}]}]
     text = processor.apply_chat_template(chat, add_generation_prompt=True)
@@ -97,23 +97,23 @@ async def test_the_probability_is_the_share_of_the_yes_tokens(
     assert answer.prompt_tokens == inputs["input_ids"].shape[1]
 
 
-async def test_a_text_does_not_depend_on_the_batch(pen: LocalEngine) -> None:
+async def test_a_text_does_not_depend_on_the_batch(llm: LocalEngine) -> None:
     group = [
         write(text, seed=seed, temperature=temperature, top_p=top_p, max_tokens=20 + seed)
         for seed, (temperature, top_p) in enumerate([(0.0, 1.0), (0.6, 0.9), (1.0, 1.0), (1.5, 0.5)])
         for text in TEXTS
     ]
-    together, alone = await answers(pen, group), await one_by_one(pen, group)
+    together, alone = await answers(llm, group), await one_by_one(llm, group)
     assert {a.error for a in together} <= {"", RequestFailure.TOO_LONG, RequestFailure.EMPTY}
     assert sum(not a.failed for a in together) > len(group) / 2
     assert [a.text for a in together] == [a.text for a in alone]
     assert [a.completion_tokens for a in together] == [a.completion_tokens for a in alone]
-    backwards = await answers(pen, group[::-1])
+    backwards = await answers(llm, group[::-1])
     assert [a.text for a in backwards[::-1]] == [a.text for a in alone]
 
 
 async def test_half_precision_gives_similar_probabilities(
-    llava: Path, eyes: LocalEngine, colours: dict[str, Path]
+    llava: Path, vlm: LocalEngine, colours: dict[str, Path]
 ) -> None:
     engine = await transformers_local.make(settings("transformers", llava, dtype="bfloat16"), surroundings())
     group = [yes_no(TEXTS[0], picture) for picture in colours.values()]
@@ -121,17 +121,17 @@ async def test_half_precision_gives_similar_probabilities(
         rough = await answers(engine, group)
     finally:
         await engine.close()
-    for coarse, fine in zip(rough, await answers(eyes, group), strict=True):
+    for coarse, fine in zip(rough, await answers(vlm, group), strict=True):
         assert coarse.p == pytest.approx(fine.p, abs=0.1)
 
 
-async def test_seed_and_temperature_are_honoured(pen: LocalEngine) -> None:
-    drawn = await answers(pen, [write("Name an object", seed=seed, temperature=1.2, top_p=1.0) for seed in range(12)])
+async def test_seed_and_temperature_are_honoured(llm: LocalEngine) -> None:
+    drawn = await answers(llm, [write("Name an object", seed=seed, temperature=1.2, top_p=1.0) for seed in range(12)])
     assert len({answer.text for answer in drawn}) > 4
-    again = await answers(pen, [write("Name an object", seed=3, temperature=1.2, top_p=1.0)] * 3)
+    again = await answers(llm, [write("Name an object", seed=3, temperature=1.2, top_p=1.0)] * 3)
     assert {answer.text for answer in again} == {drawn[3].text}
-    greedy = await answers(pen, [write("Name an object", seed=seed, temperature=0) for seed in range(4)])
-    narrow = await answers(pen, [write("Name an object", seed=seed, top_p=1e-6) for seed in range(4)])
+    greedy = await answers(llm, [write("Name an object", seed=seed, temperature=0) for seed in range(4)])
+    narrow = await answers(llm, [write("Name an object", seed=seed, top_p=1e-6) for seed in range(4)])
     assert len({answer.text for answer in (*greedy, *narrow)}) == 1
 
 
@@ -149,7 +149,7 @@ async def test_waiting_groups_share_batches(llava: Path, colours: dict[str, Path
     assert max(sizes) == 8
 
 
-async def test_the_event_loop_runs_while_the_model_computes(pen: LocalEngine) -> None:
+async def test_the_event_loop_runs_while_the_model_computes(llm: LocalEngine) -> None:
     beats = 0
 
     async def beat() -> None:
@@ -159,27 +159,25 @@ async def test_the_event_loop_runs_while_the_model_computes(pen: LocalEngine) ->
             beats += 1
 
     heart = asyncio.create_task(beat())
-    await answers(pen, [write(text, temperature=0.5) for text in TEXTS])
+    await answers(llm, [write(text, temperature=0.5) for text in TEXTS])
     heart.cancel()
     assert beats > 3
 
 
-async def test_a_text_without_end_is_too_long(pen: LocalEngine) -> None:
-    (answer,) = await answers(pen, [write("Name an object", max_tokens=1, temperature=0)])
+async def test_a_text_without_end_is_too_long(llm: LocalEngine) -> None:
+    (answer,) = await answers(llm, [write("Name an object", max_tokens=1, temperature=0)])
     assert answer.error == RequestFailure.TOO_LONG
     assert answer.completion_tokens == 1
 
 
-async def test_unavailable_images(
-    eyes: LocalEngine, pen: LocalEngine, colours: dict[str, Path], tmp_path: Path
-) -> None:
+async def test_unavailable_images(vlm: LocalEngine, llm: LocalEngine, colours: dict[str, Path], tmp_path: Path) -> None:
     bad, cut, noise = tmp_path / "bad.jpg", tmp_path / "cut.png", tmp_path / "noise.png"
     bad.write_bytes(b"no picture")
     Image.effect_noise((200, 200), 90).save(noise)
     cut.write_bytes(noise.read_bytes()[:9000])
     missing = ImagePayload(key="s/gone", path=tmp_path / "gone.jpg")
     requests = [yes_no("x", each) for each in (ImagePayload(key="s/none"), missing, bad, cut, colours["red"])]
-    results = await answers(eyes, requests)
+    results = await answers(vlm, requests)
     assert [answer.error for answer in results] == [
         RequestFailure.PICTURE_MISSING,
         RequestFailure.PICTURE_MISSING,
@@ -187,10 +185,10 @@ async def test_unavailable_images(
         RequestFailure.PICTURE_BAD,
         "",
     ]
-    assert (await answers(pen, [yes_no("x", colours["red"])]))[0].error == RequestFailure.UNSUPPORTED
+    assert (await answers(llm, [yes_no("x", colours["red"])]))[0].error == RequestFailure.UNSUPPORTED
 
 
-async def test_an_image_is_rotated_upright_and_a_blank_one_is_grey(eyes: LocalEngine, tmp_path: Path) -> None:
+async def test_an_image_is_rotated_upright_and_a_blank_one_is_grey(vlm: LocalEngine, tmp_path: Path) -> None:
     lying, upright = tmp_path / "lying.jpg", tmp_path / "upright.jpg"
     halves = Image.new("RGB", (64, 64), "red")
     halves.paste("blue", (0, 0, 64, 32))
@@ -201,7 +199,7 @@ async def test_an_image_is_rotated_upright_and_a_blank_one_is_grey(eyes: LocalEn
     grey = tmp_path / "grey.png"
     Image.new("RGB", (30, 30), (127, 127, 127)).save(grey)
     blank = ImagePayload(key="s/blank", blank=True)
-    results = await answers(eyes, [yes_no(TEXTS[0], each) for each in (lying, upright, blank, grey)])
+    results = await answers(vlm, [yes_no(TEXTS[0], each) for each in (lying, upright, blank, grey)])
     assert results[0].p == pytest.approx(results[1].p, abs=0.02)
     assert results[2].p == pytest.approx(results[3].p, abs=1e-5)
     assert abs((results[2].p or 0) - (results[1].p or 0)) > 0.02
@@ -320,11 +318,11 @@ async def test_closing_ends_a_long_answer(llama: Path) -> None:
     assert task.cancelled() or task.done()
 
 
-async def test_the_name_contains_a_hash_of_the_weights(pen: LocalEngine, llama: Path, tmp_path: Path) -> None:
+async def test_the_name_contains_a_hash_of_the_weights(llm: LocalEngine, llama: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(llama, tmp_path / "llama")
     engine = await transformers_local.make(settings("transformers", copy), surroundings())
     await engine.close()
-    assert engine.model == pen.model
+    assert engine.model == llm.model
     assert engine.model.startswith("llama@")
     from safetensors.torch import load_file, save_file
 
@@ -333,7 +331,7 @@ async def test_the_name_contains_a_hash_of_the_weights(pen: LocalEngine, llama: 
     save_file(state, copy / "model.safetensors", metadata={"format": "pt"})
     engine = await transformers_local.make(settings("transformers", "llama"), surroundings(folder=tmp_path))
     await engine.close()
-    assert engine.model != pen.model
+    assert engine.model != llm.model
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def engines(workspace: Path, kind: str, llama: Path, llava: Path, **more: str) -
     """Name the two models in negwb.toml."""
     lines = [
         line
-        for name, model in (("pen", llama), ("eye", llava))
+        for name, model in (("llm", llama), ("vlm", llava))
         for line in (
             f"[engines.{name}]",
             f'kind = "{kind}"',
@@ -86,7 +86,7 @@ def engines(workspace: Path, kind: str, llama: Path, llava: Path, **more: str) -
         )
     ]
     with (workspace / "ws" / "negwb.toml").open("a") as file:
-        file.write("\n".join(["", *lines, "[generate]", 'proposer = "pen"', 'judges = ["eye", "annotations"]', ""]))
+        file.write("\n".join(["", *lines, "[generate]", 'proposer = "llm"', 'judges = ["vlm", "annotations"]', ""]))
 
 
 def rows(workspace: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -113,7 +113,7 @@ def check_candidates(workspace: Path, result: dict[str, Any], method: Method) ->
     verdicts = rows(
         workspace,
         """SELECT i.key, c.text, v.p, v.method, v.model FROM verdict v JOIN candidate c ON c.id = v.candidate_id
-           JOIN image i ON i.id = c.image_id WHERE v.judge = 'eye' AND v.question = 'present'""",
+           JOIN image i ON i.id = c.image_id WHERE v.judge = 'vlm' AND v.question = 'present'""",
     )
     assert len(verdicts) == result["kept"]
     assert all(p < 0.5 and how == method for _, _, p, how, _ in verdicts)
@@ -126,7 +126,7 @@ def test_p1_with_models_in_this_process(negwb: Negwb, workspace: Path, llama: Pa
     engines(workspace, "transformers", llama, llava)
     result = negwb("generate", *TRY_HARD)
     check_candidates(workspace, result, Method.LOGPROBS)
-    assert result["settings"]["models"]["eye"].startswith("llava@")
+    assert result["settings"]["models"]["vlm"].startswith("llava@")
     masses = rows(workspace, "SELECT min(label_mass), max(label_mass) FROM verdict WHERE method = 'logprobs'")[0]
     assert 0.5 < masses[0] <= masses[1] <= 1
     again = negwb("generate", *TRY_HARD, code=ExitCode.NOTHING_TO_DO)
@@ -150,7 +150,7 @@ def test_equal_seeds_give_equal_runs(negwb: Negwb, workspace: Path, llama: Path,
 
 def test_p1_over_a_server(negwb: Negwb, workspace: Path, llama: Path, llava: Path, server: str) -> None:
     engines(workspace, "openai", llama, llava, url=server)
-    assert negwb("generate", "probe", "eye", "--json")["method"] == Method.DECISION
+    assert negwb("generate", "probe", "vlm", "--json")["method"] == Method.DECISION
     result = negwb("generate", *TRY_HARD)
     check_candidates(workspace, result, Method.DECISION)
     by_colour = dict(
@@ -167,7 +167,7 @@ def test_p1_over_a_server(negwb: Negwb, workspace: Path, llama: Path, llava: Pat
 def test_clip_judges_the_whole_caption(negwb: Negwb, workspace: Path, llama: Path, llava: Path) -> None:
     save_model(make_tiny(), workspace / "clip")
     engines(workspace, "transformers", llama, llava)
-    result = negwb("generate", *TRY_HARD, "--judge", "eye:present", "--judge", f"clip:{workspace / 'clip'}")
+    result = negwb("generate", *TRY_HARD, "--judge", "vlm:present", "--judge", f"clip:{workspace / 'clip'}")
     assert failures(workspace) <= {"failed:too-long"}
     verdicts = rows(workspace, "SELECT p, method, raw_text, model FROM verdict WHERE question = 'acceptable'")
     assert len(verdicts) == result["kept"] > 0

@@ -151,7 +151,7 @@ async def test_the_shared_prior_of_several_images_is_written_once(workspace: Wor
     async def stored(index: int, answer: ModelAnswer) -> None:
         raise AssertionError("nobody answers")
 
-    settings = EngineSettings(name="eye", kind="openai", url="http://10.255.255.1:9/v1", model="stub")
+    settings = EngineSettings(name="vlm", kind="openai", url="http://10.255.255.1:9/v1", model="stub")
     blank = ImagePayload(key="blank", blank=True)
     request = ModelRequest(
         stage=Stage.PRIOR,

@@ -36,7 +36,10 @@ from workbench.workspace.engine_settings import JudgeSettings
 from workbench.workspace.picture_folders import PictureFolders
 
 RECIPE = Recipe(
-    prompts="test@1", proposer="pen", judges=(JudgeSettings(name="eye"),), models={"pen": "pen-1", "eye": "eye-1"}
+    prompts="test@1",
+    proposer="llm",
+    judges=(JudgeSettings(name="vlm"),),
+    models={"llm": "llm-1", "vlm": "vlm-1"},
 )
 Reply = Callable[[ModelRequest], ModelAnswer]
 
@@ -79,17 +82,17 @@ def question(stage: Stage, subject: str, seed: int = 0) -> ModelRequest:
 
 
 def steps(image_task: ImageTask) -> Steps:
-    """A pipeline small enough to see through: a concept for each caption, and one look."""
+    """A small pipeline: one concept for each caption, and one presence question."""
     captions = [caption for caption in image_task.captions if caption.item in image_task.wanted]
-    asks = tuple(
-        EngineRequest("pen", question(Stage.PROPOSE, f"{image_task.picture.key} {c.text}", c.id)) for c in captions
+    proposals = tuple(
+        EngineRequest("llm", question(Stage.PROPOSE, f"{image_task.picture.key} {c.text}", c.id)) for c in captions
     )
-    concepts = yield asks
-    attempts = yield tuple(
-        EngineRequest("eye", question(Stage.PRESENCE, f"{image_task.picture.key} {a.text}")) for a in concepts
+    concepts = yield proposals
+    answers = yield tuple(
+        EngineRequest("vlm", question(Stage.PRESENCE, f"{image_task.picture.key} {a.text}")) for a in concepts
     )
     outcomes = []
-    for caption, concept, image_id in zip(captions, concepts, attempts, strict=True):
+    for caption, concept, answer in zip(captions, concepts, answers, strict=True):
         if concept.failed:
             outcomes.append(ItemResult(item=caption.item, status=ItemStatus.FAILED, reason=f"failed:{concept.error}"))
             continue
@@ -100,8 +103,8 @@ def steps(image_task: ImageTask) -> Steps:
             caption_id=caption.id,
             extra={"mix": "free"},
         )
-        verdicts = JudgeVerdict(judge="eye", question=Question.PRESENT, prompt="test@1", p=image_id.p)
-        outcomes.append(ItemResult(item=caption.item, status=ItemStatus.KEPT, draft=draft, verdicts=(verdicts,)))
+        verdict = JudgeVerdict(judge="vlm", question=Question.PRESENT, prompt="test@1", p=answer.p)
+        outcomes.append(ItemResult(item=caption.item, status=ItemStatus.KEPT, draft=draft, verdicts=(verdict,)))
     return tuple(outcomes)
 
 
@@ -118,8 +121,8 @@ def record(tmp_path: Path) -> Iterator[Record]:
 
 async def run(
     record: Record,
-    pen: Watched,
-    eye: Watched,
+    llm: Watched,
+    vlm: Watched,
     *,
     budget: Budget | None = None,
     limit: int | None = None,
@@ -131,7 +134,13 @@ async def run(
     recorder, tally = RecordWriter(record.store), RunCounters(None)
     try:
         runner = Runner(
-            recorder, RECIPE, how, {"pen": pen, "eye": eye}, counters=tally, budget=budget or Budget(), intake=Intake()
+            recorder,
+            RECIPE,
+            how,
+            {"llm": llm, "vlm": vlm},
+            counters=tally,
+            budget=budget or Budget(),
+            intake=Intake(),
         )
         scope = Scope(recipe=RECIPE.hash, kind="caption", retry=retry)
         image_tasks = read_image_tasks(recorder, scope, PictureFolders(Path(), {}), limit=limit, shard=shard or Shard())
@@ -148,33 +157,33 @@ def count(record: Record, sql: str) -> int:
 
 
 async def test_every_caption_becomes_a_candidate_with_its_verdict(record: Record) -> None:
-    pen, eye = Watched("pen-1"), Watched("eye-1")
-    tally = await run(record, pen, eye)
+    llm, vlm = Watched("llm-1"), Watched("vlm-1")
+    tally = await run(record, llm, vlm)
     assert tally.statuses == {ItemStatus.KEPT: 30}
-    assert count(record, "SELECT count(*) FROM candidate WHERE prompt_version = 'test@1' AND generator = 'pen-1'") == 30
-    assert count(record, "SELECT count(*) FROM verdict WHERE judge = 'eye' AND p = 0.1 AND simulated") == 30
+    assert count(record, "SELECT count(*) FROM candidate WHERE prompt_version = 'test@1' AND generator = 'llm-1'") == 30
+    assert count(record, "SELECT count(*) FROM verdict WHERE judge = 'vlm' AND p = 0.1 AND simulated") == 30
     assert count(record, "SELECT count(*) FROM candidate_state WHERE state = 'open'") == 30
-    assert set(pen.request_counts.values()) == set(eye.request_counts.values()) == {1}
+    assert set(llm.request_counts.values()) == set(vlm.request_counts.values()) == {1}
 
 
 async def test_a_second_run_sends_and_adds_nothing(record: Record) -> None:
-    await run(record, Watched("pen-1"), Watched("eye-1"))
-    pen, eye = Watched("pen-1"), Watched("eye-1")
-    tally = await run(record, pen, eye)
-    assert not pen.request_counts
-    assert not eye.request_counts
+    await run(record, Watched("llm-1"), Watched("vlm-1"))
+    llm, vlm = Watched("llm-1"), Watched("vlm-1")
+    tally = await run(record, llm, vlm)
+    assert not llm.request_counts
+    assert not vlm.request_counts
     assert tally.done == 0
     assert count(record, "SELECT count(*) FROM candidate") == 30
 
 
 async def test_a_run_without_stored_results_resumes_from_the_answer_cache(record: Record) -> None:
-    await run(record, Watched("pen-1"), Watched("eye-1"))
+    await run(record, Watched("llm-1"), Watched("vlm-1"))
     with record.store.write() as connection:
         connection.execute(text("DELETE FROM generation_item"))
-    pen, eye = Watched("pen-1"), Watched("eye-1")
-    tally = await run(record, pen, eye)
-    assert not pen.request_counts
-    assert not eye.request_counts
+    llm, vlm = Watched("llm-1"), Watched("vlm-1")
+    tally = await run(record, llm, vlm)
+    assert not llm.request_counts
+    assert not vlm.request_counts
     assert tally.statuses == {ItemStatus.KEPT: 30}
     assert count(record, "SELECT count(*) FROM candidate") == 30
     assert count(record, "SELECT count(*) FROM verdict") == 30
@@ -182,14 +191,14 @@ async def test_a_run_without_stored_results_resumes_from_the_answer_cache(record
 
 async def test_a_budget_stops_the_run_and_the_next_one_pays_for_the_rest_only(record: Record) -> None:
     budget = Budget(max_requests=25)
-    pen, eye = Watched("pen-1", budget=budget), Watched("eye-1", budget=budget)
+    llm, vlm = Watched("llm-1", budget=budget), Watched("vlm-1", budget=budget)
     with pytest.raises(BudgetReached, match="25 of 25 requests"):
-        await run(record, pen, eye, budget=budget)
-    assert pen.request_counts.total() + eye.request_counts.total() == 25
-    again = Watched("pen-1"), Watched("eye-1")
+        await run(record, llm, vlm, budget=budget)
+    assert llm.request_counts.total() + vlm.request_counts.total() == 25
+    again = Watched("llm-1"), Watched("vlm-1")
     await run(record, *again)
     assert (
-        pen.request_counts.total() + eye.request_counts.total() + sum(each.request_counts.total() for each in again)
+        llm.request_counts.total() + vlm.request_counts.total() + sum(each.request_counts.total() for each in again)
         == 60
     )
     assert count(record, "SELECT count(*) FROM candidate") == 30
@@ -197,37 +206,37 @@ async def test_a_budget_stops_the_run_and_the_next_one_pays_for_the_rest_only(re
 
 async def test_a_stop_lets_requests_in_flight_finish(record: Record) -> None:
     budget = Budget()
-    pen = Watched("pen-1", budget=budget)
+    llm = Watched("llm-1", budget=budget)
 
     def reply(request: ModelRequest) -> ModelAnswer:
-        if pen.request_counts.total() >= 6:
+        if llm.request_counts.total() >= 6:
             runners[0].stop()
         return ModelAnswer(text="hat", p=0.1)
 
     runners: list[Runner] = []
-    pen.reply = reply
+    llm.reply = reply
     with pytest.raises(RunStopped):
-        await run(record, pen, Watched("eye-1", budget=budget), budget=budget, during=runners.append)
-    request_counts = pen.request_counts.total()
+        await run(record, llm, Watched("vlm-1", budget=budget), budget=budget, during=runners.append)
+    request_counts = llm.request_counts.total()
     assert 6 <= request_counts < 30
     assert count(record, "SELECT count(*) FROM generation_answer WHERE stage = 'propose'") == request_counts
 
 
 async def test_a_stopped_engine_ends_the_run_and_the_answers_are_stored(record: Record) -> None:
-    pen, received = Watched("pen-1"), list[ModelRequest]()
+    llm, received = Watched("llm-1"), list[ModelRequest]()
 
     def gone(request: ModelRequest) -> ModelAnswer:
         received.append(request)
         if len(received) > 10:
-            raise EngineStopped("pen cannot be reached")
+            raise EngineStopped("llm cannot be reached")
         return ModelAnswer(text="hat", p=0.1)
 
-    pen.reply = gone
+    llm.reply = gone
     with pytest.raises(EngineStopped):
-        await run(record, pen, Watched("eye-1"))
+        await run(record, llm, Watched("vlm-1"))
     assert count(record, "SELECT count(*) FROM generation_answer WHERE stage = 'propose'") == 10
-    later = Watched("pen-1")
-    await run(record, later, Watched("eye-1"))
+    later = Watched("llm-1")
+    await run(record, later, Watched("vlm-1"))
     assert later.request_counts.total() == 20
 
 
@@ -236,15 +245,15 @@ async def test_a_failed_answer_fails_only_its_item_and_is_retried_on_request(rec
         bad = request.sampling.seed == 7
         return ModelAnswer(error=RequestFailure.TIMEOUT, detail="120 s") if bad else ModelAnswer(text="hat", p=0.1)
 
-    tally = await run(record, Watched("pen-1", reply), Watched("eye-1"))
+    tally = await run(record, Watched("llm-1", reply), Watched("vlm-1"))
     assert tally.statuses == {ItemStatus.KEPT: 29, ItemStatus.FAILED: 1}
     assert tally.reasons == {"failed:timeout": 1}
-    idle = Watched("pen-1")
-    await run(record, idle, Watched("eye-1"))
+    idle = Watched("llm-1")
+    await run(record, idle, Watched("vlm-1"))
     assert not idle.request_counts
-    pen = Watched("pen-1")
-    tally = await run(record, pen, Watched("eye-1"), retry=True)
-    assert pen.request_counts.total() == 1
+    llm = Watched("llm-1")
+    tally = await run(record, llm, Watched("vlm-1"), retry=True)
+    assert llm.request_counts.total() == 1
     assert tally.statuses == {ItemStatus.KEPT: 1}
     assert count(record, "SELECT count(*) FROM generation_item WHERE status = 'kept'") == 30
     assert count(record, "SELECT tries FROM generation_answer WHERE seed = 7") == 2
@@ -256,7 +265,7 @@ async def test_a_bug_on_one_image_does_not_stop_the_run(record: Record) -> None:
             raise ZeroDivisionError("three")
         return (yield from steps(image_task))
 
-    tally = await run(record, Watched("pen-1"), Watched("eye-1"), how=how)
+    tally = await run(record, Watched("llm-1"), Watched("vlm-1"), how=how)
     assert tally.statuses == {ItemStatus.KEPT: 29, ItemStatus.FAILED: 1}
     bugs = "SELECT count(*) FROM generation_item WHERE reason = 'failed:bug' AND detail LIKE '%three'"
     assert count(record, bugs) == 1
@@ -266,39 +275,39 @@ async def test_an_answer_is_stored_clean_and_loaded_unchanged(record: Record) ->
     seen: list[str] = []
 
     def how(image_task: ImageTask) -> Steps:
-        (answer,) = yield (EngineRequest("pen", question(Stage.PROPOSE, image_task.picture.key)),)
+        (answer,) = yield (EngineRequest("llm", question(Stage.PROPOSE, image_task.picture.key)),)
         seen.append(answer.text)
         return (ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason="no-concept"),)
 
     hostile = "\x1b[31mhat\x00" + "\u202e" + "x" * 30_000 + "\ud800"
-    await run(record, Watched("pen-1", lambda request: ModelAnswer(text=hostile)), Watched("eye-1"), how=how, limit=1)
+    await run(record, Watched("llm-1", lambda request: ModelAnswer(text=hostile)), Watched("vlm-1"), how=how, limit=1)
     with record.store.write() as connection:
         connection.execute(text("DELETE FROM generation_item"))
-    await run(record, Watched("pen-1"), Watched("eye-1"), how=how, limit=1)
+    await run(record, Watched("llm-1"), Watched("vlm-1"), how=how, limit=1)
     assert seen[0] == seen[1]
     assert seen[0].startswith("[31mhatx")
     assert len(seen[0]) <= 20_000
 
 
 async def test_a_limit_and_shards_divide_the_items(record: Record) -> None:
-    pen = Watched("pen-1")
-    tally = await run(record, pen, Watched("eye-1"), limit=7)
-    assert (tally.done, pen.request_counts.total()) == (7, 7)
-    parts = [await run(record, Watched("pen-1"), Watched("eye-1"), shard=Shard(number, 3)) for number in (1, 2, 3)]
+    llm = Watched("llm-1")
+    tally = await run(record, llm, Watched("vlm-1"), limit=7)
+    assert (tally.done, llm.request_counts.total()) == (7, 7)
+    parts = [await run(record, Watched("llm-1"), Watched("vlm-1"), shard=Shard(number, 3)) for number in (1, 2, 3)]
     assert sum(part.done for part in parts) == 23
     assert count(record, "SELECT count(*) FROM candidate") == 30
 
 
 async def test_equal_requests_of_two_images_are_sent_once(record: Record) -> None:
     def how(image_task: ImageTask) -> Steps:
-        (answer,) = yield (EngineRequest("eye", question(Stage.PRIOR, "is there a hat?")),)
+        (answer,) = yield (EngineRequest("vlm", question(Stage.PRIOR, "is there a hat?")),)
         draft = ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason=answer.text)
         return (draft,)
 
-    eye = Watched("eye-1")
-    tally = await run(record, Watched("pen-1"), eye, how=how)
+    vlm = Watched("vlm-1")
+    tally = await run(record, Watched("llm-1"), vlm, how=how)
     assert tally.reasons == {"hat": 30}
-    assert eye.request_counts.total() == 1
+    assert vlm.request_counts.total() == 1
 
 
 async def test_the_engines_capacity_limits_the_images_in_process(record: Record) -> None:
@@ -313,9 +322,9 @@ async def test_the_engines_capacity_limits_the_images_in_process(record: Record)
         finally:
             open_units -= 1
 
-    pen, eye = Watched("pen-1"), Watched("eye-1")
-    pen.capacity = eye.capacity = 1
-    await run(record, pen, eye, how=how)
+    llm, vlm = Watched("llm-1"), Watched("vlm-1")
+    llm.capacity = vlm.capacity = 1
+    await run(record, llm, vlm, how=how)
     assert most <= 12  # of 30; four are asked at a time, and some are just being stored
 
 
@@ -363,17 +372,17 @@ async def test_an_image_task_has_all_captions_and_annotated_objects(record: Reco
 
 
 async def test_an_engine_without_budget_gets_no_request_after_a_stop(record: Record) -> None:
-    pen, runners = Watched("pen-1"), list[Runner]()
+    llm, runners = Watched("llm-1"), list[Runner]()
 
     def reply(request: ModelRequest) -> ModelAnswer:
         runners[0].stop()
         return ModelAnswer(text="hat", p=0.1)
 
-    pen.reply, eye = reply, Watched("eye-1")
+    llm.reply, vlm = reply, Watched("vlm-1")
     with pytest.raises(RunStopped):
-        await run(record, pen, eye, during=runners.append)
-    assert not eye.request_counts
-    assert count(record, "SELECT count(*) FROM generation_answer") == pen.request_counts.total()
+        await run(record, llm, vlm, during=runners.append)
+    assert not vlm.request_counts
+    assert count(record, "SELECT count(*) FROM generation_answer") == llm.request_counts.total()
 
 
 @pytest.mark.parametrize("p", [float("nan"), float("inf"), -0.5, 7])
@@ -381,13 +390,13 @@ async def test_an_invalid_probability_is_unclear_in_every_run(record: Record, p:
     seen: list[ModelAnswer] = []
 
     def how(image_task: ImageTask) -> Steps:
-        (answer,) = yield (EngineRequest("eye", question(Stage.PRESENCE, image_task.picture.key)),)
+        (answer,) = yield (EngineRequest("vlm", question(Stage.PRESENCE, image_task.picture.key)),)
         seen.append(answer)
         return (ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
 
     long = ModelAnswer(text="\u0958" * 20_000, p=p, label_mass=p)
     for _ in range(2):
-        await run(record, Watched("pen-1"), Watched("eye-1", lambda request: long), how=how, limit=1)
+        await run(record, Watched("llm-1"), Watched("vlm-1", lambda request: long), how=how, limit=1)
         with record.store.write() as connection:
             connection.execute(text("DELETE FROM generation_item"))
     assert seen[0].text == seen[1].text
@@ -396,7 +405,7 @@ async def test_an_invalid_probability_is_unclear_in_every_run(record: Record, p:
 
 async def test_waiting_pipelines_get_the_error_of_a_shared_request(record: Record) -> None:
     def how(image_task: ImageTask) -> Steps:
-        (answer,) = yield (EngineRequest("eye", question(Stage.PRIOR, "is there a hat?")),)
+        (answer,) = yield (EngineRequest("vlm", question(Stage.PRIOR, "is there a hat?")),)
         return (ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason=answer.text),)
 
     def broken(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, object]:
@@ -404,7 +413,7 @@ async def test_waiting_pipelines_get_the_error_of_a_shared_request(record: Recor
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("workbench.generation.runs.dispatcher.memory.load_answers", broken)
-        tally = await run(record, Watched("pen-1"), Watched("eye-1"), how=how)
+        tally = await run(record, Watched("llm-1"), Watched("vlm-1"), how=how)
     assert tally.reasons == {"failed:bug": 30}, "none is lost"
 
 
@@ -423,7 +432,7 @@ async def test_an_image_can_have_more_captions_than_sqlite_takes_variables(recor
         )
 
     def how(image_task: ImageTask) -> Steps:
-        yield tuple(EngineRequest("pen", question(Stage.PROPOSE, caption.text)) for caption in image_task.captions)
+        yield tuple(EngineRequest("llm", question(Stage.PROPOSE, caption.text)) for caption in image_task.captions)
         return tuple(
             ItemResult(item=item, status=ItemStatus.DROPPED, reason="unclear") for item in sorted(image_task.wanted)
         )
@@ -432,5 +441,5 @@ async def test_an_image_can_have_more_captions_than_sqlite_takes_variables(recor
         async def answer(self, group: Sequence[ModelRequest], stored: StoreAnswer) -> None:
             await asyncio.gather(*(stored(index, self.reply(request)) for index, request in enumerate(group)))
 
-    tally = await run(record, Quick("pen-1"), Watched("eye-1"), how=how, shard=None, limit=6_501)
+    tally = await run(record, Quick("llm-1"), Watched("vlm-1"), how=how, shard=None, limit=6_501)
     assert tally.done == 6_501
