@@ -58,6 +58,7 @@ def test_a_held_key_decides_once_or_twice(folder: Path) -> None:
         app.end()
 
 
+@pytest.mark.long
 def test_on_a_slow_connection_only_shown_cards_are_decided(folder: Path) -> None:
     with CurateTerminal(folder) as app:
         app.type("a")

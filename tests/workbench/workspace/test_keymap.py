@@ -30,7 +30,7 @@ def test_every_reason_has_its_key_and_every_action_a_group_and_a_help_text() -> 
     assert {key: f"reject('{reason}')" for key, reason in REASON_KEYS.items()}.items() <= reasons.items()
     for action in actions.at(*KeyScope):
         assert action.group in GROUPS
-        assert action.help
+        assert 0 < len(action.help) <= 53, "fits on a line of the help screen at 80 columns"
 
 
 def test_keys_of_the_user_replace_the_defaults() -> None:

@@ -252,7 +252,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("plugin")
 async def test_n_starts_s_stops_and_r_continues_a_run(workspace: WorkspaceFixture) -> None:
-    name_engines(workspace, pause=0.25)
+    name_engines(workspace, pause=1.0)
     app = app_of(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "n starts" in lines(app))
@@ -273,7 +273,7 @@ async def test_n_starts_s_stops_and_r_continues_a_run(workspace: WorkspaceFixtur
         assert (first.settings["pipeline"], first.settings["limit"]) == ("P1", 11)
         assert first.progress.items_done < 11
         name = workspace.root / "negwb.toml"
-        name.write_text(name.read_text().replace("pause = 0.25", "pause = 0.0"))
+        name.write_text(name.read_text().replace("pause = 1.0", "pause = 0.0"))
         await pilot.press("r")
         await until(pilot, lambda: "✓ done" in lines(app))
         again = _runs(workspace)[0]

@@ -240,7 +240,7 @@ async def test_the_report_opens_from_curate_and_returns(
         await pilot.press("f4")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await pilot.press("2", "question_mark")
-        await until(pilot, lambda: "the base of all comparisons" in lines(app))
+        await until(pilot, lambda: "Compare all models with the model" in lines(app))
         await pilot.press("escape", "q")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         await pilot.press("a")

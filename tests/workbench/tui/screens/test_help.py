@@ -1,0 +1,24 @@
+"""The help screen lists one action per line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.curating import running, until
+from support.workspaces import settled
+from textual.widgets import Static
+
+from workbench.tui.screens.help import HelpScreen
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_no_line_is_wrapped(make_workspace: Any, open_app: Any, size: tuple[int, int]) -> None:
+    app = open_app(make_workspace(1))
+    async with running(app, size) as pilot:
+        await settled(pilot)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await pilot.pause()
+        text = app.screen.query_one("#help-scroll Static", Static)
+        assert text.size.height == len(str(text.content).splitlines())
