@@ -77,6 +77,10 @@ ANNOTATIONS = "annotations"
 
 METHODS = ("auto", *(str(each) for each in Method if each is not Method.SCORE))
 """Values of `EngineSettings.method`."""
+SENT_FIELDS = ("temperature", "top_p", "max_tokens", "seed", "logprobs", "top_logprobs")
+"""Fields of a request that `omit` and `rename` can name."""
+SYSTEM_MESSAGES = ("auto", "keep", "merge")
+"""Values of `EngineSettings.system`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +112,26 @@ class EngineSettings:
         "auto", "source of probabilities; auto: the best one that the probe confirmed", choices=METHODS
     )
     samples: int = setting(8, "answers for one probability, where answers are counted", at_least=1, at_most=1000)
+    constrain: bool = setting(True, "restrict yes-or-no texts to yes and no where the probe proved that it works")
+    omit: tuple[str, ...] | None = setting(
+        None,
+        "fields that requests leave out, as in seed; replaces what the probe found",
+        check=lambda names: "" if set(names) <= set(SENT_FIELDS) else f"some of: {', '.join(SENT_FIELDS)}",
+    )
+    rename: Mapping[str, str] | None = setting(
+        None,
+        "other names of fields of a request; replaces what the probe found",
+        check=lambda names: "" if set(names) <= set(SENT_FIELDS) else f"names for: {', '.join(SENT_FIELDS)}",
+    )
+    system: str = setting(
+        "auto", "system messages: keep, or merge with the user's; auto: what the probe found", choices=SYSTEM_MESSAGES
+    )
+    thinking_tokens: int | None = setting(
+        None,
+        "tokens for the thought of a reasoning model, beyond those of the answer; empty: what the probe found",
+        at_least=0,
+        at_most=1_000_000,
+    )
     device: str = "auto"
     dtype: str = "auto"
     batch: int = setting(8, "questions in one forward pass of a local model", at_least=1, at_most=4096)
