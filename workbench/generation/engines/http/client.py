@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from types import TracebackType
@@ -13,6 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from workbench.errors import UsageError
 from workbench.generation.engines.http.errors import plain_line, plain_url
+from workbench.generation.engines.http.multipart import PIECE_BYTES, MultipartFile
 from workbench.generation.engines.requests import RequestFailure
 
 if TYPE_CHECKING:
@@ -103,12 +104,72 @@ class HttpClient:
         """Send a GET request. Never raises."""
         return await self._send_in_time("GET", path, None)
 
-    async def _send_in_time(self, method: str, path: str, body: bytes | None) -> Reply | TransportFailure:
+    async def upload(
+        self, path: str, form: MultipartFile, *, on_sent: Callable[[int, int], None] = lambda sent, total: None
+    ) -> Reply | TransportFailure:
+        """Send a file with a POST request, piece by piece; `timeout` is the time for each piece and for the reply.
+
+        Args:
+            on_sent: Called with the number of bytes sent so far and their total.
+
+        Raises:
+            NegwbError: the file cannot be read.
+        """
+        total, pieces = form.pieces()
+        time_limit = asyncio.timeout(self.timeout)
+
+        async def sent_pieces() -> AsyncIterator[bytes]:
+            sent = 0
+            for piece in pieces:
+                yield piece
+                sent += len(piece)
+                self._extend(time_limit)
+                on_sent(sent, total)
+
+        return await self._send_in_time(
+            "POST", path, sent_pieces(), length=total, content_type=form.content_type, time_limit=time_limit
+        )
+
+    async def download(self, path: str, write: Callable[[bytes], None], *, max_bytes: int) -> Reply | TransportFailure:
+        """Pass the body of a good reply to `write`, chunk by chunk, and return the reply without it.
+
+        `timeout` is the time for each 64 KiB: a slow server is waited for, one that sends a byte at a time is not.
+
+        Raises:
+            Exception: what `write` raises; it must not be an OSError, which counts as a failure of the connection.
+        """
+        time_limit = asyncio.timeout(self.timeout)
+        received = extended_at = 0
+
+        def count_and_write(chunk: bytes) -> None:
+            nonlocal received, extended_at
+            received += len(chunk)
+            if received - extended_at >= PIECE_BYTES:
+                extended_at = received
+                self._extend(time_limit)
+            write(chunk)
+
+        return await self._send_in_time(
+            "GET", path, None, write=count_and_write, max_bytes=max_bytes, time_limit=time_limit
+        )
+
+    def _extend(self, time_limit: asyncio.Timeout) -> None:
+        time_limit.reschedule(asyncio.get_running_loop().time() + self.timeout)
+
+    async def _send_in_time(
+        self,
+        method: str,
+        path: str,
+        body: bytes | AsyncIterator[bytes] | None,
+        *,
+        time_limit: asyncio.Timeout | None = None,
+        **options: Any,
+    ) -> Reply | TransportFailure:
         import httpcore  # noqa: PLC0415
 
         try:
-            async with asyncio.timeout(self.timeout):
-                return await self._send(method, path, body)
+            async with time_limit or asyncio.timeout(self.timeout):
+                return await self._send(method, path, body, **options)
         except TimeoutError:
             return TransportFailure(RequestFailure.TIMEOUT, f"no complete answer within {self.timeout:g} s")
         except httpcore.ConnectTimeout:
@@ -116,23 +177,42 @@ class HttpClient:
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError) as error:
             return TransportFailure(RequestFailure.CONNECTION, plain_line(str(error) or type(error).__name__, self.key))
 
-    async def _send(self, method: str, path: str, body: bytes | None) -> Reply | TransportFailure:
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | AsyncIterator[bytes] | None,
+        *,
+        length: int | None = None,
+        content_type: str = "",
+        write: Callable[[bytes], None] | None = None,
+        max_bytes: int = MAX_BODY_BYTES,
+    ) -> Reply | TransportFailure:
+        """Send one request; `length` is that of a body in pieces, `write` takes the body of a good reply."""
         import httpcore  # noqa: PLC0415
 
         url = self._urls.get(path) or self._urls.setdefault(path, httpcore.URL(self.url + path))
-        length = [(b"Content-Length", str(len(body)).encode())] if body is not None else []
+        headers = self._headers
+        if content_type:
+            headers = [(name, value) for name, value in headers if name != b"Content-Type"]
+            headers.append((b"Content-Type", content_type.encode()))
+        if isinstance(body, bytes):
+            length = len(body)
+        if length is not None:
+            headers = [*headers, (b"Content-Length", str(length).encode())]
         request = httpcore.Request(
-            method, url, headers=self._headers + length, content=body or b"", extensions=self._extensions
+            method, url, headers=headers, content=b"" if body is None else body, extensions=self._extensions
         )
         async with self._connections.response(request) as response:
-            chunks, size = [], 0
+            chunks: list[bytes] = []
+            size = 0
+            streamed = write is not None and response.status == 200
+            limit = max_bytes if streamed else MAX_BODY_BYTES
             async for chunk in response.aiter_stream():
-                chunks.append(chunk)
                 size += len(chunk)
-                if size > MAX_BODY_BYTES:
-                    return TransportFailure(
-                        RequestFailure.TOO_LONG, f"the server sends more than {MAX_BODY_BYTES >> 20} MiB"
-                    )
+                if size > limit:
+                    return TransportFailure(RequestFailure.TOO_LONG, f"the server sends more than {limit >> 20:,} MiB")
+                (write if streamed and write is not None else chunks.append)(chunk)
         return Reply(response.status, _read_headers(response.headers), b"".join(chunks))
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from workbench.errors import NegwbError
 from workbench.generation.engines.http.client import MAX_BODY_BYTES, HttpClient, Reply, TransportFailure
+from workbench.generation.engines.http.multipart import MultipartFile
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-AFTER: 7\r\n\r\nhi"
@@ -128,6 +130,94 @@ async def test_a_large_body_is_sent_and_a_large_answer_read() -> None:
         reply = await exchange.post("/chat", body)
     assert isinstance(reply, Reply)
     assert reply.body == body
+
+
+async def test_a_file_is_uploaded_in_pieces_as_a_form(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 8_192  # 2 MiB
+    (tmp_path / "ask.jsonl").write_bytes(content)
+    received: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+        received.extend((head, await reader.readexactly(length)))
+        writer.write(GOOD)
+        await writer.drain()
+
+    form = MultipartFile(path=tmp_path / "ask.jsonl", name="negwb-1.jsonl", fields={"purpose": "batch"})
+    progress: list[tuple[int, int]] = []
+    async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}", key="k") as client:
+        reply = await client.upload("/files", form, on_sent=lambda sent, total: progress.append((sent, total)))
+    assert isinstance(reply, Reply)
+    head, body = received
+    assert f"Content-Type: {form.content_type}\r\n".encode() in head
+    assert head.count(b"Content-Type") == 1
+    assert b"Authorization: Bearer k\r\n" in head
+    purpose, file = body.split(f"--{form.boundary}".encode())[1:3]
+    assert purpose == b'\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+    assert b'name="file"; filename="negwb-1.jsonl"' in file
+    assert file.partition(b"\r\n\r\n")[2] == content + b"\r\n"
+    assert len(progress) > 30
+    assert progress[-1] == (len(body), len(body))
+
+
+async def test_a_file_that_cannot_be_read_is_no_failure_of_the_connection(tmp_path: Path) -> None:
+    async with HttpClient("http://127.0.0.1:9") as client:
+        with pytest.raises(NegwbError, match="cannot read"):
+            await client.upload("/files", MultipartFile(path=tmp_path / "missing", name="x"))
+
+
+async def test_a_download_is_passed_on_chunk_by_chunk_up_to_its_limit() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+        status = b"200 OK" if path == b"/good" else b"409 Conflict"
+        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 6000000\r\n\r\n")
+        for _ in range(6):
+            writer.write(b"x" * 1_000_000)
+            await writer.drain()
+
+    written: list[int] = []
+    async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}", timeout=20) as client:
+        good = await client.download("/good", lambda chunk: written.append(len(chunk)), max_bytes=6_000_000)
+        assert isinstance(good, Reply)
+        assert (good.body, sum(written)) == (b"", 6_000_000)  # more than a reply may have in memory
+        assert max(written) <= 2**20
+        cut = await client.download("/good", lambda chunk: None, max_bytes=5_000_000)
+        assert isinstance(cut, TransportFailure)
+        assert cut.failure == "too-long"
+        written.clear()
+        bad = await client.download("/bad", lambda chunk: written.append(len(chunk)), max_bytes=6_000_000)
+        assert isinstance(bad, TransportFailure)  # an error text of 6 MB
+        assert written == []
+
+
+async def test_a_download_of_single_bytes_times_out() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}", timeout=0.3) as client:
+        reply = await client.download("/content", lambda chunk: None, max_bytes=10**6)
+    assert isinstance(reply, TransportFailure)
+    assert reply.failure == "timeout"
+
+
+async def test_an_error_of_the_writer_is_not_swallowed() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(GOOD)
+        await writer.drain()
+
+    def write(chunk: bytes) -> None:
+        raise NegwbError("the disk is full")
+
+    async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}") as client:
+        with pytest.raises(NegwbError, match="full"):
+            await client.download("/content", write, max_bytes=100)
 
 
 @pytest.fixture
