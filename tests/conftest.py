@@ -1,4 +1,4 @@
-"""Fixtures for every floor."""
+"""Fixtures and options of all tests."""
 
 from __future__ import annotations
 
@@ -9,52 +9,58 @@ from pathlib import Path
 
 import pytest
 
-# Workers share the cores; what is computed by two threads each would wait for the others' threads.
+# The workers share the cores: a second thread for one computation would only take time from another worker.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+LONG_TIMEOUT = 1800
+"""Seconds for a long test; the slowest takes two minutes on an idle machine, but kills, servers and downloads vary."""
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def pytest_configure() -> None:
+    """Restore ignored signals: `nohup` and the background jobs of a shell ignore them, and tested commands inherit it."""
+    for number in _ENDING_SIGNALS:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the number of kills of the long tests."""
+    parser.addoption("--kills", type=int, default=50, help="number of kills of a deciding process in the long tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give long tests more time than `timeout` in pyproject.toml, unless a test has a timeout of its own."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT))
 
 
 @pytest.fixture(autouse=True)
-def _signals_stay_as_they_were() -> Iterator[None]:
-    """A command that ends in this process ignores further signals; what later tests start would inherit that."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
+def _restored_signal_handlers() -> Iterator[None]:
+    """Restore the signal handlers: a command that ends in this process ignores further signals."""
+    before = [signal.getsignal(number) for number in _ENDING_SIGNALS]
     yield
-    for number, handler in zip(numbers, before, strict=True):
+    for number, handler in zip(_ENDING_SIGNALS, before, strict=True):
         if signal.getsignal(number) is not handler:
             signal.signal(number, handler)
 
 
 @pytest.fixture
 def old_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names go into the record as they did before names were checked."""
+    """Store annotator names unchecked, as earlier versions did."""
     monkeypatch.setattr("curation_db.events.annotators.checked_name", lambda name: name)
-
-
-LONG_TIMEOUT = 1800
-"""Seconds; the longest test takes two minutes on an idle machine, and kills, servers and downloads vary."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the long tests more time than `timeout` in pyproject.toml, unless a test has a timeout of its own."""
-    for item in items:
-        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT))
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """How hard the long tests try."""
-    parser.addoption("--kills", type=int, default=50, help="how often the long tests kill a deciding process")
 
 
 @pytest.fixture
 def kills(request: pytest.FixtureRequest) -> int:
-    """How often a process is killed."""
+    """Number of kills of a process."""
     return int(request.config.getoption("--kills"))
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real files that other people made, beside the checkout (or where NEGWB_SHARED_DATA says)."""
+    """Folder of real data sets: beside the checkout, or where NEGWB_SHARED_DATA points; skips where there is none."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("NEGWB_SHARED_DATA", beside))
     if not folder.is_dir():

@@ -334,7 +334,9 @@ IMPATIENT = replace(HASTY, patience_s=2, timeout_s=30)
 """Limits under which each byte arrives in time but the file does not."""
 
 
-@pytest.mark.parametrize("trick", [dripping, dripping_headers], ids=["body", "headers"])
+@pytest.mark.parametrize(
+    "trick", [dripping, pytest.param(dripping_headers, marks=pytest.mark.long)], ids=["body", "headers"]
+)
 def test_a_server_that_sends_single_bytes_ends_the_session_at_the_deadline(
     server: Server, tmp_path: Path, trick: Trick
 ) -> None:
@@ -370,6 +372,7 @@ def test_a_slow_download_is_tried_again(server: Server, tmp_path: Path) -> None:
     assert "bytes were received in" in result.failed[name]
 
 
+@pytest.mark.long
 def test_each_file_restarts_the_deadline(server: Server, tmp_path: Path) -> None:
     def slow(handler: Handler, content: bytes) -> bool:
         time.sleep(0.4)

@@ -60,6 +60,7 @@ def test_browse_measures_views_pages_and_the_screen() -> None:
     assert result["rss_mb"] > 10
 
 
+@pytest.mark.long
 def test_writers_lose_nothing() -> None:
     result = run("writers")
     # fmt: off

@@ -172,7 +172,7 @@ def older_schema(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_few_kills(tmp_path: Path) -> None:
-    kill_at_random(make_old(tmp_path, rows=2_000), tmp_path, 4, random.Random("quick"))
+    kill_at_random(make_old(tmp_path, rows=1_000), tmp_path, 3, random.Random("quick"))
 
 
 @pytest.mark.long

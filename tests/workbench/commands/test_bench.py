@@ -204,7 +204,7 @@ class TestRun:
             elsewhere.check_pictures()
 
     @pytest.mark.parametrize(
-        "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)]
+        "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.long) for n in (signal.SIGTERM, signal.SIGHUP))]
     )
     def test_a_signal_leaves_complete_results_or_none(
         self, filled: Workspace, tiny: Path, number: signal.Signals

@@ -26,8 +26,8 @@ def states(database: Path) -> dict[object, object]:
     return dict(rows(database, "SELECT candidate_id, state FROM candidate_state"))
 
 
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize(("columns", "lines"), [pytest.param(120, 36, marks=pytest.mark.long), (80, 24)])
+@pytest.mark.long
+@pytest.mark.parametrize(("columns", "lines"), [(120, 36), (80, 24)])
 def test_twenty_decisions_survive_kill_9_and_can_be_undone_and_redone(tmp_path: Path, columns: int, lines: int) -> None:
     workspace = create_workspace(tmp_path / "ws")
     with open_store(workspace.database) as store:

@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import text
 from support.plugin_engine import install
 from support.results import build_workspace, lines, running, until
+from support.screen_sizes import SIZES
 from support.workspaces import HOSTILE, Case, WorkspaceFixture, build, press, settled
 from tools.generation_screenshots import half_way, settings, write_drops, write_runs
 
@@ -32,7 +33,6 @@ from workbench.tui.results.app import ResultsApp
 from workbench.tui.screens.modals.generate import GenerateModal
 from workbench.workspace.layout import Workspace
 
-SIZES = [(80, 24), (120, 36)]
 ENGINES = (
     '\n[engines.toy]\nkind = "toy"\noptions = {{ pause = {pause} }}\n[generate]\nproposer = "toy"\njudges = ["toy"]\n'
 )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.benches import TinyModel, draw_picture
 from support.results import HOSTILE, build_workspace, fill_results, lines, make_result, running, until
+from support.screen_sizes import SIZES
 
 from benchmarks.registry import task_from_file
 from benchmarks.runner import run_task
@@ -24,8 +25,6 @@ from workbench.tui.results.slices import ItemsScreen, SlicesScreen
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.widgets.picture import PicturePane
 from workbench.workspace.layout import Workspace
-
-SIZES = [(80, 24), (120, 36)]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.clip_models import freeze
 from support.results import HOSTILE, build_workspace, lines, make_run, running, until
+from support.screen_sizes import SIZES
 
 from curation_db.enums import State
 from curation_db.exporting.manifest import ExportItem, ManifestCounts, read_manifest
@@ -28,8 +29,6 @@ from workbench.tui.results.runs import describe_export
 from workbench.tui.screens.modals.start import StartModal
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import base_model
-
-SIZES = [(80, 24), (120, 36)]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.curating import locked_record
 from support.results import lines, until
+from support.screen_sizes import SIZES
 from support.workspaces import HOSTILE, Case, WorkspaceFixture, press, settled
 
 from curation_db.enums import Kind, Reason, Role, Stream
@@ -20,7 +21,6 @@ from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.curate import CurateScreen
 from workbench.workspace.layout import Workspace
 
-SIZES = [(80, 24), (120, 36)]
 SPEAKERS = ("benedetta", "chosaku")
 
 

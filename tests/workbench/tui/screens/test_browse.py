@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.curating import lines, shown, until
+from support.screen_sizes import SIZES
 from support.workspaces import HOSTILE, Case, WorkspaceFixture, settled
 
 from curation_db.enums import Kind, Reason, Stream
@@ -23,7 +24,6 @@ from workbench.tui.screens.modals.bulk import BulkModal
 from workbench.tui.widgets.record_table import RecordTable
 from workbench.workspace.layout import Workspace
 
-SIZES = [(80, 24), (120, 36)]
 Open = Callable[..., Any]
 
 

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from support.curating import locked_record, shown
 from support.results import lines, until
+from support.screen_sizes import SIZES
 from support.workspaces import press, settled
 
 from curation_db.enums import Kind
 from curation_db.review.bulk import BulkDone
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.bulk import BulkModal
-
-SIZES = [(80, 24), (120, 36)]
 
 
 async def open_modal(app: Any, pilot: Any, ids: list[int], kind: Kind) -> list[BulkDone | None]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.results import lines, until
+from support.screen_sizes import SIZES
 from support.workspaces import HOSTILE, Case, press, settled
 from typer.testing import CliRunner
 
@@ -17,7 +18,6 @@ from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.history import HistoryScreen
 from workbench.workspace.layout import Workspace
 
-SIZES = [(80, 24), (120, 36)]
 BLIND = PresentationContext(Stream.AUDIT, blind=True)
 
 

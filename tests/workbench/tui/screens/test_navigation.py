@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 from support.results import lines, until
+from support.screen_sizes import SIZES
 from support.workspaces import HOSTILE, press, settled
 
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.guidelines import GuidelinesScreen
 from workbench.workspace.guidelines import MAX_BYTES, read_guidelines, shipped_guidelines
 from workbench.workspace.layout import Workspace
-
-SIZES = [(80, 24), (120, 36)]
 
 
 @pytest.mark.parametrize("size", SIZES)

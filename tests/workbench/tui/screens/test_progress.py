@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.results import lines, until
+from support.screen_sizes import SIZES
 from support.workspaces import HOSTILE, Case, press, settled
 
 from curation_db.enums import Kind, Reason, Stream
@@ -23,7 +24,6 @@ from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.progress import ProgressScreen
 from workbench.workspace.layout import Workspace
 
-SIZES = [(80, 24), (120, 36)]
 EXPECTED = {
     "pace": "left for one",
     "decisions": "rejections in force",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.results import lines, until
+from support.screen_sizes import SIZES
 from support.workspaces import HOSTILE, settled
 
 from curation_db.lint.linter import LintSettings
@@ -25,9 +26,6 @@ from workbench.workspace.settings import CurateSettings, read_settings
 from workbench.workspace.settings_catalog import can_change, help_of, list_settings, read_setting_list
 
 TEMPLATE = settings_template()
-
-
-SIZES = [(80, 24), (120, 36)]
 
 
 def opened(open_app: Any, workspace: Any, **content: Any) -> NegwbApp:
