@@ -68,13 +68,13 @@ REASON_KEYS: dict[str, Reason] = {
 
 # close to the table of the guidelines (workbench/data/guidelines.md)
 REASON_TEXTS: dict[Reason, str] = {
-    Reason.PRESENT: "the negated thing is in the picture",
+    Reason.PRESENT: "the negated thing is in the image",
     Reason.REST_FALSE: "something else in the caption is false",
     Reason.GRATUITOUS: "true, but nobody would say it",
     Reason.UNGRAMMATICAL: "not good English",
     Reason.SCOPE: "unclear what is negated",
     Reason.DUPLICATE: "says the same as another one",
-    Reason.BAD_IMAGE: "the picture is missing or unusable",
+    Reason.BAD_IMAGE: "the image is missing or unusable",
 }
 
 

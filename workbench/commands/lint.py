@@ -51,13 +51,18 @@ def lint(
 
     A finding is a warning, never a decision; the cards show it too. Candidates replaced by an edit are left out.
     """
-    from workbench.workspace.layout import find_workspace
+    from curation_db.lint.linter import DEFAULTS
+    from workbench.workspace.layout import NoWorkspace, find_workspace
     from workbench.workspace.settings import read_settings
 
     wanted, states = _rules(rule or []), _states(state or [])
-    workspace = find_workspace(context.obj)
-    from curation_db.lint.linter import DEFAULTS
-
+    try:
+        workspace = find_workspace(context.obj)
+    except NoWorkspace:
+        if explain:
+            _explain(DEFAULTS, as_json=as_json)
+            return
+        raise
     settings = read_settings(workspace.settings).lint or DEFAULTS
     if explain:
         _explain(settings, as_json=as_json)

@@ -51,11 +51,16 @@ class Workspace:
         return self.root / "cache"
 
 
+class NoWorkspace(UsageError):
+    """No workspace is named, and none contains the current folder."""
+
+
 def find_workspace(named: Path | None = None, *, start: Path | None = None) -> Workspace:
     """Return the workspace `named`, else that of NEGWB_WORKSPACE, else the first one from `start` upwards.
 
     Raises:
-        UsageError: There is no workspace.
+        NoWorkspace: none is named, and none contains the current folder.
+        UsageError: the named folder is no workspace.
     """
     given = named or (Path(os.environ["NEGWB_WORKSPACE"]) if os.environ.get("NEGWB_WORKSPACE") else None)
     if given is not None:
@@ -66,7 +71,7 @@ def find_workspace(named: Path | None = None, *, start: Path | None = None) -> W
     for folder in (here, *here.parents):
         if (folder / SETTINGS_FILE).is_file():
             return Workspace(folder)
-    raise UsageError(
+    raise NoWorkspace(
         f"no workspace in {here} or above it",
         hint="create one with: negwb init my-workspace  (or name one with -w, or NEGWB_WORKSPACE)",
     )

@@ -19,7 +19,7 @@ from curation_db.storage.store import open_store
 from workbench.cli import app
 from workbench.errors import UsageError
 from workbench.workspace.create import create_workspace
-from workbench.workspace.layout import Workspace
+from workbench.workspace.layout import NoWorkspace, Workspace
 from workbench.workspace.settings import read_settings
 
 ROWS = """image,caption,candidate,concept
@@ -75,6 +75,14 @@ def test_every_rule_is_counted_and_explained(workspace: Workspace) -> None:
     assert "6 of 6 candidates" in negwb(workspace, "lint").stderr
     explained = negwb(workspace, "lint", "--rules").stdout
     assert all(rule in explained and info.advice in explained for rule, info in RULES.items())
+
+
+def test_the_rules_are_explained_without_a_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["lint", "--rules", "--json"])
+    assert done.exit_code == 0
+    assert {rule["rule"]: rule["on"] for rule in json.loads(done.stdout)} == dict.fromkeys(RULES, True)
+    assert isinstance(CliRunner().invoke(app, ["lint"]).exception, NoWorkspace)
 
 
 def test_a_rule_and_a_state_filter(workspace: Workspace) -> None:
