@@ -18,7 +18,7 @@ _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def pytest_configure() -> None:
-    """Restore ignored signals: `nohup` and the background jobs of a shell ignore them, and tested commands inherit it."""
+    """Restore ignored signals: commands inherit them, and `nohup` and background jobs of a shell ignore some."""
     for number in _ENDING_SIGNALS:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
