@@ -16,7 +16,8 @@ Examples:
   negwb generate --proposer openai:http://localhost:8000/v1 --judge openai:http://localhost:8001/v1
   negwb generate --pipeline P2                      from questions answered with no
   negwb generate --shard 2/8 --max-cost 20          one part of the images, at a cost of at most 20
-  negwb generate --emit-requests requests.jsonl     for a batch API; then --ingest-responses responses.jsonl
+  negwb generate --emit-requests requests.jsonl     batch files: negwb generate batch submit requests.jsonl, or run
+                                                    them elsewhere and then --ingest-responses responses.jsonl
 
 \b
 Every answer is stored as it arrives: after Ctrl-C, a kill or a power cut the same command continues and sends (and
@@ -86,6 +87,12 @@ def generate(
     emit_requests: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the next requests as OpenAI batch JSONL; send nothing.")
     ] = None,
+    max_lines: Annotated[
+        int | None, typer.Option(min=1, help="Most requests in a batch file.", show_default="50,000, OpenAI's limit")
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Largest batch file.", show_default="200,000,000, OpenAI's limit")
+    ] = None,
     ingest_responses: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Store the responses of a batch; repeatable.")
     ] = None,
@@ -97,6 +104,8 @@ def generate(
         return
     from workbench.commands.generate.run import run_generate  # imports httpx and asyncio
 
+    sizes = {"max_lines": max_lines, "max_bytes": max_bytes}
+    file_limits = {name: value for name, value in sizes.items() if value is not None}
     options = {"rule": judge_rule, "mix": mix, "seed": seed}
     # fmt: off
     run_generate(
@@ -108,6 +117,7 @@ def generate(
         },
         options={"sources": tuple(source or ()), "limit": limit, "shard": shard, "retry": retry},
         caps={"max_requests": max_requests, "max_tokens": max_tokens, "max_cost": max_cost},
-        dry_run=dry_run, emit=emit_requests, ingest=ingest_responses or [], quiet=quiet, as_json=as_json,
+        dry_run=dry_run, emit=emit_requests,
+        file_limits=file_limits, ingest=ingest_responses or [], quiet=quiet, as_json=as_json,
     )
     # fmt: on

@@ -37,6 +37,7 @@ def run_generate(
     caps: Mapping[str, Any],
     dry_run: bool,
     emit: Path | None,
+    file_limits: Mapping[str, int],
     ingest: Sequence[Path],
     quiet: bool,
     as_json: bool,
@@ -51,6 +52,7 @@ def run_generate(
         caps: max_requests, max_tokens and max_cost.
         dry_run: Print the requests and an estimate.
         emit: File to write the next requests to.
+        file_limits: max_lines and max_bytes of a file, where given.
         ingest: Files with responses to store.
         quiet: Print no progress.
         as_json: Print one JSON object.
@@ -58,6 +60,8 @@ def run_generate(
     Raises:
         NegwbError: the error that stopped the run, or nothing to do.
     """
+    if file_limits and emit is None:
+        raise UsageError("--max-lines and --max-bytes belong to --emit-requests", hint="see: negwb generate --help")
     if sum((dry_run, emit is not None, bool(ingest))) > 1:
         raise UsageError("--dry-run, --emit-requests and --ingest-responses exclude each other", hint="use one of them")
     register_demo_engines()
@@ -77,9 +81,12 @@ def run_generate(
             print_dry_run(store, generation_plan, generation_options, folders, as_json=as_json)
             return
         if emit is not None:
+            # fmt: off
             _emit_requests(
-                workspace, store, generation_plan, generation_options, folders, emit, quiet=quiet, as_json=as_json
+                workspace, store, generation_plan, generation_options, folders, emit, file_limits,
+                quiet=quiet, as_json=as_json,
             )
+            # fmt: on
             return
         ended = run_plan(workspace, store, generation_plan, generation_options, folders, quiet=quiet)
         _print_result(ended, as_json=as_json)
@@ -182,33 +189,49 @@ def _emit_requests(
     options: GenerationOptions,
     folders: PictureFolders,
     path: Path,
+    limits: Mapping[str, int],
     *,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    from workbench.generation.runs.batch_files import BatchRequestFile
+    from workbench.generation.runs.batch_files import BatchRequestFiles
 
-    with BatchRequestFile(path, store, again=options.retry) as batch:
-        ended = run_plan(workspace, store, plan, options, folders, quiet=quiet, make=batch.open)
-        written = batch.finish(ended.run_id)
-    if as_json:
-        typer.echo(
-            json.dumps({"file": str(path), "written": written, "waiting": ended.pending_images, **run_json(ended)})
+    if options.budget.max_tokens is not None or options.budget.max_cost is not None:
+        raise UsageError(
+            "--max-tokens and --max-cost cap nothing here: no answer is paid for while requests are written",
+            hint="use --max-requests, or: negwb generate batch submit --max-cost",
         )
+    with BatchRequestFiles(path, store, again=options.retry, notify=print_line, **limits) as batch:
+        ended = run_plan(workspace, store, plan, options, folders, quiet=quiet, make=batch.open)
+        files = batch.finish(ended.run_id)
+    written = sum(file.requests for file in files)
+    if as_json:
+        listed = [file.to_dict() for file in files]
+        result = {"file": str(path), "files": listed, "written": written, "too_large": batch.too_large}
+        typer.echo(json.dumps({**result, "waiting": ended.pending_images, **run_json(ended)}))
     for line in result_lines(ended):
         print_line(line)
-    if ended.error is not None:
-        raise ended.error
+    for file in files:
+        print_line(f"wrote {counted(file.requests, 'request')} of {file.engine} to {file.path}")
     if batch.already_sent:
         count = counted(batch.already_sent, "request")
         print_line(f"{count} in an earlier file without answers yet; if that file is lost, --retry writes them again")
+    if ended.error is not None:
+        raise ended.error
+    if batch.too_large:
+        count = counted(batch.too_large, "request")
+        raise NegwbError(
+            f"{count} larger than --max-bytes: not written, still open",
+            hint="raise --max-bytes, or send smaller images: picture_side in negwb.toml",
+        )
     if not written and batch.already_sent:
         raise NothingToDo("the next requests depend on answers not ingested yet", hint=f"{path} was not written")
     if not written:
         raise NothingToDo("all requests are answered", hint=f"{path} was not written")
-    command = f"vllm run-batch -i {path.name} -o responses.jsonl --model M"
-    print_line(f"wrote {counted(written, 'request')} to {path}; run the batch, for example: {command}")
-    print_line("then: negwb generate --ingest-responses responses.jsonl, and --emit-requests for the next requests")
+    first = files[0].path
+    print_line(f"send them: negwb generate batch submit {first}{' ...' if len(files) > 1 else ''}")
+    print_line(f"or run them elsewhere, for example: vllm run-batch -i {first.name} -o responses.jsonl --model M")
+    print_line("and then: negwb generate --ingest-responses responses.jsonl; --emit-requests for the next requests")
 
 
 def _ingest_responses(

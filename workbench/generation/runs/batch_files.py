@@ -1,20 +1,24 @@
 """Batch files: open requests are written as OpenAI batch JSONL, and the responses are stored in the record.
 
-A run with `--emit-requests` proceeds as far as the answer cache allows and writes its next requests to a file, which is
+A run with `--emit-requests` proceeds as far as the answer cache allows and writes its next requests to files, which are
 all that a batch server needs. The record stores the keys of these requests, so that responses can be matched to them.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final
 
+from curation_db.atomic_write import sync
 from curation_db.enums import AnswerStatus, Method, Stage
 from curation_db.generation import answer_cache as memory
+from curation_db.language.sanitize import display_text
 from curation_db.storage.sqlite import batches
 from curation_db.storage.store import Store
 from workbench.errors import UsageError
@@ -28,44 +32,78 @@ from workbench.generation.runs.dispatcher import memory_key, normalised
 from workbench.generation.runs.runner import AnswerPending
 from workbench.workspace.engine_settings import EngineSettings
 
+MAX_LINES: Final = 50_000
+MAX_BYTES: Final = 200_000_000
+"""OpenAI's limits of a batch file: https://platform.openai.com/docs/guides/batch"""
 _LONGEST_LINE: Final = 8 << 20
 _BATCH: Final = 500
 
 
-class BatchRequestFile:
-    """A file of requests. It appears under its name when it is complete and its keys are in the record."""
+class BatchRequestFiles:
+    """The files of an emission: one or several for each engine, so that each file names one model.
 
-    def __init__(self, path: Path, store: Store, *, again: bool = False) -> None:
-        """Check the path; `again` also writes requests that are pending in an earlier file.
+    A single file gets the name of `path`; several get names like requests-llama-001.jsonl. A file appears under its
+    name when it is complete and its keys are in the record.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        store: Store,
+        *,
+        max_lines: int = MAX_LINES,
+        max_bytes: int = MAX_BYTES,
+        again: bool = False,
+        notify: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Check the path.
+
+        Args:
+            max_lines: Most requests in a file.
+            max_bytes: Largest size of a file.
+            again: Also write requests that are pending in an earlier file, and those that failed too often.
+            notify: Prints a line about a request that is larger than `max_bytes`.
 
         Raises:
-            UsageError: the file exists.
+            UsageError: a file of that name, or a part of it, exists.
         """
-        if path.exists():
-            raise UsageError(f"{path} exists", hint="use another name: its responses may be outstanding")
-        self._path, self._store, self._again = path, store, again
-        self._partial = path.with_name(f".{path.name}.half")
-        self._file: BinaryIO | None = None
-        self._questions: dict[bytes, tuple[memory.AnswerKey, Method]] = {}
+        part = re.compile(rf"{re.escape(path.stem)}-[\w.-]+-\d{{3,}}{re.escape(path.suffix)}")
+        existing = [path] if path.exists() else [each for each in _names(path.parent) if part.fullmatch(each.name)]
+        if existing:
+            raise UsageError(
+                f"{min(existing)} exists", hint="use another name: the responses to its requests may be outstanding"
+            )
+        self._path, self._store, self.again, self._notify = path, store, again, notify
+        self._max_lines, self._max_bytes = max_lines, max_bytes
+        self._parts: dict[str, list[_Part]] = {}
+        """By engine; the last one is being written."""
+        self._written: set[bytes] = set()
         self.already_sent = 0
         """Number of requests that are pending in an earlier file."""
+        self.too_large = 0
+        """Number of requests that are larger than a file may be; they stay open."""
 
-    def __enter__(self) -> BatchRequestFile:
+    def __enter__(self) -> BatchRequestFiles:
+        draft = re.compile(rf"\.{re.escape(self._path.stem)}-[\w.-]+-\d{{3,}}{re.escape(self._path.suffix)}\.half")
+        for left_over in _names(self._path.parent):  # of a killed process
+            if draft.fullmatch(left_over.name):
+                left_over.unlink(missing_ok=True)
+        probe = self._path.with_name(f".{self._path.name}.half")
         try:
-            self._file = self._partial.open("wb")
+            probe.touch()
+            probe.unlink()
         except OSError as error:
-            raise UsageError(f"cannot write {self._path}: {error.strerror or error}") from error
+            raise self._unwritable(error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._partial.unlink(missing_ok=True)
+        for part in self._all_parts():
+            part.discard()
 
     async def open(self, settings: EngineSettings, context: EngineContext) -> Engine:
-        """Open an engine that writes its requests to the file; engines of other kinds than openai answer themselves."""
+        """Open an engine that writes its requests to files; other kinds than openai answer themselves."""
         if settings.kind != "openai":
             return await open_engine(settings, context)
         if not settings.model:
@@ -75,43 +113,137 @@ class BatchRequestFile:
         return _BatchFileEngine(settings, context, self)
 
     def has(self, key: bytes) -> bool:
-        """Whether the request is in this file; the prior of a concept is one request for several images."""
-        return key in self._questions
+        """Whether the request is in these files; the prior of a concept is one request for several images."""
+        return key in self._written
 
-    def is_out(self, key: bytes) -> bool:
-        """Whether the request is pending in an earlier file."""
-        if self._again:
-            return False
+    def earlier(self, key: bytes) -> Mapping[str, Any] | None:
+        """Return the record's row of the request; None: it was never written, or may be written again."""
+        if self.again:
+            return None
         with self._store.read() as connection:
-            return key in memory.pending_keys(connection, [key])
+            return memory.find_row(connection, key)
 
     def write(self, question: memory.AnswerKey, method: Method, line: str) -> None:
-        """Add a request."""
-        assert self._file is not None
-        self._file.write(line.encode() + b"\n")
-        self._questions[question.key] = question, method
+        """Add a request, unless it alone is larger than a file may be.
 
-    def finish(self, run_id: int) -> int:
-        """Complete the file, unless it is empty; return its number of requests."""
-        assert self._file is not None
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        if self._questions:
-            for chunk in batches(self._questions.values(), _BATCH):
-                with self._store.write() as connection:
-                    memory.store_pending(connection, run_id, chunk)
-            self._partial.replace(self._path)
-        return len(self._questions)
+        Raises:
+            NegwbError: the file cannot be written.
+        """
+        content = line.encode() + b"\n"
+        if len(content) > self._max_bytes:
+            self.too_large += 1
+            name = display_text(question.subject, limit=60)
+            self._notify(f"the request about {name!r} has {len(content):,} bytes: more than --max-bytes; not written")
+            return
+        parts = self._parts.setdefault(question.engine, [])
+        try:
+            if not parts or parts[-1].lines >= self._max_lines or parts[-1].size + len(content) > self._max_bytes:
+                if parts:
+                    parts[-1].complete()
+                name = self._part_name(question.engine, len(parts) + 1)
+                parts.append(_Part(self._path.with_name(f".{name}.half")))
+            parts[-1].write(content, question, method)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._written.add(question.key)
+
+    def finish(self, run_id: int) -> list[WrittenFile]:
+        """Complete the files and return them in the order of their names; without requests there is none."""
+        parts = self._all_parts()
+        digits = len(str(max(map(len, self._parts.values()), default=0)))
+        written = []
+        try:
+            for engine, ours in sorted(self._parts.items()):
+                for number, part in enumerate(ours, 1):
+                    name = self._path.name if len(parts) == 1 else self._part_name(engine, number, digits)
+                    part.complete()
+                    for chunk in batches(part.questions, _BATCH):
+                        with self._store.write() as connection:
+                            memory.store_pending(connection, run_id, chunk)
+                    path = self._path.with_name(name)
+                    part.draft.replace(path)
+                    written.append(WrittenFile(path, engine, part.lines, part.size))
+            if written:
+                sync(self._path.absolute().parent)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return written
+
+    def _all_parts(self) -> list[_Part]:
+        return [part for parts in self._parts.values() for part in parts]
+
+    def _part_name(self, engine: str, number: int, digits: int = 0) -> str:
+        safe = re.sub(r"[^\w.-]", "-", engine)
+        return f"{self._path.stem}-{safe}-{number:0{max(3, digits)}}{self._path.suffix}"
+
+    def _unwritable(self, error: OSError) -> UsageError:
+        return UsageError(f"cannot write {self._path}: {error.strerror or error}")
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A complete file of requests."""
+
+    path: Path
+    engine: str
+    requests: int
+    size: int
+    """Bytes."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"file": str(self.path), "engine": self.engine, "requests": self.requests, "bytes": self.size}
+
+
+class _Part:
+    """A file that is being written under a hidden name."""
+
+    def __init__(self, draft: Path) -> None:
+        self.draft = draft
+        self._file = draft.open("wb")
+        self.size = 0
+        self.questions: list[tuple[memory.AnswerKey, Method]] = []
+
+    @property
+    def lines(self) -> int:
+        """Number of requests."""
+        return len(self.questions)
+
+    def write(self, content: bytes, question: memory.AnswerKey, method: Method) -> None:
+        """Add a line."""
+        self._file.write(content)
+        self.size += len(content)
+        self.questions.append((question, method))
+
+    def complete(self) -> None:
+        """Close the file when its content is on the disk; a second call does nothing."""
+        if not self._file.closed:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+    def discard(self) -> None:
+        """Close the file and remove it from its hidden name, unless it has its final one."""
+        with suppress(OSError):  # a full disk
+            self._file.close()
+        self.draft.unlink(missing_ok=True)
+
+
+def _names(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
 
 
 class _BatchFileEngine:
-    """Engine that writes its requests to a batch file and answers none."""
+    """Engine that writes its requests to batch files and answers none."""
 
     simulated = False
     capacity = 64
 
-    def __init__(self, settings: EngineSettings, context: EngineContext, request_file: BatchRequestFile) -> None:
-        self._settings, self._request_file = settings, request_file
+    def __init__(self, settings: EngineSettings, context: EngineContext, request_files: BatchRequestFiles) -> None:
+        self._settings, self._budget, self._request_files = settings, context.budget, request_files
         self._features = context.capabilities(plain_url(settings.url), settings.model)
         self._pictures = ImageEncoder(settings.picture_side, as_files=False)
         self.model = settings.model
@@ -120,23 +252,32 @@ class _BatchFileEngine:
         pending = False
         for index, request in enumerate(group):
             key = request.key(self.model)
-            if self._request_file.has(key):
+            if self._request_files.has(key):
                 pending = True
                 continue
-            if self._request_file.is_out(key):
-                self._request_file.already_sent += 1
+            earlier = self._request_files.earlier(key)
+            if earlier is not None and earlier["status"] == AnswerStatus.PENDING:
+                self._request_files.already_sent += 1
                 pending = True
+                continue
+            if earlier is not None and earlier["status"] == AnswerStatus.FAILED and self._given_up(earlier):
+                await stored(index, ModelAnswer(error=earlier["error"], detail=earlier["detail"] or "", tries=0))
                 continue
             picture = None if request.picture is None else await self._pictures.encode(request.picture, as_data=True)
             if picture is not None and picture.error:
                 await stored(index, ModelAnswer(error=picture.error, detail=picture.detail, tries=0))
                 continue
+            self._budget.reserve()
             method = batch_method(self._settings, self._features, request)
             line = batch_line(request, self._settings, method=method, picture=picture)
-            self._request_file.write(memory_key(request, key, self._settings.name, self), method, line)
+            self._request_files.write(memory_key(request, key, self._settings.name, self), method, line)
             pending = True
         if pending:
             raise AnswerPending("the answers come from a batch server")
+
+    def _given_up(self, row: Mapping[str, Any]) -> bool:
+        """Whether the request failed so often that its item fails, as with the live engine."""
+        return int(row["tries"]) >= self._settings.tries
 
     async def close(self) -> None:
         """Stop decoding images."""

@@ -29,7 +29,7 @@ from workbench.generation.engines.requests import (
     ModelRequest,
     Sampling,
 )
-from workbench.generation.runs.batch_files import BatchRequestFile
+from workbench.generation.runs.batch_files import BatchRequestFiles
 from workbench.generation.runs.runner import AnswerPending
 from workbench.workspace.create import create_workspace
 from workbench.workspace.engine_settings import EngineSettings
@@ -147,6 +147,94 @@ def test_requests_of_a_lost_file_are_written_again_with_retry(workspace: Workspa
     assert (tmp_path / "new.jsonl").read_bytes() == (tmp_path / "lost.jsonl").read_bytes()
 
 
+def written_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_each_file_has_one_model_and_at_most_max_lines(workspace: Workspace, tmp_path: Path) -> None:
+    """The judge of two captions and the proposer of the third have requests at the same time."""
+    workspace.settings.write_text(
+        workspace.settings.read_text().replace('model = "stub"\nmethod', 'model = "eye"\nmethod')
+    )
+    first, responses = tmp_path / "first.jsonl", tmp_path / "say.jsonl"
+    assert emit(workspace, first).exception is None
+    with model_server(present=0.0, models=["stub", "eye"]) as server:
+        answered(first, responses, server)
+    kept = responses.read_text().splitlines()
+    failed = {**json.loads(kept[0]), "response": {"status_code": 500, "body": {}}}
+    responses.write_text("\n".join([json.dumps(failed), *kept[1:]]) + "\n")
+    negwb(workspace, "generate", "--ingest-responses", responses)
+    done = emit(workspace, tmp_path / "ask.jsonl", "--max-lines", "1")
+    assert done.exception is None, done.exception
+    names = ["ask-llama-001.jsonl", "ask-llava-001.jsonl", "ask-llava-002.jsonl"]
+    assert sorted(path.name for path in tmp_path.glob("*ask*")) == names
+    assert [Path(file["file"]).name for file in json.loads(done.stdout)["files"]] == names
+    assert [[line["body"]["model"] for line in written_lines(tmp_path / name)] for name in names] == [
+        ["stub"],
+        ["eye"],
+        ["eye"],
+    ]
+    again = emit(workspace, tmp_path / "ask.jsonl", "--retry")
+    assert isinstance(again.exception, NegwbError)
+    assert "ask-llama-001.jsonl exists" in again.exception.message
+
+
+def test_a_file_is_no_larger_than_max_bytes(workspace: Workspace, tmp_path: Path) -> None:
+    emit(workspace, tmp_path / "whole.jsonl")
+    sizes = [len(line) + 1 for line in (tmp_path / "whole.jsonl").read_bytes().splitlines()]
+    done = emit(workspace, tmp_path / "ask.jsonl", "--retry", "--max-bytes", str(sizes[0] + sizes[1]))
+    assert done.exception is None, done.exception
+    files = json.loads(done.stdout)["files"]
+    assert [(file["requests"], file["bytes"]) for file in files] == [(2, sizes[0] + sizes[1]), (1, sizes[2])]
+    assert [os.stat(file["file"]).st_size for file in files] == [sizes[0] + sizes[1], sizes[2]]
+
+
+def test_a_request_larger_than_max_bytes_is_reported_and_stays_open(workspace: Workspace, tmp_path: Path) -> None:
+    done = emit(workspace, tmp_path / "ask.jsonl", "--max-bytes", "100")
+    assert isinstance(done.exception, NegwbError)
+    assert done.exception.exit_code == ExitCode.UNEXPECTED
+    assert (json.loads(done.stdout)["written"], json.loads(done.stdout)["too_large"]) == (0, 3)
+    assert done.stderr.count("more than --max-bytes") == 3
+    assert list(tmp_path.glob("*ask*")) == []
+    assert json.loads(emit(workspace, tmp_path / "ask.jsonl").stdout)["written"] == 3
+
+
+def test_max_requests_caps_the_written_requests(workspace: Workspace, tmp_path: Path) -> None:
+    done = emit(workspace, tmp_path / "ask.jsonl", "--max-requests", "2")
+    assert isinstance(done.exception, NegwbError)
+    assert done.exception.exit_code == ExitCode.FAILED
+    assert len(written_lines(tmp_path / "ask.jsonl")) == 2
+    assert json.loads(emit(workspace, tmp_path / "rest.jsonl").stdout)["written"] == 1
+    costly = emit(workspace, tmp_path / "more.jsonl", "--max-cost", "2")
+    assert isinstance(costly.exception, NegwbError)
+    assert costly.exception.exit_code == ExitCode.USAGE
+
+
+def test_drafts_of_a_killed_process_are_removed(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / ".ask-llava-007.jsonl.half").write_text("half")
+    emit(workspace, tmp_path / "ask.jsonl")
+    assert [path.name for path in tmp_path.glob("*ask*")] == ["ask.jsonl"]
+
+
+def test_a_request_that_fails_in_each_of_its_tries_is_given_up(workspace: Workspace, tmp_path: Path) -> None:
+    settings = workspace.settings.read_text().replace('key_env = "FARM_KEY"', "tries = 2")
+    workspace.settings.write_text(settings)
+    for number in range(2):
+        path = tmp_path / f"ask{number}.jsonl"
+        assert json.loads(emit(workspace, path).stdout)["written"] == 3
+        failures = [
+            {"custom_id": line["custom_id"], "response": {"status_code": 500, "body": {}}}
+            for line in written_lines(path)
+        ]
+        (tmp_path / "say.jsonl").write_text("".join(json.dumps(line) + "\n" for line in failures))
+        negwb(workspace, "generate", "--ingest-responses", tmp_path / "say.jsonl")
+    assert "all requests are answered" in str(emit(workspace, tmp_path / "ask2.jsonl").exception)
+    assert set(rows(workspace, "SELECT reason FROM generation_item")) == {
+        ("failed:server",),
+        ("failed:picture-missing",),
+    }
+
+
 async def test_the_shared_prior_of_several_images_is_written_once(workspace: Workspace, tmp_path: Path) -> None:
     async def stored(index: int, answer: ModelAnswer) -> None:
         raise AssertionError("nobody answers")
@@ -162,7 +250,7 @@ async def test_the_shared_prior_of_several_images_is_written_once(workspace: Wor
         picture=blank,
         subject="kite",
     )
-    with open_store(workspace.database) as store, BatchRequestFile(tmp_path / "ask.jsonl", store) as emission:
+    with open_store(workspace.database) as store, BatchRequestFiles(tmp_path / "ask.jsonl", store) as emission:
         with store.write() as connection:
             run = start_run(connection, recipe="r", settings={})
         engine = await emission.open(settings, EngineContext(budget=Budget()))
@@ -170,7 +258,7 @@ async def test_the_shared_prior_of_several_images_is_written_once(workspace: Wor
             with pytest.raises(AnswerPending):
                 await engine.answer([request], stored)
         await engine.close()
-        assert emission.finish(run) == 1
+        assert [file.requests for file in emission.finish(run)] == [1]
     assert len((tmp_path / "ask.jsonl").read_text().splitlines()) == 1
 
 
