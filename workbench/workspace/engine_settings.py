@@ -96,8 +96,17 @@ class EngineSettings:
         }
     )
     url: str = setting("", "of an OpenAI-compatible server, with its /v1")
+    urls: tuple[str, ...] = setting((), "of several servers with the same model, which share the requests")
     model: str = setting("", "as the server names it, a model of the hub, or a folder; empty: the server's only one")
     key_env: str = setting("", "environment variable with the API key; keys are never written here")
+    headers: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={"help": "further headers of every request; $NAME in a value: the environment variable NAME"},
+    )
+    query: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={"help": 'parameters of every request\'s address, as in headers: {api-version = "2024-10-21"}'},
+    )
     concurrency: int = setting(32, "most requests at a time", at_least=1, at_most=4096)
     timeout: float = setting(120.0, "seconds for one request", at_least=0.1, at_most=86_400)
     tries: int = setting(6, "requests for one answer before it counts as failed", at_least=1, at_most=100)
@@ -140,3 +149,12 @@ class EngineSettings:
     options: Mapping[str, Any] = field(
         default_factory=dict, metadata={"help": "further fields of every request, or of a plug-in"}
     )
+
+    def __post_init__(self) -> None:
+        if not self.url and self.urls:
+            object.__setattr__(self, "url", self.urls[0])
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The addresses of all servers, each once: `url`, then `urls`."""
+        return tuple(dict.fromkeys((self.url, *self.urls)))

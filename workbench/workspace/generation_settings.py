@@ -20,6 +20,7 @@ from workbench.workspace.engine_settings import (
     Prior,
     Unclear,
 )
+from workbench.workspace.server_address import plain_url
 from workbench.workspace.setting_errors import settings_error
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
@@ -118,9 +119,7 @@ def inline_engine(text: str, taken: Sequence[str] = ()) -> EngineSettings | None
         return None
     kind, rest = match[1], match[2]
     url, _, model = rest.partition("#") if kind == "openai" else ("", "", rest)
-    bare = (model or url).partition("?")[0].rpartition("://")[2].rstrip("/")
-    if not model:
-        bare = bare.rpartition("@")[2]  # without user name and password
+    bare = (model or plain_url(url)).partition("?")[0].rpartition("://")[2].rstrip("/")
     stem = re.sub(r"[^\w.-]+", "-", bare).strip("-.")[-48:] or kind
     name = stem if _NAME.fullmatch(stem) and stem != ANNOTATIONS else kind
     number, free = 1, name

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.workspace.choices import ImageMode
+from workbench.workspace.server_address import plain_url
 from workbench.workspace.settings import FOLLOW_LINKS_HELP, CurateSettings, Settings, read_settings
 from workbench.workspace.settings_writer import CHANGEABLE
 from workbench.workspace.toml_edit import line_of
@@ -160,7 +161,8 @@ def _generating(settings: Settings, text: str) -> list[ListedSetting]:
     values, defaults = ({name: getattr(each, name) for name in help_texts} for each in (current, default))
     rows = _under("generate", values, defaults, help_texts, text)
     for name, engine in settings.generate.engines.items():
-        what, line = f"{engine.kind} {engine.url or engine.model}".strip(), line_of(text, "engines", name, "kind")
+        what = f"{engine.kind} {plain_url(engine.url) or engine.model}".strip()
+        line = line_of(text, "engines", name, "kind")
         rows.append(
             ListedSetting(f"engines.{name}", what, "", "An engine: a model that proposes or judges captions.", line)
         )

@@ -22,7 +22,6 @@ from curation_db.language.sanitize import display_text
 from curation_db.storage.sqlite import batches
 from curation_db.storage.store import Store
 from workbench.errors import UsageError
-from workbench.generation.engines.http.errors import plain_url
 from workbench.generation.engines.image_payload import ImageEncoder
 from workbench.generation.engines.openai.batch_lines import BatchRequest, batch_line, batch_method, custom_id, read_line
 from workbench.generation.engines.protocol import Engine, EngineContext, StoreAnswer
@@ -31,6 +30,7 @@ from workbench.generation.engines.requests import ModelAnswer, ModelRequest, ans
 from workbench.generation.runs.dispatcher import memory_key, normalised
 from workbench.generation.runs.runner import AnswerPending
 from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.server_address import plain_url
 
 MAX_LINES: Final = 50_000
 MAX_BYTES: Final = 200_000_000

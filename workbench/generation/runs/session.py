@@ -25,7 +25,6 @@ from curation_db.storage.store import Store
 from workbench.console import interruption
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget, BudgetClosed, BudgetReached
-from workbench.generation.engines.http.errors import plain_url
 from workbench.generation.engines.protocol import Engine, EngineContext, EngineFactory
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.models import ImageTask, Steps
@@ -39,6 +38,7 @@ from workbench.generation.runs.work_source import Shard, read_image_tasks
 from workbench.workspace.engine_settings import EngineSettings, Pipeline
 from workbench.workspace.layout import Workspace
 from workbench.workspace.picture_folders import PictureFolders
+from workbench.workspace.server_address import plain_url
 
 _HEARTBEAT_S: Final = 1.0
 _KINDS: Final = {Pipeline.P1: "caption", Pipeline.P2: "question"}

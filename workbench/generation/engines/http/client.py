@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from ipaddress import ip_address
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import quote, urldefrag, urlencode, urljoin, urlsplit, urlunsplit
 
 from workbench.errors import UsageError
-from workbench.generation.engines.http.errors import plain_line, plain_url
+from workbench.generation.engines.http.body import MAX_BODY_BYTES, BodyEncodingError, BodyTooLong, decompressed
+from workbench.generation.engines.http.credentials import Secrets, api_key, read_headers, read_query
+from workbench.generation.engines.http.errors import plain_line
 from workbench.generation.engines.http.multipart import PIECE_BYTES, MultipartFile
+from workbench.generation.engines.http.proxies import proxy_for
 from workbench.generation.engines.requests import RequestFailure
+from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.server_address import is_secret_parameter, plain_url, secrets_of
 
 if TYPE_CHECKING:
     import httpcore
 
     from workbench.generation.engines.http.connections import Connections
 
-MAX_BODY_BYTES: Final = 2**22
-"""Largest body of a reply. An answer of 1,000 words with log-probabilities has a quarter of that."""
 _CONNECT_SECONDS: Final = 10.0
+_MAX_REDIRECTS: Final = 3
+_REPEATING: Final = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
+_CHANGING_TO_GET: Final = (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND)
+_SAFE_IN_PATH: Final = "/%:@!$&'()*+,;=~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,9 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    """Decompressed and without secrets."""
+    target: str = ""
+    """Address of a redirect that was not followed, for display."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +52,42 @@ class TransportFailure:
     detail: str = ""
 
 
+def open_client(settings: EngineSettings, url: str = "") -> HttpClient:
+    """Return a client with the credentials of the engine, for its first server or for `url`.
+
+    Raises:
+        UsageError: an invalid address or credential, or a proxy that cannot be used.
+    """
+    headers, header_secrets = read_headers(settings)
+    query, query_secrets = read_query(settings)
+    return HttpClient(
+        url or settings.url,
+        key=api_key(settings),
+        timeout=settings.timeout,
+        headers=headers,
+        query=query,
+        secrets=(*header_secrets, *query_secrets),
+    )
+
+
 @dataclass(slots=True)
 class HttpClient:
     """Client of one server; keeps its connections open."""
 
     url: str
+    """May have a query, which every request gets."""
     key: str = field(default="", repr=False)
     timeout: float = 120.0
     """Seconds for one request, from the first byte sent to the last byte received; a slow stream does not extend it."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further headers; they replace those of the client."""
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further query parameters."""
+    secrets: Collection[str] = field(default=(), repr=False)
+    """Secrets besides the key and those in the address and the query."""
+    masking: Secrets = field(init=False, repr=False)
     _headers: list[tuple[bytes, bytes]] = field(init=False, repr=False)
+    _origin: httpcore.Origin = field(init=False, repr=False)
     _connections: Connections = field(init=False, repr=False)
     _extensions: dict[str, Any] = field(init=False, repr=False)
     _urls: dict[str, httpcore.URL] = field(default_factory=dict, init=False, repr=False)
@@ -59,9 +95,13 @@ class HttpClient:
     def __post_init__(self) -> None:
         from workbench.generation.engines.http.connections import Connections  # noqa: PLC0415 -- with httpcore: 0.1 s
 
-        self.url = self.url.rstrip("/")
         parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.netloc.isascii()
+            _ = parts.port
+        except ValueError:
+            valid = False
+        if not valid:
             raise UsageError(
                 f"invalid server address: {plain_url(self.url) or 'none'}", hint="for example http://localhost:8000/v1"
             )
@@ -70,6 +110,8 @@ class HttpClient:
                 f"the address {plain_url(self.url)} contains a user name or a password",
                 hint="put the API key into an environment variable and set key_env to its name",
             )
+        secret_parameters = (value for name, value in self.query.items() if is_secret_parameter(name, value))
+        self.masking = Secrets((self.key, *self.secrets, *secret_parameters, *secrets_of(self.url)))
         headers = {
             "Host": parts.netloc,
             "Content-Type": "application/json",
@@ -78,8 +120,13 @@ class HttpClient:
             "User-Agent": "negwb",
             **({"Authorization": f"Bearer {self.key}"} if self.key else {}),
         }
+        replaced = {name.lower() for name in self.headers}
+        headers = {name: value for name, value in headers.items() if name.lower() not in replaced} | dict(self.headers)
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
-        self._connections = Connections(secure=parts.scheme == "https", proxy=_proxy(parts.scheme, parts.hostname))
+        self._origin = self._url("").origin
+        self._connections = Connections(
+            secure=parts.scheme == "https", proxy=proxy_for(parts.scheme, parts.hostname or "")
+        )
         self._extensions = {
             "timeout": {"connect": min(_CONNECT_SECONDS, self.timeout)}
         }  # `timeout` covers the whole request
@@ -175,12 +222,60 @@ class HttpClient:
         except httpcore.ConnectTimeout:
             return TransportFailure(RequestFailure.CONNECTION, "the server does not accept connections")
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError) as error:
-            return TransportFailure(RequestFailure.CONNECTION, plain_line(str(error) or type(error).__name__, self.key))
+            detail = self.masking.mask(str(error) or type(error).__name__)
+            return TransportFailure(RequestFailure.CONNECTION, plain_line(detail, self.key))
 
     async def _send(
+        self, method: str, path: str, body: bytes | AsyncIterator[bytes] | None, **options: Any
+    ) -> Reply | TransportFailure:
+        """Send one request; follow redirects, unless the body comes in pieces, which cannot be sent again."""
+        url = self._url(path)
+        redirects = 0
+        while True:
+            reply = await self._send_to(url, method, body, **options)
+            if isinstance(reply, TransportFailure) or not 300 <= reply.status < 400:
+                return reply
+            target = urljoin(bytes(url).decode("ascii"), reply.headers.get("location", ""))
+            following = self._following(target, url, method, reply.status)
+            if following is None or redirects == _MAX_REDIRECTS or isinstance(body, AsyncIterator):
+                return replace(reply, target=self.masking.mask(plain_url(target)))
+            if reply.status == HTTPStatus.PERMANENT_REDIRECT:
+                self._urls[path] = following
+            url, redirects = following, redirects + 1
+
+    def _following(self, target: str, url: httpcore.URL, method: str, status: int) -> httpcore.URL | None:
+        """Return the URL of a redirect if it is followed: on the same origin, with the same method and body.
+
+        The key is sent to no other host. After 301 and 302 clients send GET instead of POST, so these count for GET
+        only.
+        """
+        import httpcore  # noqa: PLC0415
+
+        if status not in _REPEATING and not (method == "GET" and status in _CHANGING_TO_GET):
+            return None
+        try:
+            following = httpcore.URL(quote(urldefrag(target).url, safe=_SAFE_IN_PATH + "?#[]"))
+        except (ValueError, UnicodeError):
+            return None
+        if following.origin != self._origin or following.target == url.target:
+            return None
+        return following
+
+    def _url(self, path: str) -> httpcore.URL:
+        """Return the URL of a path below the server's address, with the address's query and the further parameters."""
+        import httpcore  # noqa: PLC0415
+
+        if path not in self._urls:
+            parts = urlsplit(self.url)
+            query = "&".join(filter(None, (parts.query, urlencode(self.query))))
+            address = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, query, ""))
+            self._urls[path] = httpcore.URL(quote(address, safe=_SAFE_IN_PATH + "?[]"))
+        return self._urls[path]
+
+    async def _send_to(
         self,
+        url: httpcore.URL,
         method: str,
-        path: str,
         body: bytes | AsyncIterator[bytes] | None,
         *,
         length: int | None = None,
@@ -191,10 +286,9 @@ class HttpClient:
         """Send one request; `length` is that of a body in pieces, `write` takes the body of a good reply."""
         import httpcore  # noqa: PLC0415
 
-        url = self._urls.get(path) or self._urls.setdefault(path, httpcore.URL(self.url + path))
         headers = self._headers
         if content_type:
-            headers = [(name, value) for name, value in headers if name != b"Content-Type"]
+            headers = [(name, value) for name, value in headers if name.lower() != b"content-type"]
             headers.append((b"Content-Type", content_type.encode()))
         if isinstance(body, bytes):
             length = len(body)
@@ -211,25 +305,21 @@ class HttpClient:
             async for chunk in response.aiter_stream():
                 size += len(chunk)
                 if size > limit:
-                    return TransportFailure(RequestFailure.TOO_LONG, f"the server sends more than {limit >> 20:,} MiB")
+                    return _too_long(limit)
                 (write if streamed and write is not None else chunks.append)(chunk)
-        return Reply(response.status, _read_headers(response.headers), b"".join(chunks))
+        headers_received = _read_headers(response.headers)
+        try:
+            content = decompressed(b"".join(chunks), headers_received.get("content-encoding", ""))
+        except BodyTooLong:
+            return _too_long(MAX_BODY_BYTES)
+        except BodyEncodingError as error:
+            return TransportFailure(RequestFailure.ENCODING, str(error))
+        return Reply(response.status, headers_received, self.masking.mask_body(content))
+
+
+def _too_long(limit: int) -> TransportFailure:
+    return TransportFailure(RequestFailure.TOO_LONG, f"the server sends more than {limit >> 20:,} MiB")
 
 
 def _read_headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
-
-
-def _proxy(scheme: str, host: str) -> str | None:
-    """Return the proxy from the environment; None for this machine."""
-    if host == "localhost" or _loopback(host) or proxy_bypass(host):
-        return None
-    proxies = getproxies()
-    return proxies.get(scheme) or proxies.get("all")
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

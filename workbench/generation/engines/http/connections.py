@@ -2,8 +2,8 @@
 
 httpcore's pool scans all its connections several times per request (about 5 ms of CPU at 128 connections); with one
 connection per pool the scan is free. So each connection here is a pool of its own, and the most recently used one is
-used next: when a server takes fewer requests, the others time out. The client of httpx is not used: redirects, cookies,
-authentication and decoding are not needed, and would double the cost.
+used next: when a server takes fewer requests, the others time out. The client of httpx is not used: cookies and
+authentication are not needed, and it would double the cost.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _KEEPALIVE_SECONDS: Final = 60.0
 class Connections:
     """Any number of connections; the caller limits how many are in use."""
 
-    def __init__(self, *, secure: bool, proxy: str | None = None) -> None:
+    def __init__(self, *, secure: bool, proxy: httpcore.Proxy | None = None) -> None:
         self._ssl = _ssl_context() if secure else None
-        self._proxy = httpcore.Proxy(proxy) if proxy else None
+        self._proxy = proxy
         self._idle: list[httpcore.AsyncConnectionPool] = []
         self._all: list[httpcore.AsyncConnectionPool] = []
 

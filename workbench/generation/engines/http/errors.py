@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.language.sanitize import clean, display_text
+from workbench.workspace.server_address import MASK
 
 _MAX_LENGTH: Final = 200
 _MAX_CHARACTERS_READ: Final = 20_000
 """Characters of a body that are parsed."""
-_MASK: Final = "[key]"
-MIN_SECRET_LENGTH: Final = 8
-"""Shortest key that counts as a secret; servers without authentication get "none", "EMPTY" or "token"."""
 
 
 def server_message(body: bytes, key: str) -> str:
@@ -32,17 +29,9 @@ def plain_line(text: str, key: str) -> str:
     return display_text(mask_key(clean(mask_key(text, key)), key), limit=_MAX_LENGTH)
 
 
-def mask_key(text: str, key: str, *, least: int = 1) -> str:
-    """Replace the key in `text`, if the key has at least `least` characters."""
-    return text.replace(key, _MASK) if len(key) >= least and key in text else text
-
-
-def plain_url(url: str) -> str:
-    """Return an address without user name, password and query."""
-    parts = urlsplit(url)
-    return display_text(
-        urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", "")), limit=_MAX_LENGTH
-    )
+def mask_key(text: str, key: str) -> str:
+    """Replace the key in `text`."""
+    return text.replace(key, MASK) if key and key in text else text
 
 
 def _message(content: Any) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from workbench.generation.engines.http.client import Reply
-from workbench.generation.engines.http.errors import plain_url, server_message
+from workbench.generation.engines.http.errors import server_message
 from workbench.generation.engines.protocol import EngineStopped
 from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.server_address import plain_url
 
 
 def access_error(settings: EngineSettings, reply: Reply, key: str) -> EngineStopped:
@@ -25,8 +26,10 @@ def access_error(settings: EngineSettings, reply: Reply, key: str) -> EngineStop
             f"{url} does not know the model {settings.model} or the address{quoted}",
             hint=f"list its models: curl {url}/models; most addresses end with /v1",
         )
+    target = f" to {reply.target}" if reply.target else ""
     return EngineStopped(
-        f"{url} redirects: {reply.status}{quoted}", hint=f"set url in [engines.{settings.name}] to the new address"
+        f"{url} redirects{target}: {reply.status}{quoted}",
+        hint=f"set url in [engines.{settings.name}] to the new address, with its /v1",
     )
 
 

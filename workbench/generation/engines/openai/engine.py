@@ -4,16 +4,13 @@ transformers serve, hosted ones)."""
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from curation_db.enums import Method
 from workbench.errors import UsageError
-from workbench.generation.engines.http.client import HttpClient, TransportFailure
-from workbench.generation.engines.http.errors import plain_url
+from workbench.generation.engines.http.client import HttpClient, TransportFailure, open_client
 from workbench.generation.engines.http.limiter import Limiter
 from workbench.generation.engines.http.retry import RetryPolicy
 from workbench.generation.engines.http.stop_reasons import connection_error
@@ -27,10 +24,10 @@ from workbench.generation.engines.openai.request_loop import RequestLoop
 from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.server_address import plain_url
 
 _METHODS: Final = ("auto", Method.LOGPROBS, Method.DECISION, Method.SAMPLES, Method.BARE)
 _CONNECT_TRIES: Final = 3
-_VARIABLE_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 async def make(settings: EngineSettings, context: EngineContext, *, policy: RetryPolicy | None = None) -> OpenAiEngine:
@@ -42,7 +39,7 @@ async def make(settings: EngineSettings, context: EngineContext, *, policy: Retr
     """
     check(settings)
     policy = policy or RetryPolicy()
-    client = HttpClient(settings.url, key=api_key(settings), timeout=settings.timeout)
+    client = open_client(settings)
     try:
         model = await _model(settings, client, policy)
         return OpenAiEngine(replace(settings, model=model), context, client, policy)
@@ -65,24 +62,6 @@ def check(settings: EngineSettings) -> None:
         )
     if min(settings.concurrency, settings.tries, settings.samples) < 1 or settings.timeout <= 0:
         raise UsageError(f"{where} concurrency, tries, samples and timeout must be above zero")
-
-
-def api_key(settings: EngineSettings) -> str:
-    """Read the API key from the environment variable that the settings name; it is stored and printed nowhere."""
-    if not settings.key_env:
-        return ""
-    key = os.environ.get(settings.key_env, "").strip()
-    if not key:
-        valid = _VARIABLE_NAME.fullmatch(settings.key_env)  # anything else may be the key itself and is not printed
-        raise UsageError(
-            f"[engines.{settings.name}] the environment variable {settings.key_env if valid else 'in key_env'} is not"
-            " set",
-            hint=f"put the API key into it: export {settings.key_env if valid else 'MY_API_KEY'}=..."
-            + ("" if valid else ", and set key_env to its name, as in MY_API_KEY"),
-        )
-    if not key.isascii() or not key.isprintable():
-        raise UsageError(f"{settings.key_env} contains no valid API key: a key has printable ASCII characters only")
-    return key
 
 
 class OpenAiEngine:

@@ -15,20 +15,21 @@ from typing import Any, Final
 from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget
-from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure
-from workbench.generation.engines.http.errors import plain_line, plain_url, server_message
+from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure, open_client
+from workbench.generation.engines.http.errors import plain_line, server_message
 from workbench.generation.engines.http.stop_reasons import access_error, connection_error
 from workbench.generation.engines.image_payload import EncodedImage, grey_url
 from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.calls import CHAT
 from workbench.generation.engines.openai.capabilities import Capability, Support
-from workbench.generation.engines.openai.engine import api_key, check
+from workbench.generation.engines.openai.engine import check
 from workbench.generation.engines.openai.models_endpoint import model_ids
 from workbench.generation.engines.openai.request_body import encoded, messages
 from workbench.generation.engines.openai.response import ResponseProblem, parse_body, token_counts
 from workbench.generation.engines.probabilities import TOP_LOGPROBS, first_tokens, from_decision, from_tokens
 from workbench.generation.engines.requests import Message
 from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.server_address import plain_url
 
 _UNLIKELY_WORDS: Final = ("zq", "qz")
 """Answers that no model gives unless it is forced to."""
@@ -86,7 +87,7 @@ async def probe(settings: EngineSettings, *, budget: Budget | None = None) -> Pr
         BudgetReached: the next request would exceed a cap.
     """
     check(settings)
-    async with HttpClient(settings.url, key=api_key(settings), timeout=settings.timeout) as client:
+    async with open_client(settings) as client:
         prober = _Prober(settings, client, budget or Budget())
         listed = await prober.models()
         features = [listed, await prober.chat()]

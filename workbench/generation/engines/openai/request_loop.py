@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from workbench.generation.budget import Budget
 from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure
-from workbench.generation.engines.http.errors import MIN_SECRET_LENGTH, mask_key, plain_line, server_message
+from workbench.generation.engines.http.errors import plain_line, server_message
 from workbench.generation.engines.http.limiter import Limiter
 from workbench.generation.engines.http.retry import RetryDecision, RetryPolicy, classify_status
 from workbench.generation.engines.http.stop_reasons import access_error, connection_error
@@ -186,7 +186,8 @@ class RequestLoop:
     def _give_up(
         self, call: EngineCall, state: CallState, problem: ResponseProblem, signal: LoadSignal
     ) -> _RequestOutcome:
-        failed = ModelAnswer(error=problem.failure, detail=plain_line(problem.detail, self._client.key))
+        detail = plain_line(self._client.masking.mask(problem.detail), self._client.key)
+        failed = ModelAnswer(error=problem.failure, detail=detail)
         return _RequestOutcome(signal, self._complete_answers([failed for _ in call.indices], state))
 
     def _charge(self, state: CallState, payload: Any) -> None:
@@ -200,11 +201,10 @@ class RequestLoop:
 
     def _complete_answers(self, answers: list[ModelAnswer], state: CallState) -> list[ModelAnswer]:
         """Add latency, tries and cost to the answers: the cost is divided evenly, the tries count for the first one."""
-        key = self._client.key
         return [
             replace(
                 answer,
-                text=mask_key(answer.text, key, least=MIN_SECRET_LENGTH),  # a caption may contain the word "none"
+                text=self._client.masking.mask(answer.text),  # parts of an answer are joined after the body was masked
                 latency_ms=round(state.milliseconds, 1),
                 tries=0 if place else state.sent,
                 cost=None if state.cost is None else state.cost / len(answers),

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import NegwbError
-from workbench.generation.engines.http.client import MAX_BODY_BYTES, HttpClient, Reply, TransportFailure
+from workbench.generation.engines.http.body import MAX_BODY_BYTES
+from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure
 from workbench.generation.engines.http.multipart import MultipartFile
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -1,0 +1,135 @@
+"""API keys, headers and query parameters of an engine, with values from the environment; none is stored or printed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from string import Template
+from typing import Any, Final
+from urllib.parse import quote
+
+from curation_db.foreign_json import JsonError, parse_json
+from curation_db.language.sanitize import clean
+from workbench.errors import UsageError
+from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.server_address import MASK, MIN_SECRET_LENGTH
+
+_VARIABLE_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OWN_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
+"""Headers that describe the connection or the body; the client sets them."""
+_SECRET_HEADER: Final = re.compile(r"key|token|auth|secret|cookie|password|signature", re.I)
+
+
+class Secrets:
+    """Texts that no message, answer or record may contain."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        """Values shorter than `MIN_SECRET_LENGTH` are no secrets: a caption may contain them."""
+        known = {value for value in values if len(value) >= MIN_SECRET_LENGTH}
+        forms = known | {quote(value, safe="") for value in known} | {value.replace("/", "\\/") for value in known}
+        self._values = sorted(forms, key=len, reverse=True)
+        self._bytes = [value.encode() for value in self._values]
+
+    def mask(self, text: str) -> str:
+        """Replace the secrets in `text`, also where invisible characters split them."""
+        for value in self._values:
+            if value in text:
+                text = text.replace(value, MASK)
+        if not self._values or (text.isascii() and text.isprintable()):
+            return text
+        cleaned = clean(text)
+        return self.mask(cleaned) if any(value in cleaned for value in self._values) else text
+
+    def mask_body(self, body: bytes) -> bytes:
+        """Replace the secrets in a body, also where JSON escapes hide them."""
+        for value in self._bytes:
+            if value in body:
+                body = body.replace(value, MASK.encode())
+        if not self._values or not (b"\\u" in body or b"\x00" in body or not body.isascii()):
+            return body
+        text = body.decode("utf-8", "replace")
+        visible = clean(_JSON_ESCAPE.sub(lambda match: chr(int(match[1], 16)), text))
+        if not any(value in visible for value in self._values):
+            return body
+        try:
+            content = parse_json(text)
+        except JsonError:
+            return self.mask(visible).encode("utf-8", "replace")
+        import json  # noqa: PLC0415 -- rare
+
+        return json.dumps(self._mask_content(content)).encode()
+
+    def _mask_content(self, content: Any) -> Any:
+        if isinstance(content, str):
+            return self.mask(content)
+        if isinstance(content, list):
+            return [self._mask_content(each) for each in content]
+        if isinstance(content, Mapping):
+            return {self.mask(name): self._mask_content(each) for name, each in content.items()}
+        return content
+
+
+_JSON_ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+
+
+def api_key(settings: EngineSettings) -> str:
+    """Read the API key from the environment variable that the settings name; it is stored and printed nowhere."""
+    if not settings.key_env:
+        return ""
+    key = os.environ.get(settings.key_env, "").strip()
+    if not key:
+        valid = _VARIABLE_NAME.fullmatch(settings.key_env)  # anything else may be the key itself and is not printed
+        raise UsageError(
+            f"[engines.{settings.name}] the environment variable {settings.key_env if valid else 'in key_env'} is not"
+            " set",
+            hint=f"put the API key into it: export {settings.key_env if valid else 'MY_API_KEY'}=..."
+            + ("" if valid else ", and set key_env to its name, as in MY_API_KEY"),
+        )
+    if not _is_header_value(key):
+        raise UsageError(f"{settings.key_env} contains no valid API key: a key has printable ASCII characters only")
+    return key
+
+
+def read_headers(settings: EngineSettings) -> tuple[dict[str, str], list[str]]:
+    """Return the headers of the settings with the values of the environment, and those values that are secret."""
+    headers, secrets = _expanded(settings, "headers", settings.headers)
+    for name, value in headers.items():
+        where = f"[engines.{settings.name}] headers"
+        if not _HEADER_NAME.fullmatch(name) or not _is_header_value(value):
+            raise UsageError(f"{where}: invalid name or value", hint="printable ASCII characters only")
+        if name.lower() in _OWN_HEADERS:
+            raise UsageError(f"{where}: {name} cannot be set", hint="negwb sets it for each request")
+        if _SECRET_HEADER.search(name):
+            secrets += [value, value.rpartition(" ")[2]]  # "Bearer KEY"
+    return headers, secrets
+
+
+def read_query(settings: EngineSettings) -> tuple[dict[str, str], list[str]]:
+    """Return the query parameters of the settings as `read_headers` does."""
+    return _expanded(settings, "query", settings.query)
+
+
+def _expanded(settings: EngineSettings, table: str, values: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    expanded: dict[str, str] = {}
+    secrets: list[str] = []
+    for name, text in values.items():
+        template = Template(text)
+        where = f"[engines.{settings.name}] {table}"
+        if not template.is_valid():
+            raise UsageError(f"{where}: a $ in a value precedes no variable", hint="write $$ for a dollar sign")
+        variables = {each: os.environ.get(each, "").strip() for each in template.get_identifiers()}
+        if missing := [each for each, value in variables.items() if not value]:
+            shown = missing[0] if _VARIABLE_NAME.fullmatch(missing[0]) else "that a value names"
+            raise UsageError(
+                f"{where}: the environment variable {shown} is not set",
+                hint="put the value into it: export NAME=...; write $$ for a dollar sign",
+            )
+        expanded[name] = template.substitute(variables)
+        secrets += variables.values()
+    return expanded, secrets
+
+
+def _is_header_value(value: str) -> bool:
+    return value.isascii() and value.isprintable()
