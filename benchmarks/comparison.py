@@ -92,8 +92,6 @@ class ComparisonRow:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The content of the report."""
-
     rows: tuple[ComparisonRow, ...]
     """Ordered by task, protocol (strict first), base model first, and time of the run."""
     published: tuple[PublishedRow, ...]

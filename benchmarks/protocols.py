@@ -42,8 +42,6 @@ BOTH_PROTOCOLS: Final = tuple(map(Protocol, PROTOCOLS))
 
 @dataclass(frozen=True, slots=True)
 class ItemOutcome:
-    """The judgement of one item."""
-
     pred: int | None
     """Index of the chosen option in the file's order; None if NaN allows no choice."""
     correct: bool

@@ -18,8 +18,6 @@ FILE = Path(__file__).with_name("published.toml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedRow:
-    """One published score."""
-
     model: str
     arch: str
     task: str

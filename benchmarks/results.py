@@ -35,14 +35,11 @@ ITEMS_SUFFIX: Final = ".items.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class StoredResult:
-    """A result and its path."""
-
     path: Path
     result: Result
 
     @property
     def items_path(self) -> Path:
-        """Path of the file of items."""
         return self.path.with_name(self.path.stem + ITEMS_SUFFIX)
 
     def items(self) -> list[ItemRow]:
@@ -59,8 +56,6 @@ class StoredResult:
 
 @dataclass(frozen=True, slots=True)
 class ResultListing:
-    """The results in a folder."""
-
     results: tuple[StoredResult, ...]
     """Valid results, oldest first."""
     problems: tuple[str, ...]
@@ -111,7 +106,6 @@ def read(path: Path) -> StoredResult:
 
 
 def list_results(folder: Path) -> ResultListing:
-    """Read all results in `folder`."""
     results: list[StoredResult] = []
     problems: list[str] = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:

@@ -18,8 +18,6 @@ NO_CUE: Final = "no cue"
 
 
 class TaskFacts(TypedDict):
-    """The task."""
-
     name: str
     """negrefcocog, or the stem of the JSON file."""
     version: str
@@ -33,7 +31,6 @@ class TaskFacts(TypedDict):
     pictures_folder: NotRequired[str]
     """Folder of the images during the run; used only to find the images again."""
     items: int
-    """Number of items."""
     images: int
     """Number of distinct images."""
     chance: float
@@ -41,8 +38,6 @@ class TaskFacts(TypedDict):
 
 
 class ModelFacts(TypedDict):
-    """The model."""
-
     name: str
     """The label of the run."""
     hash: str
@@ -62,8 +57,6 @@ class ModelFacts(TypedDict):
 
 
 class ProtocolFacts(TypedDict):
-    """The protocol."""
-
     name: str
     """official or strict"""
     seed: int
@@ -105,8 +98,6 @@ class GuessShare(TypedDict):
 
 
 class Result(TypedDict):
-    """One result file."""
-
     schema: int
     """`SCHEMA`"""
     run: str
@@ -116,11 +107,8 @@ class Result(TypedDict):
     seconds: float
     """Seconds from the first feature to the last judgement; short if the features are cached."""
     task: TaskFacts
-    """The task."""
     model: ModelFacts
-    """The model."""
     protocol: ProtocolFacts
-    """The protocol."""
     metrics: dict[str, Score]
     """The first is the main metric: accuracy, or recall_at_1 (then recall_at_5)."""
     baselines: dict[str, GuessShare]
@@ -132,7 +120,6 @@ class Result(TypedDict):
     versions: dict[str, str]
     """Versions of negwb, Python and the libraries that affect scores."""
     items_sha256: str
-    """SHA-256 of the file of items."""
 
 
 class ItemRow(TypedDict):

@@ -36,8 +36,6 @@ TaskKind = Literal["regions", "retrieval"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchItem:
-    """One question."""
-
     id: str
     """Unique in its task, and equal for equal files."""
     image: str

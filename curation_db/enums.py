@@ -6,8 +6,6 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Kind of an event."""
-
     ACCEPT = "accept"
     REJECT = "reject"
     UNSURE = "unsure"
@@ -116,8 +114,6 @@ class Stream(StrEnum):
 
 
 class Role(StrEnum):
-    """Role of an actor."""
-
     ANNOTATOR = "annotator"
     ADJUDICATOR = "adjudicator"
     POLICY = "policy"

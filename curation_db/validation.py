@@ -49,8 +49,6 @@ _LONGEST = 80
 
 
 class ProblemKind(Enum):
-    """Kind of a problem with one key."""
-
     UNKNOWN = "unknown"
     MISSING = "missing"
     WRONG_TYPE = "wrong type"
@@ -60,8 +58,6 @@ class ProblemKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Problem with one key."""
-
     path: Path
     """Keys and list indices from the top; empty for the whole value."""
     kind: ProblemKind

@@ -54,7 +54,6 @@ class Table:
     """(P,) number of the image, unique across tables"""
 
     def take(self, texts: Rows) -> TrainingBatch:
-        """Return the batch of these text rows."""
         rows = torch.from_numpy(texts)
         images = self.image_rows[rows]
         return TrainingBatch(self.features[images], self.ids[rows], self.names[images])

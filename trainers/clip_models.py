@@ -87,7 +87,6 @@ class ClipModel:
 
     @property
     def device(self) -> torch.device:
-        """Device of the weights."""
         return cast(torch.device, next(self.model.parameters()).device)
 
     @property

@@ -47,7 +47,6 @@ class FrozenSet:
     missing: int
     """Pairs left out because their image is missing."""
     first_missing: str | None = None
-    """The first missing image."""
 
 
 def locate_in(folders: Mapping[str, Sequence[str | Path]], *, follow_links: bool = False) -> Locate:
@@ -180,7 +179,6 @@ class EpochOrder:
         return step // self.per_epoch
 
     def rows(self, step: int) -> Rows:
-        """Return the rows of `step`."""
         epoch, at = divmod(step, self.per_epoch)
         order = epoch_order(self.count, seed=self.seed, epoch=epoch, stream=self.stream)
         return order[at * self.batch : (at + 1) * self.batch]

@@ -213,7 +213,6 @@ class ImageFeatures:
 
 
 def image_key(model: ClipModel) -> dict[str, Any]:
-    """Return the key of `ImageFeatures` for this model."""
     numerics = {
         "vision_cfg": model.config["vision_cfg"],  # the weights do not contain the number of heads
         "activation": model.activation,

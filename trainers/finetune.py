@@ -81,7 +81,6 @@ class Trainer:
         return loss.item()
 
     def loss(self, batch: TrainingBatch) -> Tensor:
-        """Return the objective of one batch."""
         device = self.model.device
         texts = self.model.text_tower(batch.ids.to(device))
         loss = self._contrast(batch, texts)

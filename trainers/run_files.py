@@ -47,8 +47,6 @@ _WORK = re.compile(rf"({'|'.join(map(re.escape, Work))}) ([\d,]+) of ([\d,]+)")
 
 
 class TrainingStatus(StrEnum):
-    """Status of a run."""
-
     NEW = "new"
     RUNNING = "running"
     STOPPED = "stopped"

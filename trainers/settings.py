@@ -150,7 +150,6 @@ class RunConfig:
     model: str
     """Model spec of `clip_models.load_model`."""
     export: str
-    """Folder of the export."""
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Image folders by source."""
     follow_links: bool = False
@@ -158,7 +157,6 @@ class RunConfig:
     cache: str
     """Folder of the feature store."""
     device: str = "cpu"
-    """Device of torch."""
     save_pth: bool = False
     """Whether to save the model as an openai-style state dict, too."""
     settings: TrainSettings = field(default_factory=TrainSettings)

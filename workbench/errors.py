@@ -13,8 +13,6 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes of `negwb`."""
-
     OK = 0
     UNEXPECTED = 1
     """An unexpected error, or an import of which some rows were refused."""

@@ -98,7 +98,6 @@ def _checkout(origin: Mapping[str, Any]) -> Path | None:
 
 
 def _uv_project_command(command: str, arguments: str, folder: Path) -> str:
-    """Return a command of uv for the project in `folder`."""
     where = "" if _is_current(folder) else f" --project {shlex.quote(str(folder))}"
     return f"uv {command}{where} {arguments}"
 

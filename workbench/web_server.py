@@ -50,7 +50,6 @@ def is_loopback(host: str) -> bool:
 
 
 def address(host: str, port: int) -> str:
-    """Return the address of the page."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 

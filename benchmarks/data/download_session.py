@@ -81,7 +81,6 @@ class DownloadSession:
         return self._wrong[host]
 
     def answer_count(self, host: str) -> int:
-        """Return the number of answers of `host`."""
         return self._answers[host]
 
     def count_answer(self, host: str) -> None:
@@ -97,7 +96,6 @@ class DownloadSession:
                     _shut(self._streams)
 
     def stop_all(self) -> None:
-        """Stop every download immediately."""
         self.stop.set()
         self._cut()
 

@@ -51,8 +51,6 @@ class DownloadSources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchResult:
-    """The result of a download."""
-
     pictures: int
     """Number of images of the benchmark."""
     present: int

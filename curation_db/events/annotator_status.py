@@ -42,8 +42,6 @@ _SET_RETIRED = text("UPDATE annotator SET retired_at = :at WHERE name = :name")
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorStatus:
-    """Status of one annotator."""
-
     name: str
     role: Role
     since: str

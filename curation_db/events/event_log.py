@@ -19,8 +19,6 @@ _MAX_CANDIDATES_OF_A_KEY = 2
 
 @dataclass(frozen=True, slots=True)
 class RecordedActionEvent:
-    """One event of an action."""
-
     seq: int
     candidate_id: int
     child_id: int | None

@@ -94,7 +94,6 @@ class CocoWriter:
         self.close()
 
     def close(self) -> None:
-        """Close the files."""
         self._annotations.close()
         self._file.close()
 

@@ -23,7 +23,6 @@ class _LinesWriter:
         self._file = path.open("w", encoding="ascii", newline="\n")
 
     def write(self, line: str) -> None:
-        """Append one line."""
         self._file.write(line)
 
     def finish(self) -> None:
@@ -31,7 +30,6 @@ class _LinesWriter:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
         self._file.close()
 
 

@@ -51,7 +51,6 @@ class ExportItem:
     text: str
     """The negated caption."""
     concept: str | None = None
-    """The negated concept."""
     negation_type: str = "other"
     cue: str | None = None
     cue_position: str | None = None

@@ -77,7 +77,6 @@ class GenerationRunRow:
 
     @property
     def process(self) -> ProcessIdentity:
-        """The process of the run."""
         return ProcessIdentity(self.host, self.pid, self.started_at)
 
     @property
@@ -147,7 +146,6 @@ def start_run(connection: Connection, *, recipe: str, settings: Mapping[str, Any
 def record_heartbeat(
     connection: Connection, run_id: int, progress: StageProgress | Mapping[str, Any], *, now: str | None = None
 ) -> None:
-    """Store a heartbeat and the progress of the run."""
     connection.execute(
         text("UPDATE generation_run SET beat_at = :now, progress = :progress WHERE id = :id"),
         {"id": run_id, "now": now or utc_now(), "progress": _encode_progress(progress)},

@@ -176,8 +176,6 @@ def _mark_pending(connection: Connection, images: Collection[ImageContext], scop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedItem:
-    """The result of an item."""
-
     item: str
     image_id: int
     status: ItemStatus

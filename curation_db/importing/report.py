@@ -42,8 +42,6 @@ class WriteOutcome:
 
 @dataclass(slots=True)
 class ImportReport:
-    """The counts of one import."""
-
     file: str
     format: str
     source: str

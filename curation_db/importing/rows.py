@@ -83,8 +83,6 @@ At = tuple[RowOrigin, int]
 
 
 class ImageRow(NamedTuple):
-    """An image."""
-
     key: str
     file_name: str | None
     width: int | None

@@ -32,7 +32,6 @@ class UnsupportedKind(NamedTuple):
     hint: str
 
     def error(self, path: Path) -> InputError:
-        """Return the error for the file at `path`."""
         return InputError(f"{path.name} is {self.name}", hint=self.hint.replace("FILE", shlex.quote(path.name)))
 
 

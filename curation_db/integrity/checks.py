@@ -49,8 +49,6 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Result of one check."""
-
     name: str
     level: Level
     message: str

@@ -53,8 +53,6 @@ class Mismatches:
 
 @dataclass(slots=True)
 class Comparison:
-    """Result of the comparison."""
-
     candidates: int = 0
     events: int = 0
     states: Mismatches = field(default_factory=Mismatches)

@@ -23,8 +23,6 @@ from curation_db.language.negation_scope import THERE_BE, negated_span, span_wit
 
 
 class CueClass(StrEnum):
-    """Word class of a cue."""
-
     DETERMINER = "determiner"
     """no, zero"""
     CLAUSAL = "clausal"

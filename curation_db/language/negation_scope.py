@@ -52,7 +52,6 @@ def negated_span(text: str, kind: str, start: int, end: int) -> NegatedSpan:
 
 
 def span_without_target(start: int, end: int, negation_type: NegationType = NegationType.OTHER) -> NegatedSpan:
-    """Return a scope without a target."""
     return NegatedSpan(start, end, None, start, start, start, start, negation_type)
 
 

@@ -47,8 +47,6 @@ _QUEUE = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class IndexProgress:
-    """Progress of the indexing."""
-
     upto: int = 0
     """Id of the last indexed candidate."""
     newest: int = 0

@@ -251,7 +251,6 @@ def still_queued_for(connection: Connection, candidate_ids: Iterable[int], annot
 
 
 def _queued_parameters(annotator_id: int, candidate_ids: Iterable[int]) -> dict[str, object]:
-    """Return the parameters of `_QUEUED`."""
     return {"ids": json_array(candidate_ids), "closed": CLOSED, "voter": f",{annotator_id},"}
 
 

@@ -117,7 +117,6 @@ def scores(connection: Connection) -> list[GoldScore]:
 
 
 def count_gold(connection: Connection) -> GoldCounts:
-    """Count the gold items."""
     counts = {"accept": 0, "reject": 0, "edited": 0}
     for row in connection.execute(_COUNTS):
         counts[row.answer if row.served else "edited"] += row.n

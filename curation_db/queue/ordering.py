@@ -47,8 +47,6 @@ _NOTE_PREFIX = "ordering:"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """An ordering policy."""
-
     weights: tuple[tuple[PrioritySignal, float], ...] = ()
     """Weight by signal; the weights sum to 1. Empty: the oldest first."""
 

@@ -41,8 +41,6 @@ _VERDICT_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCandidate:
-    """A candidate to insert."""
-
     source_id: int
     key: str
     """Unique in the source, as generator/id."""

@@ -78,8 +78,6 @@ class PresentationContext:
 
 @dataclass(frozen=True, slots=True)
 class DecisionResult:
-    """The result of an action."""
-
     action_id: str
     """The action that undo reverses as a whole."""
     candidate_id: int
@@ -100,8 +98,6 @@ class DecisionResult:
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """The result of a bulk decision."""
-
     action_id: str | None
     """None: there was nothing to write."""
     preview: BulkPreview
@@ -110,8 +106,6 @@ class BulkResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _NewEvent:
-    """An event to append."""
-
     candidate_id: int
     kind: Kind
     verdict: Kind | None = None

@@ -63,8 +63,6 @@ class CandidateOrigin:
 
 @dataclass(frozen=True, slots=True)
 class JudgeVerdictRow:
-    """A judge's verdict."""
-
     label: ClassVar = "verdict"
     judge: str
     model: str

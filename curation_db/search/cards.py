@@ -229,7 +229,6 @@ def _siblings(connection: Connection, image_id: int, caption_id: int | None) -> 
 
 
 def verdicts_of(connection: Connection, candidate_id: int) -> tuple[CardVerdict, ...]:
-    """Return the judges' verdicts on a candidate."""
     # fmt: off
     return tuple(
         CardVerdict(

@@ -45,8 +45,6 @@ _LAST = text("SELECT at FROM event WHERE actor = :name AND uid = act ORDER BY se
 
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
-    """Row counts of one source."""
-
     name: str
     images: int
     captions: int
@@ -80,8 +78,6 @@ class UnendedSession:
 
 @dataclass(frozen=True, slots=True)
 class LastEvent:
-    """The newest event."""
-
     seq: int
     actor: str
     kind: str
@@ -137,7 +133,6 @@ def source_names(connection: Connection) -> list[str]:
 
 
 def image_count(connection: Connection) -> int:
-    """Return the number of images."""
     return int(connection.execute(text("SELECT count(*) FROM image")).scalar_one())
 
 

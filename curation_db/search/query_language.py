@@ -96,8 +96,6 @@ WORDS: Final = frozenset({QueryField.TEXT, QueryField.CAPTION})
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value of a term."""
-
     name: str
     meaning: TermMeaning | None = None
     """Required answer of the judge; None: any answer."""

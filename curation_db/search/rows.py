@@ -52,8 +52,6 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedCandidate:
-    """One row of a candidate list."""
-
     id: int
     text: str
     caption: str | None

@@ -20,8 +20,6 @@ SHOWN: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class ValueShare:
-    """One value of a trait."""
-
     value: str | None
     """None: candidates without a value."""
     accepted: int

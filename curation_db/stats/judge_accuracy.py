@@ -45,8 +45,6 @@ _CONFUSION = """
 
 
 class AuditLabels(StrEnum):
-    """Set of labels."""
-
     AUDIT = "audit"
     """Blind labels of the audit, a random sample."""
     DECIDED = "decided"

@@ -132,7 +132,6 @@ def describe_difference(contents: Contents, copied: Contents) -> str:
 
 
 def backup_folder(record: Path) -> Path:
-    """Return the backup folder of the record."""
     return record.parent / FOLDER
 
 

@@ -40,8 +40,6 @@ class RefusedAnswers:
 
 
 class AnswerCounter:
-    """Counter of the answers of a session."""
-
     def __init__(self) -> None:
         self.replaceable = True
         """Whether a stored answer about the same cards replaces a refused one. False for answers that were written

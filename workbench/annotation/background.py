@@ -82,7 +82,6 @@ class IndexingThread:
         """Whether the index was out of date."""
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:

@@ -12,8 +12,6 @@ _VERDICTS = frozenset({Kind.ACCEPT, Kind.REJECT})
 
 
 class DecisionKind(Enum):
-    """The kind of event of a decision."""
-
     VOTE = auto()
     FLIP = auto()
     """A change of mind after the verdicts were revealed; the audit label stays the earlier decision."""

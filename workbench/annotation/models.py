@@ -93,8 +93,6 @@ def waiting_edits_line(summary: SessionSummary) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    """Settings of a session."""
-
     ordering: str = "conflict"
     audit_share: float = AUDIT_SHARE
     gold_share: float = GOLD_SHARE

@@ -145,7 +145,6 @@ class CardPrefetcher:
 
     @property
     def prepared(self) -> int:
-        """The number of prepared cards."""
         with self._change:
             return len(self._cards)
 

@@ -205,7 +205,6 @@ class AnnotationSession:
 
     @property
     def progress(self) -> ThroughputSnapshot:
-        """Progress and speed."""
         return self._counter.progress
 
     def current_card(self) -> PreparedCard | None:

@@ -31,8 +31,6 @@ class Tone(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateWording:
-    """Words for the state of a candidate."""
-
     glyph: str
     label: str
     """At most ten characters, for a table column."""
@@ -140,8 +138,6 @@ COUNTED: Final = (Kind.ACCEPT, Kind.REJECT, Kind.EDIT, Kind.UNSURE, Kind.SKIP)
 
 @dataclass(frozen=True, slots=True)
 class BulkWording:
-    """Words for a bulk decision."""
-
     title: str
     """The verb alone."""
     verb: str

@@ -65,8 +65,6 @@ bench = typer.Typer(
 
 
 class ProtocolChoice(StrEnum):
-    """Values of --protocol."""
-
     OFFICIAL = "official"
     STRICT = "strict"
     BOTH = "both"

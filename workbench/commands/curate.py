@@ -42,8 +42,6 @@ _ASCII_SIGNS = str.maketrans({"«": "[", "»": "]", "‹": "(", "›": ")", "…
 
 
 class ServedStream(StrEnum):
-    """The values of --stream."""
-
     BOTH = "both"
     REVIEW = Stream.REVIEW
     AUDIT = Stream.AUDIT

@@ -118,7 +118,6 @@ def _missing_lines(missing: MissingImages) -> list[str]:
 
 
 def export_json(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
-    """Return the export as `--json` prints it."""
     from dataclasses import asdict
 
     return {

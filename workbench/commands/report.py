@@ -92,7 +92,6 @@ def gather(workspace: Workspace, *, base: str | None = None) -> Report:
 
 
 def print_report(report: Report, *, slices: bool = False, as_json: bool = False) -> None:
-    """Print the report on stdout."""
     from workbench.console.tables import show
     from workbench.reports.benchmark_report import as_json as report_json
     from workbench.reports.benchmark_report import listings

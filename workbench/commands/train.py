@@ -157,7 +157,6 @@ def print_run(folder: Path, state: RunState, *, as_json: bool) -> None:
 
 
 def run_json(folder: Path, state: RunState) -> dict[str, Any]:
-    """Return the run as `--json` prints it."""
     from workbench.workspace.models import MODEL
 
     result, names = state.result, ("export_sha256", "steps", "kept_step", "seconds", "best_val_loss", "threads")

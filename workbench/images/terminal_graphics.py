@@ -40,7 +40,6 @@ class TerminalAnswer:
     kitty: bool = False
     """Kitty's graphics protocol."""
     sixel: bool = False
-    """Sixel graphics."""
     cell: tuple[int, int] | None = None
     """Width and height of a cell in pixels."""
     seconds: float = 0.0

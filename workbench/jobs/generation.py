@@ -48,8 +48,6 @@ class GenerationOrder:
 
 @dataclass(slots=True)
 class GenerationJob(Job):
-    """The process of a generation."""
-
     workspace: Path
     pipeline: str
     output: Path

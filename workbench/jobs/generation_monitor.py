@@ -28,8 +28,6 @@ _FAILURES: Final = 12
 
 
 class RunStatus(StrEnum):
-    """Displayed status of a run."""
-
     STARTING = "starting"
     RUNNING = "running"
     STOPPED = "stopped"
@@ -117,7 +115,6 @@ class GenerationMonitor:
                 return GenerationSnapshot((), None, (), None, error.message)
 
     def inputs(self) -> GenerationInputs:
-        """Return the inputs of a new generation."""
         with self._lock:
             return self._inputs()
 
@@ -207,7 +204,6 @@ def _keys(entry: GenerationRow) -> tuple[str, ...]:
 
 
 def run_status(row: GenerationRunRow) -> RunStatus:
-    """Return the displayed status of a run."""
     return RunStatus.LOST if row.lost else RunStatus(row.state)
 
 

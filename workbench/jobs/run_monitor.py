@@ -26,8 +26,6 @@ Points = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A row of the list of runs."""
-
     name: str
     status: TrainingStatus | None
     """None: the files cannot be read."""
@@ -45,8 +43,6 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class RunDetail:
-    """Details of the selected run."""
-
     row: RunRow
     config: RunConfig | None
     last: Mapping[str, Any]
@@ -175,7 +171,6 @@ def _config(folder: Path) -> RunConfig | None:
 
 
 def finite_number(value: object) -> float | None:
-    """Return `value` as a finite float, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -212,7 +207,6 @@ def time_ago(then: float, now: float | None = None) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Format a duration."""
     whole = round(seconds)
     if whole >= 3_600:
         return f"{whole // 3_600} h {whole % 3_600 // 60:02} min"

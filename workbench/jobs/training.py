@@ -38,8 +38,6 @@ OnStarted = Callable[[Path, int], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainingOrder:
-    """Options of a training."""
-
     export: str
     model: str
     name: str | None = None
@@ -59,7 +57,6 @@ jobs: JobRegistry[Path, TrainingJob] = JobRegistry()
 
 
 def start_child(run_folder: Path) -> ChildProcess:
-    """Start the process that trains the run."""
     with (run_folder / OUTPUT).open("ab") as output:
         return start_detached("trainers", [str(run_folder)], output)
 

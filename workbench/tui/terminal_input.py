@@ -34,8 +34,6 @@ PASTE_SECONDS: Final = 10.0
 
 
 class TokenKind(StrEnum):
-    """What a token is."""
-
     CHARACTER = "character"
     """One ordinary character."""
     ESCAPE = "escape"

@@ -64,8 +64,6 @@ class Prior(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSettings:
-    """A judge of a recipe."""
-
     name: str
     """An engine of the settings, or "annotations"."""
     questions: frozenset[Question] = frozenset({Question.PRESENT, Question.ACCEPTABLE})

@@ -63,7 +63,6 @@ class GenerateSettings:
     engines: Mapping[str, EngineSettings] = field(default_factory=dict, metadata={"key": False})
 
     def prompts(self, pipeline: Pipeline) -> str:
-        """Return the prompt set of a pipeline."""
         return self.prompts_p1 if pipeline is Pipeline.P1 else self.prompts_p2
 
     def changed(self, values: Mapping[str, Any], where: str) -> GenerateSettings:

@@ -13,8 +13,6 @@ MAX_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Guidelines:
-    """The guidelines to show."""
-
     text: str
     """Markdown without control characters."""
     own: bool

@@ -43,8 +43,6 @@ class KeyScope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One action of a screen."""
-
     id: str
     keys: str
     """Comma-separated key names of Textual."""
@@ -329,7 +327,6 @@ class ActionMap:
 
     @property
     def all_actions(self) -> tuple[Action, ...]:
-        """The actions of all scopes."""
         return self._actions
 
     def at(self, *scopes: KeyScope) -> list[Action]:

@@ -18,8 +18,6 @@ GUIDELINES_FILE = "guidelines.md"
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A workspace and the paths in it."""
-
     root: Path
 
     @property
@@ -32,7 +30,6 @@ class Workspace:
 
     @property
     def exports(self) -> Path:
-        """Folder of the exports."""
         return self.root / "exports"
 
     @property

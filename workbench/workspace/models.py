@@ -33,8 +33,6 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A resolved model."""
-
     spec: str
     """The argument of `trainers.clip_models.load_model`."""
     label: str
@@ -42,7 +40,6 @@ class Model:
 
 
 def runs_folder(workspace: Workspace) -> Path:
-    """Return the folder of the training runs."""
     return workspace.root / "runs"
 
 

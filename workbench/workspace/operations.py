@@ -264,7 +264,6 @@ def task_arguments(name: str, folder: Path | None, pictures: Path | None) -> str
 
 
 def unknown_task(name: str, known: Sequence[str]) -> UsageError:
-    """Return the error for an unknown benchmark."""
     import difflib  # noqa: PLC0415
 
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)

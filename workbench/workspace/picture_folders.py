@@ -22,7 +22,6 @@ class PictureFolders:
         self._folders = {source: tuple(real_path(root / path) for path in paths) for source, paths in folders.items()}
 
     def folders(self, source: str) -> tuple[Path, ...]:
-        """Return the folders of a source."""
         return self._folders.get(source, ())
 
     def locate(self, source: str, file_name: str | None) -> Path | None:
@@ -36,8 +35,6 @@ class PictureFolders:
 
 @dataclass(frozen=True, slots=True)
 class MissingImages:
-    """The missing images of an export."""
-
     count: int
     pictures: int
     """Number of images with a file name."""

@@ -53,8 +53,6 @@ def _viewer(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CurateSettings:
-    """The table [curate]."""
-
     order: str = setting(
         "conflict",
         "which cards come first: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, or a "
@@ -99,15 +97,11 @@ _FIX_HINT = "correct the file, or compare it with one from: negwb init"
 
 @dataclass(frozen=True, slots=True)
 class _Browse:
-    """The table [browse]."""
-
     views: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """The table [progress]."""
-
     targets: Mapping[str, Any] = field(default_factory=dict)
 
 

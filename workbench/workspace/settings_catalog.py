@@ -44,8 +44,6 @@ _IMAGES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ListedSetting:
-    """One setting."""
-
     name: str
     """With its table, such as curate.order."""
     value: str

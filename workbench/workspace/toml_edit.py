@@ -129,7 +129,6 @@ def value_line(name: str, value: str) -> str:
 
 
 def folder_line(source: str, folders: Sequence[str]) -> str:
-    """Return the line of [pictures] with the folders of `source`."""
     return _line(source, list(folders))
 
 

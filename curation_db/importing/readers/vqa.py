@@ -208,7 +208,6 @@ class _QuestionReader:
         self._checked = False
 
     def read(self, event: JsonRun | Fault) -> RowBatch:
-        """Return the rows of one run."""
         if isinstance(event, Fault):
             return RowBatch(done=event.offset, rejects=[event.as_reject()])
         batch = RowBatch(done=event.done)

@@ -32,8 +32,6 @@ _SENTENCE: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class ColumnLayout:
-    """The layout of a table."""
-
     delimiter: str
     skipped: int = 0
     """Lines before the first row or the header."""

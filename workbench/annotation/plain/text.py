@@ -207,7 +207,6 @@ def undo_line(kind: Kind | None, *, back: bool) -> str:
 
 
 def end_lines(summary: SessionSummary) -> list[str]:
-    """Return the lines at the end of the queue."""
     states = ", ".join(f"{number:,} {readable(state)}" for state, number in summary.states.items())
     lines = ["END the queue has no card for you now", f"WORKSPACE {states}"]
     if summary.set_aside:

@@ -64,7 +64,6 @@ def make_questions(world: int, count: int = SCENES) -> Iterator[ExamQuestion]:
 
 
 def make_question(seed: int) -> ExamQuestion:
-    """Make the question of one scene."""
     scene, rng = make_scene(seed, instances=2), random.Random(f"exam-{seed}")
     thing = rng.choice(scene.distinguishing_things())
     having = 0 if thing in scene.instances[0].things else 1

@@ -60,7 +60,6 @@ def recipe_as_toml(pool: str) -> str:
 
 
 def pool_scene(index: int) -> Scene:
-    """Return scene `index` of the pool."""
     return make_scene(WORLD * 1_000_000 + index)
 
 

@@ -41,8 +41,6 @@ class DemoCandidate:
 
 @dataclass(frozen=True, slots=True)
 class DemoImage:
-    """An image of the corpus."""
-
     index: int
     file_name: str
     scene: Scene
@@ -81,7 +79,6 @@ def make_demo_image(
     clumsy: float = CLUMSY,
     judges: Sequence[SimulatedJudge] = JUDGES,
 ) -> DemoImage:
-    """Return image `index` of the corpus of `seed`."""
     scene = make_scene(seed * 1_000_000 + index)
     rng = random.Random(scene.seed * 4)
     captions = write_captions(scene, rng, count=rng.randint(2, 3), naming=naming)

@@ -75,7 +75,6 @@ class SimulatedVerdict:
     concept: str
     p_present: float
     text: str
-    """The reply text."""
 
     @property
     def answers_present(self) -> bool:

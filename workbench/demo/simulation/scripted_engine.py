@@ -136,7 +136,6 @@ class ScriptedEngine:
         """Do nothing: there are no resources to close."""
 
     def reply(self, request: ModelRequest) -> ModelAnswer:
-        """Return the answer to one request."""
         match request.stage:
             case Stage.PROPOSE:
                 return _answer(request, self._proposal(request.facts, _rng(request)))

@@ -34,7 +34,6 @@ _PLACES = {
 
 
 def with_article(words: str) -> str:
-    """Return `words` with the article a or an."""
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 

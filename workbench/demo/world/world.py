@@ -219,7 +219,6 @@ class Instance:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Instance:
-        """Invert `to_dict`."""
         x, y, width, height = row["box"]
         things = tuple(row["things"])
         return cls(row["anchor"], row["colour"], things, int(row["seed"]), (x, y, width, height))
@@ -266,7 +265,6 @@ class Scene:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Scene:
-        """Invert `to_dict`."""
         instances = tuple(Instance.from_dict(part) for part in row["instances"])
         return cls(int(row["seed"]), instances, row["setting"])
 

@@ -27,7 +27,6 @@ def decision_label(kind: Kind, reason: Reason | str | None, *, bold: bool = Fals
 
 
 def vote_summary_content(summary: VoteSummary, card: Card, disagreement: Disagreement | None, width: int) -> Content:
-    """Return all lines of the summary."""
     lines = [card_content.marked(highlighted_spans(card.text, card.caption, limit=_TEXT)), Content("")]
     lines += [heading("final decision"), *_final(summary.final), Content("")]
     lines += [heading("votes", _agreement(disagreement)), *_vote_lines(summary), Content("")]

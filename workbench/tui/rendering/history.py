@@ -131,7 +131,6 @@ def _origin(what: CandidateOrigin) -> tuple[str, Content]:
 
 
 def _judge(what: JudgeVerdictRow) -> Content:
-    """Return a verdict with its bar."""
     share = f"{what.p:.2f}".removeprefix("0") if what.p is not None else " – "
     beside = [f"prompt {display_text(what.prompt_version, limit=30)}"]
     beside += ["simulated"] if what.simulated else []

@@ -136,7 +136,6 @@ def _recipe(detail: RunDetail) -> list[tuple[str, str]]:
 
 
 def log_lines(detail: RunDetail, rows: int) -> Content:
-    """Return the last `rows` lines of the log."""
     texts = [display_text(line, limit=300) for line in detail.log]
     shown = [line for line in texts if line][-rows:]
     return Content.styled("\n".join(shown) or "the log is empty", QUIET)

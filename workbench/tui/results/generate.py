@@ -190,7 +190,6 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
         self.query_one("#generation").scroll_relative(y=by, animate=False)
 
     def action_show(self, page: Page) -> None:
-        """Show the other page."""
         if page != "generate":
             self.app.switch_screen(self.context.screen(page))
 

@@ -176,7 +176,6 @@ class ReportScreen(ActionScreen):
         self._read()
 
     def action_show(self, page: Page) -> None:
-        """Show the other page."""
         if page != "report":
             self.app.switch_screen(self.context.screen(page))
 

@@ -176,7 +176,6 @@ class RunsScreen(PollingScreen[RunSnapshot]):
         self.table.choose(name)
 
     def action_show(self, page: Page) -> None:
-        """Show the other page."""
         if page != "runs":
             self.app.switch_screen(self.context.screen(page))
 

@@ -76,19 +76,15 @@ class SlicesScreen(_ResultTable):
 
     @on(StaticTable.RowOpened)
     def action_open(self) -> None:
-        """Open the items of the slice."""
         chosen = self._slices[self.table.cursor]
         cut = (chosen.cut, chosen.value) if chosen else None
         self.app.push_screen(ItemsScreen(self.context, self.line, self.base_run, cut))
 
     def action_items(self) -> None:
-        """Open all items."""
         self.app.push_screen(ItemsScreen(self.context, self.line, self.base_run))
 
 
 class ItemsScreen(_ResultTable):
-    """Every item with its outcome."""
-
     def __init__(
         self, context: ResultsContext, line: ReportLine, base_run: str | None, cut: tuple[str, str] | None = None
     ) -> None:

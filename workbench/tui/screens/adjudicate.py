@@ -171,7 +171,6 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self._ask_cause(PendingDecision(Kind(kind)))
 
     def action_ask_reason(self) -> None:
-        """Ask for the reason of a rejection."""
         self._show_stage(AdjudicationStage.REASON)
 
     def action_reject(self, reason: str) -> None:

@@ -215,7 +215,6 @@ class BrowseScreen(SideScreen):
     # -- the view -----------------------------------------------------------------------------------------------
 
     def action_filter(self) -> None:
-        """Edit the filter."""
         self.bar.begin()
         self._learn()
 

@@ -65,7 +65,6 @@ def no_result_reason(store: Store, view: View) -> str:
 
 
 def rows_of(store: Store, ids: Sequence[int]) -> list[ListedCandidate]:
-    """Return a page of rows."""
     with store.read() as connection:
         return page_of(connection, ids)
 

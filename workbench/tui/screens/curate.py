@@ -211,7 +211,6 @@ class CurateScreen(DecisionScreen):
             await self.app.push_screen(modal, self._written)  # so that the next key goes there
 
     async def action_edit(self) -> None:
-        """Edit the text."""
         from workbench.tui.screens.modals.edit import EditModal  # only when opened
 
         if self.shown is None:

@@ -90,7 +90,6 @@ class QueueEndScreen(Screen[str | None]):
         self._leave("find")
 
     def open_card(self, candidate_id: int) -> None:
-        """Return to the card screen with this card."""
         self._leave(f"open_card({candidate_id})")
 
     async def action_quit(self) -> None:
@@ -99,7 +98,6 @@ class QueueEndScreen(Screen[str | None]):
 
 
 def summary_content(summary: SessionSummary, revisit_key: str) -> Content:
-    """Return the summary in words."""
     headline = "No new card waits for you." if summary.set_aside else "No card waits for you now."
     lines = [Content.styled(headline, "bold $text-accent"), Content("")]
     lines += [

@@ -122,7 +122,6 @@ class ZoomScreen(ActionScreen):
     # -- keys and mouse -----------------------------------------------------------------------------------------
 
     def action_step(self, by: int) -> None:
-        """Zoom in or out."""
         self._step(by)
 
     def action_fit(self) -> None:
@@ -149,7 +148,6 @@ class ZoomScreen(ActionScreen):
         open_outside(self, self._viewer, self._path, self._name_shown)
 
     def action_show_help(self) -> None:
-        """Show the keys of this screen."""
         self.app.push_screen(HelpScreen(self.actions, places=(KeyScope.ZOOM,)))
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:

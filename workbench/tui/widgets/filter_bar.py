@@ -85,7 +85,6 @@ class FilterBar(Vertical):
 
     @property
     def typed(self) -> Input:
-        """The input field."""
         return self.query_one(Input)
 
     def show(self, view: View) -> None:

@@ -66,11 +66,9 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         raise NotImplementedError
 
     def cells_at(self, row: int) -> Sequence[Content]:
-        """Return the cells of a row."""
         raise NotImplementedError
 
     def style_of(self, row: int) -> str:
-        """Return the background style of a row."""
         return "on $primary 18%" if row == self.cursor else ""
 
     def action_move(self, by: int) -> None:

@@ -24,7 +24,6 @@ class KeyHints(Widget):
         self.show(place)
 
     def show(self, place: KeyScope) -> None:
-        """Show the keys that apply at `place`."""
         self._entries = [action for action in self._actions.at(place) if action.weight]
         self.refresh()
 

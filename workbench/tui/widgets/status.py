@@ -18,8 +18,6 @@ _HASTY, _HASTY_SHORT = "⚠ faster than an image can be seen", "⚠ too fast"
 
 @dataclass(frozen=True, slots=True)
 class StatusContent:
-    """The content of the status line."""
-
     annotator: str
     work: str = ""
     """Pipeline and negation type of the card."""

@@ -41,7 +41,6 @@ class JudgesModal(Dialog[None]):
 
 
 def verdicts_content(card: Card) -> Content:
-    """Return all verdicts about `card`."""
     if not card.verdicts:
         return Content.styled("no judge was asked about this text", QUIET)
     return Content("\n\n").join([_opinion(each) for each in card.verdicts])
