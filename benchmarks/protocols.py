@@ -27,8 +27,6 @@ PROTOCOLS: Final[tuple[ProtocolName, ...]] = ("strict", "official")
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """A rule and its settings."""
-
     name: ProtocolName
     seed: int = 0
     """Seed of the shuffle; unused by `official`."""

@@ -23,8 +23,6 @@ Loader = Callable[[Path, Path | None], Task]
 
 @dataclass(frozen=True, slots=True)
 class TaskEntry:
-    """A registered benchmark."""
-
     name: str
     summary: str
     """One line for `negwb bench list`."""

@@ -88,7 +88,6 @@ def _retrieval_row(task: Task, item: BenchItem, similarities: Features, rule: Pr
 
 
 def _row(item: BenchItem, options: list[Any], similarities: Sequence[float], target: int) -> ItemRow:
-    """Return an item row without its judgement."""
     return {
         "id": item.id,
         "image": item.image,

@@ -25,7 +25,6 @@ class TaskFacts(TypedDict):
     kind: str
     """regions or retrieval"""
     dataset_sha256: str
-    """SHA-256 of the file with the items."""
     pictures_sha256: str
     """SHA-256 of the lines `sha256  name` of the images used, sorted by name."""
     pictures_folder: NotRequired[str]
@@ -41,7 +40,6 @@ class ModelFacts(TypedDict):
     name: str
     """The label of the run."""
     hash: str
-    """Hash of all weights and the config."""
     visual_hash: str
     """Hash of the image tower and its preprocessing."""
     arch: str
@@ -71,7 +69,6 @@ class Score(TypedDict):
     correct: int
     """Number of right answers."""
     n: int
-    """Number of items."""
     value: float
     """correct / n, 0..1"""
     low: float
@@ -86,7 +83,6 @@ class GuessShare(TypedDict):
     correct: float
     """Expected number of right answers: an item with a tie of k boxes counts 1/k if one of them is right."""
     n: int
-    """Number of items."""
     value: float
     """correct / n, 0..1"""
     low: float

@@ -61,10 +61,8 @@ class Task:
     """Version of the task's code; the data have their own hash."""
     kind: TaskKind
     dataset_sha256: str
-    """SHA-256 of the file with the items."""
     items: tuple[BenchItem, ...]
     pictures: Path
-    """Folder of the images."""
     gallery: tuple[str, ...] = ()
     """File names of the images of a retrieval task, in the file's order."""
     baselines: Mapping[str, Baseline] = field(default_factory=dict)

@@ -83,8 +83,6 @@ def pool_table(model: ClipModel, pool: Sequence[PoolImage], features: Features, 
 
 
 class BatchSource:
-    """Provides the batch of each step."""
-
     def __init__(
         self, pairs: Table, pool: Table | None, settings: TrainSettings, *, base_texts: Tensor | None = None
     ) -> None:

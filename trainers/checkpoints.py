@@ -32,8 +32,6 @@ Weights = Mapping[str, nn.Parameter]
 
 @dataclass(frozen=True, slots=True)
 class CheckpointState:
-    """Position of a training."""
-
     step: int
     """Steps done."""
     seconds: float
@@ -50,7 +48,6 @@ class CheckpointState:
 
 
 def save_checkpoint(folder: Path, state: CheckpointState, weights: Weights, optimizer: torch.optim.Optimizer) -> None:
-    """Write the resume state."""
     tensors = {f"weight.{name}": value.detach().cpu() for name, value in weights.items()}
     for name, value in weights.items():
         moments = optimizer.state.get(value, {})
@@ -151,5 +148,4 @@ def save_best(folder: Path, weights: Weights) -> None:
 
 
 def load_best(folder: Path, weights: Weights) -> None:
-    """Restore the weights of the best epoch."""
     put_weights(weights, _read(folder / FOLDER / BEST)[0])

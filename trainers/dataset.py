@@ -158,8 +158,6 @@ def epoch_order(count: int, *, seed: int, epoch: int, stream: int = 0) -> Rows:
 
 @dataclass(frozen=True, slots=True)
 class EpochOrder:
-    """The rows of each step."""
-
     count: int
     batch: int
     seed: int

@@ -57,8 +57,6 @@ class TrainingStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """State of a run, read from its files."""
-
     name: str
     status: TrainingStatus
     step: int

@@ -73,7 +73,6 @@ class TrainSettings:
                 raise TrainerError(f"train settings: {message}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON types."""
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]  # tuples become lists
 
     @classmethod

@@ -34,8 +34,6 @@ from trainers.settings import RunConfig, TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Pairs and images of one training."""
-
     train: tuple[TrainingPair, ...]
     val: tuple[TrainingPair, ...]
     pool: tuple[PoolImage, ...] | None

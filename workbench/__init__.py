@@ -4,7 +4,6 @@ from __future__ import annotations
 
 
 def version() -> str:
-    """Return the installed version of negwb."""
     # imported here: takes 40 ms, and most commands do not need it
     from importlib.metadata import version as installed  # noqa: PLC0415
 

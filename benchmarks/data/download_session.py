@@ -67,7 +67,6 @@ class DownloadSession:
         self.stop.wait(max(0.0, min(seconds, self._until - self._clock())))
 
     def file_received(self, host: str) -> None:
-        """Note a valid file from `host`."""
         self._wrong[host] = 0
         self.renew_deadline()
 

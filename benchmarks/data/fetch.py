@@ -42,7 +42,6 @@ class DownloadSources:
         "https://raw.githubusercontent.com/parkquasar/NegationCLIP/6f858ee490d5c17d54cbc1862dfd44f74f36324d"
         "/NegRefCOCOg/NegRefCOCOg.json",
     )
-    """Addresses of the annotation file."""
     annotations_sha256: str | None = negrefcocog.SHA256
     """None: any content is valid."""
     pictures: tuple[str, ...] = ("http://images.cocodataset.org/train2014/",)

@@ -17,8 +17,6 @@ _VOTES = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.FLIP})
 
 @dataclass(frozen=True, slots=True)
 class FoldEvent:
-    """Event with the fields that the fold needs."""
-
     seq: int
     actor: str
     role: Role
@@ -57,8 +55,6 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class CandidateStatus:
-    """Fold of the events of one candidate."""
-
     state: State = State.OPEN
     accepts: int = 0
     rejects: int = 0

@@ -103,8 +103,6 @@ class DecidedCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The pairs of an export."""
-
     event_seq: int
     ids: list[int]
     """Candidate ids in the order of the export."""

@@ -48,8 +48,6 @@ _ROW = text("SELECT * FROM generation_answer WHERE key = :key")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerKey:
-    """Key and description of a request."""
-
     key: bytes
     """32 bytes; see `workbench.generation.engines.requests.ModelRequest.key`."""
     stage: Stage

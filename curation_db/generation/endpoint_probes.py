@@ -14,8 +14,6 @@ from curation_db.storage.ids import utc_now
 
 @dataclass(frozen=True, slots=True)
 class StoredProbe:
-    """The probe of one model on one server."""
-
     url: str
     model: str
     features: Mapping[str, Any]

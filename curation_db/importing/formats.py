@@ -6,8 +6,6 @@ from enum import StrEnum
 
 
 class Format(StrEnum):
-    """The formats that can be imported."""
-
     COCO = "coco"
     INSTANCES = "instances"
     NEGATIONCLIP = "negationclip"

@@ -127,8 +127,6 @@ class RowGenerator(NamedTuple):
 
 
 class CandidateRow(NamedTuple):
-    """A proposed caption."""
-
     key: str | None
     """Key without the generator's prefix; None: the writer derives one from image and text."""
     image: str

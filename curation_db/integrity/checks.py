@@ -39,8 +39,6 @@ _MAX_RANGES = 8
 
 
 class Level(StrEnum):
-    """Severity of a result."""
-
     OK = "ok"
     WARNING = "warning"
     """Worth knowing; the record is correct."""

@@ -28,8 +28,6 @@ MAX_BULK_BACKUPS = 5
 
 @dataclass(frozen=True, slots=True)
 class BulkDone:
-    """The result of a bulk decision."""
-
     kind: Kind
     action_id: str | None
     """The action that undo reverses as a whole; None: there was nothing to change."""

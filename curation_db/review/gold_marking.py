@@ -33,8 +33,6 @@ _SETTLED = text("""
 
 @dataclass(slots=True)
 class MarkingResult:
-    """Result of marking, in numbers of candidates."""
-
     new: int = 0
     known: int = 0
     """Already gold with the same answer."""

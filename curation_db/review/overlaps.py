@@ -45,8 +45,6 @@ _DIFFERING = text("""
 
 @dataclass(frozen=True, slots=True)
 class OverlapPreview:
-    """The effect of a change of the overlap."""
-
     candidates: int
     """Number of distinct candidates in the request."""
     drawn: int

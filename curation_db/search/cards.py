@@ -28,8 +28,6 @@ SIBLINGS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class CardVerdict:
-    """One judge's verdict."""
-
     judge: str
     model: str
     question: Question

@@ -59,8 +59,6 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorVote:
-    """One annotator's vote in force."""
-
     actor: str
     role: Role
     verdict: Kind

@@ -106,8 +106,6 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All counts of the record."""
-
     sources: tuple[SourceCounts, ...]
     states: dict[str, dict[str, int]] = field(default_factory=dict)
     """Stream ("review", "audit", "gold") to state to number of candidates; every state is present."""
@@ -117,7 +115,6 @@ class Overview:
 
 
 def overview(connection: Connection) -> Overview:
-    """Count the record."""
     return Overview(
         tuple(SourceCounts(*row) for row in connection.execute(_SOURCES)),
         _states(connection),

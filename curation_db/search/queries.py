@@ -44,8 +44,6 @@ _MATCHES = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A candidate in a list of matches."""
-
     candidate_id: int
     text: str
     concept: str | None

@@ -56,8 +56,6 @@ class QueryField(StrEnum):
 
 
 class Sort(StrEnum):
-    """Order of the candidates."""
-
     NEWEST = "newest"
     """Last imported or created first."""
     OLDEST = "oldest"
@@ -103,8 +101,6 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One condition of a query."""
-
     field: QueryField
     values: tuple[Value, ...]
     """Alternatives."""
@@ -113,7 +109,6 @@ class Term:
 
     @classmethod
     def of(cls, field: QueryField, *names: str, excluded: bool = False) -> Term:
-        """Return a term with plain values."""
         return cls(field, tuple(Value(name) for name in names), excluded)
 
 

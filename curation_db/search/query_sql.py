@@ -82,8 +82,6 @@ class Predicate:
 
 
 class Parameters(dict[str, object]):
-    """Bind parameters by name."""
-
     def add(self, value: object) -> str:
         """Add a value and return its placeholder."""
         name = f"v{len(self)}"

@@ -31,11 +31,8 @@ class ValueShare:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Distribution of one trait."""
-
     trait: str
     accepted: int
-    """Number of accepted candidates."""
     proposed: int
     distinct: int
     """Number of different values, without None."""

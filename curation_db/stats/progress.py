@@ -35,8 +35,6 @@ _NEWEST = text("SELECT (SELECT coalesce(max(seq), 0) FROM event), (SELECT coales
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorProgress:
-    """One annotator's work."""
-
     name: str
     speed: AnnotationSpeed
     decisions: dict[Kind, int]
@@ -47,8 +45,6 @@ class AnnotatorProgress:
 
 @dataclass(frozen=True, slots=True)
 class WorkCounts:
-    """Completed and remaining work."""
-
     states: dict[str, int]
     """Number of candidates by state; states without candidates are missing."""
     wanted: int
@@ -66,8 +62,6 @@ class WorkCounts:
 
 @dataclass(frozen=True, slots=True)
 class RecordProgress:
-    """All parts of the progress report."""
-
     work: WorkCounts
     people: tuple[AnnotatorProgress, ...]
     balances: tuple[Balance, ...]
@@ -79,7 +73,6 @@ class RecordProgress:
 
 
 def read_progress(store: Store, targets: Targets | None = None, *, resamples: int = RESAMPLES) -> RecordProgress:
-    """Count all parts."""
     with store.read() as connection:
         measured, counted, people = speeds(connection), connection.execute(_IN_FORCE).all(), _people(connection)
         work = _work(connection, combined(measured.values()))

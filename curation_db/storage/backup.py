@@ -41,8 +41,6 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class BackupRow:
-    """A file in the backup folder."""
-
     path: Path
     size: int
     """Bytes."""

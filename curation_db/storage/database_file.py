@@ -38,8 +38,6 @@ _EXCLUSIVE_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Contents of a database at one moment."""
-
     event: int
     """Number of the newest event; 0 without events."""
     tables: Mapping[str, int]

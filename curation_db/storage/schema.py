@@ -108,7 +108,6 @@ def summary(deviations: Sequence[str]) -> str:
 
 
 def schema_of(connection: sqlite3.Connection) -> Schema:
-    """Return all definitions of the database."""
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
     indexes = {name for kind, name, _, sql in rows if kind == "table" and _is_fts5(sql)}
     parts = {f"{name}_{part}" for name in indexes for part in _FTS5_SUFFIXES}

@@ -53,8 +53,6 @@ _STALE = """
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """Session without an end."""
-
     id: str
     annotator: str
     host: str

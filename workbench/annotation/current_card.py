@@ -82,7 +82,6 @@ class CurrentCard:
         self._prefetcher.current_id = card.candidate_id if self.ready.leased else None
 
     def clear(self) -> None:
-        """Show no card."""
         self.ready = None
         self._dwell_timer.turn_to(None)
         self._prefetcher.current_id = None

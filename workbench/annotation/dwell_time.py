@@ -14,8 +14,6 @@ IDLE_SECONDS = 60.0
 
 
 class DwellTimer:
-    """Dwell time by card."""
-
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
@@ -33,7 +31,6 @@ class DwellTimer:
             self._card = card
 
     def activity(self) -> None:
-        """Record activity of the annotator."""
         with self._lock:
             self._count()
             self._away = False

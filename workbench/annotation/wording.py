@@ -104,8 +104,6 @@ STATES: Final[Mapping[State, StateWording]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionWording:
-    """Words for an event of one kind."""
-
     glyph: str
     label: str
     """The noun."""

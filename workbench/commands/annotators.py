@@ -29,7 +29,6 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="Annotator name, as n
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
     annotators.callback()(list_annotators)
     annotators.command("retire", epilog=_EPILOG)(retire)
     annotators.command("restore", epilog=_EPILOG)(restore)

@@ -77,7 +77,6 @@ class DownloadError(NegwbError):
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
     app.add_typer(bench)
 
 

@@ -37,7 +37,6 @@ A comma means "or", a leading minus means "not"; sort: newest oldest decided con
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
     app.command(epilog=_EPILOG)(browse)
 
 

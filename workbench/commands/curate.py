@@ -48,7 +48,6 @@ class ServedStream(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
     app.command(epilog=_EPILOG)(curate)
 
 

@@ -27,13 +27,10 @@ Examples:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
     app.command(epilog=_EPILOG)(demo)
 
 
 class ExtraExperiment(StrEnum):
-    """Values of --arm."""
-
     NEGATED_ONLY = "negated-only"
 
 

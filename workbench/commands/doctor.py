@@ -28,7 +28,6 @@ _MARKS = {"ok": "✓", "warning": "⚠", "error": "✗"}
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
     app.command(epilog=_EPILOG)(doctor)
 
 

@@ -37,7 +37,6 @@ class DataFormat(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
     app.command(epilog=_EPILOG)(export)
 
 

@@ -21,7 +21,6 @@ _WIDTH = 100
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
     app.command(epilog=_EPILOG)(history)
 
 

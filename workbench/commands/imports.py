@@ -40,7 +40,6 @@ _MAX_HINTS = 5
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
     app.command(name="import", epilog=_EPILOG)(import_command)
 
 

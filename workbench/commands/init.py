@@ -12,7 +12,6 @@ _EPILOG = "Example:  negwb init my-set && cd my-set"
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
     app.command(epilog=_EPILOG)(init)
 
 

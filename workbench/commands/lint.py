@@ -31,7 +31,6 @@ To turn off a rule, set in negwb.toml:  [lint] off = ["over-frequent"]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
     app.command(epilog=_EPILOG)(lint)
 
 

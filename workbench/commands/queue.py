@@ -31,7 +31,6 @@ queue = typer.Typer(no_args_is_help=True, help="Set how many annotators decide a
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
     queue.command("overlap", epilog=_EPILOG)(overlap)
     app.add_typer(queue, name="queue")
 

@@ -29,7 +29,6 @@ _START = "import sys; from workbench.cli import main; sys.exit(main())"
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
     app.command(epilog=_EPILOG)(serve)
 
 

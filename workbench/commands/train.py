@@ -31,7 +31,6 @@ negwb bench run negrefcocog --model mine
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
     app.command(epilog=_EPILOG)(train)
 
 

@@ -24,8 +24,6 @@ _SHORTEST: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A titled table."""
-
     title: str
     headers: tuple[str, ...]
     """If all are empty, the table has no header."""

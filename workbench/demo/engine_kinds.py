@@ -6,5 +6,4 @@ from workbench.generation.engines.registry import register_engine
 
 
 def register_demo_engines() -> None:
-    """Register the engine kind "scripted"."""
     register_engine("scripted", "workbench.demo.simulation.scripted_engine:make")

@@ -35,8 +35,6 @@ _NO_GRAPHICS = {"", "dumb", "linux", "vt100", "vt220"}
 
 @dataclass(frozen=True, slots=True)
 class TerminalAnswer:
-    """The answer of a terminal about itself."""
-
     kitty: bool = False
     """Kitty's graphics protocol."""
     sixel: bool = False

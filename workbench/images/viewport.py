@@ -21,8 +21,6 @@ _PIXELS_SHOW = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """The area to draw on."""
-
     columns: int
     rows: int
     dots: tuple[int, int] = (1, 2)
@@ -43,8 +41,6 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class Viewport:
-    """A view of an image."""
-
     picture: tuple[int, int]
     """Width and height of the image in pixels."""
     canvas: Canvas

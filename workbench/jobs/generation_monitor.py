@@ -53,8 +53,6 @@ class GenerationRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationInputs:
-    """Input items and engines of a generation."""
-
     items: dict[str, int]
     """Pipeline to number of captions or questions."""
     proposer: str

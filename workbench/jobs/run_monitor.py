@@ -57,8 +57,6 @@ class RunDetail:
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
-    """State of all runs at one time."""
-
     rows: tuple[RunRow, ...]
     """Newest first."""
     left_out: int
@@ -198,7 +196,6 @@ def downsample(points: Points, most: int) -> Points:
 
 
 def time_ago(then: float, now: float | None = None) -> str:
-    """Format the time since `then`."""
     seconds = max(0.0, (time.time() if now is None else now) - then)
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:

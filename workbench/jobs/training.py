@@ -46,8 +46,6 @@ class TrainingOrder:
 
 @dataclass(slots=True)
 class TrainingJob(Job):
-    """The process of a run."""
-
     has_trained: bool = False
     """Whether the run was RUNNING or DONE under this process: if it is neither now, the process is ending."""
 

@@ -86,7 +86,6 @@ class ReportLine:
         return self.official is not None and bool(self.main.differing)
 
     def cells(self) -> dict[str, str]:
-        """Return the cells of the report screen by column."""
         row = self.main
         figures = figure_cells(row.correct, row.n, row.accuracy, row.base)
         if self.official is not None:
@@ -389,5 +388,4 @@ def _stored_twin_json(stored: StoredResult, known: Sequence[StoredResult]) -> di
 
 
 def interval_of(score: Score) -> Interval:
-    """Return a score's share with its interval."""
     return Interval(score["value"], score["low"], score["high"])

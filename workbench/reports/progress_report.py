@@ -32,7 +32,6 @@ COEFFICIENTS: Final = {"observed": "P_o", "ac1": "AC1", "alpha": "alpha", "kappa
 
 
 def gather(workspace: Workspace) -> RecordProgress:
-    """Read the figures of the workspace."""
     targets = read_settings(workspace.settings).targets
     with open_read_only(workspace.database) as store:
         return read_progress(store, {trait: resolve_target(trait, text) for trait, text in targets.items()})
@@ -52,7 +51,6 @@ def hours_text(hours: float) -> str:
 
 
 def share_text(part: float, whole: float, *, digits: int = 0) -> str:
-    """Format a share in percent."""
     return f"{part / whole:.{digits}%}" if whole else NONE
 
 

@@ -48,8 +48,6 @@ class PrefetchChanged(Message):
 
 
 class NegwbApp(BaseApp):
-    """The app of one annotation session."""
-
     # Textual does not load the style sheet of the first screen by itself.
     CSS_PATH: ClassVar = ["app.tcss", "screens/curate.tcss"]
 

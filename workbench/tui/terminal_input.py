@@ -48,8 +48,6 @@ class TokenKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InputToken:
-    """One thing that the terminal sent."""
-
     kind: TokenKind
     text: str = ""
 

@@ -104,8 +104,6 @@ def _usual_paths(path: Path, *, has_questions: bool) -> Iterator[Path]:
 
 
 class VqaAnswer(NamedTuple):
-    """The answers to a question that is imported."""
-
     agreed: int
     answers: int
     image: str
@@ -115,8 +113,6 @@ class VqaAnswer(NamedTuple):
 
 
 class _SkippedQuestion(NamedTuple):
-    """A question that is not imported."""
-
     counter: str
     """The field of `ImportReport` that counts it."""
 
@@ -198,8 +194,6 @@ def _answer_batch(event: JsonRun | Fault, answers: _Answers, file: str) -> RowBa
 
 
 class _QuestionReader:
-    """Reads the questions file."""
-
     def __init__(self, answers: dict[str, VqaAnswer | _SkippedQuestion], files: VqaFiles) -> None:
         self._answers = answers
         self._files = files

@@ -48,8 +48,6 @@ _KINDS = 1_000
 
 
 class ColumnsCallback(Protocol):
-    """Called with the columns of rows."""
-
     def __call__(self, chosen: Mapping[str, str], unused: Mapping[str, str]) -> None:
         """Receive field to column, and unused column to the field that it could fill."""
 

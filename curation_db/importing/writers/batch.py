@@ -22,8 +22,6 @@ from curation_db.importing.writers.questions import insert_questions
 
 
 class BatchWriter:
-    """Writes the batches of one import."""
-
     def __init__(self, provenance: Provenance) -> None:
         self._provenance = provenance
         self.images = ImageWriter(provenance.source)

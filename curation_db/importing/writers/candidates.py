@@ -51,8 +51,6 @@ class _Prepared(NamedTuple):
 
 
 class CandidateWriter:
-    """Writes the candidates of one import."""
-
     def __init__(self, provenance: Provenance, source_id: int) -> None:
         self._provenance = provenance
         self._source_id = source_id

@@ -43,8 +43,6 @@ _CARD_ACTIONS = frozenset(
 
 
 class PlainLoop:
-    """Plain mode of one session."""
-
     def __init__(
         self,
         session: AnnotationSession,

@@ -65,8 +65,6 @@ class PlainAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlainInput:
-    """A parsed answer."""
-
     do: PlainAction
     rest: str = ""
     """The text after the letter."""

@@ -88,7 +88,6 @@ def normalised(pixels: Tensor) -> Tensor:
 
 
 def new_model(vocab_size: int, seed: int) -> CLIP:
-    """Make the untrained model."""
     torch.manual_seed(seed)
     config = MODEL_CONFIG | {"text_cfg": MODEL_CONFIG["text_cfg"] | {"vocab_size": vocab_size}}
     # channels_last: a third faster on a CPU, equal results up to rounding
@@ -182,7 +181,6 @@ def _print(line: str) -> None:
 
 
 def main() -> None:
-    """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=FOLDER)
     recipe = BaseRecipe()

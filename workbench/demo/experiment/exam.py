@@ -144,8 +144,6 @@ def encode_exam(
 
 @dataclass(frozen=True)
 class ExamGrades:
-    """Correctness of each question."""
-
     negref: Bools
     affirm: Bools
     unseen: Bools

@@ -37,8 +37,6 @@ _ACTION_SHARE = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A negated caption."""
-
     text: str
     concept: str
     """The denied concept: hat, wearing a hat, red dress."""
@@ -93,7 +91,6 @@ class DemoDraft:
 
     @property
     def who(self) -> str:
-        """The relative pronoun."""
         return "who" if self.anchor in GARMENTS else "that"
 
     @property

@@ -64,7 +64,6 @@ class DrawingCanvas:
             self._draw.rectangle(xy, fill=fill, outline=ink, width=width)
 
     def poly(self, points: Sequence[Point], fill: RGB, *, ink: RGB | None = INK) -> None:
-        """Draw a closed polygon."""
         xy = self._xy(points)
         self._draw.polygon(xy, fill=fill)
         if ink:

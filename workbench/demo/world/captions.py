@@ -94,8 +94,6 @@ def noun(anchor: str, colour: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SceneCaption:
-    """A caption and everything that it states."""
-
     text: str
     anchor: str
     colour: str | None
@@ -179,7 +177,6 @@ LEADS = {"there": "there is ", "picture": "a picture of "}
 
 
 def compose(anchor: str, colour: str | None, things: tuple[str, ...], template: str, *, formal: bool) -> str:
-    """Return the text of a caption from one template."""
     subject = noun(anchor, colour)
     if template == "with" and things:
         return f"{subject}{with_things(things, formal=formal)}"

@@ -208,7 +208,6 @@ class Instance:
         return attachment.relation if attachment else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the instance as JSON types."""
         return {
             "anchor": self.anchor,
             "colour": self.colour,
@@ -259,7 +258,6 @@ class Scene:
         return tuple(sorted(set(left.things) ^ set(right.things)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the scene as JSON types."""
         rows = [instance.to_dict() for instance in self.instances]
         return {"seed": self.seed, "setting": self.setting, "instances": rows}
 

@@ -129,8 +129,6 @@ _SORTS = {
 
 @dataclass(frozen=True, slots=True)
 class ListPosition:
-    """Position of the cursor in the list, and the state of the list."""
-
     at: int
     count: int
     counting: bool

@@ -163,7 +163,6 @@ def siblings(texts: Sequence[str]) -> Content | None:
 
 
 def remarks(card: Card) -> Content | None:
-    """Return the flag and the notes."""
     lines = [Content.styled("⚑ flagged", f"bold {WARN}")] if card.flagged else []
     lines += [Content.assemble(("✎ ", QUIET), plain(note, limit=300)) for note in card.notes]
     return Content("\n").join(lines) if lines else None

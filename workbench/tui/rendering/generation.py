@@ -131,7 +131,6 @@ def simulated(run: GenerationRunRow) -> list[str]:
 
 
 def _pace(entry: GenerationRow, progress: StageProgress, width: int) -> Content:
-    """Return the progress bar and the speed."""
     total = progress.items_total
     share = min(1.0, progress.items_done / total) if total else None
     figures = (

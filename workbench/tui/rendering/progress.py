@@ -69,7 +69,6 @@ def _cell(text: str, cells: int, *, right: bool = False) -> str:
 
 
 def _columns(cells: Iterable[tuple[str, int]], style: str = "") -> Content:
-    """Return right-aligned columns."""
     return Content.styled("".join(_cell(text, width, right=True) for text, width in cells), style)
 
 

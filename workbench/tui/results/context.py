@@ -28,7 +28,6 @@ class ResultsContext:
 
     workspace: Workspace
     leave: Callable[[], Any]
-    """Close the results pages."""
     make_screen: Callable[[ResultsContext, Page], Screen[None]]
     """Create the screen of a page. The app sets it, so that no page imports another one."""
     protocol: str = "halfcell"
@@ -50,7 +49,6 @@ class ResultsContext:
 
     @property
     def results(self) -> Path:
-        """The folder of benchmark results."""
         return self.workspace.root / "results"
 
     def locate(self, row: ComparisonRow, image: str) -> Path | None:

@@ -126,7 +126,6 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
 
     @property
     def entry(self) -> GenerationRow | None:
-        """The row under the cursor."""
         entries = self.snapshot.entries if self.snapshot else ()
         return next((each for each in entries if each.key == self.table.chosen), None)
 
@@ -186,7 +185,6 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
         self.request_poll()
 
     def action_scroll_about(self, by: int) -> None:
-        """Scroll the details of the run."""
         self.query_one("#generation").scroll_relative(y=by, animate=False)
 
     def action_show(self, page: Page) -> None:

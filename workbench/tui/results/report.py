@@ -166,7 +166,6 @@ class ReportScreen(ActionScreen):
             self._read()
 
     def action_scroll_about(self, by: int) -> None:
-        """Scroll the details of the row."""
         for name in ("#about", "#measured", "#published"):
             self.query_one(name).scroll_relative(y=by, animate=False)
 
@@ -184,7 +183,6 @@ class ReportScreen(ActionScreen):
 
 
 def _compared(context: ResultsContext, base: str | None) -> Report:
-    """Compare the workspace's results."""
     from benchmarks.comparison import compare  # with its imports, 30 ms
     from workbench.workspace.models import base_hash
 

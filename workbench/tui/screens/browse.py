@@ -243,7 +243,6 @@ class BrowseScreen(SideScreen):
         self.show_view(self.view.sorted_by(order[(order.index(self.view.sort) + by) % len(order)]), at=self.memory.at)
 
     def action_views(self) -> None:
-        """Choose a saved view."""
         from workbench.tui.screens.modals.views import ViewsModal
         from workbench.workspace.settings import read_settings  # only when opened
 
@@ -340,7 +339,6 @@ class BrowseScreen(SideScreen):
         self._update_status()
 
     def action_choose_range(self, by: int) -> None:
-        """Extend the range selection."""
         self.table.extend_selection(by)
         self._update_status()
 

@@ -200,7 +200,6 @@ class CurateScreen(DecisionScreen):
             self.show_message(nothing if kind is None else f"{done}: {glyph}{kind}{many}")
 
     async def action_flag(self) -> None:
-        """Flag the card, or remove the flag."""
         await self._run(self.session.toggle_flag)
 
     async def action_note(self) -> None:

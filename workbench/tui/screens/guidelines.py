@@ -18,8 +18,6 @@ from workbench.workspace.guidelines import Guidelines, read_guidelines
 
 
 class GuidelinesScreen(SideScreen):
-    """The guidelines as scrolling text."""
-
     VIEW = MainView.GUIDELINES
     CSS_PATH = "guidelines.tcss"
     AUTO_FOCUS = None

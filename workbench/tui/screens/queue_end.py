@@ -78,7 +78,6 @@ class QueueEndScreen(Screen[str | None]):
         self._leave("undo")
 
     def action_redo(self) -> None:
-        """Redo the last undo."""
         self._leave("redo")
 
     def action_look_back(self) -> None:
@@ -86,14 +85,12 @@ class QueueEndScreen(Screen[str | None]):
         self._leave("look_back")
 
     def action_find(self) -> None:
-        """Search for a card."""
         self._leave("find")
 
     def open_card(self, candidate_id: int) -> None:
         self._leave(f"open_card({candidate_id})")
 
     async def action_quit(self) -> None:
-        """Quit; everything is stored."""
         await self.app.action_quit()
 
 

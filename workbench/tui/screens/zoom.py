@@ -125,7 +125,6 @@ class ZoomScreen(ActionScreen):
         self._step(by)
 
     def action_fit(self) -> None:
-        """Fit the whole image to the screen."""
         if self.viewport is not None:
             self._set_viewport(self.viewport.fitted())
 
@@ -151,7 +150,6 @@ class ZoomScreen(ActionScreen):
         self.app.push_screen(HelpScreen(self.actions, places=(KeyScope.ZOOM,)))
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Zoom in around the pointer."""
         event.stop()
         self._step(1, event.screen_offset)
 
@@ -161,20 +159,17 @@ class ZoomScreen(ActionScreen):
         self._step(-1, event.screen_offset)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        """Grab the image."""
         if self.query_one(PicturePane).region.contains_point(event.screen_offset):
             self._grabbed_at = event.screen_offset
             self.capture_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Drag the image."""
         if self._grabbed_at is not None and self.viewport is not None:
             moved, dots = self._grabbed_at - event.screen_offset, self.viewport.canvas.dots
             self._grabbed_at = event.screen_offset
             self._set_viewport(self.viewport.panned(moved.x * dots[0], moved.y * dots[1]))
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
-        """Release the image."""
         if self._grabbed_at is not None:
             self._grabbed_at = None
             self.release_mouse()

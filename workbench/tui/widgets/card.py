@@ -18,8 +18,6 @@ HIDDEN_BLIND = "hidden: this session is blind"
 
 
 class CardView(VerticalScroll, can_focus=False):
-    """Shows one card at a time."""
-
     def compose(self) -> ComposeResult:
         """Compose the fields in reading order."""
         yield LabelledField("YOU DECIDED", id="past")
@@ -75,7 +73,6 @@ class CardView(VerticalScroll, can_focus=False):
 
 
 def _objects(objects: dict[str, int]) -> Content | None:
-    """Return the objects annotated in the image."""
     if not objects:
         return None
     named = [f"{count} × {display_text(name, limit=40)}" for name, count in list(objects.items())[:12]]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 def picture_name(ready: PreparedCard) -> str:
-    """Return the name of the card's image."""
     return ready.card.picture.file_name or ready.card.picture.key
 
 

@@ -167,7 +167,6 @@ class BulkModal(Dialog[BulkDone]):
         self.post_message(self.Step(what, done, total))
 
     def on_bulk_modal_step(self, event: Step) -> None:
-        """Show the progress."""
         share = event.done / max(event.total, 1)
         content = Content.assemble(f"{event.what} … ", (bar(share, _BAR_CELLS), "$primary"), f" {share:4.0%}")
         self.query_one("#bulk-text", Static).update(content)

@@ -51,7 +51,6 @@ class ChooseModal(Dialog[str]):
         listed.focus()
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Preview the highlighted value."""
         if self._preview is not None and event.option.id is not None and self.is_active:
             self._preview(event.option.id)
 
