@@ -37,6 +37,8 @@ class Recipe:
     seed: int = 0
     models: Mapping[str, str] = field(default_factory=dict)
     """Engine name to model name; known when the engines are open."""
+    engines: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Engine name to stage to the engine's settings that change its answers; known when the engines are open."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON values; equal recipes give equal values."""
@@ -56,6 +58,10 @@ class Recipe:
             "least_label_mass": self.least_label_mass,
             "seed": self.seed,
             "models": dict(sorted(self.models.items())),
+            "engines": {
+                name: {stage: dict(settings) for stage, settings in sorted(stages.items())}
+                for name, stages in sorted(self.engines.items())
+            },
         }
 
     @property

@@ -29,7 +29,7 @@ request counts as in flight, so a killed run loses at most the requests in fligh
 
 
 class Engine(Protocol):
-    """Answers model requests."""
+    """Answers model requests. An engine may have a method `answer_settings`; see `AnswerIdentity.of`."""
 
     @property
     def model(self) -> str:

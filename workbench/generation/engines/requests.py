@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from curation_db.enums import Stage
 from curation_db.generation.answer import ModelAnswer
@@ -27,7 +27,7 @@ __all__ = [
     "answer_format_of",
 ]
 # fmt: on
-_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class AnswerFormat(StrEnum):
@@ -99,10 +99,13 @@ class ModelRequest:
     facts: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """Prompt fields (caption, concept, ...) for engines that do not read messages: scripts, CLIP. Not in the key."""
 
-    def key(self, model: str) -> bytes:
+    def key(self, model: str, settings: Mapping[str, Any] = _NOTHING) -> bytes:
         """Return the answer cache's key: SHA-256 over everything that determines the answer of `model`.
 
         The path of the image file is left out, so that a moved folder causes no new requests.
+
+        Args:
+            settings: Settings of the engine that change its answer; see `AnswerIdentity.key`.
         """
         content = {
             "model": model,
@@ -110,6 +113,8 @@ class ModelRequest:
             "want": self.answer_format,
             "messages": [[message.role, message.text] for message in self.messages],
             "picture": None if self.picture is None else ["blank" if self.picture.blank else self.picture.key],
+            "raw": self.raw if settings.get("raw_prompts") else None,
+            "settings": dict(settings),
             "sampling": [self.sampling.temperature, self.sampling.top_p, self.sampling.max_tokens, self.sampling.seed],
         }
         text = json.dumps(content, ensure_ascii=True, sort_keys=True, separators=(",", ":"))

@@ -22,6 +22,7 @@ from curation_db.language.sanitize import display_text
 from curation_db.storage.sqlite import batches
 from curation_db.storage.store import Store
 from workbench.errors import UsageError
+from workbench.generation.engines.answer_identity import AnswerIdentity, RequestKind
 from workbench.generation.engines.image_payload import ImageEncoder
 from workbench.generation.engines.openai.batch_lines import BatchRequest, batch_line, batch_method, custom_id, read_line
 from workbench.generation.engines.protocol import Engine, EngineContext, StoreAnswer
@@ -247,11 +248,18 @@ class _BatchFileEngine:
         self._features = context.capabilities(plain_url(settings.url), settings.model)
         self._pictures = ImageEncoder(settings.picture_side, as_files=False)
         self.model = settings.model
+        self._identity = AnswerIdentity.of(self, settings)
+
+    def answer_settings(self, kind: RequestKind) -> dict[str, Any]:
+        """Return the values that the engine uses in place of its settings; see `AnswerIdentity.of`."""
+        if not kind.yes_no:
+            return {}
+        return {"method": str(batch_method(self._settings, self._features, has_image=kind.image))}
 
     async def answer(self, group: Sequence[ModelRequest], stored: StoreAnswer) -> None:
         pending = False
         for index, request in enumerate(group):
-            key = request.key(self.model)
+            key = self._identity.key(request)
             if self._request_files.has(key):
                 pending = True
                 continue
@@ -268,8 +276,8 @@ class _BatchFileEngine:
                 await stored(index, ModelAnswer(error=picture.error, detail=picture.detail, tries=0))
                 continue
             self._budget.reserve()
-            method = batch_method(self._settings, self._features, request)
-            line = batch_line(request, self._settings, method=method, picture=picture)
+            method = batch_method(self._settings, self._features, has_image=request.picture is not None)
+            line = batch_line(request, self._settings, key=key, method=method, picture=picture)
             self._request_files.write(memory_key(request, key, self._settings.name, self), method, line)
             pending = True
         if pending:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from curation_db.enums import Method
 from curation_db.generation import answer_cache as memory
 from curation_db.language.sanitize import clean
+from workbench.generation.engines.answer_identity import AnswerIdentity
 from workbench.generation.engines.protocol import Engine
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
 from workbench.generation.models import EngineRequest
@@ -30,8 +31,15 @@ class RequestDispatcher:
         *,
         run_id: int | None = None,
         changed: Callable[[], None] = lambda: None,
+        identities: Mapping[str, AnswerIdentity] | None = None,
     ) -> None:
-        """`changed` is called whenever a request is answered."""
+        """Configure the dispatcher.
+
+        Args:
+            changed: Called whenever a request is answered.
+            identities: What determines the answers of each engine; default: its model only.
+        """
+        self._identities = identities or {}
         self._writer, self._engines, self._counters = writer, engines, counters
         self._run_id, self._changed = run_id, changed
         self._asking: dict[bytes, asyncio.Future[ModelAnswer]] = {}
@@ -44,7 +52,7 @@ class RequestDispatcher:
         Raises:
             EngineStopped, BudgetReached, AnswerPending: no further request can be sent; all answers so far are stored.
         """
-        keys = [request.request.key(self._engines[request.engine].model) for request in requests]
+        keys = [self._key(request) for request in requests]
         own: dict[bytes, EngineRequest] = {}
         futures: dict[bytes, asyncio.Future[ModelAnswer]] = {}
         for key, request in zip(keys, requests, strict=True):
@@ -72,6 +80,10 @@ class RequestDispatcher:
                     futures[key].exception()  # marks it as retrieved
                 else:
                     futures[key].cancel()
+
+    def _key(self, request: EngineRequest) -> bytes:
+        identity = self._identities.get(request.engine)
+        return identity.key(request.request) if identity else request.request.key(self._engines[request.engine].model)
 
     def _count_off(self, key: bytes, answer: asyncio.Future[ModelAnswer]) -> None:
         """Remove an answered request, unless it was removed before; its key may already belong to a new request."""

@@ -14,9 +14,11 @@ from sqlalchemy import Connection
 
 from curation_db.enums import Method, Stage
 from curation_db.generation import answer_cache as memory
-from curation_db.generation import runs
+from curation_db.generation import endpoint_probes, runs
 from curation_db.language.clip_tokenizer import count_tokens
 from curation_db.storage.store import Store
+from workbench.generation.engines.answer_identity import AnswerIdentity, RequestKind, settings_in_use
+from workbench.generation.engines.openai.capabilities import ProbedCapabilities
 from workbench.generation.engines.protocol import StoreAnswer
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest
 from workbench.generation.models import EngineRequest, Steps
@@ -27,6 +29,7 @@ from workbench.generation.runs.session import GenerationOptions, scope_of
 from workbench.generation.runs.work_source import read_image_tasks
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.picture_folders import PictureFolders
+from workbench.workspace.server_address import plain_url
 
 _SAMPLE: Final = 50
 """Images that are simulated; their mean is the estimate for the others."""
@@ -100,13 +103,18 @@ class DryRun:
 
 
 class _UnopenedEngine:
-    """Placeholder of an engine that is not opened; it only has a model name."""
+    """Placeholder of an engine that is not opened."""
 
     simulated = False
     capacity = 1
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, settings: EngineSettings, capabilities: ProbedCapabilities | None) -> None:
         self.model = model
+        self._settings, self._capabilities = settings, capabilities
+
+    def answer_settings(self, kind: RequestKind) -> dict[str, Any]:
+        """Return the values that the opened engine would use in place of its settings."""
+        return settings_in_use(self._settings, self._capabilities, kind)
 
     async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
         raise AssertionError("a dry run sends no request")
@@ -136,9 +144,8 @@ async def _estimate_run(
 ) -> DryRun:
     writer = RecordWriter(store)
     try:
-        known = await writer.read(_models)
-        unopened = {name: _UnopenedEngine(known.get(name) or each.model or name) for name, each in plan.engines.items()}
-        recipe = plan.recipe(unopened)
+        identities = plan.identities(await writer.read(partial(_unopened_engines, plan)))
+        recipe = plan.recipe(identities)
         scope = scope_of(plan, recipe, options)
         total = await writer.read(scope.count)
         report = DryRun(math.ceil(total / options.shard.of), 0)
@@ -146,7 +153,7 @@ async def _estimate_run(
             report.items = min(report.items, options.limit)
         costs, done = {name: EngineCost() for name in plan.engines}, 0
         async for image_task in read_image_tasks(writer, scope, folders, shard=options.shard, limit=options.limit):
-            requests = await _requests_of(steps_of(image_task, recipe, plan.prompts), plan, writer, unopened, costs)
+            requests = await _requests_of(steps_of(image_task, recipe, plan.prompts), plan, writer, identities, costs)
             report.first_requests = report.first_requests or requests
             report.sampled += len(image_task.wanted)
             done += 1
@@ -160,8 +167,23 @@ async def _estimate_run(
     return report
 
 
+def _unopened_engines(plan: GenerationPlan, connection: Connection) -> dict[str, _UnopenedEngine]:
+    known = _models(connection)
+    models = {
+        name: (each.model if each.kind == "openai" else "") or known.get(name) or each.model or name
+        for name, each in plan.engines.items()
+    }
+    return {
+        name: _UnopenedEngine(
+            models[name], each, endpoint_probes.read_probe(connection, plain_url(each.url), models[name])
+        )
+        for name, each in plan.engines.items()
+    }
+
+
 def _models(connection: Connection) -> dict[str, str]:
-    """Return the model of each engine in its last run: settings may not name it, but the recipe's hash needs it."""
+    """Return the model of each engine in its last run: settings may not name it, or without the hash of its weights,
+    but the recipe's hash needs it."""
     latest: dict[str, str] = {}
     for run in runs.list_runs(connection):
         recipe = run.settings.get("recipe")
@@ -175,7 +197,7 @@ async def _requests_of(
     steps: Steps,
     plan: GenerationPlan,
     writer: RecordWriter,
-    unopened: Mapping[str, _UnopenedEngine],
+    identities: Mapping[str, AnswerIdentity],
     costs: Mapping[str, EngineCost],
 ) -> list[EngineRequest]:
     """Return all requests of a pipeline on one image, with placeholder answers that find the concepts absent."""
@@ -185,7 +207,7 @@ async def _requests_of(
         requests = next(steps)
         while True:
             answers = []
-            keys = [each.request.key(unopened[each.engine].model) for each in requests]
+            keys = [identities[each.engine].key(each.request) for each in requests]
             known = await writer.read(partial(memory.load_answers, keys=keys))
             for key, request in zip(keys, requests, strict=True):
                 all_requests.append(request)

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any, Final
 
-from curation_db.enums import Question
+from curation_db.enums import Question, Stage
 from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget
+from workbench.generation.engines.answer_identity import AnswerIdentity, RequestKind
 from workbench.generation.engines.protocol import Engine
+from workbench.generation.pipelines.judging import STAGES
 from workbench.generation.pipelines.registry import check_prompts
 from workbench.generation.prompts.loader import PromptSet, find_prompts
 from workbench.generation.recipe import Recipe
 from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, JudgeRule, JudgeSettings, Pipeline
 from workbench.workspace.generation_settings import GenerateSettings, answerable_judges, inline_engine, parse_judge
 
+_JUDGED: Final = frozenset(str(stage) for stage in STAGES.values())
+"""Stages that judges answer; the proposer answers the others."""
 _NO_ENGINE = (
     "name one in negwb.toml ([engines.NAME] and [generate] proposer), or on the command line:"
     " --proposer openai:http://localhost:8000/v1"
@@ -37,8 +42,12 @@ class GenerationPlan:
     """Engines that the run uses."""
     random_concept: bool = False
 
-    def recipe(self, opened: Mapping[str, Engine]) -> Recipe:
-        """Return the recipe with the models of the opened engines."""
+    def identities(self, opened: Mapping[str, Engine]) -> dict[str, AnswerIdentity]:
+        """Return what determines the answers of the opened engines."""
+        return {name: AnswerIdentity.of(engine, self.engines[name]) for name, engine in opened.items()}
+
+    def recipe(self, identities: Mapping[str, AnswerIdentity]) -> Recipe:
+        """Return the recipe with the models and the settings of the opened engines."""
         settings = self.settings
         return Recipe(
             pipeline=self.pipeline,
@@ -55,8 +64,22 @@ class GenerationPlan:
             prior=settings.prior,
             least_label_mass=settings.least_label_mass,
             seed=settings.seed,
-            models={name: engine.model for name, engine in opened.items()},
+            models={name: identity.model for name, identity in identities.items()},
+            engines={
+                name: {stage: identity.settings_for(kind) for stage, kind in self._request_kinds(name).items()}
+                for name, identity in identities.items()
+            },
         )
+
+    def _request_kinds(self, engine: str) -> dict[str, RequestKind]:
+        """Return the stages of the prompt set that the engine answers, with the kind of their requests."""
+        questions = {question for judge in self.judges if judge.name == engine for question in judge.questions}
+        judged = {str(STAGES[question]) for question in questions}
+        return {
+            name: RequestKind(yes_no=name in _JUDGED, image=prompt.picture, raw=prompt.raw is not None)
+            for name, prompt in self.prompts.stages.items()
+            if (name in judged if name in _JUDGED else engine == self.proposer)
+        }
 
 
 def make_plan(
@@ -131,12 +154,19 @@ def check_prices(plan: GenerationPlan, budget: Budget) -> None:
 
 
 def check_judges(recipe: Recipe) -> None:
-    """Raise UsageError if two judges of one question have the same model name: the answer cache is keyed by that name,
-    so the second judge would get the first one's answers."""
+    """Raise UsageError if two judges of one question have the same model name and settings: their answers have the same
+    keys in the answer cache, so the second judge would get the first one's answers."""
     for one, other in combinations(recipe.judges, 2):
         model = recipe.models.get(one.name)
-        if model is not None and model == recipe.models.get(other.name) and one.questions & other.questions:
+        if model is None or model != recipe.models.get(other.name):
+            continue
+        stages = [STAGES[question] for question in one.questions & other.questions]
+        if any(_settings(recipe, one, stage) == _settings(recipe, other, stage) for stage in stages):
             raise UsageError(
                 f"the judges {one.name} and {other.name} both run a model called {display_text(model, limit=80)}",
                 hint="remove one; if the models differ, name one on its server (--served-model-name)",
             )
+
+
+def _settings(recipe: Recipe, judge: JudgeSettings, stage: Stage) -> Mapping[str, Any] | None:
+    return recipe.engines.get(judge.name, {}).get(stage)

@@ -18,6 +18,7 @@ from curation_db.generation import work_items as work
 from curation_db.review.candidates import Intake, NewCandidate, NewVerdict
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.budget import Budget, BudgetClosed, BudgetReached
+from workbench.generation.engines.answer_identity import AnswerIdentity
 from workbench.generation.engines.protocol import Engine, EngineStopped
 from workbench.generation.models import ImageTask, ItemResult, JudgeVerdict, Steps
 from workbench.generation.recipe import Recipe
@@ -58,13 +59,14 @@ class Runner:
         intake: Intake,
         run_id: int | None = None,
         notify: Callable[[str], None] = lambda line: None,
+        identities: Mapping[str, AnswerIdentity] | None = None,
     ) -> None:
         self._writer, self._recipe, self._steps_for = writer, recipe, steps_for
         self._engines, self._counters, self._budget = engines, counters, budget
         self._intake, self._run_id, self._notify = intake, run_id, notify
         self._capacity_changed = asyncio.Event()
         self.dispatcher = RequestDispatcher(
-            writer, engines, counters, run_id=run_id, changed=self._capacity_changed.set
+            writer, engines, counters, run_id=run_id, changed=self._capacity_changed.set, identities=identities
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None

@@ -137,7 +137,8 @@ async def _generate(
     make_task: MakeTask,
 ) -> GenerationResult:
     async with open_engines(workspace, store, plan, options.budget, notify, factory) as engines:
-        recipe = plan.recipe(engines)
+        identities = plan.identities(engines)
+        recipe = plan.recipe(identities)
         check_judges(recipe)
         writer = RecordWriter(store)
         try:
@@ -151,6 +152,7 @@ async def _generate(
             runner = Runner(
                 writer, recipe, task.steps, engines,
                 counters=counters, budget=options.budget, intake=options.intake, run_id=run_id, notify=notify,
+                identities=identities,
             )
             # fmt: on
             ended = await _run_with_heartbeat(

@@ -28,21 +28,23 @@ _KEY_BYTES: Final = 32
 _SINGLE_REQUEST_METHODS: Final = frozenset({Method.LOGPROBS, Method.BARE})
 
 
-def batch_method(settings: EngineSettings, features: ProbedCapabilities | None, request: ModelRequest) -> Method:
+def batch_method(settings: EngineSettings, features: ProbedCapabilities | None, *, has_image: bool) -> Method:
     """Return the method of a yes-or-no line: log-probabilities where proved or configured, else a bare answer.
 
     Samples and typed decisions need several requests or another endpoint, which a line cannot express.
     """
-    method = best_method(settings.method, features, has_image=request.picture is not None)
+    method = best_method(settings.method, features, has_image=has_image)
     return method if method in _SINGLE_REQUEST_METHODS else Method.BARE
 
 
-def batch_line(request: ModelRequest, settings: EngineSettings, *, method: Method, picture: EncodedImage | None) -> str:
+def batch_line(
+    request: ModelRequest, settings: EngineSettings, *, key: bytes, method: Method, picture: EncodedImage | None
+) -> str:
     """Return the line of `request` for the model in `settings`, without line end.
 
     Args:
-        request: Its key becomes the custom_id.
         settings: Must name the model.
+        key: Key of the request in the answer cache, as the live engine has it; becomes the custom_id.
         method: From `batch_method`.
         picture: Data URL of the request's image, without error; a batch server cannot read this machine's disk.
     """
@@ -50,7 +52,7 @@ def batch_line(request: ModelRequest, settings: EngineSettings, *, method: Metho
         raise ValueError("the line's image is not the request's")
     url = picture.url if picture else None
     body = chat_body(request, model=settings.model, method=method, picture=url, options=settings.options)
-    line = {"custom_id": request.key(settings.model).hex(), "method": "POST", "url": URL, "body": body}
+    line = {"custom_id": key.hex(), "method": "POST", "url": URL, "body": body}
     return json.dumps(line, separators=(",", ":"))
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from curation_db.enums import Method
 from workbench.errors import UsageError
+from workbench.generation.engines.answer_identity import RequestKind, settings_in_use
 from workbench.generation.engines.http.client import HttpClient, TransportFailure, open_client
 from workbench.generation.engines.http.limiter import Limiter
 from workbench.generation.engines.http.retry import RetryPolicy
@@ -94,6 +95,10 @@ class OpenAiEngine:
     def capacity(self) -> int:
         """Current limit of requests in flight."""
         return self._limiter.window.limit
+
+    def answer_settings(self, kind: RequestKind) -> dict[str, Any]:
+        """Return the values that the engine uses in place of its settings; see `AnswerIdentity.of`."""
+        return settings_in_use(self._settings, self._capabilities, kind)
 
     async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
         """See `Engine`. Calls in flight still finish when another call stops the engine."""

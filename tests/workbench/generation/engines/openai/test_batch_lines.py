@@ -17,6 +17,7 @@ from support.server_asks import answers, picture, seen, text, yes_no
 
 from curation_db.enums import Method
 from workbench.generation.budget import Budget
+from workbench.generation.engines.answer_identity import AnswerIdentity
 from workbench.generation.engines.image_payload import EncodedImage, blank_url
 from workbench.generation.engines.openai.batch_lines import BatchRequest, batch_line, batch_method, custom_id, read_line
 from workbench.generation.engines.openai.engine import make
@@ -35,6 +36,7 @@ def batch_result(line: str) -> str:
     return json.dumps({"id": "vllm-1", "custom_id": content["custom_id"], "response": response, "error": None})
 
 
+KEY = bytes(range(32))
 ASKS = [
     (text("Add the absence of the hat to the caption 'a man'.", temperature=0.6, top_p=0.9, seed=7), Method.BARE),
     (yes_no("dog", picture(None, blank=True)), Method.LOGPROBS),
@@ -45,13 +47,13 @@ ASKS = [
 @pytest.mark.parametrize(("model_request", "method"), ASKS)
 def test_a_line_contains_the_request_and_its_key(model_request: ModelRequest, method: Method) -> None:
     shown = blank_url(64) if model_request.picture else None
-    line = batch_line(model_request, SETTINGS, method=method, picture=shown)
-    assert line == batch_line(model_request, SETTINGS, method=method, picture=shown)
+    line = batch_line(model_request, SETTINGS, key=KEY, method=method, picture=shown)
+    assert line == batch_line(model_request, SETTINGS, key=KEY, method=method, picture=shown)
     assert "\n" not in line
     content = json.loads(line)
     assert (content["method"], content["url"], content["body"]["model"]) == ("POST", "/v1/chat/completions", "stub")
     assert content["body"]["top_k"] == 5
-    assert custom_id(line) == model_request.key("stub")
+    assert custom_id(line) == KEY
     assert ("logprobs" in content["body"]) == (method is Method.LOGPROBS)
 
 
@@ -60,34 +62,35 @@ async def test_a_batch_server_and_the_live_engine_give_equal_answers(tmp_path: P
         live = replace(SETTINGS, url=server.url, method="logprobs")
         engine = await make(live, EngineContext(budget=Budget()))
         verdicts = await answers(engine, [model_request for model_request, _ in ASKS[:2]])
+        identity = AnswerIdentity.of(engine, live)
         await engine.close()
     for (request, method), answer in zip(ASKS[:2], verdicts, strict=True):
         shown = blank_url(live.picture_side) if request.picture else None
-        line = batch_result(batch_line(request, live, method=method, picture=shown))
+        line = batch_result(batch_line(request, live, key=identity.key(request), method=method, picture=shown))
         read = read_line(line, BatchRequest(request.answer_format, method), live)
         assert read is not None
-        assert read == (request.key("stub"), replace(answer, latency_ms=None))
+        assert read == (identity.key(request), replace(answer, latency_ms=None))
 
 
 def test_a_line_uses_single_request_methods_only() -> None:
-    request = yes_no("hat")
-    assert batch_method(SETTINGS, seen(logprobs=20), request) is Method.LOGPROBS
+    assert batch_method(SETTINGS, seen(logprobs=20), has_image=False) is Method.LOGPROBS
     for capabilities in (None, seen(sampling=None), seen(decision=None)):
-        assert batch_method(SETTINGS, capabilities, request) is Method.BARE
-    assert batch_method(replace(SETTINGS, method="samples"), None, request) is Method.BARE
+        assert batch_method(SETTINGS, capabilities, has_image=False) is Method.BARE
+    assert batch_method(replace(SETTINGS, method="samples"), None, has_image=False) is Method.BARE
 
 
 def test_a_request_with_an_image_is_never_written_without_it() -> None:
     for request, shown in ((yes_no("hat", picture(None)), None), (yes_no("hat"), EncodedImage("data:"))):
         with pytest.raises(ValueError, match="not the request's"):
-            batch_line(request, SETTINGS, method=Method.BARE, picture=shown)
+            batch_line(request, SETTINGS, key=KEY, method=Method.BARE, picture=shown)
     with pytest.raises(ValueError, match="not the request's"):
         batch_line(
-            yes_no("hat", picture(None)), SETTINGS, method=Method.BARE, picture=EncodedImage(error="picture-bad")
+            yes_no("hat", picture(None)),
+            SETTINGS,
+            key=KEY,
+            method=Method.BARE,
+            picture=EncodedImage(error="picture-bad"),
         )
-
-
-KEY = "ab" * 32
 
 
 @pytest.mark.parametrize(
@@ -105,21 +108,21 @@ KEY = "ab" * 32
     ],
 )
 def test_a_response_without_an_answer_gives_the_reason(content: Mapping[str, Any], error: str, detail: str) -> None:
-    read = read_line(json.dumps({"custom_id": KEY, **content}), BatchRequest(AnswerFormat.TEXT), SETTINGS)
+    read = read_line(json.dumps({"custom_id": KEY.hex(), **content}), BatchRequest(AnswerFormat.TEXT), SETTINGS)
     assert read is not None
     key, answer = read
-    assert (key, answer.error) == (bytes.fromhex(KEY), error)
+    assert (key, answer.error) == (KEY, error)
     assert detail in answer.detail
     assert answer.detail.isprintable()
 
 
 def test_missing_log_probabilities_fall_back_to_the_text() -> None:
     body = chat(
-        json.loads(batch_line(yes_no("hat"), SETTINGS, method=Method.LOGPROBS, picture=None))["body"],
+        json.loads(batch_line(yes_no("hat"), SETTINGS, key=KEY, method=Method.LOGPROBS, picture=None))["body"],
         Behaviour(logprobs=False),
         "",
     )
-    line = json.dumps({"custom_id": KEY, "response": {"status_code": 200, "body": body}})
+    line = json.dumps({"custom_id": KEY.hex(), "response": {"status_code": 200, "body": body}})
     read = read_line(line, BatchRequest(AnswerFormat.YES_NO, Method.LOGPROBS), SETTINGS)
     assert read is not None
     assert read[1].method is Method.BARE
