@@ -13,13 +13,19 @@ from typing import Final
 
 from curation_db.language import negation_lexicon as words
 from curation_db.language.negation_cues import Cue, CueClass
-from curation_db.language.nouns import stem
-from curation_db.language.object_mentions import concept_cue, cues_of
+from curation_db.language.nouns import forms_of, stem
+from curation_db.language.object_mentions import concept_cue, cues_of, negating_cue
 from curation_db.language.text_diff import Span, text_diff
 
 _WORD: Final = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 _CLAUSE_START: Final = re.compile(r"[,;:.–-]\s|\b(?:and|but|with|while|though|although)\b")
 _CLAUSE_END: Final = re.compile(r"[;:.](?:\s|$)|\b(?:and|while|but)\b")
+_SENTENCE_END: Final = re.compile(r"[.!?](?=\s+\w)")
+_ORDINARY_MARKS: Final = frozenset(" \t,.;'’-–—")
+"""Marks that an edit may add. Brackets, slashes, quotation marks, colons and the like belong to notes and lists."""
+_CONJUNCTION: Final = re.compile(r"(?:,|\b(?:or|nor|and))\s")
+_MAX_DETAILS: Final = 2
+"""Content words of an inserted phrase besides the concept: two in "with no cars parked on the street"."""
 _MAX_SHOWN: Final = 3
 # fmt: off
 _FUNCTION_WORDS: Final = (
@@ -29,6 +35,13 @@ _FUNCTION_WORDS: Final = (
     | {"although", "though", "however", "not", "no", "without", "only", "just", "exist", "exists", "isn", "t", "s"}
 )
 # fmt: on
+# fmt: off
+_FREE_WORDS: Final = frozenset((
+    "a", "an", "the", "some", "is", "are", "was", "were", "be", "being", "that", "who", "which", "and", "with", "there",
+    "it", "has", "have", "having",
+))
+# fmt: on
+"""Words of the caption that a rewrite may replace: "a kitchen that has a stove but no window"."""
 
 
 def extra_changes(caption: str, text: str, concept: str | None) -> str | None:
@@ -47,6 +60,90 @@ def extra_changes(caption: str, text: str, concept: str | None) -> str | None:
     outside = diff.inserted if cue is None else _without(diff.inserted, _clause_of(text, cue, diff.inserted))
     new = [word for word in _words_in(text, outside) if stem(word) not in concept_stems | _content_of(caption)]
     return f"adds more than the negation: {_listed(new)}" if new else None
+
+
+def insertion_fault(caption: str, text: str, concept: str | None, *, denies_thing: bool = True) -> str | None:
+    """Return one line on why `text` is not `caption` with one inserted negation of `concept`, or None.
+
+    Stricter than `extra_changes`, for texts of models that were asked for nothing else and can be asked again: one
+    inserted span holds the only new cue and the concept, and all words of the caption stay in their order.
+
+    Args:
+        caption: The original caption.
+        text: Its rewrite.
+        concept: What the rewrite negates; None: not known.
+        denies_thing: Whether the concept is an object, so that a cue must negate its name. An action may be denied
+            in other words: "isn't asleep" for sleeping.
+    """
+    marks = {each for each in text if not each.isalnum()} - set(caption) - _ORDINARY_MARKS
+    if marks:
+        return f"adds marks: {' '.join(sorted(marks))}"
+    if len(_SENTENCE_END.findall(text)) > len(_SENTENCE_END.findall(caption)):
+        return "adds a sentence"
+    diff = text_diff(caption, text)
+    fault = extra_changes(caption, text, concept) or _lost_words(caption, text, diff.removed)
+    if fault is not None:
+        return fault
+    cues = [cue for cue in cues_of(text) if cue.cue_class is not CueClass.MENTION and _is_in(cue, diff.inserted)]
+    if len(cues) != 1:
+        return f"{len(cues)} negations are new, not one"
+    return _other_target(caption, text, concept, cues[0], diff.inserted, denies_thing=denies_thing) if concept else None
+
+
+def _other_target(
+    caption: str, text: str, concept: str, cue: Cue, inserted: Iterable[Span], *, denies_thing: bool
+) -> str | None:
+    """Return one line on what the new cue negates instead of the concept, or besides it."""
+    negating = negating_cue(text, concept)
+    if negating != cue and (denies_thing or negating is not None):
+        return "the new negation is not of the concept"
+    return _more_than_concept(caption, text, concept, cue, inserted)
+
+
+def _is_in(cue: Cue, spans: Iterable[Span]) -> bool:
+    return any(start < cue.end and cue.start < end for start, end in spans)
+
+
+def _lost_words(caption: str, text: str, removed: Iterable[Span]) -> str | None:
+    """Return one line on words of the caption that are replaced or moved; "Three dogs" for "Two dogs" replaces one."""
+    present = _stems(_plain_words(text, (0, len(text))))
+    replaced = [word for span in removed for word in _plain_words(caption, span)]
+    lost = [word for word in replaced if len(word) > 1 and word not in _FREE_WORDS and stem(word) not in present]
+    if lost and (len(lost) == 1 or "".join(lost) not in "".join(_WORD.findall(text.lower()))):  # "in to" became "into"
+        return f"leaves out words of the caption: {_listed(lost)}"
+    written = set(_WORD.findall(text.lower()))
+    nouns = [word for first, last in removed for word in _WORD.findall(caption[first:last].lower()) if word.isalnum()]
+    renumbered = [word for word in nouns if word not in written and written & forms_of(word)]
+    if renumbered:
+        return f"changes singular or plural: {_listed(renumbered)}"
+    rest = iter([stem(word) for word in _words_in(text, [(0, len(text))])])
+    moved = [word for word in _words_in(caption, [(0, len(caption))]) if stem(word) not in rest]
+    return f"moves words of the caption: {_listed(moved)}" if moved else None
+
+
+def _plain_words(text: str, span: Span) -> list[str]:
+    """Return the words of `text` in `span`, in lower case and without a possessive ending."""
+    return [
+        re.sub("['’]s?$", "", word) if "'" in word or "’" in word else word
+        for word in _WORD.findall(text[slice(*span)].lower())
+    ]
+
+
+def _more_than_concept(caption: str, text: str, concept: str, cue: Cue, inserted: Iterable[Span]) -> str | None:
+    """Return one line on further things in the inserted span with the cue: "without a fork or knife"."""
+    known = _content_of(caption) | _stems(_WORD.findall(concept.lower()))
+    for start, end in inserted:
+        if not _is_in(cue, [(start, end)]):
+            continue
+        details = [word for word in _words_in(text, [(start, end)]) if stem(word) not in known]
+        if len(details) > _MAX_DETAILS:
+            return f"adds more than the negation: {_listed(details)}"
+        conjunction = _CONJUNCTION.search(text, cue.end, end)
+        more = _words_in(text, [(conjunction.end(), end)]) if conjunction else []
+        listed = [word for word in more if stem(word) not in known]
+        if listed:
+            return f"negates more than the concept: {_listed(listed)}"
+    return None
 
 
 def omitted_words(caption: str, text: str) -> tuple[Span, ...]:

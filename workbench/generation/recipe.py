@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.workspace.engine_settings import JudgeRule, JudgeSettings, Mix, Pipeline, Prior, Unclear
+from workbench.workspace.engine_settings import Edits, JudgeRule, JudgeSettings, Mix, Pipeline, Prior, Unclear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,7 @@ class Recipe:
     rewrites: int = 2
     """Most rewrites that are requested until one passes the checks."""
     mix: Mix = Mix.BALANCED
+    edits: Edits = Edits.MINIMAL
     random_concept: bool = False
     """Ablation: propose any object, not one that is likely in the image."""
     unclear: Unclear = Unclear.KEEP
@@ -52,6 +53,7 @@ class Recipe:
             "attempts": self.attempts,
             "rewrites": self.rewrites,
             "mix": str(self.mix),
+            "edits": str(self.edits),
             "random_concept": self.random_concept,
             "unclear": str(self.unclear),
             "prior": str(self.prior),

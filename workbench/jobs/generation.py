@@ -26,7 +26,11 @@ from workbench.workspace.settings import read_settings
 
 FOLDER: Final = "generate"
 """Below the workspace's cache."""
-_SETTINGS: Final = ("rule", "threshold", "attempts", "rewrites", "mix", "unclear", "prior", "least_label_mass", "seed")
+# fmt: off
+_SETTINGS: Final = (
+    "rule", "threshold", "attempts", "rewrites", "mix", "edits", "unclear", "prior", "least_label_mass", "seed",
+)
+# fmt: on
 _CAPS: Final = ("max_requests", "max_tokens", "max_cost")
 _MAX_OUTPUT_FILES: Final = 50
 _TAIL_LINES: Final = 20

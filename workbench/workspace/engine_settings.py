@@ -44,6 +44,15 @@ class Mix(StrEnum):
     """None is requested, as in the published prompts."""
 
 
+class Edits(StrEnum):
+    """How much of a caption a rewrite may change."""
+
+    MINIMAL = "minimal"
+    """It inserts one phrase with the cue and the concept; all words of the caption stay."""
+    FREE = "free"
+    """It may rephrase the caption: for models that always do."""
+
+
 class Unclear(StrEnum):
     """Treatment of a concept without a clear answer of any judge. It never counts as absent."""
 

@@ -12,6 +12,7 @@ from curation_db.validation import ValidationError, setting, validate
 from workbench.errors import UsageError
 from workbench.workspace.engine_settings import (
     ANNOTATIONS,
+    Edits,
     EngineSettings,
     JudgeRule,
     JudgeSettings,
@@ -54,6 +55,11 @@ class GenerateSettings:
     attempts: int = setting(3, "concepts tried for a caption until one is absent", at_least=1, at_most=20)
     rewrites: int = setting(2, "rewrites requested until no check fails", at_least=1, at_most=20)
     mix: Mix = setting(Mix.BALANCED, "requested cues and positions: balanced, negrefcocog, free", example='"balanced"')
+    edits: Edits = setting(
+        Edits.MINIMAL,
+        "what a rewrite may change: minimal (one phrase is inserted), free (the caption may be rephrased)",
+        example='"minimal"',
+    )
     unclear: Unclear = setting(Unclear.KEEP, "a concept without a yes or no: keep (an annotator decides) or drop")
     prior: Prior = setting(Prior.OFF, "ask judges about a blank image too: off, store, correct")
     least_label_mass: float = setting(

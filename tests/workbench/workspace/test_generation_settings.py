@@ -11,7 +11,7 @@ from workbench.errors import UsageError
 from workbench.generation.runs.session import shards_overlap
 from workbench.generation.runs.work_source import Shard
 from workbench.workspace.create import settings_template
-from workbench.workspace.engine_settings import JudgeRule, JudgeSettings, Mix
+from workbench.workspace.engine_settings import Edits, JudgeRule, JudgeSettings, Mix
 from workbench.workspace.generation_settings import GenerateSettings, answerable_judges, inline_engine, parse_judge
 from workbench.workspace.settings import read_settings
 
@@ -36,6 +36,7 @@ def test_settings_are_read(tmp_path: Path) -> None:
         rule = "official"
         mix = "negrefcocog"
         threshold = 1
+        edits = "free"
         [engines.llama]
         kind = "openai"
         url = "http://localhost:8000/v1"
@@ -50,6 +51,7 @@ def test_settings_are_read(tmp_path: Path) -> None:
         JudgeRule.OFFICIAL,
         Mix.NEGREFCOCOG,
     )
+    assert result.edits is Edits.FREE
     assert result.engines["llama"].url == "http://localhost:8000/v1"
     assert result.engines["llama"].price_in == 2
     assert result.engines["llama"].options == {"top_k": 5}

@@ -29,7 +29,7 @@ from workbench.generation.pipelines.proposals import concept_words
 from workbench.generation.pipelines.rewrite_checks import check_rewrite
 from workbench.generation.pipelines.vqa_questions import question_parts
 from workbench.generation.prompts.cue_mix import seed_of
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.engine_settings import Edits, EngineSettings
 
 MODEL: Final = "a script, not a model"
 SOURCE: Final = "demo"
@@ -176,7 +176,7 @@ class ScriptedEngine:
         text, caption = request.facts.get("text", ""), CaptionItem(0, "", request.facts.get("original", ""))
         image = request.picture or ImagePayload(key="")
         task = ImageTask(picture=image, source_id=0, source="", captions=(caption,), wanted=frozenset(), objects={})
-        check = check_rewrite(task, caption, text, request.facts.get("concept"), denies_thing=False)
+        check = check_rewrite(task, caption, text, request.facts.get("concept"), denies_thing=False, edits=Edits.FREE)
         fails = not check.ok and not (check.rule == Rule.UNCHANGED and not caption.text)
         p = round(min(1 - presence.p, 0.2 if fails else 1.0), 3)
         return _answer(request, "Yes." if p >= 0.5 else "No.", p)

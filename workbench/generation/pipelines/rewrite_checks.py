@@ -10,7 +10,9 @@ from curation_db.language.negation_cues import CueClass
 from curation_db.language.object_mentions import cues_of
 from curation_db.language.sanitize import normalised
 from curation_db.lint.linter import LintSubject, Rule, lint
+from curation_db.lint.minimal_edit import insertion_fault
 from workbench.generation.models import CaptionItem, ImageTask
+from workbench.workspace.engine_settings import Edits
 
 # fmt: off
 SERIOUS: Final = frozenset({
@@ -44,13 +46,20 @@ FINE: Final = Check("")
 
 
 def check_rewrite(
-    image_task: ImageTask, caption: CaptionItem, text: str, concept: str | None, *, denies_thing: bool = True
+    image_task: ImageTask,
+    caption: CaptionItem,
+    text: str,
+    concept: str | None,
+    *,
+    denies_thing: bool = True,
+    edits: Edits = Edits.MINIMAL,
 ) -> Check:
     """Check `text` as a rewrite of `caption` that negates `concept`.
 
     Args:
         denies_thing: Whether the concept is an object, which the caption must not affirm. A caption may affirm the
             negated action: of two people, one may do it and the other not.
+        edits: Whether the rewrite must be the caption with one inserted negation.
     """
     if not text.strip():
         return Check(EMPTY, "no text")
@@ -68,10 +77,19 @@ def check_rewrite(
     for finding in lint(subject, rules):
         if not finding.ok:
             return Check(finding.rule, finding.message)
-    if _cues(text) <= _cues(caption.text):
+    return _edit_fault(caption.text, text, concept, edits, denies_thing=denies_thing)
+
+
+def _edit_fault(caption: str, text: str, concept: str | None, edits: Edits, *, denies_thing: bool) -> Check:
+    """Compare the rewrite with the caption."""
+    if _cues(text) <= _cues(caption):
         return Check(Rule.NO_CUE, "no more negation cues than in the caption")
-    if _shared_words(caption.text, text) < _MIN_SHARED_WORDS:
+    if _shared_words(caption, text) < _MIN_SHARED_WORDS:
         return Check(CONTENT_LOST, "most words of the caption are missing")
+    if edits is Edits.MINIMAL:
+        fault = insertion_fault(caption, text, concept, denies_thing=denies_thing)
+        if fault is not None:
+            return Check(Rule.MINIMAL_EDIT, fault)
     return FINE
 
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from curation_db.enums import NegationType, Stage
 from curation_db.language.sanitize import clean
 from workbench.generation.engines.requests import RETRY_WITH_OTHER_SEED, ModelAnswer
 from workbench.generation.models import CaptionItem, EngineRequest, ImageTask, SubSteps
+from workbench.generation.pipelines.caption_extraction import READ, extract_caption
 from workbench.generation.pipelines.requests import RequestCache, build_request, item_seed
 from workbench.generation.pipelines.rewrite_checks import EMPTY, FINE, Check, check_rewrite
 from workbench.generation.prompts.cue_mix import CueTarget, choose_cue_target
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
 from workbench.workspace.engine_settings import JudgeRule, Mix
-
-_READ: Final = 4_000
-"""Characters of an answer that are parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,41 +88,10 @@ def _read(image_task: ImageTask, recipe: Recipe, task: RewriteTask, answer: Mode
     if answer.failed:
         return Rewrite(failed=answer.error, detail=answer.detail)
     if recipe.rule is JudgeRule.OFFICIAL:
-        text = answer.text[:_READ].strip().rstrip(".")
+        text = answer.text[:READ].strip().rstrip(".")
         return Rewrite(text, FINE if clean(text).strip() else Check(EMPTY, "no text"))
-    text = extract_caption(answer.text)
-    check = check_rewrite(image_task, task.caption, text, task.concept, denies_thing=task.denies_thing)
+    text = extract_caption(answer.text, task.caption.text)
+    check = check_rewrite(
+        image_task, task.caption, text, task.concept, denies_thing=task.denies_thing, edits=recipe.edits
+    )
     return Rewrite(text, check)
-
-
-_OPENING: Final = re.compile(
-    r"(?i)^(?:(?:sure|certainly|of course)[,!.]?\s+)?(?:here(?:['’]s| is) (?:the|your|an?) [a-z ]{0,30}"
-    r"|(?:the )?(?:edited|updated|new|rewritten|revised|negated|final)? ?)(?:caption|version|sentence)\s*:\s+(?=\S)"
-)
-_QUOTES: Final = (('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’"), ("«", "»"))
-
-
-def extract_caption(answer: str) -> str:
-    """Return the caption in a model's answer without a leading label on the same line and without quotes.
-
-    Any other text stays, so that the checks reject it: a model that explains may have misunderstood the task.
-    """
-    text = clean(answer[:_READ]).strip()
-    if len(answer) > _READ:
-        return text
-    bare = _unquoted(_OPENING.sub("", text, count=1).strip())
-    return text if "\n" in bare or not bare else bare
-
-
-def _unquoted(text: str) -> str:
-    for pending, right in _QUOTES:
-        inner = text[len(pending) : -len(right)]
-        if (
-            len(text) > 2
-            and text.startswith(pending)
-            and text.endswith(right)
-            and pending not in inner
-            and right not in inner
-        ):
-            return inner.strip()
-    return text

@@ -59,6 +59,7 @@ class GenerationPlan:
             attempts=settings.attempts,
             rewrites=settings.rewrites,
             mix=settings.mix,
+            edits=settings.edits,
             random_concept=self.random_concept,
             unclear=settings.unclear,
             prior=settings.prior,

@@ -14,7 +14,7 @@ from workbench.generation.models import EngineRequest, ImageTask
 from workbench.generation.pipelines.object_absence import object_absence
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, JudgeRule, JudgeSettings, Mix, Prior, Unclear
+from workbench.workspace.engine_settings import ANNOTATIONS, Edits, JudgeRule, JudgeSettings, Mix, Prior, Unclear
 
 OURS, PUBLISHED = find_prompts("negwb-p1-1"), find_prompts("negationclip-p1")
 RECIPE = Recipe(prompts=OURS.version, proposer="llm", judges=(JudgeSettings(name="a"), JudgeSettings(name="b")))
@@ -162,6 +162,16 @@ def test_labels_and_quotes_around_a_caption_are_removed(dress: str):
     (outcome,) = run(oracle("hat", rewrite=lambda request: dress.format(without(request)))).outcomes
     assert outcome.draft is not None
     assert outcome.draft.text == "a woman riding a horse in a field without a hat"
+
+
+def test_a_rephrased_caption_is_kept_with_free_edits_and_by_the_published_rule():
+    rephrased = oracle("hat", rewrite=lambda _: "without a hat, a lady rides her horse in a field")
+    (outcome,) = run(rephrased).outcomes
+    assert (outcome.status, outcome.reason) == (ItemStatus.DROPPED, "lint:minimal-edit")
+    free = replace(RECIPE, edits=Edits.FREE)
+    assert free.hash != RECIPE.hash
+    for recipe in (free, OFFICIAL):
+        assert run(rephrased, recipe=recipe).outcomes[0].status is ItemStatus.KEPT
 
 
 def test_a_negation_of_the_original_caption_does_not_count():
