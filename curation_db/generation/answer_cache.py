@@ -6,7 +6,7 @@ their item is retried.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,9 +37,9 @@ _STORE = f"""
 """
 """A successful answer is never replaced."""
 _RECALL = text("""
-    SELECT key, text, p, label_mass, method, prompt_tokens, completion_tokens, latency_ms
-    FROM generation_answer WHERE status = 'ok' AND key IN :keys
-""").bindparams(bindparam("keys", expanding=True))
+    SELECT key, text, p, label_mass, method, prompt_tokens, completion_tokens, latency_ms, error, detail
+    FROM generation_answer WHERE (status = 'ok' OR status = 'failed' AND error IN :errors) AND key IN :keys
+""").bindparams(bindparam("keys", expanding=True), bindparam("errors", expanding=True))
 _PENDING = text("SELECT key FROM generation_answer WHERE status = 'pending' AND key IN :keys").bindparams(
     bindparam("keys", expanding=True)
 )
@@ -60,8 +60,10 @@ class AnswerKey:
     simulated: bool = False
 
 
-def load_answers(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, ModelAnswer]:
-    """Return the stored answers of those keys that were answered."""
+def load_answers(
+    connection: Connection, keys: Sequence[bytes], errors: Collection[str] = ()
+) -> dict[bytes, ModelAnswer]:
+    """Return the stored answers of those keys that were answered, or failed with one of `errors`."""
     return {
         bytes(row.key): ModelAnswer(
             text=row.text,
@@ -72,8 +74,10 @@ def load_answers(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, M
             completion_tokens=row.completion_tokens,
             latency_ms=row.latency_ms,
             tries=0,
+            error=row.error or "",
+            detail=row.detail or "",
         )
-        for row in _select(connection, _RECALL, keys)
+        for row in _select(connection, _RECALL, keys, errors=list(errors))
     }
 
 
@@ -82,9 +86,11 @@ def pending_keys(connection: Connection, keys: Sequence[bytes]) -> set[bytes]:
     return {bytes(row.key) for row in _select(connection, _PENDING, keys)}
 
 
-def _select(connection: Connection, statement: TextClause, keys: Sequence[bytes]) -> Iterator[Row[Any]]:
+def _select(
+    connection: Connection, statement: TextClause, keys: Sequence[bytes], **values: list[str]
+) -> Iterator[Row[Any]]:
     for start in range(0, len(keys), _KEYS_PER_QUERY):
-        yield from connection.execute(statement, {"keys": list(keys[start : start + _KEYS_PER_QUERY])})
+        yield from connection.execute(statement, {"keys": list(keys[start : start + _KEYS_PER_QUERY]), **values})
 
 
 def store_answers(connection: Connection, run_id: int | None, answers: Sequence[tuple[AnswerKey, ModelAnswer]]) -> None:

@@ -16,6 +16,7 @@ from curation_db.generation.answer import ModelAnswer
 
 # fmt: off
 __all__ = [
+    "CUT_OR_EMPTY",
     "RETRY_WITH_OTHER_SEED",
     "AnswerFormat",
     "ImagePayload",
@@ -128,8 +129,10 @@ class RequestFailure(StrEnum):
     PICTURE_BAD = "picture-bad"
     """The file cannot be decoded, or is a decompression bomb."""
     TOO_LONG = "too-long"
-    """The model did not stop within max_tokens, or the response exceeds the size limit."""
+    """The model did not stop within max_tokens; `ModelAnswer.text` has what it wrote."""
     EMPTY = "empty"
+    OVERSIZED = "oversized"
+    """The response exceeds the size limit."""
     ENCODING = "encoding"
     """The response is not UTF-8."""
     MALFORMED = "malformed"
@@ -144,5 +147,7 @@ class RequestFailure(StrEnum):
     """The engine cannot answer this kind of request."""
 
 
-RETRY_WITH_OTHER_SEED: Final = frozenset((RequestFailure.TOO_LONG, RequestFailure.EMPTY))
+CUT_OR_EMPTY: Final = frozenset((RequestFailure.TOO_LONG, RequestFailure.EMPTY))
+"""The model answered, but did not finish or wrote nothing. The published code uses such an answer as it is."""
+RETRY_WITH_OTHER_SEED: Final = CUT_OR_EMPTY | {RequestFailure.OVERSIZED}
 """Unusable answers; with another seed the model may give a usable one."""

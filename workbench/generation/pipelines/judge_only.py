@@ -40,7 +40,7 @@ def judge_only(
         original: Caption that the candidate was made from.
         questions: What the judges are asked.
     """
-    cache, results = RequestCache(), list[JudgeResult]()
+    cache, results = RequestCache(recipe.rule), list[JudgeResult]()
     presence_fields = question_fields(question or question_about(concept or ""), concept) if question or concept else {}
     fields = {**presence_fields, "text": text, "caption": original, "original": original}
     if Question.PRESENT in questions and presence_fields:

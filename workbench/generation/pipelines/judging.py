@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from curation_db.enums import Question, Stage
-from workbench.generation.engines.requests import ImagePayload, ModelAnswer
+from workbench.generation.engines.requests import ImagePayload, ModelAnswer, RequestFailure
 from workbench.generation.models import EngineRequest, ImageTask, JudgeVerdict, SubSteps
 from workbench.generation.pipelines.annotation_judge import judge_by_annotations
 from workbench.generation.pipelines.requests import RequestCache, build_request
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, Prior
+from workbench.workspace.engine_settings import ANNOTATIONS, JudgeRule, Prior
 
 BLANK: Final = ImagePayload(key="blank", blank=True)
 STAGES: Final = {Question.PRESENT: Stage.PRESENCE, Question.ACCEPTABLE: Stage.ACCEPTABLE}
@@ -67,8 +67,8 @@ def judge_all(
     requests = [
         _request(image_task, recipe, prompts, question, targets[index], judge, prior) for judge, prior, index in keys
     ]
-    answers = yield from cache.resolve(requests)
-    by_key = dict(zip(keys, zip(requests, answers, strict=True), strict=True))
+    answered = yield from _ask(recipe, requests, cache)
+    by_key = dict(zip(keys, answered, strict=True))
     return tuple(
         _judge_result(
             image_task,
@@ -82,6 +82,28 @@ def judge_all(
         )
         for index, target in enumerate(targets)
     )
+
+
+def _ask(
+    recipe: Recipe, requests: Sequence[EngineRequest], cache: RequestCache
+) -> SubSteps[list[tuple[EngineRequest, ModelAnswer]]]:
+    """Return each request with its answer. A judge that answers nothing is asked once more; then it is unclear."""
+    answers = yield from cache.resolve(requests)
+    answered = list(zip(requests, answers, strict=True))
+    empty = [at for at, answer in enumerate(answers) if answer.error == RequestFailure.EMPTY]
+    again = [_with_other_seed(recipe, requests[at]) for at in empty]
+    retried = yield from cache.resolve(again)
+    for at, request, answer in zip(empty, again, retried, strict=True):
+        nothing = answer.error == RequestFailure.EMPTY
+        answered[at] = request, replace(answer, error="", detail="", p=None) if nothing else answer
+    return answered
+
+
+def _with_other_seed(recipe: Recipe, request: EngineRequest) -> EngineRequest:
+    """Return the request with another seed, hence another key: the answer cache and a batch file send it again."""
+    ask = request.request
+    seed = seed_of(recipe.seed, ask.picture.key if ask.picture else "", ask.stage, ask.subject, "again")
+    return replace(request, request=replace(ask, sampling=replace(ask.sampling, seed=seed)))
 
 
 def _judges(recipe: Recipe, prompts: PromptSet, question: Question) -> list[str]:
@@ -123,7 +145,7 @@ def _judge_result(
     question: Question,
     responses: Sequence[_Response],
 ) -> JudgeResult:
-    verdicts = [_verdict(question, *one) for one in responses if not one[1].failed]
+    verdicts = [_verdict(recipe, question, *one) for one in responses if not one[1].failed]
     if responses and not verdicts:
         first = responses[0][1]
         return JudgeResult(failed=first.error, detail=first.detail)
@@ -140,7 +162,7 @@ def _from_annotations(
 
 
 def _verdict(
-    question: Question, request: EngineRequest, answer: ModelAnswer, prior: ModelAnswer | None
+    recipe: Recipe, question: Question, request: EngineRequest, answer: ModelAnswer, prior: ModelAnswer | None
 ) -> JudgeVerdict:
     return JudgeVerdict(
         judge=request.engine,
@@ -150,7 +172,7 @@ def _verdict(
         label_mass=answer.label_mass,
         method=answer.method,
         prior=None if prior is None or prior.failed else prior.p,
-        text=answer.text[:_STORED],
+        text=answer.text if recipe.rule is JudgeRule.OFFICIAL else answer.text[:_STORED],  # the rule reads all of it
         latency_ms=answer.latency_ms,
         seed=request.request.sampling.seed,
     )

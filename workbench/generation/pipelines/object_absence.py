@@ -55,7 +55,7 @@ class _Search:
 
 def object_absence(image_task: ImageTask, recipe: Recipe, prompts: PromptSet) -> Steps:
     """Run P1 on one image."""
-    cache = RequestCache()
+    cache = RequestCache(recipe.rule)
     searches = [_Search(caption) for caption in image_task.captions if caption.item in image_task.wanted]
     attempts = 1 if recipe.rule is JudgeRule.OFFICIAL else max(1, recipe.attempts)
     for attempt in range(1, attempts + 1):

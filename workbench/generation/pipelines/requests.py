@@ -8,10 +8,19 @@ from typing import Final
 
 from curation_db.enums import Stage
 from curation_db.language.sanitize import display_text
-from workbench.generation.engines.requests import ImagePayload, ModelAnswer, ModelRequest, answer_format_of
+from workbench.generation.engines.requests import (
+    CUT_OR_EMPTY,
+    AnswerFormat,
+    ImagePayload,
+    ModelAnswer,
+    ModelRequest,
+    RequestFailure,
+    answer_format_of,
+)
 from workbench.generation.models import EngineRequest, ItemResult, SubSteps
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet, StagePrompt
+from workbench.workspace.engine_settings import JudgeRule
 
 _SUBJECT: Final = 200
 
@@ -46,20 +55,38 @@ def item_seed(seed: int, item: str, stage: Stage, attempt: int) -> int:
     return seed_of(seed, item, stage, attempt)
 
 
+def errors_taken_as_answers(rule: JudgeRule) -> frozenset[str]:
+    """Return the failures that are answers under `rule`: the published code reads a cut answer and an empty one."""
+    return CUT_OR_EMPTY if rule is JudgeRule.OFFICIAL else frozenset()
+
+
+def is_final(rule: JudgeRule, request: ModelRequest, answer: ModelAnswer) -> bool:
+    """Return whether a stored answer to `request` stands: a resumed run or a batch round does not request it again.
+
+    A judge's empty answer stands, because the pipeline asks again with another seed.
+    """
+    empty_verdict = request.answer_format is AnswerFormat.YES_NO and answer.error == RequestFailure.EMPTY
+    return not answer.failed or empty_verdict or answer.error in errors_taken_as_answers(rule)
+
+
 @dataclass(slots=True)
 class RequestCache:
     """Answers to the requests about one image so far, so that no request is sent twice."""
 
+    rule: JudgeRule
     answers: dict[tuple[str, bytes], ModelAnswer] = field(default_factory=dict)
 
     def resolve(self, requests: Sequence[EngineRequest]) -> SubSteps[tuple[ModelAnswer, ...]]:
-        """Yield the new requests, each once, and return the answers to all."""
+        """Yield the new requests, each once, and return the answers to all, as the rule takes them."""
         keys = [(request.engine, request.request.key(request.engine)) for request in requests]
         new = {key: request for key, request in zip(keys, requests, strict=True) if key not in self.answers}
         if new:
             answers = yield tuple(new.values())
-            self.answers.update(zip(new, answers, strict=True))
+            self.answers.update(zip(new, map(self._as_taken, answers), strict=True))
         return tuple(self.answers[key] for key in keys)
+
+    def _as_taken(self, answer: ModelAnswer) -> ModelAnswer:
+        return replace(answer, error="", detail="") if answer.error in errors_taken_as_answers(self.rule) else answer
 
 
 def in_order(wanted: Iterable[str], results: Mapping[str, ItemResult]) -> tuple[ItemResult, ...]:

@@ -45,7 +45,7 @@ def question_fields(question: str, concept: str | None) -> dict[str, str]:
 
 def vqa_negation(image_task: ImageTask, recipe: Recipe, prompts: PromptSet) -> Steps:
     """Run P2 on one image."""
-    cache, results_by_item, denials = RequestCache(), dict[str, ItemResult](), list[_Denial]()
+    cache, results_by_item, denials = RequestCache(recipe.rule), dict[str, ItemResult](), list[_Denial]()
     for question in image_task.questions:
         if question.item in image_task.wanted:
             parsed = _denial_of(image_task, recipe, question)

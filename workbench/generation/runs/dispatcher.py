@@ -11,7 +11,7 @@ from curation_db.generation import answer_cache as memory
 from curation_db.language.sanitize import clean
 from workbench.generation.engines.answer_identity import AnswerIdentity
 from workbench.generation.engines.protocol import Engine
-from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
+from workbench.generation.engines.requests import CUT_OR_EMPTY, ModelAnswer, ModelRequest, RequestFailure
 from workbench.generation.models import EngineRequest
 from workbench.generation.runs.counters import RunCounters
 from workbench.generation.runs.record_writer import RecordWriter
@@ -30,17 +30,19 @@ class RequestDispatcher:
         counters: RunCounters,
         *,
         run_id: int | None = None,
+        is_final: Callable[[ModelRequest, ModelAnswer], bool] = lambda request, answer: not answer.failed,
         changed: Callable[[], None] = lambda: None,
         identities: Mapping[str, AnswerIdentity] | None = None,
     ) -> None:
         """Configure the dispatcher.
 
         Args:
+            is_final: Whether a stored answer stands; one that does not is requested again.
             changed: Called whenever a request is answered.
             identities: What determines the answers of each engine; default: its model only.
         """
         self._identities = identities or {}
-        self._writer, self._engines, self._counters = writer, engines, counters
+        self._writer, self._engines, self._counters, self._is_final = writer, engines, counters, is_final
         self._run_id, self._changed = run_id, changed
         self._asking: dict[bytes, asyncio.Future[ModelAnswer]] = {}
         self.outstanding = 0
@@ -95,10 +97,10 @@ class RequestDispatcher:
     async def _settle(
         self, own: Mapping[bytes, EngineRequest], futures: Mapping[bytes, asyncio.Future[ModelAnswer]]
     ) -> None:
-        known = await self._writer.read(lambda connection: memory.load_answers(connection, list(own)))
+        known = await self._writer.read(lambda connection: memory.load_answers(connection, list(own), CUT_OR_EMPTY))
         missing: dict[str, list[bytes]] = {}
         for key, request in own.items():
-            if key in known:
+            if key in known and self._is_final(request.request, known[key]):
                 self._counters.count_cached(request.request.stage)
                 futures[key].set_result(known[key])
                 self._count_off(key, futures[key])

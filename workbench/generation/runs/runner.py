@@ -10,6 +10,7 @@ import asyncio
 import json
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Final
 
 from curation_db.enums import ItemStatus
@@ -21,6 +22,7 @@ from workbench.generation.budget import Budget, BudgetClosed, BudgetReached
 from workbench.generation.engines.answer_identity import AnswerIdentity
 from workbench.generation.engines.protocol import Engine, EngineStopped
 from workbench.generation.models import ImageTask, ItemResult, JudgeVerdict, Steps
+from workbench.generation.pipelines.requests import is_final
 from workbench.generation.recipe import Recipe
 from workbench.generation.runs.counters import RunCounters
 from workbench.generation.runs.dispatcher import RequestDispatcher
@@ -66,7 +68,13 @@ class Runner:
         self._intake, self._run_id, self._notify = intake, run_id, notify
         self._capacity_changed = asyncio.Event()
         self.dispatcher = RequestDispatcher(
-            writer, engines, counters, run_id=run_id, changed=self._capacity_changed.set, identities=identities
+            writer,
+            engines,
+            counters,
+            run_id=run_id,
+            is_final=partial(is_final, recipe.rule),
+            changed=self._capacity_changed.set,
+            identities=identities,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ from workbench.generation.runs.counters import RunCounters
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.runner import Runner, RunStopped
 from workbench.generation.runs.work_source import Shard, read_image_tasks
-from workbench.workspace.engine_settings import JudgeSettings
+from workbench.workspace.engine_settings import JudgeRule, JudgeSettings
 from workbench.workspace.picture_folders import PictureFolders
 
 RECIPE = Recipe(
@@ -129,20 +130,21 @@ async def run(
     retry: bool = False,
     shard: Shard | None = None,
     how: Callable[[ImageTask], Steps] = steps,
+    recipe: Recipe = RECIPE,
     during: Callable[[Runner], None] = lambda runner: None,
 ) -> RunCounters:
     recorder, tally = RecordWriter(record.store), RunCounters(None)
     try:
         runner = Runner(
             recorder,
-            RECIPE,
+            recipe,
             how,
             {"llm": llm, "vlm": vlm},
             counters=tally,
             budget=budget or Budget(),
             intake=Intake(),
         )
-        scope = Scope(recipe=RECIPE.hash, kind="caption", retry=retry)
+        scope = Scope(recipe=recipe.hash, kind="caption", retry=retry)
         image_tasks = read_image_tasks(recorder, scope, PictureFolders(Path(), {}), limit=limit, shard=shard or Shard())
         during(runner)
         await runner.run(image_tasks)
@@ -187,6 +189,38 @@ async def test_a_run_without_stored_results_resumes_from_the_answer_cache(record
     assert tally.statuses == {ItemStatus.KEPT: 30}
     assert count(record, "SELECT count(*) FROM candidate") == 30
     assert count(record, "SELECT count(*) FROM verdict") == 30
+
+
+@pytest.mark.parametrize(
+    ("rule", "proposal", "verdict", "requests_again"),
+    [
+        (JudgeRule.MEAN, RequestFailure.TOO_LONG, "", (30, 0)),
+        (JudgeRule.MEAN, RequestFailure.EMPTY, "", (30, 0)),
+        (JudgeRule.MEAN, "", RequestFailure.EMPTY, (0, 0)),  # the pipeline asks with another seed
+        (JudgeRule.MEAN, "", RequestFailure.SERVER, (0, 30)),
+        (JudgeRule.OFFICIAL, RequestFailure.TOO_LONG, RequestFailure.EMPTY, (0, 0)),
+        (JudgeRule.OFFICIAL, RequestFailure.SERVER, "", (30, 0)),
+    ],
+)
+async def test_a_stored_answer_that_the_rule_takes_is_not_requested_again(
+    record: Record, rule: JudgeRule, proposal: str, verdict: str, requests_again: tuple[int, int]
+) -> None:
+    def asking_both(image_task: ImageTask) -> Steps:
+        """A pipeline that asks the judge whatever the proposal is."""
+        items = sorted(image_task.wanted)
+        subjects = [f"{image_task.picture.key} {item}" for item in items]
+        yield tuple(EngineRequest("llm", question(Stage.PROPOSE, subject)) for subject in subjects)
+        yield tuple(EngineRequest("vlm", question(Stage.PRESENCE, subject)) for subject in subjects)
+        return tuple(ItemResult(item=item, status=ItemStatus.DROPPED, reason="present") for item in items)
+
+    recipe = replace(RECIPE, rule=rule)
+    for again in (False, True):
+        llm = Watched("llm-1", lambda _: ModelAnswer(text="ha", error=proposal))
+        vlm = Watched("vlm-1", lambda _: ModelAnswer(error=verdict))
+        await run(record, llm, vlm, recipe=recipe, how=asking_both)
+        assert (llm.request_counts.total(), vlm.request_counts.total()) == (requests_again if again else (30, 30))
+        with record.store.write() as connection:
+            connection.execute(text("DELETE FROM generation_item"))
 
 
 async def test_a_budget_stops_the_run_and_the_next_one_pays_for_the_rest_only(record: Record) -> None:

@@ -305,20 +305,20 @@ class HttpClient:
             async for chunk in response.aiter_stream():
                 size += len(chunk)
                 if size > limit:
-                    return _too_long(limit)
+                    return _too_big(limit)
                 (write if streamed and write is not None else chunks.append)(chunk)
         headers_received = _read_headers(response.headers)
         try:
             content = decompressed(b"".join(chunks), headers_received.get("content-encoding", ""))
         except BodyTooLong:
-            return _too_long(MAX_BODY_BYTES)
+            return _too_big(MAX_BODY_BYTES)
         except BodyEncodingError as error:
             return TransportFailure(RequestFailure.ENCODING, str(error))
         return Reply(response.status, headers_received, self.masking.mask_body(content))
 
 
-def _too_long(limit: int) -> TransportFailure:
-    return TransportFailure(RequestFailure.TOO_LONG, f"the server sends more than {limit >> 20:,} MiB")
+def _too_big(limit: int) -> TransportFailure:
+    return TransportFailure(RequestFailure.OVERSIZED, f"the server sends more than {limit >> 20:,} MiB")
 
 
 def _read_headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -85,7 +85,7 @@ def read_line(line: bytes | str, request: BatchRequest, settings: EngineSettings
         return None
     read = _read(content, request)
     if isinstance(read, ResponseProblem):
-        read = read.fallback or ModelAnswer(error=read.failure, detail=plain_line(read.detail, ""))
+        read = read.fallback or read.failed_answer(plain_line(read.detail, ""))
     return key, replace(read, cost=cost_of(read, settings.price_in, settings.price_out))
 
 

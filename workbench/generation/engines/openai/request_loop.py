@@ -187,7 +187,7 @@ class RequestLoop:
         self, call: EngineCall, state: CallState, problem: ResponseProblem, signal: LoadSignal
     ) -> _RequestOutcome:
         detail = plain_line(self._client.masking.mask(problem.detail), self._client.key)
-        failed = ModelAnswer(error=problem.failure, detail=detail)
+        failed = problem.failed_answer(detail)
         return _RequestOutcome(signal, self._complete_answers([failed for _ in call.indices], state))
 
     def _charge(self, state: CallState, payload: Any) -> None:

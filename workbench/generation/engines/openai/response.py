@@ -25,6 +25,12 @@ class ResponseProblem:
     """Whether another try may succeed."""
     fallback: ModelAnswer | None = None
     """A less precise answer that the response does contain."""
+    text: str = ""
+    """What the model wrote before it was cut off."""
+
+    def failed_answer(self, detail: str) -> ModelAnswer:
+        """Return the answer with this failure; `detail` is the detail as it may be shown."""
+        return ModelAnswer(text=self.text, error=self.failure, detail=detail)
 
 
 def parse_body(body: bytes) -> Any | ResponseProblem:
@@ -93,7 +99,8 @@ def _refusal(choice: Mapping[str, Any], message: Mapping[str, Any]) -> ResponseP
 
 def _unfinished(choice: Mapping[str, Any], text: str) -> ResponseProblem | None:
     if choice.get("finish_reason") == "length":
-        return ResponseProblem(failure=RequestFailure.TOO_LONG, detail="the model did not stop within max_tokens")
+        detail = "the model did not stop within max_tokens"
+        return ResponseProblem(failure=RequestFailure.TOO_LONG, detail=detail, text=text)
     return (
         None if text.strip() else ResponseProblem(failure=RequestFailure.EMPTY, detail="the model sent an empty answer")
     )

@@ -115,7 +115,7 @@ async def test_an_endless_answer_is_cut_off() -> None:
         reply = await exchange.get("/models")
         await asyncio.sleep(0.05)
     assert isinstance(reply, TransportFailure)
-    assert reply.failure == "too-long"
+    assert reply.failure == "oversized"
     assert sent < 4 * MAX_BODY_BYTES  # it was stopped, not swallowed
 
 
@@ -185,7 +185,7 @@ async def test_a_download_is_passed_on_chunk_by_chunk_up_to_its_limit() -> None:
         assert max(written) <= 2**20
         cut = await client.download("/good", lambda chunk: None, max_bytes=5_000_000)
         assert isinstance(cut, TransportFailure)
-        assert cut.failure == "too-long"
+        assert cut.failure == "oversized"
         written.clear()
         bad = await client.download("/bad", lambda chunk: written.append(len(chunk)), max_bytes=6_000_000)
         assert isinstance(bad, TransportFailure)  # an error text of 6 MB
