@@ -21,7 +21,7 @@ def server_message(body: bytes, key: str) -> str:
         content: Any = parse_json(text)
     except JsonError:
         content = text
-    return plain_line(_message(content) or text, key)
+    return plain_line(error_words(content) or text, key)
 
 
 def plain_line(text: str, key: str) -> str:
@@ -34,12 +34,14 @@ def mask_key(text: str, key: str) -> str:
     return text.replace(key, MASK) if key and key in text else text
 
 
-def _message(content: Any) -> str:
+def error_words(content: Any) -> str:
+    """Return the message in the parsed content of an error; empty if it has none."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):  # FastAPI: a list of validation errors
-        return "; ".join(filter(None, (_message(part) for part in content[:3])))
+        return "; ".join(filter(None, (error_words(part) for part in content[:3])))
     if not isinstance(content, Mapping):
         return ""
-    messages = [_message(content[name]) for name in ("error", "message", "detail", "msg", "code") if content.get(name)]
+    names = ("error", "message", "detail", "msg", "code")
+    messages = [error_words(content[name]) for name in names if content.get(name)]
     return " ".join(dict.fromkeys(filter(None, messages)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,9 +10,12 @@ from typing import Final
 
 from curation_db.retry_delay import Backoff, retry_after
 
-_ABORT: Final = frozenset({401, 402, 403, 404})
-_RETRY: Final = frozenset({408, 409, 425})
-_NOT_IMPLEMENTED: Final = frozenset({501, 505})
+_RETRY_IN: Final = re.compile(
+    r"\b(?:retry|try again)\s+(?:in|after)\s+(?P<number>\d{1,6}(?:\.\d{1,6})?)\s*"
+    r"(?:(?P<ms>ms|milliseconds?)|(?P<m>m|min|minutes?)|(?P<s>s|sec|seconds?))\b",
+    re.I,
+)
+_SECONDS: Final[Mapping[str, float]] = {"ms": 0.001, "m": 60.0, "s": 1.0}
 
 
 class RetryDecision(StrEnum):
@@ -24,8 +28,18 @@ class RetryDecision(StrEnum):
     """Too many requests: send fewer."""
     REJECTED = "turned-down"
     """The server rejects this request on every try."""
+    FORBIDDEN = "forbidden"
+    """The server rejects this request, because of its content, or every request: a few in a row decide."""
     ABORT = "no-entry"
     """The server rejects every request: the key, the account, the model or the address is wrong."""
+
+
+_DECISIONS: Final[Mapping[int, RetryDecision]] = {
+    **dict.fromkeys((401, 402, 404), RetryDecision.ABORT),
+    403: RetryDecision.FORBIDDEN,
+    **dict.fromkeys((408, 409, 425), RetryDecision.RETRY),
+    **dict.fromkeys((501, 505), RetryDecision.REJECTED),
+}
 
 
 def classify_status(status: int, message: str = "", *, has_retry_after: bool = False) -> RetryDecision:
@@ -33,16 +47,13 @@ def classify_status(status: int, message: str = "", *, has_retry_after: bool = F
     if 200 <= status < 300:
         return RetryDecision.OK
     if status == 429:
-        # Servers also answer 429 for an exhausted account, where waiting does not help. Only the text differs.
-        account_exhausted = "insufficient_quota" in message or "billing" in message
-        return RetryDecision.ABORT if account_exhausted else RetryDecision.THROTTLED
+        # Servers also answer 429 for an exhausted account, where waiting does not help. Only this code differs.
+        return RetryDecision.ABORT if "insufficient_quota" in message else RetryDecision.THROTTLED
     if status == 503 and has_retry_after:
         return RetryDecision.THROTTLED
-    if status in _ABORT or 300 <= status < 400:
+    if 300 <= status < 400:
         return RetryDecision.ABORT
-    if status in _RETRY or (status >= 500 and status not in _NOT_IMPLEMENTED) or status < 200:
-        return RetryDecision.RETRY
-    return RetryDecision.REJECTED
+    return _DECISIONS.get(status, RetryDecision.RETRY if status >= 500 or status < 200 else RetryDecision.REJECTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +66,12 @@ class RetryPolicy(Backoff):
     """Times that one request may be throttled while others get through; these do not count as tries."""
     unreachable_after: int = 3
     """Consecutive requests without any connection after which the server counts as unreachable."""
+    refusals: int = 5
+    """Consecutive equal refusals after which the server counts as one that refuses every request."""
 
-    def retry_after(self, headers: Mapping[str, str]) -> float | None:
-        """Return the seconds of a reply's Retry-After, capped; None: the reply has none."""
+    def retry_after(self, headers: Mapping[str, str], message: str = "") -> float | None:
+        """Return the seconds of a reply's Retry-After, or of "retry in 2s" in its message, capped; None: neither."""
         seconds = retry_after(headers)
+        if seconds is None and (match := _RETRY_IN.search(message)):
+            seconds = float(match["number"]) * next(_SECONDS[unit] for unit in _SECONDS if match[unit])
         return None if seconds is None else min(self.max_retry_after, seconds)

@@ -39,3 +39,11 @@ def connection_error(settings: EngineSettings, reason: str) -> EngineStopped:
         f"cannot reach {plain_url(settings.url)}: {reason or 'no answer'}",
         hint="all answers are stored; run the same command again when the server is up",
     )
+
+
+def refusal_error(settings: EngineSettings, detail: str) -> EngineStopped:
+    """Return the error for a server that answers requests, but none with a usable answer."""
+    return EngineStopped(
+        f"{plain_url(settings.url)} answers no request: {detail}",
+        hint=f"check url and model in [engines.{settings.name}]; negwb generate probe {settings.name} tests the server",
+    )

@@ -11,24 +11,18 @@ from typing import Any, Final
 from curation_db.enums import Method
 from workbench.errors import UsageError
 from workbench.generation.engines.answer_identity import RequestKind, settings_in_use
-from workbench.generation.engines.http.client import HttpClient, TransportFailure, open_client
-from workbench.generation.engines.http.limiter import Limiter
 from workbench.generation.engines.http.retry import RetryPolicy
-from workbench.generation.engines.http.stop_reasons import connection_error
-from workbench.generation.engines.http.window import AdaptiveConcurrency
 from workbench.generation.engines.image_payload import EncodedImage, ImageEncoder
 from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.calls import ChatCall, DecisionCall, EngineCall
 from workbench.generation.engines.openai.capabilities import Capability, ProbedCapabilities, best_method, value_of
-from workbench.generation.engines.openai.models_endpoint import listed_models
-from workbench.generation.engines.openai.request_loop import RequestLoop
+from workbench.generation.engines.openai.server_pool import ServerPool, open_pool
 from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.server_address import plain_url
 
 _METHODS: Final = ("auto", Method.LOGPROBS, Method.DECISION, Method.SAMPLES, Method.BARE)
-_CONNECT_TRIES: Final = 3
 
 
 async def make(settings: EngineSettings, context: EngineContext, *, policy: RetryPolicy | None = None) -> OpenAiEngine:
@@ -40,13 +34,8 @@ async def make(settings: EngineSettings, context: EngineContext, *, policy: Retr
     """
     check(settings)
     policy = policy or RetryPolicy()
-    client = open_client(settings)
-    try:
-        model = await _model(settings, client, policy)
-        return OpenAiEngine(replace(settings, model=model), context, client, policy)
-    except BaseException:
-        await client.close()
-        raise
+    pool, model = await open_pool(settings, context, policy)
+    return OpenAiEngine(replace(settings, model=model), context, pool)
 
 
 def check(settings: EngineSettings) -> None:
@@ -68,17 +57,10 @@ def check(settings: EngineSettings) -> None:
 class OpenAiEngine:
     """See `workbench.generation.engines.protocol.Engine`."""
 
-    def __init__(
-        self, settings: EngineSettings, context: EngineContext, client: HttpClient, policy: RetryPolicy
-    ) -> None:
+    def __init__(self, settings: EngineSettings, context: EngineContext, pool: ServerPool) -> None:
         self._settings = settings
         self._capabilities: ProbedCapabilities | None = context.capabilities(plain_url(settings.url), settings.model)
-        self._client = client
-        self._limiter = Limiter(
-            AdaptiveConcurrency(settings.concurrency, first_pause=2 * policy.base, longest_pause=2 * policy.longest),
-            lambda: connection_error(settings, self._request_loop.last_problem),
-        )
-        self._request_loop = RequestLoop(settings, context.budget, client, self._limiter, policy)
+        self._pool = pool
         self._pictures = ImageEncoder(settings.picture_side, as_files=settings.pictures == "file")
 
     @property
@@ -94,7 +76,7 @@ class OpenAiEngine:
     @property
     def capacity(self) -> int:
         """Current limit of requests in flight."""
-        return self._limiter.window.limit
+        return self._pool.capacity
 
     def answer_settings(self, kind: RequestKind) -> dict[str, Any]:
         """Return the values that the engine uses in place of its settings; see `AnswerIdentity.of`."""
@@ -103,8 +85,9 @@ class OpenAiEngine:
     async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
         """See `Engine`. Calls in flight still finish when another call stops the engine."""
         calls = await self._calls(group, store_answer)
+        image = next((request.picture.key for request in group if request.picture is not None), "")
         ended = await asyncio.gather(
-            *(self._request_loop.run(call, store_answer) for call in calls), return_exceptions=True
+            *(self._pool.run(call, store_answer, image) for call in calls), return_exceptions=True
         )
         errors = [error for error in ended if error is not None]
         if errors:
@@ -112,9 +95,8 @@ class OpenAiEngine:
 
     async def close(self) -> None:
         """Close the connections."""
-        self._limiter.close()
         await self._pictures.close()
-        await self._client.close()
+        await self._pool.close()
 
     async def _calls(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> list[EngineCall]:
         """Build the calls for `group`; requests that cannot be sent are answered with an error."""
@@ -181,22 +163,3 @@ def _image_error(picture: EncodedImage | None) -> ModelAnswer | None:
     if picture is None or not picture.error:
         return None
     return ModelAnswer(error=picture.error, detail=picture.detail, tries=0)
-
-
-async def _model(settings: EngineSettings, client: HttpClient, policy: RetryPolicy) -> str:
-    """Return the model name after a successful request to the server."""
-    listed = await listed_models(settings, client)
-    for tries in range(1, _CONNECT_TRIES):
-        if isinstance(listed, TransportFailure):
-            await asyncio.sleep(policy.delay(tries, None))
-            listed = await listed_models(settings, client)
-    if isinstance(listed, TransportFailure):
-        raise connection_error(settings, listed.detail)
-    if settings.model:
-        return settings.model
-    if len(listed) == 1:
-        return listed[0]
-    raise UsageError(
-        f"[engines.{settings.name}] names no model, and the server lists {len(listed)}",
-        hint="set model to one of: " + ", ".join(listed[:8]) if listed else "set model = ...",
-    )

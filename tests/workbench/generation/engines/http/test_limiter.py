@@ -200,7 +200,7 @@ async def test_the_engine_stops_after_the_last_pause() -> None:
         (422, RetryDecision.REJECTED),
         (501, RetryDecision.REJECTED),
         (401, RetryDecision.ABORT),
-        (403, RetryDecision.ABORT),
+        (403, RetryDecision.FORBIDDEN),
         (404, RetryDecision.ABORT),
         (302, RetryDecision.ABORT),
     ],

@@ -105,7 +105,6 @@ async def test_transient_faults_are_retried(server: Served) -> None:
     ("fault", "error", "detail"),
     [
         ("500", "server", "500: out of order"),
-        ("503", "server", "503: out of order"),
         ("half_json", "malformed", "not JSON"),
         ("wrong_schema", "malformed", "no message"),
         ("bad_utf8", "encoding", "UTF-8"),
@@ -258,7 +257,7 @@ async def test_failures_and_answers_do_not_contain_the_key(server: Served, monke
         (refused,) = await answers(opened, [text("one")])
         server.behave(faults={})
         (echoed,) = await answers(opened, [text(f"Add the absence of the hat to the caption '{KEY}'.")])
-        assert KEY not in repr(opened._client)
+        assert KEY not in repr([server.client for server in opened._pool._servers])
     assert refused.detail == "400: you sent [key] and [key]"
     assert echoed.text == "[key] with no hat"
 
