@@ -52,7 +52,7 @@ def extract_caption(answer: str, caption: str) -> str:
     text = clean(answer[:READ]).strip()
     if len(answer) > READ:
         return text
-    bare = _first_turn(strip_thinking(text).text)
+    bare = first_turn(text)
     for _ in range(_MOST_WRAPPERS):
         before = bare
         for strip in _STRIPPERS:
@@ -62,9 +62,9 @@ def extract_caption(answer: str, caption: str) -> str:
     return _in_case_of(bare, caption) if bare and "\n" not in bare else text
 
 
-def _first_turn(text: str) -> str:
-    """Return the text of the first turn between template tokens, without the name of its role."""
-    turns = (_ROLE.sub("", turn.strip(), count=1) for turn in _TOKEN.split(text))
+def first_turn(answer: str) -> str:
+    """Return the text of the first turn between template tokens, without the name of its role and without a thought."""
+    turns = (_ROLE.sub("", turn.strip(), count=1) for turn in _TOKEN.split(strip_thinking(answer).text))
     return next((turn for turn in turns if turn), "")
 
 

@@ -16,6 +16,7 @@ from curation_db.language.chunker import is_participle
 from curation_db.language.negation_cues import find_cues
 from curation_db.language.nouns import DETERMINERS, singular
 from curation_db.language.sanitize import clean
+from workbench.generation.pipelines.caption_extraction import READ, first_turn
 
 
 class NoConcept(StrEnum):
@@ -51,7 +52,7 @@ class ConceptWords:
             return f"anybody {self.text}"
         if first.lower() in _QUALITIES and first == self.text:
             return f"anything {self.text}"
-        if self.plural or last in _MASS or first.lower() in _DETERMINED or first.lower() in words.PREPOSITIONS:
+        if self.plural or is_mass(last) or first.lower() in _DETERMINED or first.lower() in words.PREPOSITIONS:
             return self.text
         return with_article(self.text)
 
@@ -72,12 +73,14 @@ def _words(text: str) -> frozenset[str]:
 
 _MOST_WORDS: Final = 4
 _MOST_LETTERS: Final = 60
-_READ: Final = 400
-"""Characters of an answer that are parsed."""
 _LABEL: Final = re.compile(
     r"(?i)^(?:(?:the |an? )?(?:likely |possible |missing |random )?(?:object|answer|concept|item|thing|noun|word)"
-    r"(?: (?:is|could be|would be))?\s*[:=-]+|(?:it|that|this) (?:is|would be|could be|might be)(?: likely)?:?)\s+"
+    r"(?: (?:is|could be|would be))?\s*[:=-]+|(?:it|that|this) (?:is|would be|could be|might be)(?: likely)?:?"
+    r"|i(?: would|['’]d) (?:say|pick|choose|suggest|name|guess):?)\s+"
 )
+_REMARK: Final = re.compile(r"\s+\((?:(?!\b(?:or|and)\b)[^(),/])*\)\W*$")
+"""A remark behind the noun: "umbrella (accessory)", but not an alternative: "hat (or helmet)"."""
+_QUOTED: Final = re.compile(r"[\"“]([^\"“”]+)[\"”]")
 _REFUSAL: Final = re.compile(
     r"(?i)\b(?:sorry|i ?(?:['’]m|am) (?:unable|not able)|can(?:no|['’])t|unable to|as an ai|language model"
     r"|i do ?n[o'’]t|apologi[sz]e|not (?:sure|possible|enough)|n/a|none|nothing|unknown|no (?:object|answer|caption))\b"
@@ -85,7 +88,8 @@ _REFUSAL: Final = re.compile(
 _CHATTER: Final = re.compile(
     r"(?i)\b(?:sure|certainly|of course|here(?:['’]s| is| are)|okay|let me|i (?:would|think))\b|\bgreat[!,.]"
 )
-_QUOTES: Final = " \t\n\"'“”‘’«»`*_.!,;:()[]{}<>#-–—"
+_ENDS: Final = re.compile(r"^[\W_]+|[\W_]+$")
+"""Quotation marks, mark-up, punctuation and emojis around the noun."""
 _WORD: Final = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]+(?:['’-][A-Za-zÀ-ÖØ-öø-ɏ]+)*")
 _LIST: Final = re.compile(r"[,;/\n|•]|\b(?:and|or)\b|^\d+[.)]")
 _SENTENCE_END: Final = re.compile(r"[.!?]\s")
@@ -105,22 +109,37 @@ _PAIRED: Final = _words(
     "glasses eyeglasses sunglasses goggles binoculars scissors pliers tweezers pants trousers jeans shorts"
     " leggings tights pajamas pyjamas overalls headphones earphones earbuds clothes chopsticks skis"
 )
-_MANY: Final = _PAIRED | _words("people men women children feet teeth mice geese oxen cattle police policemen")
+_MANY: Final = _PAIRED | _words("cattle police dice lice cacti fungi")
 _ONE: Final = _words(
-    "christmas atlas chess news series species asparagus hummus compass canvas bus gas lens grass glass dress"
+    "christmas atlas chess species series compass canvas bus gas lens grass glass dress pancreas crossroads barracks"
+    " specimen ramen abdomen rhinoceros gallows headquarters thermos"
 )
 _MASS: Final = _words(
-    "water snow ice sand mud dirt food rice bread cheese butter meat fruit milk juice wine soup pasta ketchup mustard"
-    " sugar salt pepper furniture luggage traffic clothing jewelry hair smoke steam fog mist rain sunlight sunshine"
-    " lighting grass foliage shrubbery vegetation gravel concrete wood metal cardboard money equipment silverware"
-    " cutlery tableware dishware glassware makeup lipstick graffiti litter garbage trash rubbish hay straw fur wool ivy"
-    " moss seaweed bacon broccoli corn lettuce garlic chocolate cereal toast frosting icing cream popcorn yogurt honey"
-    " jam signage scaffolding machinery artwork bedding lace tinsel debris rubble firewood tape soap shampoo toothpaste"
-    " parsley cilantro basil mayonnaise syrup oil flour dust leather denim"
+    # nature and weather
+    "water snow ice sand mud dirt hair smoke steam fog mist rain sunlight sunshine moonlight lighting grass foliage"
+    " vegetation gravel hay straw fur wool ivy moss dust debris rubble soil lava ash soot frost dew hail sleet"
+    " lightning thunder darkness electricity wildlife livestock algae"
+    # food and drink
+    " food rice bread cheese butter meat fruit milk juice wine soup pasta ketchup mustard sugar salt pepper bacon"
+    " broccoli corn lettuce garlic chocolate cereal toast frosting icing cream popcorn yogurt honey jam parsley"
+    " cilantro basil mayonnaise syrup oil flour spaghetti macaroni lasagna ravioli linguine fettuccine penne couscous"
+    " quinoa oatmeal porridge tofu hummus guacamole salsa granola sushi caviar roe salami ham beef pork poultry seafood"
+    " asparagus celery spinach kale coleslaw cabbage coffee tea beer champagne whiskey lemonade alcohol ramen salad"
+    # stuff and materials
+    " furniture luggage baggage traffic clothing jewelry concrete wood metal cardboard money cash equipment cutlery"
+    " makeup lipstick mascara graffiti litter garbage trash rubbish signage scaffolding machinery artwork bedding lace"
+    " tinsel confetti glitter tape soap shampoo sunscreen lotion leather denim cotton silk velvet yarn foil paint"
+    " glue chalk ink gasoline petrol diesel asphalt cement clay laundry mail merchandise paper music stationery"
+    " homework information news measles gymnastics shrubbery sawdust bamboo marble ivory pollen mulch slush beeswax"
+    " wheat barley cocoa candy gum vinegar risotto mozzarella footage scenery sewage"
 )
+_MASS_ENDINGS: Final = ("ware", "wear", "wood", "weed", "paste")
 _QUALITIES: Final = _words(
     "red blue green yellow black white brown gray grey orange purple pink tan beige gold silver wooden metal"
     " plastic open closed wet dry sunny cloudy rainy dark bright empty full old new dirty clean"
+)
+_ADJECTIVES: Final = (words.ADJECTIVES | _QUALITIES) - _words(
+    "orange gold silver metal plastic glass leather paper cardboard brick stone light square"
 )
 _DETERMINED: Final = _words("his her its their the some any another two three four five several many")
 _VAGUE: Final = _words(
@@ -132,14 +151,28 @@ _PAIR: Final = re.compile(r"(?i)^(?:an? )?pairs? of\s+")
 
 def parse_concept(answer: str) -> ConceptWords | NoConcept:
     """Parse the concept in a model's answer, or return the reason why there is none."""
-    line = clean(answer[:_READ]).strip()
-    line = _LABEL.sub("", line.strip(_QUOTES) if "\n" not in line else line).strip(_QUOTES)
+    line = _noun_line(answer[:READ])
     if not line:
         return NoConcept.EMPTY
-    reason = _rejection(line, cut=len(answer) > _READ)
+    reason = _rejection(line, cut=len(answer) > READ and "\n\n" not in answer[:READ])
     if reason is not None:
         return reason
     return concept_words(_bare(_PAIR.sub("", _in_case(line))))
+
+
+def _noun_line(answer: str) -> str:
+    """Return the line that should be the noun, without what a model writes around it."""
+    line = first_turn(clean(answer)).strip().split("\n\n", 1)[0]
+    line = _REMARK.sub("", line)
+    quoted = _QUOTED.findall(line)
+    if len(quoted) == 1 and not _denies(line):
+        line = quoted[0]
+    bare = line if "\n" in line else _ENDS.sub("", line)
+    return _ENDS.sub("", _LABEL.sub("", bare))
+
+
+def _denies(line: str) -> bool:
+    return bool(_REFUSAL.search(line) or find_cues(line))
 
 
 def _rejection(line: str, *, cut: bool) -> NoConcept | None:
@@ -153,7 +186,7 @@ def _rejection(line: str, *, cut: bool) -> NoConcept | None:
         NoConcept.LONG: cut or len(bare) > _MOST_WORDS or len(line) > _MOST_LETTERS,
         NoConcept.LETTERS: not all(_WORD.fullmatch(word) for word in all_words),
         NoConcept.DENIAL: find_cues(line),
-        NoConcept.VAGUE: " ".join(bare).lower() in _VAGUE,
+        NoConcept.VAGUE: " ".join(bare).lower() in _VAGUE | _ADJECTIVES,
     }
     return next((reason for reason, match in reasons.items() if match), None)
 
@@ -169,7 +202,15 @@ def is_plural(noun: str) -> bool:
     """Whether `noun` takes "are"."""
     if noun in _MANY:
         return True
-    return noun not in _ONE and noun not in _MASS and noun.endswith("s") and singular(noun) != noun
+    if noun in _ONE or is_mass(noun):
+        return False
+    irregular = noun.endswith(("men", "people", "children", "feet", "teeth", "mice", "geese", "oxen"))
+    return irregular or (noun.endswith("s") and singular(noun) != noun)
+
+
+def is_mass(noun: str) -> bool:
+    """Whether `noun` is singular and takes no article."""
+    return noun in _MASS or noun.endswith(_MASS_ENDINGS)
 
 
 def with_article(phrase: str) -> str:
@@ -183,11 +224,18 @@ _SILENT_H: Final = re.compile(r"(?i)^(?:hour|honest|heir|honou?r|herb)")
 
 
 def _sounds_like_vowel(word: str) -> bool:
-    if word.isupper() and 1 < len(word) <= 4:
+    if word[:2].lower() == "x-":
+        return True
+    letters = re.split(r"[-\d]", word, maxsplit=1)[0]  # X-ray, MP3
+    if letters.isupper() and len(letters) <= 4:
         return word[0] in "AEFHILMNORSX" and not _LIKE_YOU.match(word)
     if _SILENT_H.match(word):
         return True
     return word[:1].lower() in tuple("aeiouàáâäæèéêëìíîïòóôöøùúûü") and not _LIKE_YOU.match(word)
+
+
+_INNER_CAPITAL: Final = re.compile(r"\w[\w'’-]*[A-Z]|[A-Z]-")
+"""iPhone, Coca-Cola, T-shirt."""
 
 
 def _in_case(line: str) -> str:
@@ -196,7 +244,8 @@ def _in_case(line: str) -> str:
     has_lower_start = parts[0] in {"a", "an", "the"} or parts[0][:1].islower()
     cased = []
     for word in parts:
-        name = has_lower_start and word[:1].isupper() and not word.isupper()
+        inner = _INNER_CAPITAL.match(word) and not word.isupper()
+        name = inner or (has_lower_start and word[:1].isupper() and not word.isupper())
         if word in _ACRONYMS or name:
             cased.append(word)
         else:
@@ -226,5 +275,5 @@ def _is_action(word: str) -> bool:
 _ING_THINGS: Final = _words(
     "clothing dining cutting swimming parking baking cooking running sleeping serving measuring washing"
     " wedding living mixing frying rolling shopping fishing skiing hiking riding walking streaming ironing"
-    " diving"
+    " diving lightning chewing"
 )

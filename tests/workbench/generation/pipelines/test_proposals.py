@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +37,21 @@ from workbench.generation.pipelines.proposals import ConceptWords, NoConcept, co
         ("christmas tree", "Christmas tree", "a Christmas tree", "is"),
         ("swimming pool", "swimming pool", "a swimming pool", "is"),
         ("\that \n", "hat", "a hat", "is"),
+        ("Helmet\n\nRiders wear helmets, so one is likely.", "helmet", "a helmet", "is"),
+        ('I would say: "fence".', "fence", "a fence", "is"),
+        ("I'd pick a kite", "kite", "a kite", "is"),
+        ("helmet<|eot_id|>", "helmet", "a helmet", "is"),
+        ("<think>\nA rider needs one.\n</think>\n\nHelmet", "helmet", "a helmet", "is"),
+        ("<start_of_turn>model\nhelmet<end_of_turn>", "helmet", "a helmet", "is"),
+        ('"Trees" is one object', "trees", "trees", "are"),
+        ("Bird?", "bird", "a bird", "is"),
+        ("Bird\n\n" + "Birds are often in parks. " * 400, "bird", "a bird", "is"),
+        ("Umbrella (accessory)", "umbrella", "an umbrella", "is"),
+        ("☂️ umbrella", "umbrella", "an umbrella", "is"),
+        ("T-shirt", "T-shirt", "a T-shirt", "is"),
+        ("Coca-Cola can", "Coca-Cola can", "a Coca-Cola can", "is"),
+        ("iPhone", "iPhone", "an iPhone", "is"),
+        ("STOP SIGN", "stop sign", "a stop sign", "is"),
     ],
 )
 def test_a_noun_is_parsed_with_article_and_number(answer: str, text: str, a_concept: str, be: str):
@@ -68,6 +86,10 @@ def test_a_noun_is_parsed_with_article_and_number(answer: str, text: str, a_conc
         ("Yes", NoConcept.VAGUE),
         ("Great! A dog", NoConcept.CHATTER),
         ("\x1b[31mhat", NoConcept.LETTERS),
+        ("Hat (or helmet)", NoConcept.LIST),
+        ("empty", NoConcept.VAGUE),
+        ('There is no "hat" here', NoConcept.SENTENCE),
+        ("Helmet\nRiders wear helmets", NoConcept.LIST),
     ],
 )
 def test_other_answers_are_rejected_with_a_reason(answer: str, reason: NoConcept):
@@ -108,6 +130,35 @@ def test_the_article_depends_on_the_sound(phrase: str, article: str):
 )
 def test_concepts_that_are_not_nouns_have_an_indefinite_form(concept: str, phrase: str):
     assert concept_words(concept).a_concept == phrase
+
+
+NOUNS = (
+    "a harness, a crossroads, a pancreas, a sheep, an ostrich, an x-ray, a U-turn sign, an RV, an HDMI cable,"
+    " an heirloom, an iris, a specimen, a business",
+    "spaghetti, news, seaweed, lightning, footwear, driftwood, measles, toothpaste, barley, peanut butter, chewing gum",
+    "cacti, firemen, grandchildren, salespeople, dice, cattle, jeans, knives, butterflies, radios, dishes",
+)
+"""Countable nouns with their article, mass nouns, and plurals. Of 108 such nouns that were written after the lists 80
+were right, 67 before the lists grew; inflect 7.6, which knows no mass nouns, has 57."""
+
+
+@pytest.mark.parametrize("phrase", [phrase.strip() for phrases in NOUNS for phrase in phrases.split(",")])
+def test_article_and_number_of_unusual_nouns(phrase: str):
+    noun = phrase.partition(" ")[2] if phrase.split(maxsplit=1)[0] in {"a", "an"} else phrase
+    plural = phrase in [each.strip() for each in NOUNS[2].split(",")]
+    words = concept_words(noun)
+    assert (words.a_concept, words.be) == (phrase, "are" if plural else "is")
+
+
+def test_the_shared_answers_are_parsed(shared_data: Path):
+    path = shared_data.parent / "cases" / "concepts.jsonl"
+    if not path.is_file():
+        pytest.skip(f"no file {path}")
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    parsed = [parse_concept(row["answer"]) for row in rows]
+    texts = [concept.text if isinstance(concept, ConceptWords) else None for concept in parsed]
+    wrong = [row for row, text in zip(rows, texts, strict=True) if text != row["wanted"]]
+    assert len(wrong) <= 0.05 * len(rows), wrong
 
 
 @given(st.text())
