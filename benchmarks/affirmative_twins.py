@@ -28,7 +28,6 @@ def is_negated_task(task: str, cues: Iterable[str]) -> bool:
     """Return whether the phrases of a task are negated, by the suffix of its name, else by most of its items.
 
     Args:
-        task: Name of the task.
         cues: Negation cue of each item, or `NO_CUE`.
     """
     if task.endswith((NEGATED_SUFFIX, AFFIRMATIVE_SUFFIX)):

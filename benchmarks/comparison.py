@@ -143,7 +143,6 @@ def compare(
         folder: Folder of result files; other files are skipped and listed in `problems`.
         base: Name, or beginning of the hash, of the base model.
         default_base: Hash of the base model if `base` is None; if that model was not run, the model that was run first.
-        resamples: Number of bootstrap samples.
 
     Raises:
         BenchError: `base` matches no model, or several.

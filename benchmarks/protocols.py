@@ -90,12 +90,10 @@ def presented_order(item: BenchItem, rule: Protocol) -> list[int]:
 
 
 def judge(item: BenchItem, scores: Sequence[float], rule: Protocol) -> ItemOutcome:
-    """Judge an item.
+    """Judge a regions item.
 
     Args:
-        item: A regions item.
         scores: One score per option, in the file's order.
-        rule: The protocol.
 
     Raises:
         BenchError: A score is NaN, and `strict` does not allow NaN.
@@ -121,9 +119,7 @@ def judge_rank(item: BenchItem, similarities: npt.NDArray[np.float32], rule: Pro
     before the right one. Published recall defines no rule for ties.
 
     Args:
-        item: A retrieval item.
         similarities: Shape (G,), one similarity per image of the gallery.
-        rule: The protocol.
 
     Raises:
         BenchError: A similarity is NaN, and `strict` does not allow NaN.

@@ -62,8 +62,6 @@ def load_task(name: str, folder: Path, pictures: Path | None = None) -> Task:
     """Load the registered benchmark `name`.
 
     Args:
-        name: Name of the benchmark.
-        folder: Folder of its files.
         pictures: Folder of its images; None: in `folder`.
 
     Raises:

@@ -43,7 +43,6 @@ def run_task(
     Args:
         model: The model; see `TextImageEncoder`.
         task: The task; its images are checked before anything is computed.
-        results_folder: Folder of results; created if it does not exist.
         cache_folder: Folder of cached features; None: no cache.
         protocols: Rules by which answers are judged.
         label: Name of the model in reports; None: the name in its description.

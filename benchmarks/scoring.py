@@ -132,11 +132,7 @@ def score(
     """Compute the similarities of all texts and options of `task` under `model`.
 
     Args:
-        model: The model.
-        task: The task.
         cache: Folder of cached features; None: no cache.
-        progress: Called as features are computed.
-        batch: Inputs per call of the model.
 
     Raises:
         BenchError: Images are missing or damaged, or the model's features have a wrong shape or length.

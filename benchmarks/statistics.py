@@ -73,7 +73,6 @@ def newcombe(both: int, gained: int, lost: int, neither: int, *, level: float = 
         gained: Items that only ours has right.
         lost: Items that only theirs has right.
         neither: Items that neither model has right.
-        level: Confidence level.
     """
     n = both + gained + lost + neither
     ours, theirs = wilson(both + gained, n, level=level), wilson(both + lost, n, level=level)
@@ -112,9 +111,6 @@ def paired_difference(
         ours: For each item, whether our model is right.
         theirs: For each item, whether the other model is right.
         clusters: The cluster (image) of each item; clusters are resampled as a whole.
-        seed: Seed of the bootstrap.
-        resamples: Number of bootstrap samples.
-        level: Confidence level.
     """
     both = list(zip(ours, theirs, strict=True))
     gained = sum(a and not b for a, b in both)

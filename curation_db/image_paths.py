@@ -50,7 +50,6 @@ def display_size(opened: Image, *, header_only: bool = False) -> tuple[int, int]
     """Return width and height of an opened image as displayed, after its EXIF rotation.
 
     Args:
-        opened: the image.
         header_only: read no pixels. A PNG file may have its EXIF data after the pixels; it then counts as not rotated.
     """
     width, height = opened.size

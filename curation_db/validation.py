@@ -114,8 +114,6 @@ def validate(value: object, kind: type[T], *, path: Path = (), unknown_keys: boo
     `__post_init__` of a dataclass are not caught.
 
     Args:
-        value: the table or value.
-        kind: the type.
         path: first part of the path of every problem.
         unknown_keys: accept keys that the type does not have. A dataclass drops them, a TypedDict keeps them.
         finite: refuse nan and infinity.

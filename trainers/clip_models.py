@@ -172,7 +172,6 @@ def load_model(spec: str, *, device: str = "cpu", quick_gelu: bool | None = None
             file comes from a config beside it, else it is QuickGELU. NAME:FILE follows NAME instead: NAME-quickgelu or
             NAME-gelu. A NAME that open_clip has in both forms is refused without the ending, because the weights do not
             show the activation and a silently wrong guess costs points of accuracy.
-        device: device of torch.
         quick_gelu: the activation, where the caller knows the origin of the weights.
 
     Raises:

@@ -31,7 +31,6 @@ def install_command(
     """Return the shell command that adds an extra, for the tool that installed negwb.
 
     Args:
-        extra: The extra.
         prefix: The Python environment; that of this process unless given.
         environ: The environment variables; those of this process unless given.
         distribution: The installed negwb; that of this process unless given.

@@ -113,11 +113,9 @@ def download(
     """Download a file from the first of `urls` that serves a valid one.
 
     Args:
-        http: The client.
         urls: Addresses of the file, in order of preference.
         target: Path of the file.
         check: Raises ValueError if the file is not valid.
-        limits: Timeouts, retries and rates.
         session: Shared by several downloads, so that a server that one of them gives up is not asked by the others.
 
     Returns:

@@ -78,7 +78,6 @@ def fetch_negrefcocog(
     """Download NegRefCOCOg: the annotation file and its 402 images.
 
     Args:
-        folder: Folder of the benchmark.
         sources: Addresses; None: the published ones.
         pictures: Folder of the images; None: `folder`/train2014.
         limits: Timeouts, retries and rates; None: the defaults.

@@ -25,7 +25,6 @@ def load(folder: Path, pictures: Path | None = None) -> Task:
     """Load the task from the folder that `negwb bench fetch` fills.
 
     Args:
-        folder: Folder of the annotation file.
         pictures: Folder of the images, if it is another one, for example a copy of COCO.
 
     Raises:

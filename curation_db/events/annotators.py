@@ -36,9 +36,6 @@ def begin_session(store: Store, name: str, *, version: str, role: Role | None = 
     gets the same card again at once, without a wait for the leases to expire.
 
     Args:
-        store: the record.
-        name: name of the annotator.
-        version: version of negwb.
         role: role of the person from now on; None keeps the present role, at first annotator. There is no
             authentication: a person who can write the file can take any role. Every event contains its role.
 
@@ -101,7 +98,6 @@ def require_adjudicator(actor: Actor, action: str) -> None:
     """Check that the actor is an adjudicator.
 
     Args:
-        actor: the annotator.
         action: verb phrase for the message.
 
     Raises:

@@ -161,7 +161,6 @@ def relation_of(connection: Connection, number: int, event_uid: str | None, line
     """Return whether a set frozen at `number` comes from this record's history.
 
     Args:
-        connection: the record.
         number: event number in the set's manifest.
         event_uid: uid of the newest event in the manifest.
         lineage: lineage in the manifest; None if an older negwb froze the set, so that only the number can be checked.

@@ -40,7 +40,6 @@ def is_hasty(events: Iterable[FoldEvent], quick: Collection[int]) -> bool:
     """Return whether a hasty decision is in force among all events of one candidate.
 
     Args:
-        events: all events of the candidate.
         quick: numbers of the events that took less than `HASTY_MS`.
     """
     if not quick:

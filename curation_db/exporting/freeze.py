@@ -56,10 +56,7 @@ def freeze(
     """Freeze the pairs that match `selection` as of the event `at` into `exports`/`name`.
 
     Args:
-        store: The record.
-        exports: Folder of all exports.
         name: Name of the new export; None: the next free one like set-001.
-        selection: The filter.
         tool_version: Version of negwb for the manifest.
         at: Sequence number of an event; None: now. Where something was imported since the newest event, an export of
             now reserves a sequence number of its own (`event_clock`).

@@ -45,8 +45,6 @@ def check_images(
     """Check the image files of `rows`.
 
     Args:
-        rows: Images of one batch.
-        source: Source of the images.
         checker: How image files are searched.
         known: Keys of stored images, with whether their hash is stored; only the existence of their files is checked.
 

@@ -120,10 +120,8 @@ def make_plan(
     """Return the plan for the file or folder at `path`; detect what the arguments leave open.
 
     Args:
-        path: The file or folder.
         form: Its format; None: detected from the content.
         source: Source of the images; None: found by the rules in the module `sources`.
-        generator: Generator of the candidates.
         mapping: Table columns by field, as given with `--map`.
         intake: Settings for new candidates.
         annotations: The second file of VQAv2, with questions or answers; None: searched for beside `path`.
@@ -253,11 +251,8 @@ def import_file(
     """Import the rows of `plan` and add the new texts to the search index.
 
     Args:
-        store: The record.
         plan: From `make_plan`.
-        checker: How image files are searched and checked.
         on_reject: Called for each row that is listed, refused or not.
-        progress: Called as the import proceeds.
 
     Raises:
         InputError: The table's columns hold no image or no text, or the source cannot be determined.

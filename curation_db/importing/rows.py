@@ -315,7 +315,6 @@ def extra_of(item: Mapping[str, Any], known: frozenset[str], ids: tuple[str, ...
     """Return the members of a row that no column stores, as JSON; None: there are none.
 
     Args:
-        item: The row.
         known: Names that the record stores in columns.
         ids: Names of ids; an id that is not an integer is included, because its key loses the type.
 

@@ -172,8 +172,6 @@ def source_for(connection: Connection, sample: ImageSample, own: str, *, must_li
     A file with image ids only belongs to COCO if the record has all of them as COCO images.
 
     Args:
-        connection: Of the record.
-        sample: The file's first images.
         own: Name of a new source; a number is appended if a source of this name has other images.
         must_list: Whether the format should list its images, so that ids alone are an error.
 

@@ -194,7 +194,6 @@ def check_row(path: Path, names: Collection[str] | Mapping[str, object], *, line
     """Check that the first row of a file is not from a program whose exports are not supported.
 
     Args:
-        path: The file.
         names: Member names of the first row.
         lines: Whether each line is a row; else the file is one array.
 

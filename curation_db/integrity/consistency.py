@@ -77,7 +77,6 @@ def compare(connection: Connection, *, progress: Progress | None = None) -> Comp
 
     Args:
         connection: a read transaction.
-        progress: receives the compared candidates and all candidates.
     """
     comparison = Comparison()
     annotators: dict[str, int] = {

@@ -80,11 +80,9 @@ def concept_after_edit(
     negated phrases are those of `before`, or the old concept is one of them.
 
     Args:
-        original: The original caption, if known.
         before: The text that the edit replaces.
         concept: The concept of `before`, if known.
         confidence: The confidence in `concept`; None: unknown, counts as 1.
-        after: The new text.
     """
     derived = derive_concept(original or before, after)
     cue = negating_cue(after, concept) if concept else None

@@ -98,7 +98,6 @@ def lint(
     """Run rules on a candidate.
 
     Args:
-        subject: The candidate and the data of its image.
         rules: The rules to run; None: the rules that `settings` leave on.
         context: The other candidates; None: skip the rules that need them.
         settings: Thresholds, and the rules that are off.

@@ -94,15 +94,10 @@ class Queue:
         """Open the queue for `actor`.
 
         Args:
-            store: The record.
-            actor: The annotator and their session.
-            ordering: Name of the ordering policy.
             audit_share: Share of cards from the audit set, from 0 to 1.
             gold_share: Share of gold items, from 0 to 1.
             only: Serve this stream alone, whatever `audit_share` is. Gold items look like cards of the review stream
                 and are served with these.
-            lease_seconds: Length of a lease.
-            clock: Seconds since the epoch.
         """
         self._store = store
         self._actor = actor

@@ -36,8 +36,6 @@ def queue_slot(status: CandidateStatus, *, audit: bool, editor: str | None, know
     """Return the queue slot of a candidate.
 
     Args:
-        status: The fold of its events.
-        audit: Whether it belongs to the audit set.
         editor: Name of the annotator whose edit created it.
         known: The known answer of a gold item.
     """

@@ -174,10 +174,7 @@ class DecisionWriter:
         annotator decides about the child. The text may stay unchanged where `concept` corrects the negated concept.
 
         Args:
-            candidate_id: The candidate to replace.
-            new_text: Text of the child.
             concept: The concept that the new text negates; None: derive it from the text.
-            shown: How the card was shown.
 
         Raises:
             ValueError: the text is empty, or nothing is changed.

@@ -177,8 +177,6 @@ def timeline(connection: Connection, candidate_id: int, exports: Path | None = N
     """Return the timeline of a candidate.
 
     Args:
-        connection: The record.
-        candidate_id: The candidate.
         exports: Folder of frozen exports to search; None: no exports in the timeline.
 
     Raises:
@@ -243,7 +241,6 @@ def redact(history: Timeline, hidden: Collection[int], actor: str, *, blind: Col
     """Remove what would bias the decision of `actor` about the members `hidden`.
 
     Args:
-        history: The full timeline.
         hidden: Members that `actor` still has to decide about. Their states and other annotators' decisions are
             removed; origins and the actor's own events stay.
         actor: The annotator who will see the timeline.

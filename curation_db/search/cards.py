@@ -132,10 +132,6 @@ def card_for(
     On a gold item that the annotator has not answered, nothing reveals the known answer.
 
     Args:
-        connection: The record.
-        candidate_id: The candidate.
-        person: Name of the annotator.
-        checks: Settings of the lint.
         blind: Remove evidence about the content of the image: sibling captions, objects and findings based on them.
             The judges' verdicts stay on the card; the caller must not show them.
 
@@ -163,10 +159,7 @@ def load_card(
     """Return the full card of a candidate.
 
     Args:
-        connection: The record.
-        candidate_id: The candidate.
         notes_of: Only the notes of this annotator; None: all notes.
-        checks: Settings of the lint.
 
     Raises:
         RecordError: The candidate does not exist.

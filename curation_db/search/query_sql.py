@@ -95,8 +95,6 @@ def predicates(terms: Sequence[Term], judges: Sequence[str], parameters: Paramet
     All text searches become one full-text query, which joins its own lists far faster than SQL joins two searches.
 
     Args:
-        terms: The terms of a view.
-        judges: All judges of the record.
         parameters: Receives the values of the terms.
     """
     included = [term for term in terms if term.field is QueryField.TEXT and not term.excluded]

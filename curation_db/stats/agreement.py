@@ -55,9 +55,6 @@ def agreement(
         items: The ratings of each item, any number of them.
         categories: All possible ratings, used or not: AC1 depends on their number.
         clusters: The cluster (image) of each item; None: each item is its own cluster.
-        seed: Seed of the resampling.
-        resamples: Number of resamples.
-        level: Confidence level of the intervals.
 
     Raises:
         ValueError: Fewer than two categories, a rating outside of the categories, or lengths that differ.

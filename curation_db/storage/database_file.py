@@ -68,7 +68,6 @@ def integrity_faults(connection: sqlite3.Connection, *, quick: bool = False) -> 
     """Return the faults that SQLite's integrity check reports; an empty list if the file is intact.
 
     Args:
-        connection: to the file.
         quick: leave out the comparison of the indexes with their tables, which takes most of the time.
 
     Raises:

@@ -48,7 +48,6 @@ def start(copy: Path, above: int, restored_from: str) -> int:
     Args:
         copy: the copy, at the newest schema.
         above: the largest number that the replaced record has used; the new lineage continues above it.
-        restored_from: name of the backup.
     """
     with sqlite.raw_connection(copy) as connection:
         connection.execute("BEGIN IMMEDIATE")

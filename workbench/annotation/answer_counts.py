@@ -59,7 +59,6 @@ class AnswerCounter:
 
         Args:
             cards: The candidates that the answer is about.
-            kind: The kind of the answer.
         """
         about = set(cards)
         try:

@@ -48,10 +48,7 @@ def open_session(
 
     Args:
         workspace: Has the record and names the image folders.
-        annotator: The name of the annotator.
         role: The annotator's role from now on; None: as before.
-        settings: The workspace's settings; read from negwb.toml unless given.
-        serving: Settings of the session; from `settings` unless given.
         box: Pixels that an image is decoded to at most.
         version: The version of negwb that is stored with the session; the installed one unless given.
         clock: Measures dwell times in seconds; it may stop while the machine is suspended.

@@ -58,10 +58,7 @@ class AnnotationSession:
         """Create a session; use `open_session` unless the store is open already.
 
         Args:
-            store: The record.
             actor: The annotator with the id of the session.
-            pictures: Finds and decodes images.
-            settings: The settings of the session.
             clock: Measures dwell times in seconds; it may stop while the machine is suspended.
             wall_clock: The clock of the leases, in seconds.
             owns_store: Whether `close` closes `store`, too.

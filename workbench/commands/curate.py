@@ -136,9 +136,7 @@ def run_curate(
     """Run the curate app until the annotator quits; return the exit code.
 
     Args:
-        workspace: Workspace with the queue.
         annotator: Name of the annotator; None: the login name.
-        options: Role, stream, order and what is hidden.
         images: How to draw images; None: as negwb.toml says.
         banner: Line below the status line.
         start: Screen to open first, over the card; no card is leased before the annotator closes it.

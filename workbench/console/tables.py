@@ -40,7 +40,6 @@ def show(listings: Sequence[Listing], *, console: Console | None = None) -> None
     """Print tables; all texts are sanitised here.
 
     Args:
-        listings: The tables.
         console: Draws ruled tables, for tests; by default stdout does if it is a terminal.
     """
     for listing in listings:

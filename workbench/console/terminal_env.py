@@ -38,7 +38,6 @@ def detect_terminal(environ: Mapping[str, str], ask: Callable[[str], str] | None
     """Detect the terminal from environment variables.
 
     Args:
-        environ: The variables.
         ask: Returns the values of `_FORMAT` from the tmux server of $TMUX.
     """
     term = environ.get("TERM", "")

@@ -39,7 +39,6 @@ def reads_utf8(environ: Mapping[str, str], ask: Callable[[], int | None] | None 
     """Return whether the terminal reads UTF-8; None: unknown.
 
     Args:
-        environ: The environment variables.
         ask: Writes the character to the terminal and returns the column of the cursor; None: no answer.
     """
     if _promised(environ):

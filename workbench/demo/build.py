@@ -114,11 +114,8 @@ def build_demo(
     """Build the demo workspace in `folder`, finish an interrupted build, or return the finished one.
 
     Args:
-        folder: Folder of the workspace.
-        size: Numbers of images to draw.
         seed: Seed of the corpus.
         overlap: Annotators per candidate; empty: as the settings say.
-        progress: Callback of every step.
 
     Raises:
         UsageError: the folder is not empty and is no demo workspace.

@@ -41,9 +41,7 @@ def examine(
     """Check the workspace; yield each finding with its group: workspace, record or pictures.
 
     Args:
-        workspace: The workspace.
         all_pictures: Look for all image files instead of a sample.
-        progress: Called during long checks.
         check_settings: Raises UsageError for settings that only a screen can check.
     """
     settings, finding = _settings(workspace, check_settings)

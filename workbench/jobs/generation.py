@@ -152,7 +152,6 @@ def pending(workspace: Workspace, started: Mapping[int, str]) -> list[PendingPro
     """Our processes in this workspace whose run has no row, the newest first.
 
     Args:
-        workspace: The workspace that they generate in.
         started: For the rows of this host, process ID to start time of the run. IDs are reused, so both are compared.
     """
     processes = []

@@ -54,7 +54,6 @@ def make_config(
         model: Model as for `find_model`; None: the base model.
         settings: Fields of `trainers.settings.TrainSettings`; missing ones come from the workspace's [train], or else
             from the published recipe.
-        device: Torch device.
         save_pth: Also save the model as an OpenAI-style state dict.
 
     Raises:

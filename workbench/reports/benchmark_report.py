@@ -304,7 +304,6 @@ def results_listing(stored: Sequence[StoredResult], known: Sequence[StoredResult
     """Return the table of `negwb bench run`.
 
     Args:
-        stored: The results of this command.
         known: All results of the workspace, among them the affirmative twins.
     """
     cells: list[tuple[str, ...]] = []

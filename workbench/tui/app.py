@@ -68,9 +68,6 @@ class NegwbApp(BaseApp):
         """Create the app of a session.
 
         Args:
-            session: The annotation session.
-            actions: The keys.
-            theme: Name of a theme.
             protocol: Image protocol, as `choose_protocol` returns it.
             banner: A line below the status line.
             notice: Notification that is shown once at the start.

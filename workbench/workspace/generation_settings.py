@@ -92,8 +92,6 @@ def generate_settings(generate: Any, engines: Any, where: str, text: str = "") -
     """Return the settings of the two tables.
 
     Args:
-        generate: The table [generate].
-        engines: The table [engines].
         where: The beginning of an error message.
         text: The content of the file, for the line in an error message.
 

@@ -54,8 +54,6 @@ def import_into(
     """Import `path` into the record of the workspace.
 
     Args:
-        workspace: The workspace.
-        path: File or folder.
         data_format: A value of `curation_db.importing.formats.Format`; None: by the content.
         source: Source of the images; None: as the file says.
         pictures: Folder of the images. It is added to negwb.toml.
@@ -189,11 +187,9 @@ def freeze_set(
     """Freeze pairs of the workspace into a folder of exports/.
 
     Args:
-        workspace: The workspace.
         name: Name of the folder; None: the next free one.
         formats: Formats of the data files; None: all.
         at: Sequence number of the event up to which the record is read; None: the last one.
-        states: States of the candidates.
         edits: Whether texts that annotators wrote are included.
         hasty: Whether candidates with a hasty decision are included.
 
@@ -298,11 +294,6 @@ def run_benches(
     """Evaluate each model on each task. Each result is stored as soon as it is measured.
 
     Args:
-        workspace: The workspace, for results/ and cache/.
-        tasks: The tasks.
-        models: The models.
-        rules: The protocols.
-        device: The device of torch.
         started: Called before a model is loaded.
 
     Raises:

@@ -20,7 +20,6 @@ def settings_error(error: ValidationError, where: str, text: str = "") -> UsageE
     """Return an error with the first problem as its message; its hint lists the keys of the others.
 
     Args:
-        error: The problems.
         where: The beginning of the message: the file with a colon, or an option.
         text: The content of the file, for the line of the key.
     """

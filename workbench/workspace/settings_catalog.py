@@ -75,7 +75,6 @@ def list_settings(settings: Settings, text: str, actions: ActionMap | None = Non
     """List `settings`.
 
     Args:
-        settings: The settings.
         text: The content of negwb.toml.
         actions: The key map, whose keys are listed too.
     """

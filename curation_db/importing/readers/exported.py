@@ -66,8 +66,6 @@ def read_exported(path: Path, naming: Naming, sources: Iterable[str], *, generat
     """Yield the rows of an export; each batch has the rows of one source.
 
     Args:
-        path: The file.
-        naming: Rules for image names.
         sources: The sources that the rows name; empty: all rows get the source of `naming`.
         generator: Generator of all candidates, if the user names one; keys and generators of the file are then not
             restored.

@@ -54,8 +54,6 @@ def read_folder(
     """Yield the images below `root` and their captions, in the order of the paths.
 
     Args:
-        root: The folder.
-        naming: Rules for image names.
         follow_links: Whether links to files outside the folder are followed.
         mapping: Columns by field for the tables of captions.
         on_columns: Called with the columns of these tables.

@@ -29,11 +29,8 @@ def read_metadata(
     """Yield the rows of the table at `path`.
 
     Args:
-        path: The table.
         below: Its folder, relative to the imported folder; "": the imported folder.
-        naming: Rules for image names.
         mapping: Columns by field, as given with `--map`.
-        on_columns: Called with the columns of each field.
     """
     shown = posixpath.join(below, path.name)
     try:

@@ -82,7 +82,6 @@ def match_columns(columns: Sequence[str], mapping: Mapping[str, str], *, numbere
     """Return field to column: as stated, else by usual names.
 
     Args:
-        columns: All columns of the table.
         mapping: Stated columns by field.
         numbered: Whether a column may be stated by its number, from 1.
 

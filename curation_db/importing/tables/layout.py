@@ -67,7 +67,6 @@ def layout_of(path: Path, *, usual: str = ",", header: bool = True, names: Itera
     """Return the layout of the table at `path`.
 
     Args:
-        path: The file.
         usual: The delimiter of the format or the file name, used if the content does not decide.
         header: Whether the first line names the columns.
         names: Columns that are stated with `--map`.

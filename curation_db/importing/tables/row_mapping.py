@@ -62,7 +62,6 @@ def read_rows(
 
     Args:
         rows_of: Opens the table; called again for the second pass.
-        naming: Rules for image names.
         mapping: Columns by field, as given with `--map`.
         on_columns: Called with the columns of each kind of row.
 

@@ -102,10 +102,8 @@ def card_lines(ready: PreparedCard, *, decided: int, total: int, role: Role = Ro
     """Return the lines of a card for an annotator with this role.
 
     Args:
-        ready: The card.
         decided: Number of settled candidates of the workspace.
         total: Number of all candidates.
-        role: The role of the annotator.
     """
     card = ready.card
     blind = ", blind" if ready.hidden else ""

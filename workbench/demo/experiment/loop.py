@@ -66,7 +66,6 @@ def train(
     """Train the unfinished runs, one process per core.
 
     Args:
-        folders: Run folders.
         progress: Callback with the name of the run, its step and its number of steps.
         started: Callback with the run folder and the process id.
 
@@ -94,8 +93,6 @@ def run_exam(
     """Return the strict exam results of the base model and of the trained runs; evaluate those that are missing.
 
     Args:
-        workspace: The demo's workspace.
-        folders: Folders of finished runs.
         started: Callback before a model is loaded.
 
     Returns:

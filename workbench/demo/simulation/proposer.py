@@ -322,7 +322,6 @@ class Proposer:
         """Propose a concept that is neither in the caption nor in `taken`; None if none is left.
 
         Args:
-            caption: Caption to negate.
             true_colour: The anchor's colour; used only for the flaw of a wrong colour.
             taken: Things and colours proposed before.
         """

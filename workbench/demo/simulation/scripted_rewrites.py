@@ -56,11 +56,9 @@ def rewrite(
 
     Args:
         caption: Caption to rewrite; at most 2,000 characters are used.
-        concept: Concept to deny.
         parts: Parsed question of P2, or None.
         cue: Negation cue; empty: a random one.
         position: beginning, middle or end; empty: a random one.
-        rng: Source of the random choices.
     """
     text = " ".join(caption[:_MAX_CHARACTERS].split())
     full_stop = "." if text.endswith(".") else ""

@@ -279,7 +279,6 @@ def make_scene(seed: int, *, instances: int = 1, anchor: str | None = None, thin
     """Make the scene of `seed`.
 
     Args:
-        seed: Seed of the scene.
         instances: Number of instances (1 or 2) of one anchor. Two instances differ in at least one thing
             (`distinguishing_things`); their colours are drawn independently.
         anchor: Anchor; None: a random one.

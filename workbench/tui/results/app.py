@@ -86,7 +86,6 @@ def run_results(
 
     Args:
         workspace: The workspace; its [curate] settings name theme and image protocol.
-        start: The first page.
         images: Overrides the image protocol.
         base: Model that the report compares with: a name, or the beginning of a hash.
     """

@@ -18,7 +18,6 @@ def located(root: Path, task: str, image: str, *, first: str = "") -> Path | Non
 
     Args:
         root: The workspace's `benchmarks` folder.
-        task: Name of the benchmark.
         image: Name of the image in the result.
         first: Folder of the images according to the result. It may come from another machine, so it is only a hint.
     """

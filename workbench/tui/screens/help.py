@@ -34,7 +34,6 @@ class HelpScreen(Dialog[None]):
         """Create the dialog.
 
         Args:
-            actions: The action registry.
             table: Table of negwb.toml that holds own keys for these actions; "" if there is none.
             places: Scopes whose actions are shown.
         """

@@ -72,8 +72,6 @@ class ZoomScreen(ActionScreen):
         Args:
             path: File of the image; None if it was not found.
             protocol: Image protocol, as `choose_protocol` returns it.
-            name: Shown instead of the file name.
-            actions: The action registry.
             first: Shown until the image is decoded in full.
             viewer: As `viewer_command` takes it.
         """

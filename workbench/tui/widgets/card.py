@@ -45,7 +45,6 @@ class CardView(VerticalScroll, can_focus=False):
         """Show this card from its top.
 
         Args:
-            ready: The card.
             audit: The card belongs to the audit.
             narrow: Lay it out for a narrow screen.
             forward_key: The key that returns to the queue from a card of the back history.
