@@ -18,6 +18,8 @@ NO_CUE: Final = "no cue"
 
 
 class TaskFacts(TypedDict):
+    """The task."""
+
     name: str
     """negrefcocog, or the stem of the JSON file."""
     version: str
@@ -25,11 +27,13 @@ class TaskFacts(TypedDict):
     kind: str
     """regions or retrieval"""
     dataset_sha256: str
+    """SHA-256 of the file with the items."""
     pictures_sha256: str
     """SHA-256 of the lines `sha256  name` of the images used, sorted by name."""
     pictures_folder: NotRequired[str]
     """Folder of the images during the run; used only to find the images again."""
     items: int
+    """Number of items."""
     images: int
     """Number of distinct images."""
     chance: float
@@ -37,9 +41,12 @@ class TaskFacts(TypedDict):
 
 
 class ModelFacts(TypedDict):
+    """The model."""
+
     name: str
     """The label of the run."""
     hash: str
+    """Hash of all weights and the config."""
     visual_hash: str
     """Hash of the image tower and its preprocessing."""
     arch: str
@@ -55,6 +62,8 @@ class ModelFacts(TypedDict):
 
 
 class ProtocolFacts(TypedDict):
+    """The protocol."""
+
     name: str
     """official or strict"""
     seed: int
@@ -69,6 +78,7 @@ class Score(TypedDict):
     correct: int
     """Number of right answers."""
     n: int
+    """Number of items."""
     value: float
     """correct / n, 0..1"""
     low: float
@@ -83,6 +93,7 @@ class GuessShare(TypedDict):
     correct: float
     """Expected number of right answers: an item with a tie of k boxes counts 1/k if one of them is right."""
     n: int
+    """Number of items."""
     value: float
     """correct / n, 0..1"""
     low: float
@@ -94,6 +105,8 @@ class GuessShare(TypedDict):
 
 
 class Result(TypedDict):
+    """One result file."""
+
     schema: int
     """`SCHEMA`"""
     run: str
@@ -103,8 +116,11 @@ class Result(TypedDict):
     seconds: float
     """Seconds from the first feature to the last judgement; short if the features are cached."""
     task: TaskFacts
+    """The task."""
     model: ModelFacts
+    """The model."""
     protocol: ProtocolFacts
+    """The protocol."""
     metrics: dict[str, Score]
     """The first is the main metric: accuracy, or recall_at_1 (then recall_at_5)."""
     baselines: dict[str, GuessShare]
@@ -116,6 +132,7 @@ class Result(TypedDict):
     versions: dict[str, str]
     """Versions of negwb, Python and the libraries that affect scores."""
     items_sha256: str
+    """SHA-256 of the file of items."""
 
 
 class ItemRow(TypedDict):
