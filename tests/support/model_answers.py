@@ -83,7 +83,9 @@ def chat(request: dict[str, Any], behaviour: Behaviour, fault: str) -> dict[str,
     }
     if request.get("logprobs") and behaviour.logprobs and fault != "no_logprobs":
         choice["logprobs"] = logprobs(reply, p_yes(text, picture, behaviour.present), request.get("top_logprobs", 0))
-    usage = {"prompt_tokens": len(text) // 4 + 100 * bool(picture), "completion_tokens": len(reply.split())}
+    systems = sum(len(turn["content"]) for turn in request["messages"] if turn["role"] == "system")
+    known = systems if "system" in behaviour.honours else 0
+    usage = {"prompt_tokens": (len(text) + known) // 4 + 100 * bool(picture), "completion_tokens": len(reply.split())}
     return {"id": "x", "object": "chat.completion", "model": request.get("model"), "choices": [choice], "usage": usage}
 
 

@@ -34,7 +34,7 @@ FAULTS = (
     "length", "refusal", "400",
 )
 # fmt: on
-HONOURS = ("seed", "choice", "json_schema", "max_tokens", "stop", "picture")
+HONOURS = ("seed", "choice", "json_schema", "max_tokens", "stop", "system", "picture")
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Behaviour:
     """Share of the pictures and things where a thing is there."""
     logprobs: bool = True
     honours: list[str] = field(
-        default_factory=lambda: ["seed", "choice", "json_schema", "max_tokens", "stop", "picture"]
+        default_factory=lambda: ["seed", "choice", "json_schema", "max_tokens", "stop", "system", "picture"]
     )
     decisions: str = ""
     """How pictures of typed decisions come: assets, images; empty: it has none (404)."""

@@ -100,7 +100,7 @@ class Answers(StrEnum):
 
 METHODS = ("auto", *(str(each) for each in Method if each is not Method.SCORE))
 """Values of `EngineSettings.method`."""
-SENT_FIELDS = ("temperature", "top_p", "max_tokens", "seed", "logprobs", "top_logprobs")
+SENT_FIELDS = ("temperature", "top_p", "max_tokens", "seed")
 """Fields of a request that `omit` and `rename` can name."""
 SYSTEM_MESSAGES = ("auto", "keep", "merge")
 """Values of `EngineSettings.system`."""

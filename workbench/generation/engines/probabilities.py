@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,10 @@ from workbench.generation.engines.yes_no_parsing import read_yes_no
 
 TOP_LOGPROBS: Final = 20
 """Number of log-probabilities that a request asks for; vLLM's default limit (--max-logprobs)."""
+LABELS: Final = ("yes", "no")
+ANSWER_FIELD: Final = "answer"
+"""Field of a JSON answer that is restricted to `LABELS`."""
+_JSON_ANSWER: Final = re.compile(rf'\s*\{{\s*"{ANSWER_FIELD}"\s*:\s*"(\w*)"')
 _SEEDS: Final = 2**31
 _SPACE_MARKS: Final = "▁ĠĊ"
 """Characters that stand for blanks in raw tokens of SentencePiece and byte-level BPE."""
@@ -42,7 +47,7 @@ def from_tokens(tokens: Sequence[tuple[str, float]]) -> Probability:
     """
     sums = {"yes": 0.0, "no": 0.0}
     for token, logprob in tokens:
-        prefix = token.strip().strip(_SPACE_MARKS).strip().lower()
+        prefix = _word(token).lower()
         for word in sums:
             if prefix and word.startswith(prefix):
                 sums[word] += min(1.0, math.exp(min(0.0, logprob)))
@@ -51,7 +56,7 @@ def from_tokens(tokens: Sequence[tuple[str, float]]) -> Probability:
 
 
 def first_tokens(choice: Any) -> list[tuple[str, float]] | None:
-    """Return the candidates of the first token of `choices[0]`; None: no usable log-probabilities.
+    """Return the candidates of the first token of `choices[0]` that is not blank; None: no usable log-probabilities.
 
     Shape: {"logprobs": {"content": [{"token", "logprob", "top_logprobs": [{"token", "logprob"}, ...]}, ...]}}.
     The generated token can be missing from top_logprobs; it is counted exactly once.
@@ -59,12 +64,25 @@ def first_tokens(choice: Any) -> list[tuple[str, float]] | None:
     content = _nested(choice, "logprobs", "content")
     if not isinstance(content, list) or not content:
         return None
-    generated, listed = _token(content[0]), _nested(content[0], "top_logprobs")
+    entry = content[min(leading_blanks(choice), len(content) - 1)]
+    generated, listed = _token(entry), _nested(entry, "top_logprobs")
     tokens = [_token(entry) for entry in listed] if isinstance(listed, list) else []
     if generated is None or any(token is None for token in tokens):
         return None
     candidates = [token for token in tokens if token is not None]
     return candidates if any(token[0] == generated[0] for token in candidates) else [*candidates, generated]
+
+
+def leading_blanks(choice: Any) -> int:
+    """Return the number of blank tokens, such as line ends, at the start of the log-probabilities of `choices[0]`."""
+    content = _nested(choice, "logprobs", "content")
+    blanks = 0
+    for entry in content if isinstance(content, list) else ():
+        token = _nested(entry, "token")
+        if not isinstance(token, str) or _word(token):
+            break
+        blanks += 1
+    return blanks
 
 
 def from_logprobs(choice: Any) -> Probability | None:
@@ -85,20 +103,31 @@ def from_decision(payload: Any, name: str) -> Probability | None:
 
 def from_samples(texts: Sequence[str]) -> Probability:
     """Return the share of yes among the clear answers; label_mass is the share of clear answers."""
-    clear = [answer for text in texts if (answer := read_yes_no(text)) is not None]
+    clear = [answer for text in texts if (answer := read_yes_no(answer_text(text))) is not None]
     return Probability(sum(clear) / len(clear), len(clear) / len(texts)) if clear else Probability(None, 0.0)
 
 
 def from_words(text: str) -> Probability:
     """Return p = 0, 1 or None (unclear) for one bare answer; its label mass is unknown."""
-    answer = read_yes_no(text)
+    answer = read_yes_no(answer_text(text))
     return Probability(None if answer is None else float(answer), None)
+
+
+def answer_text(text: str) -> str:
+    """Return the answer in the JSON object that a schema asked for, which may be cut off; another text as it is."""
+    match = _JSON_ANSWER.match(text)
+    return match[1] if match else text
 
 
 def sample_seed(seed: int | None, number: int) -> int:
     """Return the seed of sample `number`: deterministic, so that a resumed run sends the same request."""
     text = f"{seed or 0}/{number}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") % _SEEDS
+
+
+def _word(token: str) -> str:
+    """Return a token without the blanks around it."""
+    return token.strip().strip(_SPACE_MARKS).strip()
 
 
 def _nested(value: Any, *names: str) -> Any:

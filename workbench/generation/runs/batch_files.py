@@ -25,6 +25,7 @@ from workbench.errors import UsageError
 from workbench.generation.engines.answer_identity import AnswerIdentity, RequestKind
 from workbench.generation.engines.image_payload import ImageEncoder
 from workbench.generation.engines.openai.batch_lines import BatchRequest, batch_line, batch_method, custom_id, read_line
+from workbench.generation.engines.openai.request_rules import request_rules
 from workbench.generation.engines.protocol import Engine, EngineContext, StoreAnswer
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest, answer_format_of
@@ -246,6 +247,7 @@ class _BatchFileEngine:
     def __init__(self, settings: EngineSettings, context: EngineContext, request_files: BatchRequestFiles) -> None:
         self._settings, self._budget, self._request_files = settings, context.budget, request_files
         self._features = context.capabilities(plain_url(settings.url), settings.model)
+        self._rules = request_rules(settings, self._features)
         self._pictures = ImageEncoder(settings.picture_side, as_files=False)
         self.model = settings.model
         self._identity = AnswerIdentity.of(self, settings)
@@ -277,7 +279,7 @@ class _BatchFileEngine:
                 continue
             self._budget.reserve()
             method = batch_method(self._settings, self._features, has_image=request.picture is not None)
-            line = batch_line(request, self._settings, key=key, method=method, picture=picture)
+            line = batch_line(request, self._settings, key=key, method=method, picture=picture, rules=self._rules)
             self._request_files.write(memory_key(request, key, self._settings.name, self), method, line)
             pending = True
         if pending:

@@ -130,9 +130,10 @@ def make_plan(
     chosen = find_prompts(prompts or settings.prompts(pipeline))
     if not only_judges:
         check_prompts(pipeline, chosen)
-    if settings.rule is JudgeRule.OFFICIAL:  # the rule reads text, which typed decisions do not have
+    if settings.rule is JudgeRule.OFFICIAL:  # the rule reads free text, which typed decisions do not have
         for name in {name for name, _ in judge_questions} & used.keys():
-            used[name] = replace(used[name], method="bare") if used[name].method == "auto" else used[name]
+            method = "bare" if used[name].method == "auto" else used[name].method
+            used[name] = replace(used[name], method=method, constrain=False)
     return GenerationPlan(
         pipeline=pipeline,
         settings=settings,

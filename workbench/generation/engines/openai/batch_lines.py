@@ -19,6 +19,7 @@ from workbench.generation.engines.http.errors import plain_line
 from workbench.generation.engines.image_payload import EncodedImage
 from workbench.generation.engines.openai.capabilities import ProbedCapabilities, best_method
 from workbench.generation.engines.openai.request_body import chat_body
+from workbench.generation.engines.openai.request_rules import RequestRules, request_rules
 from workbench.generation.engines.openai.response import ResponseProblem, cost_of, parse_body, read_chat
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
@@ -38,7 +39,13 @@ def batch_method(settings: EngineSettings, features: ProbedCapabilities | None, 
 
 
 def batch_line(
-    request: ModelRequest, settings: EngineSettings, *, key: bytes, method: Method, picture: EncodedImage | None
+    request: ModelRequest,
+    settings: EngineSettings,
+    *,
+    key: bytes,
+    method: Method,
+    picture: EncodedImage | None,
+    rules: RequestRules | None = None,
 ) -> str:
     """Return the line of `request` for the model in `settings`, without line end.
 
@@ -47,11 +54,13 @@ def batch_line(
         key: Key of the request in the answer cache, as the live engine has it; becomes the custom_id.
         method: From `batch_method`.
         picture: Data URL of the request's image, without error; a batch server cannot read this machine's disk.
+        rules: Adaptation to the server; default: that of the settings, for a server that was not probed.
     """
     if (picture is None) != (request.picture is None) or (picture is not None and picture.error):
         raise ValueError("the line's image is not the request's")
     url = picture.url if picture else None
-    body = chat_body(request, model=settings.model, method=method, picture=url, options=settings.options)
+    rules = rules or request_rules(settings, None)
+    body = chat_body(request, model=settings.model, method=method, picture=url, options=settings.options, rules=rules)
     line = {"custom_id": key.hex(), "method": "POST", "url": URL, "body": body}
     return json.dumps(line, separators=(",", ":"))
 

@@ -10,6 +10,7 @@ from curation_db.enums import Method
 from workbench.generation.engines.image_payload import EncodedImage
 from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.request_body import chat_body, encoded
+from workbench.generation.engines.openai.request_rules import RequestRules
 from workbench.generation.engines.openai.response import ResponseProblem, read_chat
 from workbench.generation.engines.probabilities import from_samples
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest
@@ -59,6 +60,7 @@ class ChatCall:
     picture: EncodedImage | None
     samples: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
+    rules: RequestRules = field(default_factory=RequestRules)
     path: str = CHAT
 
     @property
@@ -80,7 +82,13 @@ class ChatCall:
         url = self.picture.url if self.picture else None
         return encoded(
             chat_body(
-                self.request, model=self.model, method=self.method, picture=url, options=self.options, sample=number
+                self.request,
+                model=self.model,
+                method=self.method,
+                picture=url,
+                options=self.options,
+                rules=self.rules,
+                sample=number,
             )
         )
 

@@ -16,6 +16,7 @@ from workbench.generation.engines.image_payload import EncodedImage, ImageEncode
 from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.calls import ChatCall, DecisionCall, EngineCall
 from workbench.generation.engines.openai.capabilities import Capability, ProbedCapabilities, best_method, value_of
+from workbench.generation.engines.openai.request_rules import request_rules
 from workbench.generation.engines.openai.server_pool import ServerPool, open_pool
 from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest, RequestFailure
@@ -60,6 +61,7 @@ class OpenAiEngine:
     def __init__(self, settings: EngineSettings, context: EngineContext, pool: ServerPool) -> None:
         self._settings = settings
         self._capabilities: ProbedCapabilities | None = context.capabilities(plain_url(settings.url), settings.model)
+        self._rules = request_rules(settings, self._capabilities)
         self._pool = pool
         self._pictures = ImageEncoder(settings.picture_side, as_files=settings.pictures == "file")
 
@@ -144,6 +146,7 @@ class OpenAiEngine:
             picture=picture,
             samples=self._settings.samples,
             options=self._settings.options,
+            rules=self._rules,
         )
 
     def _decision(

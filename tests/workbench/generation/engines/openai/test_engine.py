@@ -401,7 +401,7 @@ async def test_the_only_model_is_used_and_one_of_several_must_be_named(server: S
 
 
 async def test_further_fields_are_sent_and_can_rename_the_token_limit(server: Served) -> None:
-    async with engine(server, options={"max_completion_tokens": True, "stop": [" with no"]}) as opened:
+    async with engine(server, rename={"max_tokens": "max_completion_tokens"}, options={"stop": [" with no"]}) as opened:
         asks = [text("Add the absence of the hat to the caption 'a man'."), text("a long one", max_tokens=3)]
         cut, long = await answers(opened, asks)
     assert cut.text == "a man"

@@ -41,11 +41,11 @@ def seen(report: ProbeReport) -> dict[str, str]:
 async def test_a_server_with_all_capabilities(server: Served) -> None:
     server.behave(decisions="assets")
     report = await run_probe(server)
-    assert seen(report) == dict.fromkeys(Capability, "yes")
+    assert seen(report) == dict.fromkeys(Capability, "yes") | {"thinking": "no"}
     assert (report.url, report.model) == (server.url, "stub")
     capabilities = report.to_dict()
     assert value_of(capabilities, Capability.DECISION_PICTURE) == "assets"
-    assert value_of(capabilities, Capability.LOGPROBS) == 5
+    assert value_of(capabilities, Capability.LOGPROBS) == {"listed": 5, "top": 20, "tokens": 1, "mass": 0.98}
     assert all(feature.evidence and "\n" not in feature.evidence for feature in report.capabilities)
     assert str(report).splitlines()[0] == f"{server.url}  stub"
     assert len(str(report).splitlines()) == 1 + len(Capability)
@@ -57,7 +57,8 @@ async def test_a_server_that_ignores_all_parameters(server: Served) -> None:
     # fmt: off
     assert results == {
         "models": "yes", "chat": "yes", "picture": "no", "logprobs": "no", "choice": "no", "json_schema": "no",
-        "seed": "no", "sampling": "yes", "max_tokens": "no", "stop": "no", "decision": "yes", "decision_picture": "no",
+        "seed": "no", "sampling": "yes", "temperature": "yes", "top_p": "yes", "max_tokens": "no", "stop": "no",
+        "system": "no", "thinking": "no", "decision": "yes", "decision_picture": "no",
     }
     # fmt: on
 
@@ -67,7 +68,7 @@ async def test_each_capability_is_tested_separately(server: Served, missing: str
     server.behave(honours=[name for name in HONOURS if name != missing])
     results = seen(await run_probe(server))
     assert [name for name, proved in results.items() if proved != "yes"] == sorted(
-        [missing, "decision", "decision_picture"], key=list(results).index
+        [missing, "thinking", "decision", "decision_picture"], key=list(results).index
     )
 
 
