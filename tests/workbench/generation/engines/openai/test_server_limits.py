@@ -66,7 +66,9 @@ async def sent(
     server: AnsweringServer, requests: list[ModelRequest], capabilities: Body | None, **settings: Any
 ) -> tuple[list[ModelAnswer], list[dict[str, Any]]]:
     """Return the engine's answers, and the bodies that it sent."""
-    wanted = EngineSettings(**{"name": "j", "kind": "openai", "url": server.url, "tries": 2, **settings})
+    wanted = EngineSettings(
+        **{"name": "j", "kind": "openai", "url": server.url, "tries": 2, "concurrency": 1, **settings}
+    )
     context = EngineContext(budget=Budget(), capabilities=lambda url, model: capabilities)
     engine = await make(wanted, context, policy=RetryPolicy(base=0.001, longest=0.002))
     before = len(server.requests)
