@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 from curation_db.enums import Method
 from workbench.generation.engines.openai.capabilities import ProbedCapabilities, best_method
+from workbench.generation.engines.openai.request_rules import RequestRules, request_rules
 from workbench.generation.engines.protocol import Engine
 from workbench.generation.engines.requests import AnswerFormat, ModelRequest
 from workbench.workspace.engine_settings import Answers, EngineSettings
@@ -91,17 +92,37 @@ class AnswerIdentity:
 def settings_in_use(
     settings: EngineSettings, capabilities: ProbedCapabilities | None, kind: RequestKind
 ) -> dict[str, Any]:
-    """Return the values that an engine with these settings uses in place of them: the method for "auto".
+    """Return the values that an engine with these settings uses in place of them: the method for "auto", and the
+    adaptation of requests to what the probe found.
 
     Args:
         capabilities: Stored result of the probe; None: never probed.
     """
-    if not kind.yes_no:
-        return {}
     if settings.kind == "openai":
-        return {"method": str(best_method(settings.method, capabilities, has_image=kind.image))}
+        method = best_method(settings.method, capabilities, has_image=kind.image) if kind.yes_no else None
+        return sent_settings(request_rules(settings, capabilities), method)
     only = _ONLY_METHOD.get(settings.kind)
-    return {} if only is None else {"method": str(only)}
+    return {} if only is None or not kind.yes_no else {"method": str(only)}
+
+
+def sent_settings(rules: RequestRules, method: Method | None) -> dict[str, Any]:
+    """Return the values that a server's engine uses in place of its settings.
+
+    Args:
+        method: Source of the probability; None: the request is no yes-or-no question.
+    """
+    values: dict[str, Any] = {
+        "omit": sorted(rules.omit) or None,
+        "rename": dict(rules.rename) or None,
+        "system": "merge" if rules.merge_system else "keep",
+        "thinking_tokens": rules.thinking_tokens or None,
+    }
+    if method is None:
+        return values
+    values |= {"method": str(method), "constrain": rules.constraint_of(method)}
+    if method is Method.LOGPROBS:
+        values |= {"top_logprobs": rules.top_logprobs, "logprob_tokens": rules.logprob_tokens}
+    return values
 
 
 def _changes(answers: Answers, kind: RequestKind, method: str) -> bool:

@@ -22,7 +22,7 @@ from curation_db.language.sanitize import display_text
 from curation_db.storage.sqlite import batches
 from curation_db.storage.store import Store
 from workbench.errors import UsageError
-from workbench.generation.engines.answer_identity import AnswerIdentity, RequestKind
+from workbench.generation.engines.answer_identity import AnswerIdentity, RequestKind, sent_settings
 from workbench.generation.engines.image_payload import ImageEncoder
 from workbench.generation.engines.openai.batch_lines import BatchRequest, batch_line, batch_method, custom_id, read_line
 from workbench.generation.engines.openai.request_rules import request_rules
@@ -254,9 +254,8 @@ class _BatchFileEngine:
 
     def answer_settings(self, kind: RequestKind) -> dict[str, Any]:
         """Return the values that the engine uses in place of its settings; see `AnswerIdentity.of`."""
-        if not kind.yes_no:
-            return {}
-        return {"method": str(batch_method(self._settings, self._features, has_image=kind.image))}
+        method = batch_method(self._settings, self._features, has_image=kind.image) if kind.yes_no else None
+        return sent_settings(self._rules, method)
 
     async def answer(self, group: Sequence[ModelRequest], stored: StoreAnswer) -> None:
         pending = False

@@ -67,11 +67,12 @@ YES_NO = {"yes/no", "yes/no, image"}
         ({"revision": "v2"}, ALL),
         ({"dtype": "float32"}, ALL),
         ({"kind": "toy"}, ALL),
-        ({"omit": ()}, ALL),  # nothing is left out, whatever the probe found
+        ({"omit": ("seed",)}, ALL),
+        ({"omit": ()}, set()),  # as if nothing were found by a probe
         ({"rename": {"seed": "random_seed"}}, ALL),
         ({"system": "merge"}, ALL),
-        ({"thinking_tokens": 0}, ALL),
-        ({"constrain": False}, YES_NO),
+        ({"thinking_tokens": 9}, ALL),
+        ({"constrain": False}, set()),  # no restriction is proved
         ({"picture_side": 336}, IMAGES),
         ({"method": "logprobs"}, YES_NO),
         ({"method": "samples"}, YES_NO),
@@ -129,6 +130,32 @@ def test_the_method_in_use_counts_not_the_configured_one(
         assert probed.key(request) == AnswerIdentity.of(Engine(), replace(SETTINGS, method=method)).key(request)
 
 
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({Capability.SEED: {"seen": "no", "value": "refused"}}, ALL),
+        ({Capability.SYSTEM: {"seen": "no"}}, ALL),
+        ({Capability.MAX_TOKENS: {"seen": "yes", "value": "max_completion_tokens"}}, ALL),
+        ({Capability.THINKING: {"seen": "yes"}}, ALL),
+        ({Capability.CHOICE: {"seen": "yes"}}, YES_NO),
+        ({Capability.JSON_SCHEMA: {"seen": "yes"}}, YES_NO),
+        ({Capability.PICTURE: {"seen": "yes"}}, set()),
+    ],
+)
+def test_the_findings_of_a_probe_count_where_they_change_a_request(entry: dict[str, Any], expected: set[str]) -> None:
+    probed = AnswerIdentity("m", SETTINGS, lambda kind: settings_in_use(SETTINGS, entry, kind))
+    old = keys(SETTINGS)
+    assert {name for name, request in REQUESTS.items() if probed.key(request) != old[name]} == expected
+
+
+def test_the_number_of_log_probabilities_counts() -> None:
+    before = replace(SETTINGS, method="logprobs")
+    entry = {Capability.LOGPROBS: {"seen": "yes", "value": {"top": 5, "tokens": 2}}}
+    probed = AnswerIdentity("m", before, lambda kind: settings_in_use(before, entry, kind))
+    old = keys(before)
+    assert {name for name, request in REQUESTS.items() if probed.key(request) != old[name]} == YES_NO
+
+
 def test_typed_decisions_count_only_for_requests_that_use_them() -> None:
     auto = replace(SETTINGS, method="auto")
     probe = {Capability.DECISION: {"seen": "yes"}}  # not proved with images
@@ -161,5 +188,5 @@ def test_a_setting_with_an_empty_default_is_not_in_the_key() -> None:
     identity = AnswerIdentity.of(Engine(), SETTINGS)
     request = replace(REQUESTS["text"], stage=Stage.PROPOSE)
     assert identity.key(request) == request.key(
-        "m", {"dtype": "auto", "kind": "openai", "model": "m", "system": "auto"}
+        "m", {"dtype": "auto", "kind": "openai", "model": "m", "system": "keep"}
     )

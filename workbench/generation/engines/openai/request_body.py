@@ -39,17 +39,15 @@ def chat_body(
     """
     sent = merged_system(request.messages) if rules.merge_system else request.messages
     fields = _sampling(request, method, sample, rules)
-    constraint: Mapping[str, Any] = {}
-    if request.answer_format is AnswerFormat.YES_NO and method is not Method.LOGPROBS:
-        constraint = _constraint_fields(rules.constraint)
-        if rules.constraint is Constraint.JSON_SCHEMA:
-            fields[MAX_TOKENS] = max(fields[MAX_TOKENS], _JSON_ANSWER_TOKENS + rules.thinking_tokens)
+    constraint = rules.constraint_of(method) if request.answer_format is AnswerFormat.YES_NO else None
+    if constraint is Constraint.JSON_SCHEMA:
+        fields[MAX_TOKENS] = max(fields[MAX_TOKENS], _JSON_ANSWER_TOKENS + rules.thinking_tokens)
     return {
         **options,
         "model": model,
         "messages": messages(sent, picture),
         **rules.applied(fields),
-        **constraint,
+        **_constraint_fields(constraint),
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from curation_db.enums import Method
 from workbench.generation.engines.openai.capabilities import (
     REFUSED,
     Capability,
@@ -54,6 +55,10 @@ class RequestRules:
     logprob_tokens: int = 1
     """Tokens of an answer by log-probabilities: those before the first one that is not blank, and that one."""
     constraint: Constraint | None = None
+
+    def constraint_of(self, method: Method) -> Constraint | None:
+        """Return the restriction of yes-or-no answers by `method`; it would falsify the mass of log-probabilities."""
+        return self.constraint if method in {Method.BARE, Method.SAMPLES} else None
 
     def applied(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return `fields` under the server's names, without those that it does not take."""
