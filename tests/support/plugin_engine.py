@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 _CODE = """
@@ -34,9 +35,15 @@ async def make(settings, context):
 
 def install(folder: Path) -> Path:
     """Put the package into `folder`, for PYTHONPATH; its kind is "toy"."""
-    dist_info = folder / "toy_engine-1.0.dist-info"
+    return install_module(folder, "toy_engine", _CODE, {"toy": "toy_engine:make"})
+
+
+def install_module(folder: Path, module: str, code: str, kinds: Mapping[str, str]) -> Path:
+    """Put a package of one module into `folder`; `kinds`: engine kind to its entry point."""
+    dist_info = folder / f"{module}-1.0.dist-info"
     dist_info.mkdir(parents=True)
-    (folder / "toy_engine.py").write_text(_CODE)
-    (dist_info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-engine\nVersion: 1.0\n")
-    (dist_info / "entry_points.txt").write_text("[negwb.engines]\ntoy = toy_engine:make\n")
+    (folder / f"{module}.py").write_text(code)
+    (dist_info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    points = "".join(f"{kind} = {point}\n" for kind, point in kinds.items())
+    (dist_info / "entry_points.txt").write_text(f"[negwb.engines]\n{points}")
     return folder

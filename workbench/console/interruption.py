@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 _BASE = 128
 """The exit code after a signal is this plus the number of the signal, as in a shell."""
+
+_BLOCKED_S = 0.3
+"""Seconds without reaction to a signal after which the event loop counts as blocked. A wrapper that passes a signal on
+a second time does it faster."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -93,20 +98,28 @@ def ignore() -> None:
 
 @contextmanager
 def heard_by(
-    loop: AbstractEventLoop, hear: Callable[[signal.Signals], None], *, also: Sequence[signal.Signals] = ()
+    loop: AbstractEventLoop,
+    hear: Callable[[signal.Signals], None],
+    *,
+    also: Sequence[signal.Signals] = (),
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[None]:
     """Call `hear` in the event loop for SIGTERM, SIGHUP and the signals `also` within the block.
 
-    After the block the signals have their former handlers. Without effect outside the main thread.
+    If the loop is blocked, so that it has not handled a signal when a later one arrives, the later one raises
+    `KeyboardInterrupt` or `Terminated` in the blocking code. After the block the signals have their former handlers.
+    Without effect outside the main thread.
     """
+    unheard = _Unheard(clock)
     with ExitStack() as stack:
         for number in (*also, *SIGNALS):
             before = signal.getsignal(number)
             if number in SIGNALS and before == signal.SIG_IGN:
                 continue
             with suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
-                loop.add_signal_handler(number, _note, number, hear)
+                loop.add_signal_handler(number, _note, number, hear, unheard)
                 stack.callback(_restore, loop, number, before)
+                signal.signal(number, unheard.on_arrival)  # the loop hears it through its wakeup descriptor
         yield
 
 
@@ -128,7 +141,29 @@ def _is_cleaning_up() -> bool:
     return error is not None
 
 
-def _note(number: signal.Signals, hear: Callable[[signal.Signals], None]) -> None:
+class _Unheard:
+    """Time since when the event loop has not handled a signal that arrived."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since: float | None = None
+
+    def on_arrival(self, number: int, _frame: FrameType | None) -> None:
+        """Handler of the signals, called by Python in the main thread, whatever the loop does."""
+        now = self._clock()
+        if self._since is None:
+            self._since = now
+        elif now - self._since >= _BLOCKED_S:
+            _remember(signal.Signals(number))
+            raise Terminated if number in SIGNALS else KeyboardInterrupt
+
+    def clear(self) -> None:
+        """The loop has handled a signal."""
+        self._since = None
+
+
+def _note(number: signal.Signals, hear: Callable[[signal.Signals], None], unheard: _Unheard) -> None:
+    unheard.clear()
     _remember(number)
     hear(number)
 

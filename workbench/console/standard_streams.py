@@ -11,6 +11,8 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Final, TextIO, cast
 
 _FLAGS: Final = (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)
@@ -64,6 +66,32 @@ def silence(descriptor: int) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, descriptor)
     os.close(null)
+
+
+@contextmanager
+def stdout_as_stderr() -> Iterator[None]:
+    """Within the block, what is written to stdout goes to stderr, also from C code and child processes."""
+    if sys.stdout is None or sys.stderr is None:
+        yield
+        return
+    sys.stdout.flush()
+    with redirect_stdout(sys.stderr), _descriptor_as(1, 2):
+        yield
+
+
+@contextmanager
+def _descriptor_as(descriptor: int, other: int) -> Iterator[None]:
+    try:
+        saved = os.dup(descriptor)
+    except OSError:  # it is closed
+        yield
+        return
+    try:
+        os.dup2(other, descriptor)
+        yield
+    finally:
+        os.dup2(saved, descriptor)
+        os.close(saved)
 
 
 def is_terminal_gone() -> bool:

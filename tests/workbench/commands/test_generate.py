@@ -22,7 +22,7 @@ from workbench.demo.engine_kinds import register_demo_engines
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.budget import Budget
 from workbench.generation.runs.plan import make_plan
-from workbench.generation.runs.session import GenerationOptions, generate
+from workbench.generation.runs.session import GenerationOptions, NothingWentThrough, generate
 from workbench.jobs.generation import resume_arguments
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
@@ -283,8 +283,10 @@ def test_two_judges_with_the_same_name_in_the_record_are_refused(workspace: Work
 def test_no_request_is_sent_for_a_missing_image(workspace: Workspace) -> None:
     with model_server() as server:
         output = f"openai:{server.url}"
-        run = run_json(workspace, "--proposer", output, "--judge", output)
+        done = negwb(workspace, "generate", "--json", "--proposer", output, "--judge", output)
+        run = json.loads(done.stdout)
         assert (run["failed"], run["requests"], run["reasons"]) == (4, 0, {"failed:picture-missing": 4})
+        assert isinstance(done.exception, NothingWentThrough)
         scripted = run_json(workspace, "--proposer", output)
         assert scripted["requests"] > 0  # a script does not look
 

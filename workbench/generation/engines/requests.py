@@ -145,6 +145,8 @@ class RequestFailure(StrEnum):
     CONNECTION = "connection"
     UNSUPPORTED = "unsupported"
     """The engine cannot answer this kind of request."""
+    ENGINE = "engine"
+    """A plug-in engine raised an exception or broke the protocol."""
 
 
 CUT_OR_EMPTY: Final = frozenset((RequestFailure.TOO_LONG, RequestFailure.EMPTY))

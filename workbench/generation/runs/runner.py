@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Final
@@ -60,12 +59,14 @@ class Runner:
         budget: Budget,
         intake: Intake,
         run_id: int | None = None,
-        notify: Callable[[str], None] = lambda line: None,
+        report_bug: Callable[[str, BaseException], None] = lambda image, error: None,
         identities: Mapping[str, AnswerIdentity] | None = None,
     ) -> None:
+        """`report_bug` is called with an image and the first error of each type that is a bug of negwb."""
         self._writer, self._recipe, self._steps_for = writer, recipe, steps_for
         self._engines, self._counters, self._budget = engines, counters, budget
-        self._intake, self._run_id, self._notify = intake, run_id, notify
+        self._intake, self._run_id, self._report_bug = intake, run_id, report_bug
+        self._reported_bugs: set[type[BaseException]] = set()
         self._capacity_changed = asyncio.Event()
         self.dispatcher = RequestDispatcher(
             writer,
@@ -158,9 +159,10 @@ class Runner:
             self.pending_images += 1
         except (BudgetReached, EngineStopped, RecordError) as error:
             self._end(error)
-        except Exception as error:  # a bug, also of a plug-in: one image does not stop the run
-            self._notify(f"{image_task.picture.key}: {error!r}")
-            self._notify(traceback.format_exc())
+        except Exception as error:  # a bug: one image does not stop the run
+            if type(error) not in self._reported_bugs:
+                self._reported_bugs.add(type(error))
+                self._report_bug(image_task.picture.key, error)
             await self._store_results(image_task, _bug_results(image_task, error))
 
     async def _run_pipeline(self, image_task: ImageTask) -> tuple[ItemResult, ...]:

@@ -22,11 +22,13 @@ from curation_db.language.sanitize import counted
 from curation_db.review.candidates import Intake
 from curation_db.search import fulltext
 from curation_db.storage.store import Store
-from workbench.console import interruption
-from workbench.errors import NegwbError, NothingToDo, UsageError
+from workbench.console import interruption, standard_streams
+from workbench.error_log import unexpected_line, write_error_log
+from workbench.errors import ExitCode, NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget, BudgetClosed, BudgetReached
-from workbench.generation.engines.protocol import Engine, EngineContext, EngineFactory
-from workbench.generation.engines.registry import open_engine
+from workbench.generation.engines.protocol import Engine, EngineContext, EngineFactory, EngineStopped
+from workbench.generation.engines.registry import open_engine, plugin_packages
+from workbench.generation.engines.watchdog import LoopWatchdog, PluginCode, stray_errors_as_lines
 from workbench.generation.models import ImageTask, Steps
 from workbench.generation.pipelines.registry import image_missing, needs_image, steps_of
 from workbench.generation.recipe import Recipe
@@ -69,6 +71,12 @@ class GenerationTask:
     """Number of items, if known."""
 
 
+class NothingWentThrough(NegwbError):
+    """Every item failed, through a server, an engine or missing images."""
+
+    exit_code = ExitCode.NETWORK
+
+
 MakeTask = Callable[[RecordWriter, Recipe], Awaitable[GenerationTask]]
 
 
@@ -82,7 +90,7 @@ class GenerationResult:
     progress: StageProgress
     message: str = ""
     error: BaseException | None = None
-    """The error that ended the run early."""
+    """The error that ended the run early, or that no item went through."""
     pending_images: int = 0
     simulated: tuple[str, ...] = ()
     """Engines that run scripts, not models."""
@@ -113,7 +121,13 @@ def generate(
     on_progress, notify = _ignoring_closed_pipe(on_progress), _ignoring_closed_pipe(notify)
     if task is None:
         task = partial(_default_task, plan, options, folders)
-    return asyncio.run(_generate(workspace, store, plan, options, on_progress, notify, factory, task))
+    try:
+        with standard_streams.stdout_as_stderr():  # engines may print; stdout is for the result
+            return asyncio.run(_generate(workspace, store, plan, options, on_progress, notify, factory, task))
+    except SystemExit as stop:  # in a task of a plug-in's own; elsewhere the guard catches it
+        raise EngineStopped(
+            f"an engine called sys.exit({stop.code})", hint="all answers are stored; report it to the engine's author"
+        ) from stop
 
 
 def _ignoring_closed_pipe(callback: Callable[[T], None]) -> Callable[[T], None]:
@@ -136,7 +150,10 @@ async def _generate(
     factory: EngineFactory,
     make_task: MakeTask,
 ) -> GenerationResult:
-    async with open_engines(workspace, store, plan, options.budget, notify, factory) as engines:
+    async with (
+        _plugins_watched(workspace, plan, notify),
+        open_engines(workspace, store, plan, options.budget, notify, factory) as engines,
+    ):
         identities = plan.identities(engines)
         recipe = plan.recipe(identities)
         check_judges(recipe)
@@ -148,10 +165,14 @@ async def _generate(
             )
             task = await make_task(writer, recipe)
             counters = RunCounters(task.total)
+
+            def report_bug(image: str, error: BaseException) -> None:
+                notify(f"{image}: {unexpected_line(error, write_error_log(error, workspace.root))}")
+
             # fmt: off
             runner = Runner(
                 writer, recipe, task.steps, engines,
-                counters=counters, budget=options.budget, intake=options.intake, run_id=run_id, notify=notify,
+                counters=counters, budget=options.budget, intake=options.intake, run_id=run_id, report_bug=report_bug,
                 identities=identities,
             )
             # fmt: on
@@ -163,6 +184,20 @@ async def _generate(
     if ended.progress.items_kept:
         await asyncio.to_thread(fulltext.refresh, store)
     return replace(ended, simulated=tuple(settings_json["simulated"]))
+
+
+@asynccontextmanager
+async def _plugins_watched(
+    workspace: Workspace, plan: GenerationPlan, notify: Callable[[str], None]
+) -> AsyncIterator[None]:
+    """Report plug-in engines that block the event loop or raise in tasks of their own."""
+    packages = plugin_packages(plan.engines.values())
+    if not packages:
+        yield
+        return
+    code = PluginCode(packages)
+    with stray_errors_as_lines(code, notify, workspace.root), LoopWatchdog(code, notify):
+        yield
 
 
 async def _default_task(
@@ -321,6 +356,9 @@ async def _run_with_heartbeat(
             await runner.run(image_tasks)
     except (NegwbError, RecordError) as ended:
         error = ended
+    except asyncio.CancelledError:
+        await _end(writer, run_id, GenerationState.STOPPED, progress(), "ended at once", StopReason.REQUEST)
+        raise
     except BaseException as ended:
         await _end(writer, run_id, GenerationState.FAILED, progress(), repr(ended))
         raise
@@ -336,7 +374,18 @@ async def _run_with_heartbeat(
     last = progress()
     on_progress(last)
     await _end(writer, run_id, state, last, message, stop_reason)
+    if error is None and not runner.pending_images:
+        error = _failure_of_all(last)
     return GenerationResult(run_id, recipe, state, last, message, error, runner.pending_images)
+
+
+def _failure_of_all(progress: StageProgress) -> NothingWentThrough | None:
+    if not progress.failed or progress.failed < progress.items_done:
+        return None
+    return NothingWentThrough(
+        f"no item went through: {counted(progress.failed, 'item')} failed",
+        hint="list the reasons: negwb generate failures; then repeat the command with --retry",
+    )
 
 
 def _stop_reason(error: BaseException | None) -> StopReason | None:

@@ -31,6 +31,7 @@ from workbench.generation.engines.requests import (
 )
 from workbench.generation.runs.batch_files import BatchRequestFiles
 from workbench.generation.runs.runner import AnswerPending
+from workbench.generation.runs.session import NothingWentThrough
 from workbench.workspace.create import create_workspace
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import Workspace
@@ -228,7 +229,7 @@ def test_a_request_that_fails_in_each_of_its_tries_is_given_up(workspace: Worksp
         ]
         (tmp_path / "say.jsonl").write_text("".join(json.dumps(line) + "\n" for line in failures))
         negwb(workspace, "generate", "--ingest-responses", tmp_path / "say.jsonl")
-    assert "all requests are answered" in str(emit(workspace, tmp_path / "ask2.jsonl").exception)
+    assert isinstance(emit(workspace, tmp_path / "ask2.jsonl").exception, NothingWentThrough)
     assert set(rows(workspace, "SELECT reason FROM generation_item")) == {
         ("failed:server",),
         ("failed:picture-missing",),
