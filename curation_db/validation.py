@@ -289,7 +289,7 @@ def _leaf_problems(value: Any, hint: Any, path: Path, metadata: Mapping[str, Any
             msgspec.convert(each, kind, strict=True)
         except msgspec.ValidationError:
             any_item = True
-            yield Problem((*path, key), _refusal(kind, each), describe(kind), each)
+            yield from _leaf_problems(each, kind, (*path, key), _NO_METADATA, msgspec)
     if not any_item:
         yield Problem(path, _refusal(hint, value), describe(hint, metadata), value)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from curation_db.validation import ValidationError, closest, setting, validate, 
 from workbench.errors import UsageError
 from workbench.workspace.choices import ImageMode
 from workbench.workspace.setting_errors import settings_error
+from workbench.workspace.toml_file import parse_toml, read_toml_text
 
 if TYPE_CHECKING:
     from curation_db.lint.linter import LintSettings
@@ -143,27 +143,11 @@ def read_settings(path: Path) -> Settings:
     Raises:
         UsageError: The file is not TOML, has an unknown name, or has a value that is not allowed.
     """
-    return parse(read_text(path), path)
-
-
-def read_text(path: Path) -> str:
-    """Return the text of the file with its line ends."""
-    try:
-        return path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}", hint="check the permissions of the file") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: {error}", hint=_FIX_HINT) from error
+    return parse(read_toml_text(path), path)
 
 
 def parse(text: str, path: Path) -> Settings:
-    try:
-        tables = tomllib.loads(text)
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # RecursionError: deeply nested brackets; ValueError: also a number of 5,000 digits
-        raise UsageError(f"{path}: {error}", hint=_FIX_HINT) from error
+    tables = parse_toml(text, str(path), hint=_FIX_HINT)
     follow_links = _follow_links(tables, path)
     unknown = sorted(tables.keys() - {*_TABLES, _FOLLOW_LINKS})
     if unknown:

@@ -13,6 +13,7 @@ from workbench.workspace.server_address import plain_url
 from workbench.workspace.settings import FOLLOW_LINKS_HELP, CurateSettings, Settings, read_settings
 from workbench.workspace.settings_writer import CHANGEABLE
 from workbench.workspace.toml_edit import line_of
+from workbench.workspace.toml_file import read_toml_text
 
 if TYPE_CHECKING:
     from curation_db.lint.linter import LintSettings
@@ -68,7 +69,7 @@ def read_setting_list(path: Path, actions: ActionMap | None = None) -> tuple[Set
         UsageError: As for `read_settings`.
     """
     settings = read_settings(path)
-    return settings, list_settings(settings, path.read_bytes().decode("utf-8"), actions)
+    return settings, list_settings(settings, read_toml_text(path), actions)
 
 
 def list_settings(settings: Settings, text: str, actions: ActionMap | None = None) -> list[ListedSetting]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 from curation_db.atomic_write import replace_file
 from workbench.errors import UsageError
-from workbench.workspace.settings import check, parse, read_text
+from workbench.workspace.settings import check, parse
 from workbench.workspace.toml_edit import folder_line, value_line, with_folder, with_value
+from workbench.workspace.toml_file import read_toml_text
 
 CHANGEABLE = ("theme", "images", "order")
 """Settings of [curate] that the app can change."""
@@ -20,7 +22,7 @@ def add_picture_folder(path: Path, source: str, folder: str) -> None:
         UsageError: The file has an error, cannot be written, or would have to be rewritten for the folder; the hint is
             the line to add by hand. The file is unchanged.
     """
-    text = read_text(path)
+    text = read_toml_text(path)
     folders = parse(text, path).pictures.get(source, ())
     if folder in folders:
         return
@@ -44,7 +46,7 @@ def change_setting(path: Path, name: str, value: str) -> None:
     if name not in CHANGEABLE:
         raise UsageError(f"the app cannot change {name}", hint=f"write it into {path}")
     check(name, value, path)
-    text = read_text(path)
+    text = read_toml_text(path)
     parse(text, path)
     hint = f"write it by hand, in [curate]: {value_line(name, value)}"
     changed = with_value(text, ("curate",), name, value)
@@ -60,7 +62,7 @@ def save_view(path: Path, name: str, line: str) -> None:
         UsageError: As for `change_setting`.
     """
     hint = f"write it by hand, in [browse.views]: {value_line(name, line)}"
-    text = read_text(path)
+    text = read_toml_text(path)
     parse(text, path)
     changed = with_value(text, ("browse", "views"), name, line)
     if changed is None:
@@ -70,7 +72,8 @@ def save_view(path: Path, name: str, line: str) -> None:
 
 def _replace(path: Path, content: str, hint: str) -> None:
     try:
-        replace_file(path, content)
+        mark = codecs.BOM_UTF8 if path.read_bytes().startswith(codecs.BOM_UTF8) else b""
+        replace_file(path, mark.decode() + content)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
 

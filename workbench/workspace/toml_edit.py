@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+
+from curation_db.validation import Path
 
 _TABLE = "pictures"
 _LONE_LF = re.compile(r"(?<!\r)\n")
@@ -143,15 +146,30 @@ def line_of(text: str, *path: str) -> int | None:
 
     `text` is valid TOML.
     """
-    lines = _assignments(text)
+    lines, _ = _lines(text)
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
 
 
+def line_of_key_or_header(text: str, path: Path) -> int | None:
+    """Return the number of the line that assigns this key, else of the header of the nearest table around it.
+
+    `text` is valid TOML. `path` has the index of each table in an array of tables.
+    """
+    lines, headers = _lines(text)
+    known = headers | lines
+    return next((known[path[:end]] for end in range(len(path), 0, -1) if path[:end] in known), None)
+
+
 @lru_cache(maxsize=1)  # the list of settings looks up a hundred keys of one text
-def _assignments(text: str) -> dict[tuple[str, ...], int]:
-    """Return the number of the first line of each assignment, by its full key."""
-    lines: dict[tuple[str, ...], int] = {}
-    table: tuple[str, ...] = ()
+def _lines(text: str) -> tuple[dict[Path, int], dict[Path, int]]:
+    """Return the number of the first line of each assignment, and of each header, by its full path.
+
+    An assignment in an array of tables is also found without the index; the last one counts then.
+    """
+    lines: dict[Path, int] = {}
+    headers: dict[Path, int] = {}
+    arrays: Counter[Path] = Counter()
+    table: Path = ()
     statement, start = "", 0
     for number, line in enumerate(text.split("\n"), 1):
         if not statement:
@@ -162,11 +180,29 @@ def _assignments(text: str) -> dict[tuple[str, ...], int]:
         except tomllib.TOMLDecodeError:  # the statement continues in the next line
             continue
         if statement.lstrip().startswith("["):
-            table = _keys(content)
+            table = _with_indices(_keys(content), arrays)
+            if statement.lstrip().startswith("[["):
+                headers.setdefault(table, start)
+                table = (*table, arrays[table])
+                arrays[table[:-1]] += 1
+            headers[table] = start
         elif content:
-            lines[table + _key_of(statement)] = start
+            path = table + _key_of(statement)
+            lines[path] = lines[tuple(part for part in path if isinstance(part, str))] = start
+            for depth in range(len(table) + 1, len(path)):  # a dotted key begins tables, as a header does
+                headers.setdefault(path[:depth], start)
         statement = ""
-    return lines
+    return lines, headers
+
+
+def _with_indices(keys: tuple[str, ...], arrays: Mapping[Path, int]) -> Path:
+    """Return the path of a table, in which a name of an array of tables means its last element."""
+    path: Path = ()
+    for depth, key in enumerate(keys, 1):
+        path += (key,)
+        if depth < len(keys) and arrays.get(path):
+            path += (arrays[path] - 1,)
+    return path
 
 
 def _key_of(statement: str) -> tuple[str, ...]:

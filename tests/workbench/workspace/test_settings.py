@@ -33,7 +33,9 @@ def test_the_template_equals_the_defaults(file: Path) -> None:
 
 BAD = {
     "not TOML": ("[curate\nblind = true", "line 1", "negwb init"),
-    "not UTF-8": (b"[curate]\ntheme = '\xff'", "utf-8", "negwb init"),
+    "not UTF-8": (b"[curate]\ntheme = '\xff'", "not UTF-8: byte 0xff in line 2", "UTF-8"),
+    "UTF-16": ("[curate]\n".encode("utf-16"), "the encoding is UTF-16", "UTF-8"),
+    "UTF-16 without a mark": ("[curate]\n".encode("utf-16-le"), "line 1 contains the character U+0000", "UTF-8"),
     "a number that is too long": ("[curate]\naudit_rate = 1" + "0" * 5000, "digits", "negwb init"),
     "brackets nested too deeply": ("a = " + "[" * 5000, "negwb.toml", "negwb init"),
     "an unknown table": ("[cruate]", "[cruate]", "curate, "),
@@ -128,6 +130,14 @@ def test_a_changed_file_keeps_its_line_ends_and_permissions(file: Path) -> None:
     add_picture_folder(file, "coco", "x")
     assert file.read_bytes() == b'[pictures]\r\n# mine\r\ncoco = ["x"]\r\n[curate]\r\n'
     assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_byte_order_mark_is_read_and_stays(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf[curate]\r\nblind = true\r\n")
+    assert read_settings(file).curate.blind
+    change_setting(file, "order", "oldest")
+    assert file.read_bytes() == b'\xef\xbb\xbf[curate]\r\nblind = true\r\norder = "oldest"\r\n'
+    assert read_settings(file).curate.order == "oldest"
 
 
 def test_a_link_to_the_settings_stays_a_link(file: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +14,14 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from curation_db.language.sanitize import display_text
-from curation_db.validation import ValidationError, validate
+from curation_db.validation import ValidationError, closest, key_text, validate
 from workbench import generation
 from workbench.errors import UsageError
 from workbench.generation.engines.requests import Message, Sampling
 from workbench.generation.prompts.cue_mix import CUES, FREE, POSITIONS
 from workbench.workspace.engine_settings import Pipeline
+from workbench.workspace.toml_edit import line_of_key_or_header
+from workbench.workspace.toml_file import parse_toml, read_toml_text
 
 _Table = TypeVar("_Table")
 FOLDER: Final = Path(generation.__file__).with_name("prompts")
@@ -42,6 +43,7 @@ _IMAGE_STAGES: Final = frozenset(("presence", "acceptable"))
 _PHRASES: Final = {"cue": (FREE, *CUES), "position": (FREE, *POSITIONS)}
 _ROLES: Final = ("system", "user", "assistant")
 _IMAGE: Final = "<image>"
+_HINT: Final = "see the included prompts: negwb generate prompts"
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]+)\}")
 
 
@@ -124,13 +126,7 @@ def load_prompts(path: Path) -> PromptSet:
     Raises:
         UsageError: the file cannot be read or is invalid.
     """
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8", hint="save the file as UTF-8") from error
-    return parse_prompts(text, str(path))
+    return parse_prompts(read_toml_text(path), str(path))
 
 
 def parse_prompts(text: str, where: str) -> PromptSet:
@@ -139,19 +135,20 @@ def parse_prompts(text: str, where: str) -> PromptSet:
     Raises:
         UsageError: invalid; the message names file, stage and problem.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where}: {error}") from error
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    content = parse_toml(text, where, hint=_HINT)
+    file = _File(where, text)
     known = (*_Head.__slots__, *_FIELDS)
-    if unknown := [key for key in content if key not in known]:
-        raise _invalid(f"{where}: unknown key {display_text(repr(unknown[0]))}; known: {', '.join(known)}")
-    head = _validated({key: value for key, value in content.items() if key not in _FIELDS}, _Head, where)
-    stages = {name: _stage(name, content[name], f"{where}: [{name}]") for name in _FIELDS if name in content}
+    for key in content:
+        if key not in known:
+            near = closest(key, known)
+            names = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
+            raise file.error(f"unknown key {key_text((key,))}; {names}", key)
+    head = file.validated({key: value for key, value in content.items() if key not in _FIELDS}, _Head)
+    stages = {name: _Stage(file, name, content[name]).prompt() for name in _FIELDS if name in content}
     for name in _REQUIRED_STAGES[head.pipeline]:
         if name not in stages:
-            raise _invalid(f"{where}: {head.pipeline} needs a stage [{name}]")
+            raise file.error(f"{head.pipeline} needs a stage [{name}]")
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return PromptSet(
         name=head.name,
@@ -202,60 +199,98 @@ class _StageTable:
     phrases: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def _invalid(message: str) -> UsageError:
-    return UsageError(message, hint="see the included prompts: negwb generate prompts")
+@dataclass(frozen=True, slots=True)
+class _File:
+    """Reports the problems of a prompt file, with the lines."""
+
+    where: str
+    text: str
+
+    def error(self, problem: str, *path: str | int, stage: str = "") -> UsageError:
+        """Return the error for a problem at a key; the line is that of the key, or of the table around it."""
+        line = line_of_key_or_header(self.text, path)
+        table = f"[{stage}] " if stage else ""
+        message = f"{self.where}: {table}{display_text(problem)}"
+        return UsageError(message + (f" (line {line})" if line else ""), hint=_HINT)
+
+    def validated(self, content: object, kind: type[_Table], stage: str = "") -> _Table:
+        """Convert a table.
+
+        Raises:
+            UsageError: it does not fit.
+        """
+        try:
+            return validate(content, kind)
+        except ValidationError as error:
+            problem = error.problems[0]
+            path = (stage, *problem.path) if stage else problem.path
+            raise self.error(str(problem), *path, stage=stage) from error
 
 
-def _validated(content: object, kind: type[_Table], where: str) -> _Table:
-    try:
-        return validate(content, kind)
-    except ValidationError as error:
-        raise _invalid(f"{where}{'' if where.endswith(']') else ':'} {display_text(str(error.problems[0]))}") from error
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """The table of one stage."""
 
+    file: _File
+    name: str
+    content: object
 
-def _stage(name: str, content: object, where: str) -> StagePrompt:
-    """Build the stage `name` from its table; every error starts with `where`."""
-    table = _validated(content, _StageTable, where)
-    _check_phrases(name, table.phrases, where)
-    known = _FIELDS[name] - {f"{each}_phrase" for each in _PHRASES if each not in table.phrases}
-    for text in (*(message.text for message in table.messages), table.raw or ""):
-        _check_placeholders(name, text, known, where)
-    *earlier, last = table.messages
-    if any(message.picture for message in earlier):
-        raise _invalid(f"{where} picture = true: only the last message can have the image")
-    if last.role != "user":
-        raise _invalid(f"{where} the last message has the role {last.role}: it must be user")
-    if table.raw is not None and table.raw.count(_IMAGE) != int(last.picture):
-        raise _invalid(f"{where} raw: {'one' if last.picture else 'no'} {_IMAGE} is expected")
-    if (name in _IMAGE_STAGES) != last.picture:
-        problem = "needs picture = true in its last message" if name in _IMAGE_STAGES else "has no image"
-        raise _invalid(f"{where} this stage {problem}")
-    return StagePrompt(
-        messages=tuple(Message(message.role, message.text) for message in table.messages),
-        sampling=Sampling(temperature=table.temperature, top_p=table.top_p, max_tokens=table.max_tokens),
-        picture=last.picture,
-        raw=table.raw,
-        phrases=table.phrases,
-    )
+    def prompt(self) -> StagePrompt:
+        """Return the prompt.
 
+        Raises:
+            UsageError: the table is invalid.
+        """
+        table = self.file.validated(self.content, _StageTable, self.name)
+        self._check_phrases(table.phrases)
+        known = _FIELDS[self.name] - {f"{each}_phrase" for each in _PHRASES if each not in table.phrases}
+        for index, message in enumerate(table.messages):
+            self._check_placeholders(message.text, known, "messages", index, "text")
+        self._check_placeholders(table.raw or "", known, "raw")
+        self._check_messages(table)
+        return StagePrompt(
+            messages=tuple(Message(message.role, message.text) for message in table.messages),
+            sampling=Sampling(temperature=table.temperature, top_p=table.top_p, max_tokens=table.max_tokens),
+            picture=table.messages[-1].picture,
+            raw=table.raw,
+            phrases=table.phrases,
+        )
 
-def _check_placeholders(stage: str, text: str, known: set[str], where: str) -> None:
-    for name in _PLACEHOLDER.findall(text):
-        if name in {"cue_phrase", "position_phrase"} & _FIELDS[stage] - known:
-            raise _invalid(f"{where} {{{name}}} needs a table [{stage}.phrases.{name.removesuffix('_phrase')}]")
-        if name not in known:
-            raise _invalid(f"{where} unknown placeholder {{{name}}}; known: {', '.join(sorted(known))}")
+    def _error(self, problem: str, *path: str | int) -> UsageError:
+        return self.file.error(problem, self.name, *path, stage=self.name)
 
+    def _check_messages(self, table: _StageTable) -> None:
+        last, final = table.messages[-1], ("messages", len(table.messages) - 1)
+        for index, message in enumerate(table.messages[:-1]):
+            if message.picture:
+                raise self._error("picture = true: only the last message can have the image", "messages", index)
+        if last.role != "user":
+            raise self._error(f"the last message has the role {last.role}: it must be user", *final)
+        if table.raw is not None and table.raw.count(_IMAGE) != int(last.picture):
+            raise self._error(f"raw: {'one' if last.picture else 'no'} {_IMAGE} is expected", "raw")
+        if (self.name in _IMAGE_STAGES) != last.picture:
+            needed = self.name in _IMAGE_STAGES
+            problem = "needs picture = true in its last message" if needed else "has no image"
+            raise self._error(f"this stage {problem}", *final)
 
-def _check_phrases(stage: str, phrases: Mapping[str, Mapping[str, str]], where: str) -> None:
-    """Check that each table has a text for every cue or position, and no other keys."""
-    for name, table in phrases.items():
-        if name not in _PHRASES or f"{name}_phrase" not in _FIELDS[stage]:
-            raise _invalid(f"{where} unknown key {display_text(f'phrases.{name}')}")
-        for key in (*_PHRASES[name], *table):
-            if key not in table:
-                raise _invalid(f"{where} phrases.{name}.{key} is missing: a text is expected")
-            if key not in _PHRASES[name]:
-                raise _invalid(f"{where} unknown key {display_text(f'phrases.{name}.{key}')}")
-            if not table[key].strip():
-                raise _invalid(f"{where} phrases.{name}.{key}: a text is expected")
+    def _check_placeholders(self, text: str, known: set[str], *path: str | int) -> None:
+        for name in _PLACEHOLDER.findall(text):
+            if name in {"cue_phrase", "position_phrase"} & _FIELDS[self.name] - known:
+                table = f"[{self.name}.phrases.{name.removesuffix('_phrase')}]"
+                raise self._error(f"{{{name}}} needs a table {table}", *path)
+            if name not in known:
+                raise self._error(f"unknown placeholder {{{name}}}; known: {', '.join(sorted(known))}", *path)
+
+    def _check_phrases(self, phrases: Mapping[str, Mapping[str, str]]) -> None:
+        """Check that each table has a text for every cue or position, and no other keys."""
+        for name, table in phrases.items():
+            if name not in _PHRASES or f"{name}_phrase" not in _FIELDS[self.name]:
+                raise self._error(f"unknown key {key_text(('phrases', name))}", "phrases", name)
+            for key in (*_PHRASES[name], *table):
+                path = ("phrases", name, key)
+                if key not in table:
+                    raise self._error(f"{key_text(path)} is missing: a text is expected", *path)
+                if key not in _PHRASES[name]:
+                    raise self._error(f"unknown key {key_text(path)}", *path)
+                if not table[key].strip():
+                    raise self._error(f"{key_text(path)}: a text is expected", *path)

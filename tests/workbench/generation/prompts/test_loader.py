@@ -149,3 +149,77 @@ def test_the_last_message_must_be_the_users():
     document = MINIMAL + '[[rewrite.messages]]\nrole = "assistant"\ntext = "ok"\n'
     with pytest.raises(UsageError, match="it must be user"):
         parse_prompts(document, "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem", "line"),
+    [
+        ("[presence]\n", "[presense]\n", "unknown key presense; did you mean presence?", 6),
+        ("[rewrite]\n", "[rewrite]\n[rewrite.sampling]\ntemperature = 0\n", "[rewrite] unknown key sampling", 12),
+        ("[rewrite]\n", "[rewrite]\nsampling.top_p = 1\n", "[rewrite] unknown key sampling", 12),
+        ('name = "mine"', '[name]\ntext = "mine"', "name = {", 2),
+        ("[presence]", "[[presence]]", "[presence] [{", 6),
+        ("[rewrite]", "[presence.messages.more]\nx = 1\n[rewrite]", "[presence] unknown key messages[0].more", 11),
+        (
+            "[rewrite]\n",
+            '[rewrite.phrases.cue.no]\nx = "y"\n[rewrite]\n',
+            "[rewrite] phrases.cue.no = {'x': 'y'}: text in quotes",
+            11,
+        ),
+        ("[rewrite]\n", '[rewrite]\nphrases.position.free = { x = "y" }\n', "[rewrite] phrases.position.free = {", 12),
+        ("picture = true\n", "picture = true\ncolour = 1\n", "[presence] unknown key messages[0].colour", 11),
+        ("{question}", "{color}", "[presence] unknown placeholder {color}", 9),
+        ("{caption} {question}", "{caption} {found}", "[rewrite] unknown placeholder {found}", 14),
+        ('text = "{question}"\n', "", "[presence] messages[0].text is missing", 7),
+        ('name = "mine"\n', "", "name is missing", None),
+    ],
+)
+def test_the_error_names_the_key_and_its_line(old: str, new: str, problem: str, line: int | None):
+    assert old in MINIMAL
+    with pytest.raises(UsageError) as caught:
+        parse_prompts(MINIMAL.replace(old, new, 1), "mine.toml")
+    message = caught.value.message
+    assert message.startswith(f"mine.toml: {problem}")
+    assert message.endswith(f" (line {line})") or (line is None and "(line" not in message)
+
+
+def test_the_line_of_a_message_is_that_of_its_own_table():
+    more = '[[rewrite.messages]]\nrole = "user"\ntext = "{color}"\n'
+    with pytest.raises(UsageError, match=r"unknown placeholder \{color\}.* \(line 17\)$"):
+        parse_prompts(MINIMAL + more, "mine.toml")
+
+
+def test_a_stage_that_is_written_twice_is_named_with_its_line():
+    with pytest.raises(UsageError, match=r"^mine.toml: Cannot declare \('presence',\) twice \(at line 15"):
+        parse_prompts(MINIMAL + "[presence]\n", "mine.toml")
+
+
+def test_brackets_that_are_nested_too_deeply_are_one_line():
+    with pytest.raises(UsageError, match=r"^mine.toml: tables are nested too deeply$"):
+        parse_prompts(f"x = {'[' * 5_000}", "mine.toml")
+
+
+def test_a_byte_order_mark_and_line_ends_change_nothing(tmp_path: Path):
+    plain, marked = tmp_path / "plain.toml", tmp_path / "marked.toml"
+    plain.write_bytes(MINIMAL.encode())
+    marked.write_bytes(b"\xef\xbb\xbf" + MINIMAL.replace("\n", "\r\n").encode())
+    assert find_prompts(str(marked)) == find_prompts(str(plain))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (MINIMAL.encode("utf-16"), "the encoding is UTF-16, not UTF-8"),
+        (MINIMAL.encode("utf-32"), "the encoding is UTF-32, not UTF-8"),
+        (MINIMAL.encode("utf-16-be"), "line 1 contains the character U+0000"),
+        (MINIMAL.replace("me", "mé").encode("latin-1"), "not UTF-8: byte 0xe9 in line 2"),
+    ],
+)
+def test_a_file_in_another_encoding_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        find_prompts(str(path))
+    assert caught.value.message.startswith(f"{path}: {message}")
+    assert "\n" not in caught.value.message
+    assert caught.value.hint == "save the file as UTF-8"
