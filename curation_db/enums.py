@@ -198,6 +198,10 @@ class Method(StrEnum):
     """A score instead of a text answer: CLIP's margin, an annotation."""
 
 
+BLIND_SUFFIX = "/blind"
+"""Follows the method of a verdict whose judge was proved not to see images."""
+
+
 class AnswerStatus(StrEnum):
     """Status of a request to a model."""
 

@@ -184,7 +184,7 @@ class Verdict(SQLModel, table=True):
     simulated: bool = False
     created_at: str
     method: str | None = None
-    """Source of p (`enums.Method`)."""
+    """Source of p (`enums.Method`), with `enums.BLIND_SUFFIX` if the judge does not see images."""
     prior: float | None = None
     """The judge's p for a blank image: its answer without visual evidence."""
     seed: int | None = None

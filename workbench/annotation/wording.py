@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from curation_db.enums import REASON_TEXTS, Kind, Method, Question, State
+from curation_db.enums import BLIND_SUFFIX, REASON_TEXTS, Kind, Method, Question, State
 from curation_db.language.sanitize import display_text
 
 if TYPE_CHECKING:
@@ -191,12 +191,14 @@ def origin(method: str | None, label_mass: float | None, prior: float | None, se
     """Return how the probability was measured, as far as the record has it.
 
     Args:
-        method: A value of `Method`.
+        method: A value of `Method`, with `BLIND_SUFFIX` if the judge does not see images.
         label_mass: Probability of all labels together, from 0 to 1.
         prior: Probability for a blank image.
         seed: Seed of the samples.
     """
-    parts = [] if method is None else [_METHODS.get(Method(method), method) if method in set(Method) else method]
+    source = (method or "").removesuffix(BLIND_SUFFIX)
+    parts = [_METHODS.get(Method(source), source) if source in set(Method) else source] if source else []
+    parts += ["does not see images"] if source != (method or "") else []
     parts += [] if label_mass is None else [f"{label_mass:.0%} of it on yes and no"]
     parts += [] if prior is None else [f"{prior:.2f} for a blank image"]
     parts += [] if seed is None else [f"seed {seed}"]

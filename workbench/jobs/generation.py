@@ -207,6 +207,7 @@ def resume_arguments(run: GenerationRunRow, settings: GenerateSettings) -> list[
     arguments += [word for judge in judges for word in ("--judge", _judge_argument(judge))]
     arguments += [word for name in _SETTINGS if name in recipe for word in ("--set", f"{name}={recipe[name]}")]
     arguments += ["--random-concept"] if recipe.get("random_concept") else []
+    arguments += ["--allow-blind"] if own.get("allow_blind") else []
     return (
         arguments
         + _prompt_arguments(str(recipe.get("prompts", "")), settings.prompts(Pipeline(own["pipeline"])))

@@ -71,6 +71,8 @@ def test_non_default_settings_become_options() -> None:
     assert after(words, "--limit") == ["100"]
     own = resume_arguments(run(recipe=RECIPE | {"random_concept": True}, limit=None), known(prompts_p1="mine.toml"))
     assert "--random-concept" in own
+    assert "--allow-blind" not in own
+    assert "--allow-blind" in resume_arguments(run(allow_blind=True), known())
     assert not {"--limit", "--prompts"} & set(own)
 
 

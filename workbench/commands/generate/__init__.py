@@ -74,6 +74,9 @@ def generate(
     ] = None,
     shard: Annotated[str, typer.Option(metavar="I/N", help="Only part I of N of the images.")] = "1/1",
     retry: Annotated[bool, typer.Option("--retry", help="Retry failed items.")] = False,
+    allow_blind: Annotated[
+        bool, typer.Option("--allow-blind", help="Use judges that do not see images, as the probe proved.")
+    ] = False,
     max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after this number of requests.")] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Stop after this number of tokens, as counted by the servers.")
@@ -113,7 +116,7 @@ def generate(
         changes={name: value for name, value in options.items() if value is not None} | pairs(settings or []),
         plan={
             "pipeline": pipeline, "proposer": proposer or "", "judges": judge or [], "prompts": prompts or "",
-            "random_concept": random_concept,
+            "random_concept": random_concept, "allow_blind": allow_blind,
         },
         options={"sources": tuple(source or ()), "limit": limit, "shard": shard, "retry": retry},
         caps={"max_requests": max_requests, "max_tokens": max_tokens, "max_cost": max_cost},

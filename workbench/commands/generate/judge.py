@@ -17,7 +17,7 @@ from workbench.demo.engine_kinds import register_demo_engines
 from workbench.errors import NothingToDo
 from workbench.generation.budget import Budget
 from workbench.generation.recipe import Recipe
-from workbench.generation.runs.plan import make_plan
+from workbench.generation.runs.plan import GenerationPlan, make_plan
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.rejudging import UnjudgedCandidates
 from workbench.generation.runs.session import GenerationOptions, GenerationResult, GenerationTask
@@ -34,6 +34,7 @@ def judge_candidates(
     prompts: str,
     changes: Mapping[str, Any],
     limit: int | None,
+    allow_blind: bool,
     caps: Mapping[str, Any],
     quiet: bool,
     as_json: bool,
@@ -46,6 +47,7 @@ def judge_candidates(
         prompts: Name or file of a prompt set; empty: the default.
         changes: Settings of [generate] to replace.
         limit: Maximum number of candidates.
+        allow_blind: Use judges that were proved not to see images.
         caps: max_requests, max_tokens and max_cost.
         quiet: Print no progress.
         as_json: Print one JSON object.
@@ -62,7 +64,15 @@ def judge_candidates(
             if left == 0:
                 break
             options = GenerationOptions(limit=left, budget=budget)
-            result = _judge(workspace, store, settings, pipeline, judges, prompts, changes, options, quiet=quiet)
+            plan = make_plan(
+                settings.generate.changed(changes, "--set"),
+                pipeline=pipeline,
+                judges=judges,
+                prompts=prompts,
+                allow_blind=allow_blind,
+                only_judges=True,
+            )
+            result = _judge(workspace, store, settings, plan, options, quiet=quiet)
             results.append(result)
             if result.error is not None:
                 break
@@ -85,17 +95,11 @@ def _judge(
     workspace: Workspace,
     store: Store,
     settings: Settings,
-    pipeline: Pipeline,
-    judges: Sequence[str],
-    prompts: str,
-    changes: Mapping[str, Any],
+    plan: GenerationPlan,
     options: GenerationOptions,
     *,
     quiet: bool,
 ) -> GenerationResult:
-    plan = make_plan(
-        settings.generate.changed(changes, "--set"), pipeline=pipeline, judges=judges, prompts=prompts, only_judges=True
-    )
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
 
     async def task(writer: RecordWriter, recipe: Recipe) -> GenerationTask:

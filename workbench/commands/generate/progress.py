@@ -110,6 +110,8 @@ def result_lines(ended: GenerationResult) -> list[str]:
         lines.append(f"{counted(ended.pending_images, 'image')} waiting for answers")
     if ended.simulated:
         lines.append(f"simulated: {', '.join(ended.simulated)} (scripts, not models)")
+    if ended.blind:
+        lines.append(f"judges that do not see images: {', '.join(ended.blind)}; each of their verdicts says so")
     if ended.state is GenerationState.DONE and progress.items_kept:
         lines.append("next: negwb curate")
     return lines

@@ -178,6 +178,7 @@ def run_json(ended: GenerationResult) -> dict[str, Any]:
         "recipe": ended.recipe.hash,
         "settings": ended.recipe.to_dict(),
         "simulated": list(ended.simulated),
+        "blind": list(ended.blind),
         **ended.progress.to_dict(),
     }
 

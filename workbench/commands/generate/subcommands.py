@@ -89,6 +89,9 @@ def judge(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting of [generate]; repeatable.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of candidates.")] = None,
+    allow_blind: Annotated[
+        bool, typer.Option("--allow-blind", help="Use judges that do not see images, as the probe proved.")
+    ] = False,
     max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after this number of requests.")] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Stop after this number of tokens, as counted by the servers.")
@@ -108,6 +111,7 @@ def judge(
         prompts=prompts or "",
         changes=pairs(settings or []),
         limit=limit,
+        allow_blind=allow_blind,
         caps={"max_requests": max_requests, "max_tokens": max_tokens, "max_cost": max_cost},
         quiet=quiet,
         as_json=as_json,

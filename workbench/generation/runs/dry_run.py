@@ -23,9 +23,10 @@ from workbench.generation.engines.protocol import StoreAnswer
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest
 from workbench.generation.models import EngineRequest, Steps
 from workbench.generation.pipelines.registry import steps_of
+from workbench.generation.runs.blind_judges import check_sight
 from workbench.generation.runs.plan import GenerationPlan
 from workbench.generation.runs.record_writer import RecordWriter
-from workbench.generation.runs.session import GenerationOptions, scope_of
+from workbench.generation.runs.session import GenerationOptions, probes_of, scope_of
 from workbench.generation.runs.work_source import read_image_tasks
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.picture_folders import PictureFolders
@@ -144,7 +145,9 @@ async def _estimate_run(
 ) -> DryRun:
     writer = RecordWriter(store)
     try:
-        identities = plan.identities(await writer.read(partial(_unopened_engines, plan)))
+        unopened = await writer.read(partial(_unopened_engines, plan))
+        check_sight(plan, {name: engine.model for name, engine in unopened.items()}, probes_of(store))
+        identities = plan.identities(unopened)
         recipe = plan.recipe(identities)
         scope = scope_of(plan, recipe, options)
         total = await writer.read(scope.count)

@@ -41,6 +41,8 @@ class GenerationPlan:
     engines: Mapping[str, EngineSettings]
     """Engines that the run uses."""
     random_concept: bool = False
+    allow_blind: bool = False
+    """Also use judges of images that were proved blind."""
 
     def identities(self, opened: Mapping[str, Engine]) -> dict[str, AnswerIdentity]:
         """Return what determines the answers of the opened engines."""
@@ -91,6 +93,7 @@ def make_plan(
     judges: Sequence[str] = (),
     prompts: str = "",
     random_concept: bool = False,
+    allow_blind: bool = False,
     only_judges: bool = False,
 ) -> GenerationPlan:
     """Make the plan from the settings and the options that override them.
@@ -142,6 +145,7 @@ def make_plan(
         judges=answerable_judges(judge_questions, {name: each.kind for name, each in engines.items()}),
         engines=used,
         random_concept=random_concept,
+        allow_blind=allow_blind,
     )
 
 

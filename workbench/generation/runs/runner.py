@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from functools import partial
 from typing import Final
 
-from curation_db.enums import ItemStatus
+from curation_db.enums import BLIND_SUFFIX, ItemStatus
 from curation_db.errors import RecordError
 from curation_db.generation import work_items as work
 from curation_db.review.candidates import Intake, NewCandidate, NewVerdict
@@ -61,12 +61,15 @@ class Runner:
         run_id: int | None = None,
         report_bug: Callable[[str, BaseException], None] = lambda image, error: None,
         identities: Mapping[str, AnswerIdentity] | None = None,
+        blind: Collection[str] = (),
     ) -> None:
-        """`report_bug` is called with an image and the first error of each type that is a bug of negwb."""
+        """`report_bug` is called with an image and the first error of each type that is a bug of negwb; `blind` are the
+        judges that were proved not to see images."""
         self._writer, self._recipe, self._steps_for = writer, recipe, steps_for
         self._engines, self._counters, self._budget = engines, counters, budget
         self._intake, self._run_id, self._report_bug = intake, run_id, report_bug
         self._reported_bugs: set[type[BaseException]] = set()
+        self._blind = blind
         self._capacity_changed = asyncio.Event()
         self.dispatcher = RequestDispatcher(
             writer,
@@ -209,7 +212,7 @@ class Runner:
             attempts=result.attempts,
             draft=new_candidate(image_task, result, self._recipe, self._engines),
             candidate_id=candidate_id_of(result.item),
-            verdicts=tuple(new_verdict(verdict, self._engines) for verdict in result.verdicts),
+            verdicts=tuple(new_verdict(verdict, self._engines, self._blind) for verdict in result.verdicts),
         )
 
 
@@ -255,7 +258,7 @@ def new_candidate(
     )
 
 
-def new_verdict(verdict: JudgeVerdict, engines: Mapping[str, Engine]) -> NewVerdict:
+def new_verdict(verdict: JudgeVerdict, engines: Mapping[str, Engine], blind: Collection[str]) -> NewVerdict:
     """Return a verdict in the record's format; the caller sets `candidate_id`."""
     engine = engines.get(verdict.judge)
     return NewVerdict(
@@ -269,7 +272,7 @@ def new_verdict(verdict: JudgeVerdict, engines: Mapping[str, Engine]) -> NewVerd
         raw_text=verdict.text,
         latency_ms=verdict.latency_ms,
         simulated=engine.simulated if engine else False,
-        method=verdict.method and str(verdict.method),
+        method=f"{verdict.method or ''}{BLIND_SUFFIX}" if verdict.judge in blind else verdict.method,
         prior=verdict.prior,
         seed=verdict.seed,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,6 +32,7 @@ from workbench.generation.engines.watchdog import LoopWatchdog, PluginCode, stra
 from workbench.generation.models import ImageTask, Steps
 from workbench.generation.pipelines.registry import image_missing, needs_image, steps_of
 from workbench.generation.recipe import Recipe
+from workbench.generation.runs.blind_judges import Probes, check_sight
 from workbench.generation.runs.counters import RunCounters
 from workbench.generation.runs.plan import GenerationPlan, check_judges, check_prices
 from workbench.generation.runs.record_writer import RecordWriter
@@ -94,6 +95,8 @@ class GenerationResult:
     pending_images: int = 0
     simulated: tuple[str, ...] = ()
     """Engines that run scripts, not models."""
+    blind: tuple[str, ...] = ()
+    """Judges that do not see images, as the probe proved."""
 
 
 def generate(
@@ -157,9 +160,10 @@ async def _generate(
         identities = plan.identities(engines)
         recipe = plan.recipe(identities)
         check_judges(recipe)
+        blind = check_sight(plan, {name: engine.model for name, engine in engines.items()}, probes_of(store))
         writer = RecordWriter(store)
         try:
-            settings_json = settings_of(plan, recipe, options, engines)
+            settings_json = settings_of(plan, recipe, options, engines, blind)
             run_id = await writer.write(
                 lambda connection: register_run(connection, recipe, settings_json, options, plan)
             )
@@ -173,7 +177,7 @@ async def _generate(
             runner = Runner(
                 writer, recipe, task.steps, engines,
                 counters=counters, budget=options.budget, intake=options.intake, run_id=run_id, report_bug=report_bug,
-                identities=identities,
+                identities=identities, blind=blind,
             )
             # fmt: on
             ended = await _run_with_heartbeat(
@@ -183,7 +187,7 @@ async def _generate(
             await asyncio.to_thread(writer.close)
     if ended.progress.items_kept:
         await asyncio.to_thread(fulltext.refresh, store)
-    return replace(ended, simulated=tuple(settings_json["simulated"]))
+    return replace(ended, simulated=tuple(settings_json["simulated"]), blind=tuple(settings_json["blind"]))
 
 
 @asynccontextmanager
@@ -230,10 +234,7 @@ async def open_engines(
 
     unproved = {judge.name for judge in plan.judges if _may_prove(plan.engines.get(judge.name))}
 
-    def capabilities(url: str, model: str) -> Mapping[str, Any] | None:
-        with store.read() as connection:
-            return endpoint_probes.read_probe(connection, url, model)
-
+    capabilities = probes_of(store)
     context = EngineContext(budget=budget, capabilities=capabilities, folder=workspace.root, notify=notify)
     async with AsyncExitStack() as stack:
         engines: dict[str, Engine] = {}
@@ -246,6 +247,16 @@ async def open_engines(
                     f"{name} has not been probed: yes/no text without probabilities; run: negwb generate probe {which}"
                 )
         yield engines
+
+
+def probes_of(store: Store) -> Probes:
+    """Return a function that reads the stored results of probes."""
+
+    def probes(url: str, model: str) -> Mapping[str, Any] | None:
+        with store.read() as connection:
+            return endpoint_probes.read_probe(connection, url, model)
+
+    return probes
 
 
 def _may_prove(settings: EngineSettings | None) -> bool:
@@ -279,7 +290,11 @@ def _total(connection: Connection, scope: Scope, options: GenerationOptions) -> 
 
 
 def settings_of(
-    plan: GenerationPlan, recipe: Recipe, options: GenerationOptions, engines: Mapping[str, Engine]
+    plan: GenerationPlan,
+    recipe: Recipe,
+    options: GenerationOptions,
+    engines: Mapping[str, Engine],
+    blind: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the settings of a run that the record stores."""
     return {
@@ -291,6 +306,8 @@ def settings_of(
         "retry": options.retry,
         "caps": {name: getattr(options.budget, name) for name in ("max_requests", "max_tokens", "max_cost")},
         "engines": {name: {"kind": each.kind, "url": plain_url(each.url)} for name, each in plan.engines.items()},
+        "allow_blind": plan.allow_blind,
+        "blind": sorted(blind),
         "simulated": sorted(name for name, engine in engines.items() if engine.simulated),
     }
 
