@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +16,12 @@ from support.sugarcrepe import lint_yield, read_captions, sample, scripted, tabl
 
 from curation_db.enums import ItemStatus, NegationType, Stage
 from curation_db.language.negation_cues import find_cues
+from curation_db.lint.minimal_edit import insertion_fault
 from workbench.demo.simulation.corpus import DemoImage as Drawn
 from workbench.demo.simulation.corpus import make_corpus
 from workbench.demo.simulation.judges import JUDGES, ask_judge
 from workbench.demo.simulation.scripted_engine import make
+from workbench.demo.simulation.scripted_rewrites import rewrite
 from workbench.demo.world.world import make_scene
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget, BudgetReached
@@ -25,7 +29,9 @@ from workbench.generation.engines.protocol import EngineContext
 from workbench.generation.engines.requests import AnswerFormat, ImagePayload, ModelAnswer, ModelRequest, Sampling
 from workbench.generation.models import CaptionItem, EngineRequest, ImageTask, ItemResult, QuestionItem
 from workbench.generation.pipelines.object_absence import object_absence
+from workbench.generation.pipelines.proposals import concept_words
 from workbench.generation.pipelines.vqa_negation import vqa_negation
+from workbench.generation.pipelines.vqa_questions import question_parts
 from workbench.generation.prompts.cue_mix import CUES, POSITIONS
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
@@ -125,6 +131,28 @@ def test_every_cue_can_be_written_at_every_position(cue: str, position: str):
     word = {"lacking": "lack", "isn't": "not", "no one": "no"}.get(cue, cue)
     (findings,) = [each for each in find_cues(text) if each.word == word]
     assert findings.position == position
+
+
+@pytest.mark.parametrize("cue", [cue for cue in CUES if cue not in {"nobody", "no one"}])
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize(
+    "caption", ["A half eaten pastry on a plate.", "a half eaten pastry on a plate", "A dog runs!"]
+)
+def test_a_denial_is_of_the_scene_and_keeps_capital_and_full_stop(cue: str, position: str, caption: str):
+    facts = {"caption": caption, "concept": "backpack", "cue": cue, "position": position}
+    text = scripted(clumsy=0).reply(request(Stage.REWRITE, **facts)).text.removeprefix("Here is the edited caption: ")
+    text = text.strip('"')
+    assert (text[0].isupper(), text[-1].isalnum()) == (caption[0].isupper(), caption[-1].isalnum())
+    assert insertion_fault(caption, text, "backpack") is None
+    before = text.lower().partition("backpack")[0].split()
+    attached = {"without", "lacking", "no", "never"} & set(before[-2:])
+    assert not attached or re.search(r"in sight|in a scene", text.lower()), text
+
+
+def test_a_denied_action_belongs_to_its_subject():
+    concept, parts = concept_words("wearing a hat"), question_parts("Is the man wearing a hat?")
+    text = rewrite("A bus parked near a man", concept, parts, "without", "end", random.Random(0))
+    assert text == "A bus parked near a man, and the man is not wearing a hat"
 
 
 def test_questions_become_denials_of_their_type():

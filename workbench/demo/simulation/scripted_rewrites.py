@@ -24,8 +24,8 @@ _FRONT: Final = {
     "no": "with no {c} in sight, ",
     "not": "there {be} not {any} here",
     "isn't": "there {be}n't {any} here",
-    "without": "without {a}, ",
-    "lacking": "lacking {a}, ",
+    "without": "without {a} in sight, ",
+    "lacking": "in a scene lacking {a}, ",
     "nothing": "with nothing like {a} in sight, ",
     "nobody": "with nobody in sight, ",
     "no one": "with no one in sight, ",
@@ -33,18 +33,19 @@ _FRONT: Final = {
 }
 # fmt: off
 _INSIDE: Final = {
-    "no": " with no {c}", "not": ", where there {be} not {any},", "isn't": ", where there {be}n't {any},",
-    "without": " without {a}", "lacking": " lacking {a}", "nothing": ", with nothing like {a} in sight,",
+    "no": ", with no {c} in sight,", "not": ", where there {be} not {any},", "isn't": ", where there {be}n't {any},",
+    "without": ", without {a} in sight,", "lacking": ", in a scene lacking {a},",
+    "nothing": ", with nothing like {a} in sight,",
     "nobody": ", with nobody else,", "no one": ", with no one else,", "never": ", with never {a} in sight,",
 }
-# fmt: on
-# fmt: off
 _BEHIND: Final = {
-    "no": " with no {c}", "not": ", and there {be} not {any}", "isn't": ", and there {be}n't {any}",
-    "without": " without {a}", "lacking": ", lacking {a}", "nothing": ", with nothing like {a} in sight",
+    "no": ", with no {c} in sight", "not": ", and there {be} not {any}", "isn't": ", and there {be}n't {any}",
+    "without": ", without {a} in sight", "lacking": ", in a scene lacking {a}",
+    "nothing": ", with nothing like {a} in sight",
     "nobody": ", with nobody in sight", "no one": ", with no one in sight", "never": ", with never {a} in sight",
 }
 # fmt: on
+"""No phrase attaches to the noun before it: "a pastry lacking a backpack" speaks of the pastry, not of the scene."""
 _NO_BREAK: Final = frozenset(("of", "to", "than", "up", "down", "off", "out", "over", "as", "like"))
 _MAX_CHARACTERS: Final = 2_000
 
@@ -60,19 +61,25 @@ def rewrite(
         cue: Negation cue; empty: a random one.
         position: beginning, middle or end; empty: a random one.
     """
-    text = " ".join(caption[:_MAX_CHARACTERS].split())
-    full_stop = "." if text.endswith(".") else ""
-    text = text.rstrip(". ")
+    written = " ".join(caption[:_MAX_CHARACTERS].split())
+    text = written.rstrip(".!? ")
+    rewritten = _with_denial(text, concept, parts, cue, position, rng) + written[len(text) :]
+    return rewritten[:1].upper() + rewritten[1:] if text[:1].isupper() else rewritten
+
+
+def _with_denial(
+    text: str, concept: ConceptWords, parts: QuestionParts | None, cue: str, position: str, rng: random.Random
+) -> str:
     cue = cue or rng.choice(_PLAIN_CUES)
     position = position or rng.choice(_POSITIONS)
     if parts is not None and parts.negation_type is not NegationType.ABSENCE and denial_of(parts):
-        return _statement(text, parts, cue, position) + full_stop
+        return _statement(text, parts, cue, position)
     fields = {"c": concept.text, "a": concept.a_concept, "be": concept.be, "any": _any(concept)}
     if position == "beginning":
-        return _before(_filled(_FRONT[cue], fields), text) + full_stop
+        return _before(_filled(_FRONT[cue], fields), text)
     if position == "middle":
-        return _into(text, _filled(_INSIDE[cue], fields)) + full_stop
-    return text + _filled(_BEHIND[cue], fields) + full_stop
+        return _into(text, _filled(_INSIDE[cue], fields))
+    return text + _filled(_BEHIND[cue], fields)
 
 
 def clumsy(text: str, caption: str, concept: ConceptWords, rng: random.Random) -> str:
@@ -106,9 +113,6 @@ def _any(concept: ConceptWords) -> str:
 
 def _statement(text: str, parts: QuestionParts, cue: str, position: str) -> str:
     denial = denial_of(parts, cue)
-    doing = parts.concept if parts.concept and is_participle(parts.concept.split()[0]) else None
-    if cue == "without" and doing and position != "beginning":
-        return f"{text} without {doing}"
     if position == "beginning":
         return _before(denial, text)
     if position == "middle":
