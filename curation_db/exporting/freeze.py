@@ -11,7 +11,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -177,6 +177,7 @@ class _PairCounter:
     def __init__(self) -> None:
         self._totals: Counter[str] = Counter()
         self._by: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
+        self._asked: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._provenance: Counter[PairProvenance] = Counter()
         self._image: tuple[str, str] | None = None
 
@@ -191,16 +192,19 @@ class _PairCounter:
         self._totals["without_file_name"] += item.file_name is None
         self._totals["without_cue"] += item.cue is None
         self._totals["without_prompt"] += item.prompt_version is None
-        self._totals["without_mix"] += pair.mix is None
+        self._totals["without_mix"] += (mix := pair.mix) is None
         self._image = image
         for name, counter in self._by.items():
             if (value := getattr(item, name)) is not None:
                 counter[value] += 1
-        self._provenance[PairProvenance(item.generator, item.prompt_version, pair.mix)] += 1
+        if (asked := pair.asked_position) is not None and item.cue_position is not None:
+            self._asked[asked][item.cue_position] += 1
+        self._provenance[PairProvenance(item.generator, item.prompt_version, mix)] += 1
 
     def counts(self) -> ManifestCounts:
         """Return the counts, the most frequent values first."""
         by: dict[str, Any] = {f"by_{name}": _frequent(counter) for name, counter in self._by.items()}
+        by["by_asked_position"] = {asked: _frequent(seen) for asked, seen in sorted(self._asked.items())}
         for name, index in (("by_generator", 0), ("by_prompt", 1), ("by_mix", 2)):
             merged: Counter[str] = Counter()
             for provenance, count in self._provenance.items():

@@ -131,6 +131,9 @@ class ManifestCounts:
     by_negation_type: Mapping[str, int] = field(default_factory=dict)
     by_cue: Mapping[str, int] = field(default_factory=dict)
     by_cue_position: Mapping[str, int] = field(default_factory=dict)
+    by_asked_position: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By the position that the generation asked for, then by the position that the cue has, as in `by_cue_position`.
+    Models often put it elsewhere."""
     by_generator: Mapping[str, int] = field(default_factory=dict)
     by_prompt: Mapping[str, int] = field(default_factory=dict)
     """By prompt version; empty, like the fields below, in an export of an older negwb."""

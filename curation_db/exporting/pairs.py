@@ -15,6 +15,7 @@ from curation_db.events import event_clock
 from curation_db.exporting.manifest import ExportItem
 from curation_db.exporting.selection import BATCH, Chosen, DecidedCandidate, ExportFilter
 from curation_db.foreign_json import parse_json
+from curation_db.stats.targets import POSITIONS
 from curation_db.storage.sqlite import batches
 
 # fmt: off
@@ -65,10 +66,25 @@ class ExportPair:
         Raises:
             RecordError: `extra` is not a JSON object.
         """
-        if self.extra is None or '"mix"' not in self.extra:
-            return None
-        mix = fields_of(self.extra, f"candidate {self.item.key}").get("mix")
+        mix = self._generated.get("mix")
         return mix if isinstance(mix, str) and _MIX.fullmatch(mix) else None
+
+    @property
+    def asked_position(self) -> str | None:
+        """Position of the cue that the generation asked for; None: it asked for none.
+
+        Raises:
+            RecordError: `extra` is not a JSON object.
+        """
+        asked = self._generated.get("asked_position")
+        return asked if isinstance(asked, str) and asked in POSITIONS else None
+
+    @property
+    def _generated(self) -> Mapping[str, Any]:
+        """The annotation's other fields if a generation wrote them; empty otherwise."""
+        if self.extra is None or '"mix"' not in self.extra:
+            return {}
+        return fields_of(self.extra, f"candidate {self.item.key}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,6 +285,24 @@ def test_manifest_counts_generators_prompts_and_mixes(record):
     assert read.to_text() == (record.export("s") / MANIFEST_FILE).read_text()
 
 
+def test_manifest_counts_the_position_of_the_cue_by_the_position_that_was_asked_for(record):
+    image = record.image(record.source("coco"), "1", "1.jpg")
+    asked = {
+        "a dog on a sofa with no cat": "end",
+        "a dog without a cat on a red sofa": "end",
+        "no cat is near the dog on the sofa": "beginning",
+        "a dog on a sofa, no cat": "",
+        "a dog on a sofa, not a cat": ["end"],
+    }
+    for number, (caption, position) in enumerate(asked.items()):
+        extra = json.dumps({"mix": "balanced", "asked_position": position})
+        record.person("ana").decide(record.candidate(1, f"g/{number}", image, caption, extra=extra), Kind.ACCEPT)
+    counts = record.freeze("s").counts
+    assert counts.by_asked_position == {"beginning": {"beginning": 1}, "end": {"beginning": 1, "end": 1}}
+    assert counts.by_cue_position == {"end": 3, "beginning": 2}
+    assert read_manifest(record.export("s")).counts == counts
+
+
 def test_a_value_called_none_is_not_the_lack_of_one(record):
     """GIVEN the cue "none", a prompt, a mix and a generator of that name THEN pairs without one are counted apart."""
     image = record.image(record.source("none"), "1", "1.jpg")
@@ -309,7 +327,16 @@ def test_a_manifest_without_the_newer_counts_reads(decided):
     decided.freeze("s")
     path = decided.export("s") / MANIFEST_FILE
     parsed = json.loads(path.read_text())
-    for name in ("by_generator", "by_prompt", "by_mix", "made_with", "without_cue", "without_prompt", "without_mix"):
+    for name in (
+        "by_asked_position",
+        "by_generator",
+        "by_prompt",
+        "by_mix",
+        "made_with",
+        "without_cue",
+        "without_prompt",
+        "without_mix",
+    ):
         parsed["counts"].pop(name)
     path.chmod(0o644)
     path.write_text(json.dumps(parsed))
