@@ -6,6 +6,7 @@ their item is retried.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,13 @@ _RECALL = text("""
 _PENDING = text("SELECT key FROM generation_answer WHERE status = 'pending' AND key IN :keys").bindparams(
     bindparam("keys", expanding=True)
 )
+_COUNTS = text(
+    "SELECT engine, model, status, count(*) AS requests FROM generation_answer WHERE key IN :keys GROUP BY 1, 2, 3"
+).bindparams(bindparam("keys", expanding=True))
+_FAIL_PENDING = text("""
+    UPDATE generation_answer SET status = 'failed', error = :error, detail = :detail
+    WHERE status = 'pending' AND key IN :keys
+""").bindparams(bindparam("keys", expanding=True))
 _ROW = text("SELECT * FROM generation_answer WHERE key = :key")
 
 
@@ -116,6 +124,30 @@ def find_row(connection: Connection, key: bytes) -> Mapping[str, Any] | None:
     """Return the row of a request, answered or not; None: it is not in the cache."""
     row = connection.execute(_ROW, {"key": key}).one_or_none()
     return None if row is None else dict(row._mapping)
+
+
+def count_requests(connection: Connection, keys: Sequence[bytes]) -> Counter[tuple[str, str, AnswerStatus]]:
+    """Count those of the requests that are in the cache, by engine, model and status."""
+    counts: Counter[tuple[str, str, AnswerStatus]] = Counter()
+    for row in _select(connection, _COUNTS, keys):
+        counts[row.engine, row.model, AnswerStatus(row.status)] += row.requests
+    return counts
+
+
+def fail_pending(connection: Connection, keys: Sequence[bytes], error: str, detail: str) -> int:
+    """Store that the pending ones of the requests get no answer, and return their number; they can be written again.
+
+    The number of their tries stays, since no server processed them.
+    """
+    failed = 0
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        some = {
+            "keys": list(keys[start : start + _KEYS_PER_QUERY]),
+            "error": error,
+            "detail": clean(detail)[:_DETAIL_LIMIT],
+        }
+        failed += connection.execute(_FAIL_PENDING, some).rowcount
+    return failed
 
 
 def _status(answer: ModelAnswer) -> AnswerStatus:

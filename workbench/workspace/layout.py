@@ -43,6 +43,11 @@ class Workspace:
         return self.root / "rejects"
 
     @property
+    def batches(self) -> Path:
+        """Folder of the submitted batch files and their answers."""
+        return self.root / "batches"
+
+    @property
     def cache(self) -> Path:
         """Folder of files that can be computed again."""
         return self.root / "cache"

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final
@@ -24,7 +24,16 @@ from curation_db.storage.store import Store
 from workbench.errors import UsageError
 from workbench.generation.engines.answer_identity import AnswerIdentity, RequestKind, sent_settings
 from workbench.generation.engines.image_payload import ImageEncoder
-from workbench.generation.engines.openai.batch_lines import BatchRequest, batch_line, batch_method, custom_id, read_line
+from workbench.generation.engines.openai.batch_lines import (
+    BatchRequest,
+    answering_model,
+    batch_line,
+    batch_method,
+    custom_id,
+    is_same_model,
+    is_success,
+    read_line,
+)
 from workbench.generation.engines.openai.request_rules import request_rules
 from workbench.generation.engines.protocol import Engine, EngineContext, StoreAnswer
 from workbench.generation.engines.registry import open_engine
@@ -304,11 +313,30 @@ class IngestReport:
     known: int = 0
     """Already answered: the first answer is kept."""
     refused: int = 0
-    """Lines that cannot be parsed or answer no request of this record."""
+    """Lines that cannot be parsed, or answer no request of this record or batch."""
+    other_model: int = 0
+    """Those of the refused lines that name another model."""
+    cost: float = 0.0
+    """By the engines' prices."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return asdict(self)
+
+
+@dataclass(slots=True)
+class ExpectedAnswers:
+    """What the responses to one batch may answer."""
+
+    keys: frozenset[bytes]
+    model: str = ""
+    """Empty: any model."""
+    seen: set[bytes] = field(default_factory=set)
+    """Keys that the responses have, good or failed."""
+    answered: set[bytes] = field(default_factory=set)
+    """Keys that a model answered, the expected one or another."""
+    of_other_models: set[bytes] = field(default_factory=set)
+    """Keys that another model answered, which the server counts as answered."""
 
 
 def ingest_responses(
@@ -316,10 +344,14 @@ def ingest_responses(
     paths: Iterable[Path],
     engines: Mapping[str, EngineSettings],
     *,
+    expected: ExpectedAnswers | None = None,
     on_progress: Callable[[str, int, int], None] = lambda name, done, total: None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> IngestReport:
     """Store the responses in the files at `paths`; report each refused line with file and line number.
+
+    Args:
+        expected: Refuse responses to other requests and of other models; default: any request of the record.
 
     Raises:
         UsageError: a file cannot be read; the responses in the files before it are stored.
@@ -330,7 +362,7 @@ def ingest_responses(
             with path.open("rb") as file:
                 total = os.fstat(file.fileno()).st_size
                 for batch in batches(_lines(file), _BATCH):
-                    _store(store, path, batch, engines, report, notify)
+                    _store(store, path, batch, engines, report, expected, notify)
                     on_progress(path.name, file.tell(), total)
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
@@ -338,9 +370,13 @@ def ingest_responses(
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines with their numbers; of a line that is too long only the start, which is no valid response."""
     number = 0
     while line := file.readline(_LONGEST_LINE):
         number += 1
+        rest = line
+        while len(rest) == _LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = file.readline(_LONGEST_LINE)
         if line.strip():
             yield number, line
 
@@ -351,6 +387,7 @@ def _store(
     batch: Sequence[tuple[int, bytes]],
     engines: Mapping[str, EngineSettings],
     report: IngestReport,
+    expected: ExpectedAnswers | None,
     notify: Callable[[str], None],
 ) -> None:
     with store.write() as connection:
@@ -359,18 +396,56 @@ def _store(
             report.lines += 1
             key = custom_id(line)
             row = None if key is None else memory.find_row(connection, key)
-            if row is None:
+            problem = _problem(line, key, row, expected, report)
+            if problem or key is None or row is None:
                 report.refused += 1
-                problem = "not a batch response" if key is None else f"{key.hex()[:16]}… is no request of this record"
                 notify(f"{path.name}, line {number}: {problem}")
-            elif row["status"] == AnswerStatus.OK or bytes(row["key"]) in pairs:
+                continue
+            if row["status"] == AnswerStatus.OK or (key in pairs and not pairs[key][1].failed):
                 report.known += 1
+                continue
+            answer = _answer(line, row, engines)
+            if expected is not None and answer.failed and row["status"] == AnswerStatus.FAILED:
+                report.known += 1  # read before by a process that was killed; it does not count as another try
+                continue
+            if key in pairs:
+                report.known += 1
+                if answer.failed:
+                    continue
+                report.failed -= 1  # a good answer replaces the failure before it
             else:
-                answer = _answer(line, row, engines)
                 report.stored += 1
                 report.failed += answer.failed
-                pairs[bytes(row["key"])] = _question(row), answer
+            report.cost += answer.cost or 0.0
+            pairs[key] = _question(row), answer
         memory.store_answers(connection, None, list(pairs.values()))
+
+
+def _problem(
+    line: bytes,
+    key: bytes | None,
+    row: Mapping[str, Any] | None,
+    expected: ExpectedAnswers | None,
+    report: IngestReport,
+) -> str:
+    """Return why a response is refused; empty: it is not."""
+    if key is None:
+        return "not a batch response"
+    if row is None:
+        return f"{key.hex()[:16]}… is no request of this record"
+    if expected is None:
+        return ""
+    if key not in expected.keys:
+        return f"{key.hex()[:16]}… is no request of this batch"
+    if is_success(line):
+        expected.answered.add(key)
+    other = answering_model(line) if expected.model else ""
+    if other and not is_same_model(expected.model, other):
+        report.other_model += 1
+        expected.of_other_models.add(key)
+        return f"answered by {display_text(other, limit=60)}, not by {display_text(expected.model, limit=60)}"
+    expected.seen.add(key)
+    return ""
 
 
 def _answer(line: bytes, row: Mapping[str, Any], engines: Mapping[str, EngineSettings]) -> ModelAnswer:

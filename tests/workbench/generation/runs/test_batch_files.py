@@ -276,7 +276,15 @@ def test_bad_lines_are_reported_and_the_others_stored(workspace: Workspace, tmp_
     done = negwb(workspace, "generate", "--ingest-responses", responses, "--json")
     assert isinstance(done.exception, NegwbError)
     assert done.exception.exit_code == ExitCode.UNEXPECTED
-    assert json.loads(done.stdout) == {"lines": 6, "stored": 3, "failed": 1, "known": 1, "refused": 2}
+    assert json.loads(done.stdout) == {
+        "lines": 6,
+        "stored": 3,
+        "failed": 1,
+        "known": 1,
+        "refused": 2,
+        "other_model": 0,
+        "cost": 0.0,
+    }
     assert "say.jsonl, line 2" in done.stderr
     assert "say.jsonl, line 3" in done.stderr
     assert rows(workspace, "SELECT error FROM generation_answer WHERE status = 'failed'") == [("refused",)]

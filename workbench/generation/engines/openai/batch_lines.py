@@ -10,6 +10,7 @@ batch server (`vllm run-batch`, OpenAI's batches) equals a live answer under the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -26,6 +27,9 @@ from workbench.workspace.engine_settings import EngineSettings
 
 URL: Final = "/v1/chat/completions"
 _KEY_BYTES: Final = 32
+_VERSION: Final = re.compile(r"([-@:.]v?\d[\d.-]*)?|:latest")
+_NOT_PROCESSED: Final = frozenset({"batch_expired", "batch_cancelled"})
+"""Error codes of requests that a server did not reach; they do not count as tries."""
 _SINGLE_REQUEST_METHODS: Final = frozenset({Method.LOGPROBS, Method.BARE})
 
 
@@ -95,7 +99,36 @@ def read_line(line: bytes | str, request: BatchRequest, settings: EngineSettings
     read = _read(content, request)
     if isinstance(read, ResponseProblem):
         read = read.fallback or read.failed_answer(plain_line(read.detail, ""))
-    return key, replace(read, cost=cost_of(read, settings.price_in, settings.price_out))
+    return key, replace(
+        read,
+        cost=cost_of(read, settings.price_in, settings.price_out),
+        tries=0 if _error_code(content) in _NOT_PROCESSED else read.tries,
+    )
+
+
+def answering_model(line: bytes | str) -> str:
+    """Return the model that a response line names; empty: none, as in a failure."""
+    content = _object(line) or {}
+    response = content.get("response")
+    body = response.get("body") if isinstance(response, Mapping) else None
+    model = body.get("model") if isinstance(body, Mapping) else None
+    return model if isinstance(model, str) else ""
+
+
+def is_success(line: bytes | str) -> bool:
+    """Whether the server processed the request of a response line."""
+    response = (_object(line) or {}).get("response")
+    return isinstance(response, Mapping) and response.get("status_code") == 200
+
+
+def is_same_model(requested: str, answering: str) -> bool:
+    """Whether a server may name `answering` in its answers for `requested`.
+
+    Servers add the date of the version (gpt-4o-mini-2024-07-18) or leave out the owner (Qwen/Qwen3-8B).
+    """
+    one, other = (name.lower().rpartition("/")[2] for name in (requested, answering))
+    longer, shorter = max(one, other, key=len), min(one, other, key=len)
+    return bool(shorter) and longer.startswith(shorter) and bool(_VERSION.fullmatch(longer[len(shorter) :]))
 
 
 def _read(content: Mapping[str, Any], request: BatchRequest) -> ModelAnswer | ResponseProblem:
@@ -108,6 +141,12 @@ def _read(content: Mapping[str, Any], request: BatchRequest) -> ModelAnswer | Re
         failure = RequestFailure.REFUSED if rejected else RequestFailure.SERVER
         return ResponseProblem(failure=failure, detail=f"{status}: {_words(body) or _words(error)}".removesuffix(": "))
     return read_chat(body, request.answer_format, request.method)
+
+
+def _error_code(content: Mapping[str, Any]) -> Any:
+    error = content.get("error")
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return code if isinstance(code, str) else None
 
 
 def _object(line: bytes | str) -> Mapping[str, Any] | None:
