@@ -21,13 +21,13 @@ from curation_db.storage.store import Store
 from workbench.console.progress_bars import Step
 from workbench.errors import UsageError
 from workbench.generation.budget import BudgetReached
-from workbench.generation.engines.http.errors import plain_url
 from workbench.generation.engines.openai.batch_api import BatchServer, BatchStatus, ServerUnreachable
 from workbench.generation.engines.requests import RequestFailure
 from workbench.generation.runs.batch_files import ExpectedAnswers, IngestReport, ingest_responses
 from workbench.generation.runs.batch_requests import RequestFile
 from workbench.generation.runs.batch_submissions import Submission, SubmissionFolder
 from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.server_address import plain_url
 
 _BYTES_PER_ANSWER: Final = 1 << 16
 """Most bytes of an answer on average; log-probabilities of one token have 3 kB."""

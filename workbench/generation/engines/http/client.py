@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote, urldefrag, urlencode, urljoin, urlsplit, urlunsplit
 
 from workbench.errors import UsageError
-from workbench.generation.engines.http.body import MAX_BODY_BYTES, BodyEncodingError, BodyTooLong, decompressed
+from workbench.generation.engines.http.body import (
+    MAX_BODY_BYTES,
+    BodyEncodingError,
+    BodyTooLong,
+    StreamedBody,
+    decompressed,
+)
 from workbench.generation.engines.http.credentials import Secrets, api_key, read_headers, read_query
 from workbench.generation.engines.http.errors import plain_line
 from workbench.generation.engines.http.multipart import PIECE_BYTES, MultipartFile
@@ -267,8 +273,9 @@ class HttpClient:
 
         if path not in self._urls:
             parts = urlsplit(self.url)
-            query = "&".join(filter(None, (parts.query, urlencode(self.query))))
-            address = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, query, ""))
+            below, _, own_query = path.partition("?")
+            query = "&".join(filter(None, (parts.query, own_query, urlencode(self.query))))
+            address = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + below, query, ""))
             self._urls[path] = httpcore.URL(quote(address, safe=_SAFE_IN_PATH + "?[]"))
         return self._urls[path]
 
@@ -298,23 +305,31 @@ class HttpClient:
             method, url, headers=headers, content=b"" if body is None else body, extensions=self._extensions
         )
         async with self._connections.response(request) as response:
-            chunks: list[bytes] = []
-            size = 0
-            streamed = write is not None and response.status == 200
-            limit = max_bytes if streamed else MAX_BODY_BYTES
-            async for chunk in response.aiter_stream():
-                size += len(chunk)
-                if size > limit:
-                    return _too_big(limit)
-                (write if streamed and write is not None else chunks.append)(chunk)
-        headers_received = _read_headers(response.headers)
-        try:
-            content = decompressed(b"".join(chunks), headers_received.get("content-encoding", ""))
-        except BodyTooLong:
-            return _too_big(MAX_BODY_BYTES)
-        except BodyEncodingError as error:
-            return TransportFailure(RequestFailure.ENCODING, str(error))
+            headers_received = _read_headers(response.headers)
+            encoding = headers_received.get("content-encoding", "")
+            try:
+                if write is not None and response.status == 200:
+                    streamed = StreamedBody(encoding, write, max_bytes)
+                    async for chunk in response.aiter_stream():
+                        streamed.feed(chunk)
+                    streamed.finish()
+                    return Reply(response.status, headers_received, b"")
+                content = decompressed(await _read_whole(response), encoding)
+            except BodyTooLong:
+                return _too_big(MAX_BODY_BYTES if write is None or response.status != 200 else max_bytes)
+            except BodyEncodingError as error:
+                return TransportFailure(RequestFailure.ENCODING, str(error))
         return Reply(response.status, headers_received, self.masking.mask_body(content))
+
+
+async def _read_whole(response: httpcore.Response) -> bytes:
+    chunks, size = [], 0
+    async for chunk in response.aiter_stream():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise BodyTooLong
+    return b"".join(chunks)
 
 
 def _too_big(limit: int) -> TransportFailure:

@@ -17,16 +17,18 @@ from urllib.parse import urlencode
 
 from curation_db.atomic_write import replacing
 from workbench.errors import ExitCode, NegwbError
-from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure
-from workbench.generation.engines.http.errors import MIN_SECRET_LENGTH, mask_key, plain_line, plain_url, server_message
+from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure, open_client
+from workbench.generation.engines.http.credentials import Secrets
+from workbench.generation.engines.http.errors import plain_line, server_message
 from workbench.generation.engines.http.multipart import MultipartFile
 from workbench.generation.engines.http.retry import RetryDecision, RetryPolicy, classify_status
 from workbench.generation.engines.http.stop_reasons import access_error, connection_error
 from workbench.generation.engines.openai.batch_lines import URL
-from workbench.generation.engines.openai.engine import api_key, check
+from workbench.generation.engines.openai.engine import check
 from workbench.generation.engines.openai.response import parse_body
 from workbench.generation.engines.protocol import EngineStopped
 from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.server_address import plain_url
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
 """An ID becomes part of a path and of file names."""
@@ -35,6 +37,8 @@ _PAGE: Final = 100
 _MAX_PAGES: Final = 1_000
 _TOKEN_FIELD: Final = "negwb"
 """Key of the batch's metadata that holds our token."""
+_LONGEST_LINE: Final = 8 << 20
+"""Of a file of answers; an answer with log-probabilities has a few kB."""
 _MAX_COUNT: Final = 2**53
 T = TypeVar("T")
 OnBytes = Callable[[int, int], None]
@@ -101,7 +105,7 @@ class BatchServer:
 
     def __post_init__(self) -> None:
         check(self.settings)
-        self._client = HttpClient(self.settings.url, key=api_key(self.settings), timeout=self.settings.timeout)
+        self._client = open_client(self.settings)
 
     async def __aenter__(self) -> Self:
         return self
@@ -172,7 +176,7 @@ class BatchServer:
     async def download(
         self, file_id: str, path: Path, *, max_bytes: int, on_received: Callable[[int], None] = lambda received: None
     ) -> None:
-        """Write the content of a file to `path`, which then is complete; the API key in it is masked.
+        """Write the content of a file to `path`, which then is complete; secrets in it are masked.
 
         Raises:
             NegwbError: the file cannot be written.
@@ -180,7 +184,7 @@ class BatchServer:
 
         async def attempt(number: int) -> Reply | TransportFailure:
             with _writable(path) as draft, draft.open("wb") as file:
-                masked = _MaskedWriter(file.write, self._client.key)
+                masked = _MaskedWriter(file.write, self._client.masking)
                 received = 0
 
                 def write(chunk: bytes) -> None:
@@ -310,24 +314,26 @@ class _Unfinished(Exception):
 
 
 class _MaskedWriter:
-    """Masks a key in a stream of bytes, also where it lies across two chunks."""
+    """Writes lines without the secrets in them."""
 
-    def __init__(self, write: Callable[[bytes], object], key: str) -> None:
-        self._write, self._key = write, key
-        self._rest = ""
+    def __init__(self, write: Callable[[bytes], object], secrets: Secrets) -> None:
+        self._write, self._secrets = write, secrets
+        self._rest = bytearray()
 
     def write(self, chunk: bytes) -> None:
-        """Write all of the stream except what may be the start of a key."""
-        text = mask_key(self._rest + chunk.decode("latin-1"), self._key, least=MIN_SECRET_LENGTH)
-        held = max(0, len(self._key) - 1)
-        cut = len(text) - held if held else len(text)
-        self._rest = text[max(0, cut) :]
-        self._write(text[: max(0, cut)].encode("latin-1"))
+        """Write the lines that are complete."""
+        self._rest += chunk
+        end = self._rest.rfind(b"\n", len(self._rest) - len(chunk)) + 1
+        if not end and len(self._rest) > _LONGEST_LINE:
+            raise BatchApiError(f"the server's file has a line of more than {_LONGEST_LINE >> 20} MiB")
+        for line in bytes(self._rest[:end]).split(b"\n")[:-1]:
+            self._write(self._secrets.mask_body(line) + b"\n")
+        del self._rest[:end]
 
     def finish(self) -> None:
         """Write the rest."""
-        self._write(self._rest.encode("latin-1"))
-        self._rest = ""
+        self._write(self._secrets.mask_body(bytes(self._rest)))
+        self._rest.clear()
 
 
 def _object(reply: Reply) -> Mapping[str, Any]:
@@ -351,7 +357,8 @@ def _id(content: Mapping[str, Any], what: str, name: str = "id", *, optional: bo
         return ""
     if not isinstance(value, str) or not _ID.fullmatch(value) or ".." in value:
         shown = plain_line(value, "") if isinstance(value, str) else type(value).__name__
-        raise BatchApiError(f"the server sent an invalid ID of a {what}: {shown}")
+        article = "an" if what[0] in "aeiou" else "a"
+        raise BatchApiError(f"the server sent an invalid ID of {article} {what}: {shown}")
     return value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import shutil
 import ssl
 import subprocess
@@ -190,6 +191,45 @@ async def test_a_download_is_passed_on_chunk_by_chunk_up_to_its_limit() -> None:
         bad = await client.download("/bad", lambda chunk: written.append(len(chunk)), max_bytes=6_000_000)
         assert isinstance(bad, TransportFailure)  # an error text of 6 MB
         assert written == []
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "cut", "failure"),
+    [(3_000_000, None, ""), (2_999_999, None, "oversized"), (3_000_000, -20, "encoding")],
+)
+async def test_a_compressed_download_is_decompressed_within_its_limit(
+    max_bytes: int, cut: int | None, failure: str
+) -> None:
+    content = b"caption\n" * 375_000
+    sent = gzip.compress(content)[:cut]
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(sent) + sent)
+        await writer.drain()
+
+    written: list[bytes] = []
+    async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}") as client:
+        reply = await client.download("/content", written.append, max_bytes=max_bytes)
+    if failure:
+        assert isinstance(reply, TransportFailure)
+        assert reply.failure == failure
+    else:
+        assert b"".join(written) == content
+    assert max(map(len, written)) <= 2**20
+
+
+async def test_a_path_may_have_a_query_of_its_own() -> None:
+    lines: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+        writer.write(GOOD)
+        await writer.drain()
+
+    async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}/v1?api-version=1") as client:
+        await client.get("/batches?limit=100&after=b_1")
+    assert lines == [b"GET /v1/batches?api-version=1&limit=100&after=b_1 HTTP/1.1"]
 
 
 async def test_a_download_of_single_bytes_times_out() -> None:
