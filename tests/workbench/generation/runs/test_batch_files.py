@@ -283,12 +283,34 @@ def test_bad_lines_are_reported_and_the_others_stored(workspace: Workspace, tmp_
         "known": 1,
         "refused": 2,
         "other_model": 0,
-        "cost": 0.0,
+        "cost": 2.0,
     }
     assert "say.jsonl, line 2" in done.stderr
     assert "say.jsonl, line 3" in done.stderr
     assert rows(workspace, "SELECT error FROM generation_answer WHERE status = 'failed'") == [("refused",)]
     assert "\x1b" not in rows(workspace, "SELECT detail FROM generation_answer WHERE status = 'failed'")[0][0]
+
+
+def test_an_endless_line_counts_as_one(workspace: Workspace, tmp_path: Path) -> None:
+    with (tmp_path / "say.jsonl").open("wb") as file:
+        file.write(b"\n" + b"x" * (17 << 20) + b"\n{half\n")
+    done = negwb(workspace, "generate", "--ingest-responses", tmp_path / "say.jsonl", "--json")
+    assert json.loads(done.stdout)["lines"] == 2
+    assert "say.jsonl, line 2:" in done.stderr
+    assert "say.jsonl, line 3:" in done.stderr
+
+
+def test_a_good_answer_replaces_a_failure_before_it(workspace: Workspace, tmp_path: Path) -> None:
+    requests, responses = tmp_path / "ask.jsonl", tmp_path / "say.jsonl"
+    emit(workspace, requests)
+    with model_server() as server:
+        answered(requests, responses, server)
+    good = responses.read_text().splitlines()
+    failed = {**json.loads(good[0]), "response": None, "error": {"code": "server_error"}}
+    responses.write_text("\n".join([json.dumps(failed), *good, json.dumps(failed)]) + "\n")
+    result = json.loads(negwb(workspace, "generate", "--ingest-responses", responses, "--json").stdout)
+    assert (result["stored"], result["failed"], result["known"]) == (3, 0, 2)
+    assert rows(workspace, "SELECT DISTINCT status FROM generation_answer") == [("ok",)]
 
 
 def test_batch_files_contain_no_api_key(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

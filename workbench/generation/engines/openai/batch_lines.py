@@ -27,7 +27,8 @@ from workbench.workspace.engine_settings import EngineSettings
 
 URL: Final = "/v1/chat/completions"
 _KEY_BYTES: Final = 32
-_VERSION: Final = re.compile(r"([-@:.]v?\d[\d.-]*)?|:latest")
+_VERSION: Final = re.compile(r"([-@:](v\d+|\d{3,})([.-]\d+)*)?|:latest")
+"""What servers add to a model's name: a date or a version of three digits and more, but no size such as -70b."""
 _NOT_PROCESSED: Final = frozenset({"batch_expired", "batch_cancelled"})
 """Error codes of requests that a server did not reach; they do not count as tries."""
 _SINGLE_REQUEST_METHODS: Final = frozenset({Method.LOGPROBS, Method.BARE})

@@ -19,7 +19,14 @@ from curation_db.enums import Method
 from workbench.generation.budget import Budget
 from workbench.generation.engines.answer_identity import AnswerIdentity
 from workbench.generation.engines.image_payload import EncodedImage, blank_url
-from workbench.generation.engines.openai.batch_lines import BatchRequest, batch_line, batch_method, custom_id, read_line
+from workbench.generation.engines.openai.batch_lines import (
+    BatchRequest,
+    batch_line,
+    batch_method,
+    custom_id,
+    is_same_model,
+    read_line,
+)
 from workbench.generation.engines.openai.engine import make
 from workbench.generation.engines.protocol import EngineContext
 from workbench.generation.engines.requests import AnswerFormat, ModelRequest
@@ -137,3 +144,35 @@ def test_a_foreign_line_is_ignored(line: str) -> None:
 @given(st.binary(max_size=100) | st.text(max_size=100))
 def test_any_line_can_be_parsed(line: bytes | str) -> None:
     assert read_line(line, BatchRequest(AnswerFormat.TEXT), SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("requested", "answering", "same"),
+    [
+        ("gpt-4o-mini", "gpt-4o-mini", True),
+        ("gpt-4o-mini", "gpt-4o-mini-2024-07-18", True),
+        ("gpt-4o-mini-2024-07-18", "gpt-4o-mini", True),
+        ("Qwen/Qwen3-8B", "qwen3-8b", True),
+        ("llava", "llava:latest", True),
+        ("claude", "claude@20250514", True),
+        ("gpt-4", "gpt-4-0613", True),
+        ("llama-3", "llama-3-70", False),
+        ("gpt-4o", "gpt-4o-mini", False),
+        ("gpt-4o", "gpt-4o-mini-2024-07-18", False),
+        ("gpt-4", "gpt-4o", False),
+        ("llama-3", "llama-3.1", False),
+        ("llama-3.1-8b", "llama-3.1-70b", False),
+        ("stub", "", False),
+        ("Qwen/", "Qwen/Qwen3", False),
+    ],
+)
+def test_names_of_one_model(requested: str, answering: str, same: bool) -> None:
+    assert is_same_model(requested, answering) is same
+
+
+@pytest.mark.parametrize(("code", "tries"), [("batch_expired", 0), ("batch_cancelled", 0), ("server_error", 1)])
+def test_a_request_that_was_not_reached_counts_as_no_try(code: str, tries: int) -> None:
+    line = json.dumps({"custom_id": "ab" * 32, "response": None, "error": {"code": code, "message": "m"}})
+    read = read_line(line, BatchRequest(AnswerFormat.TEXT), SETTINGS)
+    assert read is not None
+    assert (read[1].error, read[1].tries) == ("server", tries)
