@@ -96,10 +96,14 @@ def judge(
     ] = False,
     max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after this number of requests.")] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this number of tokens, as counted by the servers.")
+        int | None, typer.Option(min=1, help="Stop before this number of tokens is exceeded; see --max-cost.")
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(min=0.0, help="Stop at this cost, by the engines' prices in negwb.toml.")
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Stop before the cost, with requests in flight at their most, exceeds this; prices: negwb.toml.",
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object about the run.")] = False,

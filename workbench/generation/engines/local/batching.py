@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
-from workbench.generation.budget import Budget, BudgetReached
+from workbench.generation.budget import Budget, BudgetReached, Reservation
 from workbench.generation.engines.protocol import EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer
 
@@ -26,6 +26,15 @@ Q = TypeVar("Q")
 class _Waiting(Generic[Q]):
     question: Q
     answer: asyncio.Future[ModelAnswer]
+    reservation: Reservation | None = None
+    """Of a request in a running batch."""
+
+    def settle(self, answer: ModelAnswer | None = None) -> None:
+        """Replace the reservation by what the answer cost."""
+        if self.reservation is not None and answer is not None:
+            self.reservation.settle((answer.prompt_tokens or 0) + (answer.completion_tokens or 0), answer.cost)
+        elif self.reservation is not None:
+            self.reservation.settle()
 
 
 class BatchQueue(Generic[Q]):
@@ -39,6 +48,7 @@ class BatchQueue(Generic[Q]):
         size: int,
         kind: Callable[[Q], Hashable] = lambda question: None,
         length: Callable[[Q], Any] = lambda question: 0,
+        tokens: Callable[[Q], int] = lambda question: 0,
     ) -> None:
         """Configure the queue.
 
@@ -47,6 +57,7 @@ class BatchQueue(Generic[Q]):
             budget: Charged for each request when its batch starts.
             size: Largest batch; may change later.
             kind: Only requests of equal kind share a batch.
+            tokens: Most tokens that a request and its answer can have.
             length: Sort key; requests of similar length share a batch, to reduce padding.
         """
         self.size = max(1, size)
@@ -54,6 +65,7 @@ class BatchQueue(Generic[Q]):
         self._budget = budget
         self._kind = kind
         self._length = length
+        self._tokens = tokens
         self._waiting: deque[_Waiting[Q]] = deque()
         self._open: set[asyncio.Future[ModelAnswer]] = set()
         self._pump: asyncio.Task[None] | None = None
@@ -84,7 +96,6 @@ class BatchQueue(Generic[Q]):
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._work())
         answer = await future
-        self._budget.spend((answer.prompt_tokens or 0) + (answer.completion_tokens or 0), answer.cost)
         await store_answer(index, answer)
 
     async def close(self) -> None:
@@ -102,7 +113,7 @@ class BatchQueue(Generic[Q]):
         try:
             while self._waiting:
                 await asyncio.sleep(_GATHER_S)
-                batch = self._within_budget(self._take_batch())
+                batch = await self._within_budget(self._take_batch())
                 if batch:
                     await self._run_batch(batch)
         except Exception as error:
@@ -115,7 +126,13 @@ class BatchQueue(Generic[Q]):
 
     async def _run_batch(self, batch: list[_Waiting[Q]]) -> None:
         began = time.perf_counter()
-        answers = await self._run([each.question for each in batch])
+        try:
+            answers = await self._run([each.question for each in batch])
+            for each, answer in zip(batch, answers, strict=True):
+                each.settle(answer)
+        finally:
+            for each in batch:
+                each.settle()
         milliseconds = (time.perf_counter() - began) * 1000
         for each, answer in zip(batch, answers, strict=True):
             if not each.answer.done():  # cancelled in the meantime
@@ -134,13 +151,24 @@ class BatchQueue(Generic[Q]):
         self._waiting = deque(each for each in alive if id(each) not in chosen)
         return batch
 
-    def _within_budget(self, batch: list[_Waiting[Q]]) -> list[_Waiting[Q]]:
-        """Return the requests that the budget allows; the others fail with BudgetReached."""
-        for position in range(len(batch)):
+    async def _within_budget(self, batch: list[_Waiting[Q]]) -> list[_Waiting[Q]]:
+        """Reserve for the requests that the budget allows now, and return them.
+
+        Those that no budget is left for fail with BudgetReached. Those that may fit after this batch wait again.
+        """
+        for position, each in enumerate(batch):
+            most = self._tokens(each.question) if self._budget.limits_amounts else 0
             try:
-                self._budget.reserve()
+                # other engines may have requests in flight: the first one waits for them
+                each.reservation = (
+                    self._budget.try_reserve(most, 0.0) if position else await self._budget.reserve_in_turn(most, 0.0)
+                )
             except BudgetReached as reached:
                 for refused in batch[position:]:
-                    refused.answer.set_exception(reached)
+                    if not refused.answer.done():
+                        refused.answer.set_exception(reached)
+                return batch[:position]
+            if each.reservation is None:
+                self._waiting.extendleft(reversed(batch[position:]))
                 return batch[:position]
         return batch

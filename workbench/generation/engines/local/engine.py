@@ -79,6 +79,7 @@ class LocalEngine:
             size=settings.batch,
             kind=lambda question: question.kind,
             length=lambda question: (question.request.sampling.max_tokens, len(question.text)),
+            tokens=lambda question: _most_tokens(question, settings),
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"engine-{settings.name}")
         self._stop = threading.Event()
@@ -167,6 +168,12 @@ class LocalEngine:
         if half < self._batches.size:
             self._batches.size = half
             self._notify(f"{self._settings.name}: out of memory; the batch size is now {half}")
+
+
+def _most_tokens(question: PreparedRequest, settings: EngineSettings) -> int:
+    """Return the most tokens of a prompt and its answer: a token has at least one byte."""
+    image = settings.picture_tokens if question.image is not None else 0
+    return len(question.text.encode("utf-8", "surrogatepass")) + image + question.request.sampling.max_tokens
 
 
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")

@@ -27,6 +27,16 @@ class EngineCall(Protocol):
         ...
 
     @property
+    def requests(self) -> tuple[ModelRequest, ...]:
+        """The model requests."""
+        ...
+
+    @property
+    def rules(self) -> RequestRules:
+        """How the requests are adapted to the server."""
+        ...
+
+    @property
     def path(self) -> str:
         """URL path below the server's address."""
         ...
@@ -67,6 +77,11 @@ class ChatCall:
     def indices(self) -> tuple[int, ...]:
         """See `EngineCall`."""
         return (self.index,)
+
+    @property
+    def requests(self) -> tuple[ModelRequest, ...]:
+        """See `EngineCall`."""
+        return (self.request,)
 
     @property
     def rounds(self) -> int:
@@ -125,6 +140,7 @@ class DecisionCall:
     model: str
     picture: EncodedImage | None
     shape: typed_decisions.PictureShape
+    rules: RequestRules = field(default_factory=RequestRules)
     path: str = typed_decisions.PATH
     rounds: int = 1
 

@@ -51,6 +51,11 @@ def chat_body(
     }
 
 
+def most_answer_tokens(request: ModelRequest, rules: RequestRules) -> int:
+    """Return the largest token limit that `chat_body` sends for the request."""
+    return max(request.sampling.max_tokens, rules.logprob_tokens, _JSON_ANSWER_TOKENS) + rules.thinking_tokens
+
+
 def messages(content: Sequence[Message], picture: str | None) -> list[dict[str, Any]]:
     """Build the chat messages; the image precedes the text of the last user message."""
     turns: list[dict[str, Any]] = [{"role": message.role, "content": message.text} for message in content]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Final
 
-from workbench.generation.budget import Budget
+from workbench.generation.budget import Budget, Reservation
 from workbench.generation.engines.http.breaker import RefusalBreaker
 from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure
 from workbench.generation.engines.http.errors import plain_line, server_message
@@ -25,6 +25,7 @@ from workbench.generation.engines.openai.response import (
     parse_body,
     token_counts,
 )
+from workbench.generation.engines.openai.token_bounds import TokenBounds
 from workbench.generation.engines.protocol import EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
@@ -53,6 +54,8 @@ class CallState:
     """Whether a problem of this call was already reported to the window."""
     milliseconds: float = 0.0
     cost: float | None = None
+    reservation: Reservation | None = None
+    """Of the request in flight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class RequestLoop:
     ) -> None:
         """`has_spare` returns whether another server can take this server's calls."""
         self._settings = settings
-        self._budget = budget
+        self._bounds = TokenBounds(settings, budget)
         self._client = client
         self._limiter = limiter
         self._policy = policy
@@ -129,13 +132,16 @@ class RequestLoop:
     async def _send_requests(self, call: EngineCall, state: CallState) -> _RequestOutcome:
         """Send the remaining requests of the call until it is complete or a request fails."""
         while True:
-            self._budget.reserve()
-            state.sent += 1
-            state.answered_before = self._answered
-            started = time.perf_counter()
-            reply = await self._client.post(call.path, call.build(len(state.replies)))
-            state.milliseconds = 1000 * (time.perf_counter() - started)
-            failure = self._handle_reply(call, state, reply)
+            reservation = state.reservation = await self._bounds.reserve_in_turn(call.requests, call.rules)
+            try:
+                state.sent += 1
+                state.answered_before = self._answered
+                started = time.perf_counter()
+                reply = await self._client.post(call.path, call.build(len(state.replies)))
+                state.milliseconds = 1000 * (time.perf_counter() - started)
+                failure = self._handle_reply(call, state, reply)
+            finally:
+                reservation.settle()  # a request without a reply costs nothing
             if failure is not None:
                 return failure
             if len(state.replies) == call.rounds:
@@ -190,7 +196,7 @@ class RequestLoop:
     def _handle_payload(self, call: EngineCall, state: CallState, payload: Any) -> _RequestOutcome | None:
         read = payload if isinstance(payload, ResponseProblem) else call.read(payload)
         if not isinstance(payload, ResponseProblem):
-            self._charge(state, payload)
+            self._charge(call, state, payload)
         if not isinstance(read, ResponseProblem):
             self._count_answer()
             state.replies.append(read)
@@ -272,12 +278,17 @@ class RequestLoop:
     def _masked(self, text: str) -> str:
         return plain_line(self._client.masking.mask(text), self._client.key)
 
-    def _charge(self, state: CallState, payload: Any) -> None:
-        if not isinstance(payload, Mapping):
+    def _charge(self, call: EngineCall, state: CallState, payload: Any) -> None:
+        reservation = state.reservation
+        if not isinstance(payload, Mapping) or reservation is None:
             return
         counts = token_counts(payload)
         cost = cost_of(counts, self._settings.price_in, self._settings.price_out)
-        self._budget.spend((counts.prompt_tokens or 0) + (counts.completion_tokens or 0), cost)
+        if counts.prompt_tokens is None and counts.completion_tokens is None:
+            reservation.settle(reservation.tokens, reservation.cost)  # the server counts nothing
+        else:
+            reservation.settle((counts.prompt_tokens or 0) + (counts.completion_tokens or 0), cost)
+            self._bounds.learn(call.requests, counts.prompt_tokens or 0)
         if cost is not None:
             state.cost = (state.cost or 0.0) + cost
 
