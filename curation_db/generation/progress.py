@@ -35,6 +35,10 @@ class StageProgress:
     answers: int = 0
     remembered: int = 0
     """Answers reused from an earlier run."""
+    judged: int = 0
+    """Answers of judges, also of an earlier run."""
+    unclear: int = 0
+    """Those of them that are neither yes nor no."""
     tokens: int = 0
     cost: float = 0.0
     """In the currency of the engines' prices."""
@@ -73,6 +77,8 @@ class StageProgress:
             requests=_count(values.get("requests")),
             answers=_count(values.get("answers")),
             remembered=_count(values.get("remembered")),
+            judged=_count(values.get("judged")),
+            unclear=_count(values.get("unclear")),
             tokens=_count(values.get("tokens")),
             cost=max(0.0, _number(values.get("cost")) or 0.0),
             items_per_s=max(0.0, _number(values.get("items_per_s")) or 0.0),

@@ -21,6 +21,7 @@ from workbench.generation.runs.plan import GenerationPlan, make_plan
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.rejudging import UnjudgedCandidates
 from workbench.generation.runs.session import GenerationOptions, GenerationResult, GenerationTask
+from workbench.generation.runs.unclear_verdicts import verdicts_unclear
 from workbench.workspace.engine_settings import Pipeline
 from workbench.workspace.layout import Workspace, find_workspace
 from workbench.workspace.picture_folders import PictureFolders
@@ -89,6 +90,8 @@ def judge_candidates(
     print_line(
         f"{counted(judged, 'candidate')} judged; {counted(sum(each.progress.requests for each in results), 'request')}"
     )
+    if (unclear := verdicts_unclear([each.progress for each in results])) is not None:
+        raise unclear
 
 
 def _judge(

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from curation_db.enums import Method
 from curation_db.generation.endpoint_probes import list_probes, store_probe
 from curation_db.language.sanitize import display_text
 from curation_db.storage.store import open_read_only, open_store
 from workbench.console.tables import Listing, show
 from workbench.errors import NothingToDo, UsageError
-from workbench.generation.engines.openai.capabilities import best_method
+from workbench.generation.engines.openai.capabilities import Capability, best_method, is_blind, support_of
 from workbench.generation.engines.openai.probe import ProbeReport, probe
+from workbench.generation.engines.openai.probe_summary import probe_summary, rules_json
+from workbench.generation.engines.openai.request_rules import request_rules
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import find_workspace
 from workbench.workspace.settings import read_settings
@@ -29,19 +32,31 @@ def probe_endpoint(named: Path | None, endpoint: str, *, model: str, key_env: st
         NegwbError: the server cannot be reached, or the engine is not a server.
     """
     workspace = find_workspace(named)
-    settings = _settings(read_settings(workspace.settings).generate.engines.get(endpoint), endpoint)
+    known = read_settings(workspace.settings).generate
+    settings = _settings(known.engines.get(endpoint), endpoint)
     settings = replace(settings, model=model or settings.model, key_env=key_env or settings.key_env)
-    report = asyncio.run(probe(settings))
+    report = asyncio.run(probe(settings, least_label_mass=known.least_label_mass))
+    capabilities = report.to_dict()
     with open_store(workspace.database) as store, store.write() as connection:
-        store_probe(connection, report.url, report.model, report.to_dict())
-    method, blind = (best_method(settings.method, report.to_dict(), has_image=pictured) for pictured in (True, False))
+        store_probe(connection, report.url, report.model, capabilities)
     if as_json:
-        methods = {"method": str(method), "method_without_picture": str(blind)}
-        typer.echo(json.dumps({"url": report.url, "model": report.model, "features": report.to_dict(), **methods}))
+        typer.echo(json.dumps({"url": report.url, "model": report.model, **_result_json(settings, capabilities)}))
         return
     show([_listing(report)])
     typer.echo(f"negwb: {display_text(report.model, limit=100)} at {display_text(report.url, limit=200)}", err=True)
-    typer.echo(f"       probabilities come from: {_METHOD_TEXT[method]}", err=True)
+    for line in probe_summary(settings, capabilities):
+        typer.echo(f"       {display_text(line, limit=400)}", err=True)
+
+
+def _result_json(settings: EngineSettings, capabilities: Mapping[str, Any]) -> dict[str, Any]:
+    method, without = (best_method(settings.method, capabilities, has_image=image) for image in (True, False))
+    return {
+        "features": capabilities,
+        "method": str(method),
+        "method_without_picture": str(without),
+        "blind": is_blind(settings.method, capabilities),
+        "requests": rules_json(request_rules(settings, capabilities)),
+    }
 
 
 def list_stored_probes(named: Path | None, *, as_json: bool) -> None:
@@ -59,18 +74,16 @@ def list_stored_probes(named: Path | None, *, as_json: bool) -> None:
     if not stored:
         raise NothingToDo("no server was probed yet", hint="for example: negwb generate probe http://localhost:8000/v1")
     rows = [
-        (each.url, each.model, str(best_method("auto", each.features, has_image=True)), each.probed_at[:16])
+        (
+            each.url,
+            each.model,
+            str(best_method("auto", each.features, has_image=True)),
+            str(support_of(each.features, Capability.PICTURE)),
+            each.probed_at[:16],
+        )
         for each in stored
     ]
-    show([Listing("Servers", ("address", "model", "probabilities", "probed"), rows, left=4)])
-
-
-_METHOD_TEXT = {
-    Method.LOGPROBS: "log-probabilities",
-    Method.DECISION: "typed decisions",
-    Method.SAMPLES: "the share of yes among sampled answers",
-    Method.BARE: "none: a plain yes or no is not a probability",
-}
+    show([Listing("Servers", ("address", "model", "probabilities", "images", "probed"), rows, left=5)])
 
 
 def _listing(report: ProbeReport) -> Listing:

@@ -13,6 +13,7 @@ from curation_db.generation.progress import StageProgress
 from curation_db.language.sanitize import counted, display_text
 from workbench.console.number_format import clock
 from workbench.generation.runs.session import GenerationResult
+from workbench.generation.runs.unclear_verdicts import verdicts_unclear
 
 _EVERY_S: Final = 10.0
 OnProgress = Callable[[StageProgress], None]
@@ -110,6 +111,8 @@ def result_lines(ended: GenerationResult) -> list[str]:
         lines.append(f"{counted(ended.pending_images, 'image')} waiting for answers")
     if ended.simulated:
         lines.append(f"simulated: {', '.join(ended.simulated)} (scripts, not models)")
+    if (ended.error is not None or progress.failed) and (unclear := verdicts_unclear([progress])) is not None:
+        lines.append(unclear.message)  # another error ends the command
     if ended.blind:
         lines.append(f"judges that do not see images: {', '.join(ended.blind)}; each of their verdicts says so")
     if ended.state is GenerationState.DONE and progress.items_kept:

@@ -21,6 +21,7 @@ from workbench.generation.engines.protocol import EngineFactory
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.runs.plan import GenerationPlan, make_plan
 from workbench.generation.runs.session import GenerationOptions, GenerationResult, MakeTask, generate, nothing_left
+from workbench.generation.runs.unclear_verdicts import verdicts_unclear
 from workbench.generation.runs.work_source import Shard
 from workbench.workspace.engine_settings import EngineSettings, Pipeline
 from workbench.workspace.layout import Workspace, find_workspace
@@ -92,6 +93,8 @@ def run_generate(
         _print_result(ended, as_json=as_json)
         if not ended.progress.items_done:
             raise nothing_left(store, generation_plan.pipeline)
+        if (unclear := verdicts_unclear([ended.progress])) is not None:
+            raise unclear
 
 
 def build_plan(settings: Settings, changes: Mapping[str, Any], options: Mapping[str, Any]) -> GenerationPlan:

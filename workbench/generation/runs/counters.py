@@ -12,6 +12,7 @@ from curation_db.generation.progress import StageProgress
 from workbench.generation.engines.requests import ModelAnswer
 from workbench.generation.models import ItemResult
 
+_JUDGED: Final = frozenset({Stage.PRESENCE, Stage.ACCEPTABLE})
 _WINDOW_S: Final = 30.0
 """Length of the window of rates."""
 
@@ -40,9 +41,19 @@ class _Rate:
 class RunCounters:
     """Counters of a run."""
 
-    def __init__(self, total: int | None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`total`: number of items to process, if known."""
+    def __init__(
+        self, total: int | None, *, least_label_mass: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Start at zero.
+
+        Args:
+            total: Number of items to process, if known.
+            least_label_mass: Below this P(yes) + P(no) an answer is unclear.
+            clock: Seconds.
+        """
         self.total = total
+        self._least_label_mass = least_label_mass
+        self.judged = self.unclear = 0
         self.note = ""
         self.cost = 0.0
         self.tokens = 0
@@ -59,17 +70,25 @@ class RunCounters:
         """Count a request that is sent to an engine."""
         self._stage(stage)["asked"] += 1
 
-    def count_cached(self, stage: Stage) -> None:
+    def count_cached(self, stage: Stage, answer: ModelAnswer) -> None:
         """Count a request whose answer is in the cache."""
         self._stage(stage)["remembered"] += 1
+        self._count_verdict(stage, answer)
 
     def count_answer(self, stage: Stage, answer: ModelAnswer) -> None:
         """Count an answer that was stored in the record."""
         self._stage(stage)["failed" if answer.failed else "answered"] += 1
+        self._count_verdict(stage, answer)
         self.requests += answer.tries
         self._sent.add(answer.tries)
         self.tokens += (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
         self.cost += answer.cost or 0.0
+
+    def _count_verdict(self, stage: Stage, answer: ModelAnswer) -> None:
+        if stage in _JUDGED and not answer.failed:
+            mass = 1.0 if answer.label_mass is None else answer.label_mass
+            self.judged += 1
+            self.unclear += answer.p is None or mass < self._least_label_mass
 
     def count_results(self, outcomes: Iterable[ItemResult]) -> None:
         """Count results that were stored in the record."""
@@ -98,6 +117,8 @@ class RunCounters:
             "requests": self.requests,
             "answers": sum(counts["answered"] for counts in self._stages.values()),
             "remembered": sum(counts["remembered"] for counts in self._stages.values()),
+            "judged": self.judged,
+            "unclear": self.unclear,
             "tokens": self.tokens,
             "cost": round(self.cost, 6),
             "items_per_s": round(rate, 3),

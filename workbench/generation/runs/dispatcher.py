@@ -101,7 +101,7 @@ class RequestDispatcher:
         missing: dict[str, list[bytes]] = {}
         for key, request in own.items():
             if key in known and self._is_final(request.request, known[key]):
-                self._counters.count_cached(request.request.stage)
+                self._counters.count_cached(request.request.stage, known[key])
                 futures[key].set_result(known[key])
                 self._count_off(key, futures[key])
             else:

@@ -168,7 +168,7 @@ async def _generate(
                 lambda connection: register_run(connection, recipe, settings_json, options, plan)
             )
             task = await make_task(writer, recipe)
-            counters = RunCounters(task.total)
+            counters = RunCounters(task.total, least_label_mass=recipe.least_label_mass)
 
             def report_bug(image: str, error: BaseException) -> None:
                 notify(f"{image}: {unexpected_line(error, write_error_log(error, workspace.root))}")

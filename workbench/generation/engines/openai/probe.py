@@ -25,6 +25,7 @@ from workbench.generation.engines.openai.capabilities import REFUSED, Capability
 from workbench.generation.engines.openai.engine import check
 from workbench.generation.engines.openai.models_endpoint import model_ids
 from workbench.generation.engines.openai.probe_requests import Completion, NoCompletion, ProbeRequests
+from workbench.generation.engines.openai.probe_summary import toml_value
 from workbench.generation.engines.openai.request_body import choice_field, json_schema_field, logprob_fields
 from workbench.generation.engines.openai.request_rules import (
     DEFAULT_THINKING_TOKENS,
@@ -223,7 +224,7 @@ class _Prober:
         for switch in _THOUGHT_SWITCHES:
             plain = await self._requests.complete(_COUNT_PROMPT, max_tokens=64, **switch)
             if isinstance(plain, Completion) and plain.text.strip() and not plain.thought:
-                recipe = f"options = {_toml(switch)}"
+                recipe = f"options = {toml_value(switch)}"
                 return _yes(Capability.THINKING, f"a reasoning model; switched off by {recipe}", {"off": dict(switch)})
         evidence = "a reasoning model; no known field switches its thinking off"
         return _yes(Capability.THINKING, evidence, {"off": None})
@@ -455,13 +456,6 @@ def _first_token_probabilities(choice: Any) -> dict[str, float]:
 
 def _difference(one: Mapping[str, float], other: Mapping[str, float]) -> float:
     return max((abs(one.get(token, 0.0) - other.get(token, 0.0)) for token in {*one, *other}), default=0.0)
-
-
-def _toml(value: Any) -> str:
-    """Return a value of `_THOUGHT_SWITCHES` as negwb.toml takes it."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + " }"
-    return json.dumps(value)
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A judge that was proved not to see images judges none, unless the user insists; then its verdicts say so."""
+"""A proof is consulted: judges that do not see images, findings that adapt requests, answers that decide nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from support.answering_server import AnsweringServer, answering_server, completion, last_text
+from support.answering_server import AnsweringServer, answering_server, completion, last_text, refusal, token_logprobs
 from typer.testing import CliRunner, Result
 
 from workbench.annotation.wording import origin
@@ -20,7 +20,21 @@ from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings_writer import add_picture_folder
 
-CAPTIONS = ("a man riding a horse", "a dog on a sofa")
+CAPTIONS = (
+    "a man riding a horse",
+    "a dog on a sofa",
+    "two cups on a table",
+    "a bus in a street",
+    "a cat on a mat",
+    "a boat on a lake",
+    "a bird in a tree",
+    "a train at a station",
+    "a pizza on a plate",
+    "a clock on a wall",
+    "a kite in the sky",
+    "a horse in a field",
+    "a bench in a park",
+)
 ENGINES = """
 [generate]
 proposer = "llm"
@@ -113,6 +127,73 @@ def test_judge_and_dry_run_take_a_blind_judge_on_request(workspace: Workspace) -
     assert error(negwb(workspace, "generate", "judge")).exit_code == ExitCode.USAGE
     assert negwb(workspace, "generate", "judge", "--allow-blind").exception is None
     assert set(rows(workspace, "SELECT method FROM verdict WHERE judge = 'vlm'")) == {("bare/blind",)}
+
+
+def test_a_run_with_nearly_no_clear_verdict_ends_with_exit_code_1(
+    workspace: Workspace, server: AnsweringServer
+) -> None:
+    server.reply = lambda body: (200, completion("The image is grey."))
+    assert negwb(workspace, "generate", "--allow-blind", "--limit", 3).exception is None  # too few to tell
+    unclear = error(negwb(workspace, "generate", "--allow-blind"))
+    assert unclear.exit_code == ExitCode.UNEXPECTED
+    assert "neither yes nor no" in unclear.message
+    assert rows(workspace, "SELECT state FROM generation_run ORDER BY id") == [("done",), ("done",)]
+    with sqlite3.connect(workspace.database) as connection:
+        connection.execute("DELETE FROM verdict")
+    connection.close()
+    judged = error(negwb(workspace, "generate", "judge", "--allow-blind"))
+    assert (judged.exit_code, "neither yes nor no" in judged.message) == (ExitCode.UNEXPECTED, True)
+
+
+def test_the_probe_says_what_its_findings_mean(workspace: Workspace, server: AnsweringServer) -> None:
+    def odd(body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        if "seed" in body or "max_tokens" in body or any(turn["role"] == "system" for turn in body["messages"]):
+            return refusal("not supported")
+        if "logprobs" in body:
+            return 200, completion("The", logprobs=token_logprobs({"The": 0.9, "Yes": 0.04}))
+        return same_for_every_image(body)
+
+    server.reply = odd
+    shown = negwb(workspace, "generate", "probe", "vlm")
+    assert shown.exception is None, shown.stderr
+    for line in (
+        "log-probabilities are not used: only 0.04 of the probability is on yes and no",
+        "the model does not see images",
+        "left out of requests: seed",
+        "max_tokens is sent as max_completion_tokens",
+        "system messages are sent as the start of the user's message",
+    ):
+        assert line in shown.stderr
+    result = json.loads(negwb(workspace, "generate", "probe", "vlm", "--json").stdout)
+    assert (result["blind"], result["method"]) == (True, "bare")
+    assert result["requests"]["omit"] == ["seed"]
+    assert result["requests"]["rename"] == {"max_tokens": "max_completion_tokens"}
+    assert result["requests"]["system"] == "merge"
+    assert all(feature["evidence"] for feature in result["features"].values())
+
+
+def test_the_least_mass_of_the_settings_decides_about_log_probabilities(
+    workspace: Workspace, server: AnsweringServer
+) -> None:
+    listed = token_logprobs({"Yes": 0.3, "The": 0.1})
+    server.reply = lambda body: (
+        (200, completion("Yes", logprobs=listed)) if "logprobs" in body else same_for_every_image(body)
+    )
+    assert json.loads(negwb(workspace, "generate", "probe", "vlm", "--json").stdout)["method"] == "bare"
+    content = workspace.settings.read_text().replace('"llm"', '"llm"\nleast_label_mass = 0.2', 1)
+    workspace.settings.write_text(content)
+    assert json.loads(negwb(workspace, "generate", "probe", "vlm", "--json").stdout)["method"] == "logprobs"
+
+
+def test_a_reasoning_model_comes_with_a_recipe(workspace: Workspace, server: AnsweringServer) -> None:
+    def thinks(body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        thought = "" if "reasoning_effort" in body else "<think>Hm.</think>"
+        return 200, completion(thought + "one, two, three, four, five")
+
+    server.reply = thinks
+    shown = negwb(workspace, "generate", "probe", "vlm")
+    assert "reasoning model" in shown.stderr
+    assert 'options = { reasoning_effort = "none" }' in shown.stderr
 
 
 def test_a_blind_proposer_and_a_judge_that_was_not_probed_are_used(workspace: Workspace) -> None:
