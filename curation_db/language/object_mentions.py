@@ -17,6 +17,7 @@ from typing import Final
 import curation_db
 from curation_db.enums import NegationType
 from curation_db.language import negation_lexicon as words
+from curation_db.language.denials import denies
 from curation_db.language.negation_cues import Cue, CueClass, find_cues
 from curation_db.language.nouns import core_words, forms_of, singular, stem
 from curation_db.language.sanitize import normalised
@@ -66,14 +67,15 @@ def mentions_in_any_form(text: str, concept: str) -> bool:
 
 
 def negating_cue(text: str, concept: str) -> Cue | None:
-    """Return the cue of `text` that negates `concept` in any word form; None: no cue does.
+    """Return the cue of `text` that negates `concept` in any word form or by its head alone; None: no cue does.
 
     A cue with the concept as its target goes before a cue that only has the concept in its scope.
     """
     cues = [cue for cue in cues_of(text) if cue.cue_class is not CueClass.MENTION]
     targeting = (cue for cue in cues if cue.concept_span and _is_target(text[slice(*cue.concept_span)], cue, concept))
     in_scope = (cue for cue in cues if mentions_in_any_form(text[cue.scope_start : cue.scope_end], concept))
-    return next(targeting, None) or next(in_scope, None)
+    in_other_words = (cue for cue in cues if denies(text, text[cue.scope_start : cue.scope_end], concept))
+    return next(targeting, None) or next(in_scope, None) or next(in_other_words, None)
 
 
 def _is_target(phrase: str, cue: Cue, concept: str) -> bool:

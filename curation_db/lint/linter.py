@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from curation_db.language.negation_cues import CueClass
-from curation_db.language.object_mentions import affirms, category_matches, cues_of, mentions_in_any_form
+from curation_db.language.object_mentions import affirms, category_matches, cues_of, mentions_in_any_form, negating_cue
 from curation_db.lint.ambiguity import ambiguous_excerpt
 from curation_db.lint.chatter import chatter_excerpt
 from curation_db.lint.corpus_counts import (
@@ -165,8 +165,10 @@ def _chatter(subject: LintSubject, _: LintSettings) -> str | None:
 
 
 def _concept_lost(subject: LintSubject, _: LintSettings) -> str | None:
-    missing = subject.concept and not mentions_in_any_form(subject.text, subject.concept)
-    return "the concept is not in the text" if missing else None
+    if not subject.concept or mentions_in_any_form(subject.text, subject.concept):
+        return None
+    denied = negating_cue(subject.text, subject.concept)  # "without a tie" denies wearing a tie
+    return "the concept is not in the text" if denied is None else None
 
 
 def _minimal_edit(subject: LintSubject, _: LintSettings) -> str | None:

@@ -50,7 +50,7 @@ def extra_changes(caption: str, text: str, concept: str | None) -> str | None:
     if not diff.inserted:
         return None
     concept_stems = _stems(_WORD.findall(concept.lower())) if concept else frozenset()
-    contradiction = _negated_content(caption, text, concept_stems, diff.inserted)
+    contradiction = _negated_content(caption, text, concept, concept_stems, diff.inserted)
     if contradiction is not None:
         return f"negates what the caption says: {contradiction}"
     omitted = [caption[start:end].lower() for start, end in _omitted_words(caption, text, diff.removed)]
@@ -62,7 +62,7 @@ def extra_changes(caption: str, text: str, concept: str | None) -> str | None:
     return f"adds more than the negation: {_listed(new)}" if new else None
 
 
-def insertion_fault(caption: str, text: str, concept: str | None, *, denies_thing: bool = True) -> str | None:
+def insertion_fault(caption: str, text: str, concept: str | None) -> str | None:
     """Return one line on why `text` is not `caption` with one inserted negation of `concept`, or None.
 
     Stricter than `extra_changes`, for texts of models that were asked for nothing else and can be asked again: one
@@ -72,8 +72,6 @@ def insertion_fault(caption: str, text: str, concept: str | None, *, denies_thin
         caption: The original caption.
         text: Its rewrite.
         concept: What the rewrite negates; None: not known.
-        denies_thing: Whether the concept is an object, so that a cue must negate its name. An action may be denied
-            in other words: "isn't asleep" for sleeping.
     """
     marks = {each for each in text if not each.isalnum()} - set(caption) - _ORDINARY_MARKS
     if marks:
@@ -87,15 +85,13 @@ def insertion_fault(caption: str, text: str, concept: str | None, *, denies_thin
     cues = [cue for cue in cues_of(text) if cue.cue_class is not CueClass.MENTION and _is_in(cue, diff.inserted)]
     if len(cues) != 1:
         return f"{len(cues)} negations are new, not one"
-    return _other_target(caption, text, concept, cues[0], diff.inserted, denies_thing=denies_thing) if concept else None
+    return _other_target(caption, text, concept, cues[0], diff.inserted) if concept else None
 
 
-def _other_target(
-    caption: str, text: str, concept: str, cue: Cue, inserted: Iterable[Span], *, denies_thing: bool
-) -> str | None:
+def _other_target(caption: str, text: str, concept: str, cue: Cue, inserted: Iterable[Span]) -> str | None:
     """Return one line on what the new cue negates instead of the concept, or besides it."""
     negating = negating_cue(text, concept)
-    if negating != cue and (denies_thing or negating is not None):
+    if negating != cue:
         return "the new negation is not of the concept"
     return _more_than_concept(caption, text, concept, cue, inserted)
 
@@ -167,12 +163,15 @@ def _omitted_words(caption: str, text: str, removed: Iterable[Span]) -> tuple[Sp
     return tuple(omitted)
 
 
-def _negated_content(caption: str, text: str, concept_stems: frozenset[str], inserted: Iterable[Span]) -> str | None:
+def _negated_content(
+    caption: str, text: str, concept: str | None, concept_stems: frozenset[str], inserted: Iterable[Span]
+) -> str | None:
     """Return the words that a new cue negates although the caption affirms them and they are not the concept.
 
     In "not using a spoon" the concept is the spoon; in "not riding a horse on a beach with a hat" the riding is
-    negated, although the scope includes the hat.
+    negated, although the scope includes the hat. A concept that ends in a particle (lamp on) is negated by "not on".
     """
+    particle = concept.lower().split()[-1:] if concept else []
     for cue in cues_of(text):
         is_new = any(start < cue.end and cue.start < end for start, end in inserted)
         if not is_new or cue.cue_class is CueClass.MENTION or cue.target is None or cue.concept_span is None:
@@ -180,6 +179,8 @@ def _negated_content(caption: str, text: str, concept_stems: frozenset[str], ins
         if not concept_stems and cue.text.lower() in {other.text.lower() for other in cues_of(caption)}:
             continue
         ahead = [stem(word) for word in _words_in(text, [(cue.end, cue.concept_span[1])])]
+        if particle and particle[0] in words.PREPOSITIONS and _WORD.findall(text[cue.end :].lower())[:1] == particle:
+            continue
         if cue.target_start < cue.end:
             ahead = [stem(word) for word in _WORD.findall(cue.target)]
         at = next((i for i, word in enumerate(ahead) if word in concept_stems), None)

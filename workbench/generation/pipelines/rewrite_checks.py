@@ -77,17 +77,17 @@ def check_rewrite(
     for finding in lint(subject, rules):
         if not finding.ok:
             return Check(finding.rule, finding.message)
-    return _edit_fault(caption.text, text, concept, edits, denies_thing=denies_thing)
+    return _edit_fault(caption.text, text, concept, edits)
 
 
-def _edit_fault(caption: str, text: str, concept: str | None, edits: Edits, *, denies_thing: bool) -> Check:
+def _edit_fault(caption: str, text: str, concept: str | None, edits: Edits) -> Check:
     """Compare the rewrite with the caption."""
     if _cues(text) <= _cues(caption):
         return Check(Rule.NO_CUE, "no more negation cues than in the caption")
     if _shared_words(caption, text) < _MIN_SHARED_WORDS:
         return Check(CONTENT_LOST, "most words of the caption are missing")
     if edits is Edits.MINIMAL:
-        fault = insertion_fault(caption, text, concept, denies_thing=denies_thing)
+        fault = insertion_fault(caption, text, concept)
         if fault is not None:
             return Check(Rule.MINIMAL_EDIT, fault)
     return FINE

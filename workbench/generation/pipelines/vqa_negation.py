@@ -16,7 +16,7 @@ from workbench.generation.pipelines.judging import JudgeResult, JudgeTarget, jud
 from workbench.generation.pipelines.proposals import concept_words
 from workbench.generation.pipelines.requests import RequestCache, in_order
 from workbench.generation.pipelines.rewriting import RewriteTask, cue_target_of
-from workbench.generation.pipelines.vqa_questions import QuestionParts, question_parts
+from workbench.generation.pipelines.vqa_questions import QuestionFault, QuestionParts, question_fault, question_parts
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
@@ -69,9 +69,10 @@ def vqa_negation(image_task: ImageTask, recipe: Recipe, prompts: PromptSet) -> S
 
 
 def _denial_of(image_task: ImageTask, recipe: Recipe, question: QuestionItem) -> _Denial | ItemResult:
+    fault = question_fault(question.text)
     parts = question_parts(question.text)
-    if parts is None:
-        return dropped(question.item, "not-yes-no", question.text)
+    if fault is not None or parts is None:
+        return dropped(question.item, fault or QuestionFault.NOT_YES_NO, question.text)
     if not image_task.captions:
         return dropped(question.item, "no-caption", question.text)
     chosen = seed_of(recipe.seed, question.item, "caption") % len(image_task.captions)

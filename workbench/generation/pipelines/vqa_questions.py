@@ -7,12 +7,14 @@ unknown form gets the type "other" and is not rejected, because the judges are a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
 
 from curation_db.enums import NegationType
 from curation_db.language import negation_lexicon as words
 from curation_db.language.chunker import PhraseToken, is_participle, is_past_participle, noun_phrase, tokens_after
+from curation_db.language.negation_cues import CueClass, find_cues
 from curation_db.language.sanitize import clean
 from workbench.generation.pipelines.proposals import concept_words
 
@@ -36,9 +38,60 @@ _SEE: Final = re.compile(
 _HAVE: Final = _words("have has had wear hold carry own contain include possess need feature show use got get")
 _OWNS: Final = _words("have has had own contain include possess feature got")
 _HELPERS: Final = _words("do does did can could will would should might must")
+_BASE_VERBS: Final = (
+    words.FINITE_VERBS
+    | _HAVE
+    | _words(
+        "be look say need want like love live grow fit match work hit throw catch kick swing cut cook make take give"
+        " get bring put pull push move turn open close smile laugh cry talk speak read write use know think feel fall"
+        " climb surf ski skate cross fill reach touch face cover bite bark bend lean shine float serve sell belong"
+        " believe enjoy face brush wash wait leave land block cast carry show match melt"
+    )
+) - _words("helps appears exists seems remains")
+"""Verbs that may follow the subject of "does", "can", "will" ...; another verb is recognised by what follows it."""
+_SEEMING: Final = _words("look seem appear feel sound")
+_AFTER_THING: Final = words.PREPOSITIONS | words.PARTICLES | _words("here there away home upside-down")
+"""Predicates of one word that follow their noun: "lamp on", "tongue out"."""
+_PLACES_ALONE: Final = _words("outside inside here there away home")
+_ALONE: Final = _words("asleep awake alive alone afloat together apart ajar")
+"""Predicates that stand without a noun: nobody says "asleep cat"."""
 _VAGUE: Final = _words("it this that they he she these those everything")
 _FILLING: Final = frozenset(("all", "both", "being", "been", "there"))
 _PLACED: Final = words.PREPOSITIONS - _words("like than up down out off for")
+
+
+class QuestionFault(StrEnum):
+    """Why a question cannot be negated; the reason of its item."""
+
+    NOT_YES_NO = "not-yes-no"
+    NEGATIVE = "negative-question"
+    """It contains a negation: whether "no" to "Isn't she smiling?" affirms the smile is unclear."""
+    CONJUNCTION = "conjunction"
+    """It asks about two things or is two questions: "no" does not tell which of them it denies."""
+
+
+_JOINED: Final = re.compile(r"(?i)\b(?:and|or|nor|but|plus|as well as|versus|vs)\b|&|\w\s?/\s?\w|[?;]\s*\w")
+_JOINED_IN_NAME: Final = re.compile(
+    r"(?i)\b(?:black and white|salt and pepper|macaroni and cheese|mac and cheese|fish and chips|bed and breakfast"
+    r"|peanut butter and jelly|surf and turf|up and down|back and forth|half and half|more or less"
+    r"|rock and roll|lost and found|arts and crafts|hide and seek|bow and arrow|cup and saucer|shirt and tie"
+    r"|suit and tie|one or more)\b"
+)
+"""Phrases with a conjunction that name one thing."""
+
+
+def question_fault(question: str) -> QuestionFault | None:
+    """Return why `question` cannot be negated; None: it can."""
+    line = _line(question)
+    if not _YES_NO.match(line):
+        return QuestionFault.NOT_YES_NO
+    if any(cue.cue_class is not CueClass.MENTION for cue in find_cues(line)):
+        return QuestionFault.NEGATIVE
+    return QuestionFault.CONJUNCTION if _JOINED.search(_JOINED_IN_NAME.sub(" ", line)) else None
+
+
+def _line(question: str) -> str:
+    return " ".join(clean(question[:_MOST]).split()).rstrip(" ?.!")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +112,7 @@ class QuestionParts:
 
 def question_parts(question: str) -> QuestionParts | None:
     """Parse `question`; None: not a yes/no question."""
-    line = " ".join(clean(question[:_MOST]).split()).rstrip(" ?.!")
+    line = _line(question)
     if not _YES_NO.match(line):
         return None
     there = _THERE.match(line) or _SEE.match(line)
@@ -67,7 +120,8 @@ def question_parts(question: str) -> QuestionParts | None:
         return _of_presence(line, there.end())
     verb, _, rest = line.partition(" ")
     tokens = tokens_after(rest, 0)
-    at = _subject_end(tokens, acts=verb.lower() in _HELPERS)
+    perfect = verb.lower() in words.FORMS_OF_HAVE and all(token.lower != "been" for token in tokens)
+    at = _subject_end(tokens, acts=perfect or verb.lower() in _HELPERS)
     if at is None or at >= len(tokens):
         return QuestionParts(None, NegationType.OTHER)
     subject, predicate = rest[: tokens[at].start].strip(), rest[tokens[at].start :].strip()
@@ -101,12 +155,16 @@ def _subject_end(tokens: list[PhraseToken], *, acts: bool) -> int | None:
     if not tokens:
         return None
     if tokens[0].lower in _VAGUE | {"anyone", "anybody", "someone", "everyone", "everybody", "anything", "you", "i"}:
-        alone = acts or len(tokens) == 1 or tokens[0].lower not in {"this", "that", "these", "those"}
+        is_verb = acts and (len(tokens) == 1 or tokens[1].lower in _BASE_VERBS)
+        alone = is_verb or len(tokens) == 1 or tokens[0].lower not in {"this", "that", "these", "those"}
         if alone or _ends_subject(tokens, 1):
             return 1
     phrase = noun_phrase(tokens, 0)
     if phrase is None:
         return None
+    verb = _verb_at(tokens, phrase.after) if acts else None
+    if verb is not None:
+        return verb
     after = phrase.after
     while after + 1 < len(tokens) and tokens[after].lower == "of":
         inner = noun_phrase(tokens, after + 1)
@@ -114,16 +172,29 @@ def _subject_end(tokens: list[PhraseToken], *, acts: bool) -> int | None:
             break
         after = inner.after
     after = _past_place(tokens, after)
-    if after < len(tokens):
-        return after
-    return _last_word(tokens)
+    return after if after < len(tokens) else _last_word(tokens)
+
+
+def _verb_at(tokens: list[PhraseToken], phrase_end: int) -> int | None:
+    """Return the index of the verb after the subject of "does", "can", "has" ...; the noun phrase may include it."""
+    for at in range(1, len(tokens)):
+        if tokens[at].lower in _BASE_VERBS and tokens[at - 1].lower not in words.DETERMINERS | words.PREPOSITIONS:
+            return at
+    ends_at_object = phrase_end < len(tokens) and tokens[phrase_end].lower in words.DETERMINERS
+    return phrase_end - 1 if ends_at_object and phrase_end > 1 else None
 
 
 def _past_place(tokens: list[PhraseToken], at: int) -> int:
     """Return the start of the predicate after a subject with a place: "the man on the left | wearing glasses"."""
+    if at < len(tokens) and tokens[at].lower in {"and", "or"} and tokens[at - 1].lower in words.ADJECTIVES:
+        return at - 1  # "the photo | black and white"
     place = noun_phrase(tokens, at + 1) if at < len(tokens) and tokens[at].lower in _PLACED else None
-    has_participle = place is not None and place.after < len(tokens) and is_participle(tokens[place.after].lower)
-    return place.after if place is not None and has_participle else at
+    if place is None:
+        return at
+    if place.after < len(tokens):
+        return place.after if is_participle(tokens[place.after].lower) else at
+    last = len(tokens) - 1  # the noun phrase includes a predicate: "the fruit in the bowl | fresh"
+    return last if last > at + 2 and tokens[last].lower in words.ADJECTIVES else at
 
 
 def _ends_subject(tokens: list[PhraseToken], at: int) -> bool:
@@ -150,35 +221,89 @@ def _of_subject(verb: str, subject: str, predicate: str, tokens: list[PhraseToke
         at += 1
     first = tokens[at].lower
     tail = predicate[tokens[at].start - tokens[0].start :]
-    parts = {"subject": subject, "predicate": predicate, "verb": verb}
+    parts = QuestionParts(None, NegationType.ACTION, subject, predicate, verb)
+    if first == "be" and at + 1 < len(tokens):
+        return replace(
+            _of_subject("be", subject, tail.partition(" ")[2], tokens[at + 1 :]), predicate=predicate, verb=verb
+        )
     if first in _OWNS:
         phrase = noun_phrase(tokens, at + 1)
         start, end = (phrase.core_start, phrase.end) if phrase else (tokens[at].end, tokens[-1].end)
         owned = tail[start - tokens[at].start : end - tokens[at].start]
-        return QuestionParts(_short(owned), NegationType.ABSENCE, **parts)
-    if is_participle(first):
-        return QuestionParts(_short(tail), NegationType.ACTION, **parts)
-    if verb in _HELPERS and first.isalpha():
-        kind = NegationType.ATTRIBUTE if first in {"look", "seem", "appear"} else NegationType.ACTION
-        return QuestionParts(_short(tail), kind, **parts)
-    about = _noun_of(subject)
-    if first in _PLACED and at < len(tokens) - 1:
-        return QuestionParts(_short(f"{about} {tail}"), NegationType.RELATION, **parts)
-    attribute = is_past_participle(first) or len(tokens) - at <= 3 or first in words.DETERMINERS
-    kind = NegationType.ATTRIBUTE if attribute else NegationType.OTHER
-    if first in words.DETERMINERS:
-        return QuestionParts(_short(" ".join(word for word in tail.split()[1:])), kind, **parts)
-    plain = len(tail.split()) == 1 and not is_past_participle(first)
-    return QuestionParts(_short(f"{tail} {about}" if plain else f"{about} {tail}"), kind, **parts)
+        return replace(parts, concept=_short(owned), negation_type=NegationType.ABSENCE)
+    if verb in _HELPERS and first.isalpha() and not is_participle(first):
+        return _of_verb(tokens[at:], tail, parts)
+    perfect = verb in words.FORMS_OF_HAVE and "been" not in predicate.lower().split()
+    if is_participle(first) or perfect or tail.lower().startswith("about to "):
+        return replace(parts, concept=_short(tail))
+    return _of_quality(tokens[at:], tail, parts)
+
+
+def _of_quality(tokens: list[PhraseToken], tail: str, parts: QuestionParts) -> QuestionParts:
+    """Return the parts for a predicate after a form of "be": red, a kitchen, turned off, on the table."""
+    first, about = tokens[0].lower, _noun_of(parts.subject)
+    if first in _PLACED and len(tokens) > 1:
+        return replace(parts, concept=_short(f"{about} {tail}"), negation_type=NegationType.RELATION)
+    is_attribute = is_past_participle(first) or len(tokens) <= 3 or first in words.DETERMINERS
+    kind = NegationType.ATTRIBUTE if is_attribute else NegationType.OTHER
+    concept = tail.partition(" ")[2] if first in words.DETERMINERS else _quality(tail, about)
+    return replace(parts, concept=_short(concept), negation_type=kind)
+
+
+def _of_verb(tokens: list[PhraseToken], tail: str, parts: QuestionParts) -> QuestionParts:
+    """Return the parts for a base verb: living in the wild, hitting the ball; happy for "look happy"."""
+    verb = tokens[0].lower
+    after = tokens[1].lower if len(tokens) > 1 else ""
+    rest = _VAGUE_END.sub("", tail[len(verb) :].strip())
+    if verb in _SEEMING and after and after not in words.PREPOSITIONS | words.DETERMINERS | words.CONJUNCTIONS:
+        return replace(parts, concept=_short(rest), negation_type=NegationType.ATTRIBUTE)
+    kind = NegationType.ATTRIBUTE if verb in _SEEMING and after in {"like", "as"} else NegationType.ACTION
+    return replace(parts, concept=_short(f"{gerund(verb)} {rest}"), negation_type=kind)
+
+
+_VAGUE_END: Final = re.compile(r"(?i)(?:^|\s+)(?:this|that|it|these|those|them)$")
+
+
+def gerund(verb: str) -> str:
+    """Return the form with -ing of a base verb."""
+    if verb.endswith("ie"):
+        return f"{verb[:-2]}ying"
+    if verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")) and verb != "be":
+        return f"{verb[:-1]}ing"
+    return f"{verb}{verb[-1]}ing" if _DOUBLED.fullmatch(verb) else f"{verb}ing"
+
+
+_DOUBLED: Final = re.compile(r"(?:[^aeiou]|qu)+[aeiou][bdgklmnprt]|begin|forget")
+
+
+def _quality(tail: str, about: str) -> str:
+    """Return an adjective or participle and its noun in the order in which people say them."""
+    lower = tail.lower()
+    if lower in _ALONE:
+        return tail
+    if lower in _AFTER_THING:
+        return f"{about} {tail}" if about or lower in _PLACES_ALONE else ""
+    before = len(tail.split()) == 1 or lower == "black and white"
+    noun = _PLACE.split(about, maxsplit=1)[0]
+    return f"{tail} {noun}" if before else f"{about} {tail}"
+
+
+_PLACE: Final = re.compile(rf"(?i)\s+(?:{'|'.join(sorted(_PLACED))})\s")
 
 
 def _noun_of(subject: str) -> str:
     if subject.lower() in _VAGUE:
         return ""
     tail = subject.split()
+    owner = next((at for at in reversed(range(len(tail) - 1)) if _OWNER.search(tail[at])), None)
+    tail = tail[owner + 1 :] if owner is not None else tail
     while len(tail) > 1 and tail[0].lower() in words.DETERMINERS:
         del tail[0]
     return " ".join(tail)
+
+
+_OWNER: Final = re.compile(r"['’]s$|s['’]$")
+"""Of "the man's hair" people say "long hair"."""
 
 
 def _until_place(line: str, tokens: list[PhraseToken]) -> str:
