@@ -15,10 +15,11 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     OK = 0
     UNEXPECTED = 1
-    """An unexpected error, or an import of which some rows were refused."""
+    """An unexpected error, an import of which some rows were refused, or a generation of which some items failed."""
     USAGE = 2
     DATABASE = 3
     NETWORK = 4
+    """A server cannot be reached or answers nothing, or all items of a generation failed."""
     NOTHING_TO_DO = 5
     FAILED = 6
     """A training run or a benchmark failed; a generation run reached its budget."""

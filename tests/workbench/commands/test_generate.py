@@ -284,6 +284,8 @@ def test_no_request_is_sent_for_a_missing_image(workspace: Workspace) -> None:
     with model_server() as server:
         output = f"openai:{server.url}"
         done = negwb(workspace, "generate", "--json", "--proposer", output, "--judge", output)
+        assert error(done).exit_code == ExitCode.NETWORK
+        assert "no item went through: 4 items failed: picture-missing" in error(done).message
         run = json.loads(done.stdout)
         assert (run["failed"], run["requests"], run["reasons"]) == (4, 0, {"failed:picture-missing": 4})
         assert isinstance(done.exception, NothingWentThrough)

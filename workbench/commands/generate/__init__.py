@@ -25,6 +25,9 @@ pays for) no request twice. Engines are defined in negwb.toml, for example:
   [engines.llava]                                   [generate]
   kind = "openai"                                   proposer = "llama"
   url = "http://localhost:8001/v1"                  judges = ["llava", "annotations"]
+
+\b
+Exit codes: 0 all items went through (kept or dropped), 1 some failed, 4 none could be processed or a server is gone.
 """
 _HELP = {"help_option_names": ["-h", "--help"]}
 

@@ -20,7 +20,7 @@ from workbench.generation.recipe import Recipe
 from workbench.generation.runs.plan import GenerationPlan, make_plan
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.rejudging import UnjudgedCandidates
-from workbench.generation.runs.session import GenerationOptions, GenerationResult, GenerationTask
+from workbench.generation.runs.session import GenerationOptions, GenerationResult, GenerationTask, raise_for_failures
 from workbench.generation.runs.unclear_verdicts import verdicts_unclear
 from workbench.workspace.engine_settings import Pipeline
 from workbench.workspace.layout import Workspace, find_workspace
@@ -81,15 +81,12 @@ def judge_candidates(
     judged = sum(each.progress.items_done for each in results)
     if as_json:
         typer.echo(json.dumps({"judged": judged, "runs": [run_json(each) for each in results]}))
-    if failed := sum(each.progress.failed for each in results):
-        print_line(f"{failed:,} of {judged:,} could not be judged; list them: negwb generate failures")
-    if results[-1].error is not None:
-        raise results[-1].error
-    if not judged:
+    failed = sum(each.progress.failed for each in results)
+    if not judged and results[-1].error is None:
         raise NothingToDo("every candidate already has verdicts of these judges")
-    print_line(
-        f"{counted(judged, 'candidate')} judged; {counted(sum(each.progress.requests for each in results), 'request')}"
-    )
+    requests = counted(sum(each.progress.requests for each in results), "request")
+    print_line(f"{counted(judged - failed, 'candidate')} judged; {requests}")
+    raise_for_failures(results)
     if (unclear := verdicts_unclear([each.progress for each in results])) is not None:
         raise unclear
 

@@ -105,8 +105,6 @@ def result_lines(ended: GenerationResult) -> list[str]:
     failed = [f"{stage} {counts['failed']:,}" for stage, counts in progress.stages.items() if counts.get("failed")]
     if failed:
         lines.append("requests without an answer: " + ", ".join(failed))
-    if progress.failed:
-        lines.append("list them: negwb generate failures; retry them: the same command with --retry")
     if ended.pending_images:
         lines.append(f"{counted(ended.pending_images, 'image')} waiting for answers")
     if ended.simulated:

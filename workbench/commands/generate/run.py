@@ -20,7 +20,14 @@ from workbench.generation.budget import Budget
 from workbench.generation.engines.protocol import EngineFactory
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.runs.plan import GenerationPlan, make_plan
-from workbench.generation.runs.session import GenerationOptions, GenerationResult, MakeTask, generate, nothing_left
+from workbench.generation.runs.session import (
+    GenerationOptions,
+    GenerationResult,
+    MakeTask,
+    generate,
+    nothing_left,
+    raise_for_failures,
+)
 from workbench.generation.runs.unclear_verdicts import verdicts_unclear
 from workbench.generation.runs.work_source import Shard
 from workbench.workspace.engine_settings import EngineSettings, Pipeline
@@ -163,13 +170,12 @@ def run_plan(
 
 
 def _print_result(ended: GenerationResult, *, as_json: bool) -> None:
-    """Print the result of a run, then raise the error that stopped it, if any."""
+    """Print the result of a run, then raise the error that stopped it, or that of its failed items."""
     if as_json:
         typer.echo(json.dumps(run_json(ended)))
     for line in result_lines(ended):
         print_line(line)
-    if ended.error is not None:
-        raise ended.error
+    raise_for_failures([ended])
 
 
 def run_json(ended: GenerationResult) -> dict[str, Any]:
@@ -220,8 +226,8 @@ def _emit_requests(
     if batch.already_sent:
         count = counted(batch.already_sent, "request")
         print_line(f"{count} in an earlier file without answers yet; if that file is lost, --retry writes them again")
-    if ended.error is not None:
-        raise ended.error
+    if ended.error is not None or not ended.pending_images:
+        raise_for_failures([ended])
     if batch.too_large:
         count = counted(batch.too_large, "request")
         raise NegwbError(

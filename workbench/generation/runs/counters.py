@@ -60,6 +60,8 @@ class RunCounters:
         self.requests = 0
         self.statuses: Counter[ItemStatus] = Counter()
         self.reasons: Counter[str] = Counter()
+        self.failures: dict[str, str] = {}
+        """Reason of failed items to the details of the first one; there are few reasons."""
         self._stages: dict[Stage, Counter[str]] = {}
         self._items, self._sent = _Rate(clock), _Rate(clock)
 
@@ -96,7 +98,17 @@ class RunCounters:
             self.statuses[outcome.status] += 1
             if outcome.reason:
                 self.reasons[outcome.reason] += 1
+            if outcome.status is ItemStatus.FAILED:
+                self.failures.setdefault(outcome.reason, outcome.detail)
             self._items.add(1)
+
+    @property
+    def main_failure(self) -> str:
+        """The most frequent reason of failed items, with the details of its first item."""
+        if not self.failures:
+            return ""
+        reason = max(self.failures, key=lambda each: self.reasons[each])
+        return ": ".join(filter(None, (reason.removeprefix("failed:"), self.failures[reason])))
 
     @property
     def done(self) -> int:

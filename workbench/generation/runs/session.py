@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -72,12 +72,6 @@ class GenerationTask:
     """Number of items, if known."""
 
 
-class NothingWentThrough(NegwbError):
-    """Every item failed, through a server, an engine or missing images."""
-
-    exit_code = ExitCode.NETWORK
-
-
 MakeTask = Callable[[RecordWriter, Recipe], Awaitable[GenerationTask]]
 
 
@@ -91,12 +85,48 @@ class GenerationResult:
     progress: StageProgress
     message: str = ""
     error: BaseException | None = None
-    """The error that ended the run early, or that no item went through."""
+    """The error that ended the run early."""
     pending_images: int = 0
     simulated: tuple[str, ...] = ()
     """Engines that run scripts, not models."""
     blind: tuple[str, ...] = ()
     """Judges that do not see images, as the probe proved."""
+    main_failure: str = ""
+    """The most frequent reason of failed items, with details."""
+
+
+class ItemsFailed(NegwbError):
+    """Some items of a complete run failed, others went through (were kept or dropped)."""
+
+    exit_code = ExitCode.UNEXPECTED
+
+
+class NothingWentThrough(ItemsFailed):
+    """Every item failed, through a server, an engine or missing images."""
+
+    exit_code = ExitCode.NETWORK
+
+
+def raise_for_failures(results: Sequence[GenerationResult]) -> None:
+    """Raise the error that stopped the last of some runs, or the error for their failed items.
+
+    Raises:
+        ItemsFailed, NothingWentThrough: items failed in complete runs.
+    """
+    if results[-1].error is not None:
+        raise results[-1].error
+    done = sum(each.progress.items_done for each in results)
+    failed = sum(each.progress.failed for each in results)
+    if not failed:
+        return
+    reason = next((each.main_failure for each in results if each.main_failure), "")
+    which = (
+        f"no item went through: {counted(done, 'item')}" if failed == done else f"{failed:,} of {counted(done, 'item')}"
+    )
+    raise (NothingWentThrough if failed == done else ItemsFailed)(
+        ": ".join(filter(None, (f"{which} failed", reason))),
+        hint="list them: negwb generate failures; then repeat the command with --retry",
+    )
 
 
 def generate(
@@ -391,17 +421,8 @@ async def _run_with_heartbeat(
     last = progress()
     on_progress(last)
     await _end(writer, run_id, state, last, message, stop_reason)
-    if error is None and not runner.pending_images:
-        error = _failure_of_all(last)
-    return GenerationResult(run_id, recipe, state, last, message, error, runner.pending_images)
-
-
-def _failure_of_all(progress: StageProgress) -> NothingWentThrough | None:
-    if not progress.failed or progress.failed < progress.items_done:
-        return None
-    return NothingWentThrough(
-        f"no item went through: {counted(progress.failed, 'item')} failed",
-        hint="list the reasons: negwb generate failures; then repeat the command with --retry",
+    return GenerationResult(
+        run_id, recipe, state, last, message, error, runner.pending_images, main_failure=counters.main_failure
     )
 
 
