@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.language.sanitize import clean
 from workbench.errors import UsageError
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.server_address import MASK, MIN_SECRET_LENGTH
@@ -20,6 +20,11 @@ _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 """Headers that describe the connection or the body; the client sets them."""
 _SECRET_HEADER: Final = re.compile(r"key|token|auth|secret|cookie|password|signature", re.I)
+_JSON_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[bfnrt])")
+_INVISIBLE: Final = (
+    r"[\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u180b-\u180f\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufe00-\ufe0f\ufeff]*"
+)
+"""Pattern of characters without a shape: controls, marks of direction, joiners, variation selectors."""
 
 
 class Secrets:
@@ -31,34 +36,33 @@ class Secrets:
         forms = known | {quote(value, safe="") for value in known} | {value.replace("/", "\\/") for value in known}
         self._values = sorted(forms, key=len, reverse=True)
         self._bytes = [value.encode() for value in self._values]
+        self._split = [re.compile(_INVISIBLE.join(map(re.escape, value))) for value in self._values]
 
     def mask(self, text: str) -> str:
         """Replace the secrets in `text`, also where invisible characters split them."""
         for value in self._values:
             if value in text:
                 text = text.replace(value, MASK)
-        if not self._values or (text.isascii() and text.isprintable()):
-            return text
-        cleaned = clean(text)
-        return self.mask(cleaned) if any(value in cleaned for value in self._values) else text
+        if not text.isprintable():
+            for pattern in self._split:
+                text = pattern.sub(MASK, text)
+        return text
 
     def mask_body(self, body: bytes) -> bytes:
         """Replace the secrets in a body, also where JSON escapes hide them."""
         for value in self._bytes:
             if value in body:
                 body = body.replace(value, MASK.encode())
-        if not self._values or not (b"\\u" in body or b"\x00" in body or not body.isascii()):
+        if not self._values or (b"\\" not in body and body.isascii() and b"\x00" not in body):
             return body
         text = body.decode("utf-8", "replace")
-        visible = clean(_JSON_ESCAPE.sub(lambda match: chr(int(match[1], 16)), text))
-        if not any(value in visible for value in self._values):
+        visible = _JSON_ESCAPE.sub(_unescaped, text)
+        if not any(pattern.search(visible) for pattern in self._split):
             return body
         try:
-            content = parse_json(text)
-        except JsonError:
+            content = parse_json(text, strict=False)
+        except JsonError:  # a stream of events, or an error as plain text
             return self.mask(visible).encode("utf-8", "replace")
-        import json  # noqa: PLC0415 -- rare
-
         return json.dumps(self._mask_content(content)).encode()
 
     def _mask_content(self, content: Any) -> Any:
@@ -71,7 +75,8 @@ class Secrets:
         return content
 
 
-_JSON_ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+def _unescaped(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16)) if escape[1] else "\n"
 
 
 def api_key(settings: EngineSettings) -> str:
