@@ -73,12 +73,14 @@ def _words(text: str) -> frozenset[str]:
 
 _MOST_WORDS: Final = 4
 _MOST_LETTERS: Final = 60
+_MOST_LINE: Final = 400
+"""Characters of the first paragraph that are parsed."""
 _LABEL: Final = re.compile(
     r"(?i)^(?:(?:the |an? )?(?:likely |possible |missing |random )?(?:object|answer|concept|item|thing|noun|word)"
     r"(?: (?:is|could be|would be))?\s*[:=-]+|(?:it|that|this) (?:is|would be|could be|might be)(?: likely)?:?"
     r"|i(?: would|['’]d) (?:say|pick|choose|suggest|name|guess):?)\s+"
 )
-_REMARK: Final = re.compile(r"\s+\((?:(?!\b(?:or|and)\b)[^(),/])*\)\W*$")
+_REMARK: Final = re.compile(r"\s\((?:(?!\b(?:or|and)\b)[^(),/])*\)\W*$")
 """A remark behind the noun: "umbrella (accessory)", but not an alternative: "hat (or helmet)"."""
 _QUOTED: Final = re.compile(r"[\"“]([^\"“”]+)[\"”]")
 _REFUSAL: Final = re.compile(
@@ -151,19 +153,19 @@ _PAIR: Final = re.compile(r"(?i)^(?:an? )?pairs? of\s+")
 
 def parse_concept(answer: str) -> ConceptWords | NoConcept:
     """Parse the concept in a model's answer, or return the reason why there is none."""
-    line = _noun_line(answer[:READ])
+    paragraph = first_turn(clean(answer[:READ])).strip().split("\n\n", 1)[0]
+    line = _noun_line(paragraph[:_MOST_LINE])
     if not line:
         return NoConcept.EMPTY
-    reason = _rejection(line, cut=len(answer) > READ and "\n\n" not in answer[:READ])
+    reason = _rejection(line, cut=len(paragraph) > _MOST_LINE)
     if reason is not None:
         return reason
     return concept_words(_bare(_PAIR.sub("", _in_case(line))))
 
 
-def _noun_line(answer: str) -> str:
+def _noun_line(paragraph: str) -> str:
     """Return the line that should be the noun, without what a model writes around it."""
-    line = first_turn(clean(answer)).strip().split("\n\n", 1)[0]
-    line = _REMARK.sub("", line)
+    line = _REMARK.sub("", paragraph)
     quoted = _QUOTED.findall(line)
     if len(quoted) == 1 and not _denies(line):
         line = quoted[0]
