@@ -464,6 +464,38 @@ def test_caps_leave_whole_files_for_later(workspace: Workspace, server: BatchSer
     assert len(server.batches) == 2
 
 
+def test_a_request_is_not_submitted_in_two_files(workspace: Workspace, server: BatchServerState) -> None:
+    first, *_ = lines = (workspace.root / "ask.jsonl").read_text().splitlines(keepends=True)
+    (workspace.root / "part.jsonl").write_text(first)
+    both = (workspace.root / "part.jsonl", workspace.root / "ask.jsonl")
+    assert "1 request also in part.jsonl" in error(submit(workspace, *both), ExitCode.USAGE)
+    assert server.requests == []
+    assert submit(workspace).exception is None
+    assert "1 request also in ask.jsonl" in error(submit(workspace, both[0]), ExitCode.USAGE)
+    assert fetch(workspace).exception is None
+    assert len(server.processed) == len(lines)
+
+
+def test_an_engine_of_the_command_line_is_remembered(workspace: Workspace, server: BatchServerState) -> None:
+    server.key = ""
+    assert submit(workspace, "--engine", f"openai:{server.url}").exception is None
+    assert negwb(workspace, "generate", "batch", "poll").exception is None
+    assert fetch(workspace).exception is None
+    assert statuses(workspace) == {"ok": 4}
+
+
+def test_ctrl_c_ends_the_wait_with_one_line(workspace: Workspace, server: BatchServerState) -> None:
+    server.instant = False
+    submit(workspace)
+    arguments = ["-w", str(workspace.root), "generate", "batch", "poll", "--wait"]
+    with subprocess.Popen([sys.executable, "-c", START, *arguments], stderr=subprocess.PIPE, text=True) as process:
+        server.after = lambda method, path: process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=60)[1]
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert "Traceback" not in output
+    assert len(output.splitlines()) <= 1
+
+
 def test_a_changed_address_is_noticed(workspace: Workspace, server: BatchServerState) -> None:
     server.instant = False
     submit(workspace)

@@ -93,6 +93,7 @@ def _drafts(
             drafts[file.sha256] = file, submission
         else:
             print_line(f"{path.name}: the same content as {drafts[file.sha256][1].name}; not submitted")
+    batch_transfer.check_overlap(folder, list(drafts.values()))
     return list(drafts.values())
 
 

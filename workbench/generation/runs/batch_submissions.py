@@ -35,6 +35,8 @@ class Submission:
     """Address of the server, without its query."""
     model: str
     requests: int
+    inline: bool = False
+    """Whether the engine was written on the command line, so that negwb.toml does not have it."""
     attempt: int = 1
     """Above 1 if the same content was submitted again after a batch that processed nothing."""
     file_id: str = ""
@@ -89,6 +91,7 @@ class Submission:
             url=self.url,
             model=self.model,
             requests=self.requests,
+            inline=self.inline,
             attempt=self.attempt + 1,
         )
 

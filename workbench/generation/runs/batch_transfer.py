@@ -70,13 +70,22 @@ class Servers:
             )
         return settings
 
+    def _settings_of(self, submission: Submission) -> EngineSettings:
+        if submission.inline and self._override is None:
+            return EngineSettings(name=submission.engine, kind="openai", url=submission.url, model=submission.model)
+        return self.settings(submission.engine)
+
+    def is_inline(self) -> bool:
+        """Whether the engine of all submissions was written on the command line."""
+        return self._override is not None and self._override.name not in self._engines
+
     async def of(self, submission: Submission) -> BatchServer:
         """Return the server of a submission.
 
         Raises:
             UsageError: the engine's address has changed since.
         """
-        settings = self.settings(submission.engine)
+        settings = self._settings_of(submission)
         if plain_url(settings.url) != submission.url:
             raise UsageError(
                 f"the batch of {submission.name} is at {submission.url}, not at {plain_url(settings.url)}",
@@ -134,7 +143,28 @@ def draft_submission(
         url=plain_url(servers.settings(name).url),
         model=file.model,
         requests=len(file.keys),
+        inline=servers.is_inline(),
     )
+
+
+def check_overlap(folder: SubmissionFolder, files: Sequence[tuple[RequestFile, Submission]]) -> None:
+    """Check that no request is in two files or batches.
+
+    Raises:
+        UsageError: one is, and would be paid twice.
+    """
+    seen: dict[bytes, str] = {}
+    ours = {submission.sha256 for _, submission in files}
+    for other in folder.all():
+        if not other.fetched and other.sha256 not in ours:
+            seen.update(dict.fromkeys(folder.keys(other), other.name))
+    for file, submission in files:
+        if double := [seen[key] for key in file.keys if key in seen]:
+            raise UsageError(
+                f"{file.path}: {counted(len(double), 'request')} also in {double[0]}, and would be paid twice",
+                hint=f"submit one of the files; if {double[0]} is submitted: fetch it, or cancel and fetch it",
+            )
+        seen.update(dict.fromkeys(file.keys, submission.name))
 
 
 def affordable(

@@ -183,27 +183,36 @@ class HttpClient:
             "POST", path, sent_pieces(), length=total, content_type=form.content_type, time_limit=time_limit
         )
 
-    async def download(self, path: str, write: Callable[[bytes], None], *, max_bytes: int) -> Reply | TransportFailure:
+    async def download(
+        self,
+        path: str,
+        write: Callable[[bytes], None],
+        *,
+        max_bytes: int,
+        on_received: Callable[[int, int], None] = lambda received, total: None,
+    ) -> Reply | TransportFailure:
         """Pass the body of a good reply to `write`, chunk by chunk, and return the reply without it.
 
         `timeout` is the time for each 64 KiB: a slow server is waited for, one that sends a byte at a time is not.
+
+        Args:
+            on_received: Called with the number of bytes so far and their total, 0 if the server does not send it.
 
         Raises:
             Exception: what `write` raises; it must not be an OSError, which counts as a failure of the connection.
         """
         time_limit = asyncio.timeout(self.timeout)
-        received = extended_at = 0
+        extended_at = 0
 
-        def count_and_write(chunk: bytes) -> None:
-            nonlocal received, extended_at
-            received += len(chunk)
+        def count(received: int, total: int) -> None:
+            nonlocal extended_at
             if received - extended_at >= PIECE_BYTES:
                 extended_at = received
                 self._extend(time_limit)
-            write(chunk)
+            on_received(received, total)
 
         return await self._send_in_time(
-            "GET", path, None, write=count_and_write, max_bytes=max_bytes, time_limit=time_limit
+            "GET", path, None, write=write, on_received=count, max_bytes=max_bytes, time_limit=time_limit
         )
 
     def _extend(self, time_limit: asyncio.Timeout) -> None:
@@ -288,6 +297,7 @@ class HttpClient:
         length: int | None = None,
         content_type: str = "",
         write: Callable[[bytes], None] | None = None,
+        on_received: Callable[[int, int], None] = lambda received, total: None,
         max_bytes: int = MAX_BODY_BYTES,
     ) -> Reply | TransportFailure:
         """Send one request; `length` is that of a body in pieces, `write` takes the body of a good reply."""
@@ -310,8 +320,12 @@ class HttpClient:
             try:
                 if write is not None and response.status == 200:
                     streamed = StreamedBody(encoding, write, max_bytes)
+                    length_text = headers_received.get("content-length", "")
+                    received, total = 0, int(length_text) if length_text.isdecimal() else 0
                     async for chunk in response.aiter_stream():
                         streamed.feed(chunk)
+                        received += len(chunk)
+                        on_received(received, total)
                     streamed.finish()
                     return Reply(response.status, headers_received, b"")
                 content = decompressed(await _read_whole(response), encoding)

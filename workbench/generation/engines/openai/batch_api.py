@@ -174,9 +174,12 @@ class BatchServer:
         return await self._one(lambda number: self._client.post(f"/batches/{batch_id}/cancel", b"{}"), batch_id)
 
     async def download(
-        self, file_id: str, path: Path, *, max_bytes: int, on_received: Callable[[int], None] = lambda received: None
+        self, file_id: str, path: Path, *, max_bytes: int, on_received: OnBytes = lambda received, total: None
     ) -> None:
         """Write the content of a file to `path`, which then is complete; secrets in it are masked.
+
+        Args:
+            on_received: Called with the number of bytes so far and their total, 0 if the server does not send it.
 
         Raises:
             NegwbError: the file cannot be written.
@@ -185,18 +188,16 @@ class BatchServer:
         async def attempt(number: int) -> Reply | TransportFailure:
             with _writable(path) as draft, draft.open("wb") as file:
                 masked = _MaskedWriter(file.write, self._client.masking)
-                received = 0
 
                 def write(chunk: bytes) -> None:
-                    nonlocal received
-                    received += len(chunk)
                     try:
                         masked.write(chunk)
                     except OSError as error:
                         raise _not_written(path, error) from error
-                    on_received(received)
 
-                reply = await self._client.download(f"/files/{file_id}/content", write, max_bytes=max_bytes)
+                reply = await self._client.download(
+                    f"/files/{file_id}/content", write, max_bytes=max_bytes, on_received=on_received
+                )
                 masked.finish()
                 if isinstance(reply, TransportFailure) or reply.status != 200:
                     raise _Unfinished(reply)
