@@ -179,8 +179,15 @@ async def test_a_download_is_passed_on_chunk_by_chunk_up_to_its_limit() -> None:
             await writer.drain()
 
     written: list[int] = []
+    progress: list[tuple[int, int]] = []
     async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}", timeout=20) as client:
-        good = await client.download("/good", lambda chunk: written.append(len(chunk)), max_bytes=6_000_000)
+        good = await client.download(
+            "/good",
+            lambda chunk: written.append(len(chunk)),
+            max_bytes=6_000_000,
+            on_received=lambda *step: progress.append(step),
+        )
+        assert progress[-1] == (6_000_000, 6_000_000)
         assert isinstance(good, Reply)
         assert (good.body, sum(written)) == (b"", 6_000_000)  # more than a reply may have in memory
         assert max(written) <= 2**20
