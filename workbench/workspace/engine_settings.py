@@ -148,7 +148,9 @@ class EngineSettings:
             "answers": Answers.NONE,
         },
     )
-    concurrency: int = setting(32, "most requests at a time", at_least=1, at_most=4096, answers=Answers.NONE)
+    concurrency: int = setting(
+        32, "most requests at a time to each server", at_least=1, at_most=4096, answers=Answers.NONE
+    )
     timeout: float = setting(120.0, "seconds for one request", at_least=0.1, at_most=86_400, answers=Answers.NONE)
     tries: int = setting(
         6, "requests for one answer before it counts as failed", at_least=1, at_most=100, answers=Answers.NONE

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.generation.engines.http.limiter import Limiter
+from workbench.generation.engines.http.breaker import RefusalBreaker
+from workbench.generation.engines.http.limiter import MAX_PAUSES, Limiter
 from workbench.generation.engines.http.retry import RetryDecision, RetryPolicy, classify_status
 from workbench.generation.engines.http.window import AdaptiveConcurrency, LoadSignal
 
@@ -207,6 +208,48 @@ async def test_the_engine_stops_after_the_last_pause() -> None:
 )
 def test_classification_of_http_statuses(status: int, means: RetryDecision) -> None:
     assert classify_status(status) is means
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Rate limit reached. Please retry in 2s.", 2.0),
+        ("Please try again in 1.5 seconds.", 1.5),
+        ("retry after 250ms", 0.25),
+        ("Try again in 2 minutes", 120.0),
+        ("retry in a while", None),
+        ("", None),
+    ],
+)
+def test_a_time_in_the_message_counts_as_retry_after(message: str, seconds: float | None) -> None:
+    assert RetryPolicy().retry_after({}, message) == seconds
+    assert RetryPolicy().retry_after({"retry-after": "7"}, message) == 7.0
+
+
+def test_the_breaker_counts_equal_refusals_in_a_row() -> None:
+    breaker = RefusalBreaker(3)
+    assert [breaker.refuses_all(reason) for reason in (400, 400, 422, 400, 400, 400)] == [False] * 5 + [True]
+    breaker.count_answer()
+    assert not any(breaker.refuses_all(400) for _ in range(9))
+    breaker.count_answer()
+    assert [breaker.refuses_all(403, later=2) for _ in range(2)] == [False, True]
+
+
+def test_the_text_billing_alone_is_waited_for() -> None:
+    assert classify_status(429, "check your billing details") is RetryDecision.THROTTLED
+
+
+def test_the_pauses_of_an_engine_outlast_a_model_that_loads_for_25_s() -> None:
+    window, now, ends = AdaptiveConcurrency(4), 0.0, []
+    for _ in range(2):  # two failures, and then one before each pause
+        window.sent()
+        window.ended(LoadSignal.TROUBLE, now)
+    while window.pauses < MAX_PAUSES:
+        window.sent()
+        window.ended(LoadSignal.TROUBLE, now)
+        now = window.paused_until
+        ends.append(now)
+    assert ends == [1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 123.0]
 
 
 def test_an_exhausted_account_aborts() -> None:
