@@ -73,25 +73,38 @@ def insertion_fault(caption: str, text: str, concept: str | None) -> str | None:
         text: Its rewrite.
         concept: What the rewrite negates; None: not known.
     """
+    form = form_fault(caption, text)
+    if form is not None:
+        return form
+    diff = text_diff(caption, text)
+    fault = extra_changes(caption, text, concept) or _lost_words(caption, text, diff.removed)
+    if fault is not None:
+        return fault
+    return _other_target(caption, text, concept, diff.inserted) if concept else None
+
+
+def form_fault(caption: str, text: str) -> str | None:
+    """Return one line on why `text` cannot be one caption with one new negation, however it is worded, or None.
+
+    It finds alternatives, lists, JSON, notes in brackets, and a sentence added to the caption.
+    """
     marks = {each for each in text if not each.isalnum()} - set(caption) - _ORDINARY_MARKS
     if marks:
         return f"adds marks: {' '.join(sorted(marks))}"
     if len(_SENTENCE_END.findall(text)) > len(_SENTENCE_END.findall(caption)):
         return "adds a sentence"
-    diff = text_diff(caption, text)
-    fault = extra_changes(caption, text, concept) or _lost_words(caption, text, diff.removed)
-    if fault is not None:
-        return fault
-    cues = [cue for cue in cues_of(text) if cue.cue_class is not CueClass.MENTION and _is_in(cue, diff.inserted)]
-    if len(cues) != 1:
-        return f"{len(cues)} negations are new, not one"
-    return _other_target(caption, text, concept, cues[0], diff.inserted) if concept else None
+    new = len(_new_cues(text, text_diff(caption, text).inserted))
+    return None if new == 1 else f"{new} negations are new, not one"
 
 
-def _other_target(caption: str, text: str, concept: str, cue: Cue, inserted: Iterable[Span]) -> str | None:
+def _new_cues(text: str, inserted: Iterable[Span]) -> list[Cue]:
+    return [cue for cue in cues_of(text) if cue.cue_class is not CueClass.MENTION and _is_in(cue, inserted)]
+
+
+def _other_target(caption: str, text: str, concept: str, inserted: Iterable[Span]) -> str | None:
     """Return one line on what the new cue negates instead of the concept, or besides it."""
-    negating = negating_cue(text, concept)
-    if negating != cue:
+    cue = negating_cue(text, concept)
+    if cue is None or cue not in _new_cues(text, inserted):
         return "the new negation is not of the concept"
     return _more_than_concept(caption, text, concept, cue, inserted)
 

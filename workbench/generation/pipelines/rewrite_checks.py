@@ -10,7 +10,7 @@ from curation_db.language.negation_cues import CueClass
 from curation_db.language.object_mentions import cues_of
 from curation_db.language.sanitize import normalised
 from curation_db.lint.linter import LintSubject, Rule, lint
-from curation_db.lint.minimal_edit import insertion_fault
+from curation_db.lint.minimal_edit import form_fault, insertion_fault
 from workbench.generation.models import CaptionItem, ImageTask
 from workbench.workspace.engine_settings import Edits
 
@@ -86,11 +86,8 @@ def _edit_fault(caption: str, text: str, concept: str | None, edits: Edits) -> C
         return Check(Rule.NO_CUE, "no more negation cues than in the caption")
     if _shared_words(caption, text) < _MIN_SHARED_WORDS:
         return Check(CONTENT_LOST, "most words of the caption are missing")
-    if edits is Edits.MINIMAL:
-        fault = insertion_fault(caption, text, concept)
-        if fault is not None:
-            return Check(Rule.MINIMAL_EDIT, fault)
-    return FINE
+    fault = insertion_fault(caption, text, concept) if edits is Edits.MINIMAL else form_fault(caption, text)
+    return Check(Rule.MINIMAL_EDIT, fault) if fault is not None else FINE
 
 
 def _cues(text: str) -> int:

@@ -63,6 +63,22 @@ def test_a_model_that_rephrases_passes_with_free_edits_only():
     assert survivor(rephrased, Edits.FREE) == rephrased.answer
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "A man not wearing a hat riding a horse in a field OR A man riding a horse in a field without a hat",
+        "A man not wearing a hat riding a horse in a field / A man without a hat",
+        "Option 1: A man not wearing a hat rides a horse in a field",
+        '{"caption": "A man not wearing a hat riding a horse in a field"}',
+        "A man riding a horse in a field. A man not wearing a hat riding a horse in a field.",
+        "A man rides a horse in a field. He is not wearing a hat.",
+        "A man riding a horse in a field (not wearing a hat)",
+    ],
+)
+def test_free_edits_admit_no_alternatives_and_no_added_sentences(answer: str):
+    assert survivor(Answer(CAPTION, "hat", answer, None), Edits.FREE) is None
+
+
 def test_free_edits_still_keep_most_words():
     task = make_image_task([CAPTION])
     check = check_rewrite(task, task.captions[0], "Nobody has a hat here", "hat", edits=Edits.FREE)
