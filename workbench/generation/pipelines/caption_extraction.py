@@ -13,7 +13,7 @@ from typing import Final
 
 from curation_db.language.object_mentions import cues_of
 from curation_db.language.sanitize import clean, normalised
-from workbench.generation.engines.openai.thinking import strip_thinking
+from workbench.generation.engines.openai.thoughts import answer_after_thought
 
 READ: Final = 4_000
 """Characters of an answer that are parsed."""
@@ -64,7 +64,7 @@ def extract_caption(answer: str, caption: str) -> str:
 
 def first_turn(answer: str) -> str:
     """Return the text of the first turn between template tokens, without the name of its role and without a thought."""
-    turns = (_ROLE.sub("", turn.strip(), count=1) for turn in _TOKEN.split(strip_thinking(answer).text))
+    turns = (_ROLE.sub("", turn.strip(), count=1) for turn in _TOKEN.split(answer_after_thought(answer) or ""))
     return next((turn for turn in turns if turn), "")
 
 

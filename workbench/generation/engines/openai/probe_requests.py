@@ -15,8 +15,14 @@ from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.calls import CHAT
 from workbench.generation.engines.openai.request_body import encoded, merged_system, messages
 from workbench.generation.engines.openai.request_rules import MAX_TOKENS, RequestRules
-from workbench.generation.engines.openai.response import ResponseProblem, parse_body, token_counts
-from workbench.generation.engines.openai.thinking import strip_thinking
+from workbench.generation.engines.openai.response import (
+    ResponseProblem,
+    error_status,
+    message_text,
+    parse_body,
+    token_counts,
+)
+from workbench.generation.engines.openai.thoughts import answer_after_thought
 from workbench.generation.engines.probabilities import from_decision
 from workbench.generation.engines.requests import Message
 from workbench.workspace.engine_settings import EngineSettings
@@ -118,11 +124,7 @@ class ProbeRequests:
         if reply.status in {401, 403}:
             raise access_error(self._settings, reply, self._client.key)
         payload = parse_body(reply.body)
-        status = reply.status
-        if status == 200 and isinstance(payload, Mapping) and payload.get("error") and "choices" not in payload:
-            error = payload["error"]
-            code = error.get("code") if isinstance(error, Mapping) else None
-            status = code if isinstance(code, int) and not isinstance(code, bool) else 500
+        status = (error_status(payload) or 200) if reply.status == 200 else reply.status
         if status != 200:
             detail = f"{status}: {server_message(reply.body, self._client.key)}".removesuffix(": ")
             return NoCompletion(detail, refused=400 <= status < 500 and status not in _NOT_REFUSALS)
@@ -140,18 +142,16 @@ def _completion(payload: Any) -> Completion | NoCompletion:
     if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
         return NoCompletion("its answer contains no message")
     beside = any(isinstance(message.get(name), str) and message[name].strip() for name in _THOUGHT_FIELDS)
-    content = message.get("content")
-    if content is None and beside:
-        content = ""
-    if not isinstance(content, str):
-        return NoCompletion("its answer contains no message")
-    answer = strip_thinking(content)
+    content = message_text(message.get("content"))
+    if content is None:
+        return NoCompletion("its message contains no text")
+    answer = answer_after_thought(content)
     counts = token_counts(payload)
     return Completion(
-        text=answer.text,
+        text=answer or "",
         raw=content,
         choice=choice,
-        thought=answer.thought or beside,
+        thought=beside or answer != content,
         cut=choice.get("finish_reason") == "length",
         prompt_tokens=counts.prompt_tokens,
         completion_tokens=counts.completion_tokens,

@@ -113,7 +113,7 @@ def read_chat(payload: Any, want: AnswerFormat, method: Method) -> ModelAnswer |
     broken = _broken_off(payload) or _broken_off(choice)
     if broken is not None or not isinstance(choice, Mapping) or not isinstance(message, Mapping):
         return broken or _malformed("the server's answer contains no message")
-    text = _text(message.get("content"))
+    text = message_text(message.get("content"))
     if text is None:
         return _malformed("the message contains no text")
     answer = answer_after_thought(text)
@@ -223,7 +223,7 @@ def _answer(
     )
 
 
-def _text(content: Any) -> str | None:
+def message_text(content: Any) -> str | None:
     """Return the text of a message content: a string, null (a refusal or empty), or a list of typed parts."""
     if content is None:
         return ""
