@@ -364,6 +364,26 @@ def test_the_official_rule_uses_text_answers_whatever_the_server_supports(worksp
     assert events == [("Yes", "bare")]
 
 
+@pytest.mark.parametrize(
+    ("fault", "reasons"),
+    [
+        ("length", {"present": 4}),  # the cut answers contain "yes"
+        ("empty", {"lint:empty": 4}),  # an empty verdict is "absent", an empty rewrite is no candidate
+    ],
+)
+def test_the_official_rule_takes_a_cut_and_an_empty_answer_as_they_are(
+    workspace: Workspace, tmp_path: Path, fault: str, reasons: dict[str, int]
+) -> None:
+    for number in range(1, 5):
+        Image.new("RGB", (16, 16), (60 * number, 0, 0)).save(tmp_path / f"{number}.jpg")
+    add_picture_folder(workspace.settings, "coco", str(tmp_path))
+    published = ("--prompts", "negationclip-p1", "--judge-rule", "official")
+    with model_server(present=1.0, faults={fault: 1.0}, faulty_tries=0) as server:
+        engine = f"openai:{server.url}"
+        run = run_json(workspace, *published, "--judge", engine, "--proposer", engine)
+    assert run["reasons"] == reasons
+
+
 def test_scripted_engines_are_reported_as_simulated(workspace: Workspace) -> None:
     assert run_json(workspace, "--limit", 1)["simulated"] == ["llm", "vlm"]
     assert "simulated: llm, vlm (scripts, not models)" in negwb(workspace, "generate", "--quiet").stderr
