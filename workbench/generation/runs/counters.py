@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from curation_db.enums import ItemStatus, Stage
 from curation_db.generation.progress import StageProgress
-from workbench.generation.engines.requests import ModelAnswer
+from workbench.generation.engines.requests import ModelAnswer, RequestFailure
 from workbench.generation.models import ItemResult
 
 _JUDGED: Final = frozenset({Stage.PRESENCE, Stage.ACCEPTABLE})
@@ -87,7 +87,8 @@ class RunCounters:
         self.cost += answer.cost or 0.0
 
     def _count_verdict(self, stage: Stage, answer: ModelAnswer) -> None:
-        if stage in _JUDGED and not answer.failed:
+        """Count a verdict; a judge that answers nothing is unclear."""
+        if stage in _JUDGED and (not answer.failed or answer.error == RequestFailure.EMPTY):
             mass = 1.0 if answer.label_mass is None else answer.label_mass
             self.judged += 1
             self.unclear += answer.p is None or mass < self._least_label_mass
