@@ -46,3 +46,13 @@ def test_the_answers_of_judges_are_counted_also_from_the_cache() -> None:
     progress = counters.progress(0, {})
     assert (progress.judged, progress.unclear) == (8, 4)
     assert StageProgress.from_dict(progress.to_dict()) == progress
+
+
+def test_a_judge_that_answers_nothing_is_counted_as_unclear() -> None:
+    counters = RunCounters(None, least_label_mass=0.5)
+    for _ in range(20):
+        counters.count_answer(Stage.PRESENCE, ModelAnswer(error="empty"))
+        counters.count_answer(Stage.REWRITE, ModelAnswer(error="empty"))
+    progress = counters.progress(0, {})
+    assert (progress.judged, progress.unclear) == (20, 20)
+    assert verdicts_unclear([progress]) is not None
