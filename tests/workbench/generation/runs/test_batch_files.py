@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -56,20 +57,27 @@ method = "logprobs"
 """Unreachable servers."""
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    draft = create_workspace(tmp_path / "ws")
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with three images, for copies."""
+    folder = tmp_path_factory.mktemp("batch_files")
+    draft = create_workspace(folder / "ws")
     (draft.root / "pictures").mkdir()
     for n in (1, 2, 3):
         Image.new("RGB", (40, 30), (80 * n, 10, 10)).save(draft.root / "pictures" / f"{n}.jpg")
     images = [{"id": n, "file_name": f"{n}.jpg"} for n in (1, 2, 3, 4)]  # the fourth is not there
     annotations = [{"id": n, "image_id": n, "caption": f"a man number {n} on a beach"} for n in (1, 2, 3, 4)]
-    (tmp_path / "c.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    (folder / "c.json").write_text(json.dumps({"images": images, "annotations": annotations}))
     add_picture_folder(draft.settings, "coco", "pictures")
     with draft.settings.open("a") as file:
         file.write(ENGINES)
-    negwb(draft, "import", tmp_path / "c.json", "--source", "coco")
-    return draft
+    assert negwb(draft, "import", folder / "c.json", "--source", "coco").exit_code == 1  # the fourth image
+    return draft.root
+
+
+@pytest.fixture
+def workspace(template: Path, tmp_path: Path) -> Workspace:
+    return Workspace(shutil.copytree(template, tmp_path / "ws"))
 
 
 def negwb(workspace: Workspace, *args: object) -> Result:
