@@ -61,18 +61,6 @@ class Ranking:
     """At least one similarity is NaN."""
 
 
-def make_protocol(name: str, *, seed: int = 0, allow_nan: bool = False) -> Protocol:
-    """Return the protocol called `name`.
-
-    Raises:
-        BenchError: The name is unknown.
-    """
-    for known in PROTOCOLS:
-        if name == known:
-            return Protocol(known, seed, allow_nan)
-    raise BenchError(f"unknown protocol {name!r}", hint="known: " + ", ".join(PROTOCOLS))
-
-
 def argmax(scores: Sequence[float]) -> int:
     """Return numpy's argmax: the index of the first NaN if there is any, else of the first highest score."""
     for place, score in enumerate(scores):

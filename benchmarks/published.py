@@ -13,7 +13,7 @@ from typing import Any
 
 from curation_db.stats.intervals import Interval, wilson
 
-FILE = Path(__file__).with_name("published.toml")
+_FILE = Path(__file__).with_name("published.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,9 @@ class PublishedRow:
     """Remarks on the source and the task."""
 
 
-def published_rows(path: Path = FILE) -> tuple[PublishedRow, ...]:
+def published_rows() -> tuple[PublishedRow, ...]:
     """Return all published scores, in the order of the file."""
-    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    content = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     return tuple(score for row in content["rows"] for score in _scores(row, content))
 
 

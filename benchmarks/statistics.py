@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from curation_db.stats.intervals import LEVEL, RESAMPLES, Interval, cluster_bootstrap_difference, wilson
+from curation_db.stats.intervals import RESAMPLES, Interval, cluster_bootstrap_difference, wilson
 
 ALPHA: Final = 0.05
 """Significance level."""
@@ -62,7 +62,7 @@ def mcnemar_exact(gained: int, lost: int) -> float:
     return min(1.0, 2 * tail / (1 << discordant))
 
 
-def newcombe(both: int, gained: int, lost: int, neither: int, *, level: float = LEVEL) -> Interval:
+def newcombe(both: int, gained: int, lost: int, neither: int) -> Interval:
     """Return the interval of the difference of paired shares (Newcombe 1998, Stat Med 17:2635, method 10).
 
     Adds the squared Wilson distances of both shares and subtracts the term of their correlation phi. Valid for few and
@@ -75,7 +75,7 @@ def newcombe(both: int, gained: int, lost: int, neither: int, *, level: float = 
         neither: Items that neither model has right.
     """
     n = both + gained + lost + neither
-    ours, theirs = wilson(both + gained, n, level=level), wilson(both + lost, n, level=level)
+    ours, theirs = wilson(both + gained, n), wilson(both + lost, n)
     if not n:
         return Interval(math.nan, -1.0, 1.0)
     margins = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
@@ -98,9 +98,7 @@ def paired_difference(
     theirs: Sequence[bool],
     clusters: Sequence[Hashable],
     *,
-    seed: int = 0,
     resamples: int = RESAMPLES,
-    level: float = LEVEL,
 ) -> PairedDifference:
     """Compare two models on the same items.
 
@@ -115,10 +113,10 @@ def paired_difference(
     both = list(zip(ours, theirs, strict=True))
     gained = sum(a and not b for a, b in both)
     lost = sum(b and not a for a, b in both)
-    difference = cluster_bootstrap_difference(ours, theirs, clusters, seed=seed, resamples=resamples, level=level)
+    difference = cluster_bootstrap_difference(ours, theirs, clusters, resamples=resamples)
     if gained + lost < FEW_DISCORDANT:
         shared = sum(a and b for a, b in both)
-        exact = newcombe(shared, gained, lost, len(both) - shared - gained - lost, level=level)
+        exact = newcombe(shared, gained, lost, len(both) - shared - gained - lost)
         low, high = min(difference.low, exact.low), max(difference.high, exact.high)
         difference = Interval(difference.estimate, low, high)
     return PairedDifference(len(both), gained, lost, difference, mcnemar_exact(gained, lost))

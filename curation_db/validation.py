@@ -15,7 +15,6 @@ Metadata of a field, as `setting` writes it:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
@@ -107,7 +106,7 @@ def setting(default: Any, text: str, **metadata: Any) -> Any:
     return field(default=default, metadata={"help": text, **metadata})
 
 
-def validate(value: object, kind: type[T], *, path: Path = (), unknown_keys: bool = False, finite: bool = False) -> T:
+def validate(value: object, kind: type[T], *, path: Path = (), unknown_keys: bool = False) -> T:
     """Convert `value` to `kind`: a dataclass, a TypedDict, or a type of the standard library.
 
     A whole number is accepted as a number; lists become tuples if the type is a tuple. Exceptions of the
@@ -116,18 +115,17 @@ def validate(value: object, kind: type[T], *, path: Path = (), unknown_keys: boo
     Args:
         path: first part of the path of every problem.
         unknown_keys: accept keys that the type does not have. A dataclass drops them, a TypedDict keeps them.
-        finite: refuse nan and infinity.
 
     Raises:
         ValidationError: with all problems.
     """
-    return cast(T, _Validator(unknown_keys, finite).run(value, kind, path, _NO_METADATA))
+    return cast(T, _Validator(unknown_keys).run(value, kind, path, _NO_METADATA))
 
 
 def validate_field(value: object, owner: type, name: str, *, path: Path | None = None) -> Any:
     """Convert `value` to the type of the field `name` of the dataclass `owner`; raises as `validate`."""
     metadata = next(each.metadata for each in fields(owner) if each.name == name)
-    return _Validator(False, False).run(value, _hints(owner)[name], (name,) if path is None else path, metadata)
+    return _Validator(False).run(value, _hints(owner)[name], (name,) if path is None else path, metadata)
 
 
 def key_text(path: Path) -> str:
@@ -183,9 +181,8 @@ def _describe(hint: Any) -> str:
 class _Validator:
     """Walks a value and its type together and collects the problems."""
 
-    def __init__(self, unknown_keys: bool, finite: bool) -> None:
+    def __init__(self, unknown_keys: bool) -> None:
         self._unknown_keys = unknown_keys
-        self._finite = finite
         self._problems: list[Problem] = []
 
     def run(self, value: object, hint: Any, path: Path, metadata: Mapping[str, Any]) -> Any:
@@ -260,9 +257,6 @@ class _Validator:
         return None
 
     def _check(self, converted: Any, value: Any, hint: Any, path: Path, metadata: Mapping[str, Any]) -> None:
-        if self._finite and not all(math.isfinite(each) for each in _floats(converted)):
-            self._problems.append(Problem(path, ProblemKind.NOT_ALLOWED, "a finite number", value))
-            return
         low, high = metadata.get("at_least"), metadata.get("at_most")
         choices = metadata.get("choices")
         if (
@@ -356,14 +350,3 @@ def _fields(kind: type) -> Mapping[str, tuple[bool, Mapping[str, Any]]]:
 
 def _is_required(item: Field[Any]) -> bool:
     return item.default is MISSING and item.default_factory is MISSING
-
-
-def _floats(value: Any) -> Iterator[float]:
-    if isinstance(value, float):
-        yield value
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _floats(each)
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _floats(each)

@@ -16,23 +16,21 @@ from curation_db.events.state import FoldEvent
 HASTY_MS: Final = 400
 """People need at least 0.4 s to say whether an object is in a photograph, without any other task. A faster decision
 about an image and a sentence was made without seeing them. The index `event_hasty` contains this number."""
-HASTY_SECONDS: Final = HASTY_MS / 1000
 JUDGING_KINDS: Final = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.ADJUDICATE})
 """Answers that need a look at the image. A skip does not."""
 _VIEWING_KINDS: Final = JUDGING_KINDS | {Kind.EDIT, Kind.FLIP}
 _PERSON_ROLES: Final = frozenset(map(Role, PersonRole))
 
 
-def hasty_sql(event: str = "e") -> str:
-    """Return a SQL condition: the event of this alias is a hasty decision in force."""
-    before = f"b_{event}"
+def hasty_sql() -> str:
+    """Return a SQL condition: the event `e` is a hasty decision in force."""
     return f"""(
-    {event}.elapsed_ms < {HASTY_MS} AND {event}.kind IN ({_sql_list(JUDGING_KINDS)})
-    AND {event}.role IN {PERSON_ROLES_SQL} AND NOT {event}.gold AND NOT EXISTS (
-        SELECT 1 FROM event {before} INDEXED BY event_candidate
-        WHERE {before}.candidate_id = {event}.candidate_id AND {before}.seq < {event}.seq
-          AND {before}.actor = {event}.actor AND {before}.kind IN ({_sql_list(_VIEWING_KINDS)}))
-    AND {in_force_sql(event)})
+    e.elapsed_ms < {HASTY_MS} AND e.kind IN ({_sql_list(JUDGING_KINDS)})
+    AND e.role IN {PERSON_ROLES_SQL} AND NOT e.gold AND NOT EXISTS (
+        SELECT 1 FROM event b INDEXED BY event_candidate
+        WHERE b.candidate_id = e.candidate_id AND b.seq < e.seq
+          AND b.actor = e.actor AND b.kind IN ({_sql_list(_VIEWING_KINDS)}))
+    AND {in_force_sql("e")})
 """
 
 

@@ -81,24 +81,19 @@ def cached_fold(history: History, overlap: str) -> CandidateStatus:
     return fold(fold_events(history), Overlap.parse(overlap))
 
 
-def overlap_sql(candidate: str = "c", *, at: str = "") -> str:
-    """Return a SQL expression: the candidate's overlap, now or `at` an event number.
-
-    Args:
-        candidate: alias of the table `candidate` in the statement.
-        at: SQL expression of an event number.
-    """
+def overlap_sql(*, at: str = "") -> str:
+    """Return a SQL expression: the overlap of the candidate `c`, now or `at` (a SQL expression) an event number."""
     until = f" AND o.since <= {at}" if at else ""
-    return f"""coalesce((SELECT o.overlap FROM overlap_change o WHERE o.candidate_id = {candidate}.id{until}
-                         ORDER BY o.since DESC LIMIT 1), {candidate}.overlap)"""
+    return f"""coalesce((SELECT o.overlap FROM overlap_change o WHERE o.candidate_id = c.id{until}
+                         ORDER BY o.since DESC LIMIT 1), c.overlap)"""
 
 
-def events_of(connection: Connection, candidate_id: int, *, until: int | None = None) -> list[FoldEvent]:
-    """Return a candidate's events in order, up to the event number `until`."""
+def events_of(connection: Connection, candidate_id: int) -> list[FoldEvent]:
+    """Return a candidate's events in order."""
     rows = connection.execute(
         text("""SELECT seq, actor, role, kind, verdict, undo_of, gold FROM event
-                WHERE candidate_id = :id AND (:until IS NULL OR seq <= :until) ORDER BY seq"""),
-        {"id": candidate_id, "until": until},
+                WHERE candidate_id = :id ORDER BY seq"""),
+        {"id": candidate_id},
     )
     return [_fold_event(*row) for row in rows]
 

@@ -43,7 +43,7 @@ _DELETE_STRAYS = (
 )
 _DELETE_INVALID_LEASES = text(f"""
     DELETE FROM lease AS l
-    WHERE NOT {lease_valid_sql("l", ":machine")} OR l.session NOT IN (SELECT id FROM work_session)
+    WHERE NOT {lease_valid_sql(":machine")} OR l.session NOT IN (SELECT id FROM work_session)
 """)
 _DELETE_ENDED_LEASES = text(
     "DELETE FROM lease WHERE session IN (SELECT id FROM work_session WHERE ended_at IS NOT NULL)"

@@ -48,7 +48,7 @@ class _Group:
 
 
 # The inner selects see only leased rows, of which there are a few per session.
-_IN_FORCE = lease_valid_sql("l", OWN_MACHINE)
+_IN_FORCE = lease_valid_sql(OWN_MACHINE)
 _NOT_MINE = f"""
     NOT EXISTS (SELECT 1 FROM lease l WHERE l.candidate_id = e.candidate_id AND l.annotator_id = :me AND {_IN_FORCE})
 """

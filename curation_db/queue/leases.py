@@ -34,7 +34,7 @@ _END = text(
     "DELETE FROM lease WHERE candidate_id = :candidate AND annotator_id = :me RETURNING session, expires_at, seconds"
 )
 _HELD = text(f"""
-    SELECT l.candidate_id FROM lease l WHERE l.session = :session AND {lease_valid_sql("l", OWN_MACHINE)}
+    SELECT l.candidate_id FROM lease l WHERE l.session = :session AND {lease_valid_sql(OWN_MACHINE)}
     AND l.candidate_id {IN_IDS}
 """)
 

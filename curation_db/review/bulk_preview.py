@@ -75,7 +75,7 @@ class BulkPreview:
 _FACTS = text(f"""
     SELECT c.id, {overlap_sql()} AS overlap, c.audit, k.answer, EXISTS (
         SELECT 1 FROM lease l WHERE l.candidate_id = c.id AND l.annotator_id != :me
-        AND {lease_valid_sql("l", OWN_MACHINE)}) AS held
+        AND {lease_valid_sql(OWN_MACHINE)}) AS held
     FROM candidate c LEFT JOIN gold k ON k.candidate_id = c.id WHERE c.id {IN_IDS}
 """)
 

@@ -64,6 +64,7 @@ FACETS = (
 )
 # fmt: on
 """The fields that have facets, in the order of their use."""
+_MOST_FACETS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,7 @@ class Facet:
     count: int
 
 
-def facets(
-    connection: Connection, field: QueryField, ids: Sequence[int] | None = None, *, limit: int = 200
-) -> list[Facet]:
+def facets(connection: Connection, field: QueryField, ids: Sequence[int] | None = None) -> list[Facet]:
     """Count the values of `field` among `ids` or in the whole record, the most frequent first."""
     counted: Counter[Value] = Counter()
     for these, values in _parts(ids):
@@ -84,13 +83,12 @@ def facets(
         statement = (_JUDGE if field is QueryField.JUDGE else _COLUMNS[field]).format(these=these, revealed=revealed)
         for row in connection.execute(text(statement), values):
             if field is QueryField.JUDGE:
-                counted[Value(row.judge, _MEANINGS.get((Question(row.question), row.answer), TermMeaning.UNCLEAR))] += (
-                    row.n
-                )
+                meaning = _MEANINGS.get((Question(row.question), row.answer), TermMeaning.UNCLEAR)
+                counted[Value(row.judge, meaning)] += row.n
             elif row.value is not None:
                 counted[Value(row.value)] += row.n
     ranked = sorted(counted.items(), key=lambda each: (-each[1], each[0].name))
-    return [Facet(value, count) for value, count in ranked[:limit]]
+    return [Facet(value, count) for value, count in ranked[:_MOST_FACETS]]
 
 
 def _parts(ids: Sequence[int] | None) -> Iterator[tuple[str, dict[str, str]]]:

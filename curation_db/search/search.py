@@ -42,11 +42,6 @@ _KEYS = {
 """Table of the sort key, its id column, and the ORDER BY clause."""
 
 
-def count_of(connection: Connection, view: View) -> int:
-    """Return the number of candidates in the view."""
-    return sum(len(block) for block in ids_of(connection, view))
-
-
 def judges(connection: Connection) -> list[str]:
     """Return the names of all judges with a verdict, sorted; one look-up per judge."""
     return list(connection.execute(_JUDGES).scalars())

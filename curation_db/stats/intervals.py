@@ -37,11 +37,6 @@ class Interval:
     low: float
     high: float
 
-    @property
-    def half_width(self) -> float:
-        """Half of the length, for "±" in running text; the interval need not be symmetric."""
-        return (self.high - self.low) / 2
-
 
 def wilson(successes: int, trials: int, *, level: float = LEVEL) -> Interval:
     """Return the score interval of a share (Wilson 1927; Newcombe 1998, method 3); without trials 0 to 1."""
@@ -57,16 +52,6 @@ def wilson(successes: int, trials: int, *, level: float = LEVEL) -> Interval:
     low = 0.0 if successes == 0 else (centre - half) / scale
     high = 1.0 if successes == trials else (centre + half) / scale
     return Interval(share, low, high)
-
-
-def clopper_pearson(successes: int, trials: int, *, level: float = LEVEL) -> Interval:
-    """Return the exact interval of a share (Clopper & Pearson 1934); without trials 0 to 1."""
-    _check(successes, trials, level)
-    share = successes / trials if trials else math.nan
-    one_sided = 0.5 + level / 2
-    return Interval(
-        share, exact_lower(successes, trials, level=one_sided), exact_upper(successes, trials, level=one_sided)
-    )
 
 
 def exact_lower(successes: int, trials: int, *, level: float = LEVEL) -> float:
@@ -124,8 +109,8 @@ def cluster_bootstrap_difference(
     return cluster_bootstrap(differences, clusters, seed=seed, resamples=resamples, level=level)
 
 
-def student_t(values: Sequence[float], *, level: float = LEVEL) -> Interval:
-    """Return the mean of `values` (n) with its t interval, n - 1 degrees of freedom (Student 1908).
+def student_t(values: Sequence[float]) -> Interval:
+    """Return the mean of `values` (n) with its 95 % t interval, n - 1 degrees of freedom (Student 1908).
 
     With one value the interval is unbounded.
     """
@@ -134,7 +119,7 @@ def student_t(values: Sequence[float], *, level: float = LEVEL) -> Interval:
     centre = mean(values)
     if len(values) == 1:
         return Interval(centre, -math.inf, math.inf)
-    half = _t_quantile(len(values) - 1, level) * stdev(values) / math.sqrt(len(values))
+    half = _t_quantile(len(values) - 1, LEVEL) * stdev(values) / math.sqrt(len(values))
     return Interval(centre, centre - half, centre + half)
 
 

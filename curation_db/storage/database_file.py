@@ -229,11 +229,11 @@ def exclusive_connection(path: Path) -> Iterator[sqlite3.Connection]:
             raise
 
 
-def copy_connection(connection: sqlite3.Connection, target: Path, *, progress: Progress | None = None) -> Contents:
+def copy_connection(connection: sqlite3.Connection, target: Path) -> Contents:
     """Copy as `copy_snapshot` does, from a connection of `exclusive_connection`."""
     create_private_file(target)
     with sqlite.raw_connection(target) as new:
-        contents = _copy_pages(connection, new, progress)
+        contents = _copy_pages(connection, new, None)
     sync(target)
     return contents
 

@@ -25,17 +25,16 @@ CLOCK_SKEW_S: Final = 3600.0
 session of another machine held stays unavailable for this much longer."""
 
 
-def lease_valid_sql(lease: str, machine: str) -> str:
-    """Return a SQL condition: the lease is valid at `:now` (seconds since the epoch).
+def lease_valid_sql(machine: str) -> str:
+    """Return a SQL condition: the lease `l` is valid at `:now` (seconds since the epoch).
 
     Args:
-        lease: alias of the table `lease` in the statement.
         machine: SQL expression for the name of the machine whose clock `:now` comes from.
     """
-    elsewhere = f"EXISTS (SELECT 1 FROM work_session w WHERE w.id = {lease}.session AND w.host != {machine})"
+    elsewhere = f"EXISTS (SELECT 1 FROM work_session w WHERE w.id = l.session AND w.host != {machine})"
     early = f"CASE WHEN {elsewhere} THEN {CLOCK_SKEW_S} ELSE {CLOCK_STEP_S} END"
     late = f"CASE WHEN {elsewhere} THEN {CLOCK_SKEW_S} ELSE 0 END"
-    return f"({lease}.expires_at + {late} > :now AND {lease}.expires_at <= :now + {lease}.seconds + {early})"
+    return f"(l.expires_at + {late} > :now AND l.expires_at <= :now + l.seconds + {early})"
 
 
 OWN_MACHINE: Final = "(SELECT host FROM work_session WHERE id = :session)"
@@ -43,7 +42,7 @@ OWN_MACHINE: Final = "(SELECT host FROM work_session WHERE id = :session)"
 
 _OPEN = f"""
     SELECT m.id, a.name, m.host, m.pid, m.tool_version, m.started_at,
-           EXISTS (SELECT 1 FROM lease l WHERE l.session = m.id AND {lease_valid_sql("l", ":machine")})
+           EXISTS (SELECT 1 FROM lease l WHERE l.session = m.id AND {lease_valid_sql(":machine")})
     FROM work_session m JOIN annotator a ON a.id = m.annotator_id WHERE m.ended_at IS NULL ORDER BY m.started_at
 """
 _STALE = """

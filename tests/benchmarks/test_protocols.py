@@ -16,7 +16,6 @@ from benchmarks.protocols import (
     baseline_credit,
     judge,
     judge_rank,
-    make_protocol,
     presented_order,
 )
 from benchmarks.task import BenchItem, Box
@@ -96,9 +95,3 @@ def test_ranks_put_nan_last() -> None:
     with pytest.raises(BenchError, match="NaN"):
         judge_rank(item(target=1), row, STRICT)
     assert judge_rank(item(target=3), row, Protocol("strict", allow_nan=True)).rank == 4
-
-
-def test_protocols_by_name() -> None:
-    assert tuple(make_protocol(name) for name in ("strict", "official")) == BOTH_PROTOCOLS
-    with pytest.raises(BenchError, match="lenient"):
-        make_protocol("lenient")

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from textual.widgets import Static
+
 from workbench.annotation.models import PreparedCard
 from workbench.annotation.session import AnnotationSession
 from workbench.tui.app import NegwbApp
@@ -36,7 +38,7 @@ def shown(app: NegwbApp) -> int | None:
 def field_text(app: NegwbApp, field: str) -> str:
     """Return the text of a field of the card; "" while the field is hidden."""
     widget = app.screen.query_one(f"#{field}", LabelledField)
-    return widget.plain_text if widget.display else ""
+    return str(widget.query_one(".field-text", Static).content) if widget.display else ""
 
 
 def lines(app: NegwbApp) -> str:

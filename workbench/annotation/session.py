@@ -176,11 +176,6 @@ class AnnotationSession:
         return self._prefetcher.prepared
 
     @property
-    def upcoming(self) -> list[int]:
-        """The candidates that this session has leases on, the current one included."""
-        return self._prefetcher.claimed_ids()
-
-    @property
     def seen_before(self) -> bool:
         """Whether the annotator has decided about the current card before."""
         return self._card.seen_before

@@ -52,13 +52,12 @@ def highlighted_spans(text: str, original: str | None = None, *, limit: int = 2_
     return parts
 
 
-def highlighted_original(original: str, text: str, *, limit: int = 2_000) -> list[TextSpan]:
+def highlighted_original(original: str, text: str) -> list[TextSpan]:
     """Return the spans of `original` as shown, with ‹› around the content words that `text` does not have."""
-    shown = display_text(original, limit=limit)
-    spans = omitted_words(shown, display_text(text, limit=limit))
+    shown = display_text(original)
     parts: list[TextSpan] = []
     at = 0
-    for start, end in spans:
+    for start, end in omitted_words(shown, display_text(text)):
         parts.append(TextSpan(shown[at:start]))
         parts.append(TextSpan(f"{REMOVED_OPENS}{shown[start:end]}{REMOVED_CLOSES}", removed=True))
         at = end

@@ -297,9 +297,9 @@ def default_models(workspace: Workspace) -> list[str]:
 
 
 def _rules(name: ProtocolChoice, allow_nan: bool) -> tuple[Protocol, ...]:
-    from benchmarks.protocols import PROTOCOLS, make_protocol
+    from benchmarks.protocols import PROTOCOLS, Protocol
 
-    return tuple(make_protocol(each, allow_nan=allow_nan) for each in PROTOCOLS if name in (ProtocolChoice.BOTH, each))
+    return tuple(Protocol(each, allow_nan=allow_nan) for each in PROTOCOLS if name in (ProtocolChoice.BOTH, each))
 
 
 def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_json: bool) -> None:

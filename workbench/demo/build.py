@@ -25,7 +25,7 @@ from workbench.demo.experiment.exam import RETRIEVAL
 from workbench.demo.experiment.exam_files import SCENES, write_exam
 from workbench.demo.experiment.finetune_recipe import POOL_IMAGES as POOL
 from workbench.demo.experiment.finetune_recipe import make_pool, recipe_as_toml
-from workbench.demo.simulation.corpus import IMAGES, SEED, DemoImage, make_corpus
+from workbench.demo.simulation.corpus import IMAGES, DemoImage, make_corpus
 from workbench.demo.simulation.oracle import right_decision
 from workbench.demo.world.drawing import jpeg
 from workbench.errors import UsageError
@@ -108,13 +108,10 @@ class DemoFiles:
         return self.root / "corpus" / "truth.jsonl"
 
 
-def build_demo(
-    folder: Path, *, size: DemoSize | None = None, seed: int = SEED, overlap: str = "", progress: StepProgress
-) -> Workspace:
+def build_demo(folder: Path, *, size: DemoSize | None = None, overlap: str = "", progress: StepProgress) -> Workspace:
     """Build the demo workspace in `folder`, finish an interrupted build, or return the finished one.
 
     Args:
-        seed: Seed of the corpus.
         overlap: Annotators per candidate; empty: as the settings say.
 
     Raises:
@@ -125,7 +122,7 @@ def build_demo(
     if files.truth.is_file():
         return workspace
     size = size or DemoSize()
-    corpus = list(make_corpus(pictures=size.pictures, seed=seed))
+    corpus = list(make_corpus(pictures=size.pictures))
     _draw(corpus, files.pictures, progress)
     make_pool(files.pool, pictures=size.pool, progress=partial(progress, "drawing images to replay"))
     write_exam(files.exam, scenes=size.scenes, gallery=size.gallery, progress=partial(progress, "drawing the exam"))

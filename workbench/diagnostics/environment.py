@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -90,20 +90,19 @@ def mount(record: Path) -> CheckResult:
     return CheckResult("file system", Level.OK, file_system_type(record) or "unknown")
 
 
-def graphics(setting: str, environ: Mapping[str, str] | None = None) -> CheckResult:
+def graphics(setting: str) -> CheckResult:
     """Report how images are drawn in this terminal, and why."""
     from workbench.console.terminal_check import at_a_terminal  # noqa: PLC0415
     from workbench.console.terminal_env import detect_terminal, reason  # noqa: PLC0415
     from workbench.images.terminal_graphics import choose_protocol  # noqa: PLC0415
 
-    variables = os.environ if environ is None else environ
     if not at_a_terminal():
         return CheckResult("graphics", Level.OK, "stdin or stdout is no terminal: run negwb doctor in a terminal")
     chosen = choose_protocol(setting)
     return CheckResult(
         "graphics",
         Level.OK,
-        f"images are drawn with {_protocol_name(chosen)}: {reason(setting, chosen, detect_terminal(variables))}",
+        f"images are drawn with {_protocol_name(chosen)}: {reason(setting, chosen, detect_terminal(os.environ))}",
     )
 
 

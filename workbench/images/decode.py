@@ -257,10 +257,6 @@ class ThumbnailCache:
             self._store(key, thumbnail)
         return thumbnail
 
-    def peek(self, path: Path | None) -> Thumbnail | None:
-        """Return the cached thumbnail of `path`; fast enough for the UI thread."""
-        return self._look_up(_key(path, self._box))
-
     def _look_up(self, key: tuple[object, ...] | None) -> Thumbnail | None:
         with self._lock:
             if key is None or key not in self._thumbnails:

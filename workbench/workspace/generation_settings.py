@@ -132,7 +132,7 @@ def inline_engine(text: str, taken: Sequence[str] = ()) -> EngineSettings | None
     return EngineSettings(name=free, kind=kind, url=url, model=model)
 
 
-def parse_judge(text: str, where: str = "--judge") -> tuple[str, frozenset[Question]]:
+def parse_judge(text: str) -> tuple[str, frozenset[Question]]:
     """Parse a judge, such as llava, llava:present or openai:http://host/v1:acceptable.
 
     Returns:
@@ -143,7 +143,7 @@ def parse_judge(text: str, where: str = "--judge") -> tuple[str, frozenset[Quest
     """
     name, questions = _split_judge(text)
     if not name:
-        raise UsageError(f"{where} {text!r} names no engine")
+        raise UsageError(f"--judge {text!r} names no engine")
     return name, questions
 
 

@@ -207,7 +207,7 @@ def _captions(row: TableRow, image: str, batch: RowBatch) -> None:
     if "captions" not in row.cells:
         raise RefusedRow(RejectReason.NO_FIELD, "no column 'captions'")
     lists = {name: _listed(row, name) for name in _LISTS if name in row.cells}
-    negated = lists.get("negative_objects") or _cell_text(row, "negative_concept")
+    negated = lists.get("negative_objects") or _negative_concept(row)
     captions = _listed(row, "captions")
     if not captions:
         raise RefusedRow(RejectReason.EMPTY_TEXT, "column captions: the row holds no text")
@@ -238,7 +238,7 @@ def _choice(row: TableRow, image: str, batch: RowBatch) -> None:
     lists = {name: _listed(row, name) for name in _LISTS if name in row.cells}
     extra = _extra(row, {**lists, **stored}, {"correct_answer", "correct_answer_template"})
     text = options[right]
-    negated = lists.get("negative_objects") or _cell_text(row, "negative_concept")
+    negated = lists.get("negative_objects") or _negative_concept(row)
     concept = None if template == "positive" else _negated_object(text, negated)
     candidate = CandidateRow(None, image, None, text, concept, extra, row.at, negation_type=_TYPES.get(template))
     batch.candidates.append(candidate)
@@ -260,8 +260,8 @@ def _right(row: TableRow, options: Mapping[int, str]) -> int:
 # -- cells
 
 
-def _cell_text(row: TableRow, name: str) -> list[str]:
-    cell = row.cells.get(name)
+def _negative_concept(row: TableRow) -> list[str]:
+    cell = row.cells.get("negative_concept")
     return [] if is_empty(cell) else [str(cell).strip()]
 
 

@@ -11,7 +11,7 @@ from support.curating import current_id, lines, running, wait_for_card
 from support.workspaces import press, settled
 
 from curation_db.enums import Kind, Reason
-from curation_db.events.hasty import HASTY_SECONDS
+from curation_db.events.hasty import HASTY_MS
 from workbench.annotation.dwell_time import IDLE_SECONDS, DwellTimer
 from workbench.annotation.progress_counter import ThroughputMeter, ThroughputSnapshot
 from workbench.annotation.session import AnnotationSession
@@ -84,7 +84,7 @@ class TestAttention:
 class TestHaste:
     def test_the_warning_lasts_from_the_first_hasty_decision_until_a_slower_one(self) -> None:
         meter, warnings = ThroughputMeter(), []
-        for seconds in (2.0, 0.1, 0.1, 0.2, HASTY_SECONDS, 0.1):
+        for seconds in (2.0, 0.1, 0.1, 0.2, HASTY_MS / 1000, 0.1):
             meter.decided(Kind.ACCEPT, round(seconds * 1000), first_look=True)
             warnings.append(meter.hasty)
         assert warnings == [False, True, True, True, False, True]

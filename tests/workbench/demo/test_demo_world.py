@@ -30,9 +30,12 @@ def one(anchor: str, things: tuple[str, ...], *, colour: str | None = None, seed
 
 
 def box_of(scene: Scene, thing: str, picture: Image.Image) -> Image.Image:
-    box = layout(scene.first).thing_box(scene.first, thing)
-    left, top, right, bottom = (round(part * picture.width / 100) for part in box)
-    return picture.crop((left, top, right, bottom))
+    drawn = layout(scene.first)
+    x, y = drawn.places[thing][0]
+    half = ATTACHMENTS[scene.first.anchor][thing].size
+    left, top = (offset + drawn.scale * (centre - half) for offset, centre in zip(drawn.offset, (x, y), strict=True))
+    box = (left, top, left + 2 * half * drawn.scale, top + 2 * half * drawn.scale)
+    return picture.crop(tuple(round(edge * picture.width / 100) for edge in box))
 
 
 def pixels(picture: Image.Image) -> list[tuple[int, ...]]:

@@ -7,7 +7,7 @@ a denied phrase the negation) identifies the instance. No other part of the demo
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -101,9 +101,9 @@ def make_gallery(world: int, count: int = RETRIEVAL) -> list[tuple[Scene, str]]:
     return [(scene, write_caption(scene.first, rng, naming=1.0).text) for scene in scenes]
 
 
-def halves(scene: Scene, draw: Callable[[Scene], Image.Image]) -> tuple[Image.Image, Image.Image]:
+def halves(scene: Scene) -> tuple[Image.Image, Image.Image]:
     """Draw the scene and return the crops of both instances."""
-    image = draw(scene)
+    image = draw_exam(scene)
     return crop(scene, image, 0), crop(scene, image, 1)
 
 
@@ -124,21 +124,14 @@ class ExamFeatures:
     """(M, D)"""
 
 
-def encode_exam(
-    model: ExamEncoder,
-    world: int,
-    *,
-    scenes: int = SCENES,
-    retrieval: int = RETRIEVAL,
-    draw: Callable[[Scene], Image.Image] = draw_exam,
-) -> ExamFeatures:
+def encode_exam(model: ExamEncoder, world: int, *, scenes: int = SCENES, retrieval: int = RETRIEVAL) -> ExamFeatures:
     """Draw and encode the images of a seed range's exam."""
     questions = tuple(make_questions(world, scenes))
-    crops = [part for question in questions for part in halves(question.scene, draw)]
+    crops = [part for question in questions for part in halves(question.scene)]
     pairs = np.asarray(model.encode_images(crops), dtype=np.float32)
     singles = make_gallery(world, retrieval)
     captions = tuple(caption for _, caption in singles)
-    gallery = np.asarray(model.encode_images([draw(scene) for scene, _ in singles]), dtype=np.float32)
+    gallery = np.asarray(model.encode_images([draw_exam(scene) for scene, _ in singles]), dtype=np.float32)
     return ExamFeatures(questions, pairs.reshape(len(questions), 2, -1), captions, gallery)
 
 

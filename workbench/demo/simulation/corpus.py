@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from workbench.demo.simulation.judges import JUDGES, SimulatedJudge, SimulatedVerdict, ask_judge, conflict, passes
+from workbench.demo.simulation.judges import JUDGES, SimulatedVerdict, ask_judge, conflict, passes
 from workbench.demo.simulation.proposer import CLUMSY, Proposal, Proposer
 from workbench.demo.world.captions import CANDIDATE_NAMING, SceneCaption, write_captions
 from workbench.demo.world.world import Scene, make_scene
@@ -55,48 +55,28 @@ class DemoImage:
         return tuple(candidate for candidate in self.candidates if candidate.passed)
 
 
-def _candidates(
-    scene: Scene, captions: Sequence[SceneCaption], proposer: Proposer, count: int, judges: Sequence[SimulatedJudge]
-) -> Iterator[DemoCandidate]:
+def _candidates(scene: Scene, captions: Sequence[SceneCaption], proposer: Proposer) -> Iterator[DemoCandidate]:
     taken: list[str] = []
-    for number in range(count):
+    for number in range(PROPOSALS):
         caption_index = number % min(2, len(captions))
         proposal = proposer.propose(captions[caption_index], true_colour=scene.first.colour, taken=taken)
         if proposal is None:
             return
         taken.extend(proposal.concept.split())
         yield DemoCandidate(
-            proposal, caption_index, tuple(ask_judge(judge, scene, proposal.concept) for judge in judges)
+            proposal, caption_index, tuple(ask_judge(judge, scene, proposal.concept) for judge in JUDGES)
         )
 
 
-def make_demo_image(
-    index: int,
-    *,
-    seed: int = SEED,
-    proposals: int = PROPOSALS,
-    naming: float = CANDIDATE_NAMING,
-    clumsy: float = CLUMSY,
-    judges: Sequence[SimulatedJudge] = JUDGES,
-) -> DemoImage:
+def make_demo_image(index: int, *, seed: int = SEED) -> DemoImage:
     scene = make_scene(seed * 1_000_000 + index)
     rng = random.Random(scene.seed * 4)
-    captions = write_captions(scene, rng, count=rng.randint(2, 3), naming=naming)
-    proposer = Proposer(rng, clumsy=clumsy)
-    candidates = tuple(_candidates(scene, captions, proposer, proposals, judges))
+    captions = write_captions(scene, rng, count=rng.randint(2, 3), naming=CANDIDATE_NAMING)
+    candidates = tuple(_candidates(scene, captions, Proposer(rng, clumsy=CLUMSY)))
     return DemoImage(index, f"demo_{index:06d}.jpg", scene, captions, candidates)
 
 
-def make_corpus(
-    *,
-    pictures: int = IMAGES,
-    seed: int = SEED,
-    start: int = 0,
-    proposals: int = PROPOSALS,
-    naming: float = CANDIDATE_NAMING,
-    clumsy: float = CLUMSY,
-    judges: Sequence[SimulatedJudge] = JUDGES,
-) -> Iterator[DemoImage]:
+def make_corpus(*, pictures: int = IMAGES, seed: int = SEED, start: int = 0) -> Iterator[DemoImage]:
     """Yield the images from `start` on; the defaults give about 1,000 passed candidates."""
     for index in range(start, start + pictures):
-        yield make_demo_image(index, seed=seed, proposals=proposals, naming=naming, clumsy=clumsy, judges=judges)
+        yield make_demo_image(index, seed=seed)

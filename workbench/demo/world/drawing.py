@@ -45,14 +45,6 @@ class SceneLayout:
     places: Mapping[str, tuple[Point, RGB]]
     """Centre of each possible thing in percent of the frame, and its colour."""
 
-    def thing_box(self, instance: Instance, thing: str) -> tuple[float, float, float, float]:
-        """Return left, top, right, bottom of a thing in percent of the instance's box."""
-        (x, y), half = self.places[thing][0], ATTACHMENTS[instance.anchor][thing].size
-        left, top = self.offset
-        corners = (x - half, y - half, x + half, y + half)
-        x0, y0, x1, y1 = (corner * self.scale for corner in corners)
-        return left + x0, top + y0, left + x1, top + y1
-
 
 def _jittered(rng: random.Random, attachment: Attachment) -> Point:
     x, y = rng.uniform(-_JITTER, _JITTER), rng.uniform(-_JITTER, _JITTER)
@@ -92,9 +84,9 @@ def _paint(scene: Scene, image: Image.Image, side: float) -> None:
         paint_instance(draw, instance, (x, y), side)
 
 
-def draw_small(scene: Scene, size: int = SMALL) -> Image.Image:
-    """Draw the image for the tiny CLIP: `size` pixels per instance, plain background, 3x supersampled."""
-    side = size * 3
+def draw_small(scene: Scene) -> Image.Image:
+    """Draw the image for the tiny CLIP: `SMALL` pixels per instance, plain background, 3x supersampled."""
+    side = SMALL * 3
     image = Image.new("RGB", (side * len(scene.instances), side), PLAIN)
     _paint(scene, image, side)
     return image.reduce(3)
@@ -108,10 +100,10 @@ def draw_large(scene: Scene, size: int = LARGE) -> Image.Image:
     return image.reduce(2)
 
 
-def jpeg(scene: Scene, size: int = LARGE, quality: int = 90) -> bytes:
+def jpeg(scene: Scene, size: int = LARGE) -> bytes:
     """Return the large image as the bytes of a JPEG file."""
     out = io.BytesIO()
-    draw_large(scene, size).save(out, "JPEG", quality=quality)
+    draw_large(scene, size).save(out, "JPEG", quality=90)
     return out.getvalue()
 
 

@@ -15,6 +15,7 @@ from workbench.tui.rendering.card_content import MARK, QUIET
 
 _FULL, _EMPTY, _TARGET = "▓", "░", "┃"
 _LINE, _DASH, _POINT = "─", "·", "●"
+_INTERVAL_STYLE = "bold $text-primary"
 
 
 def share_bar(share: float | None, cells: int, *, target: float | None = None, tone: str = "$text-primary") -> Content:
@@ -29,7 +30,7 @@ def share_bar(share: float | None, cells: int, *, target: float | None = None, t
     return Content.assemble(*parts)
 
 
-def whisker(interval: Interval, cells: int, *, low: float = 0.0, tone: str = "bold $text-primary") -> Content:
+def whisker(interval: Interval, cells: int, *, low: float = 0.0) -> Content:
     """Return a point estimate with its interval on a scale from `low` to 1, `cells` wide."""
     if math.isnan(interval.estimate):
         return Content.styled(_DASH * cells, QUIET)
@@ -38,8 +39,8 @@ def whisker(interval: Interval, cells: int, *, low: float = 0.0, tone: str = "bo
         return max(0, min(cells - 1, round((value - low) / (1 - low) * (cells - 1))))
 
     start, end = (cell(edge) for edge in (interval.low, interval.high)) if _known(interval) else (0, -1)
-    parts = [(_LINE, tone) if start <= at <= end else (_DASH, QUIET) for at in range(cells)]
-    parts[cell(interval.estimate)] = (_POINT, tone)
+    parts = [(_LINE, _INTERVAL_STYLE) if start <= at <= end else (_DASH, QUIET) for at in range(cells)]
+    parts[cell(interval.estimate)] = (_POINT, _INTERVAL_STYLE)
     return Content.assemble(*parts)
 
 

@@ -79,14 +79,11 @@ class ResultsApp(BaseApp):
         return self.commands_of(screen, self.context.actions, listed)
 
 
-def run_results(
-    workspace: Workspace, start: Page = "runs", *, images: str | None = None, base: str | None = None
-) -> int:
+def run_results(workspace: Workspace, start: Page = "runs", *, base: str | None = None) -> int:
     """Show the results screens until the user leaves, and return the exit code.
 
     Args:
         workspace: The workspace; its [curate] settings name theme and image protocol.
-        images: Overrides the image protocol.
         base: Model that the report compares with: a name, or the beginning of a hash.
     """
     from workbench.images.terminal_graphics import choose_protocol
@@ -95,7 +92,5 @@ def run_results(
 
     curate = read_settings(workspace.settings).curate
     check_theme(curate.theme, workspace.settings)
-    app = ResultsApp(
-        workspace, start=start, theme=curate.theme, protocol=choose_protocol(images or curate.images), base=base
-    )
+    app = ResultsApp(workspace, start=start, theme=curate.theme, protocol=choose_protocol(curate.images), base=base)
     return app.run_to_end()

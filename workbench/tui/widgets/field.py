@@ -51,9 +51,3 @@ class LabelledField(Horizontal):
             self._text.set_content(content)
         else:
             self._text.is_stale = False
-
-    @property
-    def plain_text(self) -> str:
-        """The shown text without styles."""
-        content = self._text.content
-        return content.plain if isinstance(content, Content) else str(content)

@@ -7,11 +7,11 @@ import unicodedata
 from typing import Any
 
 import pytest
+from support.curating import field_text
 from support.workspaces import HOSTILE, Case, press, settled
 
 from workbench.tui.app import NegwbApp
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.widgets.field import LabelledField
 
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
@@ -39,9 +39,7 @@ async def test_hostile_cards_are_only_text(make_workspace: Any, open_app: Any) -
             await settled(pilot)
             look(app)
             if name in {"markup", "closing", "link"}:
-                assert text in app.screen.query_one("#negated", LabelledField).plain_text.replace("«", "").replace(
-                    "»", ""
-                )
+                assert text in field_text(app, "negated").replace("«", "").replace("»", "")
             await press(pilot, "a")
     assert [kind for _, kind, _ in workspace.events()] == ["accept"] * len(HOSTILE)
 

@@ -90,7 +90,7 @@ async def test_a_covered_card_does_not_count_as_seen(make_workspace: Any, open_a
         await pilot.press("question_mark")
         await until(pilot, lambda: not isinstance(app.screen, CurateScreen))
         app.session.start_prefetch()
-        await until(pilot, lambda: app.session.upcoming != [] or app.session.current is not None)
+        await until(pilot, lambda: app.session.prepared or app.session.current is not None)
         assert not app.session.card_visibility.is_seen
         await pilot.press("escape")
         await until(pilot, lambda: app.session.card_visibility.is_seen)
