@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from curation_db.errors import HintedError
 
-class BenchError(Exception):
+
+class BenchError(HintedError):
     """The benchmark cannot be run, downloaded or read; no partial result is stored."""
 
     def __init__(self, message: str, *, hint: str = "", fetch_command: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        super().__init__(message, hint=hint)
         self.fetch_command = fetch_command
         """The command that downloads what is missing; "": none."""

@@ -1,23 +1,19 @@
-"""Exceptions of the record, all derived from `RecordError`.
-
-Each has a message of one line and a hint what the person can do. After each of them nothing is half written.
-"""
+"""Exceptions of the record, all derived from `RecordError`. After each of them nothing is half written."""
 
 from __future__ import annotations
 
 
-class RecordError(Exception):
-    """The operation on the record failed; nothing was written.
-
-    Args:
-        message: one line.
-        hint: what the person can do.
-    """
+class HintedError(Exception):
+    """An error with a message of one line (what and where) and a hint (what the person can do)."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class RecordError(HintedError):
+    """The operation on the record failed; nothing was written."""
 
 
 class NotARecord(RecordError):

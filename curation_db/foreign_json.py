@@ -7,6 +7,7 @@ beyond Python's recursion limit, a number of thousands of digits, bytes in an un
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -46,6 +47,16 @@ def parse_json(
         return json.loads(content, strict=strict, parse_constant=parse_constant, parse_float=parse_float)
     except (ValueError, RecursionError) as error:
         raise JsonError(error_line(error)) from None
+
+
+def finite_number(value: object) -> float | None:
+    """Return a JSON number as a finite float; None: it is another value, or too large."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def error_line(error: Exception) -> str:

@@ -1,15 +1,12 @@
-"""Errors of models and trainings: a message of one line and a hint on what to do. Imports nothing."""
+"""Errors of models and trainings."""
 
 from __future__ import annotations
 
+from curation_db.errors import HintedError
 
-class TrainerError(Exception):
+
+class TrainerError(HintedError):
     """A model or a training cannot do what was requested."""
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
 
 
 class ModelRefused(TrainerError):

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from curation_db.errors import HintedError
+
 
 class ExitCode(IntEnum):
     OK = 0
@@ -27,15 +29,8 @@ class ExitCode(IntEnum):
     """After Ctrl-C. After SIGTERM it is 143, after SIGHUP 129 (see `workbench.console.interruption`)."""
 
 
-class NegwbError(Exception):
-    """An error with a message (what and where) and a hint (what to do)."""
-
+class NegwbError(HintedError):
     exit_code = ExitCode.UNEXPECTED
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
 
 
 class UsageError(NegwbError):

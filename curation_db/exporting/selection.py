@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from curation_db.enums import Kind, Role, State, Stream
+from curation_db.errors import HintedError
 from curation_db.events import event_clock
 from curation_db.events.event_clock import Arrival
 from curation_db.events.hasty import HASTY_MS, is_hasty
@@ -26,13 +27,8 @@ from curation_db.events.state import Overlap, effective_events, fold, since_requ
 from curation_db.storage.sqlite import batches
 
 
-class ExportRefused(Exception):
+class ExportRefused(HintedError):
     """The export cannot be written as requested; nothing was written."""
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
 
 
 class NothingChosen(ExportRefused):

@@ -5,10 +5,11 @@ Stored JSON is untrusted: `StageProgress.from_dict` takes known fields of a vali
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
+
+from curation_db.foreign_json import finite_number
 
 _MAX_NAMES: Final = 200
 """Maximum number of stages, of reasons and of engines that are read."""
@@ -67,9 +68,9 @@ class StageProgress:
         """Read the valid fields of `value`; never raises."""
         values: Mapping[Any, Any] = value if isinstance(value, Mapping) else {}
         total = values.get("items_total")
-        eta = _number(values.get("eta_s"))
+        eta = finite_number(values.get("eta_s"))
         return cls(
-            items_total=None if _number(total) is None else _count(total),
+            items_total=None if finite_number(total) is None else _count(total),
             items_done=_count(values.get("items_done")),
             items_kept=_count(values.get("kept")),
             dropped=_count(values.get("dropped")),
@@ -80,9 +81,9 @@ class StageProgress:
             judged=_count(values.get("judged")),
             unclear=_count(values.get("unclear")),
             tokens=_count(values.get("tokens")),
-            cost=max(0.0, _number(values.get("cost")) or 0.0),
-            items_per_s=max(0.0, _number(values.get("items_per_s")) or 0.0),
-            requests_per_s=max(0.0, _number(values.get("requests_per_s")) or 0.0),
+            cost=max(0.0, finite_number(values.get("cost")) or 0.0),
+            items_per_s=max(0.0, finite_number(values.get("items_per_s")) or 0.0),
+            requests_per_s=max(0.0, finite_number(values.get("requests_per_s")) or 0.0),
             eta_s=None if eta is None else max(0.0, eta),
             in_flight=_count(values.get("in_flight")),
             stages={name: _stage(counts) for name, counts in _named(values.get("stages"))},
@@ -103,16 +104,7 @@ def _named(value: object) -> list[tuple[str, Any]]:
     return [(str(name)[:_MAX_TEXT_LENGTH], entry) for name, entry in list(value.items())[:_MAX_NAMES]]
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
 def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or _number(value) is None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or finite_number(value) is None:
         return 0
     return min(max(0, int(value)), _MAX_COUNT)

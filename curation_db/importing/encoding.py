@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import json
 from pathlib import Path
-from types import TracebackType
 
 from curation_db.importing.compression import damage, open_bytes
 
@@ -86,7 +85,5 @@ class TextBlocks:
     def __enter__(self) -> TextBlocks:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()

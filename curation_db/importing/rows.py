@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
 from curation_db.enums import NegationType
+from curation_db.errors import HintedError
 from curation_db.language.sanitize import clean, display_text
 from curation_db.queue.gold import KnownAnswer
 
@@ -209,23 +210,16 @@ class RowBatch:
     """Source of the images, where one file has rows of several sources; "": the plan's."""
 
 
-class InputError(Exception):
+class InputError(HintedError):
     """The file as a whole cannot be imported; nothing was written."""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
 
-
-class RefusedRow(Exception):
+class RefusedRow(HintedError):
     """A row cannot be stored."""
 
     def __init__(self, reason: RejectReason, message: str, *, hint: str = "", name: str = "") -> None:
-        super().__init__(message)
+        super().__init__(message, hint=hint)
         self.reason = reason
-        self.message = message
-        self.hint = hint
         self.name = name
 
 

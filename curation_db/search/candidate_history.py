@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection, text
 
-from curation_db.enums import Cause, Kind, PictureShown, Question, Reason, Role, State, Stream
+from curation_db.enums import Cause, Kind, PictureShown, Reason, Role, State, Stream
 from curation_db.errors import RecordError
 from curation_db.events.history_cache import events_of
 from curation_db.events.state import effective_events
 from curation_db.exporting.manifest import ITEMS_FILE, ExportItem, ManifestError, list_exports, read_manifest
+from curation_db.search.cards import CardVerdict
 from curation_db.storage.sqlite import json_array
 
 
@@ -62,19 +63,8 @@ class CandidateOrigin:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeVerdictRow:
+class JudgeVerdictRow(CardVerdict):
     label: ClassVar = "verdict"
-    judge: str
-    model: str
-    prompt_version: str
-    question: Question
-    p: float | None
-    raw_text: str
-    simulated: bool
-    label_mass: float | None = None
-    method: str | None = None
-    prior: float | None = None
-    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,19 +266,7 @@ def _origin(row: Any) -> TimelineEntry:
 
 def _verdicts(connection: Connection, candidate_id: int) -> list[TimelineEntry]:
     rows = connection.execute(text("SELECT * FROM verdict WHERE candidate_id = :id ORDER BY id"), {"id": candidate_id})
-    # fmt: off
-    return [
-        TimelineEntry(
-            r.created_at,
-            candidate_id,
-            JudgeVerdictRow(
-                r.judge, r.model, r.prompt_version, Question(r.question), r.p, r.raw_text, bool(r.simulated),
-                r.label_mass, r.method, r.prior, r.seed,
-            ),
-        )
-        for r in rows
-    ]
-    # fmt: on
+    return [TimelineEntry(row.created_at, candidate_id, JudgeVerdictRow.from_row(row)) for row in rows]
 
 
 def _actions(connection: Connection, candidate_id: int, family: str) -> list[TimelineEntry]:

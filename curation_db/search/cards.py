@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, text
 
@@ -30,15 +30,25 @@ SIBLINGS_SHOWN = 20
 class CardVerdict:
     judge: str
     model: str
+    prompt_version: str
     question: Question
     p: float | None
     raw_text: str
-    prompt_version: str
     simulated: bool
-    label_mass: float | None = None
-    method: str | None = None
-    prior: float | None = None
-    seed: int | None = None
+    label_mass: float | None
+    method: str | None
+    prior: float | None
+    seed: int | None
+
+    @classmethod
+    def from_row(cls, row: Any) -> Self:
+        """Return the verdict of a row of the table `verdict`."""
+        # fmt: off
+        return cls(
+            row.judge, row.model, row.prompt_version, Question(row.question), row.p, row.raw_text,
+            bool(row.simulated), row.label_mass, row.method, row.prior, row.seed,
+        )
+        # fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,12 +230,4 @@ def _siblings(connection: Connection, image_id: int, caption_id: int | None) -> 
 
 
 def verdicts_of(connection: Connection, candidate_id: int) -> tuple[CardVerdict, ...]:
-    # fmt: off
-    return tuple(
-        CardVerdict(
-            r.judge, r.model, Question(r.question), r.p, r.raw_text, r.prompt_version, bool(r.simulated), r.label_mass,
-            r.method, r.prior, r.seed,
-        )
-        for r in connection.execute(_VERDICTS, {"id": candidate_id})
-    )
-    # fmt: on
+    return tuple(map(CardVerdict.from_row, connection.execute(_VERDICTS, {"id": candidate_id})))

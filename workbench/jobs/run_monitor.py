@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curation_db.foreign_json import finite_number
 from trainers.errors import TrainerError
 from trainers.run_files import DONE, FAILED, LOG, METRICS, RunState, TrainingStatus, is_locked, read_metrics, read_run
 from trainers.settings import RunConfig, read_config
@@ -165,15 +166,6 @@ def _config(folder: Path) -> RunConfig | None:
     try:
         return read_config(folder)
     except (TrainerError, ValueError):
-        return None
-
-
-def finite_number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
         return None
 
 

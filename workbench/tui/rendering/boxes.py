@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curation_db.foreign_json import finite_number
 from workbench.images.decode import Thumbnail, load_thumbnail
-from workbench.jobs.run_monitor import finite_number
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

@@ -11,9 +11,9 @@ from textual.content import Content
 
 from benchmarks.results import read
 from benchmarks.schema import ItemRow
+from curation_db.foreign_json import finite_number
 from curation_db.language.sanitize import display_text
 from workbench.annotation.text_spans import highlighted_spans
-from workbench.jobs.run_monitor import finite_number
 from workbench.tui.rendering.boxes import letter
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, marked, plain
 from workbench.tui.widgets.static_table import Column

@@ -7,9 +7,10 @@ from pathlib import PurePath
 
 from textual.content import Content
 
+from curation_db.foreign_json import finite_number
 from curation_db.language.sanitize import display_text
 from trainers.run_files import TrainingStatus
-from workbench.jobs.run_monitor import RunDetail, RunRow, finite_number, format_duration, time_ago
+from workbench.jobs.run_monitor import RunDetail, RunRow, format_duration, time_ago
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, plain
 from workbench.tui.widgets.static_table import Column
 

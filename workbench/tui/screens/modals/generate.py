@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.validation import Integer
@@ -16,7 +13,7 @@ from workbench.jobs.generation import GenerationOrder
 from workbench.jobs.generation_monitor import GenerationInputs
 from workbench.tui.rendering.card_content import QUIET, WARN, plain
 from workbench.tui.rendering.generation import judges_line
-from workbench.tui.screens.modals.dialog import Dialog
+from workbench.tui.screens.modals.list_form import ListForm
 
 _PIPELINES = (
     ("P1", "deny something that is not in the image", "caption"),
@@ -25,17 +22,8 @@ _PIPELINES = (
 _DEFAULT_LIMIT = "100"
 
 
-class GenerateModal(Dialog[GenerationOrder]):
+class GenerateModal(ListForm[GenerationOrder]):
     """Dismissed with the order to generate."""
-
-    DEFAULT_CSS = """
-    GenerateModal #pipelines { height: auto; background: $surface; border: none; padding: 0; }
-    GenerateModal #pipelines > .option-list--option-highlighted { text-style: bold underline; }
-    GenerateModal .dialog-label { margin-top: 1; }
-    GenerateModal Input { height: 1; border: none; padding: 0 1; }
-    GenerateModal Input:focus { border: none; background: $boost; }
-    """
-    BINDINGS: ClassVar = [("down", "move(1)", "next"), ("up", "move(-1)", "previous")]
 
     def __init__(self, supplies: GenerationInputs) -> None:
         super().__init__("generate")
@@ -58,30 +46,18 @@ class GenerateModal(Dialog[GenerationOrder]):
         yield self.foot("↑ ↓ pipeline · enter starts · esc leaves")
 
     def on_mount(self) -> None:
-        """Move the list's cursor from the input; start at the first pipeline with items."""
-        listed = self.query_one(OptionList)
-        listed.can_focus = False
-        listed.highlighted = next((at for at, (name, *_) in enumerate(_PIPELINES) if self._supplies.items.get(name)), 0)
+        """Start at the first pipeline with items."""
+        self.options.highlighted = next(
+            (at for at, (name, *_) in enumerate(_PIPELINES) if self._supplies.items.get(name)), 0
+        )
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        name, _, noun = _PIPELINES[self.query_one(OptionList).highlighted or 0]
+        name, _, noun = _PIPELINES[self.options.highlighted or 0]
         if not self._supplies.items.get(name):
             self.notify(f"there is no {noun} to start from — see: negwb import --help", severity="error", markup=False)
         elif event.value.strip("0") or not event.value:  # a limit of 0 is neither no limit nor any item
             self.leave(GenerationOrder(pipeline=name, limit=int(event.value) if event.value else None))
-
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Only highlight the clicked pipeline."""
-        event.stop()
-
-    def on_click(self, event: events.Click) -> None:
-        """Keep clicks from the screen behind the dialog."""
-        event.stop()
-
-    def action_move(self, by: int) -> None:
-        listed = self.query_one(OptionList)
-        (listed.action_cursor_down if by > 0 else listed.action_cursor_up)()
 
     def _line(self, name: str, description: str, noun: str) -> Content:
         return Content.assemble(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.suggester import SuggestFromList
@@ -14,21 +12,11 @@ from textual.widgets.option_list import Option
 
 from curation_db.language.sanitize import display_text
 from workbench.jobs.training import TrainingOrder
-from workbench.tui.screens.modals.dialog import Dialog
+from workbench.tui.screens.modals.list_form import ListForm
 
 
-class StartModal(Dialog[TrainingOrder]):
+class StartModal(ListForm[TrainingOrder]):
     """Dismissed with the order to train."""
-
-    DEFAULT_CSS = """
-    StartModal #exports { height: auto; max-height: 30vh; background: $surface; border: none; padding: 0; }
-    StartModal #exports:focus { background: $boost; }
-    StartModal #exports > .option-list--option-highlighted { text-style: bold underline; }
-    StartModal .dialog-label { margin-top: 1; }
-    StartModal Input { height: 1; border: none; padding: 0 1; }
-    StartModal Input:focus { border: none; background: $boost; }
-    """
-    BINDINGS: ClassVar = [("down", "move(1)", "next"), ("up", "move(-1)", "previous")]
 
     def __init__(self, exports: Sequence[tuple[str, str]], models: Sequence[str]) -> None:
         """`exports`: names with content, newest last; `models`: names for completion, the first is the default."""
@@ -48,29 +36,11 @@ class StartModal(Dialog[TrainingOrder]):
         yield self.foot("↑ ↓ export · tab next field · enter starts · esc leaves")
 
     def on_mount(self) -> None:
-        """Move the list's cursor from the fields."""
-        exports = self.query_one(OptionList)
-        exports.can_focus = False
-        exports.highlighted = 0
+        self.options.highlighted = 0
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self._start()
-
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Only highlight the clicked export."""
-        event.stop()
-
-    def on_click(self, event: events.Click) -> None:
-        """Keep clicks from the screen behind the dialog."""
-        event.stop()
-
-    def action_move(self, by: int) -> None:
-        exports = self.query_one(OptionList)
-        (exports.action_cursor_down if by > 0 else exports.action_cursor_up)()
-
-    def _start(self) -> None:
-        at = self.query_one(OptionList).highlighted or 0
+        at = self.options.highlighted or 0
         model = self.query_one("#model", Input).value.strip() or self._models[0]
         name = self.query_one("#name", Input).value.strip() or None
         self.leave(TrainingOrder(self._exports[at][0], model, name))
