@@ -248,6 +248,7 @@ class ModelServer:
             "contents_served": len(self.served),
             "served_again": sum(count - 1 for count in self.served.values()),
             "peak": self.peak,
+            "working": self.working,
             "statuses": {str(status): count for status, count in self.statuses.items()},
             "faults": dict(self.faults),
         }

@@ -7,6 +7,7 @@ arrives, so that the requests in flight together cannot exceed a cap.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from workbench.errors import ExitCode, NegwbError
@@ -55,6 +56,7 @@ class Budget:
     _open: int = field(default=0, init=False)
     """Number of reservations that are not settled."""
     _waiting: list[asyncio.Future[None]] = field(default_factory=list, init=False)
+    _on_close: list[Callable[[], None]] = field(default_factory=list, init=False)
     _closed: str = field(default="", init=False)
 
     @property
@@ -64,8 +66,16 @@ class Budget:
 
     def close(self, reason: str) -> None:
         """Refuse every further request; requests in flight may still finish."""
-        self._closed = self._closed or reason
+        if self._closed:
+            return
+        self._closed = reason
+        for callback in self._on_close:
+            callback()
         self._wake()
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the budget is closed, so that queued requests need not wait for their turn."""
+        self._on_close.append(callback)
 
     def reserve(self, tokens: int = 0, cost: float = 0.0) -> Reservation:
         """Count one request that is about to be sent, and reserve the most that it can cost.

@@ -113,3 +113,11 @@ def test_engines_that_reserve_nothing_are_stopped_when_the_cap_is_spent() -> Non
     budget.spend(100, None)
     with pytest.raises(BudgetReached, match="100 of 100 tokens"):
         budget.reserve()
+
+
+def test_closing_calls_back_once() -> None:
+    budget, calls = Budget(), list[str]()
+    budget.when_closed(lambda: calls.append("closed"))
+    budget.close("one")
+    budget.close("two")
+    assert calls == ["closed"]

@@ -16,6 +16,8 @@ from workbench.generation.runs.session import GenerationResult
 from workbench.generation.runs.unclear_verdicts import verdicts_unclear
 
 _EVERY_S: Final = 10.0
+_NOTES_EVERY_S: Final = 1.0
+"""Seconds between two notes of what the run waits for."""
 OnProgress = Callable[[StageProgress], None]
 PrintLine = Callable[[str], None]
 
@@ -55,10 +57,14 @@ def print_line(line: str) -> None:
 
 def _lines() -> OnProgress:
     last = time.monotonic()
+    note = ""
 
     def show(progress: StageProgress) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _EVERY_S:
+        nonlocal last, note
+        if progress.note and progress.note != note and time.monotonic() - last >= _NOTES_EVERY_S:
+            last, note = time.monotonic(), progress.note
+            print_line(note)
+        elif time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()
             of = f" of {progress.items_total:,}" if progress.items_total is not None else ""
             print_line(f"{progress.items_done:,}{of}  {progress_figures(progress)}")
@@ -67,7 +73,9 @@ def _lines() -> OnProgress:
 
 
 def progress_figures(progress: StageProgress) -> str:
-    """Return yield, failures, rate, cost and time left on one line."""
+    """Return yield, failures, rate, cost and time left on one line; or what the run waits for."""
+    if progress.note:
+        return progress.note
     parts = []
     if progress.items_done:
         parts.append(f"{progress.items_kept / progress.items_done:.0%} kept")

@@ -29,7 +29,11 @@ request counts as in flight, so a killed run loses at most the requests in fligh
 
 
 class Engine(Protocol):
-    """Answers model requests. An engine may have a method `answer_settings`; see `AnswerIdentity.of`."""
+    """Answers model requests.
+
+    An engine may have two more members: a method `answer_settings`, see `AnswerIdentity.of`; and a property
+    `in_flight`, the number of requests that a stopped run waits for.
+    """
 
     @property
     def model(self) -> str:

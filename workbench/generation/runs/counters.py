@@ -17,6 +17,11 @@ _WINDOW_S: Final = 30.0
 """Length of the window of rates."""
 
 
+_MOST_REASONS: Final = 100
+"""Different reasons that are counted: errors of a plug-in may all differ."""
+_OTHER_REASONS: Final = "other reasons"
+
+
 class _Rate:
     """Rate per second over the last `_WINDOW_S` seconds."""
 
@@ -97,10 +102,12 @@ class RunCounters:
         """Count results that were stored in the record."""
         for outcome in outcomes:
             self.statuses[outcome.status] += 1
+            known = outcome.reason in self.reasons or len(self.reasons) < _MOST_REASONS
+            reason = outcome.reason if known else _OTHER_REASONS
             if outcome.reason:
-                self.reasons[outcome.reason] += 1
+                self.reasons[reason] += 1
             if outcome.status is ItemStatus.FAILED:
-                self.failures.setdefault(outcome.reason, outcome.detail)
+                self.failures.setdefault(reason, outcome.detail)
             self._items.add(1)
 
     @property

@@ -90,6 +90,18 @@ class Runner:
         """Engine name to its current capacity."""
         return {name: engine.capacity for name, engine in self._engines.items()}
 
+    @property
+    def stopping(self) -> bool:
+        """Whether no further request is sent."""
+        return self._error is not None
+
+    @property
+    def in_flight(self) -> int:
+        """Number of requests that a stopped run waits for; for engines that do not count them, the queued ones, too."""
+        counts = [getattr(engine, "in_flight", None) for engine in self._engines.values()]
+        known = [count for count in counts if isinstance(count, int)]
+        return sum(known) if len(known) == len(counts) else self.dispatcher.outstanding
+
     def stop(self, reason: str = "stopped") -> None:
         """Send no further request; requests in flight may finish."""
         self._end(RunStopped(reason, hint="all answers are stored; run the same command again to continue"))

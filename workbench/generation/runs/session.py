@@ -44,6 +44,8 @@ from workbench.workspace.picture_folders import PictureFolders
 from workbench.workspace.server_address import plain_url
 
 _HEARTBEAT_S: Final = 1.0
+_STOPPING_S: Final = 0.2
+"""Heartbeat of a run that waits for its last answers."""
 _KINDS: Final = {Pipeline.P1: "caption", Pipeline.P2: "question"}
 T = TypeVar("T")
 OnProgress = Callable[[StageProgress], None]
@@ -384,6 +386,9 @@ async def _run_with_heartbeat(
     """Run with a heartbeat in the record, and store the outcome."""
 
     def progress() -> StageProgress:
+        if runner.stopping:
+            counters.note = _waiting_line(runner.in_flight)
+            return counters.progress(runner.in_flight, runner.capacity)
         return counters.progress(runner.dispatcher.outstanding, runner.capacity)
 
     async def beat(now: StageProgress) -> None:
@@ -394,7 +399,7 @@ async def _run_with_heartbeat(
     async def beats() -> None:
         while True:
             await beat(progress())
-            await asyncio.sleep(_HEARTBEAT_S)
+            await asyncio.sleep(_STOPPING_S if runner.stopping else _HEARTBEAT_S)
 
     beating = asyncio.create_task(beats())
     error: BaseException | None = None
@@ -418,7 +423,7 @@ async def _run_with_heartbeat(
     if error is not None:
         state = GenerationState.FAILED if stop_reason is None else GenerationState.STOPPED
     message = getattr(error, "message", "") if error else ""
-    last = progress()
+    last = replace(progress(), note="")
     on_progress(last)
     await _end(writer, run_id, state, last, message, stop_reason)
     return GenerationResult(
@@ -449,6 +454,13 @@ async def _end(
         await writer.write(write)
 
 
+def _waiting_line(in_flight: int) -> str:
+    """Return what a stopped run waits for; empty: for nothing."""
+    if not in_flight:
+        return ""
+    return f"waiting for {counted(in_flight, 'answer')}"
+
+
 @contextmanager
 def _stop_on_signals(runner: Runner, notify: Callable[[str], None]) -> Iterator[None]:
     """On Ctrl-C, SIGTERM or SIGHUP, stop the run; on a second signal, end it at once."""
@@ -459,8 +471,8 @@ def _stop_on_signals(runner: Runner, notify: Callable[[str], None]) -> Iterator[
         signals += 1
         if signals == 1:
             runner.stop("stopped")
-            if waiting := runner.dispatcher.outstanding:
-                notify(f"waiting for {counted(waiting, 'answer')}; Ctrl-C again ends at once and loses them")
+            if line := _waiting_line(runner.in_flight):
+                notify(f"{line}; Ctrl-C again ends at once and loses them")
         else:
             runner.cancel()
 

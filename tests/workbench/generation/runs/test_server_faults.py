@@ -177,7 +177,7 @@ def test_an_unreachable_server_gives_a_one_line_error(workspace: FaultWorkspace)
 
 
 def test_two_processes_never_pay_for_the_same_items(workspace: FaultWorkspace) -> None:
-    with model_server(latency_ms=60, ceiling=CONCURRENCY) as server:
+    with model_server(latency_ms=500, ceiling=CONCURRENCY) as server:
         engines(workspace, server)
         first = subprocess.Popen(workspace.command("--quiet"), stderr=subprocess.DEVNULL)
         wait_for(server, 5)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
-from workbench.generation.budget import Budget, BudgetReached, Reservation
+from workbench.generation.budget import Budget, BudgetClosed, BudgetReached, Reservation
 from workbench.generation.engines.protocol import EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer
 
@@ -70,6 +70,9 @@ class BatchQueue(Generic[Q]):
         self._open: set[asyncio.Future[ModelAnswer]] = set()
         self._pump: asyncio.Task[None] | None = None
         self._stopped: EngineStopped | None = None
+        self.in_flight = 0
+        """Number of requests in the running batch."""
+        budget.when_closed(self._refuse_waiting)
 
     async def answer(self, group: Sequence[Q | ModelAnswer], store_answer: StoreAnswer) -> None:
         """Answer a group as `Engine.answer` does; items that are already answers are only stored. If the budget ends
@@ -108,6 +111,11 @@ class BatchQueue(Generic[Q]):
             future.cancel()
         self._waiting.clear()
 
+    def _refuse_waiting(self) -> None:
+        for each in self._waiting:
+            if not each.answer.done():
+                each.answer.set_exception(BudgetClosed("the run is ending"))
+
     async def _work(self) -> None:
         """Run batches until no request waits."""
         try:
@@ -126,11 +134,13 @@ class BatchQueue(Generic[Q]):
 
     async def _run_batch(self, batch: list[_Waiting[Q]]) -> None:
         began = time.perf_counter()
+        self.in_flight = len(batch)
         try:
             answers = await self._run([each.question for each in batch])
             for each, answer in zip(batch, answers, strict=True):
                 each.settle(answer)
         finally:
+            self.in_flight = 0
             for each in batch:
                 each.settle()
         milliseconds = (time.perf_counter() - began) * 1000

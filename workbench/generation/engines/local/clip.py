@@ -92,6 +92,11 @@ class ClipEngine:
         """Batch size."""
         return self._batches.size
 
+    @property
+    def in_flight(self) -> int:
+        """Number of comparisons in the running batch."""
+        return self._batches.in_flight
+
     async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
         """See `Engine`."""
         await self._batches.answer([pair_of(ask) for ask in group], store_answer)

@@ -94,6 +94,11 @@ class LocalEngine:
         """Batch size."""
         return self._batches.size
 
+    @property
+    def in_flight(self) -> int:
+        """Number of requests in the running batch."""
+        return self._batches.in_flight
+
     async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
         """See `Engine`."""
         await self._batches.answer(await asyncio.to_thread(self._prepare, group), store_answer)

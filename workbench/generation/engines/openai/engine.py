@@ -80,6 +80,11 @@ class OpenAiEngine:
         """Current limit of requests in flight."""
         return self._pool.capacity
 
+    @property
+    def in_flight(self) -> int:
+        """Number of requests that are sent, and whose answers are not yet in the record."""
+        return self._pool.in_flight
+
     def answer_settings(self, kind: RequestKind) -> dict[str, Any]:
         """Return the values that the engine uses in place of its settings; see `AnswerIdentity.of`."""
         return settings_in_use(self._settings, self._capabilities, kind)

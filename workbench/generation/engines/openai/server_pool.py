@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from workbench.errors import UsageError
-from workbench.generation.budget import Budget
+from workbench.generation.budget import Budget, BudgetClosed
 from workbench.generation.engines.http.client import HttpClient, TransportFailure, open_client
 from workbench.generation.engines.http.limiter import Limiter
 from workbench.generation.engines.http.retry import RetryPolicy
@@ -77,6 +77,12 @@ class ServerPool:
         self._by_image: OrderedDict[str, _Server] = OrderedDict()
         for server in self._servers:
             self._start(server)
+        budget.when_closed(self._refuse_waiting)
+
+    @property
+    def in_flight(self) -> int:
+        """Number of requests that are sent, and whose answers are not yet in the record."""
+        return sum(server.limiter.window.in_flight for server in self._servers)
 
     @property
     def capacity(self) -> int:
@@ -116,6 +122,10 @@ class ServerPool:
                 server.test.cancel()
                 await asyncio.gather(server.test, return_exceptions=True)
             await server.client.close()
+
+    def _refuse_waiting(self) -> None:
+        for server in self._servers:
+            server.limiter.stop(BudgetClosed("the run is ending"))
 
     def _start(self, server: _Server) -> None:
         """Give a server a limiter and a request loop; those of a stopped server cannot be used again."""

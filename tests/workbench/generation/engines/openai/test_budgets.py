@@ -13,7 +13,7 @@ from support.model_server import Behaviour, Served, model_server
 from support.server_asks import Answers, picture, text, yes_no
 
 from curation_db.enums import Method
-from workbench.generation.budget import Budget, BudgetReached
+from workbench.generation.budget import Budget, BudgetClosed, BudgetReached
 from workbench.generation.engines.openai.engine import OpenAiEngine, make
 from workbench.generation.engines.openai.request_body import chat_body, most_answer_tokens
 from workbench.generation.engines.openai.request_rules import Constraint, RequestRules
@@ -139,3 +139,19 @@ def test_a_server_that_counts_more_for_an_image_raises_the_bound() -> None:
 def test_nothing_is_estimated_without_a_cap_on_amounts() -> None:
     budget = Budget(max_requests=3)
     assert TokenBounds(SETTINGS, budget).most(requests(1), RULES) == (0, 0.0)
+
+
+async def test_queued_and_repeated_requests_end_when_the_run_ends(server: Served) -> None:
+    """Those in flight are still answered; the others wait neither for a slot nor for their next try."""
+    server.behave(latency_ms=300)
+    budget, received = Budget(), Answers()
+    async with engine(server, budget, concurrency=2) as opened:
+        asked = asyncio.create_task(opened.answer(requests(20), received.store))
+        while budget.requests < 2:  # noqa: ASYNC110 -- a budget has no event
+            await asyncio.sleep(0.01)
+        sent, in_flight = budget.requests, opened.in_flight
+        budget.close("the run is ending")
+        with pytest.raises(BudgetClosed):
+            await asked
+    assert in_flight == sent == len(received.by_index)
+    assert opened.in_flight == 0
