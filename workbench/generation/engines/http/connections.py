@@ -15,6 +15,8 @@ from typing import Final
 
 import httpcore
 
+from workbench.generation.engines.http.plain_tcp import PlainTcpBackend
+
 _KEEPALIVE_SECONDS: Final = 60.0
 
 
@@ -24,6 +26,7 @@ class Connections:
     def __init__(self, *, secure: bool, proxy: httpcore.Proxy | None = None) -> None:
         self._ssl = _ssl_context() if secure else None
         self._proxy = proxy
+        self._backend = PlainTcpBackend() if not secure and proxy is None else None
         self._idle: list[httpcore.AsyncConnectionPool] = []
         self._all: list[httpcore.AsyncConnectionPool] = []
 
@@ -52,6 +55,7 @@ class Connections:
             max_connections=1,
             max_keepalive_connections=1,
             keepalive_expiry=_KEEPALIVE_SECONDS,
+            network_backend=self._backend,
         )
         self._all.append(connection)
         return connection
