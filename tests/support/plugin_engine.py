@@ -7,6 +7,7 @@ from pathlib import Path
 
 _CODE = """
 import asyncio
+from pathlib import Path
 
 from curation_db.enums import Method
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer
@@ -15,12 +16,12 @@ from workbench.generation.engines.requests import AnswerFormat, ModelAnswer
 class Engine:
     model, simulated, capacity = "toy-1", True, 2
 
-    def __init__(self, pause):
-        self.pause = pause
+    def __init__(self, pause_file):
+        self.pause_file = Path(pause_file)
 
     async def answer(self, group, store_answer):
         for index, request in enumerate(group):
-            await asyncio.sleep(self.pause)
+            await asyncio.sleep(float(self.pause_file.read_text()))
             p = 0.1 if request.answer_format is AnswerFormat.YES_NO else None
             await store_answer(index, ModelAnswer(text="I would rather not say", p=p, tries=1))
 
@@ -29,12 +30,12 @@ class Engine:
 
 
 async def make(settings, context):
-    return Engine(float(settings.options.get("pause", 0)))
+    return Engine(settings.options["pause_file"])
 """
 
 
 def install(folder: Path) -> Path:
-    """Put the package into `folder`, for PYTHONPATH; its kind is "toy"."""
+    """Put the package into `folder`, for PYTHONPATH. Its kind is "toy"; `pause_file` holds the seconds per answer."""
     return install_module(folder, "toy_engine", _CODE, {"toy": "toy_engine:make"})
 
 

@@ -33,9 +33,7 @@ from workbench.tui.results.app import ResultsApp
 from workbench.tui.screens.modals.generate import GenerateModal
 from workbench.workspace.layout import Workspace
 
-ENGINES = (
-    '\n[engines.toy]\nkind = "toy"\noptions = {{ pause = {pause} }}\n[generate]\nproposer = "toy"\njudges = ["toy"]\n'
-)
+ENGINES = '\n[engines.toy]\nkind = "toy"\noptions = {{ pause_file = "{pause_file}" }}\n[generate]\nproposer = "toy"\njudges = ["toy"]\n'
 
 
 @pytest.fixture
@@ -61,7 +59,13 @@ def begin(workspace: WorkspaceFixture, **more: Any) -> int:
 
 def name_engines(workspace: WorkspaceFixture, *, pause: float = 0.0) -> None:
     path = workspace.root / "negwb.toml"
-    path.write_text(path.read_text() + ENGINES.format(pause=pause))
+    set_pause(workspace, pause)
+    path.write_text(path.read_text() + ENGINES.format(pause_file=workspace.root / "pause"))
+
+
+def set_pause(workspace: WorkspaceFixture, seconds: float) -> None:
+    """Set the time per answer outside the options, which are part of the recipe."""
+    (workspace.root / "pause").write_text(str(seconds))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -272,8 +276,7 @@ async def test_n_starts_s_stops_and_r_continues_a_run(workspace: WorkspaceFixtur
         first = _runs(workspace)[0]
         assert (first.settings["pipeline"], first.settings["limit"]) == ("P1", 11)
         assert first.progress.items_done < 11
-        name = workspace.root / "negwb.toml"
-        name.write_text(name.read_text().replace("pause = 1.0", "pause = 0.0"))
+        set_pause(workspace, 0.0)
         await pilot.press("r")
         await until(pilot, lambda: "✓ done" in lines(app))
         again = _runs(workspace)[0]
