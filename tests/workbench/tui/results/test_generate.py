@@ -33,7 +33,14 @@ from workbench.tui.results.app import ResultsApp
 from workbench.tui.screens.modals.generate import GenerateModal
 from workbench.workspace.layout import Workspace
 
-ENGINES = '\n[engines.toy]\nkind = "toy"\noptions = {{ pause_file = "{pause_file}" }}\n[generate]\nproposer = "toy"\njudges = ["toy"]\n'
+ENGINES = """
+[engines.toy]
+kind = "toy"
+options = {{ pause_file = "{pause_file}" }}
+[generate]
+proposer = "toy"
+judges = ["toy"]
+"""
 
 
 @pytest.fixture
