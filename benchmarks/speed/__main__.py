@@ -22,7 +22,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     if options.name is None:
-        sys.stdout.write("".join(f"{name:10} {bench.summary}\n" for name, bench in BENCHES.items()))
+        sys.stdout.write("".join(f"{name:16} {bench.summary}\n" for name, bench in BENCHES.items()))
         return 0
     if options.name not in BENCHES:
         parser.error(f"there is no bench {options.name!r}; the benches are: {', '.join(BENCHES)}")

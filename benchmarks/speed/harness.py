@@ -35,6 +35,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "import": Bench("benchmarks.speed.import_:run", "414,113 captions into the record, against raw sqlite3"),
     "lint": Bench("benchmarks.speed.lint:run", "all rules over 20,000 candidates, against each rule by itself"),
     "generate": Bench("benchmarks.speed.generate:run", "requests to a server, against its maximum rate"),
+    "generate-memory": Bench("benchmarks.speed.generate_memory:run", "memory of a run over 100,000 captions"),
     "writers": Bench("benchmarks.speed.writers:run", "eight processes deciding at once on one record"),
 }
 

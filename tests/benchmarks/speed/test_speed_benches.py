@@ -17,6 +17,7 @@ from benchmarks.speed.writers import double_claims, read_log
 from curation_db.enums import Kind, Reason
 from curation_db.storage.store import create_store
 
+MOST_BYTES_PER_ITEM = 100
 ALWAYS = {"bench", "quick", "machine", "versions", "seconds", "notes"}
 
 
@@ -144,3 +145,22 @@ def test_lint_compares_both_runs() -> None:
     assert result["candidates"] == 200
     assert result["findings"] > 50
     assert result["before_s"] > 0 < result["ours_s"]
+
+
+@pytest.mark.long
+def test_a_run_needs_no_more_memory_for_more_items() -> None:
+    """100,000 items; the caches, about 40 MiB, are full after the first tenth."""
+    command = [sys.executable, "-m", "benchmarks.speed", "generate-memory", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1_700, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result.keys() >= ALWAYS | {"first_mib", "last_mib", "bytes_per_item"}
+    assert result["last_items"] == 100_000
+    assert 10_000 <= result["first_items"] < 20_000
+    assert result["bytes_per_item"] < MOST_BYTES_PER_ITEM, result
+
+
+@pytest.mark.long
+def test_generate_memory_measures_a_whole_run() -> None:
+    result = run("generate-memory")
+    assert (result["items"], result["last_items"]) == (1_000, 1_000)
