@@ -21,10 +21,13 @@ from support.commands import negwb
 from typer.testing import Result
 
 from curation_db.atomic_write import replace_file
+from curation_db.storage.store import open_store
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.engines.http.retry import RetryPolicy
+from workbench.generation.runs import batch_transfer
+from workbench.generation.runs.batch_requests import read_request_file
 from workbench.generation.runs.batch_submissions import SubmissionFolder
-from workbench.generation.runs.batch_transfer import Servers, wait_until_ended
+from workbench.generation.runs.batch_transfer import Servers, draft_submission, wait_until_ended
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import read_settings
@@ -371,6 +374,22 @@ def test_answers_that_the_server_keeps_back_are_fetched_later_or_given_up(
     assert statuses(workspace) == {"ok": 3, "failed": 1}
 
 
+@pytest.mark.parametrize("deleted", ["contents", "batches"])
+def test_what_the_server_has_deleted_can_be_given_up(
+    workspace: Workspace, server: BatchServerState, deleted: str
+) -> None:
+    server.instant = False
+    submit(workspace)
+    server.end("batch_2")
+    getattr(server, deleted).clear()
+    assert "404" in error(fetch(workspace), ExitCode.NETWORK)
+    assert statuses(workspace) == {"pending": 4}
+    assert "no request is answered" in error(fetch(workspace, "--incomplete"), ExitCode.NETWORK)
+    assert statuses(workspace) == {"failed": 4}
+    assert emit(workspace, "again.jsonl").exception is None
+    assert submit(workspace, workspace.root / "again.jsonl").exception is None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -603,6 +622,24 @@ def test_a_killed_write_of_answers_is_repeated(workspace: Workspace, server: Bat
         path.unlink()
     workspace.database.write_bytes(before)
     run_to_the_end(workspace, server)
+
+
+async def test_progress_of_an_upload_and_a_download(workspace: Workspace, server: BatchServerState) -> None:
+    steps: list[tuple[str, int, int]] = []
+    folder, engines = SubmissionFolder(workspace.batches), read_settings(workspace.settings).generate.engines
+    with folder.locked(), open_store(workspace.database) as store:
+        async with Servers(engines) as servers:
+            file = read_request_file(workspace.root / "ask.jsonl")
+            draft = draft_submission(folder, store, file, servers)
+            assert draft is not None
+            at = await servers.of(draft)
+            done = await batch_transfer.submit(folder, at, file, draft, on_progress=lambda *step: steps.append(step))
+            uploaded = steps.pop()
+            await batch_transfer.fetch(folder, at, store, done, engines, on_progress=lambda *step: steps.append(step))
+    assert uploaded[0] == "upload ask.jsonl"
+    assert uploaded[1] == uploaded[2] > len((workspace.root / "ask.jsonl").read_bytes())
+    size = len(server.contents[done.output_file])
+    assert ("download output.jsonl of ask.jsonl", size, size) in steps
 
 
 def test_two_processes_do_not_submit_at_the_same_time(workspace: Workspace, server: BatchServerState) -> None:

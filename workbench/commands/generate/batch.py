@@ -113,7 +113,7 @@ def fetch(
         bool, typer.Option("--any-model", help="Also store answers that name another model than the request.")
     ] = False,
     incomplete: Annotated[
-        bool, typer.Option("--incomplete", help="Give up answers that the server counts and does not send.")
+        bool, typer.Option("--incomplete", help="Give up answers that the server does not send any more.")
     ] = False,
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per batch.")] = False,

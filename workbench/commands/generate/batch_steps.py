@@ -18,7 +18,7 @@ from workbench.commands.generate.progress import print_line
 from workbench.console.progress_bars import Step, step_bars
 from workbench.console.tables import Listing, show
 from workbench.errors import ExitCode, NegwbError, NothingToDo, UsageError
-from workbench.generation.engines.openai.batch_api import BatchStatus
+from workbench.generation.engines.openai.batch_api import BatchStatus, NotOnServer
 from workbench.generation.runs import batch_transfer
 from workbench.generation.runs.batch_requests import RequestFile, read_request_file
 from workbench.generation.runs.batch_submissions import Submission, SubmissionFolder
@@ -182,8 +182,14 @@ def fetch_batches(
                 if each.fetched or not each.batch_id:
                     continue
                 try:
-                    current = folder.save(await batch_transfer.latest(servers, each))
-                    if not current.status.ended:
+                    current, gone = each, False
+                    try:
+                        current = folder.save(await batch_transfer.latest(servers, each))
+                    except NotOnServer:
+                        if not incomplete:
+                            raise
+                        gone = True
+                    if not (current.status.ended or gone):
                         running += 1
                         continue
                     # fmt: off

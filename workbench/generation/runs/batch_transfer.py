@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -21,7 +22,7 @@ from curation_db.storage.store import Store
 from workbench.console.progress_bars import Step
 from workbench.errors import UsageError
 from workbench.generation.budget import BudgetReached
-from workbench.generation.engines.openai.batch_api import BatchServer, BatchStatus, ServerUnreachable
+from workbench.generation.engines.openai.batch_api import BatchServer, BatchStatus, NotOnServer, ServerUnreachable
 from workbench.generation.engines.requests import RequestFailure
 from workbench.generation.runs.batch_files import ExpectedAnswers, IngestReport, ingest_responses
 from workbench.generation.runs.batch_requests import RequestFile
@@ -215,7 +216,7 @@ async def submit(
         file_id = found or await server.upload(
             file.path,
             submission.upload_name,
-            lambda sent, total: on_progress(f"upload {submission.name}", sent, total),
+            partial(on_progress, f"upload {submission.name}"),
         )
         submission = folder.save(replace(submission, file_id=file_id))
     batch = await server.find_batch(submission.token, {submission.file_id})
@@ -315,12 +316,17 @@ async def fetch(
     ):
         if file_id and not path.exists():
             step = f"download {path.name.partition('.')[2]} of {submission.name}"
-            await server.download(
-                file_id,
-                path,
-                max_bytes=max_bytes,
-                on_received=lambda done, step=step: on_progress(step, done, 0),  # type: ignore[misc]
-            )
+            try:
+                await server.download(
+                    file_id,
+                    path,
+                    max_bytes=max_bytes,
+                    on_received=partial(on_progress, step),
+                )
+            except NotOnServer as error:
+                if not incomplete:
+                    raise
+                notify(error.message)
         if path.exists():
             paths.append(path)
     expected = ExpectedAnswers(frozenset(keys), "" if any_model else submission.model)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -48,6 +49,10 @@ class BatchApiError(NegwbError):
     """The server does not speak the batch API, or rejects a request of it."""
 
     exit_code = ExitCode.NETWORK
+
+
+class NotOnServer(BatchApiError):
+    """The server has no such batch or file, for example because it was deleted after some weeks."""
 
 
 class ServerUnreachable(EngineStopped):
@@ -167,7 +172,7 @@ class BatchServer:
 
     async def batch(self, batch_id: str) -> Batch:
         """Return the present state of a batch."""
-        return await self._one(lambda number: self._client.get(f"/batches/{batch_id}"), batch_id)
+        return await self._one(partial(self._get, f"/batches/{batch_id}"), batch_id)
 
     async def cancel(self, batch_id: str) -> Batch:
         """Cancel a batch; the server then reports it as cancelling, later as cancelled."""
@@ -218,12 +223,15 @@ class BatchServer:
             raise BatchApiError(f"{self._name} sent another batch than {batch_id}")
         return batch
 
+    async def _get(self, path: str, number: int) -> Reply | TransportFailure:
+        return await self._client.get(path)
+
     async def _list(self, path: str, **query: str) -> AsyncIterator[Mapping[str, Any]]:
         """Yield the entries of a list, page by page."""
         after: dict[str, str] = {}
         for _ in range(_MAX_PAGES):
             page = f"{path}?{urlencode({**query, 'limit': _PAGE, **after})}"
-            content = _object(await self._retried(lambda number, page=page: self._client.get(page), path))  # type: ignore[misc]
+            content = _object(await self._retried(partial(self._get, page), path))
             entries = content.get("data")
             listed = [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
             for entry in listed:
@@ -281,6 +289,11 @@ class BatchServer:
                 f"{self._name} has no batch API: {problem}",
                 hint="run the file elsewhere (vllm run-batch -i FILE -o responses.jsonl --model M) and then: negwb"
                 " generate --ingest-responses responses.jsonl",
+            )
+        if reply.status in {404, 410}:
+            return NotOnServer(
+                f"{self._name}{path}: {problem}",
+                hint="if it is gone: negwb generate batch fetch --incomplete, and its requests are written again",
             )
         return BatchApiError(f"{self._name}{path}: {problem}")
 
