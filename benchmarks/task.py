@@ -7,7 +7,7 @@ file, because the published rule resolves ties by it. Does not import torch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -134,6 +134,24 @@ def read_json(path: Path, *, fetch_command: str = "") -> tuple[Any, str]:
     except (OSError, JsonError) as error:
         message = f"{path} cannot be read as JSON: {error}"
         raise BenchError(message, hint=hint, fetch_command=fetch_command) from error
+
+
+def items_in(rows: Iterable[object], parse: Callable[[Any, int], BenchItem], where: str) -> tuple[BenchItem, ...]:
+    """Return the items that `parse` makes of each row and its number, from 0; `where` is for messages.
+
+    Raises:
+        BenchError: A row is invalid, or its id is taken; the message names it.
+    """
+    items: dict[str, BenchItem] = {}
+    for number, row in enumerate(rows):
+        try:
+            item = parse(row, number)
+        except ValueError as error:
+            raise BenchError(f"{where} {number}: {error}") from error
+        if item.id in items:
+            raise BenchError(f"{where} {number}: the id {item.id!r} is taken")
+        items[item.id] = item
+    return tuple(items.values())
 
 
 def file_name(value: object) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.baselines import REGION_BASELINES
 from benchmarks.errors import BenchError
-from benchmarks.task import BenchItem, Box, Task, file_name, read_json, slices_of
+from benchmarks.task import BenchItem, Box, Task, file_name, items_in, read_json, slices_of
 
 VERSION = "1"
 
@@ -45,16 +45,7 @@ def items_of(rows: object, path: Path) -> tuple[BenchItem, ...]:
     """
     if not isinstance(rows, list) or not rows:
         raise BenchError(f"{path}: expected a list of items")
-    items: dict[str, BenchItem] = {}
-    for place, row in enumerate(rows):
-        try:
-            item = _item(row, place)
-        except ValueError as error:
-            raise BenchError(f"{path}, item {place}: {error}") from error
-        if item.id in items:
-            raise BenchError(f"{path}, item {place}: the id {item.id!r} is taken")
-        items[item.id] = item
-    return tuple(items.values())
+    return items_in(rows, _item, f"{path}, item")
 
 
 def _item(row: object, place: int) -> BenchItem:

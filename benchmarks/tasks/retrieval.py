@@ -7,11 +7,12 @@ right image of a caption is its own, as in published recalls.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import BenchError
-from benchmarks.task import BenchItem, Task, file_name, read_json, slices_of
+from benchmarks.task import BenchItem, Task, file_name, items_in, read_json, slices_of
 
 VERSION = "1"
 RECALLS = (1, 5)
@@ -55,16 +56,7 @@ def _items(captions: object, gallery: tuple[str, ...], path: Path) -> tuple[Benc
     if not isinstance(captions, list) or not captions:
         raise BenchError(f"{path}: 'captions' must be a list")
     places = {name: place for place, name in enumerate(gallery)}
-    items: dict[str, BenchItem] = {}
-    for number, caption in enumerate(captions):
-        try:
-            item = _item(caption, number, places)
-        except ValueError as error:
-            raise BenchError(f"{path}, caption {number}: {error}") from error
-        if item.id in items:
-            raise BenchError(f"{path}, caption {number}: the id {item.id!r} is taken")
-        items[item.id] = item
-    return tuple(items.values())
+    return items_in(captions, partial(_item, places=places), f"{path}, caption")
 
 
 def _item(caption: object, number: int, places: Mapping[str, int]) -> BenchItem:

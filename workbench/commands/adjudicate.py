@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from curation_db.enums import PersonRole
 from workbench.commands.curate import CurateOptions, run_curate
-from workbench.workspace.choices import ImageMode
+from workbench.commands.options import AnnotatorOption, ImagesOption, RoleOption
 
 _EPILOG = """\b
 Examples:
@@ -23,15 +20,9 @@ def register(app: typer.Typer) -> None:
 
 def adjudicate(
     context: typer.Context,
-    annotator: Annotated[
-        str | None, typer.Option("--annotator", "-a", help="Name of the annotator [default: your login name].")
-    ] = None,
-    role: Annotated[
-        PersonRole | None, typer.Option(help="Set your role.", show_default="the stored role; annotator at first")
-    ] = None,
-    images: Annotated[
-        ImageMode | None, typer.Option(help="How to draw images; auto detects what the terminal supports.")
-    ] = None,
+    annotator: AnnotatorOption = None,
+    role: RoleOption = None,
+    images: ImagesOption = None,
 ) -> None:
     """Decide the candidates on which annotators disagree, lowest agreement first.
 

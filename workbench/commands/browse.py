@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.commands.curate import run_curate
+from workbench.commands.options import AnnotatorOption, ImagesOption
 from workbench.console.progress_bars import step_bars
 from workbench.console.terminal_check import at_a_terminal
 from workbench.errors import NothingToDo, UsageError
-from workbench.workspace.choices import ImageMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,12 +47,8 @@ def browse(
         bool, typer.Option("--json", help="Print one JSON object per line; the default without a terminal.")
     ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Print at most this many.", show_default="all")] = None,
-    annotator: Annotated[
-        str | None, typer.Option("--annotator", "-a", help="Name of the annotator [default: your login name].")
-    ] = None,
-    images: Annotated[
-        ImageMode | None, typer.Option(help="How to draw images; auto detects what the terminal supports.")
-    ] = None,
+    annotator: AnnotatorOption = None,
+    images: ImagesOption = None,
 ) -> None:
     """Search candidates; open them as cards, or decide many at once.
 

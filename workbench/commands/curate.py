@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curation_db.enums import PersonRole, Stream
+from curation_db.enums import Stream
+from workbench.commands.options import AnnotatorOption, ImagesOption, RoleOption
 from workbench.console import interruption
 from workbench.console.terminal_check import at_a_terminal, doubt_about_characters
 from workbench.errors import ExitCode, UsageError
-from workbench.workspace.choices import ImageMode
 
 if TYPE_CHECKING:
     from workbench.annotation.answer_counts import RefusedAnswers
@@ -53,12 +53,8 @@ def register(app: typer.Typer) -> None:
 
 def curate(
     context: typer.Context,
-    annotator: Annotated[
-        str | None, typer.Option("--annotator", "-a", help="Name of the annotator [default: your login name].")
-    ] = None,
-    role: Annotated[
-        PersonRole | None, typer.Option(help="Set your role.", show_default="the stored role; annotator at first")
-    ] = None,
+    annotator: AnnotatorOption = None,
+    role: RoleOption = None,
     stream: Annotated[
         ServedStream, typer.Option(help="Serve review cards, blind audit cards, or both mixed.")
     ] = ServedStream.BOTH,
@@ -75,9 +71,7 @@ def curate(
             show_default="as in negwb.toml",
         ),
     ] = None,
-    images: Annotated[
-        ImageMode | None, typer.Option(help="How to draw images; auto detects what the terminal supports.")
-    ] = None,
+    images: ImagesOption = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Print one card and read one answer per line; draw no screen.")
     ] = False,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.commands.options import AnnotatorOption
 from workbench.errors import UsageError
 from workbench.installation import install_hint
 
@@ -36,9 +37,7 @@ def serve(
     context: typer.Context,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
-    annotator: Annotated[
-        str | None, typer.Option("--annotator", "-a", help="Name of the annotator [default: your login name].")
-    ] = None,
+    annotator: AnnotatorOption = None,
     blind: Annotated[bool, typer.Option("--blind", help="Never show the judges' verdicts.")] = False,
     public_anyway: Annotated[
         bool,

@@ -1,13 +1,32 @@
-"""Reads the answer of a terminal to a control sequence. Standard library only."""
+"""Reads answers of a terminal to control sequences. Standard library only."""
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _MAX_BYTES = 4096
 """No answer is longer."""
+
+
+@contextmanager
+def unbuffered_input() -> Iterator[int]:
+    """Yield the file descriptor of the terminal's input, which then needs no Enter; drop what was typed meanwhile."""
+    import termios  # noqa: PLC0415  # not on Windows
+    import tty  # noqa: PLC0415
+
+    assert sys.__stdin__ is not None
+    fd = sys.__stdin__.fileno()
+    before = termios.tcgetattr(fd)
+    tty.setcbreak(fd, termios.TCSANOW)
+    try:
+        yield fd
+    finally:
+        termios.tcsetattr(fd, termios.TCSAFLUSH, before)
 
 
 def read_answer(fd: int, ends: re.Pattern[bytes], deadline: float) -> bytes:

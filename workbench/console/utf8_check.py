@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from workbench.console.terminal_env import detect_terminal
-from workbench.console.terminal_query import read_answer
+from workbench.console.terminal_query import read_answer, unbuffered_input
 
 _PATIENCE: Final = 0.25
 _QUESTION: Final = "\r\u00e9\x1b[6n\r\x1b[K"
@@ -77,18 +77,9 @@ def ask_column() -> int | None:
 
 
 def _ask_column() -> int | None:
-    import termios  # noqa: PLC0415  # not on Windows
-    import tty  # noqa: PLC0415
-
-    assert sys.__stdin__ is not None
     assert sys.__stdout__ is not None
-    fd = sys.__stdin__.fileno()
-    before = termios.tcgetattr(fd)
-    tty.setcbreak(fd, termios.TCSANOW)
-    try:
+    with unbuffered_input() as fd:
         sys.__stdout__.flush()
         os.write(sys.__stdout__.fileno(), _QUESTION.encode())
         answer = _POSITION.search(read_answer(fd, _POSITION, time.monotonic() + _PATIENCE))
-    finally:
-        termios.tcsetattr(fd, termios.TCSAFLUSH, before)
     return int(answer[1]) if answer else None

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 
 from workbench.console.terminal_env import detect_terminal
-from workbench.console.terminal_query import read_answer
+from workbench.console.terminal_query import read_answer, unbuffered_input
 from workbench.images.viewport import Canvas
 
 # A query that only terminals with Kitty graphics answer, one for the size of a cell, and last the query of the device
@@ -90,22 +90,13 @@ def _is_terminal() -> bool:
 
 def ask_terminal(patience: float) -> TerminalAnswer:
     """Query the terminal and wait at most `patience` seconds for the answer. Keys pressed meanwhile are lost."""
-    import termios  # noqa: PLC0415  # not on Windows
-    import tty  # noqa: PLC0415
-
-    assert sys.__stdin__ is not None
     assert sys.__stdout__ is not None
-    fd = sys.__stdin__.fileno()
-    before = termios.tcgetattr(fd)
-    tty.setcbreak(fd, termios.TCSANOW)
-    try:
+    with unbuffered_input() as fd:
         start = time.monotonic()
         sys.__stdout__.write(_QUESTION)
         sys.__stdout__.flush()
         reply = read_answer(fd, _ATTRIBUTES, start + patience)
         seconds = time.monotonic() - start
-    finally:
-        termios.tcsetattr(fd, termios.TCSAFLUSH, before)
     attributes = _ATTRIBUTES.search(reply)
     sixel = attributes is not None and _SIXEL in attributes[1].split(b";")
     match = _CELL.search(reply)

@@ -30,10 +30,7 @@ def add_picture_folder(path: Path, source: str, folder: str) -> None:
         hint = "TOML is UTF-8: rename the folder, or use a link to it with another name"
         raise UsageError(f"{path} cannot name the folder {folder!r} of {source!r}", hint=hint)
     hint = f"write it by hand, in [pictures]: {folder_line(source, [*folders, folder])}"
-    changed = with_folder(text, source, folder)
-    if changed is None:
-        raise UsageError(f"{path}: no safe place for another image folder", hint=hint)
-    _replace(path, changed, hint)
+    _replace(path, with_folder(text, source, folder), "another image folder", hint)
 
 
 def change_setting(path: Path, name: str, value: str) -> None:
@@ -49,10 +46,7 @@ def change_setting(path: Path, name: str, value: str) -> None:
     text = read_toml_text(path)
     parse(text, path)
     hint = f"write it by hand, in [curate]: {value_line(name, value)}"
-    changed = with_value(text, ("curate",), name, value)
-    if changed is None:
-        raise UsageError(f"{path}: no safe place for {name}", hint=hint)
-    _replace(path, changed, hint)
+    _replace(path, with_value(text, ("curate",), name, value), name, hint)
 
 
 def save_view(path: Path, name: str, line: str) -> None:
@@ -64,13 +58,12 @@ def save_view(path: Path, name: str, line: str) -> None:
     hint = f"write it by hand, in [browse.views]: {value_line(name, line)}"
     text = read_toml_text(path)
     parse(text, path)
-    changed = with_value(text, ("browse", "views"), name, line)
-    if changed is None:
-        raise UsageError(f"{path}: no safe place for a view", hint=hint)
-    _replace(path, changed, hint)
+    _replace(path, with_value(text, ("browse", "views"), name, line), "a view", hint)
 
 
-def _replace(path: Path, content: str, hint: str) -> None:
+def _replace(path: Path, content: str | None, addition: str, hint: str) -> None:
+    if content is None:
+        raise UsageError(f"{path}: no safe place for {addition}", hint=hint)
     try:
         mark = codecs.BOM_UTF8 if path.read_bytes().startswith(codecs.BOM_UTF8) else b""
         replace_file(path, mark.decode() + content)
