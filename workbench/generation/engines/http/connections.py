@@ -1,9 +1,9 @@
 """Many connections to one server at a cost per request that does not grow with their number.
 
-httpcore's pool scans all its connections several times per request (about 5 ms of CPU at 128 connections); with one
-connection per pool the scan is free. So each connection here is a pool of its own, and the most recently used one is
-used next: when a server takes fewer requests, the others time out. The client of httpx is not used: cookies and
-authentication are not needed, and it would double the cost.
+httpcore's pool scans all its connections several times per request (about 5 ms of CPU at 128 connections), so it is not
+used. The most recently used connection is used next: when a server takes fewer requests, the others time out. Through a
+proxy each connection is a pool of its own, because the pool knows how to use a proxy. The client of httpx is not used:
+cookies and authentication are not needed, and it would double the cost.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import httpcore
 from workbench.generation.engines.http.plain_tcp import PlainTcpBackend
 
 _KEEPALIVE_SECONDS: Final = 60.0
+_Connection = httpcore.AsyncHTTPConnection | httpcore.AsyncConnectionPool
 
 
 class Connections:
@@ -27,13 +28,13 @@ class Connections:
         self._ssl = _ssl_context() if secure else None
         self._proxy = proxy
         self._backend = PlainTcpBackend() if not secure and proxy is None else None
-        self._idle: list[httpcore.AsyncConnectionPool] = []
-        self._all: list[httpcore.AsyncConnectionPool] = []
+        self._idle: list[_Connection] = []
+        self._all: set[_Connection] = set()
 
     @asynccontextmanager
     async def response(self, request: httpcore.Request) -> AsyncIterator[httpcore.Response]:
         """Send `request` and yield the response, whose body is not yet read."""
-        connection = self._idle.pop() if self._idle else self._open()
+        connection = await self._take(request.url.origin)
         try:
             response = await connection.handle_async_request(request)
             try:
@@ -41,24 +42,46 @@ class Connections:
             finally:
                 await response.aclose()
         finally:
-            self._idle.append(connection)  # a pool replaces its broken connection
+            if _is_reusable(connection):
+                self._idle.append(connection)
+            else:
+                self._all.discard(connection)
+                await connection.aclose()
 
     async def close(self) -> None:
         """Close all connections."""
         for connection in self._all:
             await connection.aclose()
 
-    def _open(self) -> httpcore.AsyncConnectionPool:
-        connection = httpcore.AsyncConnectionPool(
+    async def _take(self, origin: httpcore.Origin) -> _Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if isinstance(connection, httpcore.AsyncConnectionPool) or not connection.has_expired():
+                return connection
+            self._all.discard(connection)
+            await connection.aclose()
+        connection = self._open(origin)
+        self._all.add(connection)
+        return connection
+
+    def _open(self, origin: httpcore.Origin) -> _Connection:
+        if self._proxy is None:
+            return httpcore.AsyncHTTPConnection(
+                origin, ssl_context=self._ssl, keepalive_expiry=_KEEPALIVE_SECONDS, network_backend=self._backend
+            )
+        return httpcore.AsyncConnectionPool(
             ssl_context=self._ssl,
             proxy=self._proxy,
             max_connections=1,
             max_keepalive_connections=1,
             keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=self._backend,
         )
-        self._all.append(connection)
-        return connection
+
+
+def _is_reusable(connection: _Connection) -> bool:
+    if isinstance(connection, httpcore.AsyncConnectionPool):
+        return True  # it replaces its broken connection
+    return connection.is_idle() and not connection.is_closed()
 
 
 def _ssl_context() -> ssl.SSLContext:
