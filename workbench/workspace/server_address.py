@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from curation_db.language.sanitize import display_text
 
@@ -22,16 +22,24 @@ _NAME_PART: Final = re.compile(r"(?:[a-z]{1,19}|[A-Z]?[a-z]{1,18}|[A-Z]{1,19})\d
 _VERSION: Final = re.compile(r"version$", re.I)
 
 
+def split_url(url: str) -> SplitResult:
+    """Return the parts of an address; all are empty if it is invalid."""
+    try:
+        return urlsplit(url)
+    except ValueError:  # brackets without an IPv6 address
+        return urlsplit("")
+
+
 def plain_url(url: str) -> str:
     """Return an address for display and for the record: without user name, password, query, and keys in its path."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     path = "/".join(MASK if looks_like_key(part) else part for part in parts.path.rstrip("/").split("/"))
     return display_text(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, "", "")), limit=_MAX_LENGTH)
 
 
 def secrets_of(url: str) -> list[str]:
     """Return the parts of an address that may be keys."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     values = [value for name, value in parse_qsl(parts.query) if is_secret_parameter(name, value)]
     return [part for part in parts.path.split("/") if looks_like_key(part)] + values
 

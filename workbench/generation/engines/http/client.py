@@ -24,7 +24,7 @@ from workbench.generation.engines.http.multipart import PIECE_BYTES, MultipartFi
 from workbench.generation.engines.http.proxies import proxy_for
 from workbench.generation.engines.requests import RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.server_address import is_secret_parameter, plain_url, secrets_of
+from workbench.workspace.server_address import is_secret_parameter, plain_url, secrets_of, split_url
 
 if TYPE_CHECKING:
     import httpcore
@@ -101,7 +101,7 @@ class HttpClient:
     def __post_init__(self) -> None:
         from workbench.generation.engines.http.connections import Connections  # noqa: PLC0415 -- with httpcore: 0.1 s
 
-        parts = urlsplit(self.url)
+        parts = split_url(self.url)
         try:
             valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.netloc.isascii()
             _ = parts.port
@@ -250,7 +250,7 @@ class HttpClient:
             reply = await self._send_to(url, method, body, **options)
             if isinstance(reply, TransportFailure) or not 300 <= reply.status < 400:
                 return reply
-            target = urljoin(bytes(url).decode("ascii"), reply.headers.get("location", ""))
+            target = _target(url, reply.headers.get("location", ""))
             following = self._following(target, url, method, reply.status)
             if following is None or redirects == _MAX_REDIRECTS or isinstance(body, AsyncIterator):
                 return replace(reply, target=self.masking.mask(plain_url(target)))
@@ -270,11 +270,10 @@ class HttpClient:
             return None
         try:
             following = httpcore.URL(quote(urldefrag(target).url, safe=_SAFE_IN_PATH + "?#[]"))
-        except (ValueError, UnicodeError):
+            elsewhere = following.origin != self._origin
+        except (KeyError, ValueError):  # KeyError: a scheme without a known port
             return None
-        if following.origin != self._origin or following.target == url.target:
-            return None
-        return following
+        return None if elsewhere or following.target == url.target else following
 
     def _url(self, path: str) -> httpcore.URL:
         """Return the URL of a path below the server's address, with the address's query and the further parameters."""
@@ -334,6 +333,14 @@ class HttpClient:
             except BodyEncodingError as error:
                 return TransportFailure(RequestFailure.ENCODING, str(error))
         return Reply(response.status, headers_received, self.masking.mask_body(content))
+
+
+def _target(url: httpcore.URL, location: str) -> str:
+    """Return the address that a redirect names; empty if it is invalid."""
+    try:
+        return urljoin(bytes(url).decode("ascii"), location)
+    except ValueError:
+        return ""
 
 
 async def _read_whole(response: httpcore.Response) -> bytes:

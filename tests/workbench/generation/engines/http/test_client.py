@@ -298,3 +298,27 @@ async def test_tls_works_and_an_unknown_certificate_is_rejected(
     assert isinstance(refused, TransportFailure)
     assert "certificate" in refused.detail.lower()
     assert all(isinstance(reply, Reply) and reply.body == b"hi" for reply in replies)
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("", "http://127.0.0.1"),
+        ("http://[", ""),
+        ("http://user:pass@other.example/v1?key=abcdefgh", "http://other.example/v1"),
+        ("//other.example/sk-abcdefgh", "http://other.example/[key]"),
+        ("https://127.0.0.1/v1", "https://127.0.0.1/v1"),
+        ("ftp://127.0.0.1/v1", "ftp://127.0.0.1/v1"),
+    ],
+)
+async def test_a_redirect_elsewhere_is_named_and_not_followed(location: str, target: str) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 307 .\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+
+    async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}/v1") as exchange:
+        reply = await exchange.get("/models")
+    assert isinstance(reply, Reply)
+    assert reply.status == 307
+    assert reply.target.startswith(target) if target else not reply.target

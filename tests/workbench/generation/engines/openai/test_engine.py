@@ -383,6 +383,9 @@ async def test_an_error_in_store_answer_is_raised(server: Served) -> None:
         ({"concurrency": 0}, "above zero"),
         ({"url": "localhost:8000"}, "invalid server address"),
         ({"url": ""}, "none"),
+        ({"url": "http://[::1/v1"}, "invalid server address"),
+        ({"url": "http://h:99999/v1"}, "invalid server address"),
+        ({"url": "http://h\u00fcgel/v1"}, "invalid server address"),
     ],
 )
 async def test_invalid_settings_are_reported(server: Served, settings: dict[str, Any], message: str) -> None:
