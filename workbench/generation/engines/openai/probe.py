@@ -393,19 +393,27 @@ class _Prober:
         tables = [each for each in results if not isinstance(each, NoCompletion)]
         if len(tables) < len(results):
             return _no_answer(Capability.PICTURE, next(each for each in results if isinstance(each, NoCompletion)))
+        measured = any(len(table) > 1 for table in tables)
         noise, signal = _difference(tables[0], tables[1]), _difference(tables[0], tables[2])
-        if signal > max(_MIN_DIFFERENCE, _MIN_SIGNAL_TO_NOISE * noise):
+        by_chance = "temperature" in self._requests.rules.omit and not measured
+        if signal > max(_MIN_DIFFERENCE, _MIN_SIGNAL_TO_NOISE * noise) and not by_chance:
             return _yes(Capability.PICTURE, f"black and white differ by {signal:.2g}, black and black by {noise:.2g}")
-        images: Sequence[EncodedImage | None] = (None, grey_url(_IMAGE_SIDE, 0), grey_url(_IMAGE_SIDE, 255))
+        return await self._described(same_probabilities=measured)
+
+    async def _described(self, *, same_probabilities: bool) -> ProbedCapability:
+        """Test whether black and white images are described differently, each in the same words twice."""
+        images: Sequence[EncodedImage | None] = (None, *(grey_url(_IMAGE_SIDE, grey) for grey in (0, 0, 255, 255)))
         descriptions = [await self._requests.complete(_DESCRIBE_PROMPT, image, max_tokens=32) for image in images]
         completions = [each for each in descriptions if isinstance(each, Completion)]
         if len(completions) < len(descriptions):
             return _no_answer(Capability.PICTURE, next(each for each in descriptions if isinstance(each, NoCompletion)))
-        none, black, white = completions
+        none, black, again, white, _ = completions
         evidence = f"black: {_quoted(black.text)}, white: {_quoted(white.text)}"
-        if black.text != white.text:
+        words = [each.text.strip(" .!\n").casefold() for each in completions[1:]]
+        if words[0] != words[1] or words[2] != words[3]:
+            return _unknown(Capability.PICTURE, f"{evidence}, black again: {_quoted(again.text)}")
+        if words[0] != words[2]:
             return _yes(Capability.PICTURE, evidence)
-        same_probabilities = any(len(table) > 1 for table in tables)
         absent = none.prompt_tokens is not None and none.prompt_tokens == black.prompt_tokens
         if black.cut and not same_probabilities and not absent:
             return _unknown(Capability.PICTURE, f"cut off; {evidence}")

@@ -295,6 +295,20 @@ async def test_the_same_answers_to_black_and_white_prove_blindness(server: Answe
     assert is_blind("bare", decided)
 
 
+async def test_answers_that_differ_by_chance_do_not_prove_eyes(server: AnsweringServer) -> None:
+    """Without a temperature a server samples, and each answer differs from the one before."""
+    counter = iter(range(10_000))
+
+    def reply(body: Body) -> tuple[int, dict[str, Any]]:
+        if "temperature" in body:
+            return refusal("temperature is not supported")
+        number = next(counter)
+        return 200, completion(f"{'Yes' if number % 3 else 'No'} {number}" if image_of(body) else says(body))
+
+    server.reply = reply
+    assert seen(await probed(server), Capability.PICTURE) == ["unknown"]
+
+
 async def test_a_server_that_refuses_images_is_blind(server: AnsweringServer) -> None:
     server.reply = lambda body: refusal("this model takes no images") if image_of(body) else plain(body)
     capabilities = await probed(server)
