@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.clip_models import ClipModel
 from trainers.dataset import EpochOrder, PoolImage, Rows, TrainingPair
+from trainers.models.clip_models import ClipModel
 from trainers.settings import TrainSettings
 
 

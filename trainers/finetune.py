@@ -33,10 +33,10 @@ from trainers.checkpoints import (
     saved_threads,
     saving,
 )
-from trainers.clip_models import ClipModel, load_model, save_model, save_pth
 from trainers.errors import TrainerError
 from trainers.feature_store import ImageFeatures
 from trainers.interrupts import Interrupted, Stop
+from trainers.models.clip_models import ClipModel, load_model, save_model, save_pth
 from trainers.objectives import drift, info_nce, same_image
 from trainers.run_files import DONE, FAILED, RunWriter
 from trainers.settings import RunConfig, TrainSettings, read_config

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from trainers.batches import Table, pair_table, pool_table
-from trainers.clip_models import ClipModel
 from trainers.dataset import (
     FrozenSet,
     PoolImage,
@@ -28,6 +27,7 @@ from trainers.dataset import (
 from trainers.errors import TrainerError
 from trainers.feature_store import ImageFeatures
 from trainers.interrupts import ImageProgress, Stop
+from trainers.models.clip_models import ClipModel
 from trainers.run_files import WARNING, RunWriter, Work
 from trainers.settings import RunConfig, TrainSettings
 

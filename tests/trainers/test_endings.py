@@ -15,9 +15,9 @@ from support.clip_models import make_tiny, tiny_config
 
 from trainers import checkpoints, finetune
 from trainers.checkpoints import FOLDER, LATEST
-from trainers.clip_models import WEIGHTS_FILE, hash_state, load_model
 from trainers.errors import TrainerError
 from trainers.finetune import Interrupted, run_training
+from trainers.models.clip_models import WEIGHTS_FILE, hash_state, load_model
 from trainers.run_files import METRICS, TrainingStatus, read_metrics, read_run, read_saved_steps
 from trainers.settings import RunConfig, create_run
 
@@ -154,7 +154,7 @@ class TestFullDisk:
         patch_target = {
             "metrics": ("trainers.run_files.RunWriter.metrics", full),
             "checkpoint": ("trainers.checkpoints.save_file", full),
-            "model": ("trainers.clip_models.save_file", full),
+            "model": ("trainers.models.clip_models.save_file", full),
             "pth": ("torch.save", torchs_own),
             "features": ("trainers.feature_store._append", full),
         }[where]

@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 from support.clip_models import TINY, draw_pictures, make_tiny
 
-from trainers.clip_models import ClipModel, build
 from trainers.errors import TrainerError
 from trainers.feature_store import FeatureStore, Floats, ImageFeatures, image_key
+from trainers.models.clip_models import ClipModel, build
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from support.clip_models import draw_pictures, freeze, tiny_config
 
 from curation_db.exporting.manifest import ExportItem
 from trainers.checkpoints import FOLDER, LATEST
-from trainers.clip_models import load_model
 from trainers.dataset import write_pool
 from trainers.errors import TrainerError
 from trainers.finetune import Interrupted, run_training, trained_weights
+from trainers.models.clip_models import load_model
 from trainers.run_files import METRICS, TrainingStatus, read_metrics, read_run
 from trainers.settings import RunConfig, TrainSettings, create_run
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
 
-from trainers.clip_models import save_model
 from trainers.dataset import write_pool
 from trainers.errors import TrainerError
 from trainers.feature_store import ImageFeatures
 from trainers.finetune import Interrupted, run_training
+from trainers.models.clip_models import save_model
 from trainers.run_files import RunWriter
 from trainers.settings import RunConfig, create_run
 from trainers.training_data import TrainingData, load, tables

@@ -34,7 +34,7 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 @dataclass(frozen=True, slots=True)
 class Model:
     spec: str
-    """The argument of `trainers.clip_models.load_model`."""
+    """The argument of `trainers.models.clip_models.load_model`."""
     label: str
     """The name in reports."""
 
@@ -93,7 +93,7 @@ def _architectures() -> frozenset[str]:
 
 
 def _architecture(name: str) -> str:
-    """Return the name as open_clip's files spell it; the suffix -gelu is ours (see `trainers.clip_models`)."""
+    """Return the name as open_clip's files spell it; the suffix -gelu is ours (see `trainers.models.clip_models`)."""
     return name.replace("/", "-").removesuffix("-gelu")
 
 
@@ -163,7 +163,7 @@ def base_hash(workspace: Workspace) -> str | None:
 
 
 def _model_of_settings(workspace: Workspace) -> str:
-    """Return the model of [train] in negwb.toml, as `trainers.clip_models.load_model` takes it; "" without one."""
+    """Return the model of [train] in negwb.toml as a spec of `load_model`; "" without one."""
     from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
     if not workspace.settings.is_file():

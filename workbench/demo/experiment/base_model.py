@@ -26,8 +26,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from trainers.clip_models import load_model
-from trainers.text_tower import TextTower
+from trainers.models.clip_models import load_model
+from trainers.models.text_tower import TextTower
 from workbench import demo
 from workbench.demo.experiment.exam import exam_accuracies
 from workbench.demo.experiment.vocabulary import write_vocabulary

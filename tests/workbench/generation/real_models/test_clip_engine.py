@@ -18,7 +18,7 @@ from support.model_requests import answers, settings, surroundings, yes_no
 
 from curation_db.enums import Method, Stage
 from trainers.clip_margin_worker import MarginWorker
-from trainers.clip_models import ClipModel, save_model
+from trainers.models.clip_models import ClipModel, save_model
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget
 from workbench.generation.engines.local import clip

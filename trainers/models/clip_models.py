@@ -30,8 +30,8 @@ from torch.nn import functional
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.language.sanitize import first_line, last_line
 from trainers.errors import ModelRefused, TrainerError
-from trainers.openai_weights import config_of, read_weights
-from trainers.text_tower import TextTower
+from trainers.models.openai_weights import config_of, read_weights
+from trainers.models.text_tower import TextTower
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from support.clip_models import make_tiny
 
-from trainers.clip_models import (
+from trainers.errors import TrainerError
+from trainers.models.clip_models import (
     BPE_FILE,
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -21,7 +22,6 @@ from trainers.clip_models import (
     save_model,
     save_pth,
 )
-from trainers.errors import TrainerError
 
 TEXTS = ["a dog with a red hat", "no cat", "a bench without a cup on it"]
 
@@ -162,7 +162,7 @@ class TestNameWithFile:
     def _record_calls(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Record the arguments for open_clip instead of loading the 600 MB of a ViT-B-32."""
         monkeypatch.setattr(
-            "trainers.clip_models._from_open_clip",
+            "trainers.models.clip_models._from_open_clip",
             lambda source, pretrained, quick, *, name, config: (source, quick, config.get("quick_gelu", False)),
         )
 

@@ -9,8 +9,8 @@ import torch
 from support.clip_models import TINY, make_tiny, sentence
 from torch.nn import functional
 
-from trainers.clip_models import ClipModel, build
-from trainers.text_tower import cut, eot_lengths
+from trainers.models.clip_models import ClipModel, build
+from trainers.models.text_tower import cut, eot_lengths
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_tower_pooled_at_the_last_position_is_not_trimmed() -> None:
 
 
 def test_the_probe_looks_at_numbers_not_at_the_configuration(tiny: ClipModel) -> None:
-    from trainers.text_tower import TextTower
+    from trainers.models.text_tower import TextTower
 
     tiny.model.attn_mask = torch.zeros_like(tiny.model.attn_mask)
     assert not TextTower(tiny.model, context_length=24, vocab_size=49408).trims
