@@ -53,7 +53,7 @@ _NORM_TOLERANCE: Final = 1e-2
 
 
 class TextImageEncoder(Protocol):
-    """Interface of a model for benchmarks; implemented in `trainers.models.clip_models`."""
+    """Interface of a model for benchmarks; implemented in `trainers.models.clip_model`."""
 
     @property
     def model_hash(self) -> str:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from trainers.dataset import EpochOrder, PoolImage, Rows, TrainingPair
-from trainers.models.clip_models import ClipModel
+from trainers.models.clip_model import ClipModel
 from trainers.settings import TrainSettings
 
 

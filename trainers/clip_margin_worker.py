@@ -25,7 +25,7 @@ from trainers.feature_store import open_image
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainers.models.clip_models import ClipModel
+    from trainers.models.clip_model import ClipModel
 
 FAILED_CODE = 6
 MAX_CACHED_IMAGES = 4096
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m trainers.clip_margin_worker", description="Compare captions by CLIP."
     )
-    parser.add_argument("model", help="a model spec of trainers.models.clip_models.load_model")
+    parser.add_argument("model", help="a model spec of trainers.models.loading.load_model")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
@@ -107,7 +107,7 @@ def _take_stdout() -> BinaryIO:
 
 
 def _serve(model: str, device: str, out: BinaryIO) -> int:
-    from trainers.models.clip_models import load_model  # noqa: PLC0415  # torch takes seconds to import
+    from trainers.models.loading import load_model  # noqa: PLC0415  # torch takes seconds to import
 
     try:
         loaded = load_model(model, device=device)

@@ -32,7 +32,7 @@ from curation_db.language.sanitize import first_line
 from trainers.errors import TrainerError
 
 if TYPE_CHECKING:
-    from trainers.models.clip_models import ClipModel
+    from trainers.models.clip_model import ClipModel
 
 CODE = 3
 """Version of the code from input to feature; raised when it changes."""

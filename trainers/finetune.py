@@ -36,7 +36,9 @@ from trainers.checkpoints import (
 from trainers.errors import TrainerError
 from trainers.feature_store import ImageFeatures
 from trainers.interrupts import Interrupted, Stop
-from trainers.models.clip_models import ClipModel, load_model, save_model, save_pth
+from trainers.models.clip_model import ClipModel
+from trainers.models.loading import load_model
+from trainers.models.saving import save_model, save_pth
 from trainers.objectives import drift, info_nce, same_image
 from trainers.run_files import DONE, FAILED, RunWriter
 from trainers.settings import RunConfig, TrainSettings, read_config

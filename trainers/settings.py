@@ -147,7 +147,7 @@ class RunConfig:
     """config.json of a run folder: the complete input of `python -m trainers`."""
 
     model: str
-    """Model spec of `models.clip_models.load_model`."""
+    """Model spec of `models.loading.load_model`."""
     export: str
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Image folders by source."""

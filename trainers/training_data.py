@@ -27,7 +27,7 @@ from trainers.dataset import (
 from trainers.errors import TrainerError
 from trainers.feature_store import ImageFeatures
 from trainers.interrupts import ImageProgress, Stop
-from trainers.models.clip_models import ClipModel
+from trainers.models.clip_model import ClipModel
 from trainers.run_files import WARNING, RunWriter, Work
 from trainers.settings import RunConfig, TrainSettings
 

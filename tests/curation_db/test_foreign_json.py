@@ -21,7 +21,7 @@ OWN_JSON = {
     "curation_db/queue/ordering.py": "a column that only we write",
     "workbench/demo/simulation/annotator.py": "a file of the demo",
     "workbench/demo/simulation/scripted_engine.py": "a file of the demo",
-    "trainers/models/clip_models.py": "a copy of a value in memory",
+    "trainers/models/clip_model.py": "a copy of a value in memory",
     "trainers/settings.py": "a copy of a value in memory",
     "trainers/clip_margin_worker.py": "the pipe from the parent process",
 }

@@ -19,7 +19,7 @@ from curation_db.exporting.manifest import (
     file_facts,
     hash_of,
 )
-from trainers.models.clip_models import ClipModel, build
+from trainers.models.clip_model import ClipModel, build
 from trainers.settings import RunConfig, TrainSettings
 
 TINY: dict[str, Any] = {

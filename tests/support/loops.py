@@ -16,7 +16,7 @@ from curation_db.events.annotators import begin_session
 from curation_db.review.candidates import Intake, NewCandidate, insert_candidates
 from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import open_store
-from trainers.models.clip_models import save_model
+from trainers.models.saving import save_model
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 from workbench.workspace.operations import freeze_set

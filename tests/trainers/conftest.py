@@ -9,7 +9,8 @@ import pytest
 import torch
 from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of
 
-from trainers.models.clip_models import ClipModel, save_model
+from trainers.models.clip_model import ClipModel
+from trainers.models.saving import save_model
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from trainers import checkpoints, finetune
 from trainers.checkpoints import FOLDER, LATEST
 from trainers.errors import TrainerError
 from trainers.finetune import Interrupted, run_training
-from trainers.models.clip_models import WEIGHTS_FILE, hash_state, load_model
+from trainers.models.clip_model import WEIGHTS_FILE, hash_state
+from trainers.models.loading import load_model
 from trainers.run_files import METRICS, TrainingStatus, read_metrics, read_run, read_saved_steps
 from trainers.settings import RunConfig, create_run
 
@@ -154,7 +155,7 @@ class TestFullDisk:
         patch_target = {
             "metrics": ("trainers.run_files.RunWriter.metrics", full),
             "checkpoint": ("trainers.checkpoints.save_file", full),
-            "model": ("trainers.models.clip_models.save_file", full),
+            "model": ("trainers.models.saving.save_file", full),
             "pth": ("torch.save", torchs_own),
             "features": ("trainers.feature_store._append", full),
         }[where]

@@ -17,7 +17,7 @@ from support.clip_models import TINY, draw_pictures, make_tiny
 
 from trainers.errors import TrainerError
 from trainers.feature_store import FeatureStore, Floats, ImageFeatures, image_key
-from trainers.models.clip_models import ClipModel, build
+from trainers.models.clip_model import ClipModel, build
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from trainers.checkpoints import FOLDER, LATEST
 from trainers.dataset import write_pool
 from trainers.errors import TrainerError
 from trainers.finetune import Interrupted, run_training, trained_weights
-from trainers.models.clip_models import load_model
+from trainers.models.loading import load_model
 from trainers.run_files import METRICS, TrainingStatus, read_metrics, read_run
 from trainers.settings import RunConfig, TrainSettings, create_run
 

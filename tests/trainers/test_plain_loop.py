@@ -13,7 +13,7 @@ from torch.nn import functional
 from trainers.dataset import EpochOrder
 from trainers.feature_store import ImageFeatures
 from trainers.finetune import run_training
-from trainers.models.clip_models import load_model
+from trainers.models.loading import load_model
 from trainers.run_files import RunWriter, read_metrics
 from trainers.settings import RunConfig, TrainSettings, create_run
 from trainers.training_data import load

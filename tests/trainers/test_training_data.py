@@ -14,7 +14,7 @@ from trainers.dataset import write_pool
 from trainers.errors import TrainerError
 from trainers.feature_store import ImageFeatures
 from trainers.finetune import Interrupted, run_training
-from trainers.models.clip_models import save_model
+from trainers.models.saving import save_model
 from trainers.run_files import RunWriter
 from trainers.settings import RunConfig, create_run
 from trainers.training_data import TrainingData, load, tables

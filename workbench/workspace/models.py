@@ -34,7 +34,7 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 @dataclass(frozen=True, slots=True)
 class Model:
     spec: str
-    """The argument of `trainers.models.clip_models.load_model`."""
+    """The argument of `trainers.models.loading.load_model`."""
     label: str
     """The name in reports."""
 
@@ -93,7 +93,7 @@ def _architectures() -> frozenset[str]:
 
 
 def _architecture(name: str) -> str:
-    """Return the name as open_clip's files spell it; the suffix -gelu is ours (see `trainers.models.clip_models`)."""
+    """Return the name as open_clip's files spell it; the suffix -gelu is ours (see `trainers.models.loading`)."""
     return name.replace("/", "-").removesuffix("-gelu")
 
 

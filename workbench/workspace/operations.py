@@ -301,7 +301,7 @@ def run_benches(
         TrainerError: A model cannot be loaded.
     """
     from benchmarks.runner import run_task  # noqa: PLC0415
-    from trainers.models.clip_models import load_model  # noqa: PLC0415
+    from trainers.models.loading import load_model  # noqa: PLC0415
     from workbench.console.progress_bars import step_bars  # noqa: PLC0415
 
     stored: list[StoredResult] = []

@@ -9,7 +9,7 @@ import torch
 from support.clip_models import TINY, make_tiny, sentence
 from torch.nn import functional
 
-from trainers.models.clip_models import ClipModel, build
+from trainers.models.clip_model import ClipModel, build
 from trainers.models.text_tower import cut, eot_lengths
 
 

@@ -24,7 +24,7 @@ from benchmarks.data.fetch import DownloadSources
 from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
 from trainers.errors import TrainerError
-from trainers.models.clip_models import save_model
+from trainers.models.saving import save_model
 from workbench.cli import app, main
 from workbench.commands.bench import DownloadError, ProtocolChoice
 from workbench.errors import UsageError

@@ -13,7 +13,7 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors import safe_open
 
-from trainers.models.clip_models import load_model
+from trainers.models.loading import load_model
 from workbench.demo.experiment.base_model import FOLDER, MODEL_CONFIG, TOLERANCE, BaseRecipe, save_base, train_base
 from workbench.demo.experiment.exam import TEST, encode_exam, exam_accuracies, grade
 from workbench.demo.experiment.vocabulary import BPE_FILE, write_vocabulary

@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from trainers.models.clip_models import load_model
+from trainers.models.loading import load_model
 from trainers.models.text_tower import TextTower
 from workbench import demo
 from workbench.demo.experiment.exam import exam_accuracies

@@ -17,7 +17,7 @@ from workbench.demo.simulation.corpus import make_corpus
 from workbench.demo.simulation.proposer import HELD_OUT, DemoDraft
 
 BPE_FILE = "bpe.txt.gz"
-"""Vocabulary file in the model's folder, read by `trainers.models.clip_models`."""
+"""Vocabulary file in the model's folder, read by `trainers.models.loading`."""
 VOCABULARY_IMAGES = 3000
 """Images of the demo corpus to read: enough that no word is missing."""
 _WORD = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")

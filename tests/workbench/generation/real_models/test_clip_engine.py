@@ -18,7 +18,8 @@ from support.model_requests import answers, settings, surroundings, yes_no
 
 from curation_db.enums import Method, Stage
 from trainers.clip_margin_worker import MarginWorker
-from trainers.models.clip_models import ClipModel, save_model
+from trainers.models.clip_model import ClipModel
+from trainers.models.saving import save_model
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget
 from workbench.generation.engines.local import clip

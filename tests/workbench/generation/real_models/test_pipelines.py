@@ -16,7 +16,7 @@ from support.clip_models import make_tiny
 from support.model_requests import COLOURS
 
 from curation_db.enums import Method
-from trainers.models.clip_models import save_model
+from trainers.models.saving import save_model
 from workbench import cli
 from workbench.errors import ExitCode
 

@@ -12,16 +12,9 @@ from PIL import Image
 from support.clip_models import make_tiny
 
 from trainers.errors import TrainerError
-from trainers.models.clip_models import (
-    BPE_FILE,
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    _from_name,
-    hash_state,
-    load_model,
-    save_model,
-    save_pth,
-)
+from trainers.models.clip_model import BPE_FILE, CONFIG_FILE, WEIGHTS_FILE, hash_state
+from trainers.models.loading import _from_name, load_model
+from trainers.models.saving import save_model, save_pth
 
 TEXTS = ["a dog with a red hat", "no cat", "a bench without a cup on it"]
 
@@ -162,7 +155,7 @@ class TestNameWithFile:
     def _record_calls(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Record the arguments for open_clip instead of loading the 600 MB of a ViT-B-32."""
         monkeypatch.setattr(
-            "trainers.models.clip_models._from_open_clip",
+            "trainers.models.loading._from_open_clip",
             lambda source, pretrained, quick, *, name, config: (source, quick, config.get("quick_gelu", False)),
         )
 

@@ -1,0 +1,182 @@
+"""A CLIP model with one interface for every source.
+
+Features are unit float32 on the CPU, whatever the model's device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import open_clip  # type: ignore[import-untyped]
+import torch
+from open_clip.tokenizer import SimpleTokenizer  # type: ignore[import-untyped]
+from open_clip.transform import PreprocessCfg, image_transform_v2  # type: ignore[import-untyped]
+from open_clip.transformer import QuickGELU  # type: ignore[import-untyped]
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainers.errors import TrainerError
+from trainers.models.text_tower import TextTower
+
+CONFIG_FILE = "open_clip_config.json"
+WEIGHTS_FILE = "open_clip_model.safetensors"
+BPE_FILE = "bpe.txt.gz"
+"""Extension of negwb to local-dir folders: a byte-pair vocabulary for `SimpleTokenizer`."""
+_BATCH = 64
+
+Tokenizer = Callable[[list[str]], Tensor]
+
+
+@dataclass(eq=False)
+class ClipModel:
+    """A loaded model with its tokenizer, preprocessing and configuration."""
+
+    name: str
+    """The requested model spec."""
+    arch: str
+    config: Mapping[str, Any]
+    """open_clip's model_cfg, which defines the architecture."""
+    model: Any
+    """open_clip model in evaluation mode."""
+    tokenizer: Tokenizer
+    """From N texts to token ids (N, context_length)."""
+    preprocess: Callable[[Image.Image], Tensor]
+    """The evaluation transform, also used in training: no random augmentation."""
+    preprocess_config: Mapping[str, Any]
+    vocabulary: Path | None = None
+    """Vocabulary file, where the vocabulary is not CLIP's."""
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        self.text_tower = TextTower(self.model, context_length=self.context_length, vocab_size=self._vocab_size)
+
+    @property
+    def _vocab_size(self) -> int:
+        return int(self.config["text_cfg"].get("vocab_size", 49408))
+
+    @property
+    def context_length(self) -> int:
+        """Maximum number of tokens, with start and end token."""
+        return int(self.config["text_cfg"].get("context_length", 77))
+
+    @property
+    def embed_dim(self) -> int:
+        """Feature dimension D."""
+        return int(self.config["embed_dim"])
+
+    @property
+    def activation(self) -> str:
+        """quickgelu or gelu, read from the modules, not from a name."""
+        return "quickgelu" if any(isinstance(part, QuickGELU) for part in self.model.modules()) else "gelu"
+
+    @property
+    def device(self) -> torch.device:
+        return cast(torch.device, next(self.model.parameters()).device)
+
+    @property
+    def model_hash(self) -> str:
+        """sha256 over all present weights, the structure, the preprocessing and the tokenizer."""
+        vocabulary = self.vocabulary.read_bytes() if self.vocabulary else b""
+        tokenizer = {"context_length": self.context_length, "vocabulary": hashlib.sha256(vocabulary).hexdigest()}
+        return _hash_of(self.visual_hash, hash_state(self.model.state_dict()), hash_structure(self.model), tokenizer)
+
+    @property
+    def visual_hash(self) -> str:
+        """sha256 over the image tower and its preprocessing."""
+        return _hash_of(
+            hash_state(self.model.visual.state_dict()), hash_structure(self.model.visual), self._preprocessing
+        )
+
+    @property
+    def _preprocessing(self) -> Mapping[str, Any]:
+        """The preprocessing without unset values, which evaluation does not use."""
+        return {name: value for name, value in self.preprocess_config.items() if value is not None}
+
+    @torch.inference_mode()
+    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return unit features.  -> (N, D) float32, CPU"""
+        parts = [self._encode_batch(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH)]
+        return torch.cat(parts) if parts else torch.empty(0, self.embed_dim)
+
+    def _encode_batch(self, images: Sequence[Image.Image]) -> Tensor:
+        pixels = torch.stack([self.preprocess(image) for image in images]).to(self.device)  # (n, 3, H, W)
+        features = self.model.encode_image(pixels)
+        return functional.normalize(features, dim=-1).float().cpu()
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return unit features; texts longer than the context are cut, as in CLIP.  -> (N, D) float32, CPU"""
+        if not texts:
+            return torch.empty(0, self.embed_dim)
+        return self.text_tower.encode_all(self.tokenizer(list(texts)))
+
+    def describe(self) -> dict[str, Any]:
+        """Return the description of the model for a result, as JSON types."""
+        return {
+            "name": self.name,
+            "arch": self.arch,
+            "activation": self.activation,
+            "precision": self.precision,
+            "context_length": self.context_length,
+            "embed_dim": self.embed_dim,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "model_hash": self.model_hash,
+            "visual_hash": self.visual_hash,
+            "trims_text": self.text_tower.trims,
+            "open_clip": open_clip.__version__,
+            "torch": str(torch.__version__),
+        }
+
+
+def hash_state(state: Mapping[str, Tensor]) -> str:
+    """Return the sha256 over name, type, shape and bytes of every tensor, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        value = tensor.detach().cpu().contiguous()
+        digest.update(f"{name}\n{value.dtype}\n{tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def hash_structure(model: nn.Module) -> str:
+    """Return the sha256 over the modules' names, types and numbers of heads, and so over the activation."""
+    lines = (f"{name} {type(part).__name__} {getattr(part, 'num_heads', '')}" for name, part in model.named_modules())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _hash_of(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def build(
+    config: Mapping[str, Any], preprocess: Mapping[str, Any], *, name: str, arch: str, bpe: Path | None = None
+) -> ClipModel:
+    """Build an open_clip model from its `model_cfg`, with random weights."""
+    parts = deepcopy(dict(config))
+    custom = parts.pop("custom_text", False) or "hf_model_name" in parts["text_cfg"]
+    model = (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**parts)
+    size = model.visual.image_size
+    merged = PreprocessCfg(**{**preprocess, "size": size})
+    transform = image_transform_v2(merged, is_train=False)
+    tokenizer = _tokenizer(config["text_cfg"], bpe)
+    return ClipModel(name, arch, config, model.eval(), tokenizer, transform, preprocess_values(merged), bpe)
+
+
+def preprocess_values(preprocess: PreprocessCfg) -> dict[str, Any]:
+    """Return the values as read back from a JSON file, so that tuples and lists hash alike."""
+    return cast(dict[str, Any], json.loads(json.dumps(asdict(preprocess))))
+
+
+def _tokenizer(text_config: Mapping[str, Any], bpe: Path | None) -> Tokenizer:
+    length = int(text_config.get("context_length", 77))
+    if bpe is not None:
+        return cast(Tokenizer, SimpleTokenizer(bpe_path=str(bpe), context_length=length))
+    if int(text_config.get("vocab_size", 49408)) != 49408:
+        raise TrainerError(f"a vocabulary of {text_config['vocab_size']} tokens, but no {BPE_FILE} beside the weights")
+    return cast(Tokenizer, SimpleTokenizer(context_length=length))
