@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.workspace.toml_edit import folder_line, line_of, value_line, with_folder, with_value
+from curation_db.validation import Path
+from workbench.workspace.toml_edit import (
+    folder_line,
+    line_of,
+    line_of_key_or_header,
+    value_line,
+    with_folder,
+    with_value,
+)
 
 CASES = {
     "in one line": ('[pictures]\ncoco = ["a"] # my disk\n', '[pictures]\ncoco = ["a", "new"] # my disk\n'),
@@ -194,6 +202,21 @@ def test_the_line_of_a_setting_is_found() -> None:
     assert (line_of(text, "curate", "theme"), line_of(text, "curate", "keys", "undo")) == (3, 5)
     assert line_of(text, "progress", "targets", "cue") == 7
     assert line_of(text, "curate", "order") is None
+
+
+def test_the_line_of_a_key_in_an_array_of_tables_is_that_of_its_element() -> None:
+    text = "[[a.b]]\nx = 1\n[[a.b]]\nx = 2\n[a.b.c]\ny.z = 3\n[d]"
+    lines: dict[Path, int | None] = {
+        ("a", "b", 0, "x"): 2,
+        ("a", "b", 1, "x"): 4,
+        ("a", "b", 1): 3,
+        ("a", "b", 1, "c", "missing"): 5,
+        ("a", "b", 1, "c", "y"): 6,
+        ("a", "b", 0, "c"): 1,
+        ("d", "missing"): 7,
+        ("e",): None,
+    }
+    assert {path: line_of_key_or_header(text, path) for path in lines} == lines
 
 
 def test_the_line_of_a_setting_is_its_first_line_in_any_notation() -> None:
