@@ -7,19 +7,16 @@ the problem. It can take 100 ms, so it is not called in the UI thread; Pillow is
 from __future__ import annotations
 
 import math
-import stat
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
+from curation_db.image_decoding import ImageProblem, cause_of, decode_pixels, opaque, open_image, open_regular, upright
 from curation_db.image_paths import display_size
 from curation_db.language.sanitize import display_text
-from workbench.images.pixel_formats import averageable, opaque, rows_alone, upright
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
@@ -27,33 +24,12 @@ if TYPE_CHECKING:
     _Work = tuple[Image.Image, bool, str]
     """An image, whether its file ends early, and a further note."""
 
-MAX_PIXELS = 89_478_485
-"""The most pixels that are decoded: the limit of Pillow (a quarter of a GiB in RGB), here an error."""
-MAX_JPEG_PIXELS = 500_000_000
-"""The limit for a JPEG, which needs little memory when it is decoded at a half to an eighth of its size."""
 KEPT_PIXELS = 50_000_000
 """The most pixels of an image for zooming (150 MB); a larger image is reduced."""
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "TGA", "ICO", "JPEG2000", "WEBP", "AVIF")
-"""The allowed formats. Pillow's other readers include one that starts a program (EPS)."""
 CUT_OFF = "file cut off: only its first part"
 FIRST_FRAME = "animation: only its first frame"
 FIRST_PAGE = "several pages: only the first"
-_JPEG_START = b"\xff\xd8\xff"
 _NAME_LIMIT = 80
-
-
-class ImageProblem(Enum):
-    """Why a file was not decoded. The value is the message."""
-
-    MISSING = "the image is missing"
-    UNREADABLE = "the image may not be read"
-    NOT_A_FILE = "not a file"
-    EMPTY = "the image file is empty"
-    NOT_AN_IMAGE = "not an image"
-    NO_PIXELS = "the image has no pixels"
-    TOO_LARGE = f"too large to decode (over {MAX_PIXELS // 1_000_000} megapixels)"
-    NO_MEMORY = "not enough memory for the image"
-    DAMAGED = "the image is damaged"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,14 +48,6 @@ class Thumbnail:
     """The code of `problem`."""
     cut_off: bool = False
     """The file ends early: the image shows the part before its end."""
-
-
-class _RefusedError(Exception):
-    """The file is not decoded."""
-
-    def __init__(self, cause: ImageProblem) -> None:
-        super().__init__(cause.value)
-        self.cause = cause
 
 
 def load_thumbnail(path: Path | None, box: tuple[int, int], *, name: str = "") -> Thumbnail:
@@ -101,7 +69,7 @@ def load_full(path: Path | None, *, name: str = "", most: int = KEPT_PIXELS) -> 
 def _load(path: Path | None, name: str, work: Callable[[ImageFile.ImageFile], _Work]) -> Thumbnail:
     size: tuple[int, int] | None = None
     try:
-        with _open_regular(path) as file, _open_picture(file) as opened:
+        with open_regular(path) as file, open_image(file) as opened:
             size = display_size(opened)
             several = _several(opened)  # before decoding, after which some readers cannot seek
             image, cut_off, note = work(opened)
@@ -109,42 +77,8 @@ def _load(path: Path | None, name: str, work: Callable[[ImageFile.ImageFile], _W
             return Thumbnail(image, None, size, note, cut_off=cut_off)
     except Exception as error:  # decoders of hostile bytes raise any exception: struct.error, SyntaxError ...
         shown_name = display_text(name or (path.name if path else ""), limit=_NAME_LIMIT)
-        cause = _cause(error)
+        cause = cause_of(error)
         return Thumbnail(None, f"{cause.value}: {shown_name}" if shown_name else cause.value, size, cause=cause)
-
-
-def _open_regular(path: Path | None) -> IO[bytes]:
-    if path is None:
-        raise FileNotFoundError
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # a pipe could block, and a device has no end
-        raise _RefusedError(ImageProblem.NOT_A_FILE)
-    if status.st_size == 0:
-        raise _RefusedError(ImageProblem.EMPTY)
-    return path.open("rb")
-
-
-def _open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
-    from PIL import Image, JpegImagePlugin  # noqa: PLC0415  # deferred: 25-40 ms
-
-    # Pillow only warns up to twice its limit. Set each time, since test runners reset the filters.
-    warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-    start = file.read(len(_JPEG_START))
-    file.seek(0)
-    opened: ImageFile.ImageFile
-    try:
-        # Not through `Image.open`, whose limit ignores that a JPEG can be decoded at a part of its size.
-        opened = JpegImagePlugin.JpegImageFile(file) if start == _JPEG_START else Image.open(file, formats=FORMATS)
-    except KeyError:  # no reader accepts the file
-        raise _RefusedError(ImageProblem.NOT_AN_IMAGE) from None
-    if opened.width < 1 or opened.height < 1:
-        raise _RefusedError(ImageProblem.NO_PIXELS)
-    scalable = opened.format == "JPEG" and not opened.info.get(
-        "progressive"
-    )  # a progressive JPEG is always decoded whole
-    if opened.width * opened.height > (MAX_JPEG_PIXELS if scalable else MAX_PIXELS):
-        raise Image.DecompressionBombError
-    return opened
 
 
 def _several(opened: Image.Image) -> str:
@@ -155,21 +89,6 @@ def _several(opened: Image.Image) -> str:
     return "" if not more else FIRST_PAGE if opened.format == "TIFF" else FIRST_FRAME
 
 
-def _decoded(opened: ImageFile.ImageFile) -> tuple[Image.Image, bool]:
-    """Return the pixels in a mode that can be averaged, and whether the file ends early."""
-    if opened.width * opened.height > MAX_PIXELS:
-        raise _RefusedError(ImageProblem.TOO_LARGE)  # a JPEG that cannot be decoded at so small a scale
-    try:
-        opened.load()
-    except (OSError, SyntaxError, EOFError):
-        opened.tile = []  # the part before the end is the image from now on
-        seen = opened.getbbox()
-        if seen is None:  # no part was decoded
-            raise
-        return rows_alone(averageable(opened), seen[1], seen[3]), True
-    return averageable(opened), False
-
-
 def _shrunk(opened: ImageFile.ImageFile, box: tuple[int, int]) -> _Work:
     from PIL import Image  # noqa: PLC0415
 
@@ -177,7 +96,7 @@ def _shrunk(opened: ImageFile.ImageFile, box: tuple[int, int]) -> _Work:
     side = max(box)
     share = min(1.0, 2 * side / max(opened.size))
     opened.draft(None, (math.ceil(opened.width * share), math.ceil(opened.height * share)))
-    image, cut_off = _decoded(opened)
+    image, cut_off = decode_pixels(opened)
     image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
     image = opaque(upright(image))
     image.thumbnail(box, Image.Resampling.LANCZOS, reducing_gap=2.0)
@@ -188,29 +107,11 @@ def _full(opened: ImageFile.ImageFile, most: int) -> _Work:
     width, height = opened.size
     part = max(1, math.ceil(math.sqrt(width * height / most)))
     opened.draft(None, (max(1, width // part), max(1, height // part)))
-    image, cut_off = _decoded(opened)
+    image, cut_off = decode_pixels(opened)
     left = math.ceil(math.sqrt(image.width * image.height / most))  # other formats are decoded whole, then reduced
     image = opaque(upright(image.reduce(left) if left > 1 else image))
     lost = round(max(width, height) / max(image.size))
     return image, cut_off, f"at 1/{lost} of its detail" if lost > 1 else ""
-
-
-_CAUSES: dict[str, ImageProblem] = {
-    "FileNotFoundError": ImageProblem.MISSING,
-    "NotADirectoryError": ImageProblem.MISSING,
-    "PermissionError": ImageProblem.UNREADABLE,
-    "UnidentifiedImageError": ImageProblem.NOT_AN_IMAGE,
-    "DecompressionBombWarning": ImageProblem.TOO_LARGE,
-    "DecompressionBombError": ImageProblem.TOO_LARGE,
-    "MemoryError": ImageProblem.NO_MEMORY,
-}
-"""By the name of the exception class, since importing Pillow takes 25 to 40 ms."""
-
-
-def _cause(error: Exception) -> ImageProblem:
-    if isinstance(error, _RefusedError):
-        return error.cause
-    return _CAUSES.get(type(error).__name__, ImageProblem.DAMAGED)
 
 
 def fit_cells(size: tuple[int, int], columns: int, rows: int, cell: tuple[int, int] = (1, 2)) -> tuple[int, int]:

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from workbench.images import decode, pixel_formats
+from curation_db import image_decoding
+from workbench.images import decode
 from workbench.images.decode import Thumbnail, ThumbnailCache, fit_cells, load_thumbnail
 
 BOX = (92, 88)
@@ -170,11 +171,11 @@ def test_transparent_pixels_show_a_checkerboard(tmp_path: Path) -> None:
     image = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     image.paste((0, 0, 255, 255), (10, 0, 20, 20))
     thumbnail = shown(load(tmp_path, encoded("PNG", image)))
-    assert {thumbnail.getpixel((x, y)) for x in range(10) for y in range(20)} == set(pixel_formats.BEHIND)
+    assert {thumbnail.getpixel((x, y)) for x in range(10) for y in range(20)} == set(image_decoding.BEHIND)
     assert thumbnail.getpixel((18, 1)) == (0, 0, 255)
     keyed = Image.new("P", (200, 200), 1)
     keyed.putpalette([255, 255, 255, 0, 255, 0])
-    assert shown(load(tmp_path, encoded("PNG", keyed, transparency=1))).getpixel((1, 1)) == pixel_formats.BEHIND[0]
+    assert shown(load(tmp_path, encoded("PNG", keyed, transparency=1))).getpixel((1, 1)) == image_decoding.BEHIND[0]
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])

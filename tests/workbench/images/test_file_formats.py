@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from workbench.images import pixel_formats
+from curation_db import image_decoding
 from workbench.images.decode import CUT_OFF, FIRST_FRAME, FIRST_PAGE, Thumbnail, load_full, load_thumbnail
 
 SIZE = (240, 160)
@@ -67,7 +67,7 @@ def with_alpha(image: Image.Image) -> Image.Image:
 
 def on_checkerboard(image: Image.Image) -> Image.Image:
     """Return the expected rendering of `with_alpha(image)`."""
-    board = pixel_formats.opaque(Image.new("RGBA", SIZE, (0, 0, 0, 0)))
+    board = image_decoding.opaque(Image.new("RGBA", SIZE, (0, 0, 0, 0)))
     board.paste(image.convert("RGB").crop((0, 0, SIZE[0] // 2, SIZE[1])))
     return board
 
@@ -142,11 +142,11 @@ def test_every_format_matches_its_reference_and_notes_what_is_left_out(tmp_path:
     assert (small.image.size, full.image.size) == ((60, 40), SIZE)
     assert difference(full.image, reference()) < 3
     wanted = reference().convert("RGB").resize((60, 40), Image.Resampling.LANCZOS)
-    if reference().getpixel((SIZE[0] - 1, 0)) not in pixel_formats.BEHIND:
+    if reference().getpixel((SIZE[0] - 1, 0)) not in image_decoding.BEHIND:
         assert difference(small.image, wanted) < 6
     else:  # the squares have the same size on a thumbnail
         assert difference(small.image.crop((0, 0, 28, 40)), wanted.crop((0, 0, 28, 40))) < 6
-        assert set(small.image.crop((34, 0, 60, 40)).get_flattened_data()) == set(pixel_formats.BEHIND)
+        assert set(small.image.crop((34, 0, 60, 40)).get_flattened_data()) == set(image_decoding.BEHIND)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
@@ -159,7 +159,7 @@ def test_a_truncated_file_is_shown_up_to_the_cut(tmp_path: Path, kind: str) -> N
     top = (0, 0, SIZE[0], 40) if kind != "BMP" else (0, 120, *SIZE)  # a BMP begins at the bottom
     assert difference(full.image.crop(top), image.crop(top)) < 25
     rest = (0, 120, *SIZE) if kind != "BMP" else (0, 0, SIZE[0], 40)
-    assert set(full.image.crop(rest).get_flattened_data()) == set(pixel_formats.BEHIND), "missing pixels are not black"
+    assert set(full.image.crop(rest).get_flattened_data()) == set(image_decoding.BEHIND), "missing pixels are not black"
 
 
 def jpeg_of(width: int, height: int) -> bytes:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from curation_db.image_decoding import ImageProblem
 from workbench.generation.engines.requests import ImagePayload, ModelAnswer, RequestFailure
-from workbench.images.decode import ImageProblem, load_thumbnail
+from workbench.images.decode import load_thumbnail
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from curation_db.image_decoding import ImageProblem
 from workbench.generation.engines.image_input import ImageUnavailable, load_image_file
 from workbench.generation.engines.requests import RequestFailure
-from workbench.images.decode import ImageProblem, load_full, load_thumbnail
+from workbench.images.decode import load_full, load_thumbnail
 
 
 def jpeg() -> bytes:
