@@ -43,7 +43,7 @@ def build(folder: Path, *, steps: int = 20) -> Path:
 
 def negwb(*words: str | Path | int) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("negwb")), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=1200, check=False)
 
 
 def json_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

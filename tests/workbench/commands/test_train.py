@@ -209,7 +209,7 @@ def test_an_interrupted_and_killed_run_is_resumed_to_its_end(workspace: Workspac
         terminal.press("\x03")
         assert terminal.end() == 130
         assert b"140" in terminal.output, "the bar knows how far it is"
-        assert b"go on with: negwb train --resume hard" in terminal.output
+        assert b"continue with: negwb train --resume hard" in terminal.output
         saved = read_saved_steps(run)
         assert saved is not None
         assert f"stopped after step {saved[0]} of 140;".encode() in terminal.output
