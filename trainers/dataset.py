@@ -1,13 +1,14 @@
 """Input of a training: the pairs of an export with their images, a pool of affirmative captions, and the data order.
 
-The split is by image, so no image is on both sides. The order of the data is a pure function of (seed, epoch): a
-resumed run continues from the step number alone. Does not import torch.
+The split is by image, so that no image is on both sides, or by caption, as published. The order of the data is a pure
+function of (seed, epoch): a resumed run continues from the step number alone. Does not import torch.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,18 @@ def split_by_image(pairs: Sequence[TrainingPair], *, val_share: float, seed: int
     for row, pair in enumerate(pairs):
         (val if _share(f"{seed}\n{pair.image}") < val_share else train).append(row)
     return train, val
+
+
+def split_by_caption(count: int, *, val_share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Return the training rows and the validation rows of `count` pairs as the published code splits them.
+
+    Captions of one image are on both sides. Source: parkquasar/NegationCLIP, src/clip_finetune.py, whose order of the
+    training rows is shuffled again in every epoch, as by `EpochOrder`.
+    """
+    rows = list(range(count))
+    np.random.RandomState(seed).shuffle(rows)  # the generator of numpy.random.seed
+    val_count = math.floor(val_share * count)
+    return rows[val_count:], rows[:val_count]
 
 
 def _share(text: str) -> float:

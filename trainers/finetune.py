@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -80,7 +81,14 @@ class Trainer:
         if self.settings.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.weights.values(), self.settings.clip_norm)
         self.optimizer.step()
+        self._clamp_logit_scale()
         return loss.item()
+
+    @torch.no_grad()
+    def _clamp_logit_scale(self) -> None:
+        scale = self.model.model.logit_scale
+        if self.settings.logit_scale_max is not None and scale.requires_grad:
+            scale.clamp_(max=math.log(self.settings.logit_scale_max))
 
     def loss(self, batch: TrainingBatch) -> Tensor:
         device = self.model.device
@@ -160,6 +168,9 @@ class TrainingRun:
             self._writer.log(f"resumed at step {saved.step} of {trainer.feed.steps}")
         started, pairs = self._state, 0
         for step in range(started.step, trainer.feed.steps):
+            if self._has_no_progress():
+                self._writer.log(f"stopped early after step {step}: patience = {settings.patience}")
+                break
             batch = trainer.feed.batch(step)
             loss = trainer.learn(batch, step)
             pairs += len(batch.ids)  # the last batch of an epoch may be shorter
@@ -173,6 +184,13 @@ class TrainingRun:
             if (step + 1) % settings.checkpoint_every == 0:
                 self._save()
         return self._state
+
+    def _has_no_progress(self) -> bool:
+        """Return whether the last `patience` epochs gave no smaller validation loss; depends on the state alone."""
+        patience, state = self._trainer.settings.patience, self._state
+        if patience is None or state.best_step is None:
+            return False
+        return state.step - state.best_step >= patience * self._trainer.feed.order.per_epoch
 
     def _save(self) -> None:
         save_checkpoint(self._folder, self._state, self._trainer.weights, self._trainer.optimizer)
@@ -255,6 +273,7 @@ def _finish(
         _save_models(folder, trainer.model, pth=config.save_pth)
     result |= {
         "steps": state.step,
+        "stopped_early": state.step < trainer.feed.steps,
         "seconds": round(state.seconds, 3),
         "threads": torch.get_num_threads(),
         "best_val_loss": state.best_loss,

@@ -24,6 +24,7 @@ FORMAT = 1
 """Format version of config.json; raised when an older reader would misread it."""
 Schedule = Literal["constant", "cosine"]
 Keep = Literal["best", "last"]
+Split = Literal["image", "caption"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +58,18 @@ class TrainSettings:
         0.0, "weight of the penalty on drift from the base text embeddings, on affirmative captions"
     )
     interpolation: float = setting(1.0, "saved weights: base + this * (tuned - base), against forgetting")
-    val_share: float = setting(0.2, "share of the images for validation, chosen by a keyed hash")
+    logit_scale_max: float | None = setting(
+        None, "upper limit of exp(logit_scale), applied after each step; CLIP was trained with 100"
+    )
+    val_share: float = setting(0.2, "share of the images, or of the captions, for validation")
+    split: Split = setting(
+        "image",
+        "what is split: image, by a keyed hash; or caption, as published: captions of one image are on both sides",
+    )
     keep: Keep = setting("best", "which weights are saved: best (smallest validation loss) or last")
+    patience: int | None = setting(
+        None, "epochs without a smaller validation loss after which the training stops early; unset: never"
+    )
     seed: int = setting(42, "random seed")
     threads: int | None = setting(
         None, "threads of torch; unset: torch decides, and a resumed run uses the same number"
@@ -109,6 +120,7 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         "weight_decay",
         "warm_up",
         "clip_norm",
+        "logit_scale_max",
         "replay_share",
         "anchor_weight",
         "interpolation",
@@ -133,7 +145,12 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         (s.anchor_weight == 0 or s.replay_share > 0, "anchor_weight needs affirmative captions: set replay_share"),
         (0 < s.interpolation <= 1, "interpolation must be in (0, 1]"),
         (0 <= s.val_share < 1, "val_share must be in [0, 1)"),
+        (s.logit_scale_max is None or s.logit_scale_max > 0, "logit_scale_max must be positive"),
+        (s.split in ("image", "caption"), "split is image or caption"),
+        (s.split == "image" or s.seed < 2**32, "split = caption needs a seed below 2^32, the range of numpy"),
         (s.keep in ("best", "last"), "keep is best or last"),
+        (s.patience is None or s.patience >= 1, "patience must be 1 or more"),
+        (s.patience is None or s.val_share > 0, "patience needs a val_share above 0"),
         (s.keep == "last" or s.val_share > 0, "keep = best needs a val_share above 0"),
         (0 <= s.seed < 2**63, "seed must be in [0, 2^63), the range of torch"),
         (any("visual.".startswith(name) for name in s.frozen), _FROZEN),

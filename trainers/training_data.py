@@ -22,6 +22,7 @@ from trainers.dataset import (
     own_captions,
     read_pool,
     read_set,
+    split_by_caption,
     split_by_image,
 )
 from trainers.errors import TrainerError
@@ -69,7 +70,7 @@ def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop)
     paths = [*(pair.path for pair in export.pairs), *(image.path for image in listed)]
     hashes = store.identify(paths, progress=ImageProgress(Work.READING, writer, stop))
     pairs = tuple(replace(pair, image=sha) for pair, sha in zip(export.pairs, hashes, strict=False))
-    rows, val_rows = split_by_image(pairs, val_share=settings.val_share, seed=settings.seed)
+    rows, val_rows = _split(pairs, settings)
     train, val = tuple(pairs[row] for row in rows), tuple(pairs[row] for row in val_rows)
     if not train:
         raise TrainerError("no pair is left to train on", hint="use a smaller val_share or more pairs")
@@ -77,6 +78,12 @@ def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop)
     _check_enough(settings, train, replayed=pool is not None)
     dropped = len({*hashes[len(pairs) :]}) - len(pool or ()) if listed else 0
     return TrainingData(train, val, pool, export.export_sha256, _summarise(export, train, val, pool, dropped))
+
+
+def _split(pairs: Sequence[TrainingPair], settings: TrainSettings) -> tuple[list[int], list[int]]:
+    if settings.split == "caption":
+        return split_by_caption(len(pairs), val_share=settings.val_share, seed=settings.seed)
+    return split_by_image(pairs, val_share=settings.val_share, seed=settings.seed)
 
 
 def _merge_by_content(pool: Sequence[PoolImage], hashes: Sequence[str]) -> list[PoolImage]:

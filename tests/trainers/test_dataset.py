@@ -16,6 +16,7 @@ from trainers.dataset import (
     own_captions,
     read_pool,
     read_set,
+    split_by_caption,
     split_by_image,
     write_pool,
 )
@@ -51,6 +52,18 @@ def test_a_hostile_name_leads_nowhere(tmp_path: Path) -> None:
     assert [locate("s", name) for name in ("../secret.png", str(tmp_path / "secret.png"), None, "none.png")] == [
         None
     ] * 4
+
+
+@pytest.mark.parametrize(("count", "share"), [(1, 0.2), (9, 0.2), (103, 0.2), (103, 0.35)])
+def test_the_split_by_caption_is_the_published_one(count: int, share: float) -> None:
+    state = np.random.get_state()
+    np.random.seed(42)
+    indices = list(range(count))
+    np.random.shuffle(indices)
+    at = int(np.floor(share * count))
+    np.random.set_state(state)
+    assert split_by_caption(count, val_share=share, seed=42) == (indices[at:], indices[:at])
+    assert np.random.get_state()[2] == state[2], "the global generator is unchanged"
 
 
 @given(st.lists(st.sampled_from("abcdefghij"), max_size=60), st.floats(0, 0.99), st.integers(0, 9))

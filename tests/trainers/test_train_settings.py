@@ -48,6 +48,11 @@ def test_settings_survive_json() -> None:
         {"seed": -1},
         {"seed": 2**63},
         {"frozen": ()},
+        {"split": "pair"},
+        {"split": "caption", "seed": 2**32},
+        {"logit_scale_max": 0.0},
+        {"patience": 0},
+        {"patience": 1, "val_share": 0.0, "keep": "last"},
     ],
 )
 def test_contradictions_are_refused_in_one_line(wrong: dict[str, Any]) -> None:

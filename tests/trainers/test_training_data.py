@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
 
-from trainers.dataset import write_pool
+from trainers.dataset import split_by_caption, write_pool
 from trainers.errors import TrainerError
 from trainers.feature_store import ImageFeatures
 from trainers.finetune import Interrupted, run_training
@@ -51,6 +51,16 @@ def pool_of(root: Path, names: list[str]) -> str:
         shutil.copyfile(root / "pictures" / name, root / "pool" / f"of-{name}")
     write_pool(root / "pool" / "pool.jsonl", [(f"of-{name}", (f"a picture {name}",)) for name in names])
     return str(root / "pool" / "pool.jsonl")
+
+
+def test_a_split_by_caption_is_of_the_pairs_in_the_order_of_the_export(root: Path) -> None:
+    texts = [pair.text for pair in gathered(tiny_config(root, val_share=0.0, keep="last")).train]
+    read = gathered(tiny_config(root, split="caption", seed=7))
+    rows = split_by_caption(len(texts), val_share=0.2, seed=7)
+    assert [[pair.text for pair in part] for part in (read.train, read.val)] == [
+        [texts[row] for row in part] for part in rows
+    ]
+    assert {pair.image for pair in read.train} & {pair.image for pair in read.val}
 
 
 def test_a_picture_under_two_names_is_on_one_side(root: Path) -> None:

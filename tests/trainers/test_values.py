@@ -15,7 +15,8 @@ from support.clip_models import tiny_config
 from torch import nn
 
 from trainers.batches import Table
-from trainers.finetune import Trainer, run_training
+from trainers.finetune import Interrupted, Trainer, run_training
+from trainers.run_files import read_metrics
 from trainers.settings import TrainSettings, create_run
 
 PAIR = math.log(1 + math.exp(-1))
@@ -93,3 +94,34 @@ def test_the_model_of_a_run_lies_so_far_from_the_base(corpus: Path, tmp_path: Pa
     for name in moved:
         expected = base[name] + 0.25 * (whole[name] - base[name])
         torch.testing.assert_close(quarter[name], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_the_logit_scale_is_clamped_after_each_step(corpus: Path, tmp_path: Path) -> None:
+    largest = 10.0
+    config = tiny_config(corpus, steps=1, keep="last", logit_scale_max=largest)
+    create_run(tmp_path / "r", config)
+    run_training(tmp_path / "r")
+    assert load_file(corpus / "model" / "open_clip_model.safetensors")["logit_scale"].exp() > largest
+    assert [row["logit_scale"] for row in read_metrics(tmp_path / "r")] == pytest.approx([math.log(largest)])
+    assert (
+        load_file(tmp_path / "r" / "model" / "open_clip_model.safetensors")["logit_scale"].exp() <= largest * 1.000001
+    )
+
+
+def test_a_training_stops_early_after_epochs_without_a_smaller_loss(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best epoch is the 4th, an equal loss is not smaller: patience 2 ends after the 6th. So does a resumed run."""
+    losses = iter([3.0, 2.0, 2.5, 1.9, 1.9, 2.0, 0.1, 0.1])
+    monkeypatch.setattr(Trainer, "val_loss", lambda _: next(losses))
+    config, folder = tiny_config(corpus, epochs=8, patience=2, batch=16), tmp_path / "r"
+    create_run(folder, config)
+    with pytest.raises(Interrupted):
+        run_training(folder, stop=lambda: len([row for row in read_metrics(folder) if "val_loss" in row]) == 6)
+    done, per_epoch = run_training(folder), read_metrics(folder)[-1]["steps"] // 8
+    assert (done["steps"], done["kept_step"], done["stopped_early"]) == (6 * per_epoch, 4 * per_epoch, True)
+
+
+def test_a_training_without_patience_takes_all_steps(corpus: Path, tmp_path: Path) -> None:
+    create_run(tmp_path / "r", tiny_config(corpus, steps=3))
+    assert run_training(tmp_path / "r")["stopped_early"] is False
