@@ -42,7 +42,7 @@ from trainers.models.loading import load_model
 from trainers.models.saving import save_model, save_pth
 from trainers.objectives import drift, info_nce, same_image
 from trainers.run_files import DONE, FAILED, RunWriter
-from trainers.settings import RunConfig, TrainSettings, read_config
+from trainers.settings import RunConfig, TrainSettings, read_config, recipe_line
 from trainers.training_data import Tables, fingerprint, load, tables
 
 __all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "trained_weights"]
@@ -244,6 +244,8 @@ def run_training(folder: Path, *, stop: Stop = lambda: False) -> dict[str, Any]:
 
 def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     writer, settings = RunWriter(folder), config.settings
+    if config.recipe is not None:
+        writer.log(recipe_line(config.recipe, settings))
     if threads := settings.threads or saved_threads(folder):
         torch.set_num_threads(threads)
     torch.manual_seed(settings.seed)

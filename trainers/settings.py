@@ -160,6 +160,28 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedRecipe:
+    """The recipe that a run was created with. A record: the training reads `RunConfig.settings` alone."""
+
+    name: str
+    summary: str
+    source: str = ""
+    settings: Mapping[str, Any]
+    """The content of the recipe."""
+    overridden: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the run that differ from the recipe, each with the origin of its value."""
+
+
+def recipe_line(recipe: AppliedRecipe, settings: TrainSettings) -> str:
+    """Return one line with the recipe's name and the settings that override it."""
+    values = settings.to_dict()
+    overridden = ", ".join(
+        f"{name} = {json.dumps(values.get(name))} ({origin})" for name, origin in recipe.overridden.items()
+    )
+    return f"recipe {recipe.name}: {recipe.summary}" + (f"; overridden: {overridden}" if overridden else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """config.json of a run folder: the complete input of `python -m trainers`."""
 
@@ -176,6 +198,8 @@ class RunConfig:
     save_pth: bool = False
     """Whether to save the model as an openai-style state dict, too."""
     settings: TrainSettings = field(default_factory=TrainSettings)
+    recipe: AppliedRecipe | None = None
+    """None: the run was created without --recipe."""
 
     def to_text(self) -> str:
         """Return the content of config.json."""
@@ -189,6 +213,8 @@ class RunConfig:
             "save_pth": self.save_pth,
             "settings": self.settings.to_dict(),
         }
+        if self.recipe is not None:
+            values["recipe"] = asdict(self.recipe)
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod

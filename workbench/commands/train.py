@@ -21,6 +21,7 @@ _EPILOG = """\b
 Examples:
   negwb train set-001                                 the published recipe, from the base model
   negwb train set-001 --model ViT-B-32:openai --name mine
+  negwb train set-001 --recipe negwb                  also affirmative captions; negwb train --recipes lists them
   negwb train set-001 --steps 300 --batch 128 --lr 5e-5 --set replay_share=0.5
   negwb train --resume mine                           continue after Ctrl-C, a kill or a power cut
 
@@ -50,6 +51,15 @@ def train(
     name: Annotated[
         str | None, typer.Option(metavar="RUN", help="Name of the run.", show_default="the next free one like run-001")
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Recipe by name (see --recipes), or a .toml file; [train] in negwb.toml and options override it.",
+            show_default="the published one, split by image",
+        ),
+    ] = None,
+    recipes: Annotated[bool, typer.Option("--recipes", help="List the recipes, and train nothing.")] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pairs.", show_default="15")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps, instead of epochs.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Pairs per step.", show_default="512")] = None,
@@ -68,7 +78,9 @@ def train(
         ),
     ] = False,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the model's path.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of the model's path, or the list of recipes.")
+    ] = False,
 ) -> None:
     """Train on an export; image features are computed once and cached.
 
@@ -81,18 +93,28 @@ def train(
     from workbench.workspace.models import require_torch
 
     options = {"epochs": epochs, "steps": steps, "batch": batch, "lr": lr, "seed": seed, "threads": threads}
+    if recipes:
+        _print_recipes(as_json=as_json)
+        return
     changes = {key: value for key, value in options.items() if value is not None} | pairs(settings or [])
     workspace = find_workspace(context.obj)
     require_torch()  # before a folder is created
     if resume is not None:
-        if changes or save_pth or any(value is not None for value in (export, model, name, device)):
+        if changes or save_pth or any(value is not None for value in (export, model, name, recipe, device)):
             raise UsageError("--resume takes no other options: the run keeps its settings")
         folder = find_resumable(workspace, resume)
     elif export is None:
         raise UsageError("missing argument: EXPORT or --resume RUN", hint="see: negwb train --help")
     else:
         folder = prepare_run(
-            workspace, export, model=model, name=name, settings=changes, device=device or "cpu", save_pth=save_pth
+            workspace,
+            export,
+            model=model,
+            name=name,
+            recipe=recipe,
+            settings=changes,
+            device=device or "cpu",
+            save_pth=save_pth,
         )
     try:
         state = train_run(folder)
@@ -101,6 +123,21 @@ def train(
             discard_run(folder)
         raise
     print_run(folder, state, as_json=as_json)
+
+
+def _print_recipes(*, as_json: bool) -> None:
+    """Print name and summary of each recipe in a line, or all as a JSON list."""
+    from dataclasses import asdict
+
+    from trainers.recipes.recipe import list_recipes
+
+    listed = list_recipes()
+    if as_json:
+        typer.echo(json.dumps([asdict(recipe) for recipe in listed]))
+        return
+    width = max(len(recipe.name) for recipe in listed)
+    for recipe in listed:
+        typer.echo(f"{recipe.name:{width}}  {recipe.summary}")
 
 
 def train_run(folder: Path) -> RunState:
@@ -156,8 +193,10 @@ def print_run(folder: Path, state: RunState, *, as_json: bool) -> None:
 
 
 def run_json(folder: Path, state: RunState) -> dict[str, Any]:
+    from trainers.settings import read_config
     from workbench.workspace.models import MODEL
 
+    recipe = read_config(folder).recipe
     result, names = state.result, ("export_sha256", "steps", "kept_step", "seconds", "best_val_loss", "threads")
     return {
         "run": folder.name,
@@ -167,6 +206,7 @@ def run_json(folder: Path, state: RunState) -> dict[str, Any]:
         "model_hash": result.get("model", {}).get("model_hash"),
         "base": result.get("base", {}).get("name"),
         "base_hash": result.get("base", {}).get("model_hash"),
+        "recipe": recipe.name if recipe else None,
         **{name: result.get(name) for name in names},
         "data": result.get("data"),
         "pth": str(folder / "model.pth") if (folder / "model.pth").is_file() else None,

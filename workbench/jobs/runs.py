@@ -14,7 +14,7 @@ from typing import Any
 from curation_db.processes import command_line
 from trainers.errors import TrainerError
 from trainers.run_files import LOCK, METRICS, TrainingStatus, read_run, read_saved_steps
-from trainers.settings import RunConfig, TrainSettings, create_run
+from trainers.settings import AppliedRecipe, RunConfig, TrainSettings, create_run
 from workbench.errors import NothingToDo, UsageError
 from workbench.jobs.process import lock_holders, stop_command
 from workbench.workspace.layout import Workspace
@@ -42,6 +42,7 @@ def make_config(
     export: str,
     *,
     model: str | None = None,
+    recipe: str | None = None,
     settings: Mapping[str, Any] | None = None,
     device: str = "cpu",
     save_pth: bool = False,
@@ -52,8 +53,9 @@ def make_config(
         workspace: Workspace with exports/ and the image folders.
         export: Name or folder of the export.
         model: Model as for `find_model`; None: the base model.
+        recipe: Name of a recipe, or a TOML file, as for `read_recipe`; None: the published recipe, split by image.
         settings: Fields of `trainers.settings.TrainSettings`; missing ones come from the workspace's [train], or else
-            from the published recipe.
+            from the recipe.
         save_pth: Also save the model as an OpenAI-style state dict.
 
     Raises:
@@ -65,6 +67,7 @@ def make_config(
     workspace_settings = read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, workspace_settings.pictures, follow_links=workspace_settings.follow_links)
     try:
+        train_settings, applied = _train_settings(workspace, recipe, workspace_settings.train, settings or {})
         return RunConfig(
             model=find_model(workspace, BASE if model is None else model).spec,
             export=str(find_export(workspace, export)),
@@ -73,20 +76,31 @@ def make_config(
             cache=str(workspace.cache),
             device=device,
             save_pth=save_pth,
-            settings=TrainSettings.from_dict(_train_settings(workspace, workspace_settings.train, settings or {})),
+            settings=train_settings,
+            recipe=applied,
         )
     except TrainerError as error:
         raise UsageError(error.message, hint=error.hint) from error
 
 
-def _train_settings(workspace: Workspace, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge `overrides` into the workspace's [train], whose paths become absolute."""
-    recipe = dict(defaults)
-    if isinstance(pool := recipe.get("replay_pool"), str):
-        recipe["replay_pool"] = str(workspace.root / pool)  # the child process does not know the workspace
-    if "epochs" in overrides:
-        recipe.pop("steps", None)  # otherwise the steps of [train] would override the epochs
-    return recipe | dict(overrides)
+def _train_settings(
+    workspace: Workspace, recipe: str | None, defaults: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> tuple[TrainSettings, AppliedRecipe | None]:
+    """Return the settings of a recipe, overridden by the workspace's [train], overridden by `overrides`."""
+    from trainers.recipes.recipe import read_recipe  # noqa: PLC0415
+
+    base = None if recipe is None else read_recipe(recipe)
+    values = dict(base.settings) if base is not None else {}
+    origins = dict[str, str]()
+    for origin, layer in (("negwb.toml", defaults), ("command line", overrides)):
+        if "epochs" in layer and "steps" not in layer and values.pop("steps", None) is not None:
+            origins["steps"] = origin  # otherwise the steps of the recipe or of [train] would override the epochs
+        values |= layer
+        origins |= dict.fromkeys(layer, origin)
+        if layer is defaults and isinstance(pool := values.get("replay_pool"), str):
+            values["replay_pool"] = str(workspace.root / pool)  # the child process does not know the workspace
+    settings = TrainSettings.from_dict(values)
+    return settings, None if base is None else base.applied(settings, origins)
 
 
 def prepare_run(
@@ -95,6 +109,7 @@ def prepare_run(
     *,
     model: str | None = None,
     name: str | None = None,
+    recipe: str | None = None,
     settings: Mapping[str, Any] | None = None,
     device: str = "cpu",
     save_pth: bool = False,
@@ -107,7 +122,9 @@ def prepare_run(
     Raises:
         UsageError: something does not exist, the name is taken, or the settings are contradictory; no folder is left.
     """
-    config = make_config(workspace, export, model=model, settings=settings, device=device, save_pth=save_pth)
+    config = make_config(
+        workspace, export, model=model, recipe=recipe, settings=settings, device=device, save_pth=save_pth
+    )
     try:
         return _create(runs_folder(workspace), name, config)
     except TrainerError as error:

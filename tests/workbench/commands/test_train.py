@@ -19,6 +19,7 @@ from support.terminal import Terminal
 from typer.testing import CliRunner
 
 from trainers.errors import TrainerError
+from trainers.recipes.recipe import read_recipe
 from trainers.run_files import TrainingStatus, read_run, read_saved_steps, take_lock
 from trainers.settings import TrainSettings, read_config
 from workbench.cli import app
@@ -119,13 +120,13 @@ def test_a_run_with_a_missing_model_can_be_resumed(workspace: Workspace, tmp_pat
     shutil.rmtree(run)
 
 
-def test_missing_images_give_a_warning_and_a_pth_is_written(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_run_prints_its_recipe_warns_of_missing_images_and_writes_a_pth(workspace: Workspace, tmp_path: Path) -> None:
     """The warning is a line of its own on stderr, not a line of the run's log."""
     gone = workspace.root / "pictures" / "p002.png"
     gone.rename(tmp_path / gone.name)
     try:
         words = ("set-001", "--model", tiny(workspace), "--name", "fewer", "--steps", 2, *SMALL, "--save-pth", "--json")
-        done = negwb(workspace, "train", *words)
+        done = negwb(workspace, "train", *words, "--recipe", "negationclip")
     finally:
         (tmp_path / gone.name).rename(gone)
     assert done.returncode == 0, done.stderr
@@ -134,7 +135,11 @@ def test_missing_images_give_a_warning_and_a_pth_is_written(workspace: Workspace
     data = json.loads(done.stdout)
     assert data["data"]["first_missing_picture"] == "small/p002.png"
     assert data["pth"] == str(runs_folder(workspace) / "fewer" / "model.pth")
-    assert read_config(runs_folder(workspace) / "fewer").save_pth
+    config = read_config(runs_folder(workspace) / "fewer")
+    assert config.save_pth
+    assert (config.settings.split, data["recipe"]) == ("caption", "negationclip")
+    assert "recipe negationclip: the published NegationCLIP recipe to the letter" in done.stderr
+    assert "steps = 2 (command line)" in done.stderr
 
 
 def test_image_encoding_shows_progress(
@@ -345,6 +350,44 @@ def replace_child(monkeypatch: pytest.MonkeyPatch, code: str) -> list[object]:
 
     monkeypatch.setattr("workbench.jobs.process.subprocess.Popen", Stand)
     return children
+
+
+class TestRecipes:
+    def test_they_are_listed_without_a_workspace(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        lines = CliRunner().invoke(app, ["train", "--recipes"]).stdout.splitlines()
+        listed = json.loads(CliRunner().invoke(app, ["train", "--recipes", "--json"]).stdout)
+        assert [line.split()[0] for line in lines] == [recipe["name"] for recipe in listed]
+        assert all(line.endswith(recipe["summary"]) for line, recipe in zip(lines, listed, strict=True))
+        assert {"negationclip", "negwb"} <= {recipe["name"] for recipe in listed}
+
+    def test_options_override_the_workspace_which_overrides_the_recipe(self, workspace: Workspace) -> None:
+        words = workspace.settings.read_text(encoding="utf-8")
+        try:
+            workspace.settings.write_text(f"{words}\n[train]\nlr = 0.5\nbatch = 8\n", encoding="utf-8")
+            changes = {"batch": 4, "patience": 3}
+            config = make_config(workspace, "set-001", model=str(tiny(workspace)), recipe="negwb", settings=changes)
+        finally:
+            workspace.settings.write_text(words, encoding="utf-8")
+        recipe = read_recipe("negwb")
+        assert config.settings == TrainSettings.from_dict({**recipe.settings, "lr": 0.5, "batch": 4})
+        assert config.recipe is not None
+        assert (config.recipe.name, config.recipe.settings) == ("negwb", recipe.settings)
+        assert config.recipe.overridden == {"lr": "negwb.toml", "batch": "command line"}
+
+    def test_epochs_override_steps_of_a_recipe(self, workspace: Workspace, tmp_path: Path) -> None:
+        path = tmp_path / "mine.toml"
+        path.write_text('summary = "mine"\n[settings]\nsteps = 7\n')
+        config = make_config(workspace, "set-001", model=str(tiny(workspace)), recipe=str(path), settings={"epochs": 2})
+        assert (config.settings.steps, config.settings.epochs) == (None, 2)
+        assert config.recipe is not None
+        assert config.recipe.overridden == {"epochs": "command line", "steps": "command line"}
+
+    def test_an_unknown_recipe_leaves_no_run(self, workspace: Workspace) -> None:
+        before = sorted(runs_folder(workspace).iterdir())
+        with pytest.raises(UsageError, match="unknown recipe 'nothing'"):
+            prepare_run(workspace, "set-001", model=str(tiny(workspace)), recipe="nothing")
+        assert sorted(runs_folder(workspace).iterdir()) == before
 
 
 class TestOwnRecipe:

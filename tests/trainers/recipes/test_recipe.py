@@ -1,0 +1,97 @@
+"""Recipes are data: they parse, contain what they are named for, and a run records what overrode them."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from trainers.errors import TrainerError
+from trainers.recipes.recipe import Recipe, list_recipes, read_recipe
+from trainers.settings import RunConfig, TrainSettings, create_run, read_config, recipe_line
+
+
+def test_every_file_is_listed_with_one_line() -> None:
+    listed = {recipe.name: recipe for recipe in list_recipes()}
+    assert listed.keys() == {each.name.removesuffix(".toml") for each in files("trainers.recipes").iterdir()} & set(
+        listed
+    )
+    assert listed.keys() >= {"negationclip", "negwb"}
+    for recipe in listed.values():
+        assert recipe.summary
+        assert "\n" not in recipe.summary
+        assert len(f"{recipe.name}  {recipe.summary}") <= 120
+        assert recipe.source
+
+
+def test_negationclip_is_the_published_recipe_to_the_letter() -> None:
+    """Only split differs from the defaults; the expected values are of the published script, not of the file."""
+    settings = TrainSettings.from_dict(read_recipe("negationclip").settings)
+    assert settings == TrainSettings(split="caption")
+    assert (settings.lr, settings.weight_decay, settings.betas) == (1e-6, 0.01, (0.9, 0.999))
+    assert (settings.batch, settings.epochs, settings.steps, settings.seed) == (512, 15, None, 42)
+    assert (settings.val_share, settings.keep, settings.frozen) == (0.2, "best", ("visual.", "ln_final."))
+    assert (settings.schedule, settings.clip_norm, settings.logit_scale_max) == ("constant", None, None)
+
+
+def test_negwb_keeps_images_apart_and_affirmative_captions_in() -> None:
+    settings = TrainSettings.from_dict(read_recipe("negwb").settings)
+    assert (settings.split, settings.same_image_mask, settings.schedule) == ("image", True, "cosine")
+    assert settings.replay_share > 0
+    assert settings.replay_pool is None, "the original captions of the training set"
+    assert 0 < settings.interpolation < 1
+    assert settings.logit_scale_max == 100
+    assert settings.warm_up > 0
+    assert settings.patience is not None
+
+
+def test_a_file_of_the_user_is_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('summary = "mine"\n[settings]\nlr = 1e-5\nbetas = [0.9, 0.98]\n')
+    recipe = read_recipe(str(path))
+    assert (recipe.name, recipe.summary) == (str(path), "mine")
+    assert TrainSettings.from_dict(recipe.settings) == TrainSettings(lr=1e-5, betas=(0.9, 0.98))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"lr = ", "is not TOML"),
+        (b"\xff", "is not TOML"),
+        (b"", "summary is missing"),
+        (b'summary = "x"\nlr = 1', "unknown key lr"),
+        (b'summary = "x"\n[settings]\nspeed = 1', "unknown key speed"),
+        (b'summary = "x"\n[settings]\nbatch = 1', "batch must be 2 or more"),
+        (b'summary = "' + b"x" * (1 << 20) + b'"', "more than 1,048,576 bytes"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(content)
+    with pytest.raises(TrainerError, match=message) as refused:
+        read_recipe(str(path))
+    assert str(path) in refused.value.message
+    assert "\n" not in refused.value.message
+
+
+@pytest.mark.parametrize("name", ["none", "", "../negwb", "negwb/", "\0.toml", "/nowhere/x.toml"])
+def test_an_unknown_recipe_is_refused(name: str) -> None:
+    with pytest.raises(TrainerError) as refused:
+        read_recipe(name)
+    assert name.endswith(".toml") or "negationclip, negwb" in refused.value.hint
+
+
+def test_a_run_records_the_recipe_and_what_overrode_it(tmp_path: Path) -> None:
+    recipe = Recipe("mine", "a summary", "a source", {"lr": 1e-5, "batch": 8, "betas": [0.9, 0.98]})
+    settings = TrainSettings(lr=2e-5, batch=8, betas=(0.9, 0.98), steps=3)
+    applied = recipe.applied(settings, {"lr": "negwb.toml", "steps": "command line", "batch": "negwb.toml"})
+    assert applied.overridden == {"lr": "negwb.toml", "steps": "command line"}, "an equal value overrides nothing"
+    line = recipe_line(applied, settings)
+    assert line == "recipe mine: a summary; overridden: lr = 2e-05 (negwb.toml), steps = 3 (command line)"
+    config = RunConfig(model="m", export="e", cache="c", settings=settings, recipe=applied)
+    create_run(tmp_path / "r", config)
+    assert read_config(tmp_path / "r") == config
+    assert (
+        recipe_line(recipe.applied(TrainSettings.from_dict(recipe.settings), {}), settings) == "recipe mine: a summary"
+    )
