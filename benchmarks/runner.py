@@ -23,7 +23,7 @@ from benchmarks.scoring import ModelIdentity, Progress, Scores, TextImageEncoder
 from benchmarks.task import BenchItem, Task
 from benchmarks.tasks.retrieval import RECALLS
 from curation_db.stats.intervals import wilson
-from trainers.feature_store import Floats as Features
+from trainers.features.feature_store import Floats as Features
 
 _PACKAGES = ("negwb", "torch", "torchvision", "open_clip_torch", "transformers", "numpy", "pillow")
 

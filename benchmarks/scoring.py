@@ -23,8 +23,9 @@ from benchmarks.errors import BenchError
 from benchmarks.task import BenchItem, Task
 from benchmarks.tasks.regions import pixels
 from trainers.errors import TrainerError
-from trainers.feature_store import FeatureStore, FileHashes, feature_key
-from trainers.feature_store import Floats as Features
+from trainers.features.feature_store import FeatureStore, feature_key
+from trainers.features.feature_store import Floats as Features
+from trainers.features.file_hashes import FileHashes
 
 if TYPE_CHECKING:
     import torch

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from trainers.errors import TrainerError
-from trainers.feature_store import open_image
+from trainers.features.image_decoding import read_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +66,7 @@ class MarginWorker:
                 features_or_errors[path] = self._features[path]
                 continue
             try:
-                new.append((path, open_image(Path(path))))
+                new.append((path, read_image(Path(path)).pixels))
             except TrainerError as error:
                 features_or_errors[path] = error.message
         for (path, _), features in zip(new, self.model.encode_images([image for _, image in new]), strict=True):

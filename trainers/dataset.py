@@ -47,7 +47,8 @@ class FrozenSet:
     pairs: tuple[TrainingPair, ...]
     missing: int
     """Pairs left out because their image is missing."""
-    first_missing: str | None = None
+    missing_images: tuple[str, ...] = ()
+    """The missing images, as SOURCE/FILE."""
 
 
 def locate_in(folders: Mapping[str, Sequence[str | Path]], *, follow_links: bool = False) -> Locate:
@@ -80,8 +81,8 @@ def read_set(folder: Path, locate: Locate) -> FrozenSet:
     if not pairs:
         problem = f"none of its {len(items)} images exists" if items else "it has no pairs"
         raise TrainerError(f"{folder}: {problem}", hint="add image folders to negwb.toml" if items else "")
-    missing = (f"{item.source}/{item.file_name or item.image_key}" for item, path in located if path is None)
-    return FrozenSet(manifest.export_sha256, pairs, len(items) - len(pairs), next(missing, None))
+    missing = [f"{item.source}/{item.file_name or item.image_key}" for item, path in located if path is None]
+    return FrozenSet(manifest.export_sha256, pairs, len(missing), tuple(dict.fromkeys(missing)))
 
 
 def split_by_image(pairs: Sequence[TrainingPair], *, val_share: float, seed: int) -> tuple[list[int], list[int]]:

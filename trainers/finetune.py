@@ -35,7 +35,8 @@ from trainers.checkpoints import (
     saving,
 )
 from trainers.errors import TrainerError
-from trainers.feature_store import ImageFeatures
+from trainers.features.image_decoding import Decoding
+from trainers.features.image_features import ImageFeatures
 from trainers.interrupts import Interrupted, Stop
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
@@ -250,7 +251,7 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
         torch.set_num_threads(threads)
     torch.manual_seed(settings.seed)
     model = load_model(config.model, device=config.device)
-    store = ImageFeatures(Path(config.cache), model)
+    store = ImageFeatures(Path(config.cache), model, Decoding(settings.decode))
     data = load(config, store, writer, stop)
     result = {"export_sha256": data.export_sha256, "base": model.describe(), "data": data.summary}
     run_fingerprint = fingerprint(settings, data, model, torch.get_num_threads())

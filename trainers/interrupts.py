@@ -20,7 +20,7 @@ class Interrupted(Exception):
 
 
 class ImageProgress:
-    """A `feature_store.Progress` that logs the number of images done, about once a second.
+    """A `cache_files.Progress` that logs the number of images done, about once a second.
 
     Raises:
         Interrupted: `stop` returned True during a call.

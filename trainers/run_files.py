@@ -3,7 +3,8 @@
     config.json   input (settings.RunConfig)               log.txt      log lines for people
     metrics.jsonl one object per logged step and epoch     done.json    result; written last
     checkpoints/  resume state                             failed.json  reason of a failure
-    run.lock      locked by the training process, so that "running" is exact
+    excluded_images.jsonl  images that are left out        run.lock     locked by the training process, so that
+                                                                        "running" is exact
 
 Readers never raise on damaged content: they skip partial or invalid lines.
 """
@@ -26,6 +27,8 @@ from curation_db.foreign_json import JsonError, parse_json
 
 METRICS, LOG, DONE, FAILED, LOCK = "metrics.jsonl", "log.txt", "done.json", "failed.json", "run.lock"
 
+EXCLUDED_IMAGES = "excluded_images.jsonl"
+"""One {"image", "reason"} per line; absent where every image can be used."""
 CHECKPOINTS, LATEST = "checkpoints", "latest.safetensors"
 WARNING = "warning: "
 """Prefix of warnings in log.txt."""

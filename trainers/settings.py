@@ -1,7 +1,8 @@
 """Configuration of a training: the recipe (`TrainSettings`), its inputs (`RunConfig`), and their JSON.
 
-The defaults are the published NegationCLIP recipe, except that the split is by image. Does not import torch, because
-screens and commands read and write these files.
+The defaults are the published NegationCLIP recipe, except that the split is by image and that images are decoded as a
+card shows them (`decode = "published"` differs for 16-bit, transparent, rotated and cut-off images only). Does not
+import torch, because screens and commands read and write these files.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ FORMAT = 1
 Schedule = Literal["constant", "cosine"]
 Keep = Literal["best", "last"]
 Split = Literal["image", "caption"]
+Decode = Literal["as-shown", "published"]
+"""The values of `features.image_decoding.Decoding`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,12 @@ class TrainSettings:
     patience: int | None = setting(
         None, "epochs without a smaller validation loss after which the training stops early; unset: never"
     )
+    decode: Decode = setting(
+        "as-shown", "images as a card shows them (upright, 16 bits scaled ...), or as the published code reads them"
+    )
+    max_unusable: float = setting(
+        0.05, "largest share of missing or unreadable images, which are left out; above it the training is refused"
+    )
     seed: int = setting(42, "random seed")
     threads: int | None = setting(
         None, "threads of torch; unset: torch decides, and a resumed run uses the same number"
@@ -77,6 +86,7 @@ class TrainSettings:
     """The last bits of the weights depend on it."""
     log_every: int = setting(10, "steps between two lines of the log of the run")
     checkpoint_every: int = setting(100, "steps between two checkpoints")
+    keep_checkpoints: int = setting(2, "newest checkpoints that stay; an older one replaces a damaged one")
 
     def __post_init__(self) -> None:
         for holds, message in _rules(self):
@@ -125,6 +135,7 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         "anchor_weight",
         "interpolation",
         "val_share",
+        "max_unusable",
     )
     not_finite = [name for name in numbers if not _finite(getattr(s, name))]
     return (
@@ -151,6 +162,9 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         (s.keep in ("best", "last"), "keep is best or last"),
         (s.patience is None or s.patience >= 1, "patience must be 1 or more"),
         (s.patience is None or s.val_share > 0, "patience needs a val_share above 0"),
+        (s.decode in ("as-shown", "published"), "decode is as-shown or published"),
+        (0 <= s.max_unusable <= 1, "max_unusable must be in [0, 1]"),
+        (s.keep_checkpoints >= 1, "keep_checkpoints must be 1 or more"),
         (s.keep == "last" or s.val_share > 0, "keep = best needs a val_share above 0"),
         (0 <= s.seed < 2**63, "seed must be in [0, 2^63), the range of torch"),
         (any("visual.".startswith(name) for name in s.frozen), _FROZEN),

@@ -26,10 +26,11 @@ from trainers.dataset import (
     split_by_image,
 )
 from trainers.errors import TrainerError
-from trainers.feature_store import ImageFeatures
+from trainers.features.image_features import ImageFeatures
+from trainers.image_check import check_images
 from trainers.interrupts import ImageProgress, Stop
 from trainers.models.clip_model import ClipModel
-from trainers.run_files import WARNING, RunWriter, Work
+from trainers.run_files import RunWriter, Work
 from trainers.settings import RunConfig, TrainSettings
 
 
@@ -54,30 +55,29 @@ class Tables:
 
 
 def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop) -> TrainingData:
-    """Read the export and pool of `config`, hash every image file, and split.
+    """Read the export and pool of `config`, check every image (`check_images`), and split.
 
     Raises:
-        TrainerError: a file is missing or unreadable, or too few pairs are left to train on.
-        Interrupted: `stop` returned True; the hashes computed so far are saved.
+        TrainerError: a file cannot be read, too many images are missing or unreadable, or too few pairs are left.
+        Interrupted: `stop` returned True; the hashes and features computed so far are saved.
     """
     settings = config.settings
     export = read_set(Path(config.export), locate_in(config.pictures, follow_links=config.follow_links))
     writer.log(f"{len(export.pairs)} pairs from {config.export} ({export.missing} without an image)")
-    if export.missing:
-        of = export.missing + len(export.pairs)
-        writer.log(f"{WARNING}{export.missing:,} of {of:,} pairs have no image, the first is {export.first_missing}")
     listed = read_pool(Path(settings.replay_pool)) if settings.replay_share and settings.replay_pool else []
-    paths = [*(pair.path for pair in export.pairs), *(image.path for image in listed)]
-    hashes = store.identify(paths, progress=ImageProgress(Work.READING, writer, stop))
-    pairs = tuple(replace(pair, image=sha) for pair, sha in zip(export.pairs, hashes, strict=False))
+    images = check_images(export, listed, store, settings, writer, stop)
+    hashes = images.hashes
+    pairs = tuple(replace(pair, image=hashes[pair.path]) for pair in export.pairs if pair.path in hashes)
+    replayed = _merge_by_content([replace(each, image=hashes[each.path]) for each in listed if each.path in hashes])
     rows, val_rows = _split(pairs, settings)
     train, val = tuple(pairs[row] for row in rows), tuple(pairs[row] for row in val_rows)
     if not train:
         raise TrainerError("no pair is left to train on", hint="use a smaller val_share or more pairs")
-    pool = _select_pool(settings, train, {pair.image for pair in val}, _merge_by_content(listed, hashes[len(pairs) :]))
+    pool = _select_pool(settings, train, {pair.image for pair in val}, replayed)
     _check_enough(settings, train, replayed=pool is not None)
-    dropped = len({*hashes[len(pairs) :]}) - len(pool or ()) if listed else 0
-    return TrainingData(train, val, pool, export.export_sha256, _summarise(export, train, val, pool, dropped))
+    dropped = len(replayed) - len(pool or ()) if listed else 0
+    summary = _summarise(export, train, val, pool, dropped) | images.summary
+    return TrainingData(train, val, pool, export.export_sha256, summary)
 
 
 def _split(pairs: Sequence[TrainingPair], settings: TrainSettings) -> tuple[list[int], list[int]]:
@@ -86,13 +86,12 @@ def _split(pairs: Sequence[TrainingPair], settings: TrainSettings) -> tuple[list
     return split_by_image(pairs, val_share=settings.val_share, seed=settings.seed)
 
 
-def _merge_by_content(pool: Sequence[PoolImage], hashes: Sequence[str]) -> list[PoolImage]:
+def _merge_by_content(pool: Sequence[PoolImage]) -> list[PoolImage]:
     """Merge pool entries with the same image content; the merged entry has the texts of all."""
     known: dict[str, PoolImage] = {}
-    for image, sha in zip(pool, hashes, strict=True):
-        before = known.get(sha)
-        texts = image.texts if before is None else tuple(dict.fromkeys((*before.texts, *image.texts)))
-        known[sha] = PoolImage(sha, image.path if before is None else before.path, texts)
+    for image in pool:
+        before = known.get(image.image, image)
+        known[image.image] = replace(before, texts=tuple(dict.fromkeys((*before.texts, *image.texts))))
     return list(known.values())
 
 
@@ -128,9 +127,10 @@ def _summarise(
     dropped: int,
 ) -> dict[str, Any]:
     return {
-        "pairs": len(export.pairs),
+        "pairs": len(train) + len(val),
         "pairs_missing_picture": export.missing,
-        "first_missing_picture": export.first_missing,
+        "first_missing_picture": next(iter(export.missing_images), None),
+        "pairs_unreadable_image": len(export.pairs) - len(train) - len(val),
         "train": _size(train),
         "validate": _size(val),
         "pictures_sha256": hash_of_images(pair.image for pair in (*train, *val)),

@@ -92,7 +92,7 @@ class TestInterrupted:
         self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The features that were computed stay, and a resumed run goes on with the rest."""
-        monkeypatch.setattr("trainers.feature_store._BATCH", 4)
+        monkeypatch.setattr("trainers.features.image_features._BATCH", 4)
         monkeypatch.setattr("trainers.interrupts._MIN_INTERVAL_S", 0.0)
         monkeypatch.setattr("trainers.interrupts._SHARE", 0.0)
         config = json.loads(tiny_config(corpus, steps=2).to_text()) | {"cache": str(tmp_path / "cache")}
@@ -157,7 +157,7 @@ class TestFullDisk:
             "checkpoint": ("trainers.checkpoints.save_file", full),
             "model": ("trainers.models.saving.save_file", full),
             "pth": ("torch.save", torchs_own),
-            "features": ("trainers.feature_store._append", full),
+            "features": ("trainers.features.feature_store.append", full),
         }[where]
         config = json.loads(tiny_config(corpus, save_pth=True, steps=4).to_text()) | {"cache": str(tmp_path / "cache")}
         folder = _run(tmp_path / "r", RunConfig.from_text(json.dumps(config)))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.speed.plain_trainer import ImageText, PlainTrainer, distance
 from trainers.dataset import EpochOrder
-from trainers.feature_store import ImageFeatures
+from trainers.features.image_features import ImageFeatures
 from trainers.finetune import Trainer, run_training
 from trainers.models.loading import load_model
 from trainers.models.saving import save_model

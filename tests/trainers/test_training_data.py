@@ -12,7 +12,7 @@ from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny
 
 from trainers.dataset import split_by_caption, write_pool
 from trainers.errors import TrainerError
-from trainers.feature_store import ImageFeatures
+from trainers.features.image_features import ImageFeatures
 from trainers.finetune import Interrupted, run_training
 from trainers.models.saving import save_model
 from trainers.run_files import RunWriter
@@ -105,7 +105,7 @@ def test_a_pool_of_validated_pictures_alone_is_refused(root: Path) -> None:
 
 def test_done_json_describes_the_data(root: Path) -> None:
     (root / "pictures" / "p003.png").unlink()
-    create_run(root / "r", tiny_config(root, steps=2, replay_share=0.5))
+    create_run(root / "r", tiny_config(root, steps=2, replay_share=0.5, max_unusable=0.1))
     run_training(root / "r")
     data = json.loads((root / "r" / "done.json").read_text())["data"]
     assert (data["pairs"], data["pairs_missing_picture"], data["first_missing_picture"]) == (34, 2, "src/p003.png")
@@ -114,7 +114,8 @@ def test_done_json_describes_the_data(root: Path) -> None:
     assert data["pool"]["pictures"] == data["train"]["pictures"]
     assert len(data["pictures_sha256"]) == len(data["pool"]["sha256"]) == 64
     log = (root / "r" / "log.txt").read_text()
-    assert "\nwarning: 2 of 36 pairs have no image, the first is src/p003.png\n" in log
+    left_out = "1 image left out (1 missing, 0 unreadable), listed in excluded_images.jsonl"
+    assert f"\nwarning: {left_out}; the first is src/p003.png: missing\n" in log
 
 
 @pytest.mark.parametrize("what", ["picture", "pool"])

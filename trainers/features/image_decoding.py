@@ -57,14 +57,22 @@ def read_image(path: Path, decoding: Decoding = Decoding.AS_SHOWN) -> DecodedIma
     """Decode the file at `path`.
 
     Raises:
-        TrainerError: the file is missing or not a file, or as of `decode_image`.
+        TrainerError: as of `read_file` and `decode_image`.
+    """
+    return decode_image(read_file(path), path, decoding)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of an image file.
+
+    Raises:
+        TrainerError: the file is missing, empty, or not a regular file, or it may not be read.
     """
     try:
         with open_regular(path) as file:
-            data = file.read()
+            return file.read()
     except Exception as error:
         raise TrainerError(f"{path} cannot be read as an image: {cause_of(error).value}") from error
-    return decode_image(data, path, decoding)
 
 
 def decode_image(data: bytes, path: Path, decoding: Decoding) -> DecodedImage:

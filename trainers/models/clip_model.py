@@ -99,15 +99,16 @@ class ClipModel:
         """The preprocessing without unset values, which evaluation does not use."""
         return {name: value for name, value in self.preprocess_config.items() if value is not None}
 
-    @torch.inference_mode()
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
         """Return unit features.  -> (N, D) float32, CPU"""
-        parts = [self._encode_batch(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH)]
+        batches = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
+        parts = [self.encode_pixels(torch.stack([self.preprocess(image) for image in batch])) for batch in batches]
         return torch.cat(parts) if parts else torch.empty(0, self.embed_dim)
 
-    def _encode_batch(self, images: Sequence[Image.Image]) -> Tensor:
-        pixels = torch.stack([self.preprocess(image) for image in images]).to(self.device)  # (n, 3, H, W)
-        features = self.model.encode_image(pixels)
+    @torch.inference_mode()
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
+        """Return unit features of one batch of preprocessed images.  (N, 3, H, W) -> (N, D) float32, CPU"""
+        features = self.model.encode_image(pixels.to(self.device))
         return functional.normalize(features, dim=-1).float().cpu()
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:

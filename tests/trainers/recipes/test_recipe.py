@@ -26,9 +26,9 @@ def test_every_file_is_listed_with_one_line() -> None:
 
 
 def test_negationclip_is_the_published_recipe_to_the_letter() -> None:
-    """Only split differs from the defaults; the expected values are of the published script, not of the file."""
+    """Only split and decode differ from the defaults; the expected values are those of the published script."""
     settings = TrainSettings.from_dict(read_recipe("negationclip").settings)
-    assert settings == TrainSettings(split="caption")
+    assert settings == TrainSettings(split="caption", decode="published")
     assert (settings.lr, settings.weight_decay, settings.betas) == (1e-6, 0.01, (0.9, 0.999))
     assert (settings.batch, settings.epochs, settings.steps, settings.seed) == (512, 15, None, 42)
     assert (settings.val_share, settings.keep, settings.frozen) == (0.2, "best", ("visual.", "ln_final."))
@@ -38,6 +38,7 @@ def test_negationclip_is_the_published_recipe_to_the_letter() -> None:
 def test_negwb_keeps_images_apart_and_affirmative_captions_in() -> None:
     settings = TrainSettings.from_dict(read_recipe("negwb").settings)
     assert (settings.split, settings.same_image_mask, settings.schedule) == ("image", True, "cosine")
+    assert settings.decode == "as-shown"
     assert settings.replay_share > 0
     assert settings.replay_pool is None, "the original captions of the training set"
     assert 0 < settings.interpolation < 1

@@ -126,12 +126,12 @@ def test_a_run_prints_its_recipe_warns_of_missing_images_and_writes_a_pth(worksp
     gone.rename(tmp_path / gone.name)
     try:
         words = ("set-001", "--model", tiny(workspace), "--name", "fewer", "--steps", 2, *SMALL, "--save-pth", "--json")
-        done = negwb(workspace, "train", *words, "--recipe", "negationclip")
+        done = negwb(workspace, "train", *words, "--recipe", "negationclip", "--set", "max_unusable=0.1")
     finally:
         (tmp_path / gone.name).rename(gone)
     assert done.returncode == 0, done.stderr
-    warning = "negwb: warning: 2 of 24 pairs have no image, the first is small/p002.png"
-    assert warning in done.stderr.splitlines()
+    left_out = "1 image left out (1 missing, 0 unreadable), listed in excluded_images.jsonl"
+    assert f"negwb: warning: {left_out}; the first is small/p002.png: missing" in done.stderr.splitlines()
     data = json.loads(done.stdout)
     assert data["data"]["first_missing_picture"] == "small/p002.png"
     assert data["pth"] == str(runs_folder(workspace) / "fewer" / "model.pth")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +14,15 @@ from PIL import Image
 from support.clip_models import TINY, draw_pictures, make_tiny
 
 from trainers.errors import TrainerError
-from trainers.feature_store import FeatureStore, Floats, ImageFeatures, image_key
+from trainers.features.image_decoding import Decoding, Trait
+from trainers.features.image_features import ImageFeatures, image_key
 from trainers.models.clip_model import ClipModel, build
+
+
+@pytest.fixture(autouse=True)
+def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let hashes of new files be saved."""
+    monkeypatch.setattr("trainers.features.file_hashes.SETTLED_S", 0.0)
 
 
 @pytest.fixture
@@ -140,25 +145,11 @@ def test_damaged_indexes_are_never_fatal_nor_wrong(
     assert last.computed == 0, "what was damaged is whole again"
 
 
-def test_half_a_line_of_the_byte_index_does_not_swallow_the_next(
-    tmp_path: Path, tiny: ClipModel, paths: list[Path]
-) -> None:
-    store = ImageFeatures(tmp_path / "cache", tiny)
-    store.identify(paths[:2])
-    index = tmp_path / "cache" / "features" / "bytes.jsonl"
-    with index.open("ab") as file:
-        file.write(b'["/pictures/p0')
-    hashes = store.identify(paths)
-    calls: list[int] = []
-    assert store.identify(paths, progress=lambda done, of: calls.append(of)) == hashes
-    assert calls == [], "all are remembered"
-
-
 def test_an_interrupted_pass_keeps_what_it_has(
     tmp_path: Path, tiny: ClipModel, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainers.feature_store._BATCH", 2)
-    monkeypatch.setattr("trainers.feature_store._HASHED_AT_ONCE", 2)
+    monkeypatch.setattr("trainers.features.image_features._BATCH", 2)
+    monkeypatch.setattr("trainers.features.file_hashes._HASHED_AT_ONCE", 2)
     calls: list[tuple[int, int]] = []
 
     def progress(done: int, of: int) -> None:
@@ -168,7 +159,7 @@ def test_an_interrupted_pass_keeps_what_it_has(
 
     store = ImageFeatures(tmp_path / "cache", tiny)
     with pytest.raises(KeyboardInterrupt):
-        store.identify(paths, progress=progress)
+        store.check(paths, hashing=progress)
     assert len((tmp_path / "cache" / "features" / "bytes.jsonl").read_text().splitlines()) == 2
     with pytest.raises(KeyboardInterrupt):
         store.features(paths, progress=progress)
@@ -194,100 +185,89 @@ def test_waiting_for_another_process_can_be_ended(tmp_path: Path, tiny: ClipMode
     assert store.computed == 5
 
 
-def test_hostile_pictures_are_named(
+def test_hostile_images_are_named(
     tmp_path: Path, tiny: ClipModel, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bomb, half a file, and one whose resized form would not fit into memory."""
     whole = paths[1].read_bytes()
     paths[1].write_bytes(whole[: len(whole) // 2])
     Image.new("RGB", (1, 2000)).save(paths[2])
-    store = ImageFeatures(tmp_path / "cache", tiny)
+    store = ImageFeatures(tmp_path / "cache", tiny, Decoding.PUBLISHED)
     for path, message in ((paths[1], "cannot be read as an image"), (paths[2], r"too narrow \(1 x 2000\)")):
         with pytest.raises(TrainerError, match=rf"{path.name}.*{message}"):
             store.features([path])
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(TrainerError, match=r"p000\.png cannot be read as an image: .*decompression bomb"):
+    with pytest.raises(TrainerError, match=r"p000\.png cannot be read as an image: too large .*decompression bomb"):
         store.features(paths[:1])
 
 
-ROWS = {f"{number:064x}": np.arange(number, number + 4, dtype=np.float32) for number in range(6)}
-IDS = list(ROWS)
+def test_a_check_lists_all_unusable_images_and_encodes_the_others(
+    tmp_path: Path, tiny: ClipModel, paths: list[Path]
+) -> None:
+    paths[0].write_bytes(b"no image")
+    paths[2].unlink()
+    Image.new("RGBA", (9, 9), (255, 0, 0, 9)).save(paths[3])
+    for turn in range(2):  # the second time from the cache
+        store = ImageFeatures(tmp_path / "cache", tiny)
+        checked = store.check(paths)
+        assert set(checked.hashes) == {paths[1], paths[3], paths[4]}
+        assert set(checked.problems) == {paths[0], paths[2]}
+        assert checked.traits == {Trait.TRANSPARENT: [paths[3]]}
+        assert store.computed == (0 if turn else 3)
+    assert len(store.features([paths[1], paths[3], paths[4]])) == 3
 
 
-def compute(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Floats]]:
-    for each in missing:
-        yield [each], np.stack([ROWS[each]])
+def test_each_decoding_has_features_of_its_own(tmp_path: Path, tiny: ClipModel, paths: list[Path]) -> None:
+    Image.new("I;16", (40, 30), 30_000).save(paths[0])
+    shown, published = (ImageFeatures(tmp_path / "cache", tiny, decoding) for decoding in Decoding)
+    ours, theirs = shown.features(paths), published.features(paths)
+    assert (shown.computed, published.computed) == (5, 5)
+    assert [bool((one == other).all()) for one, other in zip(ours, theirs, strict=True)] == [False, *[True] * 4]
+    white = tiny.encode_images([Image.new("RGB", (40, 30), "white")]).numpy()
+    np.testing.assert_allclose(theirs[0], white[0], atol=1e-6, err_msg="as the published code reads it")
 
 
-def none(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Floats]]:
-    assert not missing
-    yield from ()
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0])
+def test_a_feature_that_is_not_a_unit_vector_names_its_image_and_is_not_saved(
+    tmp_path: Path, tiny: ClipModel, paths: list[Path], monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    encode = ClipModel.encode_pixels
+
+    def spoiled(self: ClipModel, pixels: torch.Tensor) -> torch.Tensor:
+        features = encode(self, pixels).clone()
+        features[2] = value
+        return features
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipModel, "encode_pixels", spoiled)
+        for attempt in (ImageFeatures.check, ImageFeatures.features):
+            with pytest.raises(TrainerError, match=r"the feature of .*p002\.png has length"):
+                attempt(ImageFeatures(tmp_path / "cache", tiny), paths)
+    assert np.isfinite(ImageFeatures(tmp_path / "cache", tiny).features(paths)).all()
 
 
-def test_a_flipped_bit_is_computed_again_and_nothing_else(tmp_path: Path) -> None:
-    store = FeatureStore(tmp_path, {"key": 1})
-    store.rows(IDS, compute)
-    data = next(tmp_path.rglob("features.f32"))
+def test_an_image_that_changes_after_its_hash_gets_no_feature_of_other_content(
+    tmp_path: Path, tiny: ClipModel, paths: list[Path]
+) -> None:
+    def replace_image(done: int, of: int) -> None:
+        if done == of:
+            shutil.copyfile(paths[0], paths[1])
+
+    checked = ImageFeatures(tmp_path / "cache", tiny).check([paths[1]], hashing=replace_image)
+    assert "p001.png was changed while it was read" in checked.problems[paths[1]].message
+    assert not checked.hashes
+
+
+def test_a_zeroed_block_of_features_is_computed_again_and_counted(
+    tmp_path: Path, tiny: ClipModel, paths: list[Path]
+) -> None:
+    store = ImageFeatures(tmp_path / "cache", tiny)
+    whole = store.features(paths)
+    data = store.folder / "features.f32"
     content = bytearray(data.read_bytes())
-    content[2 * 16 + 3] ^= 1
+    content[64:192] = bytes(128)  # two rows
     data.write_bytes(content)
-    again: list[str] = []
-
-    def noted(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Floats]]:
-        again.extend(missing)
-        return compute(missing)
-
-    np.testing.assert_array_equal(FeatureStore(tmp_path, {"key": 1}).rows(IDS, noted), np.stack(list(ROWS.values())))
-    assert again == [IDS[2]]
-    np.testing.assert_array_equal(FeatureStore(tmp_path, {"key": 1}).rows(IDS[2:3], none)[0], ROWS[IDS[2]])
-
-
-@pytest.mark.parametrize("cached", [True, False])
-def test_rows_that_are_not_finite_are_returned_but_never_saved(tmp_path: Path, cached: bool) -> None:
-    def broken(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Floats]]:
-        for batch, rows in compute(missing):
-            yield batch, rows * (np.nan if batch[0] == IDS[1] else 1)
-
-    folder = tmp_path if cached else None
-    rows = FeatureStore(folder, {}).rows(IDS[:3], broken)
-    assert np.isnan(rows).all(axis=1).tolist() == [False, True, False]
-    np.testing.assert_array_equal(FeatureStore(folder, {}).rows(IDS, compute), np.stack(list(ROWS.values())))
-
-
-def test_stores_of_other_keys_share_nothing(tmp_path: Path) -> None:
-    FeatureStore(tmp_path, {"key": 1}).rows(IDS, compute)
-    with pytest.raises(AssertionError):
-        FeatureStore(tmp_path, {"key": 2}).rows(IDS, none)
-
-
-BUILDER = """
-import sys
-import numpy as np
-from pathlib import Path
-from trainers.feature_store import FeatureStore
-assert "torch" not in sys.modules
-computed = 0
-def compute(missing):
-    global computed
-    for each in missing:
-        yield [each], np.full((1, 4), int(each, 16), dtype=np.float32)
-        computed += 1
-ids = [f"{number:064x}" for number in range(200)]
-assert (FeatureStore(Path(sys.argv[1]), {}).rows(ids, compute)[:, 0] == np.arange(200)).all()
-print(computed)
-"""
-
-
-def test_builders_at_the_same_time_compute_each_row_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", BUILDER, str(tmp_path)]
-    builders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    outputs = [builder.communicate()[0] for builder in builders]
-    assert [builder.returncode for builder in builders] == [0, 0, 0]
-    assert sorted(map(int, outputs)) == [0, 0, 200]
-
-
-def test_what_a_killed_builder_saved_is_used(tmp_path: Path) -> None:
-    kill = BUILDER.replace("        computed += 1", "        if each == missing[50]: os.kill(os.getpid(), 9)")
-    subprocess.run([sys.executable, "-c", f"import os{kill}", str(tmp_path)], check=False)
-    resumed = subprocess.run([sys.executable, "-c", BUILDER, str(tmp_path)], stdout=subprocess.PIPE, check=True)
-    assert int(resumed.stdout) == 200 - 51
+    for computed in (2, 0):
+        again = ImageFeatures(tmp_path / "cache", tiny)
+        np.testing.assert_array_equal(again.features(paths), whole)
+        assert (again.damaged, again.computed) == (computed, computed)
