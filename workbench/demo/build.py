@@ -32,7 +32,7 @@ from workbench.errors import UsageError
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import read_settings
-from workbench.workspace.settings_writer import add_picture_folder
+from workbench.workspace.toml.settings_writer import add_picture_folder
 
 SOURCE = "demo"
 _ENGINES = """\

@@ -223,7 +223,7 @@ class NegwbApp(BaseApp):
     def action_keep_theme(self) -> None:
         """Write the current theme into negwb.toml."""
         from workbench.errors import UsageError  # only when asked for
-        from workbench.workspace.settings_writer import change_setting
+        from workbench.workspace.toml.settings_writer import change_setting
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)

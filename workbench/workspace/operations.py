@@ -148,7 +148,7 @@ def _pictures(workspace: Workspace, plan: ImportPlan, settings: Settings, folder
     from curation_db.importing.path_suffixes import SuffixIndex  # noqa: PLC0415
     from workbench.workspace.picture_folders import ListedFolders, PictureFolders  # noqa: PLC0415
     from workbench.workspace.settings import read_settings  # noqa: PLC0415
-    from workbench.workspace.settings_writer import add_picture_folder  # noqa: PLC0415
+    from workbench.workspace.toml.settings_writer import add_picture_folder  # noqa: PLC0415
 
     sources = plan.sources or (plan.source,)
     if folder is not None:

@@ -58,7 +58,7 @@ def _split(path: Path) -> tuple[Path, Path]:
 
 
 def _line(path: Path, text: str) -> str:
-    from workbench.workspace.toml_edit import line_of  # noqa: PLC0415 -- only for an error
+    from workbench.workspace.toml.toml_edit import line_of  # noqa: PLC0415 -- only for an error
 
     line = line_of(text, *(part for part in path if isinstance(part, str))) if text else None
     return f" (line {line})" if line else ""

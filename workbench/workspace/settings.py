@@ -13,7 +13,7 @@ from curation_db.validation import ValidationError, closest, setting, validate, 
 from workbench.errors import UsageError
 from workbench.workspace.choices import ImageMode
 from workbench.workspace.setting_errors import settings_error
-from workbench.workspace.toml_file import parse_toml, read_toml_text
+from workbench.workspace.toml.toml_file import parse_toml, read_toml_text
 
 if TYPE_CHECKING:
     from curation_db.lint.linter import LintSettings

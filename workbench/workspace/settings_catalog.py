@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.workspace.choices import ImageMode
 from workbench.workspace.server_address import plain_url
 from workbench.workspace.settings import FOLLOW_LINKS_HELP, CurateSettings, Settings, read_settings
-from workbench.workspace.settings_writer import CHANGEABLE
-from workbench.workspace.toml_edit import line_of
-from workbench.workspace.toml_file import read_toml_text
+from workbench.workspace.toml.settings_writer import CHANGEABLE
+from workbench.workspace.toml.toml_edit import line_of
+from workbench.workspace.toml.toml_file import read_toml_text
 
 if TYPE_CHECKING:
     from curation_db.lint.linter import LintSettings

@@ -15,7 +15,7 @@ from workbench.workspace.create import create_workspace, settings_template
 from workbench.workspace.layout import find_workspace
 from workbench.workspace.picture_folders import PictureFolders
 from workbench.workspace.settings import CurateSettings, Settings, read_settings
-from workbench.workspace.settings_writer import add_picture_folder, change_setting, save_view
+from workbench.workspace.toml.settings_writer import add_picture_folder, change_setting, save_view
 
 TEMPLATE = settings_template()
 
@@ -166,7 +166,7 @@ def test_a_settings_file_that_cannot_be_written_is_an_error(file: Path, monkeypa
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("workbench.workspace.settings_writer.replace_file", fail)
+    monkeypatch.setattr("workbench.workspace.toml.settings_writer.replace_file", fail)
     with pytest.raises(UsageError, match=r"cannot write .*No space left") as refused:
         add_picture_folder(file, "coco", "x")
     assert refused.value.hint.endswith('coco = ["x"]')

@@ -18,7 +18,7 @@ from workbench.commands.generate.progress import print_line
 from workbench.console.progress_bars import Step, step_bars
 from workbench.console.tables import Listing, show
 from workbench.errors import ExitCode, NegwbError, NothingToDo, UsageError
-from workbench.generation.engines.openai.batch_api import BatchStatus, NotOnServer
+from workbench.generation.engines.openai.batches.batch_api import BatchStatus, NotOnServer
 from workbench.generation.runs import batch_transfer
 from workbench.generation.runs.batch_requests import RequestFile, read_request_file
 from workbench.generation.runs.batch_submissions import Submission, SubmissionFolder

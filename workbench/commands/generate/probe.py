@@ -16,9 +16,9 @@ from curation_db.language.sanitize import display_text
 from curation_db.storage.store import open_read_only, open_store
 from workbench.console.tables import Listing, show
 from workbench.errors import NothingToDo, UsageError
-from workbench.generation.engines.openai.capabilities import Capability, best_method, is_blind, support_of
-from workbench.generation.engines.openai.probe import ProbeReport, probe
-from workbench.generation.engines.openai.probe_summary import probe_summary, rules_json
+from workbench.generation.engines.openai.probing.capabilities import Capability, best_method, is_blind, support_of
+from workbench.generation.engines.openai.probing.probe import ProbeReport, probe
+from workbench.generation.engines.openai.probing.probe_summary import probe_summary, rules_json
 from workbench.generation.engines.openai.request_rules import request_rules
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import find_workspace

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from curation_db.enums import Method
-from workbench.generation.engines.openai.capabilities import ProbedCapabilities, best_method
+from workbench.generation.engines.openai.probing.capabilities import ProbedCapabilities, best_method
 from workbench.generation.engines.openai.request_rules import RequestRules, request_rules
 from workbench.generation.engines.protocol import Engine
 from workbench.generation.engines.requests import AnswerFormat, ModelRequest

@@ -13,7 +13,7 @@ from typing import Final
 
 from curation_db.language.object_mentions import cues_of
 from curation_db.language.sanitize import clean, normalised
-from workbench.generation.engines.openai.thoughts import answer_after_thought
+from workbench.generation.engines.openai.responses.thoughts import answer_after_thought
 
 READ: Final = 4_000
 """Characters of an answer that are parsed."""

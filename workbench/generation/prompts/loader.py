@@ -20,8 +20,8 @@ from workbench.errors import UsageError
 from workbench.generation.engines.requests import Message, Sampling
 from workbench.generation.prompts.cue_mix import CUES, FREE, POSITIONS
 from workbench.workspace.engine_settings import Pipeline
-from workbench.workspace.toml_edit import line_of_key_or_header
-from workbench.workspace.toml_file import parse_toml, read_toml_text
+from workbench.workspace.toml.toml_edit import line_of_key_or_header
+from workbench.workspace.toml.toml_file import parse_toml, read_toml_text
 
 _Table = TypeVar("_Table")
 FOLDER: Final = Path(generation.__file__).with_name("prompts")

@@ -24,7 +24,7 @@ from curation_db.storage.store import Store
 from workbench.errors import UsageError
 from workbench.generation.engines.answer_identity import AnswerIdentity, RequestKind, sent_settings
 from workbench.generation.engines.image_payload import ImageEncoder
-from workbench.generation.engines.openai.batch_lines import (
+from workbench.generation.engines.openai.batches.batch_lines import (
     BatchRequest,
     answering_model,
     batch_line,

@@ -11,7 +11,7 @@ from typing import Any, Final
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
-from workbench.generation.engines.openai.batch_lines import URL, custom_id
+from workbench.generation.engines.openai.batches.batch_lines import URL, custom_id
 from workbench.workspace.engine_settings import EngineSettings
 
 _CHARACTERS_PER_TOKEN: Final = 4

@@ -18,7 +18,7 @@ import msgspec
 
 from curation_db.atomic_write import replace_file
 from workbench.errors import UsageError
-from workbench.generation.engines.openai.batch_api import Batch, BatchStatus
+from workbench.generation.engines.openai.batches.batch_api import Batch, BatchStatus
 
 _KEY_BYTES: Final = 32
 

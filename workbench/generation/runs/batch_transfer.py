@@ -22,7 +22,7 @@ from curation_db.storage.store import Store
 from workbench.console.progress_bars import Step
 from workbench.errors import UsageError
 from workbench.generation.budget import BudgetReached
-from workbench.generation.engines.openai.batch_api import BatchServer, BatchStatus, NotOnServer, ServerUnreachable
+from workbench.generation.engines.openai.batches.batch_api import BatchServer, BatchStatus, NotOnServer, ServerUnreachable
 from workbench.generation.engines.requests import RequestFailure
 from workbench.generation.runs.batch_files import ExpectedAnswers, IngestReport, ingest_responses
 from workbench.generation.runs.batch_requests import RequestFile

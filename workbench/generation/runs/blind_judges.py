@@ -7,7 +7,7 @@ from typing import Any
 
 from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
-from workbench.generation.engines.openai.capabilities import is_blind
+from workbench.generation.engines.openai.probing.capabilities import is_blind
 from workbench.generation.pipelines.judging import STAGES
 from workbench.generation.runs.plan import GenerationPlan
 from workbench.workspace.server_address import plain_url

@@ -18,7 +18,7 @@ from curation_db.generation import endpoint_probes, runs
 from curation_db.language.clip_tokenizer import count_tokens
 from curation_db.storage.store import Store
 from workbench.generation.engines.answer_identity import AnswerIdentity, RequestKind, settings_in_use
-from workbench.generation.engines.openai.capabilities import ProbedCapabilities
+from workbench.generation.engines.openai.probing.capabilities import ProbedCapabilities
 from workbench.generation.engines.protocol import StoreAnswer
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest
 from workbench.generation.models import EngineRequest, Steps

@@ -260,7 +260,7 @@ class BrowseScreen(SideScreen):
     def action_save_view(self) -> None:
         """Save the current view under a name."""
         from workbench.tui.screens.modals.views import SaveViewModal
-        from workbench.workspace.settings_writer import save_view  # only when opened
+        from workbench.workspace.toml.settings_writer import save_view  # only when opened
 
         line = str(self.view)
         modal = SaveViewModal(line or "everything", partial(save_view, self.navigation.workspace.settings, line=line))

@@ -25,7 +25,7 @@ from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.static_table import Column, StaticTable
 from workbench.workspace.settings import OWN_THEMES
 from workbench.workspace.settings_catalog import Choice, ListedSetting, can_change, choices, read_setting_list
-from workbench.workspace.settings_writer import change_setting
+from workbench.workspace.toml.settings_writer import change_setting
 
 _FROM_NEXT = {"images": "applies from the next start", "order": "applies from the next start"}
 _WIDE = 100

@@ -12,7 +12,7 @@ from support.model_requests import write, yes_no
 
 from curation_db.enums import Stage
 from workbench.generation.engines.answer_identity import AnswerIdentity, settings_in_use
-from workbench.generation.engines.openai.capabilities import Capability
+from workbench.generation.engines.openai.probing.capabilities import Capability
 from workbench.generation.engines.protocol import StoreAnswer
 from workbench.generation.engines.requests import ImagePayload, ModelRequest
 from workbench.workspace.engine_settings import Answers, EngineSettings

@@ -18,7 +18,7 @@ from curation_db.enums import Method
 from workbench.generation.engines.local import engine as transformers_local
 from workbench.generation.engines.openai import engine as openai
 from workbench.generation.engines.openai.engine import OpenAiEngine
-from workbench.generation.engines.openai.probe import probe
+from workbench.generation.engines.openai.probing.probe import probe
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 

@@ -36,7 +36,7 @@ from workbench.generation.runs.session import NothingWentThrough
 from workbench.workspace.create import create_workspace
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings_writer import add_picture_folder
+from workbench.workspace.toml.settings_writer import add_picture_folder
 
 ENGINES = """
 [generate]

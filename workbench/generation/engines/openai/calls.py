@@ -11,7 +11,7 @@ from workbench.generation.engines.image_payload import EncodedImage
 from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.request_body import chat_body, encoded
 from workbench.generation.engines.openai.request_rules import RequestRules
-from workbench.generation.engines.openai.response import ResponseProblem, read_chat
+from workbench.generation.engines.openai.responses.response import ResponseProblem, read_chat
 from workbench.generation.engines.probabilities import from_samples
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest
 

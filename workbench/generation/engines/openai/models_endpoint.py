@@ -8,7 +8,7 @@ from typing import Any
 from curation_db.language.sanitize import display_text
 from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure
 from workbench.generation.engines.http.stop_reasons import access_error
-from workbench.generation.engines.openai.response import ResponseProblem, parse_body
+from workbench.generation.engines.openai.responses.response import ResponseProblem, parse_body
 from workbench.workspace.engine_settings import EngineSettings
 
 

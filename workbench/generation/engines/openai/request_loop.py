@@ -18,7 +18,7 @@ from workbench.generation.engines.http.stop_reasons import access_error, connect
 from workbench.generation.engines.http.window import LoadSignal
 from workbench.generation.engines.openai.calls import EngineCall
 from workbench.generation.engines.openai.request_body import encoded
-from workbench.generation.engines.openai.response import (
+from workbench.generation.engines.openai.responses.response import (
     ResponseProblem,
     cost_of,
     error_status,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from curation_db.enums import Method
-from workbench.generation.engines.openai.capabilities import (
+from workbench.generation.engines.openai.probing.capabilities import (
     REFUSED,
     Capability,
     ProbedCapabilities,

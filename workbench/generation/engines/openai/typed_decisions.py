@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from curation_db.enums import Method
 from workbench.generation.engines.image_payload import EncodedImage
-from workbench.generation.engines.openai.response import ResponseProblem, token_counts
+from workbench.generation.engines.openai.responses.response import ResponseProblem, token_counts
 from workbench.generation.engines.probabilities import from_decision
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
 

@@ -22,9 +22,9 @@ from support.server_asks import answers, picture, text, yes_no
 from curation_db.enums import Method
 from workbench.generation.budget import Budget
 from workbench.generation.engines.http.retry import RetryPolicy
-from workbench.generation.engines.openai.capabilities import Capability, best_method, is_blind, value_of
+from workbench.generation.engines.openai.probing.capabilities import Capability, best_method, is_blind, value_of
 from workbench.generation.engines.openai.engine import make
-from workbench.generation.engines.openai.probe import probe
+from workbench.generation.engines.openai.probing.probe import probe
 from workbench.generation.engines.protocol import EngineContext
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest
 from workbench.workspace.engine_settings import EngineSettings

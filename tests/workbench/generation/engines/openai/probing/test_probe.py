@@ -12,8 +12,8 @@ from support.model_server import HONOURS, Behaviour, Served, model_server
 from curation_db.enums import Method
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget, BudgetReached
-from workbench.generation.engines.openai.capabilities import Capability, best_method, is_proved, value_of
-from workbench.generation.engines.openai.probe import ProbeReport, probe
+from workbench.generation.engines.openai.probing.capabilities import Capability, best_method, is_proved, value_of
+from workbench.generation.engines.openai.probing.probe import ProbeReport, probe
 from workbench.generation.engines.protocol import EngineStopped
 from workbench.workspace.engine_settings import EngineSettings
 

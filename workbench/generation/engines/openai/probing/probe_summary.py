@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from curation_db.enums import Method
-from workbench.generation.engines.openai.capabilities import (
+from workbench.generation.engines.openai.probing.capabilities import (
     Capability,
     ProbedCapabilities,
     best_method,

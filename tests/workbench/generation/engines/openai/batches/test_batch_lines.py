@@ -19,7 +19,7 @@ from curation_db.enums import Method
 from workbench.generation.budget import Budget
 from workbench.generation.engines.answer_identity import AnswerIdentity
 from workbench.generation.engines.image_payload import EncodedImage, blank_url
-from workbench.generation.engines.openai.batch_lines import (
+from workbench.generation.engines.openai.batches.batch_lines import (
     BatchRequest,
     batch_line,
     batch_method,

@@ -10,9 +10,9 @@ from typing import Any, Final
 from curation_db.enums import Method
 from curation_db.foreign_json import JsonError, parse_json
 from workbench.generation.engines.http.errors import error_words
-from workbench.generation.engines.openai.event_stream import assembled, is_event_stream
-from workbench.generation.engines.openai.thoughts import answer_after_thought
-from workbench.generation.engines.openai.web_page import first_words
+from workbench.generation.engines.openai.responses.event_stream import assembled, is_event_stream
+from workbench.generation.engines.openai.responses.thoughts import answer_after_thought
+from workbench.generation.engines.openai.responses.web_page import first_words
 from workbench.generation.engines.probabilities import Probability, from_logprobs, from_words
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, RequestFailure
 

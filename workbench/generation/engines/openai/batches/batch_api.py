@@ -24,9 +24,9 @@ from workbench.generation.engines.http.errors import plain_line, server_message
 from workbench.generation.engines.http.multipart import MultipartFile
 from workbench.generation.engines.http.retry import RetryDecision, RetryPolicy, classify_status
 from workbench.generation.engines.http.stop_reasons import access_error, connection_error
-from workbench.generation.engines.openai.batch_lines import URL
+from workbench.generation.engines.openai.batches.batch_lines import URL
 from workbench.generation.engines.openai.engine import check
-from workbench.generation.engines.openai.response import parse_body
+from workbench.generation.engines.openai.responses.response import parse_body
 from workbench.generation.engines.protocol import EngineStopped
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.server_address import plain_url

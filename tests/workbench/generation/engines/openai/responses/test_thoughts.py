@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.generation.engines.openai.thoughts import answer_after_thought
+from workbench.generation.engines.openai.responses.thoughts import answer_after_thought
 
 
 @pytest.mark.parametrize(

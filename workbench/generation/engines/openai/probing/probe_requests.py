@@ -15,14 +15,14 @@ from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.calls import CHAT
 from workbench.generation.engines.openai.request_body import encoded, merged_system, messages
 from workbench.generation.engines.openai.request_rules import MAX_TOKENS, RequestRules
-from workbench.generation.engines.openai.response import (
+from workbench.generation.engines.openai.responses.response import (
     ResponseProblem,
     error_status,
     message_text,
     parse_body,
     token_counts,
 )
-from workbench.generation.engines.openai.thoughts import answer_after_thought
+from workbench.generation.engines.openai.responses.thoughts import answer_after_thought
 from workbench.generation.engines.probabilities import from_decision
 from workbench.generation.engines.requests import Message
 from workbench.workspace.engine_settings import EngineSettings

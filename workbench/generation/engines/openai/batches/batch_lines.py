@@ -18,10 +18,10 @@ from typing import Any, Final
 from curation_db.enums import Method
 from workbench.generation.engines.http.errors import plain_line
 from workbench.generation.engines.image_payload import EncodedImage
-from workbench.generation.engines.openai.capabilities import ProbedCapabilities, best_method
+from workbench.generation.engines.openai.probing.capabilities import ProbedCapabilities, best_method
 from workbench.generation.engines.openai.request_body import chat_body
 from workbench.generation.engines.openai.request_rules import RequestRules, request_rules
-from workbench.generation.engines.openai.response import ResponseProblem, cost_of, parse_body, read_chat
+from workbench.generation.engines.openai.responses.response import ResponseProblem, cost_of, parse_body, read_chat
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation_db.enums import Method
-from workbench.generation.engines.openai.event_stream import assembled, is_event_stream
-from workbench.generation.engines.openai.response import ResponseProblem, error_status, parse_body, read_chat
-from workbench.generation.engines.openai.thoughts import answer_after_thought
-from workbench.generation.engines.openai.web_page import first_words
+from workbench.generation.engines.openai.responses.event_stream import assembled, is_event_stream
+from workbench.generation.engines.openai.responses.response import ResponseProblem, error_status, parse_body, read_chat
+from workbench.generation.engines.openai.responses.thoughts import answer_after_thought
+from workbench.generation.engines.openai.responses.web_page import first_words
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer
 
 
