@@ -68,11 +68,11 @@ def roots(word: str) -> frozenset[str]:
         parts.add(word[2:])
     for ending in _ENDINGS:
         parts |= {part.removesuffix(ending) for part in parts if len(part) >= len(ending) + _MIN_LETTERS}
-    found = {stem(_IRREGULAR.get(part, part)) for part in parts}
+    stems = {stem(_IRREGULAR.get(part, part)) for part in parts}
     for part in parts - _NOUNS_IN_Y:
         if part.endswith(("y", "i")) and len(part) > _MIN_LETTERS:  # happi-ness
-            found |= {_undoubled(part[:-1]), part[:-1] + "y"}
-    return frozenset(found)
+            stems |= {_undoubled(part[:-1]), part[:-1] + "y"}
+    return frozenset(stems)
 
 
 def _undoubled(part: str) -> str:

@@ -197,10 +197,10 @@ class _Handler(BaseHTTPRequestHandler):
         name = ""
         for part in body.split(b"--" + boundary[1].encode())[1:-1]:
             head, _, content = part.partition(b"\r\n\r\n")
-            found = re.search(rb'name="(\w+)"(?:; filename="([^"]+)")?', head)
-            assert found
-            fields[found[1].decode()] = content.removesuffix(b"\r\n")
-            name = found[2].decode() if found[2] else name
+            match = re.search(rb'name="(\w+)"(?:; filename="([^"]+)")?', head)
+            assert match
+            fields[match[1].decode()] = content.removesuffix(b"\r\n")
+            name = match[2].decode() if match[2] else name
         return self.server.state.add_file(name, fields["file"], fields["purpose"].decode())
 
 

@@ -137,7 +137,7 @@ def parse_prompts(text: str, where: str) -> PromptSet:
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     content = parse_toml(text, where, hint=_HINT)
-    file = _File(where, text)
+    file = _PromptFile(where, text)
     known = (*_Head.__slots__, *_FIELDS)
     for key in content:
         if key not in known:
@@ -200,7 +200,7 @@ class _StageTable:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _PromptFile:
     """Reports the problems of a prompt file, with the lines."""
 
     where: str
@@ -231,7 +231,7 @@ class _File:
 class _Stage:
     """The table of one stage."""
 
-    file: _File
+    file: _PromptFile
     name: str
     content: object
 

@@ -22,7 +22,12 @@ from curation_db.storage.store import Store
 from workbench.console.progress_bars import Step
 from workbench.errors import UsageError
 from workbench.generation.budget import BudgetReached
-from workbench.generation.engines.openai.batches.batch_api import BatchServer, BatchStatus, NotOnServer, ServerUnreachable
+from workbench.generation.engines.openai.batches.batch_api import (
+    BatchServer,
+    BatchServerUnreachable,
+    BatchStatus,
+    NotOnServer,
+)
 from workbench.generation.engines.requests import RequestFailure
 from workbench.generation.runs.batch_files import ExpectedAnswers, IngestReport, ingest_responses
 from workbench.generation.runs.batch_requests import RequestFile
@@ -212,8 +217,8 @@ async def submit(
     if submission.batch_id:
         return submission
     if not submission.file_id:
-        found = await server.find_file(submission.upload_name)
-        file_id = found or await server.upload(
+        uploaded = await server.find_file(submission.upload_name)
+        file_id = uploaded or await server.upload(
             file.path,
             submission.upload_name,
             partial(on_progress, f"upload {submission.name}"),
@@ -248,7 +253,7 @@ async def wait_until_ended(
         for place, submission in enumerate(current):
             try:
                 current[place] = state = await latest(servers, submission)
-            except ServerUnreachable as error:
+            except BatchServerUnreachable as error:
                 notify(f"{error.message}; trying again")
                 continue
             on_progress(state.name, state.completed + state.failed, state.total or state.requests)

@@ -283,14 +283,14 @@ async def test_an_answer_that_is_still_being_stored_is_waited_for() -> None:
 
 
 async def test_an_answer_after_the_end_is_reported() -> None:
-    kept: list[Any] = []
+    callbacks: list[Any] = []
 
     async def answer(_engine: object, group: Any, store_answer: Any) -> None:
-        kept.append(store_answer)
+        callbacks.append(store_answer)
 
     lines, stored = Lines(), Stored()
     await lines.guard(engine_with(answer=answer)).answer(requests(1), stored)
-    await kept[0](0, ModelAnswer(text="late"))
+    await callbacks[0](0, ModelAnswer(text="late"))
     assert stored[0].error == "engine"
     assert len(lines) == 2
 

@@ -16,8 +16,8 @@ from support.model_requests import answers, settings, surroundings, write, yes_n
 from curation_db.enums import Method
 from workbench.generation.engines.local import engine as transformers_local
 from workbench.generation.engines.openai import engine as openai
-from workbench.generation.engines.openai.probing.capabilities import Capability, best_method, value_of
 from workbench.generation.engines.openai.engine import OpenAiEngine
+from workbench.generation.engines.openai.probing.capabilities import Capability, best_method, value_of
 from workbench.generation.engines.openai.probing.probe import probe
 from workbench.generation.engines.requests import RequestFailure
 

@@ -169,9 +169,9 @@ def test_each_file_has_one_model_and_at_most_max_lines(workspace: Workspace, tmp
     assert emit(workspace, first).exception is None
     with model_server(present=0.0, models=["stub", "eye"]) as server:
         answered(first, responses, server)
-    kept = responses.read_text().splitlines()
-    failed = {**json.loads(kept[0]), "response": {"status_code": 500, "body": {}}}
-    responses.write_text("\n".join([json.dumps(failed), *kept[1:]]) + "\n")
+    lines = responses.read_text().splitlines()
+    failed = {**json.loads(lines[0]), "response": {"status_code": 500, "body": {}}}
+    responses.write_text("\n".join([json.dumps(failed), *lines[1:]]) + "\n")
     negwb(workspace, "generate", "--ingest-responses", responses)
     done = emit(workspace, tmp_path / "ask.jsonl", "--max-lines", "1")
     assert done.exception is None, done.exception

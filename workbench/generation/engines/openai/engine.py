@@ -15,7 +15,12 @@ from workbench.generation.engines.http.retry import RetryPolicy
 from workbench.generation.engines.image_payload import EncodedImage, ImageEncoder
 from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.calls import ChatCall, DecisionCall, EngineCall
-from workbench.generation.engines.openai.probing.capabilities import Capability, ProbedCapabilities, best_method, value_of
+from workbench.generation.engines.openai.probing.capabilities import (
+    Capability,
+    ProbedCapabilities,
+    best_method,
+    value_of,
+)
 from workbench.generation.engines.openai.request_rules import request_rules
 from workbench.generation.engines.openai.server_pool import ServerPool, open_pool
 from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer

@@ -22,8 +22,8 @@ from support.server_asks import answers, picture, text, yes_no
 from curation_db.enums import Method
 from workbench.generation.budget import Budget
 from workbench.generation.engines.http.retry import RetryPolicy
-from workbench.generation.engines.openai.probing.capabilities import Capability, best_method, is_blind, value_of
 from workbench.generation.engines.openai.engine import make
+from workbench.generation.engines.openai.probing.capabilities import Capability, best_method, is_blind, value_of
 from workbench.generation.engines.openai.probing.probe import probe
 from workbench.generation.engines.protocol import EngineContext
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest
@@ -146,19 +146,19 @@ async def test_a_refused_system_role_is_merged_into_the_users_message(server: An
     (answer,), (body,) = await sent(server, [TEXT], capabilities)
     assert not answer.failed
     assert body["messages"] == [{"role": "user", "content": "You answer with few words.\n\nName an object."}]
-    (kept,), _ = await sent(server, [TEXT], capabilities, system="keep")
-    assert kept.failed
+    (unchanged,), _ = await sent(server, [TEXT], capabilities, system="keep")
+    assert unchanged.failed
 
 
 async def test_settings_win_over_the_probe(server: AnsweringServer) -> None:
     refused = {"seen": "no", "evidence": "", "value": "refused"}
-    found = {"seed": refused, "temperature": refused, "max_tokens": {"value": "max_completion_tokens"}}
-    found["thinking"] = {"seen": "yes"}
-    _, (adapted,) = await sent(server, [TEXT], found)
+    probed = {"seed": refused, "temperature": refused, "max_tokens": {"value": "max_completion_tokens"}}
+    probed["thinking"] = {"seen": "yes"}
+    _, (adapted,) = await sent(server, [TEXT], probed)
     assert adapted.keys() == {"model", "messages", "top_p", "max_completion_tokens"}
     assert adapted["max_completion_tokens"] == 64 + 2048
     own = {"omit": ("top_p",), "rename": {"max_tokens": "limit"}, "system": "merge", "thinking_tokens": 36}
-    _, (body,) = await sent(server, [TEXT], found, **own)
+    _, (body,) = await sent(server, [TEXT], probed, **own)
     assert body.keys() == {"model", "messages", "temperature", "seed", "limit"}
     assert body["limit"] == 100
     assert [turn["role"] for turn in body["messages"]] == ["user"]

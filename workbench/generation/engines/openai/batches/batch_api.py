@@ -55,7 +55,7 @@ class NotOnServer(BatchApiError):
     """The server has no such batch or file, for example because it was deleted after some weeks."""
 
 
-class ServerUnreachable(EngineStopped):
+class BatchServerUnreachable(EngineStopped):
     """No try of a request got a reply."""
 
 
@@ -131,8 +131,8 @@ class BatchServer:
         """Upload a batch file, unless an earlier try did, and return its ID."""
 
         async def attempt(number: int) -> Reply | TransportFailure | str:
-            if number and (found := await self.find_file(name)) is not None:
-                return found
+            if number and (uploaded := await self.find_file(name)) is not None:
+                return uploaded
             form = MultipartFile(path=path, name=name, fields={"purpose": "batch"})
             return await self._client.upload("/files", form, on_sent=on_sent)
 
@@ -163,8 +163,8 @@ class BatchServer:
         }
 
         async def attempt(number: int) -> Reply | TransportFailure | Batch:
-            if number and (found := await self.find_batch(token, {input_file})) is not None:
-                return found
+            if number and (created := await self.find_batch(token, {input_file})) is not None:
+                return created
             return await self._client.post("/batches", json.dumps(body).encode())
 
         reply = await self._retried(attempt, "/batches")
@@ -271,7 +271,7 @@ class BatchServer:
             if failed >= self.settings.tries or throttled >= self.policy.max_throttled:
                 if isinstance(reply, TransportFailure):
                     error = connection_error(self.settings, problem)
-                    raise ServerUnreachable(error.message, hint=error.hint)
+                    raise BatchServerUnreachable(error.message, hint=error.hint)
                 raise BatchApiError(f"{self._name}{path}: {problem}", hint="run the same command again later")
             await asyncio.sleep(self.policy.delay(failed + throttled, retry_after))
 

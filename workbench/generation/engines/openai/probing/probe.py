@@ -21,9 +21,9 @@ from workbench.generation.engines.http.client import HttpClient, TransportFailur
 from workbench.generation.engines.http.stop_reasons import access_error, connection_error
 from workbench.generation.engines.image_payload import EncodedImage, grey_url
 from workbench.generation.engines.openai import typed_decisions
-from workbench.generation.engines.openai.probing.capabilities import REFUSED, Capability, Support
 from workbench.generation.engines.openai.engine import check
 from workbench.generation.engines.openai.models_endpoint import model_ids
+from workbench.generation.engines.openai.probing.capabilities import REFUSED, Capability, Support
 from workbench.generation.engines.openai.probing.probe_requests import Completion, NoCompletion, ProbeRequests
 from workbench.generation.engines.openai.probing.probe_summary import toml_value
 from workbench.generation.engines.openai.request_body import choice_field, json_schema_field, logprob_fields
