@@ -36,10 +36,22 @@ BENCHES: Final[dict[str, Bench]] = {
     "lint": Bench("benchmarks.speed.lint:run", "all rules over 20,000 candidates, against each rule by itself"),
     "generate": Bench("benchmarks.speed.generate:run", "requests to a server, against its maximum rate"),
     "generate-memory": Bench("benchmarks.speed.generate_memory:run", "memory of a run over 100,000 captions"),
+    "train": Bench("benchmarks.speed.train:run", "fine-tuning of ViT-B/32 and ViT-L/14, against the published loop"),
     "writers": Bench("benchmarks.speed.writers:run", "eight processes deciding at once on one record"),
 }
 
-_PACKAGES: Final = ("negwb", "httpx", "sqlalchemy", "sqlmodel", "textual", "typer", "pillow", "numpy", "torch")
+_PACKAGES: Final = (
+    "negwb",
+    "httpx",
+    "sqlalchemy",
+    "sqlmodel",
+    "textual",
+    "typer",
+    "pillow",
+    "numpy",
+    "torch",
+    "open_clip_torch",
+)
 
 
 def run_bench(name: str, *, quick: bool) -> dict[str, Any]:

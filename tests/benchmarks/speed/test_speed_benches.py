@@ -148,6 +148,34 @@ def test_lint_compares_both_runs() -> None:
 
 
 @pytest.mark.long
+def test_train_compares_both_loops() -> None:
+    result = run("train")
+    assert result.keys() >= ALWAYS | {"vit_b_32", "vit_l_14", "max_loss_difference"}
+    assert 0 <= result["max_loss_difference"] <= 1e-5
+    for name in ("vit_b_32", "vit_l_14"):
+        # fmt: off
+        assert result[name].keys() >= {
+            "pictures", "captions", "mean_tokens", "reference_epoch_s", "our_epoch_s", "features_s", "ratio",
+            "flop_ratio", "rss_mb",
+        }
+        # fmt: on
+        assert result[name]["captions"] == 5 * result[name]["pictures"]
+        assert 8 < result[name]["mean_tokens"] < 30
+        assert result[name]["ratio"] > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "ratio"), [("ViT-B-32", 7), ("ViT-L-14", 19)])
+def test_the_expected_ratio_is_that_of_the_arithmetic(name: str, ratio: float) -> None:
+    """At 16 tokens, without the share of the features: 7 times for ViT-B/32 and 19 times for ViT-L/14."""
+    import open_clip
+
+    from benchmarks.speed.train import expected_ratio
+
+    assert expected_ratio(dict(open_clip.get_model_config(name)), [16]) == pytest.approx(ratio, rel=0.05)
+
+
+@pytest.mark.long
 def test_a_run_needs_no_more_memory_for_more_items() -> None:
     """100,000 items; the caches, about 40 MiB, are full after the first tenth."""
     command = [sys.executable, "-m", "benchmarks.speed", "generate-memory", "--json"]
