@@ -114,6 +114,8 @@ def _serve(model: str, device: str, out: BinaryIO) -> int:
     except TrainerError as error:
         _send(out, {"failed": error.message, "hint": error.hint})
         return FAILED_CODE
+    for warning in loaded.warnings:
+        sys.stderr.write(f"{warning}\n")
     margins = MarginWorker(loaded)
     _send(out, {"ready": {"name": loaded.name, "model_hash": loaded.model_hash, "activation": loaded.activation}})
     for line in sys.stdin.buffer:

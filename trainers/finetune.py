@@ -42,7 +42,7 @@ from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
 from trainers.models.saving import save_model, save_pth
 from trainers.objectives import drift, info_nce, same_image
-from trainers.run_files import DONE, FAILED, RunWriter
+from trainers.run_files import DONE, FAILED, WARNING, RunWriter
 from trainers.settings import RunConfig, TrainSettings, read_config, recipe_line
 from trainers.training_data import Tables, fingerprint, load, tables
 
@@ -251,6 +251,8 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
         torch.set_num_threads(threads)
     torch.manual_seed(settings.seed)
     model = load_model(config.model, device=config.device)
+    for line in model.warnings:
+        writer.log(f"{WARNING}{line}")
     store = ImageFeatures(Path(config.cache), model, Decoding(settings.decode))
     data = load(config, store, writer, stop)
     result = {"export_sha256": data.export_sha256, "base": model.describe(), "data": data.summary}

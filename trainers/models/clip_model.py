@@ -53,6 +53,8 @@ class ClipModel:
     vocabulary: Path | None = None
     """Vocabulary file, where the vocabulary is not CLIP's."""
     precision: str = "fp32"
+    warnings: tuple[str, ...] = ()
+    """What a person must know before the model is used, one line each."""
 
     def __post_init__(self) -> None:
         self.text_tower = TextTower(self.model, context_length=self.context_length, vocab_size=self._vocab_size)
@@ -156,16 +158,31 @@ def _hash_of(*parts: object) -> str:
 
 
 def build(
-    config: Mapping[str, Any], preprocess: Mapping[str, Any], *, name: str, arch: str, bpe: Path | None = None
+    config: Mapping[str, Any],
+    preprocess: Mapping[str, Any],
+    *,
+    name: str,
+    arch: str,
+    bpe: Path | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> ClipModel:
-    """Build an open_clip model from its `model_cfg`, with random weights."""
+    """Build an open_clip model from its `model_cfg`, with random weights.
+
+    Args:
+        bpe: the vocabulary of a byte-pair tokenizer, where it is not CLIP's.
+        tokenizer: a tokenizer of another kind.
+    """
     parts = deepcopy(dict(config))
+    if "timm_model_name" in parts["vision_cfg"]:
+        parts["vision_cfg"]["timm_model_pretrained"] = False
+    if "hf_model_name" in parts["text_cfg"]:
+        parts["text_cfg"]["hf_model_pretrained"] = False
     custom = parts.pop("custom_text", False) or "hf_model_name" in parts["text_cfg"]
     model = (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**parts)
     size = model.visual.image_size
     merged = PreprocessCfg(**{**preprocess, "size": size})
     transform = image_transform_v2(merged, is_train=False)
-    tokenizer = _tokenizer(config["text_cfg"], bpe)
+    tokenizer = tokenizer or _tokenizer(config["text_cfg"], bpe)
     return ClipModel(name, arch, config, model.eval(), tokenizer, transform, preprocess_values(merged), bpe)
 
 

@@ -1,8 +1,8 @@
-"""Loads CLIP models: open_clip names, openai-style state dicts, open_clip local-dir folders.
+"""Loads CLIP models: open_clip names, weight files, folders of open_clip and of transformers, repositories of the hub.
 
-The activation comes from the origin of the weights,
-never from a default: OpenAI-derived weights use QuickGELU unless specified otherwise. `load_openai_model` of open_clip
-is not used, because it rounds to fp16.
+One file is one model however it is spelled: its sizes come from its weights, and no position embedding is resized. The
+activation is asked for or proven (see `activation`). `load_openai_model` of open_clip is not used, because it rounds to
+fp16.
 """
 
 from __future__ import annotations
@@ -13,31 +13,52 @@ from pathlib import Path
 from typing import Any
 
 import open_clip  # type: ignore[import-untyped]
+import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2  # type: ignore[import-untyped]
 from torch import Tensor
 
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.language.sanitize import first_line, last_line
+from curation_db.language.sanitize import display_text, first_line
 from trainers.errors import ModelRefused, TrainerError
-from trainers.models.clip_model import BPE_FILE, CONFIG_FILE, WEIGHTS_FILE, ClipModel, build, preprocess_values
-from trainers.models.openai_weights import config_of, read_weights
+from trainers.models import activation
+from trainers.models.architecture import arch_of, check_sizes, config_of, is_openai_style
+from trainers.models.clip_model import (
+    BPE_FILE,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    ClipModel,
+    Tokenizer,
+    build,
+    preprocess_values,
+)
+from trainers.models.hf_clip import HF_CONFIG, read_hf_folder
+from trainers.models.layouts import custom_text_state, with_openai_names
+from trainers.models.weight_files import WeightFile, read_shards, read_weights
 
 STATE_FILES = frozenset({".pth", ".pt", ".bin", ".safetensors"})
+HUB = "hf-hub:"
+_HUB_FILES = ("*.json", "*.safetensors", "*.bin", "merges.txt", "*.model", BPE_FILE)
+_WEIGHTS = (WEIGHTS_FILE, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+_OPENAI_TAG = "openai"
 
 
 def load_model(spec: str, *, device: str = "cpu", quick_gelu: bool | None = None) -> ClipModel:
     """Load the model that `spec` names.
 
     Args:
-        spec: a local-dir folder, a state dict file (.pth, .pt, .bin, .safetensors), or NAME:PRETRAINED of open_clip,
-            where PRETRAINED is a tag or a file. An existing file or folder is never read as a name. The activation of a
-            file comes from a config beside it, else it is QuickGELU. NAME:FILE follows NAME instead: NAME-quickgelu or
-            NAME-gelu. A NAME that open_clip has in both forms is refused without the ending, because the weights do not
-            show the activation and a silently wrong guess costs points of accuracy.
+        spec: one of
+            a folder of open_clip (local-dir) or of transformers (CLIPModel);
+            hf-hub:OWNER/NAME, such a folder on the Hugging Face hub;
+            NAME:TAG, published weights of open_clip;
+            a file with weights (.pth, .pt, .bin, .safetensors), as FILE, quickgelu:FILE, gelu:FILE, or NAME:FILE, where
+            NAME is an architecture of open_clip with the ending -quickgelu or -gelu.
+            An existing file or folder is never read as a name. A config beside the file, or in a folder with the stem
+            of its name, supplies heads and activation, which weights do not show.
         quick_gelu: the activation, where the caller knows the origin of the weights.
 
     Raises:
-        ModelRefused: the model or device does not exist, or the weights cannot be loaded.
+        ModelRefused: the model or device does not exist, the weights cannot be loaded or are not finite, their sizes
+            are not those of NAME, or nothing shows their activation.
     """
     try:
         return _load(spec, device, quick_gelu)
@@ -50,7 +71,9 @@ def _load(spec: str, device: str, quick_gelu: bool | None) -> ClipModel:
     if _is(path, Path.is_dir):
         loaded = _from_folder(path, quick_gelu)
     elif _is(path, Path.is_file) or (path.suffix in STATE_FILES and ":" not in spec):
-        loaded = _from_state_file(path, quick_gelu)
+        loaded = _from_file(path, quick_gelu)
+    elif spec.startswith(HUB):
+        loaded = _from_hub(spec, quick_gelu)
     else:
         loaded = _from_name(spec, quick_gelu)
     try:
@@ -69,33 +92,135 @@ def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
         return False
 
 
-def _fill(built: ClipModel, state: dict[str, Tensor], origin: Path) -> ClipModel:
-    if "logit_scale" in state:
-        state["logit_scale"] = state["logit_scale"].reshape(built.model.logit_scale.shape)
+def _from_folder(folder: Path, quick_gelu: bool | None) -> ClipModel:
+    if not (folder / CONFIG_FILE).is_file() and (folder / HF_CONFIG).is_file():
+        return _from_hf_folder(folder, quick_gelu)
+    config, preprocess = _read_config(folder)
+    weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
+    if weights is None:
+        raise TrainerError(f"{folder} has no weights", hint=f"{WEIGHTS_FILE} is expected beside {CONFIG_FILE}")
+    file = with_openai_names(read_weights(weights))
+    return _assemble(file, _activated(config, quick_gelu), preprocess, name=str(folder), folder=folder)
+
+
+def _from_hf_folder(folder: Path, quick_gelu: bool | None) -> ClipModel:
+    config, preprocess, names = read_hf_folder(folder)
+    file = with_openai_names(read_weights(folder / names[0]) if len(names) == 1 else read_shards(folder, names))
+    return _assemble(file, _activated(config, quick_gelu), preprocess, name=str(folder), folder=folder)
+
+
+def _from_hub(spec: str, quick_gelu: bool | None) -> ClipModel:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415  # only here, and it takes a tenth of a second
+
     try:
-        built.model.load_state_dict(state)
-    except RuntimeError as error:
-        raise TrainerError(f"{origin}: the weights do not fit the architecture: {last_line(error)}") from error
+        folder = Path(snapshot_download(spec.removeprefix(HUB), allow_patterns=list(_HUB_FILES)))
+    except Exception as error:  # the client of the hub raises errors of several libraries
+        raise _unavailable(spec, error) from error
+    loaded = _from_folder(folder, quick_gelu)
+    loaded.name = spec
+    return loaded
+
+
+def _from_file(path: Path, quick_gelu: bool | None, *, name: str = "") -> ClipModel:
+    """Load a file with weights; `name` is an architecture of open_clip that the file must have."""
+    file = with_openai_names(read_weights(path))
+    folder = next((f for f in (path.parent, path.with_suffix("")) if _is(f / CONFIG_FILE, Path.is_file)), None)
+    beside, preprocess = _read_config(folder) if folder else ({}, {})
+    named = open_clip.get_model_config(name) if name else None
+    if quick_gelu is None:
+        quick_gelu = _activation_of(file, beside, name)
+    config = beside or (named if named and not is_openai_style(named) else None)
+    if config is None:
+        config = config_of(file.state, path, quick_gelu=bool(quick_gelu))
+    if named and is_openai_style(named) and is_openai_style(config):
+        check_sizes(named, config, name, path)
+    spec = f"{name}:{path}" if name else str(path)
+    return _assemble(file, _activated(config, quick_gelu), preprocess, name=spec, folder=folder, arch=name)
+
+
+def _activation_of(file: WeightFile, beside: Mapping[str, Any], name: str) -> bool:
+    """Return whether a file needs QuickGELU, where nobody specified it.
+
+    Raises:
+        TrainerError: nothing shows the activation.
+    """
+    if beside:
+        return bool(beside.get("quick_gelu", False))
+    if (proven := activation.prove_activation(file)) is not None:
+        return proven
+    named = open_clip.get_model_config(name) if name else None
+    if named and (not is_openai_style(named) or activation.always_gelu(name)):
+        return bool(named.get("quick_gelu", False))
+    raise activation.ask_for_activation(file, name)
+
+
+def _activated(config: Mapping[str, Any], quick_gelu: bool | None) -> dict[str, Any]:
+    return dict(config) if quick_gelu is None else {**config, "quick_gelu": quick_gelu}
+
+
+def _assemble(
+    file: WeightFile,
+    config: Mapping[str, Any],
+    preprocess: Mapping[str, Any],
+    *,
+    name: str,
+    folder: Path | None,
+    arch: str = "",
+) -> ClipModel:
+    """Build the model of `config` and fill it with the weights; nothing is resized and nothing may be left over."""
+    bpe = folder / BPE_FILE if folder and (folder / BPE_FILE).is_file() else None
+    try:
+        tokenizer = _foreign_tokenizer(config, folder, arch)
+        built = build(config, preprocess, name=name, arch=arch_of(config, arch), bpe=bpe, tokenizer=tokenizer)
+    except TrainerError:
+        raise
+    except Exception as error:  # open_clip, timm and transformers raise nearly anything on a foreign configuration
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise TrainerError(f"the model of {file.path} cannot be built: {reason}", hint=_BUILD_HINT) from error
+    _fill(built, dict(file.state), file.path)
+    if built.activation == activation.GELU and activation.has_half_values(file):
+        built.warnings = (activation.mismatch_warning(name),)
     return built
 
 
-def _from_folder(folder: Path, quick_gelu: bool | None) -> ClipModel:
-    config, preprocess = _read_config(folder)
-    if quick_gelu is not None:
-        config["quick_gelu"] = quick_gelu
-    weights = next((folder / n for n in (WEIGHTS_FILE, "open_clip_pytorch_model.bin") if (folder / n).is_file()), None)
-    if weights is None:
-        raise TrainerError(f"{folder} has no weights", hint=f"{WEIGHTS_FILE} is expected beside {CONFIG_FILE}")
-    if not _plain_text(config):
-        return _from_open_clip(f"local-dir:{folder}", None, quick_gelu, name=str(folder), config=config)
-    bpe = folder / BPE_FILE
-    built = build(config, preprocess, name=str(folder), arch=_arch(config), bpe=bpe if bpe.is_file() else None)
-    return _fill(built, read_weights(weights), weights)
+_BUILD_HINT = f"check {CONFIG_FILE} or {HF_CONFIG} beside the weights"
 
 
-def _plain_text(config: Mapping[str, Any]) -> bool:
-    text, vision = config["text_cfg"], config["vision_cfg"]
-    return not ("hf_model_name" in text or "hf_tokenizer_name" in text or "timm_model_name" in vision)
+def _foreign_tokenizer(config: Mapping[str, Any], folder: Path | None, arch: str) -> Tokenizer | None:
+    """Return the tokenizer of transformers that the configuration names; None: CLIP's."""
+    if not {"hf_tokenizer_name", "hf_model_name"} & set(config["text_cfg"]):
+        return None
+    try:
+        tokenizer: Tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}" if folder else arch)
+    except Exception as error:  # transformers raises nearly anything on missing or foreign files
+        source = folder or config["text_cfg"].get("hf_tokenizer_name", arch)
+        hint = "without a network, put the files of the tokenizer beside the weights"
+        raise TrainerError(f"the tokenizer of {source} cannot be loaded: {first_line(error)}", hint=hint) from error
+    return tokenizer
+
+
+def _fill(built: ClipModel, state: dict[str, Tensor], path: Path) -> None:
+    expected = built.model.state_dict()
+    if any(name.startswith("text.") for name in expected):
+        state = custom_text_state(state)
+    for scalar in ("logit_scale", "logit_bias"):
+        if scalar in state and scalar in expected and state[scalar].numel() == 1:
+            state[scalar] = state[scalar].reshape(expected[scalar].shape)
+    differing = [name for name in expected if name in state and state[name].shape != expected[name].shape]
+    if differing:
+        shown = "; ".join(
+            f"{name} is {tuple(state[name].shape)}, not {tuple(expected[name].shape)}" for name in differing[:3]
+        )
+        raise TrainerError(f"{path}: the weights do not fit the architecture {built.arch}: {shown}", hint=_FIT_HINT)
+    missing, extra = [name for name in expected if name not in state], [name for name in state if name not in expected]
+    if missing or extra:
+        lists = (("missing", missing), ("not in the architecture", extra))
+        shown = "; ".join(f"{what}: {display_text(', '.join(names[:3]), limit=200)}" for what, names in lists if names)
+        raise TrainerError(f"{path}: the weights do not fit the architecture {built.arch}: {shown}", hint=_FIT_HINT)
+    built.model.load_state_dict(state)
+
+
+_FIT_HINT = "name the architecture that the weights were trained with; sizes are never changed to fit"
 
 
 def _read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -111,23 +236,13 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise TrainerError(f"{path} is damaged: {error!r}") from error
 
 
-def _from_state_file(path: Path, quick_gelu: bool | None) -> ClipModel:
-    """Load an openai-style state dict; a config beside it supplies heads and activation, which weights do not show."""
-    state = read_weights(path)
-    if (path.parent / CONFIG_FILE).is_file():
-        config, preprocess = _read_config(path.parent)
-        if quick_gelu is not None:
-            config["quick_gelu"] = quick_gelu
-    else:
-        config, preprocess = config_of(state, path, quick_gelu=quick_gelu is not False), {}
-    bpe = path.parent / BPE_FILE
-    built = build(config, preprocess, name=str(path), arch=_arch(config), bpe=bpe if bpe.is_file() else None)
-    return _fill(built, state, path)
-
-
 def _from_name(spec: str, quick_gelu: bool | None) -> ClipModel:
     requested, _, pretrained = spec.partition(":")
-    name, quick_gelu = _name_and_activation(requested, Path(pretrained).expanduser(), quick_gelu)
+    file = Path(pretrained).expanduser()
+    if requested in (activation.QUICK_GELU, activation.GELU) and pretrained:
+        return _from_file(file, requested == activation.QUICK_GELU if quick_gelu is None else quick_gelu)
+    name, asked = _name_and_activation(requested.replace("/", "-"))
+    quick_gelu = asked if quick_gelu is None else quick_gelu
     if open_clip.get_model_config(name) is None:
         near = difflib.get_close_matches(name, open_clip.list_models(), n=6)
         hint = f"open_clip has {', '.join(near)}" if near else "use NAME:PRETRAINED, a folder, or a .pth file"
@@ -135,70 +250,43 @@ def _from_name(spec: str, quick_gelu: bool | None) -> ClipModel:
     if not pretrained:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)[:8]) or "none"
         raise TrainerError(f"{name} needs weights: {name}:PRETRAINED", hint=f"known: {tags}; or a file")
-    pretrained_config = open_clip.get_pretrained_cfg(name, pretrained)
-    if quick_gelu is None and pretrained_config:
-        quick_gelu = bool(pretrained_config.get("quick_gelu", False)) or None
-    config = dict(open_clip.get_model_config(name) or {})
-    return _from_open_clip(name, pretrained, quick_gelu, name=spec, config=config)
+    if _is(file, Path.is_file):
+        return _from_file(file, quick_gelu, name=name)
+    tag = open_clip.get_pretrained_cfg(name, pretrained)
+    if quick_gelu is None and tag:
+        quick_gelu = bool(tag.get("quick_gelu", False)) or None
+    return _from_tag(name, pretrained, _activated(open_clip.get_model_config(name) or {}, quick_gelu), spec)
 
 
-def _name_and_activation(requested: str, file: Path, quick_gelu: bool | None) -> tuple[str, bool | None]:
-    """Return open_clip's name, and the activation as far as name, file and argument determine it (see `load_model`)."""
-    plain = requested.removesuffix("-gelu")
-    known = {name for name in (plain, f"{plain}-quickgelu") if open_clip.get_model_config(name) is not None}
-    if plain != requested and known:
-        return plain, False if quick_gelu is None else quick_gelu
-    if quick_gelu is not None or len(known) < 2 or not _is(file, Path.is_file):
-        return requested, quick_gelu
-    if _is(file.parent / CONFIG_FILE, Path.is_file):
-        return requested, bool(_read_config(file.parent)[0].get("quick_gelu", False))
-    hint = (
-        f"{requested}-quickgelu:{file} for OpenAI or NegationCLIP weights, {requested}-gelu:{file} for others (LAION)"
-    )
-    raise TrainerError(
-        f"the activation of {file} is unknown: neither the weights nor {requested} say QuickGELU or GELU", hint=hint
-    )
+def _name_and_activation(requested: str) -> tuple[str, bool | None]:
+    """Return open_clip's name, and the activation that the ending -quickgelu or -gelu asks for."""
+    for quick_gelu, ending in ((True, f"-{activation.QUICK_GELU}"), (False, f"-{activation.GELU}")):
+        plain = requested.removesuffix(ending)
+        if plain != requested and open_clip.get_model_config(plain) is not None:
+            known = open_clip.get_model_config(requested) is not None
+            return requested if known else plain, quick_gelu
+    return requested, None
 
 
-def _from_open_clip(
-    source: str, pretrained: str | None, quick_gelu: bool | None, *, name: str, config: dict[str, Any]
-) -> ClipModel:
-    """Load a model through open_clip's factory, which may download the weights."""
-    if quick_gelu is not None:
-        config["quick_gelu"] = quick_gelu
+def _from_tag(name: str, tag: str, config: dict[str, Any], spec: str) -> ClipModel:
+    """Load published weights through open_clip's factory, which may download them."""
     try:
         model = open_clip.create_model(
-            source, pretrained, force_quick_gelu=bool(config.get("quick_gelu")), require_pretrained=True
+            name, tag, force_quick_gelu=bool(config.get("quick_gelu")), require_pretrained=True
         )
-        tokenizer = open_clip.get_tokenizer(source)
-    except (RuntimeError, OSError, ValueError) as error:
-        hint = "without a network, download the weights elsewhere and name the file"
-        raise TrainerError(f"the weights of {name} cannot be loaded: {first_line(error)}", hint=hint) from error
+        tokenizer = open_clip.get_tokenizer(name)
+    except Exception as error:  # clients of the hub, torch and open_clip raise nearly anything
+        raise _unavailable(spec, error) from error
+    if not all(bool(torch.isfinite(value).all()) for value in model.state_dict().values()):
+        raise TrainerError(f"the weights of {spec} are not finite", hint="delete them from the cache and try again")
     preprocess = PreprocessCfg(**model.visual.preprocess_cfg)
     transform = image_transform_v2(preprocess, is_train=False)
-    return ClipModel(name, _arch(config, source), config, model, tokenizer, transform, preprocess_values(preprocess))
+    loaded = ClipModel(spec, arch_of(config, name), config, model, tokenizer, transform, preprocess_values(preprocess))
+    if tag == _OPENAI_TAG and loaded.activation == activation.GELU:
+        loaded.warnings = (activation.mismatch_warning(spec),)
+    return loaded
 
 
-_KNOWN = ("ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336", "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64")
-
-
-def _arch(config: Mapping[str, Any], named: str = "") -> str:
-    """Return open_clip's name of the architecture without the activation; otherwise a description of its parts."""
-    if named and not named.startswith("local-dir:"):
-        return named.removesuffix("-quickgelu")
-    vision, text = config["vision_cfg"], config["text_cfg"]
-    for known in _KNOWN:
-        other = open_clip.get_model_config(known) or {}
-        if other.get("embed_dim") == config["embed_dim"] and _same(other["vision_cfg"], vision):
-            return known
-    tower = "RN" if isinstance(vision.get("layers"), (list, tuple)) else f"ViT-p{vision.get('patch_size')}"
-    return f"{tower}-{vision.get('width')}-{vision.get('image_size')}px-text-{text.get('width')}x{text.get('layers')}"
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    names = ("layers", "width", "patch_size", "image_size")
-    return all(_listed(one.get(name)) == _listed(other.get(name)) for name in names)
-
-
-def _listed(value: object) -> object:
-    return list(value) if isinstance(value, (list, tuple)) else value
+def _unavailable(spec: str, error: Exception) -> TrainerError:
+    hint = "without a network, download the weights elsewhere and name the file"
+    return TrainerError(f"the weights of {spec} cannot be loaded: {first_line(error)}", hint=hint)

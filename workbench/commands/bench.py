@@ -279,7 +279,13 @@ def run(
     chosen = [find_model(workspace, spec) for spec in dict.fromkeys(models or default_models(workspace))]
     require_torch()
     stored = run_benches(
-        workspace, selected, chosen, rules=_rules(protocol, allow_nan), device=device, started=print_model
+        workspace,
+        selected,
+        chosen,
+        rules=_rules(protocol, allow_nan),
+        device=device,
+        started=print_model,
+        warn=lambda line: typer.echo(f"negwb: warning: {_safe_text(line)}", err=True),
     )
     _print_results(workspace, stored, as_json=as_json)
 

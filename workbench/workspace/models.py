@@ -27,6 +27,10 @@ DEFAULT_MODEL = "ViT-B-32:openai"
 """The base model of the published NegationCLIP."""
 DEMO = "demo"
 """The value in negwb.toml for the model of the demo."""
+ACTIVATIONS = ("quickgelu", "gelu")
+"""Prefixes of a file, and endings of names of open_clip, that ask for an activation."""
+HUB = "hf-hub"
+"""Prefix of repositories of the Hugging Face hub."""
 RUN_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 """Allowed names of runs."""
 
@@ -57,7 +61,7 @@ def finished_runs(workspace: Workspace) -> list[Path]:
 
 
 def find_model(workspace: Workspace, spec: str) -> Model:
-    """Resolve "base", a finished run, a folder, a file, or NAME:PRETRAINED of open_clip.
+    """Resolve "base", a finished run, a folder, a file, [quickgelu:|gelu:]FILE, NAME:PRETRAINED, or hf-hub:OWNER/NAME.
 
     Raises:
         UsageError: There is no such model. Unknown weights of open_clip are noticed only when they are loaded.
@@ -72,17 +76,26 @@ def find_model(workspace: Workspace, spec: str) -> Model:
         return Model(_model_of(path.resolve()), path.resolve().name)
     if spec and _exists(path):
         return Model(str(path.resolve()), spec)
+    return Model(_named(workspace, spec), spec)
+
+
+def _named(workspace: Workspace, spec: str) -> str:
+    """Return the spec of a file with its activation, of a repository of the hub, or of a name of open_clip."""
     name, _, pretrained = spec.partition(":")
+    weights = Path(pretrained).expanduser()
+    if name in ACTIVATIONS and _exists(weights):
+        return f"{name}:{weights.resolve()}"
+    if name == HUB and pretrained:
+        return spec
     if not (name and pretrained):
         runs = [folder.name for folder in finished_runs(workspace)]
-        hint = "a finished run, a folder, a .pth file, or NAME:PRETRAINED of open_clip"
+        hint = "a finished run, a folder, a .pth file, NAME:PRETRAINED of open_clip, or hf-hub:OWNER/NAME"
         raise UsageError(f"there is no model {spec!r}", hint=f"{hint}; runs here: {', '.join(runs)}" if runs else hint)
     if (architectures := _architectures()) and _architecture(name) not in architectures:
         near = ", ".join(get_close_matches(name, architectures, n=6))
         hint = f"open_clip knows {near}" if near else "NAME:PRETRAINED of open_clip, a folder, or a .pth file"
         raise UsageError(f"there is no model, file or folder {spec!r}", hint=hint)
-    weights = Path(pretrained).expanduser()
-    return Model(f"{name}:{weights.resolve()}" if weights.is_file() else spec, spec)
+    return f"{name}:{weights.resolve()}" if pretrained and _exists(weights) else spec
 
 
 def _architectures() -> frozenset[str]:
@@ -93,8 +106,8 @@ def _architectures() -> frozenset[str]:
 
 
 def _architecture(name: str) -> str:
-    """Return the name as open_clip's files spell it; the suffix -gelu is ours (see `trainers.models.loading`)."""
-    return name.replace("/", "-").removesuffix("-gelu")
+    """Return the name as open_clip's files spell it, without an activation (see `trainers.models.loading`)."""
+    return re.sub(rf"-({'|'.join(ACTIVATIONS)})$", "", name.replace("/", "-"))
 
 
 def short_name(spec: str) -> str:
@@ -172,7 +185,11 @@ def _model_of_settings(workspace: Workspace) -> str:
     if model == DEMO:
         return str(Path(workbench.__file__).with_name("demo") / "model")
     inside = workspace.root / Path(model).expanduser()
-    return str(inside) if model and _exists(inside) else model
+    if model and _exists(inside):
+        return str(inside)
+    name, colon, file = model.partition(":")
+    inside = workspace.root / Path(file).expanduser()
+    return f"{name}:{inside}" if colon and file and _exists(inside) else model
 
 
 def require_torch() -> None:

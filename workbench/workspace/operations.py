@@ -290,11 +290,13 @@ def run_benches(
     rules: Sequence[Protocol],
     device: str = "cpu",
     started: Callable[[Model], None] = lambda model: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> list[StoredResult]:
     """Evaluate each model on each task. Each result is stored as soon as it is measured.
 
     Args:
         started: Called before a model is loaded.
+        warn: Called with each warning about a loaded model.
 
     Raises:
         BenchError: A task cannot be run.
@@ -309,6 +311,8 @@ def run_benches(
         for model in models:
             started(model)
             loaded = load_model(model.spec, device=device)
+            for line in loaded.warnings:
+                warn(line)
             for task in tasks:
                 stored += run_task(
                     loaded,

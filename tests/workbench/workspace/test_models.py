@@ -42,6 +42,25 @@ def test_a_path_is_relative_to_the_workspace(tmp_path: Path) -> None:
     assert base_model(workspace) == str(tmp_path / "clip.pth")
 
 
+@pytest.mark.parametrize("name", ["quickgelu", "gelu", "ViT-B-32-quickgelu", "ViT-B-32-gelu", "ViT-L-14"])
+def test_a_file_with_its_activation_or_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    workspace = workspace_with(tmp_path, f'[train]\nmodel = "{name}:clip.pth"\n')
+    (tmp_path / "clip.pth").touch()
+    assert base_model(workspace) == f"{name}:{tmp_path / 'clip.pth'}"
+    monkeypatch.chdir(tmp_path)
+    found = find_model(workspace, f"{name}:clip.pth")
+    assert (found.spec, found.label) == (f"{name}:{tmp_path / 'clip.pth'}", f"{name}:clip.pth")
+
+
+def test_a_repository_of_the_hub(tmp_path: Path) -> None:
+    assert find_model(workspace_with(tmp_path, ""), "hf-hub:a/b").spec == "hf-hub:a/b"
+
+
+def test_an_activation_of_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no model, file or folder"):
+        find_model(workspace_with(tmp_path, ""), "quickgelu:none.pth")
+
+
 def test_a_name_of_open_clip(tmp_path: Path) -> None:
     assert base_model(workspace_with(tmp_path, '[train]\nmodel = "ViT-L-14:openai"\n')) == "ViT-L-14:openai"
 
