@@ -147,10 +147,31 @@ def hash_state(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+_NOT_STRUCTURE = frozenset({"training", "grad_checkpointing", "output_dict", "image_mean", "image_std"})
+"""Attributes of modules that do not change a feature, or that the preprocessing has."""
+
+
 def hash_structure(model: nn.Module) -> str:
-    """Return the sha256 over the modules' names, types and numbers of heads, and so over the activation."""
-    lines = (f"{name} {type(part).__name__} {getattr(part, 'num_heads', '')}" for name, part in model.named_modules())
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    """Return the sha256 over what defines the function of a model beside its weights.
+
+    This is the name, the type and the plain attributes of each module (activation, heads, eps, pooling), and the
+    buffers that a state dict does not have (the causal mask).
+    """
+    lines = [[name, type(part).__name__, _plain_attributes(part)] for name, part in model.named_modules()]
+    saved = model.state_dict().keys()
+    unsaved = {name: buffer for name, buffer in model.named_buffers() if name not in saved}
+    return _hash_of(lines, hash_state(unsaved))
+
+
+def _plain_attributes(part: nn.Module) -> dict[str, object]:
+    values = {name: value for name, value in vars(part).items() if not name.startswith("_")}
+    return {name: value for name, value in values.items() if name not in _NOT_STRUCTURE and _is_plain(value)}
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _hash_of(*parts: object) -> str:

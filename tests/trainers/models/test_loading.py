@@ -12,7 +12,7 @@ from PIL import Image
 from support.clip_models import make_tiny
 
 from trainers.errors import TrainerError
-from trainers.models.clip_model import BPE_FILE, CONFIG_FILE, WEIGHTS_FILE, hash_state
+from trainers.models.clip_model import BPE_FILE, CONFIG_FILE, WEIGHTS_FILE, hash_state, hash_structure
 from trainers.models.loading import load_model
 from trainers.models.saving import save_model, save_pth
 
@@ -34,6 +34,22 @@ def test_a_folder_comes_back_and_open_clip_reads_it(tmp_path: Path) -> None:
     torch.testing.assert_close(again.encode_images([picture]), expected)
 
 
+def test_a_hash_does_not_depend_on_the_state_of_use(tmp_path: Path) -> None:
+    """The same model has one hash: built or loaded, training or not, with all defaults written out."""
+    tiny = make_tiny()
+    before = tiny.model_hash
+    tiny.model.set_grad_checkpointing()
+    tiny.model.train().requires_grad_(False)
+    assert tiny.model_hash == before
+    save_model(tiny, tmp_path)
+    config = json.loads((tmp_path / CONFIG_FILE).read_text())
+    config["model_cfg"]["text_cfg"] |= {"pool_type": "argmax", "no_causal_mask": False, "norm_kwargs": {"eps": 1e-5}}
+    (tmp_path / CONFIG_FILE).write_text(json.dumps(config))
+    assert load_model(str(tmp_path)).model_hash == before
+    theirs = open_clip.create_model(f"local-dir:{tmp_path}")
+    assert hash_structure(theirs) == hash_structure(tiny.model)
+
+
 def test_hashes_differ_by_tower() -> None:
     one, other = make_tiny(), make_tiny()
     other.model.ln_final.weight.data[0] += 1
@@ -42,7 +58,7 @@ def test_hashes_differ_by_tower() -> None:
 
 
 def test_the_hashes_know_more_than_weights(tmp_path: Path) -> None:
-    """Activation, heads and preprocessing change every feature, and no weight tells of them."""
+    """Activation, heads, pooling, mask, eps and preprocessing change every feature, and no weight shows them."""
     tiny = make_tiny()
     save_model(tiny, tmp_path)
     path = tmp_path / CONFIG_FILE
@@ -51,6 +67,10 @@ def test_the_hashes_know_more_than_weights(tmp_path: Path) -> None:
     for part, name, value in (
         ("model_cfg", "quick_gelu", True),
         ("text_cfg", "heads", 4),
+        ("text_cfg", "pool_type", "last"),
+        ("text_cfg", "eos_id", 3),
+        ("text_cfg", "no_causal_mask", True),
+        ("text_cfg", "norm_kwargs", {"eps": 1e-6}),
         ("preprocess_cfg", "interpolation", "bilinear"),
     ):
         changed = json.loads(json.dumps(config))
@@ -59,8 +79,8 @@ def test_the_hashes_know_more_than_weights(tmp_path: Path) -> None:
         other = load_model(str(tmp_path))
         assert hash_state(other.model.state_dict()) == hash_state(tiny.model.state_dict())
         hashes[other.model_hash] = other.visual_hash
-    assert len(hashes) == 4
-    assert len(set(hashes.values())) == 3, "the heads of the text tower are nothing to the image tower"
+    assert len(hashes) == 8
+    assert len(set(hashes.values())) == 3, "the image tower does not depend on the text tower"
 
 
 def test_a_config_beside_the_file_supplies_heads_and_activation(tmp_path: Path) -> None:
