@@ -23,8 +23,8 @@ from curation_db.language.sanitize import first_line
 from trainers.errors import TrainerError
 from trainers.run_files import CHECKPOINTS, LATEST
 
-FORMAT = 2
-"""2: the state includes the thread count, the fingerprint includes the content of the images."""
+FORMAT = 3
+"""2: the state includes the thread count, the fingerprint includes the content of the images. 3: `best_value`."""
 FOLDER, BEST = CHECKPOINTS, "best.safetensors"
 
 Weights = Mapping[str, nn.Parameter]
@@ -36,8 +36,8 @@ class CheckpointState:
     """Steps done."""
     seconds: float
     """Training time in seconds, over all attempts."""
-    best_loss: float | None = None
-    """Smallest validation loss so far."""
+    best_value: float | None = None
+    """Best validation result so far, by the criterion of the settings."""
     best_step: int | None = None
     fingerprint: str = ""
     """Hash of everything that must not change between attempts."""

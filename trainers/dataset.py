@@ -154,15 +154,24 @@ def own_captions(pairs: Sequence[TrainingPair]) -> list[PoolImage]:
     Raises:
         TrainerError: no pair has an original caption.
     """
+    if not (pool := images_with_captions(pairs)):
+        raise TrainerError("the export has no original captions to replay", hint="set replay_pool")
+    return pool
+
+
+def images_with_captions(pairs: Sequence[TrainingPair]) -> list[PoolImage]:
+    """Return the images of `pairs` with their distinct original captions, where these are known."""
     texts: dict[str, dict[str, None]] = {}
     paths: dict[str, Path] = {}
     for pair in pairs:
         if pair.caption:
             texts.setdefault(pair.image, {})[pair.caption] = None
             paths[pair.image] = pair.path
-    if not texts:
-        raise TrainerError("the export has no original captions to replay", hint="set replay_pool")
     return [PoolImage(image, paths[image], tuple(captions)) for image, captions in texts.items()]
+
+
+VALIDATION_STREAM = 2
+"""Stream of `epoch_order` that shuffles the validation pairs; 0 and 1 are those of the pairs and of the pool."""
 
 
 def epoch_order(count: int, *, seed: int, epoch: int, stream: int = 0) -> Rows:

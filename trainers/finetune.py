@@ -13,7 +13,7 @@ import errno
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from curation_db.atomic_write import replacing, sync
-from trainers.batches import BatchSource, Table, TrainingBatch, learning_rate
+from trainers.batches import BatchSource, TrainingBatch, learning_rate
 from trainers.checkpoints import (
     FOLDER,
     CheckpointState,
@@ -42,9 +42,10 @@ from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
 from trainers.models.saving import save_model, save_pth
 from trainers.objectives import drift, info_nce, same_image
-from trainers.run_files import DONE, FAILED, WARNING, RunWriter
+from trainers.run_files import DONE, FAILED, WARNING, RunWriter, is_better, read_base_validation
 from trainers.settings import RunConfig, TrainSettings, read_config, recipe_line
 from trainers.training_data import Tables, fingerprint, load, tables
+from trainers.validation import Validation, Validator
 
 __all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "trained_weights"]
 
@@ -62,8 +63,11 @@ def trained_weights(model: nn.Module, frozen: Sequence[str]) -> dict[str, nn.Par
 class Trainer:
     """A training in memory: weights, optimizer, and the training step."""
 
-    def __init__(self, model: ClipModel, feed: BatchSource, val: Table | None, settings: TrainSettings) -> None:
-        self.model, self.feed, self.val, self.settings = model, feed, val, settings
+    def __init__(
+        self, model: ClipModel, feed: BatchSource, validator: Validator | None, settings: TrainSettings
+    ) -> None:
+        self.model, self.feed, self.settings = model, feed, settings
+        self._validator = validator
         self.weights = trained_weights(model.model, settings.frozen)
         if not self.weights:
             raise TrainerError("no weight is left to train: all are frozen")
@@ -108,16 +112,9 @@ class Trainer:
         hard = None if batch.hard is None else batch.hard.to(device)
         return info_nce(batch.images.to(device), texts, scale, mask=mask, hard=hard)
 
-    @torch.no_grad()
-    def val_loss(self) -> float | None:
-        """Return the mean loss over the validation pairs, batches weighted by their rows; None without pairs."""
-        if self.val is None or not len(self.val.ids):
-            return None
-        rows = np.arange(len(self.val.ids))
-        batches = [self.val.take(part) for part in np.array_split(rows, -(-len(rows) // self.settings.batch))]
-        device = self.model.device
-        losses = [self._contrast(b, self.model.text_tower(b.ids.to(device))).item() * len(b.ids) for b in batches]
-        return sum(losses) / len(rows)
+    def validate(self) -> Validation | None:
+        """Return the validation of the present weights; None without validation pairs."""
+        return None if self._validator is None else self._validator.measure(self.model)
 
     @torch.no_grad()
     def check_sound(self) -> None:
@@ -162,6 +159,7 @@ class TrainingRun:
             TrainerError: the training diverged, or a file cannot be written.
         """
         trainer, settings = self._trainer, self._trainer.settings
+        self._validate_base()
         saved = load_checkpoint(self._folder, trainer.weights, trainer.optimizer, fingerprint=self._fingerprint)
         self._state = saved or self._state
         self._writer.forget_after(self._state.step)
@@ -186,8 +184,16 @@ class TrainingRun:
                 self._save()
         return self._state
 
+    def _validate_base(self) -> None:
+        """Log the validation of the base model as step 0, unless an earlier attempt has done so."""
+        if read_base_validation(self._folder) or (validation := self._trainer.validate()) is None:
+            return
+        row = {"step": 0, "steps": self._trainer.feed.steps, "epoch": 0, **validation.to_row()}
+        _check_finite(row, "before the first step")
+        self._writer.metrics(row)
+
     def _has_no_progress(self) -> bool:
-        """Return whether the last `patience` epochs gave no smaller validation loss; depends on the state alone."""
+        """Return whether the last `patience` epochs gave no better validation; depends on the state alone."""
         patience, state = self._trainer.settings.patience, self._state
         if patience is None or state.best_step is None:
             return False
@@ -204,25 +210,29 @@ class TrainingRun:
         if not ends and step % settings.log_every:
             return
         row = {"step": step, "steps": feed.steps, "epoch": feed.order.epoch(step - 1), "loss": loss}
-        val_loss = self._trainer.val_loss() if ends else None
-        if val_loss is not None:
-            row["val_loss"] = val_loss
+        validation = self._trainer.validate() if ends else None
+        if validation is not None:
+            row |= validation.to_row()
         row["lr"] = self._trainer.optimizer.param_groups[0]["lr"]
         row["logit_scale"] = float(self._trainer.model.model.logit_scale.detach())
         row |= {"pairs_per_s": round(pairs_per_s, 1), "seconds": round(self._state.seconds, 3)}
-        if not_finite := [name for name, value in row.items() if not np.isfinite(value)]:
-            raise TrainerError(
-                f"the training diverged: {not_finite[0]} is {row[not_finite[0]]} at step {step}", hint=_DIVERGED_HINT
-            )
-        if val_loss is not None:
-            self._update_best(val_loss)
+        _check_finite(row, f"at step {step}")
+        if validation is not None:
+            self._update_best(validation.value(settings.criterion))
         self._writer.metrics(row)
 
-    def _update_best(self, val_loss: float) -> None:
-        if self._state.best_loss is None or val_loss < self._state.best_loss:
-            self._state = replace(self._state, best_loss=val_loss, best_step=self._state.step)
-            if self._trainer.settings.keep == "best":
+    def _update_best(self, value: float) -> None:
+        settings = self._trainer.settings
+        if is_better(settings.criterion, value, self._state.best_value):
+            self._state = replace(self._state, best_value=value, best_step=self._state.step)
+            if settings.keep == "best":
                 save_best(self._folder, self._trainer.weights)
+
+
+def _check_finite(row: Mapping[str, float], when: str) -> None:
+    if not_finite := [name for name, value in row.items() if not np.isfinite(value)]:
+        name = not_finite[0]
+        raise TrainerError(f"the training diverged: {name} is {row[name]} {when}", hint=_DIVERGED_HINT)
 
 
 def run_training(folder: Path, *, stop: Stop = lambda: False) -> dict[str, Any]:
@@ -257,14 +267,15 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     data = load(config, store, writer, stop)
     result = {"export_sha256": data.export_sha256, "base": model.describe(), "data": data.summary}
     run_fingerprint = fingerprint(settings, data, model, torch.get_num_threads())
-    trainer = _trainer(settings, model, tables(data, model, store, writer, stop))
+    trainer = _trainer(settings, model, tables(data, model, store, writer, stop, guard_images=settings.guard_images))
     state = TrainingRun(folder, trainer, stop, fingerprint=run_fingerprint).train()
     return _finish(folder, config, trainer, state, result)
 
 
 def _trainer(settings: TrainSettings, model: ClipModel, data: Tables) -> Trainer:
     base_texts = model.text_tower.encode_all(data.train.ids) if settings.hard_pictures else None
-    return Trainer(model, BatchSource(data.train, data.pool, settings, base_texts=base_texts), data.val, settings)
+    validator = None if data.val is None else Validator(data.val, data.guard, settings)
+    return Trainer(model, BatchSource(data.train, data.pool, settings, base_texts=base_texts), validator, settings)
 
 
 def _finish(
@@ -274,6 +285,10 @@ def _finish(
         load_best(folder, trainer.weights)
     trainer.interpolate()
     trainer.check_sound()
+    if (validation := trainer.validate()) is not None:  # of the saved weights, which may be interpolated
+        result["validation_base"] = read_base_validation(folder)
+        result["validation"] = validation.to_row()
+        _check_finite(result["validation"], "after the last step")
     with saving(folder / "model", run=folder.name):
         _save_models(folder, trainer.model, pth=config.save_pth)
     result |= {
@@ -281,7 +296,9 @@ def _finish(
         "stopped_early": state.step < trainer.feed.steps,
         "seconds": round(state.seconds, 3),
         "threads": torch.get_num_threads(),
-        "best_val_loss": state.best_loss,
+        "criterion": config.settings.criterion,
+        "best_value": state.best_value,
+        "best_step": state.best_step,
         "kept_step": state.best_step if config.settings.keep == "best" and state.best_step else state.step,
         "trained": sum(value.numel() for value in trainer.weights.values()),
         "model": trainer.model.describe(),

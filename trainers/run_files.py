@@ -1,7 +1,8 @@
 """Files of a run folder, for the training process and for readers. Standard library only, because screens import it.
 
     config.json   input (settings.RunConfig)               log.txt      log lines for people
-    metrics.jsonl one object per logged step and epoch     done.json    result; written last
+    metrics.jsonl one object per logged step and epoch;    done.json    result; written last
+                  step 0 is the validation of the base
     checkpoints/  resume state                             failed.json  reason of a failure
     excluded_images.jsonl  images that are left out        run.lock     locked by the training process, so that
                                                                         "running" is exact
@@ -20,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from curation_db.atomic_write import replace_file
 from curation_db.foreign_json import JsonError, parse_json
@@ -34,6 +35,17 @@ WARNING = "warning: "
 """Prefix of warnings in log.txt."""
 FAILURE = "failed: "
 """Prefix of the line in log.txt with the reason of a failure; failed.json has the same reason."""
+
+Criterion = Literal["loss", "masked_loss", "recall_at_1"]
+"""Validation result by which the best weights are chosen."""
+VALIDATION_KEYS: Mapping[Criterion, str] = {
+    "loss": "val_loss",
+    "masked_loss": "val_masked_loss",
+    "recall_at_1": "val_recall_at_1",
+}
+"""Fields of metrics.jsonl with the results of a validation."""
+GUARD_TEXT_TO_IMAGE, GUARD_IMAGE_TO_TEXT = "guard_text_to_image", "guard_image_to_text"
+"""Fields of metrics.jsonl: R@1 with the affirmative captions of the validation images, from 0 to 1."""
 
 _TRIES, _BETWEEN_S = 20, 0.05
 _MAX_HEADER_BYTES = 1 << 26
@@ -117,6 +129,20 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         return []
     lines = data[: data.rfind(b"\n") + 1].splitlines()
     return [row for line in lines if (row := _parse(line))]
+
+
+def is_better(criterion: Criterion, value: float, best: float | None) -> bool:
+    """Return whether `value` is better than the best so far: a smaller loss or a higher recall."""
+    if best is None:
+        return True
+    return value > best if criterion == "recall_at_1" else value < best
+
+
+def read_base_validation(folder: Path) -> dict[str, float]:
+    """Return the validation of the base model, logged as step 0; empty where the run has none."""
+    first = next((row for row in read_metrics(folder) if row.get("step") == 0), {})
+    names = {*VALIDATION_KEYS.values(), GUARD_TEXT_TO_IMAGE, GUARD_IMAGE_TO_TEXT}
+    return {name: value for name, value in first.items() if name in names}
 
 
 def _parse(line: bytes) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from curation_db.atomic_write import replace_file
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.validation import ValidationError, setting, validate
 from trainers.errors import TrainerError
+from trainers.run_files import VALIDATION_KEYS, Criterion
 
 FORMAT = 1
 """Format version of config.json; raised when an older reader would misread it."""
@@ -69,9 +70,17 @@ class TrainSettings:
         "image",
         "what is split: image, by a keyed hash; or caption, as published: captions of one image are on both sides",
     )
-    keep: Keep = setting("best", "which weights are saved: best (smallest validation loss) or last")
+    keep: Keep = setting("best", "which weights are saved: best (by the criterion) or last")
+    criterion: Criterion = setting(
+        "loss",
+        "validation result that keep = best and patience compare: loss, masked_loss (captions of one image are not "
+        "negatives of each other) or recall_at_1 (text to image)",
+    )
     patience: int | None = setting(
-        None, "epochs without a smaller validation loss after which the training stops early; unset: never"
+        None, "epochs without a better validation after which the training stops early; unset: never"
+    )
+    guard_images: int = setting(
+        5000, "validation images whose original captions are retrieved at each epoch, to show what is lost; 0: none"
     )
     decode: Decode = setting(
         "as-shown", "images as a card shows them (upright, 16 bits scaled ...), or as the published code reads them"
@@ -160,6 +169,8 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         (s.split in ("image", "caption"), "split is image or caption"),
         (s.split == "image" or s.seed < 2**32, "split = caption needs a seed below 2^32, the range of numpy"),
         (s.keep in ("best", "last"), "keep is best or last"),
+        (s.criterion in VALIDATION_KEYS, f"criterion is {', '.join(VALIDATION_KEYS)}"),
+        (s.guard_images >= 0, "guard_images must not be negative"),
         (s.patience is None or s.patience >= 1, "patience must be 1 or more"),
         (s.patience is None or s.val_share > 0, "patience needs a val_share above 0"),
         (s.decode in ("as-shown", "published"), "decode is as-shown or published"),

@@ -15,9 +15,12 @@ from typing import Any
 
 from trainers.batches import Table, pair_table, pool_table
 from trainers.dataset import (
+    VALIDATION_STREAM,
     FrozenSet,
     PoolImage,
     TrainingPair,
+    epoch_order,
+    images_with_captions,
     locate_in,
     own_captions,
     read_pool,
@@ -52,6 +55,8 @@ class Tables:
     train: Table
     val: Table | None
     pool: Table | None
+    guard: Table | None = None
+    """Validation images with their original captions."""
 
 
 def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop) -> TrainingData:
@@ -81,9 +86,16 @@ def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop)
 
 
 def _split(pairs: Sequence[TrainingPair], settings: TrainSettings) -> tuple[list[int], list[int]]:
+    """Return the training rows and the validation rows.
+
+    The validation rows are shuffled, as in the published code: in the order of an export, the captions of an image
+    are neighbours, and a batch would compare them with each other.
+    """
     if settings.split == "caption":
         return split_by_caption(len(pairs), val_share=settings.val_share, seed=settings.seed)
-    return split_by_image(pairs, val_share=settings.val_share, seed=settings.seed)
+    rows, val_rows = split_by_image(pairs, val_share=settings.val_share, seed=settings.seed)
+    order = epoch_order(len(val_rows), seed=settings.seed, epoch=0, stream=VALIDATION_STREAM)
+    return rows, [val_rows[at] for at in order.tolist()]
 
 
 def _merge_by_content(pool: Sequence[PoolImage]) -> list[PoolImage]:
@@ -164,7 +176,15 @@ def fingerprint(settings: TrainSettings, data: TrainingData, model: ClipModel, t
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def tables(data: TrainingData, model: ClipModel, store: ImageFeatures, writer: RunWriter, stop: Stop) -> Tables:
+def tables(
+    data: TrainingData,
+    model: ClipModel,
+    store: ImageFeatures,
+    writer: RunWriter,
+    stop: Stop,
+    *,
+    guard_images: int = 0,
+) -> Tables:
     """Load features and token ids into memory; compute missing features first, in one pass.
 
     Raises:
@@ -179,6 +199,8 @@ def tables(data: TrainingData, model: ClipModel, store: ImageFeatures, writer: R
         pair_table(model, pairs, store.features, numbers) if pairs else None for pairs in (data.train, data.val)
     )
     pool = None if data.pool is None else pool_table(model, data.pool, store.features, numbers)
+    captions = images_with_captions(data.val)[:guard_images]
+    guard = pool_table(model, captions, store.features, numbers) if captions else None
     writer.log(f"train {len(data.train)}, validate {len(data.val)}, features computed {store.computed}")
     assert train is not None  # `load` refuses an empty training set
-    return Tables(train, val, pool)
+    return Tables(train, val, pool, guard)

@@ -21,6 +21,7 @@ from trainers.models.clip_model import WEIGHTS_FILE, hash_state
 from trainers.models.loading import load_model
 from trainers.run_files import METRICS, TrainingStatus, read_metrics, read_run, read_saved_steps
 from trainers.settings import RunConfig, create_run
+from trainers.validation import Validation
 
 
 def _run(folder: Path, config: RunConfig) -> Path:
@@ -68,7 +69,8 @@ class TestDiverged:
     def test_a_loss_that_is_no_number_is_never_the_best(
         self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(finetune.Trainer, "val_loss", lambda self: float("nan"))
+        measured = iter((Validation(9.0, 0.0, 0.0), Validation(float("nan"), 0.0, 0.0)))
+        monkeypatch.setattr(finetune.Trainer, "validate", lambda self: next(measured))
         folder = _run(tmp_path / "r", tiny_config(corpus, steps=2))
         with pytest.raises(TrainerError, match="val_loss is nan at step 2"):
             run_training(folder)
@@ -109,7 +111,7 @@ class TestInterrupted:
         folder = _run(tmp_path / "r", tiny_config(corpus, steps=20, log_every=10))
         with pytest.raises(Interrupted):
             run_training(folder, stop=_after_steps(3))
-        assert (read_metrics(folder), read_saved_steps(folder)) == ([], (3, 20))
+        assert ([row["step"] for row in read_metrics(folder)], read_saved_steps(folder)) == ([0], (3, 20))
         assert "stopped at step 3 of 20\n" in (folder / "log.txt").read_text()
 
     @pytest.mark.usefixtures("own_threads")

@@ -165,19 +165,21 @@ def test_what_is_frozen_stays_and_the_rest_moves(straight: Path, rich: RunConfig
 
 def test_run_folder_files_describe_the_run(straight: Path) -> None:
     rows = read_metrics(straight)
-    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
-    assert {"step", "steps", "epoch", "loss", "lr", "logit_scale", "pairs_per_s", "seconds"} <= rows[0].keys()
+    assert [row["step"] for row in rows] == list(range(STEPS + 1))
+    assert {"step", "steps", "epoch", "loss", "lr", "logit_scale", "pairs_per_s", "seconds"} <= rows[1].keys()
     assert "val_loss" in rows[-1]
     done = json.loads((straight / "done.json").read_text())
     assert done["steps"] == STEPS
     assert done["model"]["model_hash"] == load_model(str(straight / "model")).model_hash
-    assert done["best_val_loss"] == min(row["val_loss"] for row in rows if "val_loss" in row)
+    assert done["criterion"] == "loss"
+    assert done["best_value"] == min(row["val_loss"] for row in rows[1:] if "val_loss" in row)
 
 
 def test_the_best_epoch_is_kept(corpus: Path, tmp_path: Path) -> None:
     create_run(tmp_path / "r", tiny_config(corpus, epochs=3, lr=3e-2))
     done = run_training(tmp_path / "r")
-    losses = {row["step"]: row["val_loss"] for row in read_metrics(tmp_path / "r") if "val_loss" in row}
+    _, *rows = read_metrics(tmp_path / "r")
+    losses = {row["step"]: row["val_loss"] for row in rows if "val_loss" in row}
     assert len(losses) == 3
     assert done["kept_step"] == min(losses, key=lambda step: losses[step])
 

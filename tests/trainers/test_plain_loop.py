@@ -74,7 +74,8 @@ def ours(config: RunConfig, folder: Path) -> Trained:
     create_run(folder, config)
     run_training(folder)
     return Trained(
-        [row["loss"] for row in read_metrics(folder)], dict(load_model(str(folder / "model")).model.state_dict())
+        [row["loss"] for row in read_metrics(folder) if row["step"]],
+        dict(load_model(str(folder / "model")).model.state_dict()),
     )
 
 

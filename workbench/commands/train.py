@@ -31,6 +31,21 @@ negwb bench run negrefcocog --model mine
 """
 
 
+_RESULT_FIELDS = (
+    "export_sha256",
+    "steps",
+    "kept_step",
+    "seconds",
+    "criterion",
+    "best_value",
+    "best_step",
+    "validation_base",
+    "validation",
+    "threads",
+)
+"""Fields of done.json that `--json` prints."""
+
+
 def register(app: typer.Typer) -> None:
     app.command(epilog=_EPILOG)(train)
 
@@ -186,7 +201,9 @@ def print_run(folder: Path, state: RunState, *, as_json: bool) -> None:
 
     result = state.result
     typer.echo(json.dumps(run_json(folder, state)) if as_json else str(folder / MODEL))
-    best = f", kept step {result['kept_step']}" if result.get("kept_step") != result.get("steps") else ""
+    best = ""
+    if result.get("kept_step") != result.get("steps"):
+        best = f", kept step {result['kept_step']} (best by {result.get('criterion', 'loss')})"
     seconds = result.get("seconds", 0)
     _print(f"negwb: {folder.name} is done: {result.get('steps', 0):,} steps in {seconds:,.1f} s{best}")
     _print(f"next: negwb bench run TASK --model base --model {folder.name}", indent=7)
@@ -197,7 +214,7 @@ def run_json(folder: Path, state: RunState) -> dict[str, Any]:
     from workbench.workspace.models import MODEL
 
     recipe = read_config(folder).recipe
-    result, names = state.result, ("export_sha256", "steps", "kept_step", "seconds", "best_val_loss", "threads")
+    result, names = state.result, _RESULT_FIELDS
     return {
         "run": folder.name,
         "path": str(folder),
@@ -299,13 +316,18 @@ def progress_line(state: RunState) -> str:
 
 
 def _figures(state: RunState) -> str:
-    """Return loss, speed and time left from the newest logged line."""
+    """Return loss, validation, speed and time left from the newest logged line."""
+    from trainers.run_files import GUARD_IMAGE_TO_TEXT, GUARD_TEXT_TO_IMAGE
     from workbench.console.number_format import clock
 
     last = {name: value for name, value in state.last.items() if _is_number(value)}
     figures = [f"loss {last['loss']:.4f}"] if "loss" in last else []
     if "val_loss" in last:
         figures.append(f"val {last['val_loss']:.4f}")
+    if "val_recall_at_1" in last:
+        figures.append(f"R@1 {last['val_recall_at_1']:.1%}")
+    if GUARD_TEXT_TO_IMAGE in last and GUARD_IMAGE_TO_TEXT in last:
+        figures.append(f"affirmative R@1 {last[GUARD_TEXT_TO_IMAGE]:.1%}/{last[GUARD_IMAGE_TO_TEXT]:.1%}")
     if "pairs_per_s" in last:
         figures.append(f"{last['pairs_per_s']:,.0f} pairs/s")
     if last.get("seconds") and state.step and state.steps:

@@ -14,7 +14,22 @@ from typing import Any
 
 from curation_db.foreign_json import finite_number
 from trainers.errors import TrainerError
-from trainers.run_files import DONE, FAILED, LOG, METRICS, RunState, TrainingStatus, is_locked, read_metrics, read_run
+from trainers.run_files import (
+    DONE,
+    FAILED,
+    GUARD_IMAGE_TO_TEXT,
+    GUARD_TEXT_TO_IMAGE,
+    LOG,
+    METRICS,
+    VALIDATION_KEYS,
+    Criterion,
+    RunState,
+    TrainingStatus,
+    is_better,
+    is_locked,
+    read_metrics,
+    read_run,
+)
 from trainers.settings import RunConfig, read_config
 from workbench.jobs.process import tail
 
@@ -33,8 +48,9 @@ class RunRow:
     step: int = 0
     steps: int | None = None
     loss: float | None = None
-    val_loss: float | None = None
-    """Smallest validation loss so far."""
+    criterion: Criterion = "loss"
+    best: tuple[float, float] | None = None
+    """Step and value of the best validation so far, by the criterion."""
     model: str = ""
     export: str = ""
     touched: float = 0.0
@@ -50,6 +66,9 @@ class RunDetail:
     """Last line of the metrics."""
     result: Mapping[str, Any]
     """Content of done.json or failed.json."""
+    guard: tuple[tuple[float, float], tuple[float, float]] | None
+    """R@1 of images and of texts on affirmative captions: of the first validation, which is the base model, and of the
+    last; None where it is not measured."""
     train: Points
     val: Points
     log: tuple[str, ...]
@@ -133,13 +152,15 @@ def _read_row(folder: Path) -> RunRow:
     except (OSError, ValueError, TypeError, OverflowError) as error:
         return RunRow(folder.name, None, touched=touched, problem=str(error))
     config = _config(folder)
+    criterion = config.settings.criterion if config else "loss"
     return RunRow(
         name=folder.name,
         status=state.status if config else None,
         step=state.step,
         steps=state.steps if isinstance(state.steps, int) else None,
         loss=finite_number(state.last.get("loss")),
-        val_loss=min((loss for _, loss in _points(rows, "val_loss")), default=None),
+        criterion=criterion,
+        best=_best(_points(rows, VALIDATION_KEYS[criterion]), criterion),
         model=config.model if config else "",
         export=config.export if config else "",
         touched=touched,
@@ -156,6 +177,7 @@ def _read_detail(folder: Path, row: RunRow, log_lines: int) -> RunDetail:
         config=_config(folder),
         last=rows[-1] if rows else _NO_METRICS,
         result=state.result,
+        guard=_guard(rows),
         train=_points(rows, "loss"),
         val=_points(rows, "val_loss"),
         log=tail(folder / LOG, log_lines),
@@ -172,6 +194,22 @@ def _config(folder: Path) -> RunConfig | None:
 def _points(rows: Sequence[Mapping[str, Any]], key: str) -> Points:
     folders = ((finite_number(row.get("step")), finite_number(row.get(key))) for row in rows)
     return tuple((step, value) for step, value in folders if step is not None and value is not None)
+
+
+def _guard(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    text, image = (_points(rows, key) for key in (GUARD_TEXT_TO_IMAGE, GUARD_IMAGE_TO_TEXT))
+    if not text or not image:
+        return None
+    return (text[0][1], image[0][1]), (text[-1][1], image[-1][1])
+
+
+def _best(points: Points, criterion: Criterion) -> tuple[float, float] | None:
+    """Return the best point after step 0, which is the base model; of equal points the first."""
+    best: tuple[float, float] | None = None
+    for step, value in points:
+        if step > 0 and is_better(criterion, value, best[1] if best else None):
+            best = (step, value)
+    return best
 
 
 def downsample(points: Points, most: int) -> Points:

@@ -9,7 +9,7 @@ from textual.content import Content
 
 from curation_db.foreign_json import finite_number
 from curation_db.language.sanitize import display_text
-from trainers.run_files import TrainingStatus
+from trainers.run_files import Criterion, TrainingStatus
 from workbench.jobs.run_monitor import RunDetail, RunRow, format_duration, time_ago
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, plain
 from workbench.tui.widgets.static_table import Column
@@ -50,7 +50,7 @@ def cells_of(row: RunRow, columns: Sequence[str], *, starting: bool = False) -> 
         "bar": Content.styled(bar(share, 8) if share is not None else "", QUIET),
         "step": Content(f"{row.step:,}/{row.steps:,}" if row.steps else "–"),
         "loss": Content(figure(row.loss)),
-        "val": Content(figure(row.val_loss)),
+        "val": Content(_validation_figure(row.best[1], row.criterion) if row.best else figure(None)),
         "model": plain(short(row.model), limit=40),
         "export": plain(short(row.export), limit=40),
         "when": Content.styled(time_ago(row.touched), QUIET),
@@ -94,17 +94,47 @@ def _problem(detail: RunDetail) -> str:
 
 def _progress(detail: RunDetail) -> list[tuple[str, str]]:
     row, last = detail.row, detail.last
-    best = min(detail.val, key=lambda point: point[1], default=None)
     epoch, speed, seconds = (finite_number(last.get(key)) for key in ("epoch", "pairs_per_s", "seconds"))
     return [
         ("step", f"{row.step:,} of {row.steps:,}" if row.steps else "none logged"),
         ("epoch", f"{epoch + 1:.0f}" if epoch is not None else ""),
         ("loss", figure(row.loss)),
-        ("best val", f"{figure(best[1])} at {best[0]:,.0f}" if best else ""),
+        _best(row),
+        *_guard(detail),
         ("scale", figure(finite_number(last.get("logit_scale")), 2) if "logit_scale" in last else ""),
         ("speed", f"{speed:,.0f} pairs/s" if speed is not None else ""),
         ("took", format_duration(seconds) if seconds is not None else ""),
         ("left", _left(row, seconds)),
+    ]
+
+
+_BEST_LABELS: dict[Criterion, str] = {"loss": "best val", "masked_loss": "best mask", "recall_at_1": "best R@1"}
+"""Label of the best validation, which shows the criterion: loss, masked loss or R@1."""
+
+
+def _best(row: RunRow) -> tuple[str, str]:
+    if row.best is None:
+        return "", ""
+    step, value = row.best
+    return _BEST_LABELS[row.criterion], f"{_validation_figure(value, row.criterion)} at {step:,.0f}"
+
+
+def _validation_figure(value: float, criterion: Criterion) -> str:
+    return _percent(value) if criterion == "recall_at_1" else figure(value)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%" if 0 <= share <= 1 else figure(None)
+
+
+def _guard(detail: RunDetail) -> list[tuple[str, str]]:
+    """Return two lines: R@1 of images and of texts on affirmative captions, before the training and now."""
+    if detail.guard is None:
+        return []
+    (base_text, base_image), (text, image) = detail.guard
+    return [
+        ("aff. R@1", f"image {_percent(base_text)} → {_percent(text)}"),
+        ("", f"text {_percent(base_image)} → {_percent(image)}"),
     ]
 
 

@@ -19,7 +19,8 @@ from support.screen_sizes import SIZES
 
 from curation_db.enums import State
 from curation_db.exporting.manifest import ExportItem, ManifestCounts, read_manifest
-from trainers.run_files import METRICS, TrainingStatus, take_lock
+from trainers.run_files import METRICS, Criterion, TrainingStatus, take_lock
+from trainers.settings import TrainSettings
 from workbench.errors import NegwbError
 from workbench.jobs import training
 from workbench.jobs.process import JobRegistry
@@ -52,6 +53,29 @@ async def test_a_run_is_shown_with_its_figures(workspace: Workspace, size: tuple
             assert shown[recipe + 1].index("seed ") == shown[recipe].index("lr "), "the rest of it stands below"
         await until(pilot, lambda: lines(app).count("◆") == 3)  # the legend, and two epochs
         assert sum("\u2801" <= c <= "\u28ff" for c in lines(app)) > 5, "training is drawn as a fine line"
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("criterion", "best"),
+    [
+        ("loss", "best val  2.2000 at 40"),
+        ("masked_loss", "best mask 1.2000 at 40"),
+        ("recall_at_1", "best R@1  45.0% at 40"),
+    ],
+)
+async def test_the_criterion_and_the_guard_are_shown(
+    workspace: Workspace, size: tuple[int, int], criterion: Criterion, best: str
+) -> None:
+    """Step 0 is the base model: it is never the best, and the guard is compared with it."""
+    make_run(workspace, "first", settings=TrainSettings(criterion=criterion), guard=True)
+    app = ResultsApp(workspace)
+    async with running(app, size) as pilot:
+        await until(pilot, lambda: best in lines(app))
+        assert "aff. R@1  image 63.2% → 59.2%" in lines(app)
+        assert "text 61.1% → 57.1%" in lines(app)
+        listed = next(line for line in lines(app).split("\n") if "40/40" in line)
+        assert best.split()[2] in listed
 
 
 async def test_an_empty_workspace_says_what_to_do(workspace: Workspace) -> None:
