@@ -18,7 +18,7 @@ from torch import nn
 from trainers.batches import Table
 from trainers.checkpoints import FOLDER
 from trainers.dataset import TrainingPair, split_by_caption
-from trainers.feature_store import ImageFeatures
+from trainers.features.image_features import ImageFeatures
 from trainers.finetune import run_training
 from trainers.models.saving import save_model
 from trainers.run_files import Criterion, RunWriter, is_better, read_metrics

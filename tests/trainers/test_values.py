@@ -110,7 +110,9 @@ def test_the_logit_scale_is_clamped_after_each_step(corpus: Path, tmp_path: Path
     create_run(tmp_path / "r", config)
     run_training(tmp_path / "r")
     assert load_file(corpus / "model" / "open_clip_model.safetensors")["logit_scale"].exp() > largest
-    assert [row["logit_scale"] for row in read_metrics(tmp_path / "r") if row["step"]] == pytest.approx([math.log(largest)])
+    assert [row["logit_scale"] for row in read_metrics(tmp_path / "r") if row["step"]] == pytest.approx(
+        [math.log(largest)]
+    )
     assert (
         load_file(tmp_path / "r" / "model" / "open_clip_model.safetensors")["logit_scale"].exp() <= largest * 1.000001
     )
@@ -120,12 +122,12 @@ def test_a_training_stops_early_after_epochs_without_a_smaller_loss(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The best epoch is the 4th, an equal loss is not smaller: patience 2 ends after the 6th. So does a resumed run."""
-    losses = iter([3.0, 2.0, 2.5, 1.9, 1.9, 2.0, 0.1, 0.1])
-    monkeypatch.setattr(Trainer, "val_loss", lambda _: next(losses))
+    losses = iter([0.05, 3.0, 2.0, 2.5, 1.9, 1.9, 2.0, 0.1, 0.1])  # the first is of the base model
+    monkeypatch.setattr(Trainer, "validate", lambda _: Validation(next(losses), 0.0, 0.0))
     config, folder = tiny_config(corpus, epochs=8, patience=2, batch=16), tmp_path / "r"
     create_run(folder, config)
     with pytest.raises(Interrupted):
-        run_training(folder, stop=lambda: len([row for row in read_metrics(folder) if "val_loss" in row]) == 6)
+        run_training(folder, stop=lambda: len([row for row in read_metrics(folder) if "val_loss" in row]) == 7)
     done, per_epoch = run_training(folder), read_metrics(folder)[-1]["steps"] // 8
     assert (done["steps"], done["kept_step"], done["stopped_early"]) == (6 * per_epoch, 4 * per_epoch, True)
 
