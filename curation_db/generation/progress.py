@@ -18,6 +18,8 @@ _MAX_COUNT: Final = 2**62
 """Larger counts are cut to this."""
 STAGE_COUNTS: Final = ("asked", "answered", "failed", "remembered")
 """Counts per stage: requests to the engine, answers, requests without an answer, answers of an earlier run."""
+VERDICT_COUNTS: Final = ("judged", "unclear")
+"""Further counts of a stage with judges: their answers, also of an earlier run; those that are neither yes nor no."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +38,6 @@ class StageProgress:
     answers: int = 0
     remembered: int = 0
     """Answers reused from an earlier run."""
-    judged: int = 0
-    """Answers of judges, also of an earlier run."""
-    unclear: int = 0
-    """Those of them that are neither yes nor no."""
     tokens: int = 0
     cost: float = 0.0
     """In the currency of the engines' prices."""
@@ -50,7 +48,7 @@ class StageProgress:
     in_flight: int = 0
     """Requests in flight now."""
     stages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """`STAGE_COUNTS` by stage."""
+    """`STAGE_COUNTS` and `VERDICT_COUNTS` by stage."""
     reasons: Mapping[str, int] = field(default_factory=dict)
     """Number of items without a candidate, by reason."""
     capacity: Mapping[str, int] = field(default_factory=dict)
@@ -78,8 +76,6 @@ class StageProgress:
             requests=_count(values.get("requests")),
             answers=_count(values.get("answers")),
             remembered=_count(values.get("remembered")),
-            judged=_count(values.get("judged")),
-            unclear=_count(values.get("unclear")),
             tokens=_count(values.get("tokens")),
             cost=max(0.0, finite_number(values.get("cost")) or 0.0),
             items_per_s=max(0.0, finite_number(values.get("items_per_s")) or 0.0),
@@ -95,7 +91,8 @@ class StageProgress:
 
 def _stage(value: object) -> dict[str, int]:
     counts = value if isinstance(value, Mapping) else {}
-    return {name: _count(counts.get(name)) for name in STAGE_COUNTS}
+    names = (*STAGE_COUNTS, *(name for name in VERDICT_COUNTS if name in counts))
+    return {name: _count(counts.get(name)) for name in names}
 
 
 def _named(value: object) -> list[tuple[str, Any]]:

@@ -86,10 +86,11 @@ def failure(status: int, message: str, **headers: str) -> HabitReply:
 
 
 class HabitServer:
-    """A running server; `habit` may be replaced at any time."""
+    """A running server; `habit` and `list_habit` may be replaced at any time."""
 
     def __init__(self, habit: Habit, *, models: tuple[str, ...] = ("stub",)) -> None:
         self.habit, self.models = habit, models
+        self.list_habit: Habit = self.list_models
         self.requests: list[HabitRequest] = []
         """Chat requests so far."""
         self.dead = False
@@ -120,8 +121,12 @@ class HabitServer:
             if method == "POST":
                 self.requests.append(request)
         if method == "GET" and parts.path.endswith("/models"):
-            return HabitReply({"object": "list", "data": [{"id": each} for each in self.models]})
+            return self.list_habit(request)
         return self.habit(request)
+
+    def list_models(self, request: HabitRequest) -> HabitReply:
+        """Return the list of models."""
+        return HabitReply({"object": "list", "data": [{"id": each} for each in self.models]})
 
     def close(self) -> None:
         """Stop serving."""

@@ -58,7 +58,6 @@ class RunCounters:
         """
         self.total = total
         self._least_label_mass = least_label_mass
-        self.judged = self.unclear = 0
         self.note = ""
         self.cost = 0.0
         self.tokens = 0
@@ -95,8 +94,8 @@ class RunCounters:
         """Count a verdict; a judge that answers nothing is unclear."""
         if stage in _JUDGED and (not answer.failed or answer.error == RequestFailure.EMPTY):
             mass = 1.0 if answer.label_mass is None else answer.label_mass
-            self.judged += 1
-            self.unclear += answer.p is None or mass < self._least_label_mass
+            self._stage(stage)["judged"] += 1
+            self._stage(stage)["unclear"] += answer.p is None or mass < self._least_label_mass
 
     def count_results(self, outcomes: Iterable[ItemResult]) -> None:
         """Count results that were stored in the record."""
@@ -137,8 +136,6 @@ class RunCounters:
             "requests": self.requests,
             "answers": sum(counts["answered"] for counts in self._stages.values()),
             "remembered": sum(counts["remembered"] for counts in self._stages.values()),
-            "judged": self.judged,
-            "unclear": self.unclear,
             "tokens": self.tokens,
             "cost": round(self.cost, 6),
             "items_per_s": round(rate, 3),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import negwb
 from support.habit_server import (
     Habit,
     HabitReply,
@@ -276,7 +277,7 @@ ROWS = [
     Row("a byte order mark", byte_order_mark, check=read_as_sent),
     Row("gzip", compressed, check=read_as_sent),
     Row("a gzip bomb", bomb, 4, None, "more than 4 MiB", engine={"tries": 1}, most_requests=8, check=nothing_kept),
-    Row("a web page", web_page, 4, {}, r"text/html: 'Gateway Please sign in'", most_requests=8),
+    Row("a web page", web_page, 4, {}, r"text/html: 'Gateway Please sign in'", most_requests=12),
     Row("429 with billing and a time", billing(5)),
     Row("429 with billing, always", billing(10**6), 4, {}, r"answers no request: 429: Check your plan and billing"),
     Row("429 insufficient_quota", billing(10**6, "insufficient_quota"), 4, {}, "no credit left", most_requests=6),
@@ -291,11 +292,11 @@ ROWS = [
     Row("api-version and api-key", azure, check=read_as_sent,
         engine={"url": "{root}/openai/v1/?api-version=2024-10-21", "headers": {"api-key": "$HABIT_KEY"},
                 "query": {"tenant": "test"}}),
-    Row("a key in the path, repeated", echo_key, engine={"url": f"{{root}}/{KEY}/v1"}, check=no_key_anywhere),
-    Row("a key in the query, repeated", echo_key, engine={"url": f"{{root}}/v1?code={KEY}"}, check=no_key_anywhere),
-    Row("a key from the environment, repeated", echo_key, check=no_key_anywhere,
+    Row("a key in the path, repeated", echo_key, 1, engine={"url": f"{{root}}/{KEY}/v1"}, check=no_key_anywhere),
+    Row("a key in the query, repeated", echo_key, 1, engine={"url": f"{{root}}/v1?code={KEY}"}, check=no_key_anywhere),
+    Row("a key from the environment, repeated", echo_key, 1, check=no_key_anywhere,
         engine={"query": {"code": "$HABIT_KEY"}}),
-    Row("the API key, repeated", echo_key, engine={"key_env": "HABIT_KEY"}, check=no_key_anywhere),
+    Row("the API key, repeated", echo_key, 1, engine={"key_env": "HABIT_KEY"}, check=no_key_anywhere),
     Row("a judge that answers nothing", SilentJudge(), 0, {"kept": 4, "unclear": 2}, check=asked_again_once,
         words=("--set", "unclear=drop", "--set", "attempts=1")),
     Row("a judge that answers nothing, official rule", SilentJudge(), check=asked_once,
@@ -335,6 +336,63 @@ def test_habit(
     if row.most_requests is not None:
         assert len(one_server.requests) <= row.most_requests
     row.check(outcome, one_server)
+
+
+@pytest.mark.parametrize(
+    ("reply", "exit_code", "line"),
+    [
+        (web_page, 4, "answers no request: the server sends no JSON but text/html: 'Gateway Please sign in'"),
+        (
+            lambda _: HabitReply(b"", 302, headers={"Location": "http://elsewhere.invalid/login"}),
+            4,
+            "redirects to .*elsewhere",
+        ),
+        (lambda _: failure(503, "Loading model"), 4, "answers no request: 503: Loading model"),
+        (lambda _: failure(400, "no key"), 4, "answers no request: 400: no key"),
+        (lambda _: failure(404, "no such path"), 2, "names no model, and the server lists 0"),
+        (lambda _: HabitReply({"data": []}), 2, "names no model, and the server lists 0"),
+    ],
+)
+def test_a_reply_in_place_of_the_list_of_models_is_named_by_a_run_and_by_the_probe(
+    reply: Habit, exit_code: int, line: str, template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with habit_server() as server:
+        server.list_habit = reply
+        outcome = run_generate(template, tmp_path / "ws", monkeypatch, server)
+        probed = Outcome(outcome.workspace, negwb(outcome.workspace, "generate", "probe", "stub"))
+        assert not server.requests
+    assert (outcome.exit_code, probed.exit_code) == (exit_code, exit_code)
+    for each in (outcome, probed):
+        assert re.search(line, each.line), each.line
+
+
+def test_a_run_waits_for_the_list_of_models_of_a_server_that_loads_its_model(
+    template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with habit_server() as server:
+        lists: list[HabitRequest] = []
+
+        def loading_list(request: HabitRequest) -> HabitReply:
+            lists.append(request)
+            return failure(503, "Loading model") if len(lists) < 6 else server.list_models(request)
+
+        server.list_habit = loading_list
+        outcome = run_generate(template, tmp_path / "ws", monkeypatch, server)
+    assert outcome.exit_code == 0, outcome.shown
+    assert outcome.items == {"kept": 6}
+    assert outcome.result.stderr.count("lists no models: 503: Loading model; waiting") == 1
+
+
+@pytest.mark.parametrize("silent", ["presence", "acceptable"])
+def test_six_items_whose_verdicts_on_one_question_are_all_unclear_end_with_exit_code_1(
+    silent: str, one_server: HabitServer, template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_server.habit = lambda request: (
+        spoken(request, lambda _: "It depends.") if request.stage == silent else good(request)
+    )
+    outcome = run_generate(template, tmp_path / "ws", monkeypatch, one_server)
+    assert (outcome.exit_code, outcome.items) == (1, {"kept": 6})
+    assert re.match(r"(\d+) of \1 answers of the judges are neither yes nor no", outcome.line)
 
 
 def test_a_redirect_to_another_host_is_named_and_gets_no_key(

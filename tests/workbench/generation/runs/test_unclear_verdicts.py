@@ -12,24 +12,36 @@ from workbench.generation.runs.counters import RunCounters
 from workbench.generation.runs.unclear_verdicts import verdicts_unclear
 
 
+def progress_of(presence: tuple[int, int] = (0, 0), acceptable: tuple[int, int] = (0, 0)) -> StageProgress:
+    counts = {Stage.PRESENCE: presence, Stage.ACCEPTABLE: acceptable}
+    return StageProgress(stages={stage: {"judged": each[0], "unclear": each[1]} for stage, each in counts.items()})
+
+
 @pytest.mark.parametrize(
     ("runs", "expected"),
     [
-        ([(20, 20)], True),
-        ([(20, 18)], True),
-        ([(20, 17)], False),
-        ([(19, 19)], False),
-        ([(10, 10), (10, 9)], True),  # the two runs of `negwb generate judge`
-        ([(0, 0)], False),
-        ([], False),
+        ([progress_of((20, 20))], "20 of 20"),
+        ([progress_of((20, 18))], "18 of 20"),
+        ([progress_of((20, 17))], ""),
+        ([progress_of((5, 5))], "5 of 5"),
+        ([progress_of((5, 4))], ""),
+        ([progress_of((4, 4))], ""),
+        ([progress_of((6, 6), (6, 0))], "6 of 6"),  # nothing is known about presence
+        ([progress_of((60, 3), (12, 11))], "11 of 12"),
+        ([progress_of((4, 4), (4, 4))], ""),
+        ([progress_of((3, 3)), progress_of((3, 3))], "6 of 6"),  # the two runs of `negwb generate judge`
+        ([StageProgress()], ""),
+        ([], ""),
     ],
 )
-def test_nine_of_ten_of_at_least_20_answers_are_too_many(runs: list[tuple[int, int]], expected: bool) -> None:
-    error = verdicts_unclear([StageProgress(judged=judged, unclear=unclear) for judged, unclear in runs])
-    assert (error is not None) is expected
+def test_nine_of_ten_of_at_least_five_answers_to_a_question_are_too_many(
+    runs: list[StageProgress], expected: str
+) -> None:
+    error = verdicts_unclear(runs)
+    assert (error is not None) is bool(expected)
     if error is not None:
         assert error.exit_code == ExitCode.UNEXPECTED
-        assert "neither yes nor no" in error.message
+        assert error.message.startswith(expected)
         assert error.hint
 
 
@@ -44,7 +56,9 @@ def test_the_answers_of_judges_are_counted_also_from_the_cache() -> None:
     for stage in (Stage.PRIOR, Stage.PROPOSE, Stage.REWRITE):
         counters.count_answer(stage, ModelAnswer(text="A hat."))
     progress = counters.progress(0, {})
-    assert (progress.judged, progress.unclear) == (8, 4)
+    assert [progress.stages[stage]["judged"] for stage in (Stage.PRESENCE, Stage.ACCEPTABLE)] == [4, 4]
+    assert [progress.stages[stage]["unclear"] for stage in (Stage.PRESENCE, Stage.ACCEPTABLE)] == [2, 2]
+    assert not any("judged" in progress.stages[stage] for stage in (Stage.PRIOR, Stage.PROPOSE, Stage.REWRITE))
     assert StageProgress.from_dict(progress.to_dict()) == progress
 
 
@@ -54,5 +68,5 @@ def test_a_judge_that_answers_nothing_is_counted_as_unclear() -> None:
         counters.count_answer(Stage.PRESENCE, ModelAnswer(error="empty"))
         counters.count_answer(Stage.REWRITE, ModelAnswer(error="empty"))
     progress = counters.progress(0, {})
-    assert (progress.judged, progress.unclear) == (20, 20)
+    assert (progress.stages[Stage.PRESENCE]["judged"], progress.stages[Stage.PRESENCE]["unclear"]) == (20, 20)
     assert verdicts_unclear([progress]) is not None

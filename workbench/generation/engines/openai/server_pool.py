@@ -18,16 +18,19 @@ from workbench.generation.budget import Budget, BudgetClosed
 from workbench.generation.engines.http.client import HttpClient, TransportFailure, open_client
 from workbench.generation.engines.http.limiter import Limiter
 from workbench.generation.engines.http.retry import RetryPolicy
-from workbench.generation.engines.http.stop_reasons import connection_error
+from workbench.generation.engines.http.stop_reasons import connection_error, refusal_error
 from workbench.generation.engines.http.window import AdaptiveConcurrency
 from workbench.generation.engines.openai.calls import EngineCall
 from workbench.generation.engines.openai.models_endpoint import listed_models
 from workbench.generation.engines.openai.request_loop import CallMoved, CallState, RequestLoop
 from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
+from workbench.generation.engines.requests import RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.server_address import plain_url
 
 _CONNECT_TRIES: Final = 3
+_LIST_TRIES: Final = 8
+"""Requests for the list of models that a server answers with an error like 503: 1.5 minutes with the default waits."""
 _PAUSE_FACTOR: Final = 10
 """Pause of a server that is left out, in units of the retry policy's waiting times: 5 s, doubled up to 5 minutes."""
 _IMAGES_REMEMBERED: Final = 4096
@@ -214,7 +217,7 @@ async def open_pool(settings: EngineSettings, context: EngineContext, policy: Re
     try:
         clients += [open_client(settings, url) for url in settings.servers]
         servers = [_Server(replace(settings, url=client.url, urls=()), client) for client in clients]
-        listed = await asyncio.gather(*(_listed(server, policy) for server in servers))
+        listed = await asyncio.gather(*(_listed(server, policy, context.notify) for server in servers))
         model = _common_model(settings, servers, listed)
         for server in servers:
             server.settings = replace(server.settings, model=model)
@@ -229,17 +232,25 @@ async def open_pool(settings: EngineSettings, context: EngineContext, policy: Re
     return pool, model
 
 
-async def _listed(server: _Server, policy: RetryPolicy) -> list[str] | EngineStopped:
-    """Return the models that a server lists, or why it cannot be used."""
+async def _listed(server: _Server, policy: RetryPolicy, notify: Callable[[str], None]) -> list[str] | EngineStopped:
+    """Return the models that a server lists, or why it cannot be used; wait for one that loads its model."""
+    tries = 0
     try:
-        listed = await listed_models(server.settings, server.client)
-        for tries in range(1, _CONNECT_TRIES):
-            if isinstance(listed, TransportFailure):
-                await asyncio.sleep(policy.delay(tries, None))
-                listed = await listed_models(server.settings, server.client)
+        while True:
+            listed = await listed_models(server.settings, server.client)
+            if not isinstance(listed, TransportFailure):
+                return listed
+            tries += 1
+            answers = listed.failure is RequestFailure.SERVER
+            if tries >= (_LIST_TRIES if answers else _CONNECT_TRIES):
+                error_of = refusal_error if answers else connection_error
+                return error_of(server.settings, listed.detail)
+            if answers and tries == 1:
+                notify(f"{server.address} lists no models: {listed.detail}; waiting")
+            longest = min(policy.longest, policy.base * 2.0**tries)
+            await asyncio.sleep(longest if answers else policy.delay(tries, None))
     except EngineStopped as error:
         return error
-    return connection_error(server.settings, listed.detail) if isinstance(listed, TransportFailure) else listed
 
 
 def _common_model(

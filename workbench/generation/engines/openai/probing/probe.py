@@ -22,7 +22,7 @@ from workbench.generation.engines.http.stop_reasons import access_error, connect
 from workbench.generation.engines.image_payload import EncodedImage, grey_url
 from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.engine import check
-from workbench.generation.engines.openai.models_endpoint import model_ids
+from workbench.generation.engines.openai.models_endpoint import model_ids, no_list_error
 from workbench.generation.engines.openai.probing.capabilities import REFUSED, Capability, Support
 from workbench.generation.engines.openai.probing.probe_requests import Completion, NoCompletion, ProbeRequests
 from workbench.generation.engines.openai.probing.probe_summary import toml_value
@@ -159,6 +159,8 @@ class _Prober:
             raise access_error(self._settings, reply, self._client.key)
         listed = model_ids(reply)
         if not self._requests.model and len(listed) != 1:
+            if not listed and (error := no_list_error(self._settings, reply, self._client.key)) is not None:
+                raise error
             hint = "set model to one of: " + ", ".join(listed[:8]) if listed else "set model = ..."
             raise UsageError(
                 f"[engines.{self._settings.name}] names no model, and the server lists {len(listed)}", hint=hint
