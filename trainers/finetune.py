@@ -13,7 +13,7 @@ import errno
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from trainers.features.image_features import ImageFeatures
 from trainers.interrupts import Interrupted, Stop
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
-from trainers.models.saving import save_model, save_pth
+from trainers.models.saving import check_can_save, save_hf, save_model, save_pth
 from trainers.objectives import drift, info_nce, same_image
 from trainers.run_files import DONE, FAILED, WARNING, RunWriter, is_better, read_base_validation
 from trainers.settings import RunConfig, TrainSettings, read_config, recipe_line
@@ -49,6 +49,8 @@ from trainers.validation import Validation, Validator
 
 __all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "trained_weights"]
 
+HF_FOLDER = "hf"
+"""Folder of a run with the model for transformers."""
 _DIVERGED_HINT = "start a new run with a smaller lr, or with clip_norm"
 
 
@@ -261,7 +263,7 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
         torch.set_num_threads(threads)
     torch.manual_seed(settings.seed)
     model = load_model(config.model, device=config.device)
-    for line in model.warnings:
+    for line in [*model.warnings, *check_can_save(model, pth=config.save_pth, hf=config.save_hf)]:
         writer.log(f"{WARNING}{line}")
     store = ImageFeatures(Path(config.cache), model, Decoding(settings.decode))
     data = load(config, store, writer, stop)
@@ -290,7 +292,7 @@ def _finish(
         result["validation"] = validation.to_row()
         _check_finite(result["validation"], "after the last step")
     with saving(folder / "model", run=folder.name):
-        _save_models(folder, trainer.model, pth=config.save_pth)
+        _save_models(folder, trainer.model, pth=config.save_pth, hf=config.save_hf)
     result |= {
         "steps": state.step,
         "stopped_early": state.step < trainer.feed.steps,
@@ -308,20 +310,26 @@ def _finish(
     return result
 
 
-def _save_models(folder: Path, model: ClipModel, *, pth: bool) -> None:
-    """Write model/ and, with `pth`, model.pth; each is whole or absent, also after a power cut."""
-    new, final = folder / ".model.new", folder / "model"
+def _save_models(folder: Path, model: ClipModel, *, pth: bool, hf: bool) -> None:
+    """Write model/ and, where requested, model.pth and hf/; each is whole or absent, also after a power cut."""
+    if pth:
+        with replacing(folder / "model.pth", only_writer=True) as draft:
+            save_pth(model, draft)
+    if hf:
+        _save_folder(folder / HF_FOLDER, lambda draft: save_hf(model, draft))
+    _save_folder(folder / "model", lambda draft: save_model(model, draft))
+
+
+def _save_folder(final: Path, save: Callable[[Path], None]) -> None:
+    new = final.with_name(f".{final.name}.new")
     try:
         shutil.rmtree(new, ignore_errors=True)
-        save_model(model, new)
+        save(new)
         for path in new.iterdir():
             sync(path)
         sync(new)
-        if pth:
-            with replacing(folder / "model.pth", only_writer=True) as draft:
-                save_pth(model, draft)
         shutil.rmtree(final, ignore_errors=True)
         new.rename(final)
-        sync(folder)
+        sync(final.parent)
     finally:  # frees the space on a full disk
         shutil.rmtree(new, ignore_errors=True)

@@ -222,6 +222,8 @@ class RunConfig:
     device: str = "cpu"
     save_pth: bool = False
     """Whether to save the model as an openai-style state dict, too."""
+    save_hf: bool = False
+    """Whether to save the model as a CLIPModel folder of transformers, too."""
     settings: TrainSettings = field(default_factory=TrainSettings)
     recipe: AppliedRecipe | None = None
     """None: the run was created without --recipe."""
@@ -236,6 +238,7 @@ class RunConfig:
             "cache": self.cache,
             "device": self.device,
             "save_pth": self.save_pth,
+            "save_hf": self.save_hf,
             "settings": self.settings.to_dict(),
         }
         if self.recipe is not None:

@@ -230,7 +230,7 @@ def test_vit_b_32_from_an_openai_file_is_trained_and_loads_in_open_clip(tmp_path
     freeze(tmp_path / "export", items)
     settings = TrainSettings(steps=1, batch=4, lr=1e-4, val_share=0, keep="last")
     config = RunConfig(
-        model=str(tmp_path / "base.pth"),
+        model=f"quickgelu:{tmp_path / 'base.pth'}",
         export=str(tmp_path / "export"),
         pictures={"s": (str(tmp_path / "pictures"),)},
         cache=str(tmp_path / "cache"),

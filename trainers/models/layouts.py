@@ -69,6 +69,12 @@ _BLOCKS = {"transformer.resblocks.": "text_model.encoder.layers.", "visual.trans
 _BLOCKS["visual.transformer.resblocks."] = "vision_model.encoder.layers."
 
 
+_RESNET = ("visual.conv", "visual.bn", "visual.layer", "visual.attnpool.")
+_NOT_SHARED = ("logit_bias", "attn_mask")
+_BLOCK_PARTS = {f"{part}.{kind}" for part in _TOWER.values() for kind in ("weight", "bias")}
+_BLOCK_PARTS |= {"attn.in_proj_weight", "attn.in_proj_bias"}
+
+
 def with_openai_names(file: WeightFile) -> WeightFile:
     """Return the weights without prefixes and, where they have one, under openai's names.
 
@@ -87,9 +93,25 @@ def _openai_state(file: WeightFile) -> dict[str, Tensor]:
         raise TrainerError(f"{file.path} has a text encoder only", hint="the image encoder must be in the same file")
     if layout is Layout.HF:
         return from_hf(state)
-    if layout is Layout.CUSTOM_TEXT and ("visual.proj" in state or "visual.attnpool.positional_embedding" in state):
-        return {name.removeprefix("text."): value for name, value in state.items()}
+    if layout is Layout.CUSTOM_TEXT and has_openai_towers(plain := without_text_prefix(state)):
+        return plain
     return {name: value for name, value in state.items() if not name.endswith("attn_mask")}
+
+
+def without_text_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the names of a CustomTextCLIP as those of a CLIP of open_clip."""
+    return {name.removeprefix("text."): value for name, value in state.items()}
+
+
+def has_openai_towers(state: Mapping[str, Tensor]) -> bool:
+    """Return whether all weights have names of OpenAI's ViT or ResNet, and of its text encoder."""
+    blocks = ("transformer.resblocks.", "visual.transformer.resblocks.")
+    names = [name for name in state if not name.startswith(blocks) and name not in _HF_NAMES]
+    if "visual.attnpool.positional_embedding" in state:
+        names = [name for name in names if not name.startswith(_RESNET)]
+    known = all(name in state for name in ("text_projection", "positional_embedding", "ln_final.weight"))
+    parts = {name.split(".resblocks.")[1].partition(".")[2] for name in state if name.startswith(blocks)}
+    return known and parts <= _BLOCK_PARTS and all(name in _NOT_SHARED for name in names)
 
 
 def custom_text_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

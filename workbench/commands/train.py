@@ -92,6 +92,10 @@ def train(
             "--save-pth", help="Also write model.pth: a state dict in the format of the published NegationCLIP."
         ),
     ] = False,
+    save_hf: Annotated[
+        bool,
+        typer.Option("--save-hf", help="Also write hf/: a folder for CLIPModel and CLIPTextModel of transformers."),
+    ] = False,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of the model's path, or the list of recipes.")
@@ -115,7 +119,7 @@ def train(
     workspace = find_workspace(context.obj)
     require_torch()  # before a folder is created
     if resume is not None:
-        if changes or save_pth or any(value is not None for value in (export, model, name, recipe, device)):
+        if changes or save_pth or save_hf or any(value is not None for value in (export, model, name, recipe, device)):
             raise UsageError("--resume takes no other options: the run keeps its settings")
         folder = find_resumable(workspace, resume)
     elif export is None:
@@ -130,6 +134,7 @@ def train(
             settings=changes,
             device=device or "cpu",
             save_pth=save_pth,
+            save_hf=save_hf,
         )
     try:
         state = train_run(folder)
@@ -227,6 +232,7 @@ def run_json(folder: Path, state: RunState) -> dict[str, Any]:
         **{name: result.get(name) for name in names},
         "data": result.get("data"),
         "pth": str(folder / "model.pth") if (folder / "model.pth").is_file() else None,
+        "hf": str(folder / "hf") if (folder / "hf").is_dir() else None,
     }
 
 

@@ -46,6 +46,7 @@ def make_config(
     settings: Mapping[str, Any] | None = None,
     device: str = "cpu",
     save_pth: bool = False,
+    save_hf: bool = False,
 ) -> RunConfig:
     """Build the configuration of a new training.
 
@@ -57,6 +58,7 @@ def make_config(
         settings: Fields of `trainers.settings.TrainSettings`; missing ones come from the workspace's [train], or else
             from the recipe.
         save_pth: Also save the model as an OpenAI-style state dict.
+        save_hf: Also save the model as a CLIPModel folder of transformers.
 
     Raises:
         UsageError: something does not exist, or the settings contradict each other.
@@ -76,6 +78,7 @@ def make_config(
             cache=str(workspace.cache),
             device=device,
             save_pth=save_pth,
+            save_hf=save_hf,
             settings=train_settings,
             recipe=applied,
         )
@@ -113,6 +116,7 @@ def prepare_run(
     settings: Mapping[str, Any] | None = None,
     device: str = "cpu",
     save_pth: bool = False,
+    save_hf: bool = False,
 ) -> Path:
     """Create the run folder of a new training for `workbench.jobs.training`; the arguments are those of `make_config`.
 
@@ -123,7 +127,14 @@ def prepare_run(
         UsageError: something does not exist, the name is taken, or the settings are contradictory; no folder is left.
     """
     config = make_config(
-        workspace, export, model=model, recipe=recipe, settings=settings, device=device, save_pth=save_pth
+        workspace,
+        export,
+        model=model,
+        recipe=recipe,
+        settings=settings,
+        device=device,
+        save_pth=save_pth,
+        save_hf=save_hf,
     )
     try:
         return _create(runs_folder(workspace), name, config)

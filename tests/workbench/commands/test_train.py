@@ -19,6 +19,7 @@ from support.terminal import Terminal
 from typer.testing import CliRunner
 
 from trainers.errors import TrainerError
+from trainers.models.loading import load_model
 from trainers.recipes.recipe import read_recipe
 from trainers.run_files import TrainingStatus, read_run, read_saved_steps, take_lock
 from trainers.settings import TrainSettings, read_config
@@ -120,12 +121,26 @@ def test_a_run_with_a_missing_model_can_be_resumed(workspace: Workspace, tmp_pat
     shutil.rmtree(run)
 
 
-def test_a_run_prints_its_recipe_warns_of_missing_images_and_writes_a_pth(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_run_prints_its_recipe_warns_of_missing_images_and_writes_all_forms(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     """The warning is a line of its own on stderr, not a line of the run's log."""
     gone = workspace.root / "pictures" / "p002.png"
     gone.rename(tmp_path / gone.name)
     try:
-        words = ("set-001", "--model", tiny(workspace), "--name", "fewer", "--steps", 2, *SMALL, "--save-pth", "--json")
+        words = (
+            "set-001",
+            "--model",
+            tiny(workspace),
+            "--name",
+            "fewer",
+            "--steps",
+            2,
+            *SMALL,
+            "--save-pth",
+            "--save-hf",
+            "--json",
+        )
         done = negwb(workspace, "train", *words, "--recipe", "negationclip", "--set", "max_unusable=0.1")
     finally:
         (tmp_path / gone.name).rename(gone)
@@ -135,6 +150,8 @@ def test_a_run_prints_its_recipe_warns_of_missing_images_and_writes_a_pth(worksp
     data = json.loads(done.stdout)
     assert data["data"]["first_missing_picture"] == "small/p002.png"
     assert data["pth"] == str(runs_folder(workspace) / "fewer" / "model.pth")
+    assert data["hf"] == str(runs_folder(workspace) / "fewer" / "hf")
+    assert load_model(data["hf"]).model_hash == load_model(data["model"]).model_hash == data["model_hash"]
     config = read_config(runs_folder(workspace) / "fewer")
     assert config.save_pth
     assert (config.settings.split, data["recipe"]) == ("caption", "negationclip")
