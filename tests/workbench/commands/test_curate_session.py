@@ -39,8 +39,8 @@ def workspace(tmp_path: Path) -> WorkspaceFixture:
     return created
 
 
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("size", [pytest.param((120, 36), marks=pytest.mark.long), (80, 24)], ids=["120x36", "80x24"])
+@pytest.mark.long
+@pytest.mark.parametrize("size", [(120, 36), (80, 24)], ids=["120x36", "80x24"])
 def test_five_minutes_at_the_keyboard(workspace: WorkspaceFixture, size: tuple[int, int]) -> None:
     away = dict.fromkeys(("TMUX", "STY", "SSH_CONNECTION", "SSH_TTY"), "")
     command = [NEGWB, "-w", workspace.root, "curate", "-a", "ana", "--images", "halfcell"]
