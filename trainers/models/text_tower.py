@@ -16,8 +16,10 @@ from torch.nn import functional
 
 PROBE_TOLERANCE = 1e-4
 """Maximum difference of unit features that counts as rounding (bidirectional towers differ by more than 0.1)."""
-BUCKETS = 4
-"""Buckets per batch, by length."""
+_FEWEST_BUCKETS, _MOST_BUCKETS = 4, 16
+"""Buckets per batch, by length. 512 captions like COCO's have 11 % padding in 4 buckets, 5 % in 8, 3 % in 16."""
+_BUCKET_ROWS = 64
+"""Rows per bucket, between these limits."""
 _MIN_BUCKET_ROWS = 16
 """Smaller buckets cost more in calls than they save."""
 
@@ -65,7 +67,8 @@ class TextTower:
     def _by_length(self, ids: Tensor) -> Tensor:
         """Encode rows of similar length together: the longest row of a batch is twice the usual.  (N, L) -> (N, D)"""
         order = torch.argsort(eot_lengths(ids), stable=True)
-        buckets = torch.split(order, max(_MIN_BUCKET_ROWS, -(-len(ids) // BUCKETS))) if len(ids) else (order,)
+        count = min(_MOST_BUCKETS, max(_FEWEST_BUCKETS, len(ids) // _BUCKET_ROWS))
+        buckets = torch.split(order, max(_MIN_BUCKET_ROWS, -(-len(ids) // count))) if len(ids) else (order,)
         parts = [encode_short(self.model, cut(ids[rows])) for rows in buckets]
         return torch.cat(parts)[torch.argsort(order)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 import torch
@@ -38,6 +39,27 @@ def test_the_gradients_are_the_same_too(tiny: ClipModel, ids: torch.Tensor) -> N
     for name, gradient in gradients[0].items():
         other = gradients[1][name]
         assert (gradient - other).norm() <= 2e-5 * other.norm() + 1e-6, name
+
+
+@pytest.mark.parametrize(("rows", "buckets"), [(1, 1), (40, 3), (64, 4), (256, 4), (512, 8), (2048, 16)])
+def test_texts_of_similar_length_are_encoded_together(
+    tiny: ClipModel, monkeypatch: pytest.MonkeyPatch, rows: int, buckets: int
+) -> None:
+    """The partition of up to 256 rows must stay: the last bits of features depend on it."""
+    rng, sizes = random.Random(3), list[torch.Size]()
+    ids = tiny.tokenizer([sentence(rng) for _ in range(rows)])
+
+    def encode(model: Any, part: torch.Tensor) -> torch.Tensor:
+        sizes.append(part.shape)
+        return eot_lengths(part)[:, None] ** torch.arange(2.0)  # 1 and the length
+
+    monkeypatch.setattr("trainers.models.text_tower.encode_short", encode)
+    expected = functional.normalize(eot_lengths(ids)[:, None] ** torch.arange(2.0), dim=-1)
+    assert torch.equal(tiny.text_tower(ids), expected)
+    assert len(sizes) == buckets
+    assert sum(size[0] for size in sizes) == rows
+    if rows >= 512:
+        assert sum(size[0] * size[1] for size in sizes) < 1.09 * int(eot_lengths(ids).sum())
 
 
 def test_a_tower_that_sees_both_ways_is_not_trimmed(ids: torch.Tensor) -> None:
