@@ -40,6 +40,8 @@ class TrainingBatch:
     replay: int = 0
     hard: Tensor | None = None
     """(n, K, D) features of images that the base model retrieves for the n negated texts"""
+    no_hard: Tensor | None = None
+    """(n, K) bool: places in `hard` without an image; None: all have one"""
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,30 @@ def pool_table(model: ClipModel, pool: Sequence[PoolImage], features: Features, 
     )
 
 
+class HardNegatives(Protocol):
+    """Further negatives of texts, like `hard_images.HardImages`."""
+
+    def of(self, texts: Rows) -> tuple[Tensor, Tensor | None]:
+        """Return features (n, K, D) and the mask (n, K) of places without an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayShare:
+    """Affirmative captions in a full batch."""
+
+    rows: int
+    wanted_rows: int
+    batch: int
+    """Rows of the batch; fewer than `settings.batch` where pairs or pool images are few."""
+
+    @property
+    def share(self) -> float:
+        return self.rows / self.batch
+
+
 class BatchSource:
     def __init__(
-        self, pairs: Table, pool: Table | None, settings: TrainSettings, *, base_texts: Tensor | None = None
+        self, pairs: Table, pool: Table | None, settings: TrainSettings, hard: HardNegatives | None = None
     ) -> None:
         self.replay = round(settings.batch * settings.replay_share) if pool is not None else 0
         self._pairs, self._pool, self._seed = pairs, pool if self.replay else None, settings.seed
@@ -94,9 +117,7 @@ class BatchSource:
         self.steps = settings.steps or settings.epochs * self.order.per_epoch
         self._texts = _texts_by_image(pool) if pool is not None else []
         count = len(self._texts)
-        self._hard = (
-            find_hard_images(pairs, pool, base_texts, settings.hard_pictures) if base_texts is not None else None
-        )
+        self._hard = hard
         self._pool_order = EpochOrder(count, min(self.replay, count), settings.seed, stream=1, drop_last=True)
 
     def batch(self, step: int) -> TrainingBatch:
@@ -104,8 +125,16 @@ class BatchSource:
         rows = self.order.rows(step)
         batch = self._pairs.take(rows)
         if self._hard is not None:
-            batch = replace(batch, hard=self._hard.of(rows))
+            features, absent = self._hard.of(rows)
+            batch = replace(batch, hard=features, no_hard=absent)
         return _joined(batch, self._pool.take(self._replayed(step))) if self._pool is not None else batch
+
+    def replay_share(self) -> ReplayShare | None:
+        """Return the replay that a full batch achieves; None without replay. A small pool has fewer images than it."""
+        if self._pool is None:
+            return None
+        rows = self._pool_order.batch
+        return ReplayShare(rows, self.replay, rows + min(self.order.batch, self.order.count))
 
     def _replayed(self, step: int) -> Rows:
         """Return one random text of each pool image of this step."""
@@ -121,39 +150,8 @@ def _joined(negated: TrainingBatch, affirmed: TrainingBatch) -> TrainingBatch:
         torch.cat([negated.image_ids, affirmed.image_ids]),
         replay=len(affirmed.ids),
         hard=negated.hard,
+        no_hard=negated.no_hard,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class HardImages:
-    """Images that the base model wrongly retrieves for negated texts."""
-
-    features: Tensor
-    """(P, D) of all images"""
-    rows: Tensor
-    """(T, K) rows in `features`, the best first"""
-
-    def of(self, texts: Rows) -> Tensor:
-        """Return the features of the images for these text rows.  (n,) -> (n, K, D)"""
-        return self.features[self.rows[torch.from_numpy(texts)]]
-
-
-def find_hard_images(pairs: Table, pool: Table | None, texts: Tensor, count: int) -> HardImages | None:
-    """Return the `count` images nearest to each text's base features (T, D), without the text's own image.
-
-    The base model ignores the "no": for "no hat" it retrieves images with a hat.
-    """
-    tables = [pairs] if pool is None else [pairs, pool]
-    names, features = torch.cat([t.names for t in tables]), torch.cat([t.features for t in tables])
-    count = min(count, len(names) - 1)
-    if count < 1:
-        return None
-    parts = []
-    for rows in torch.split(torch.arange(len(texts)), 512):
-        own = pairs.names[pairs.image_rows[rows]]
-        scores = (texts[rows] @ features.T).masked_fill(names[None, :] == own[:, None], float("-inf"))
-        parts.append(scores.topk(count, dim=1).indices)
-    return HardImages(features, torch.cat(parts))
 
 
 def _texts_by_image(pool: Table) -> list[list[int]]:

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from curation_db.exporting.manifest import ManifestError, read_items, read_manifest, verify
+from curation_db.enums import Reason, State
+from curation_db.exporting.manifest import ExportItem, ManifestError, read_items, read_manifest, verify
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.image_paths import find_image_file, real_path
 from trainers.errors import TrainerError
@@ -37,6 +38,10 @@ class TrainingPair:
     text: str
     caption: str | None = None
     """The original caption, where known."""
+    concept: str | None = None
+    """The negated concept, where known."""
+    has_concept: bool | None = None
+    """Whether the concept is in the image, by the decision of a person or the judges; None: not decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,14 @@ def read_set(folder: Path, locate: Locate) -> FrozenSet:
         raise TrainerError(str(error)) from error
     located = [(item, locate(item.source, item.file_name)) for item in items]
     pairs = tuple(
-        TrainingPair(item.image_sha256 or f"{item.source}/{item.image_key}", path, item.text, item.caption)
+        TrainingPair(
+            image=item.image_sha256 or f"{item.source}/{item.image_key}",
+            path=path,
+            text=item.text,
+            caption=item.caption,
+            concept=item.concept,
+            has_concept=_has_concept(item),
+        )
         for item, path in located
         if path is not None
     )
@@ -83,6 +95,12 @@ def read_set(folder: Path, locate: Locate) -> FrozenSet:
         raise TrainerError(f"{folder}: {problem}", hint="add image folders to negwb.toml" if items else "")
     missing = [f"{item.source}/{item.file_name or item.image_key}" for item, path in located if path is None]
     return FrozenSet(manifest.export_sha256, pairs, len(missing), tuple(dict.fromkeys(missing)))
+
+
+def _has_concept(item: ExportItem) -> bool | None:
+    if item.state != State.REJECTED:
+        return None if item.concept is None else False
+    return True if item.concept is not None and Reason.PRESENT in item.reasons else None
 
 
 def split_by_image(pairs: Sequence[TrainingPair], *, val_share: float, seed: int) -> tuple[list[int], list[int]]:

@@ -37,14 +37,16 @@ from trainers.checkpoints import (
 from trainers.errors import TrainerError
 from trainers.features.image_decoding import Decoding
 from trainers.features.image_features import ImageFeatures
+from trainers.hard_images import HardImages, find_hard_images, hard_candidates
 from trainers.interrupts import Interrupted, Stop
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
 from trainers.models.saving import check_can_save, save_hf, save_model, save_pth
-from trainers.objectives import drift, info_nce, same_image
+from trainers.objectives import drift, info_nce, same_image, same_image_across
+from trainers.possible_matches import PossibleMatches
 from trainers.run_files import DONE, FAILED, WARNING, RunWriter, is_better, read_base_validation
 from trainers.settings import RunConfig, TrainSettings, read_config, recipe_line
-from trainers.training_data import Tables, fingerprint, load, tables
+from trainers.training_data import Tables, TrainingData, facts_of_images, fingerprint, load, tables
 from trainers.validation import Validation, Validator
 
 __all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "trained_weights"]
@@ -108,11 +110,16 @@ class Trainer:
         return loss + self.settings.anchor_weight * drift(texts[-batch.replay :], before)
 
     def _contrast(self, batch: TrainingBatch, texts: Tensor) -> Tensor:
-        device = self.model.device
-        mask = same_image(batch.image_ids.to(device)) if self.settings.same_image_mask else None
-        scale = self.model.model.logit_scale.exp()
-        hard = None if batch.hard is None else batch.hard.to(device)
-        return info_nce(batch.images.to(device), texts, scale, mask=mask, hard=hard)
+        device, scale = self.model.device, self.model.model.logit_scale.exp()
+        hard, no_hard = (None if value is None else value.to(device) for value in (batch.hard, batch.no_hard))
+        mask = self._mask(batch.image_ids.to(device), batch.replay)
+        return info_nce(batch.images.to(device), texts, scale, mask=mask, hard=hard, no_hard=no_hard)
+
+    def _mask(self, image_ids: Tensor, replay: int) -> Tensor | None:
+        """Return the pairs that are not negatives: a replayed caption is true of the image of a negated text."""
+        if self.settings.same_image_mask:
+            return same_image(image_ids)
+        return same_image_across(image_ids, replay) if replay else None
 
     def validate(self) -> Validation | None:
         """Return the validation of the present weights; None without validation pairs."""
@@ -269,15 +276,50 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     data = load(config, store, writer, stop)
     result = {"export_sha256": data.export_sha256, "base": model.describe(), "data": data.summary}
     run_fingerprint = fingerprint(settings, data, model, torch.get_num_threads())
-    trainer = _trainer(settings, model, tables(data, model, store, writer, stop, guard_images=settings.guard_images))
+    loaded = tables(data, model, store, writer, stop, guard_images=settings.guard_images)
+    hard = _hard_images(settings, model, data, loaded)
+    feed = BatchSource(loaded.train, loaded.pool, settings, hard)
+    data.summary.update(_report_negatives(feed, hard, settings, writer))
+    validator = None if loaded.val is None else Validator(loaded.val, loaded.guard, settings)
+    trainer = Trainer(model, feed, validator, settings)
     state = TrainingRun(folder, trainer, stop, fingerprint=run_fingerprint).train()
     return _finish(folder, config, trainer, state, result)
 
 
-def _trainer(settings: TrainSettings, model: ClipModel, data: Tables) -> Trainer:
-    base_texts = model.text_tower.encode_all(data.train.ids) if settings.hard_pictures else None
-    validator = None if data.val is None else Validator(data.val, data.guard, settings)
-    return Trainer(model, BatchSource(data.train, data.pool, settings, base_texts=base_texts), validator, settings)
+def _hard_images(settings: TrainSettings, model: ClipModel, data: TrainingData, loaded: Tables) -> HardImages | None:
+    if not settings.hard_pictures:
+        return None
+    names, features = hard_candidates(loaded.train, loaded.pool)
+    facts = facts_of_images(data)
+    matches = PossibleMatches([facts[loaded.images[name]] for name in names.tolist()])
+    return find_hard_images(
+        loaded.train,
+        names,
+        features,
+        model.text_tower.encode_all(loaded.train.ids),
+        settings.hard_pictures,
+        lambda row: matches.of(data.train[row].text, data.train[row].concept),
+    )
+
+
+def _report_negatives(
+    feed: BatchSource, hard: HardImages | None, settings: TrainSettings, writer: RunWriter
+) -> dict[str, Any]:
+    """Log the replay that was achieved and the hard images that were left out; return both for done.json."""
+    report: dict[str, Any] = {}
+    if (replay := feed.replay_share()) is not None:
+        few = replay.rows < replay.wanted_rows
+        line = f"a batch replays {replay.rows} affirmative captions in {replay.batch} rows ({replay.share:.0%})"
+        more = f", not {replay.wanted_rows} ({settings.replay_share:.0%}): the pool has too few images"
+        writer.log(f"{WARNING}{line}{more}" if few else line)
+        report["replay"] = {"rows": replay.rows, "batch": replay.batch, "share": round(replay.share, 6)}
+    if hard is not None:
+        report["hard_images"] = counts = hard.summary()
+        writer.log(
+            f"{counts['found']:,} of {counts['wanted']:,} hard images; left out because the text may be true of them: "
+            f"{hard.by_decision:,} by decisions, {hard.by_words:,} by the words of captions"
+        )
+    return report
 
 
 def _finish(

@@ -12,8 +12,27 @@ def same_image(images: Tensor) -> Tensor:
     return (images[:, None] == images[None, :]) & ~torch.eye(len(images), dtype=torch.bool, device=images.device)
 
 
+def same_image_across(images: Tensor, replay: int) -> Tensor:
+    """Return the mask of pairs of a negated text and a replayed caption that share an image.
+
+    Args:
+        images: number of each row's image; the last `replay` rows are replayed.  (N,)
+
+    Returns:
+        (N, N) bool
+    """
+    replayed = torch.arange(len(images), device=images.device) >= len(images) - replay
+    return same_image(images) & (replayed[:, None] != replayed[None, :])
+
+
 def info_nce(
-    images: Tensor, texts: Tensor, scale: Tensor, *, mask: Tensor | None = None, hard: Tensor | None = None
+    images: Tensor,
+    texts: Tensor,
+    scale: Tensor,
+    *,
+    mask: Tensor | None = None,
+    hard: Tensor | None = None,
+    no_hard: Tensor | None = None,
 ) -> Tensor:
     """Symmetric InfoNCE: mean cross-entropy of image -> text and text -> image (CLIP, arXiv 2103.00020, fig. 3).
 
@@ -23,19 +42,22 @@ def info_nce(
         scale: exp(logit_scale).
         mask: pairs that are not negatives.  (N, N) bool, False on the diagonal
         hard: further images, negatives of the first n texts only (text -> image).  (n, K, D)
+        no_hard: places in `hard` without an image.  (n, K) bool
     """
     logits = scale * images @ texts.T  # (N, N)
     if mask is not None:
         logits = logits.masked_fill(mask, float("-inf"))
     target = torch.arange(len(logits), device=logits.device)
-    by_text = logits.T if hard is None else _with_hard(logits.T, texts, scale, hard)  # (N, N or N + K)
+    by_text = logits.T if hard is None else _with_hard(logits.T, texts, scale, hard, no_hard)  # (N, N or N + K)
     return (functional.cross_entropy(logits, target) + functional.cross_entropy(by_text, target)) / 2
 
 
-def _with_hard(by_text: Tensor, texts: Tensor, scale: Tensor, hard: Tensor) -> Tensor:
+def _with_hard(by_text: Tensor, texts: Tensor, scale: Tensor, hard: Tensor, no_hard: Tensor | None) -> Tensor:
     """Return the text -> image logits with K further columns, -inf for the texts without hard images."""
     rows, count = hard.shape[:2]
     further = scale * torch.einsum("nd,nkd->nk", texts[:rows], hard)  # (n, K)
+    if no_hard is not None:
+        further = further.masked_fill(no_hard, float("-inf"))
     empty = further.new_full((len(by_text) - rows, count), float("-inf"))
     return torch.cat([by_text, torch.cat([further, empty])], dim=1)
 

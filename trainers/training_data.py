@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from trainers.features.image_features import ImageFeatures
 from trainers.image_check import check_images
 from trainers.interrupts import ImageProgress, Stop
 from trainers.models.clip_model import ClipModel
+from trainers.possible_matches import ImageFacts
 from trainers.run_files import RunWriter, Work
 from trainers.settings import RunConfig, TrainSettings
 
@@ -57,6 +59,8 @@ class Tables:
     pool: Table | None
     guard: Table | None = None
     """Validation images with their original captions."""
+    images: tuple[str, ...] = ()
+    """Identity of each image, by its number (`Table.names`)."""
 
 
 def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop) -> TrainingData:
@@ -79,7 +83,7 @@ def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop)
     if not train:
         raise TrainerError("no pair is left to train on", hint="use a smaller val_share or more pairs")
     pool = _select_pool(settings, train, {pair.image for pair in val}, replayed)
-    _check_enough(settings, train, replayed=pool is not None)
+    _check_enough(settings, train, pool or ())
     dropped = len(replayed) - len(pool or ()) if listed else 0
     summary = _summarise(export, train, val, pool, dropped) | images.summary
     return TrainingData(train, val, pool, export.export_sha256, summary)
@@ -122,11 +126,15 @@ def _select_pool(
     return pool
 
 
-def _check_enough(settings: TrainSettings, train: Sequence[TrainingPair], *, replayed: bool) -> None:
-    """Refuse data on which the loss is always 0: one pair alone, or pairs of one image with same_image_mask."""
-    if len(train) < 2 and not replayed:
+def _check_enough(settings: TrainSettings, train: Sequence[TrainingPair], pool: Sequence[PoolImage]) -> None:
+    """Refuse data on which the loss is always 0: one pair alone, or one image whose texts are not compared.
+
+    A replayed caption is never a negative of a text of its image, and with same_image_mask no text is.
+    """
+    several_images = len({pair.image for pair in train} | {image.image for image in pool}) > 1
+    if len(train) < 2 and not several_images:
         raise TrainerError("only 1 pair is left to train on, and the loss compares pairs", hint="use more pairs")
-    if settings.same_image_mask and not replayed and len({pair.image for pair in train}) < 2:
+    if settings.same_image_mask and not several_images:
         hint = "use more images, or same_image_mask = false"
         raise TrainerError("all training pairs are of 1 image, and same_image_mask compares images", hint=hint)
 
@@ -203,4 +211,18 @@ def tables(
     guard = pool_table(model, captions, store.features, numbers) if captions else None
     writer.log(f"train {len(data.train)}, validate {len(data.val)}, features computed {store.computed}")
     assert train is not None  # `load` refuses an empty training set
-    return Tables(train, val, pool, guard)
+    return Tables(train, val, pool, guard, tuple(numbers))
+
+
+def facts_of_images(data: TrainingData) -> dict[str, ImageFacts]:
+    """Return what captions and decisions tell about each image of the training pairs and of the pool."""
+    facts: dict[str, ImageFacts] = defaultdict(ImageFacts)
+    for pair in data.train:
+        known = facts[pair.image]
+        if pair.caption:
+            known.captions.append(pair.caption)
+        if pair.concept is not None and pair.has_concept is not None:
+            (known.present if pair.has_concept else known.absent).append(pair.concept)
+    for image in data.pool or ():
+        facts[image.image].captions += image.texts
+    return facts

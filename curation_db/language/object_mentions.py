@@ -38,6 +38,11 @@ def mentions(text: str, concept: str) -> bool:
     return next(_mention_spans(text, concept), None) is not None
 
 
+def names_of(concept: str) -> tuple[str, ...]:
+    """Return the name of `concept`, its synonyms and its kinds ("dog": "puppy")."""
+    return _all_names(_name(concept))
+
+
 def affirms(text: str, concept: str) -> bool:
     """Return whether `text` mentions `concept` outside of negated spans."""
     return mentions(text, concept) and mentions(_without_negated_objects(text), concept)

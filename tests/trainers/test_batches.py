@@ -89,6 +89,19 @@ def test_the_texts_that_are_replayed_change_with_step_and_seed_and_with_nothing_
     assert {turn for row in turns for turn in row} == set(range(TEXTS_EACH)), "each text has its turn"
 
 
+@pytest.mark.parametrize(("images", "rows"), [(12, 6), (6, 6), (4, 4)])
+def test_the_share_that_is_replayed_is_known(images: int, rows: int) -> None:
+    """A pool with fewer images than the replayed part of a batch cannot fill it."""
+    source = feed(pool=table(images, TEXTS_EACH, POOL_FROM))
+    achieved = source.replay_share()
+    assert achieved is not None
+    assert (achieved.rows, achieved.wanted_rows, achieved.batch) == (rows, 6, 6 + rows)
+    batch = source.batch(0)
+    assert (batch.replay, len(batch.ids)) == (achieved.rows, achieved.batch)
+    assert achieved.share == rows / (6 + rows)
+    assert feed(replay=False).replay_share() is None
+
+
 @pytest.mark.parametrize("stream", [0, 1])
 def test_the_order_of_an_epoch_is_that_of_every_release(stream: int) -> None:
     known = {0: [1, 2, 4, 0, 5, 3], 1: [3, 5, 0, 1, 4, 2]}

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,19 @@ import pytest
 import torch
 from PIL import Image
 from support.clip_models import draw_pictures, freeze, tiny_config
+from torch.nn.functional import cross_entropy
 
 from curation_db.exporting.manifest import ExportItem
+from trainers.batches import BatchSource
 from trainers.checkpoints import FOLDER, LATEST
 from trainers.dataset import write_pool
 from trainers.errors import TrainerError
+from trainers.features.image_features import ImageFeatures
 from trainers.finetune import Interrupted, run_training, trained_weights
 from trainers.models.loading import load_model
-from trainers.run_files import METRICS, TrainingStatus, read_metrics, read_run
+from trainers.run_files import METRICS, RunWriter, TrainingStatus, read_metrics, read_run
 from trainers.settings import RunConfig, TrainSettings, create_run
+from trainers.training_data import load, tables
 
 STEPS = 40
 
@@ -256,3 +261,36 @@ def test_vit_b_32_from_an_openai_file_is_trained_and_loads_in_open_clip(tmp_path
     assert all(
         torch.equal(a, b) for a, b in zip(local.state_dict().values(), theirs.state_dict().values(), strict=True)
     )
+
+
+def test_own_captions_are_not_negatives_of_the_texts_of_their_image(corpus: Path, tmp_path: Path) -> None:
+    """Without same_image_mask, too; with one batch of all images, an unmasked loss has ln 2 as its floor."""
+    config = tiny_config(corpus, steps=1, batch=96, replay_share=0.5, val_share=0, keep="last")
+    losses = {}
+    for name, settings in {"own": {}, "masked": {"same_image_mask": True}, "published": {"replay_share": 0.0}}.items():
+        folder = tmp_path / name
+        create_run(folder, replace(config, settings=replace(config.settings, **settings)))
+        run_training(folder)
+        losses[name] = read_metrics(folder)[-1]["loss"]
+    assert len(set(losses.values())) == 3
+    assert losses["own"] == pytest.approx(_own_caption_loss(config), abs=1e-5)
+
+
+def _own_caption_loss(config: RunConfig) -> float:
+    """The first loss, with the mask written out: replayed rows against negated rows of the same image."""
+    model = load_model(config.model)
+    store = ImageFeatures(Path(config.cache), model)
+    writer = RunWriter(Path(config.cache))
+    data = load(config, store, writer, lambda: False)
+    read = tables(data, model, store, writer, lambda: False)
+    batch = BatchSource(read.train, read.pool, config.settings).batch(0)
+    negated = len(batch.ids) - batch.replay
+    assert (negated, batch.replay) == (48, 24)
+    with torch.no_grad():
+        logits = model.model.logit_scale.exp() * batch.images @ model.text_tower(batch.ids).T
+    for row in range(len(logits)):
+        for column in range(len(logits)):
+            if (row < negated) != (column < negated) and batch.image_ids[row] == batch.image_ids[column]:
+                logits[row, column] = float("-inf")
+    target = torch.arange(len(logits))
+    return float((cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2)

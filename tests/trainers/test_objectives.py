@@ -6,7 +6,7 @@ import torch
 from open_clip.loss import ClipLoss
 from torch.nn import functional
 
-from trainers.objectives import drift, info_nce, same_image
+from trainers.objectives import drift, info_nce, same_image, same_image_across
 
 
 def _features(rows: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,6 +53,23 @@ def test_hard_pictures_are_negatives_of_their_text_only() -> None:
         by_text.append(torch.logsumexp(torch.cat([logits[:, i], further]), 0) - logits[i, i])
     by_image = functional.cross_entropy(logits, torch.arange(4))
     torch.testing.assert_close(info_nce(images, texts, scale, hard=hard), (by_image + torch.stack(by_text).mean()) / 2)
+
+
+def test_a_replayed_caption_is_no_negative_of_its_own_image() -> None:
+    """Texts 0 and 1 are of image 7 and stay negatives of each other, as published; row 3 replays a caption of it."""
+    mask = same_image_across(torch.tensor([7, 7, 5, 7, 6]), 2)
+    assert mask.nonzero().tolist() == [[0, 3], [1, 3], [3, 0], [3, 1]]
+    assert not same_image_across(torch.tensor([7, 7, 5]), 0).any()
+
+
+def test_a_place_without_a_hard_image_counts_for_nothing() -> None:
+    images, texts = _features(4)
+    hard = functional.normalize(torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(1)), dim=-1)
+    scale, none = torch.tensor(10.0), torch.tensor([[False, False, True], [False, False, True]])
+    without = info_nce(images, texts, scale, hard=hard, no_hard=none)
+    torch.testing.assert_close(without, info_nce(images, texts, scale, hard=hard[:, :2]))
+    everything = info_nce(images, texts, scale, hard=hard, no_hard=torch.ones(2, 3, dtype=torch.bool))
+    torch.testing.assert_close(everything, info_nce(images, texts, scale))
 
 
 def test_drift_is_nothing_where_nothing_moved() -> None:

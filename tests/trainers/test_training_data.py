@@ -150,5 +150,11 @@ def test_what_has_nothing_to_compare_is_refused(
     config = tiny_config(tmp_path, val_share=0.0, keep="last", **settings)
     with pytest.raises(TrainerError, match=message):
         gathered(config)
-    fine = replace(config, settings=replace(config.settings, replay_share=0.5))
-    assert gathered(fine).pool is not None, "with replay there is something to compare"
+    own = replace(config, settings=replace(config.settings, replay_share=0.5))
+    with pytest.raises(TrainerError, match=message):
+        gathered(own)  # its own captions are true of the image
+    other = draw_pictures(tmp_path / "other", 2, seed=5)
+    write_pool(tmp_path / "other" / "pool.jsonl", [(path.name, ("a dog",)) for path in other])
+    pool = str(tmp_path / "other" / "pool.jsonl")
+    fine = replace(config, settings=replace(config.settings, replay_share=0.5, replay_pool=pool))
+    assert gathered(fine).pool is not None, "with other images there is something to compare"
