@@ -34,6 +34,7 @@ from trainers.checkpoints import (
     saved_threads,
     saving,
 )
+from trainers.data_checks import report_checks
 from trainers.errors import TrainerError
 from trainers.features.image_decoding import Decoding
 from trainers.features.image_features import ImageFeatures
@@ -53,6 +54,8 @@ __all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "tra
 
 HF_FOLDER = "hf"
 """Folder of a run with the model for transformers."""
+_FIRST_SHARE, _FIRST_STEPS, _RECENT, _NEAR_CHANCE = 0.1, 20, 10, 0.98
+"""Condition of the warning about a loss that stays at chance; see `TrainingRun._warn_at_chance`."""
 _DIVERGED_HINT = "start a new run with a smaller lr, or with clip_norm"
 
 
@@ -72,6 +75,8 @@ class Trainer:
     ) -> None:
         self.model, self.feed, self.settings = model, feed, settings
         self._validator = validator
+        self.contrast = torch.tensor(float("nan"))
+        """Contrastive part of the newest loss."""
         self.weights = trained_weights(model.model, settings.frozen)
         if not self.weights:
             raise TrainerError("no weight is left to train: all are frozen")
@@ -103,6 +108,7 @@ class Trainer:
         device = self.model.device
         texts = self.model.text_tower(batch.ids.to(device))
         loss = self._contrast(batch, texts)
+        self.contrast = loss.detach()
         if self._base_tower is None or not batch.replay:
             return loss
         with torch.no_grad():
@@ -114,6 +120,14 @@ class Trainer:
         hard, no_hard = (None if value is None else value.to(device) for value in (batch.hard, batch.no_hard))
         mask = self._mask(batch.image_ids.to(device), batch.replay)
         return info_nce(batch.images.to(device), texts, scale, mask=mask, hard=hard, no_hard=no_hard)
+
+    def chance_loss(self, batch: TrainingBatch) -> float:
+        """Return the contrastive loss of a model that gives all pairs the same score: ln N where nothing is masked."""
+        size = len(batch.ids)
+        hard = None if batch.hard is None else torch.zeros(*batch.hard.shape[:2], 1)
+        mask = self._mask(batch.image_ids, batch.replay)
+        same = torch.zeros(size, 1)
+        return info_nce(same, same, torch.tensor(1.0), mask=mask, hard=hard, no_hard=batch.no_hard).item()
 
     def _mask(self, image_ids: Tensor, replay: int) -> Tensor | None:
         """Return the pairs that are not negatives: a replayed caption is true of the image of a negated text."""
@@ -156,6 +170,8 @@ class TrainingRun:
         self._writer = RunWriter(folder)
         self._fingerprint = fingerprint
         self._began = time.monotonic()
+        self._recent: list[tuple[float, float]] = []
+        """Contrastive loss and loss of chance of the steps that `_warn_at_chance` compares."""
         self._state = CheckpointState(
             0, 0.0, fingerprint=fingerprint, threads=torch.get_num_threads(), steps=trainer.feed.steps
         )
@@ -185,6 +201,7 @@ class TrainingRun:
             seconds = started.seconds + time.monotonic() - self._began
             self._state = replace(self._state, step=step + 1, seconds=seconds)
             self._after_step(loss, pairs / max(1e-9, seconds - started.seconds))
+            self._warn_at_chance(batch)
             if self._stop():
                 self._save()
                 self._writer.log(f"stopped at step {step + 1} of {trainer.feed.steps}")
@@ -207,6 +224,24 @@ class TrainingRun:
         if patience is None or state.best_step is None:
             return False
         return state.step - state.best_step >= patience * self._trainer.feed.order.per_epoch
+
+    def _warn_at_chance(self, batch: TrainingBatch) -> None:
+        """Log one warning where the loss stays at that of chance over the first part of the run.
+
+        The condition: after 10 % of the steps, and 20 steps or more, the mean contrastive loss of the last 10 steps is
+        at least 98 % of the mean loss of chance, ln(batch) without mask.
+        """
+        at = max(_FIRST_STEPS, math.ceil(_FIRST_SHARE * self._trainer.feed.steps))
+        if not at - _RECENT < self._state.step <= at:
+            return
+        self._recent.append((self._trainer.contrast.item(), self._trainer.chance_loss(batch)))
+        if self._state.step < at:
+            return
+        loss, chance = (sum(values) / len(self._recent) for values in zip(*self._recent, strict=True))
+        if loss >= _NEAR_CHANCE * chance:
+            line = f"after {at:,} steps the loss is still that of chance: {loss:.3f}, with ln(batch) = {chance:.3f}"
+            hint = "the model does not tell the pairs apart: check lr, images and texts"
+            self._writer.log(f"{WARNING}{line}; {hint}")
 
     def _save(self) -> None:
         save_checkpoint(self._folder, self._state, self._trainer.weights, self._trainer.optimizer)
@@ -280,6 +315,7 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     hard = _hard_images(settings, model, data, loaded)
     feed = BatchSource(loaded.train, loaded.pool, settings, hard)
     data.summary.update(_report_negatives(feed, hard, settings, writer))
+    data.summary.update(report_checks((*data.train, *data.val), feed, model, settings, writer))
     validator = None if loaded.val is None else Validator(loaded.val, loaded.guard, settings)
     trainer = Trainer(model, feed, validator, settings)
     state = TrainingRun(folder, trainer, stop, fingerprint=run_fingerprint).train()
