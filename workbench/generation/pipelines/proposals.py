@@ -82,6 +82,8 @@ _LABEL: Final = re.compile(
 )
 _REMARK: Final = re.compile(r"\s\((?:(?!\b(?:or|and)\b)[^(),/])*\)\W*$")
 """A remark behind the noun: "umbrella (accessory)", but not an alternative: "hat (or helmet)"."""
+_MARKS: Final = re.compile(r"[*`]+|^\s*1[.)](?=\s)")
+"""Mark-up, and the number of a list with one entry."""
 _QUOTED: Final = re.compile(r"[\"“]([^\"“”]+)[\"”]")
 _REFUSAL: Final = re.compile(
     r"(?i)\b(?:sorry|i ?(?:['’]m|am) (?:unable|not able)|can(?:no|['’])t|unable to|as an ai|language model"
@@ -165,7 +167,7 @@ def parse_concept(answer: str) -> ConceptWords | NoConcept:
 
 def _noun_line(paragraph: str) -> str:
     """Return the line that should be the noun, without what a model writes around it."""
-    line = _REMARK.sub("", paragraph)
+    line = _REMARK.sub("", _MARKS.sub("", paragraph))
     quoted = _QUOTED.findall(line)
     if len(quoted) == 1 and not _denies(line):
         line = quoted[0]

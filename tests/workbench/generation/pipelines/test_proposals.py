@@ -52,6 +52,9 @@ from workbench.generation.pipelines.proposals import ConceptWords, NoConcept, co
         ("Coca-Cola can", "Coca-Cola can", "a Coca-Cola can", "is"),
         ("iPhone", "iPhone", "an iPhone", "is"),
         ("STOP SIGN", "stop sign", "a stop sign", "is"),
+        ("**Object:** Hat", "hat", "a hat", "is"),
+        ("Object: `kite`", "kite", "a kite", "is"),
+        ("1. **Kite**", "kite", "a kite", "is"),
     ],
 )
 def test_a_noun_is_parsed_with_article_and_number(answer: str, text: str, a_concept: str, be: str):
