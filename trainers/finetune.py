@@ -185,7 +185,14 @@ class TrainingRun:
         """
         trainer, settings = self._trainer, self._trainer.settings
         self._validate_base()
-        saved = load_checkpoint(self._folder, trainer.weights, trainer.optimizer, fingerprint=self._fingerprint)
+        saved = load_checkpoint(
+            self._folder,
+            trainer.weights,
+            trainer.optimizer,
+            fingerprint=self._fingerprint,
+            needs_best=settings.keep == "best",
+            warn=lambda line: self._writer.log(f"{WARNING}{line}"),
+        )
         self._state = saved or self._state
         self._writer.forget_after(self._state.step)
         if saved:
@@ -244,7 +251,8 @@ class TrainingRun:
             self._writer.log(f"{WARNING}{line}; {hint}")
 
     def _save(self) -> None:
-        save_checkpoint(self._folder, self._state, self._trainer.weights, self._trainer.optimizer)
+        trainer, keep = self._trainer, self._trainer.settings.keep_checkpoints
+        save_checkpoint(self._folder, self._state, trainer.weights, trainer.optimizer, keep=keep)
 
     def _after_step(self, loss: float, pairs_per_s: float) -> None:
         if not np.isfinite(loss):
@@ -270,7 +278,7 @@ class TrainingRun:
         if is_better(settings.criterion, value, self._state.best_value):
             self._state = replace(self._state, best_value=value, best_step=self._state.step)
             if settings.keep == "best":
-                save_best(self._folder, self._trainer.weights)
+                save_best(self._folder, self._state.step, self._trainer.weights)
 
 
 def _check_finite(row: Mapping[str, float], when: str) -> None:
@@ -362,7 +370,7 @@ def _finish(
     folder: Path, config: RunConfig, trainer: Trainer, state: CheckpointState, result: dict[str, Any]
 ) -> dict[str, Any]:
     if config.settings.keep == "best" and state.best_step is not None:
-        load_best(folder, trainer.weights)
+        load_best(folder, state.best_step, trainer.weights)
     trainer.interpolate()
     trainer.check_sound()
     if (validation := trainer.validate()) is not None:  # of the saved weights, which may be interpolated

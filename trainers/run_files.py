@@ -30,7 +30,7 @@ METRICS, LOG, DONE, FAILED, LOCK = "metrics.jsonl", "log.txt", "done.json", "fai
 
 EXCLUDED_IMAGES = "excluded_images.jsonl"
 """One {"image", "reason"} per line; absent where every image can be used."""
-CHECKPOINTS, LATEST = "checkpoints", "latest.safetensors"
+CHECKPOINTS = "checkpoints"
 WARNING = "warning: "
 """Prefix of warnings in log.txt."""
 FAILURE = "failed: "
@@ -49,6 +49,7 @@ GUARD_TEXT_TO_IMAGE, GUARD_IMAGE_TO_TEXT = "guard_text_to_image", "guard_image_t
 
 _TRIES, _BETWEEN_S = 20, 0.05
 _MAX_HEADER_BYTES = 1 << 26
+_STEP = re.compile(r"step-(\d{9})\.safetensors$")
 
 
 class Work(StrEnum):
@@ -174,13 +175,30 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
+def checkpoint_path(folder: Path, step: int) -> Path:
+    return folder / CHECKPOINTS / f"step-{step:09}.safetensors"
+
+
+def checkpoints_of(folder: Path) -> dict[int, Path]:
+    """Return the checkpoints of a run by their step, the newest first."""
+    try:
+        paths = {int(match[1]): path for path in (folder / CHECKPOINTS).iterdir() if (match := _STEP.match(path.name))}
+    except OSError:
+        return {}
+    return dict(sorted(paths.items(), reverse=True))
+
+
 def read_saved_steps(folder: Path) -> tuple[int, int] | None:
-    """Return the step of the checkpoint and the total steps; None where no checkpoint is saved.
+    """Return the step of the newest checkpoint and the total steps; None where no checkpoint is saved.
 
     Reads the header of the safetensors file (its length in 8 bytes, then JSON) without torch.
     """
+    return next((steps for path in checkpoints_of(folder).values() if (steps := _read_position(path))), None)
+
+
+def _read_position(path: Path) -> tuple[int, int] | None:
     try:
-        with (folder / CHECKPOINTS / LATEST).open("rb") as file:
+        with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = parse_json(file.read(min(length, _MAX_HEADER_BYTES)))
         position = parse_json(header["__metadata__"]["negwb"])["place"]

@@ -88,6 +88,15 @@ def tiny_config(corpus: Path, *, save_pth: bool = False, **settings: Any) -> Run
     )
 
 
+def zero_block(path: Path) -> None:
+    """Zero an aligned block of 4 KiB, as a disk loses it; one that is not zero already."""
+    data = bytearray(path.read_bytes())
+    blocks = range(4096, len(data) - 4096, 4096)
+    start = max(blocks, key=lambda start: sum(map(bool, data[start : start + 4096 : 64])))
+    data[start : start + 4096] = bytes(4096)
+    path.write_bytes(data)
+
+
 def pairs_of(paths: list[Path], *, each: int = 1, seed: int = 1) -> list[ExportItem]:
     """Items of the source "src", so many of each picture."""
     rng = random.Random(seed)

@@ -14,7 +14,7 @@ import torch
 from support.clip_models import make_tiny, tiny_config
 
 from trainers import checkpoints, finetune
-from trainers.checkpoints import FOLDER, LATEST
+from trainers.checkpoints import FOLDER
 from trainers.errors import TrainerError
 from trainers.finetune import Interrupted, run_training
 from trainers.models.clip_model import WEIGHTS_FILE, hash_state
@@ -74,7 +74,7 @@ class TestDiverged:
         folder = _run(tmp_path / "r", tiny_config(corpus, steps=2))
         with pytest.raises(TrainerError, match="val_loss is nan at step 2"):
             run_training(folder)
-        assert not (folder / FOLDER / checkpoints.BEST).exists()
+        assert not (folder / FOLDER).exists()
 
     def test_a_weight_that_is_not_finite_fails_the_run(
         self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -157,7 +157,7 @@ class TestFullDisk:
         patch_target = {
             "metrics": ("trainers.run_files.RunWriter.metrics", full),
             "checkpoint": ("trainers.checkpoints.save_file", full),
-            "model": ("trainers.models.saving.save_file", full),
+            "model": ("trainers.models.weight_files.save_file", full),
             "pth": ("torch.save", torchs_own),
             "features": ("trainers.features.feature_store.append", full),
         }[where]
@@ -207,4 +207,4 @@ def test_model_pth_holds_the_same_weights(corpus: Path, tmp_path: Path) -> None:
     state = torch.load(folder / "model.pth", weights_only=True)
     assert hash_state(state) == hash_state(load_model(str(folder / "model")).model.state_dict())
     assert set(state) == set(make_tiny().model.state_dict())
-    assert (folder / FOLDER / LATEST).exists() is False
+    assert not (folder / FOLDER).exists()

@@ -16,18 +16,17 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
-from support.clip_models import draw_pictures, freeze, tiny_config
+from support.clip_models import draw_pictures, freeze, tiny_config, zero_block
 from torch.nn.functional import cross_entropy
 
 from curation_db.exporting.manifest import ExportItem
 from trainers.batches import BatchSource
-from trainers.checkpoints import FOLDER, LATEST
 from trainers.dataset import write_pool
 from trainers.errors import TrainerError
 from trainers.features.image_features import ImageFeatures
 from trainers.finetune import Interrupted, run_training, trained_weights
 from trainers.models.loading import load_model
-from trainers.run_files import METRICS, RunWriter, TrainingStatus, read_metrics, read_run
+from trainers.run_files import METRICS, RunWriter, TrainingStatus, checkpoints_of, read_metrics, read_run
 from trainers.settings import RunConfig, TrainSettings, create_run
 from trainers.training_data import load, tables
 
@@ -103,11 +102,13 @@ def _start(folder: Path, *, hold: Path = Path("none")) -> subprocess.Popen[bytes
     return subprocess.Popen([sys.executable, "-c", _SLOW, str(folder), str(hold)], stderr=subprocess.PIPE)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.long
+@pytest.mark.parametrize("damaged", [False, True])
 def test_killed_at_three_random_steps_it_ends_with_the_same_bytes(
-    rich: RunConfig, straight: Path, tmp_path: Path
+    rich: RunConfig, straight: Path, tmp_path: Path, damaged: bool
 ) -> None:
+    """With `damaged`, each kill also loses a block of the newest checkpoint."""
     folder = tmp_path / "killed"
     create_run(folder, rich)
     for step in sorted(random.Random().sample(range(1, STEPS - 5), 3)):
@@ -117,6 +118,9 @@ def test_killed_at_three_random_steps_it_ends_with_the_same_bytes(
         process.communicate()
         assert process.returncode == -signal.SIGKILL
         assert read_run(folder).status is TrainingStatus.STOPPED
+        saved = list(checkpoints_of(folder).values())
+        if damaged and len(saved) > 1:
+            zero_block(saved[0])
     with (folder / METRICS).open("ab") as file:
         file.write(b'{"step": 39, "lo')
     process = _start(folder)
@@ -140,7 +144,7 @@ def test_a_signal_saves_the_state_and_exits_130(rich: RunConfig, straight: Path,
     hold.unlink()
     process.communicate()
     assert process.returncode == 130
-    assert (folder / FOLDER / LATEST).is_file()
+    assert checkpoints_of(folder)
     run_training(folder)
     assert _weights(folder) == _weights(straight)
 

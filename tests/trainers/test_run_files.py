@@ -15,12 +15,13 @@ from trainers.run_files import (
     CHECKPOINTS,
     DONE,
     FAILED,
-    LATEST,
     LOCK,
     METRICS,
     RunWriter,
     TrainingStatus,
     Work,
+    checkpoint_path,
+    checkpoints_of,
     read_metrics,
     read_run,
     read_saved_steps,
@@ -115,8 +116,10 @@ def test_no_number_is_written_that_json_does_not_have(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damaged", [b"", b"\xff" * 20, b"\x02\0\0\0\0\0\0\0{}", b"\x04\0\0\0\0\0\0\0null", b"[" * 99])
 def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, damaged: bytes) -> None:
     (tmp_path / CHECKPOINTS).mkdir()
-    (tmp_path / CHECKPOINTS / LATEST).write_bytes(damaged)
+    checkpoint_path(tmp_path, 7).write_bytes(damaged)
     assert read_saved_steps(tmp_path) is None
+    (tmp_path / CHECKPOINTS / "step-x.safetensors").touch()
+    assert list(checkpoints_of(tmp_path)) == [7]
 
 
 def test_work_lines_are_parsed_again() -> None:

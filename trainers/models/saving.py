@@ -17,12 +17,13 @@ from trainers.models.activation import GELU
 from trainers.models.clip_model import BPE_FILE, CONFIG_FILE, WEIGHTS_FILE, ClipModel
 from trainers.models.hf_clip import HF_CONFIG, HF_PREPROCESS, HF_WEIGHTS, hf_config, hf_preprocess, write_tokenizer
 from trainers.models.layouts import has_openai_towers, to_hf, without_text_prefix
+from trainers.models.weight_files import save_hashed
 
 
 def save_model(loaded: ClipModel, folder: Path) -> None:
     """Save the model as an open_clip local-dir folder: config, fp32 safetensors, and its vocabulary if not CLIP's."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(dict(_plain_state(loaded.model)), folder / WEIGHTS_FILE)
+    save_hashed(dict(_plain_state(loaded.model)), folder / WEIGHTS_FILE)
     config = {"model_cfg": dict(loaded.config), "preprocess_cfg": dict(loaded.preprocess_config)}
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     if loaded.vocabulary is not None:

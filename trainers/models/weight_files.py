@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from curation_db.language.sanitize import display_text, first_line
 from trainers.errors import TrainerError
+from trainers.models.clip_model import hash_state
 from trainers.models.torchscript import is_torchscript, read_torchscript
 
 _CONTAINERS = (
@@ -37,6 +39,9 @@ _CONTAINERS = (
 """Keys of training checkpoints with the weights, as open_clip, Lightning, CoN-CLIP, DeepSpeed and others write them."""
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
 """Entries of OpenAI's TorchScript archives that are not weights."""
+HASH_KEY = "negwb_sha256"
+"""Key in the metadata of a safetensors file with the `hash_state` of its tensors."""
+_CHUNK = 1 << 22
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 _DOWNLOAD_HINT = "copy or download the file again"
 _PICKLE_HINT = "save only the weights: torch.save(model.state_dict(), FILE), or as safetensors"
@@ -86,20 +91,55 @@ def read_shards(folder: Path, names: list[str]) -> WeightFile:
 def _read(path: Path) -> tuple[Any, bool]:
     try:
         if path.suffix == ".safetensors":
-            return load_file(path), False
+            return _read_safetensors(path), False
         if is_torchscript(path):
             return read_torchscript(path)
+        _check_archive(path)
         with torch.serialization.safe_globals(_harmless_globals()):
             return torch.load(path, map_location="cpu", weights_only=True), False
+    except TrainerError:
+        raise
     except UnpicklingError as error:
         raise TrainerError(f"{path} holds no weights: {_refusal(error)}", hint=_PICKLE_HINT) from error
     except (OSError, MemoryError) as error:
         raise TrainerError(f"{path} cannot be read: {first_line(error)}", hint=_DOWNLOAD_HINT) from error
-    except SafetensorError as error:
+    except (SafetensorError, zipfile.BadZipFile) as error:
         raise TrainerError(f"{path} is damaged: {first_line(error, limit=160)}", hint=_DOWNLOAD_HINT) from error
     except Exception as error:  # torch.load raises nearly any exception on a foreign file
         reason = f"{path} holds no weights: {type(error).__name__}: {first_line(error, limit=160)}"
         raise TrainerError(reason, hint=_DOWNLOAD_HINT) from error
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read all tensors; compare them with the hash that `save_hashed` has written."""
+    state = load_file(path)
+    with safe_open(path, "pt") as file:
+        expected = (file.metadata() or {}).get(HASH_KEY)
+    if expected is not None and expected != hash_state(state):
+        raise TrainerError(f"{path} is damaged: its weights do not match their sha256", hint=_DOWNLOAD_HINT)
+    return state
+
+
+def save_hashed(state: Mapping[str, Tensor], path: Path) -> None:
+    """Save tensors as safetensors with their hash, which `read_weights` checks."""
+    # One key alone: safetensors writes several in a random order, and equal weights have equal bytes.
+    save_file(dict(state), path, metadata={HASH_KEY: hash_state(state)})
+
+
+def _check_archive(path: Path) -> None:
+    """Compare the tensors of a zip archive with their checksums, which torch.load ignores.
+
+    Raises:
+        BadZipFile: a checksum is wrong.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # a format of torch before 1.6
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.CRC and entry.compress_type == zipfile.ZIP_STORED:  # 0: saved without a checksum
+                with archive.open(entry) as file:
+                    while file.read(_CHUNK):
+                        pass
 
 
 def _refusal(error: UnpicklingError) -> str:

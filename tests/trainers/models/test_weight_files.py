@@ -15,9 +15,12 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.clip_models import make_tiny, zero_block
 
 from trainers.errors import ModelRefused
+from trainers.models.clip_model import WEIGHTS_FILE
 from trainers.models.loading import load_model
+from trainers.models.saving import save_model, save_pth
 from trainers.models.torchscript import DamagedArchive, read_torchscript
 
 TEXTS = ["a dog with a red hat", "no cat"]
@@ -270,3 +273,27 @@ class Scripted(torch.nn.Module):
 
 class Thing:
     """A class that a pickle may name."""
+
+
+@pytest.mark.parametrize("kind", ["folder", "safetensors", "pth"])
+def test_a_zeroed_block_of_saved_weights_is_refused(tmp_path: Path, kind: str) -> None:
+    """A block that a disk lost would otherwise load as other weights."""
+    tiny = make_tiny()
+    save_model(tiny, tmp_path / "model")
+    save_pth(tiny, tmp_path / "m.pth")
+    path = tmp_path / "m.pth" if kind == "pth" else tmp_path / "model" / WEIGHTS_FILE
+    spec = str(path if kind != "folder" else path.parent)
+    assert load_model(spec, quick_gelu=False).model_hash
+    zero_block(path)
+    with pytest.raises(ModelRefused, match="is damaged") as refused:
+        load_model(spec, quick_gelu=False)
+    assert "\n" not in refused.value.message
+
+
+def test_a_file_that_was_saved_without_checksums_loads(tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        save_pth(make_tiny(), tmp_path / "m.pth")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert load_model(str(tmp_path / "m.pth"), quick_gelu=False).embed_dim == 16

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from trainers.errors import TrainerError
 from trainers.models.loading import load_model
 from trainers.recipes.recipe import read_recipe
-from trainers.run_files import TrainingStatus, read_run, read_saved_steps, take_lock
+from trainers.run_files import TrainingStatus, checkpoints_of, read_run, read_saved_steps, take_lock
 from trainers.settings import TrainSettings, read_config
 from workbench.cli import app
 from workbench.commands.train import progress_line, train_run
@@ -236,7 +236,7 @@ def test_an_interrupted_and_killed_run_is_resumed_to_its_end(workspace: Workspac
         assert saved is not None
         assert f"stopped after step {saved[0]} of 140;".encode() in terminal.output
     stopped = read_run(run)
-    assert (stopped.status, (run / "checkpoints/latest.safetensors").is_file()) == (TrainingStatus.STOPPED, True)
+    assert (stopped.status, bool(checkpoints_of(run))) == (TrainingStatus.STOPPED, True)
 
     with Terminal([NEGWB, "-w", workspace.root, "train", "--resume", "hard"], **ONE_THREAD) as terminal:
         terminal.wait_for(lambda: read_run(run).step >= stopped.step + 30)
