@@ -46,6 +46,9 @@ _LITOTES: Final = re.compile(
     r"|pleasant|clear|attractive|comfortable|familiar|healthy|tidy|stable|even|able|willing|aware|interesting|expected"
     r"|\w{3,}ed)|in(?:visible|active|complete|attentive|secure)|im(?:possible|perfect|polite)|dis(?:similar|interested))\b"
 )
+_NEGATIVE_ADVERB: Final = re.compile(
+    r"(?i)\b(?:hardly|barely|scarcely)\s+(?:no|not|none|never|nothing|nobody|without)\b"
+)
 
 
 def double_negation_excerpt(text: str) -> str | None:
@@ -54,7 +57,7 @@ def double_negation_excerpt(text: str) -> str | None:
     for outer, inner in combinations(cues[:8], 2):
         if outer.end <= inner.start and _is_nested(text, outer, inner):
             return text[outer.start : inner.end]
-    litotes = _LITOTES.search(text) if cues else None
+    litotes = (_LITOTES.search(text) or _NEGATIVE_ADVERB.search(text)) if cues else None
     return litotes.group() if litotes else None
 
 

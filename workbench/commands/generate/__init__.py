@@ -27,8 +27,8 @@ pays for) no request twice. Engines are defined in negwb.toml, for example:
   url = "http://localhost:8001/v1"                  judges = ["llava", "annotations"]
 
 \b
-Exit codes: 0 all items went through (kept or dropped), 1 some failed or nearly all verdicts are unclear, 4 none could be
-processed or a server is gone, 5 nothing is left to do, 6 a cap is reached.
+Exit codes: 0 all items went through (kept or dropped), 1 some failed or nearly all verdicts are unclear, 4 none could
+be processed or a server is gone, 5 nothing is left to do, 6 a cap is reached.
 """
 _HELP = {"help_option_names": ["-h", "--help"]}
 
