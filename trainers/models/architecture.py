@@ -118,6 +118,17 @@ def check_sizes(named: Mapping[str, Any], own: Mapping[str, Any], name: str, pat
         raise TrainerError(f"{name} and {path} differ: {shown}", hint=hint)
 
 
+def check_supported(config: Mapping[str, Any], name: str) -> None:
+    """Refuse architectures that are not two towers with one feature each.
+
+    Raises:
+        TrainerError: CoCa of open_clip.
+    """
+    if "multimodal_cfg" in config:
+        hint = "use a model with an image and a text tower only, such as CLIP, SigLIP, PE, EVA or MobileCLIP"
+        raise TrainerError(f"{name} is a CoCa, which has a caption decoder and is not supported", hint=hint)
+
+
 def is_openai_style(config: Mapping[str, Any]) -> bool:
     """Return whether open_clip's CLIP class builds both towers itself, with openai's names."""
     text, vision = config["text_cfg"], config["vision_cfg"]

@@ -21,7 +21,7 @@ from curation_db.foreign_json import JsonError, parse_json
 from curation_db.language.sanitize import display_text, first_line
 from trainers.errors import ModelRefused, TrainerError
 from trainers.models import activation
-from trainers.models.architecture import arch_of, check_sizes, config_of, is_openai_style
+from trainers.models.architecture import arch_of, check_sizes, check_supported, config_of, is_openai_style
 from trainers.models.clip_model import (
     BPE_FILE,
     CONFIG_FILE,
@@ -168,6 +168,7 @@ def _assemble(
     arch: str = "",
 ) -> ClipModel:
     """Build the model of `config` and fill it with the weights; nothing is resized and nothing may be left over."""
+    check_supported(config, name)
     bpe = folder / BPE_FILE if folder and (folder / BPE_FILE).is_file() else None
     try:
         tokenizer = _foreign_tokenizer(config, folder, arch)
@@ -250,6 +251,7 @@ def _from_name(spec: str, quick_gelu: bool | None) -> ClipModel:
     if not pretrained:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)[:8]) or "none"
         raise TrainerError(f"{name} needs weights: {name}:PRETRAINED", hint=f"known: {tags}; or a file")
+    check_supported(open_clip.get_model_config(name) or {}, name)
     if _is(file, Path.is_file):
         return _from_file(file, quick_gelu, name=name)
     tag = open_clip.get_pretrained_cfg(name, pretrained)
