@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from trainers.errors import ModelRefused, TrainerError
+from trainers.errors import RunRefused, TrainerError
 from trainers.run_files import DONE, FAILED, FAILURE, RunWriter, take_lock
 
 DONE_CODE, USAGE, FAILED_CODE, INTERRUPTED = 0, 2, 6, 130
@@ -62,7 +62,7 @@ def _train(folder: Path) -> int:
         writer.log("interrupted; the state is saved")
         return INTERRUPTED
     except TrainerError as error:
-        return _failed(writer, error.message, error.hint, refused=isinstance(error, ModelRefused))
+        return _failed(writer, error.message, error.hint, refused=isinstance(error, RunRefused))
     except Exception as error:
         _failed(writer, f"unexpected: {error!r}", "")
         raise
@@ -72,7 +72,7 @@ def _train(folder: Path) -> int:
 
 def _failed(writer: RunWriter, message: str, hint: str, *, refused: bool = False) -> int:
     with suppress(OSError):  # a full disk may be the reason; stderr gets the message in any case
-        writer.end(FAILED, {"message": message, "hint": hint, "model_refused": refused})
+        writer.end(FAILED, {"message": message, "hint": hint, "refused": refused})
         writer.log(f"{FAILURE}{message}")
     sys.stderr.write(f"{message}\n{hint}\n" if hint else f"{message}\n")
     return FAILED_CODE

@@ -20,7 +20,7 @@ from curation_db.enums import Reason, State
 from curation_db.exporting.manifest import ExportItem, ManifestError, read_items, read_manifest, verify
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.image_paths import find_image_file, real_path
-from trainers.errors import TrainerError
+from trainers.errors import RunRefused, TrainerError
 
 Locate = Callable[[str, str | None], Path | None]
 """Function from (source, file name) to the path of the image; None where the file is missing."""
@@ -173,7 +173,7 @@ def own_captions(pairs: Sequence[TrainingPair]) -> list[PoolImage]:
         TrainerError: no pair has an original caption.
     """
     if not (pool := images_with_captions(pairs)):
-        raise TrainerError("the export has no original captions to replay", hint="set replay_pool")
+        raise RunRefused("the export has no original captions to replay", hint="set replay_pool")
     return pool
 
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from curation_db.atomic_write import replacing, sync
+from curation_db.language.sanitize import first_line
 from trainers.batches import BatchSource, TrainingBatch, learning_rate
 from trainers.checkpoints import (
     FOLDER,
@@ -35,7 +36,7 @@ from trainers.checkpoints import (
     saving,
 )
 from trainers.data_checks import report_checks
-from trainers.errors import TrainerError
+from trainers.errors import ModelRefused, TrainerError
 from trainers.features.image_decoding import Decoding
 from trainers.features.image_features import ImageFeatures
 from trainers.hard_images import HardImages, find_hard_images, hard_candidates
@@ -45,8 +46,8 @@ from trainers.models.loading import load_model
 from trainers.models.saving import check_can_save, save_hf, save_model, save_pth
 from trainers.objectives import drift, info_nce, same_image, same_image_across
 from trainers.possible_matches import PossibleMatches
-from trainers.run_files import DONE, FAILED, WARNING, RunWriter, is_better, read_base_validation
-from trainers.settings import RunConfig, TrainSettings, read_config, recipe_line
+from trainers.run_files import DONE, FAILED, WARNING, RunWriter, is_better, read_base_validation, read_saved_steps
+from trainers.settings import RunConfig, TrainSettings, check_threads, read_config, recipe_line
 from trainers.training_data import Tables, TrainingData, facts_of_images, fingerprint, load, tables
 from trainers.validation import Validation, Validator
 
@@ -309,10 +310,12 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     writer, settings = RunWriter(folder), config.settings
     if config.recipe is not None:
         writer.log(recipe_line(config.recipe, settings))
+    if read_saved_steps(folder) is None:
+        check_threads(settings)
     if threads := settings.threads or saved_threads(folder):
         torch.set_num_threads(threads)
     torch.manual_seed(settings.seed)
-    model = load_model(config.model, device=config.device)
+    model = _load_model(config)
     for line in [*model.warnings, *check_can_save(model, pth=config.save_pth, hf=config.save_hf)]:
         writer.log(f"{WARNING}{line}")
     store = ImageFeatures(Path(config.cache), model, Decoding(settings.decode))
@@ -328,6 +331,21 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     trainer = Trainer(model, feed, validator, settings)
     state = TrainingRun(folder, trainer, stop, fingerprint=run_fingerprint).train()
     return _finish(folder, config, trainer, state, result)
+
+
+def _load_model(config: RunConfig) -> ClipModel:
+    """Load the model and encode one text: a device can exist and not compute.
+
+    Raises:
+        ModelRefused: the model cannot be loaded, or does not run on the device.
+    """
+    try:
+        model = load_model(config.model, device=config.device)
+        model.encode_texts(["a"])
+    except (ImportError, RuntimeError) as error:
+        message = f"the model {config.model} does not run on the device {config.device}: {first_line(error)}"
+        raise ModelRefused(message, hint="cpu always works") from error
+    return model
 
 
 def _hard_images(settings: TrainSettings, model: ClipModel, data: TrainingData, loaded: Tables) -> HardImages | None:

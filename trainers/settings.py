@@ -19,7 +19,7 @@ from typing import Any, Literal
 from curation_db.atomic_write import replace_file
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.validation import ValidationError, setting, validate
-from trainers.errors import TrainerError
+from trainers.errors import RunRefused, TrainerError
 from trainers.run_files import VALIDATION_KEYS, Criterion
 
 FORMAT = 1
@@ -204,6 +204,25 @@ def recipe_line(recipe: AppliedRecipe, settings: TrainSettings) -> str:
         f"{name} = {json.dumps(values.get(name))} ({origin})" for name, origin in recipe.overridden.items()
     )
     return f"recipe {recipe.name}: {recipe.summary}" + (f"; overridden: {overridden}" if overridden else "")
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_threads(settings: TrainSettings) -> None:
+    """Check that the threads of a new run have cores; a run of another machine can be read with any number.
+
+    Raises:
+        RunRefused: there are more threads than cores, which makes a training slow without any gain.
+    """
+    cores = available_cores()
+    if settings.threads is not None and settings.threads > cores:
+        raise RunRefused(
+            f"train settings: threads = {settings.threads}, and this process may use {cores} cores",
+            hint=f"use at most {cores}",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from curation_db.language.sanitize import counted
 from trainers.batches import Table, pair_table, pool_table
 from trainers.dataset import (
     VALIDATION_STREAM,
@@ -29,7 +30,7 @@ from trainers.dataset import (
     split_by_caption,
     split_by_image,
 )
-from trainers.errors import TrainerError
+from trainers.errors import RunRefused
 from trainers.features.image_features import ImageFeatures
 from trainers.image_check import check_images
 from trainers.interrupts import ImageProgress, Stop
@@ -81,9 +82,10 @@ def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop)
     rows, val_rows = _split(pairs, settings)
     train, val = tuple(pairs[row] for row in rows), tuple(pairs[row] for row in val_rows)
     if not train:
-        raise TrainerError("no pair is left to train on", hint="use a smaller val_share or more pairs")
+        raise RunRefused("no pair is left to train on", hint="use a smaller val_share or more pairs")
     pool = _select_pool(settings, train, {pair.image for pair in val}, replayed)
     _check_enough(settings, train, pool or ())
+    _check_validation(settings, val)
     dropped = len(replayed) - len(pool or ()) if listed else 0
     summary = _summarise(export, train, val, pool, dropped) | images.summary
     return TrainingData(train, val, pool, export.export_sha256, summary)
@@ -120,7 +122,7 @@ def _select_pool(
         return tuple(own_captions(train))
     pool = tuple(image for image in listed if image.image not in validated)
     if not pool:
-        raise TrainerError(
+        raise RunRefused(
             "every image of the replay pool is a validation image", hint="use another pool or a smaller val_share"
         )
     return pool
@@ -133,10 +135,25 @@ def _check_enough(settings: TrainSettings, train: Sequence[TrainingPair], pool: 
     """
     several_images = len({pair.image for pair in train} | {image.image for image in pool}) > 1
     if len(train) < 2 and not several_images:
-        raise TrainerError("only 1 pair is left to train on, and the loss compares pairs", hint="use more pairs")
+        raise RunRefused("only 1 pair is left to train on, and the loss compares pairs", hint="use more pairs")
     if settings.same_image_mask and not several_images:
         hint = "use more images, or same_image_mask = false"
-        raise TrainerError("all training pairs are of 1 image, and same_image_mask compares images", hint=hint)
+        raise RunRefused("all training pairs are of 1 image, and same_image_mask compares images", hint=hint)
+
+
+def _check_validation(settings: TrainSettings, val: Sequence[TrainingPair]) -> None:
+    """Refuse to choose by a validation that is the same for every model: of one pair, or of one image if masked."""
+    if settings.keep == "last" and settings.patience is None:
+        return
+    by_image = settings.criterion != "loss" or settings.same_image_mask
+    count = len({pair.image for pair in val}) if by_image else len(val)
+    if count < 2:
+        compared = counted(count, "validation image" if by_image else "validation pair")
+        setting = "keep = best" if settings.keep == "best" else "patience"
+        raise RunRefused(
+            f"{setting} compares validations, and val_share = {settings.val_share:g} leaves {compared}",
+            hint="use more pairs, a larger val_share, or keep = last",
+        )
 
 
 def _summarise(

@@ -15,7 +15,7 @@ from support.clip_models import make_tiny, tiny_config
 
 from trainers import checkpoints, finetune
 from trainers.checkpoints import FOLDER
-from trainers.errors import TrainerError
+from trainers.errors import RunRefused, TrainerError
 from trainers.finetune import Interrupted, run_training
 from trainers.models.clip_model import WEIGHTS_FILE, hash_state
 from trainers.models.loading import load_model
@@ -87,6 +87,30 @@ class TestDiverged:
         with pytest.raises(TrainerError, match="positional_embedding is not finite"):
             run_training(folder)
         assert not (folder / "model").exists()
+
+
+class TestRefused:
+    @pytest.mark.parametrize("device", ["meta", "hpu", "cuda:99", "nonsense"])
+    def test_a_device_that_cannot_compute(self, corpus: Path, tmp_path: Path, device: str) -> None:
+        config = json.loads(tiny_config(corpus, steps=2).to_text()) | {"device": device}
+        folder = _run(tmp_path / "r", RunConfig.from_text(json.dumps(config)))
+        with pytest.raises(RunRefused, match=device) as caught:
+            run_training(folder)
+        assert caught.value.hint == "cpu always works"
+
+    @pytest.mark.usefixtures("own_threads")
+    def test_threads_without_cores_unless_the_run_has_begun(
+        self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A run that began on more cores is continued with its number of threads, for the same weights."""
+        monkeypatch.setattr("trainers.settings.available_cores", lambda: 2)
+        folder = _run(tmp_path / "r", tiny_config(corpus, steps=6, threads=2))
+        with pytest.raises(Interrupted):
+            run_training(folder, stop=_after_steps(3))
+        monkeypatch.setattr("trainers.settings.available_cores", lambda: 1)
+        run_training(folder)
+        with pytest.raises(RunRefused, match="threads = 2"):
+            run_training(_run(tmp_path / "new", tiny_config(corpus, steps=6, threads=2)))
 
 
 class TestInterrupted:

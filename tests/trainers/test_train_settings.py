@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from trainers.errors import TrainerError
-from trainers.settings import RunConfig, TrainSettings, create_run, read_config
+from trainers.errors import RunRefused, TrainerError
+from trainers.settings import RunConfig, TrainSettings, available_cores, check_threads, create_run, read_config
 
 
 def test_the_defaults_are_the_published_recipe() -> None:
@@ -123,6 +123,15 @@ def test_a_full_disk_leaves_no_husk(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not list((tmp_path / "runs").iterdir())
     create_run(folder, config)
     assert read_config(folder) == config
+
+
+def test_more_threads_than_cores_are_refused_for_a_new_run() -> None:
+    """The settings themselves are valid: a run folder may come from a larger machine."""
+    cores = available_cores()
+    check_threads(TrainSettings())
+    check_threads(TrainSettings(threads=cores))
+    with pytest.raises(RunRefused, match=f"threads = {cores + 1}, and this process may use {cores} cores"):
+        check_threads(TrainSettings(threads=cores + 1))
 
 
 def test_non_finite_numbers_are_refused() -> None:

@@ -6,12 +6,13 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
 
 from trainers.dataset import split_by_caption, write_pool
-from trainers.errors import TrainerError
+from trainers.errors import RunRefused, TrainerError
 from trainers.features.image_features import ImageFeatures
 from trainers.finetune import Interrupted, run_training
 from trainers.models.saving import save_model
@@ -101,6 +102,37 @@ def test_a_pool_of_validated_pictures_alone_is_refused(root: Path) -> None:
     pool = pool_of(root, sorted({pair.path.name for pair in read.val}))
     with pytest.raises(TrainerError, match="every image of the replay pool"):
         gathered(tiny_config(root, val_share=0.4, replay_share=0.5, replay_pool=pool))
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({}, True),
+        ({"keep": "last"}, False),
+        ({"keep": "last", "patience": 2}, True),
+        ({"val_share": 0.4}, False),
+        ({"val_share": 0.4, "criterion": "masked_loss"}, True),
+        ({"val_share": 0.4, "criterion": "recall_at_1"}, True),
+        ({"val_share": 0.4, "same_image_mask": True}, True),
+    ],
+)
+def test_a_choice_without_a_validation_to_compare_is_refused(
+    tmp_path: Path, settings: dict[str, Any], refused: bool
+) -> None:
+    """Of three images, a share of 0.2 leaves none for validation with some seed, and 0.4 leaves one with two pairs."""
+    paths = draw_pictures(tmp_path / "pictures", 3)
+    freeze(tmp_path / "export", pairs_of(paths, each=2))
+    wanted = 1 if settings.get("val_share") else 0
+    for seed in range(200):
+        sizes = gathered(tiny_config(tmp_path, **{**settings, "keep": "last", "patience": None, "seed": seed})).summary
+        if sizes["validate"]["pictures"] == wanted:
+            break
+    config = tiny_config(tmp_path, **settings, seed=seed)
+    if refused:
+        with pytest.raises(RunRefused, match=r"compares validations, and val_share = 0\.\d leaves"):
+            gathered(config)
+    else:
+        gathered(config)
 
 
 def test_done_json_describes_the_data(root: Path) -> None:

@@ -105,7 +105,7 @@ def train(
 
     Ctrl-C saves the state; --resume continues a stopped or killed run, which ends with the same weights.
     """
-    from trainers.errors import ModelRefused
+    from trainers.errors import RunRefused
     from workbench.jobs.runs import discard_run, prepare_run
     from workbench.jobs.runs import resume as find_resumable
     from workbench.workspace.layout import find_workspace
@@ -138,7 +138,7 @@ def train(
         )
     try:
         state = train_run(folder)
-    except ModelRefused:
+    except RunRefused:
         if resume is None:
             discard_run(folder)
         raise

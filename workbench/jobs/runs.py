@@ -14,7 +14,7 @@ from typing import Any
 from curation_db.processes import command_line
 from trainers.errors import TrainerError
 from trainers.run_files import LOCK, METRICS, TrainingStatus, read_run, read_saved_steps
-from trainers.settings import AppliedRecipe, RunConfig, TrainSettings, create_run
+from trainers.settings import AppliedRecipe, RunConfig, TrainSettings, check_threads, create_run
 from workbench.errors import NothingToDo, UsageError
 from workbench.jobs.process import lock_holders, stop_command
 from workbench.workspace.layout import Workspace
@@ -70,6 +70,7 @@ def make_config(
     folders = PictureFolders(workspace.root, workspace_settings.pictures, follow_links=workspace_settings.follow_links)
     try:
         train_settings, applied = _train_settings(workspace, recipe, workspace_settings.train, settings or {})
+        check_threads(train_settings)
         return RunConfig(
             model=find_model(workspace, BASE if model is None else model).spec,
             export=str(find_export(workspace, export)),
@@ -143,7 +144,7 @@ def prepare_run(
 
 
 def discard_run(folder: Path) -> None:
-    """Remove the folder of a run whose model was refused, unless it has a saved state."""
+    """Remove the folder of a run that was refused, unless it has a saved state."""
     if read_saved_steps(folder) is None:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from trainers.errors import ModelRefused, TrainerError
+from trainers.errors import RunRefused, TrainerError
 from trainers.run_files import LOG, METRICS, RunState, TrainingStatus, read_run
 from workbench.console import interruption
 from workbench.errors import NegwbError
 from workbench.jobs.process import ChildProcess, Job, JobRegistry, end_all, interrupt, start_detached, tail
-from workbench.jobs.runs import prepare_run, trainer_pid
+from workbench.jobs.runs import discard_run, prepare_run, trainer_pid
 from workbench.jobs.runs import resume as resumable_run
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import find_model, require_torch
@@ -46,8 +46,19 @@ class TrainingOrder:
 
 @dataclass(slots=True)
 class TrainingJob(Job):
+    resumed: bool = False
+    """Whether the run existed before: a resumed run keeps its folder."""
     has_trained: bool = False
     """Whether the run was RUNNING or DONE under this process: if it is neither now, the process is ending."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRefusal:
+    """Why a run did not start."""
+
+    run: str
+    message: str
+    hint: str
 
 
 jobs: JobRegistry[Path, TrainingJob] = JobRegistry()
@@ -90,7 +101,7 @@ def resume(workspace: Workspace, name: str) -> None:
             job.process.wait(_EXIT_WAIT_S)  # its state is saved; only the process has to exit
         except subprocess.TimeoutExpired as error:
             raise NegwbError(f"{name} is still ending", hint="try again in a moment") from error
-    jobs[folder] = TrainingJob(start_child(folder))
+    jobs[folder] = TrainingJob(start_child(folder), resumed=True)
 
 
 def stop(folder: Path) -> None:
@@ -105,6 +116,20 @@ def stop(folder: Path) -> None:
         interrupt(pid)
     else:
         raise NegwbError(f"no process of this machine trains {folder.name}")
+
+
+def discard_refused() -> list[TrainingRefusal]:
+    """Remove the folders of runs that this process started and whose training was refused; return the reasons."""
+    refusals = []
+    for folder, job in list(jobs.items()):
+        if job.running or job.resumed:
+            continue
+        del jobs[folder]
+        result = read_run(folder).result
+        if result.get("refused") is True:
+            discard_run(folder)
+            refusals.append(TrainingRefusal(folder.name, str(result.get("message", "")), str(result.get("hint", ""))))
+    return refusals
 
 
 def is_starting(folder: Path, status: TrainingStatus | None) -> bool:
@@ -201,8 +226,8 @@ def _size(path: Path) -> int:
 def _failure(folder: Path, code: int) -> TrainerError:
     state = read_run(folder)
     if code > 0 and state.status is TrainingStatus.FAILED:
-        if state.result.get("model_refused") is True:
-            return ModelRefused(str(state.result.get("message", "")), hint=str(state.result.get("hint", "")))
+        if state.result.get("refused") is True:
+            return RunRefused(str(state.result.get("message", "")), hint=str(state.result.get("hint", "")))
         hints = (str(state.result.get("hint", "")), f"log: {folder / LOG}")
         return TrainerError(
             str(state.result.get("message", "the training failed")), hint="; ".join(filter(None, hints))

@@ -86,7 +86,9 @@ def test_json_has_the_training_data(workspace: Workspace) -> None:
     assert data["train"]["pairs"] + data["validate"]["pairs"] == 24
     assert data["train"]["pictures"] + data["validate"]["pictures"] == 12
     assert fields["pth"] is None
-    assert "warning" not in (workspace.root / "first.err").read_text()
+    warnings = [line for line in (workspace.root / "first.err").read_text().splitlines() if "warning" in line]
+    assert [line for line in warnings if "of the rows of a batch have another text of their image" not in line] == []
+    assert data["same_image_share"] > 0.1, "24 pairs of 12 images in batches of 4"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,24 @@ def test_a_refused_model_leaves_no_run(workspace: Workspace, tmp_path: Path, mod
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert "log.txt" not in done.stderr, "the log went with the run"
+    assert sorted((workspace.root / "runs").iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--device", "meta"), "does not run on the device meta"),
+        (("--threads", 100_000), "threads = 100000, and this process may use"),
+        (("--set", "val_share=0.001"), "keep = best compares validations, and val_share = 0.001 leaves 0"),
+        (("--set", "val_share=0"), "keep = best needs a val_share above 0"),
+    ],
+)
+def test_a_run_that_cannot_start_leaves_no_run(workspace: Workspace, options: tuple[object, ...], message: str) -> None:
+    before = sorted((workspace.root / "runs").iterdir())
+    done = negwb(workspace, "train", "set-001", "--model", tiny(workspace), "--steps", 2, *SMALL, *options)
+    assert done.returncode in {2, 6}
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
     assert sorted((workspace.root / "runs").iterdir()) == before
 
 

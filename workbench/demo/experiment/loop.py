@@ -6,7 +6,6 @@ between `tuned` and `trained-on-all` on denied phrases measures human curation: 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from benchmarks.results import StoredResult, list_results
 from curation_db.exporting.manifest import Manifest
 from curation_db.stats.intervals import Interval, cluster_bootstrap_difference, student_t
 from trainers.run_files import RunState, TrainingStatus, read_run
+from trainers.settings import available_cores
 from workbench.demo.experiment.exam_files import AFFIRM, FIND, NEGREF, TASKS
 from workbench.demo.experiment.experiments import ALL, MODEL, TUNED, Experiment, find_or_freeze, find_or_make_run
 from workbench.jobs.training import OnStarted, run_all
@@ -79,12 +79,7 @@ def train(
             progress(f"training {state.name}", state.step, state.steps)
 
     left = [folder for folder in folders if read_run(folder).status is not TrainingStatus.DONE]
-    run_all(left, report_state, started, at_once=_cores())
-
-
-def _cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    run_all(left, report_state, started, at_once=available_cores())
 
 
 def run_exam(

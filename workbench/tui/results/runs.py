@@ -78,6 +78,8 @@ class RunsScreen(PollingScreen[RunSnapshot]):
     # -- looking ------------------------------------------------------------------------------------------------
 
     async def poll(self) -> RunSnapshot:
+        for refusal in await run_in_daemon_thread(training.discard_refused):
+            self.show_message(f"{refusal.run}: {refusal.message}", hint=refusal.hint, trouble=True)
         return await run_in_daemon_thread(partial(self.context.watch.snapshot, self.context.run))
 
     async def show(self, snapshot: RunSnapshot) -> None:

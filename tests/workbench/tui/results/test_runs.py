@@ -26,7 +26,7 @@ from workbench.jobs import training
 from workbench.jobs.process import JobRegistry
 from workbench.jobs.run_monitor import RunMonitor, downsample, tail, time_ago
 from workbench.tui.results.app import ResultsApp
-from workbench.tui.results.runs import describe_export
+from workbench.tui.results.runs import RunsScreen, describe_export
 from workbench.tui.screens.modals.start import StartModal
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import base_model
@@ -181,6 +181,48 @@ async def test_t_opens_a_dialog_and_starts_the_same_training_as_the_command(
     finally:
         child.kill()
         child.wait()
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_a_refused_run_leaves_its_reason_and_no_folder(
+    workspace: Workspace, monkeypatch: Any, refused: bool
+) -> None:
+    """A run that failed for another reason stays in the list."""
+    a_set(workspace)
+    make_run(workspace, "earlier")
+
+    def start(folder: Path) -> subprocess.Popen[bytes]:
+        failure = {"message": "there is no model x", "hint": "another", "refused": refused}
+        (folder / "failed.json").write_text(json.dumps(failure))
+        child = a_child("raise SystemExit(6)")
+        child.communicate()
+        return child
+
+    monkeypatch.setattr(training, "start_child", start)
+    monkeypatch.setattr(training, "jobs", JobRegistry())
+    order = training.TrainingOrder("set-001", "base", "mine")
+    app = ResultsApp(workspace)
+    async with running(app, (120, 36)) as pilot:
+        await until(pilot, lambda: "earlier" in lines(app))
+        training.start(workspace, order)
+        if refused:
+            await until(pilot, lambda: "mine: there is no model x — another" in notifications(app))
+            await until(pilot, lambda: "mine" not in listed(app))
+        else:
+            await until(pilot, lambda: "✗ failed" in lines(app))
+            assert not notifications(app)
+    assert (workspace.root / "runs" / "mine").exists() is not refused
+    assert not training.jobs
+
+
+def notifications(app: ResultsApp) -> str:
+    return "\n".join(str(note.message) for note in app._notifications)
+
+
+def listed(app: ResultsApp) -> list[str]:
+    assert isinstance(app.screen, RunsScreen)
+    assert app.screen.snapshot is not None
+    return [row.name for row in app.screen.snapshot.rows]
 
 
 def test_a_training_of_another_process_is_found_by_its_lock(workspace: Workspace) -> None:
