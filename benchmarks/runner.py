@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -37,6 +37,7 @@ def run_task(
     protocols: Sequence[Protocol] = BOTH_PROTOCOLS,
     label: str | None = None,
     progress: Progress | None = None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> tuple[StoredResult, ...]:
     """Evaluate `model` on `task` and add one result per protocol to `results_folder`.
 
@@ -47,12 +48,13 @@ def run_task(
         protocols: Rules by which answers are judged.
         label: Name of the model in reports; None: the name in its description.
         progress: Called with stage, done and total.
+        warn: Called with a line where cached features are damaged; they are computed again.
 
     Raises:
         BenchError: Images are missing or damaged, or a score is NaN under a protocol that does not allow it.
     """
     started = time.perf_counter()
-    scores = score(model, task, cache=cache_folder, progress=progress)
+    scores = score(model, task, cache=cache_folder, progress=progress, warn=warn)
     judged = [(rule, list(_rows(task, scores, rule))) for rule in protocols]
     seconds = time.perf_counter() - started
     facts = _model_facts(scores.identity, label)

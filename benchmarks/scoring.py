@@ -23,7 +23,7 @@ from benchmarks.errors import BenchError
 from benchmarks.task import BenchItem, Task
 from benchmarks.tasks.regions import pixels
 from trainers.errors import TrainerError
-from trainers.features.feature_store import FeatureStore, feature_key
+from trainers.features.feature_store import FeatureStore, damage_line, feature_key
 from trainers.features.feature_store import Floats as Features
 from trainers.features.file_hashes import FileHashes
 
@@ -128,12 +128,14 @@ def score(
     *,
     cache: Path | None = None,
     progress: Progress | None = None,
+    warn: Callable[[str], None] = lambda line: None,
     batch: int = _BATCH,
 ) -> Scores:
     """Compute the similarities of all texts and options of `task` under `model`.
 
     Args:
         cache: Folder of cached features; None: no cache.
+        warn: Called with a line where the cache is damaged.
 
     Raises:
         BenchError: Images are missing or damaged, or the model's features have a wrong shape or length.
@@ -149,7 +151,10 @@ def score(
     crops = list(dict.fromkeys(_crops_of(task)))
     images = FeatureStore(cache, image_feature_key(identity))
     of_crop = _image_features(model, task, crops, files, images, report, batch)
-    texts, rows = _text_features(model, task.items, FeatureStore(cache, text_feature_key(identity)), report, batch)
+    text_store = FeatureStore(cache, text_feature_key(identity))
+    texts, rows = _text_features(model, task.items, text_store, report, batch)
+    if damaged := images.damaged + text_store.damaged:
+        warn(damage_line(damaged))
     of_text = rows[[texts[item.text] for item in task.items]]
     pictures = hashlib.sha256("".join(f"{sha}  {name}\n" for name, sha in sorted(files.items())).encode()).hexdigest()
     if task.kind == "retrieval":

@@ -13,6 +13,7 @@ from typing import Any
 
 from trainers.dataset import FrozenSet, PoolImage
 from trainers.errors import TrainerError
+from trainers.features.feature_store import damage_line
 from trainers.features.image_decoding import Decoding, Trait
 from trainers.features.image_features import ImageFeatures
 from trainers.interrupts import ImageProgress, Stop
@@ -67,7 +68,7 @@ def check_images(
     reasons |= {str(path): problem.message for path, problem in checked.problems.items()}
     _write_list(writer.folder / EXCLUDED_IMAGES, reasons)
     if store.damaged:
-        writer.log(f"{WARNING}{store.damaged:,} damaged rows of the feature cache were computed again")
+        writer.log(f"{WARNING}{damage_line(store.damaged)}")
     for trait, those in checked.traits.items():
         meaning = (_PUBLISHED if Decoding(settings.decode) is Decoding.PUBLISHED else _SHOWN)[trait]
         writer.log(f"{WARNING}{_number(len(those))} {meaning}; the first is {those[0]}")

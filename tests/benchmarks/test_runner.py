@@ -180,9 +180,11 @@ def test_a_damaged_cache_is_computed_again(few: Task, tmp_path: Path, monkeypatc
         content = bytearray(path.read_bytes())
         content[100] ^= 1
         path.write_bytes(content)
-    model = TinyModel(3)
-    assert score(model, few, cache=tmp_path).of_options == before.of_options
+    model, warnings = TinyModel(3), list[str]()
+    assert score(model, few, cache=tmp_path, warn=warnings.append).of_options == before.of_options
     assert (model.images, model.texts) == (1, 1), "a checksum shows the row that is damaged"
+    score(model, few, cache=tmp_path, warn=warnings.append)
+    assert [line.partition(":")[0] for line in warnings] == ["2 damaged rows of the feature cache"]
     for path in data:
         path.write_bytes(path.read_bytes()[:50])
     assert score(TinyModel(3), few, cache=tmp_path).of_options == before.of_options

@@ -114,4 +114,4 @@ def test_damage_of_the_cache_is_logged_once(root: Path) -> None:
     data.write_bytes(content)
     shutil.rmtree(root / "r")
     train(root, max_unusable=0.25)
-    assert (root / "r" / "log.txt").read_text().count("2 damaged rows of the feature cache were computed again") == 1
+    assert (root / "r" / "log.txt").read_text().count("warning: 2 damaged rows of the feature cache: ") == 1

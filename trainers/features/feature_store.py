@@ -62,6 +62,11 @@ def feature_key(kind: Literal["image", "text"], weights: str, numerics: Mapping[
     }
 
 
+def damage_line(count: int) -> str:
+    """Return the warning about `FeatureStore.damaged` rows."""
+    return f"{count:,} damaged row{'' if count == 1 else 's'} of the feature cache: computed again"
+
+
 class FeatureStore:
     """Features by id, in a folder below `cache`; in memory only where `cache` is None."""
 

@@ -296,7 +296,7 @@ def run_benches(
 
     Args:
         started: Called before a model is loaded.
-        warn: Called with each warning about a loaded model.
+        warn: Called with each warning about a loaded model or the cache.
 
     Raises:
         BenchError: A task cannot be run.
@@ -322,6 +322,7 @@ def run_benches(
                     protocols=rules,
                     label=model.label,
                     progress=_named(bars, f"{model.label}, {task.name}: "),
+                    warn=warn,
                 )
     return stored
 
