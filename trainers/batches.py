@@ -42,6 +42,8 @@ class TrainingBatch:
     """(n, K, D) features of images that the base model retrieves for the n negated texts"""
     no_hard: Tensor | None = None
     """(n, K) bool: places in `hard` without an image; None: all have one"""
+    false_ids: Tensor | None = None
+    """(M, L) token ids of the false captions of the negated pairs that have one"""
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,26 @@ class Table:
     """(T,) row of the text's image in `features`"""
     names: Tensor
     """(P,) number of the image, unique across tables"""
+    false_ids: Tensor | None = None
+    """(T, L) token ids of the false captions; a row of zeros where the pair has none"""
 
     def take(self, texts: Rows) -> TrainingBatch:
         rows = torch.from_numpy(texts)
         images = self.image_rows[rows]
-        return TrainingBatch(self.features[images], self.ids[rows], self.names[images])
+        false_ids = None if self.false_ids is None else self.false_ids[rows]
+        if false_ids is not None:
+            false_ids = false_ids[false_ids.any(dim=1)]
+        return TrainingBatch(self.features[images], self.ids[rows], self.names[images], false_ids=false_ids)
 
 
-def pair_table(model: ClipModel, pairs: Sequence[TrainingPair], features: Features, numbers: dict[str, int]) -> Table:
+def pair_table(
+    model: ClipModel,
+    pairs: Sequence[TrainingPair],
+    features: Features,
+    numbers: dict[str, int],
+    *,
+    false_captions: bool = False,
+) -> Table:
     """Build a table with one text per pair; each image is encoded once, however many pairs it has."""
     images = {pair.image: pair.path for pair in pairs}
     row_of = {image: row for row, image in enumerate(images)}
@@ -70,7 +84,14 @@ def pair_table(model: ClipModel, pairs: Sequence[TrainingPair], features: Featur
         model.tokenizer([pair.text for pair in pairs]),
         torch.tensor([row_of[pair.image] for pair in pairs]),
         torch.tensor([numbers.setdefault(image, len(numbers)) for image in images]),
+        _false_ids(model, pairs) if false_captions else None,
     )
+
+
+def _false_ids(model: ClipModel, pairs: Sequence[TrainingPair]) -> Tensor:
+    ids = model.tokenizer([pair.false_caption or "" for pair in pairs])  # (T, L)
+    present = torch.tensor([pair.false_caption is not None for pair in pairs])
+    return ids * present[:, None]
 
 
 def pool_table(model: ClipModel, pool: Sequence[PoolImage], features: Features, numbers: dict[str, int]) -> Table:
@@ -151,6 +172,7 @@ def _joined(negated: TrainingBatch, affirmed: TrainingBatch) -> TrainingBatch:
         replay=len(affirmed.ids),
         hard=negated.hard,
         no_hard=negated.no_hard,
+        false_ids=negated.false_ids,
     )
 
 

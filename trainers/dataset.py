@@ -20,10 +20,13 @@ from curation_db.enums import Reason, State
 from curation_db.exporting.manifest import ExportItem, ManifestError, read_items, read_manifest, verify
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.image_paths import find_image_file, real_path
+from curation_db.language.nouns import singular
 from trainers.errors import RunRefused, TrainerError
 
 Locate = Callable[[str, str | None], Path | None]
 """Function from (source, file name) to the path of the image; None where the file is missing."""
+ABSENCE = "absence"
+"""Negation type of a caption that denies the presence of a thing."""
 Rows = NDArray[np.int64]
 
 
@@ -42,6 +45,25 @@ class TrainingPair:
     """The negated concept, where known."""
     has_concept: bool | None = None
     """Whether the concept is in the image, by the decision of a person or the judges; None: not decided."""
+    false_caption: str | None = None
+    """The original caption with the absent concept added, which is false of the image; see `false_caption_of`."""
+
+
+def false_caption_of(item: ExportItem) -> str | None:
+    """Return the original caption with the concept that an accepted pair denies; None for other pairs.
+
+    "a man rides a horse" and the concept "hat" give "a man rides a horse with a hat": the negated caption was accepted,
+    so the hat is absent.
+    """
+    if item.caption is None or item.concept is None:
+        return None
+    if item.negation_type != ABSENCE or item.state != State.ACCEPTED:
+        return None
+    last = item.concept.split()[-1] if item.concept.split() else ""
+    if not last:
+        return None
+    article = "" if singular(last) != last else "an " if item.concept.startswith(tuple("aeiou")) else "a "
+    return f"{item.caption.rstrip(' .')} with {article}{item.concept}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +108,7 @@ def read_set(folder: Path, locate: Locate) -> FrozenSet:
             caption=item.caption,
             concept=item.concept,
             has_concept=_has_concept(item),
+            false_caption=false_caption_of(item),
         )
         for item, path in located
         if path is not None

@@ -106,9 +106,11 @@ class Trainer:
             scale.clamp_(max=math.log(self.settings.logit_scale_max))
 
     def loss(self, batch: TrainingBatch) -> Tensor:
-        device = self.model.device
-        texts = self.model.text_tower(batch.ids.to(device))
-        loss = self._contrast(batch, texts)
+        device, rows = self.model.device, len(batch.ids)
+        ids = batch.ids if batch.false_ids is None else torch.cat([batch.ids, batch.false_ids])
+        encoded = self.model.text_tower(ids.to(device))
+        texts = encoded[:rows]
+        loss = self._contrast(batch, texts, None if batch.false_ids is None else encoded[rows:])
         self.contrast = loss.detach()
         if self._base_tower is None or not batch.replay:
             return loss
@@ -116,19 +118,22 @@ class Trainer:
             before = self._base_tower(batch.ids[-batch.replay :].to(device))
         return loss + self.settings.anchor_weight * drift(texts[-batch.replay :], before)
 
-    def _contrast(self, batch: TrainingBatch, texts: Tensor) -> Tensor:
+    def _contrast(self, batch: TrainingBatch, texts: Tensor, false_texts: Tensor | None) -> Tensor:
         device, scale = self.model.device, self.model.model.logit_scale.exp()
         hard, no_hard = (None if value is None else value.to(device) for value in (batch.hard, batch.no_hard))
         mask = self._mask(batch.image_ids.to(device), batch.replay)
-        return info_nce(batch.images.to(device), texts, scale, mask=mask, hard=hard, no_hard=no_hard)
+        return info_nce(
+            batch.images.to(device), texts, scale, mask=mask, hard=hard, no_hard=no_hard, false_texts=false_texts
+        )
 
     def chance_loss(self, batch: TrainingBatch) -> float:
         """Return the contrastive loss of a model that gives all pairs the same score: ln N where nothing is masked."""
         size = len(batch.ids)
         hard = None if batch.hard is None else torch.zeros(*batch.hard.shape[:2], 1)
         mask = self._mask(batch.image_ids, batch.replay)
-        same = torch.zeros(size, 1)
-        return info_nce(same, same, torch.tensor(1.0), mask=mask, hard=hard, no_hard=batch.no_hard).item()
+        same, scale = torch.zeros(size, 1), torch.tensor(1.0)
+        false_texts = None if batch.false_ids is None else torch.zeros(len(batch.false_ids), 1)
+        return info_nce(same, same, scale, mask=mask, hard=hard, no_hard=batch.no_hard, false_texts=false_texts).item()
 
     def _mask(self, image_ids: Tensor, replay: int) -> Tensor | None:
         """Return the pairs that are not negatives: a replayed caption is true of the image of a negated text."""
@@ -322,7 +327,9 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     data = load(config, store, writer, stop)
     result = {"export_sha256": data.export_sha256, "base": model.describe(), "data": data.summary}
     run_fingerprint = fingerprint(settings, data, model, torch.get_num_threads())
-    loaded = tables(data, model, store, writer, stop, guard_images=settings.guard_images)
+    loaded = tables(
+        data, model, store, writer, stop, guard_images=settings.guard_images, false_captions=settings.false_captions
+    )
     hard = _hard_images(settings, model, data, loaded)
     feed = BatchSource(loaded.train, loaded.pool, settings, hard)
     data.summary.update(_report_negatives(feed, hard, settings, writer))

@@ -33,6 +33,7 @@ def info_nce(
     mask: Tensor | None = None,
     hard: Tensor | None = None,
     no_hard: Tensor | None = None,
+    false_texts: Tensor | None = None,
 ) -> Tensor:
     """Symmetric InfoNCE: mean cross-entropy of image -> text and text -> image (CLIP, arXiv 2103.00020, fig. 3).
 
@@ -43,13 +44,16 @@ def info_nce(
         mask: pairs that are not negatives.  (N, N) bool, False on the diagonal
         hard: further images, negatives of the first n texts only (text -> image).  (n, K, D)
         no_hard: places in `hard` without an image.  (n, K) bool
+        false_texts: further texts, negatives of every image (image -> text), as the negative captions of NegCLIP
+            (arXiv 2210.01936).  (M, D)
     """
     logits = scale * images @ texts.T  # (N, N)
     if mask is not None:
         logits = logits.masked_fill(mask, float("-inf"))
     target = torch.arange(len(logits), device=logits.device)
     by_text = logits.T if hard is None else _with_hard(logits.T, texts, scale, hard, no_hard)  # (N, N or N + K)
-    return (functional.cross_entropy(logits, target) + functional.cross_entropy(by_text, target)) / 2
+    by_image = logits if false_texts is None else torch.cat([logits, scale * images @ false_texts.T], dim=1)
+    return (functional.cross_entropy(by_image, target) + functional.cross_entropy(by_text, target)) / 2
 
 
 def _with_hard(by_text: Tensor, texts: Tensor, scale: Tensor, hard: Tensor, no_hard: Tensor | None) -> Tensor:

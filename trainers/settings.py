@@ -58,6 +58,10 @@ class TrainSettings:
     hard_pictures: int = setting(
         0, "further negatives for each negated text: images that the base model retrieves for it"
     )
+    false_captions: bool = setting(
+        False,
+        "further negatives for each image: original captions with the absent concept added, where a pair denies one",
+    )
     anchor_weight: float = setting(
         0.0, "weight of the penalty on drift from the base text embeddings, on affirmative captions"
     )

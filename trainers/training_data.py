@@ -86,6 +86,8 @@ def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop)
     pool = _select_pool(settings, train, {pair.image for pair in val}, replayed)
     _check_enough(settings, train, pool or ())
     _check_validation(settings, val)
+    if settings.false_captions:
+        _check_false_captions(train, writer)
     dropped = len(replayed) - len(pool or ()) if listed else 0
     summary = _summarise(export, train, val, pool, dropped) | images.summary
     return TrainingData(train, val, pool, export.export_sha256, summary)
@@ -156,6 +158,14 @@ def _check_validation(settings: TrainSettings, val: Sequence[TrainingPair]) -> N
         )
 
 
+def _check_false_captions(train: Sequence[TrainingPair], writer: RunWriter) -> None:
+    count = sum(pair.false_caption is not None for pair in train)
+    if not count:
+        hint = "they need pairs of the type absence with concept and caption; or use false_captions = false"
+        raise RunRefused("no training pair has a false caption", hint=hint)
+    writer.log(f"{count} of {len(train)} training pairs have a false caption")
+
+
 def _summarise(
     export: FrozenSet,
     train: Sequence[TrainingPair],
@@ -208,6 +218,7 @@ def tables(
     writer: RunWriter,
     stop: Stop,
     *,
+    false_captions: bool = False,
     guard_images: int = 0,
 ) -> Tables:
     """Load features and token ids into memory; compute missing features first, in one pass.
@@ -221,7 +232,8 @@ def tables(
     store.features(list(known.values()), progress=ImageProgress(Work.ENCODING, writer, stop))
     numbers = dict[str, int]()
     train, val = (
-        pair_table(model, pairs, store.features, numbers) if pairs else None for pairs in (data.train, data.val)
+        pair_table(model, pairs, store.features, numbers, false_captions=used) if pairs else None
+        for pairs, used in ((data.train, false_captions), (data.val, False))
     )
     pool = None if data.pool is None else pool_table(model, data.pool, store.features, numbers)
     captions = images_with_captions(data.val)[:guard_images]

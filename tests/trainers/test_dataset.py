@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curation_db.exporting.manifest import ExportItem
 from trainers.dataset import (
     EpochOrder,
     TrainingPair,
+    false_caption_of,
     locate_in,
     own_captions,
     read_pool,
@@ -43,6 +46,31 @@ def test_a_changed_set_and_missing_pictures_are_refused(corpus: Path, tmp_path: 
         (tmp_path / name).write_bytes((corpus / "export" / name).read_bytes().replace(b"dog", b"cow"))
     with pytest.raises(TrainerError, match="changed"):
         read_set(tmp_path, locate_in({"src": [corpus / "pictures"]}))
+
+
+@pytest.mark.parametrize(
+    ("caption", "concept", "kind", "expected"),
+    [
+        ("A man rides a horse.", "hat", "absence", "A man rides a horse with a hat"),
+        ("a dog", "red umbrella", "absence", "a dog with a red umbrella"),
+        ("a dog", "umbrella", "absence", "a dog with an umbrella"),
+        ("a street . ", "people", "absence", "a street with people"),
+        ("a street", "parked cars", "absence", "a street with parked cars"),
+        ("a dog", "running", "action", None),
+        ("a dog", None, "absence", None),
+        ("a dog", " ", "absence", None),
+        (None, "hat", "absence", None),
+    ],
+)
+def test_a_false_caption_affirms_the_absent_concept(
+    caption: str | None, concept: str | None, kind: str, expected: str | None
+) -> None:
+    item = ExportItem(
+        key="k", source="s", image_key="1", text="no hat", caption=caption, concept=concept, negation_type=kind
+    )
+    assert false_caption_of(item) == expected
+    assert false_caption_of(replace(item, state="rejected")) is None, "the concept may be in the image"
+    assert false_caption_of(replace(item, state="open")) is None
 
 
 def test_a_hostile_name_leads_nowhere(tmp_path: Path) -> None:

@@ -72,6 +72,21 @@ def test_a_place_without_a_hard_image_counts_for_nothing() -> None:
     torch.testing.assert_close(everything, info_nce(images, texts, scale))
 
 
+def test_false_texts_are_negatives_of_every_image_and_of_no_text() -> None:
+    images, texts = _features(4)
+    false = functional.normalize(torch.randn(3, 8, generator=torch.Generator().manual_seed(1)), dim=-1)
+    scale, mask = torch.tensor(10.0), same_image(torch.tensor([7, 7, 3, 4]))
+    logits = scale * images @ texts.T
+    terms = []
+    for i in range(4):
+        others = [j for j in range(4) if not mask[i, j]]
+        further = torch.stack([scale * images[i] @ text for text in false])
+        terms.append(torch.logsumexp(torch.cat([logits[i, others], further]), 0) - logits[i, i])
+        terms.append(torch.logsumexp(logits[others, i], 0) - logits[i, i])
+    expected = torch.stack(terms).sum() / 8
+    torch.testing.assert_close(info_nce(images, texts, scale, mask=mask, false_texts=false), expected)
+
+
 def test_drift_is_nothing_where_nothing_moved() -> None:
     _, texts = _features()
     assert drift(texts, texts).abs() < 1e-6
