@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
 
 from trainers.errors import TrainerError
+from trainers.finetune import run_training
+from trainers.models.saving import save_model
 from trainers.recipes.recipe import Recipe, list_recipes, read_recipe
+from trainers.run_files import LOG
 from trainers.settings import RunConfig, TrainSettings, create_run, read_config, recipe_line
 
 
@@ -17,7 +22,7 @@ def test_every_file_is_listed_with_one_line() -> None:
     assert listed.keys() == {each.name.removesuffix(".toml") for each in files("trainers.recipes").iterdir()} & set(
         listed
     )
-    assert listed.keys() >= {"negationclip", "negwb"}
+    assert listed.keys() >= {"negationclip", "negclip", "negwb"}
     for recipe in listed.values():
         assert recipe.summary
         assert "\n" not in recipe.summary
@@ -45,6 +50,28 @@ def test_negwb_keeps_images_apart_and_affirmative_captions_in() -> None:
     assert settings.logit_scale_max == 100
     assert settings.warm_up > 0
     assert settings.patience is not None
+    assert settings.false_captions
+    assert settings.criterion == "masked_loss", "the loss that is trained"
+
+
+def test_negclip_adds_false_captions_alone_to_the_loss() -> None:
+    settings = TrainSettings.from_dict(read_recipe("negclip").settings)
+    assert settings.false_captions
+    assert (settings.replay_share, settings.anchor_weight, settings.hard_pictures) == (0, 0, 0)
+    assert (settings.lr, settings.epochs, settings.batch, settings.schedule) == (1e-6, 5, 256, "cosine")
+
+
+@pytest.mark.parametrize("recipe", list_recipes(), ids=lambda recipe: recipe.name)
+def test_every_recipe_trains(recipe: Recipe, tmp_path: Path) -> None:
+    """On 24 pairs with batches of 8: the other settings are those of the recipe."""
+    items = pairs_of(draw_pictures(tmp_path / "pictures", 12), each=2)
+    freeze(tmp_path / "export", [replace(item, concept="hat", negation_type="absence") for item in items])
+    save_model(make_tiny(), tmp_path / "model")
+    config = tiny_config(tmp_path, **{**recipe.settings, "lr": 1e-3, "batch": 8, "epochs": 2})
+    create_run(tmp_path / "r", replace(config, recipe=recipe.applied(config.settings, {})))
+    done = run_training(tmp_path / "r")
+    assert done["validation"]["val_loss"] != done["validation_base"]["val_loss"]
+    assert f"recipe {recipe.name}: {recipe.summary}; overridden: lr = 0.001" in (tmp_path / "r" / LOG).read_text()
 
 
 def test_a_file_of_the_user_is_a_recipe(tmp_path: Path) -> None:
@@ -80,7 +107,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, content: bytes, messa
 def test_an_unknown_recipe_is_refused(name: str) -> None:
     with pytest.raises(TrainerError) as refused:
         read_recipe(name)
-    assert name.endswith(".toml") or "negationclip, negwb" in refused.value.hint
+    assert name.endswith(".toml") or "negationclip, negclip, negwb" in refused.value.hint
 
 
 def test_a_run_records_the_recipe_and_what_overrode_it(tmp_path: Path) -> None:
