@@ -12,7 +12,7 @@ from PIL import Image
 from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
 
 from trainers.dataset import EpochOrder
-from trainers.errors import TrainerError
+from trainers.errors import RunRefused
 from trainers.features.image_features import ImageFeatures
 from trainers.finetune import run_training
 from trainers.models.loading import load_model
@@ -74,5 +74,5 @@ def test_a_training_replays_beside_false_captions(tmp_path: Path) -> None:
 
 def test_pairs_without_a_false_caption_are_refused(tmp_path: Path) -> None:
     create_run(tmp_path / "r", make_config(tmp_path, concept=None))
-    with pytest.raises(TrainerError, match="no training pair has a false caption"):
+    with pytest.raises(RunRefused, match="no training pair has a false caption"):
         run_training(tmp_path / "r")
