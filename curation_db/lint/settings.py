@@ -19,7 +19,7 @@ class LintSettings:
     )
     most_tokens: int = setting(
         CONTEXT_LENGTH,
-        "longer texts are too-long; CLIP reads 77",
+        "longer texts are too-long; default: what [train] model reads, 77 for CLIP",
         example="77",
         at_least=3,
         at_most=CONTEXT_LENGTH,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -161,7 +161,7 @@ def parse(text: str, path: Path) -> Settings:
         _targets(tables.get("progress", {}), file),
         _views(tables.get("browse", {}), file),
         _train(tables, path),
-        _lint(tables.get("lint", {}), file),
+        _lint(tables, file),
         _generate(tables, file),
         _base_model(tables.get("train", {}), file),
         follow_links,
@@ -225,12 +225,20 @@ def _curate(table: Any, file: _File) -> CurateSettings:
     return settings
 
 
-def _lint(table: Any, file: _File) -> LintSettings | None:
-    if table == {}:
+def _lint(tables: Mapping[str, Any], file: _File) -> LintSettings | None:
+    """Return [lint]; without `most_tokens`, the limit is that of [train] model, where its configuration states one."""
+    table, model = tables.get("lint", {}), _base_model(tables.get("train", {}), file)
+    if table == {} and not model:
         return None
     from curation_db.lint.linter import LintSettings  # noqa: PLC0415 -- most workspaces keep the default rules
 
-    return file.convert(table, LintSettings, "lint")
+    settings = file.convert(table, LintSettings, "lint")
+    if model and "most_tokens" not in table:
+        from trainers.models.token_limit import read_token_limit  # noqa: PLC0415
+
+        limit = read_token_limit(model, file.path.parent)
+        settings = settings if limit is None else replace(settings, most_tokens=limit)
+    return settings
 
 
 def _generate(tables: Mapping[str, Any], file: _File) -> GenerateSettings | None:

@@ -272,3 +272,20 @@ def test_follow_links_is_true_or_false(tmp_path: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(UsageError, match="follow_links"):
         read_settings(file)
+
+
+@pytest.mark.parametrize(
+    ("toml", "limit"),
+    [
+        ('[train]\nmodel = "PE-Core-B-16:meta"\n', 32),
+        ('[train]\nmodel = "PE-Core-B-16:meta"\n[lint]\nmost_tokens = 20\n', 20),
+        ('[train]\nmodel = "PE-Core-B-16:meta"\n[lint]\nacross_pictures = false\n', 32),
+        ('[train]\nmodel = "demo"\n', 77),
+        ("", 77),
+    ],
+)
+def test_the_token_limit_is_that_of_the_model(tmp_path: Path, toml: str, limit: int) -> None:
+    from curation_db.lint.linter import DEFAULTS
+
+    (tmp_path / "negwb.toml").write_text(toml)
+    assert (read_settings(tmp_path / "negwb.toml").lint or DEFAULTS).most_tokens == limit

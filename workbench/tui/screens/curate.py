@@ -218,7 +218,13 @@ class CurateScreen(DecisionScreen):
         if len(card.text) > _LONGEST_EDITED:
             self.show_message(f"too long to edit here: {len(card.text):,} characters", severity="warning")
             return
-        modal = EditModal(card.text, card.caption, card.concept, partial(self._save_edit, card.candidate_id))
+        modal = EditModal(
+            card.text,
+            card.caption,
+            card.concept,
+            partial(self._save_edit, card.candidate_id),
+            most_tokens=self.session.settings.checks.most_tokens,
+        )
         await self.app.push_screen(modal, self._written)
 
     async def _save_note(self, candidate_id: int, words: str) -> str | None:

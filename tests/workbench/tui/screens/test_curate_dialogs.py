@@ -11,6 +11,7 @@ from textual.events import Key
 from textual.widgets import Input, OptionList
 from textual.widgets._toast import Toast
 
+from curation_db.lint.linter import LintSettings
 from workbench.tui.app import PrefetchChanged
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.dialog import Dialog
@@ -18,6 +19,15 @@ from workbench.tui.screens.modals.edit import CaptionArea, EditModal
 from workbench.tui.screens.modals.find import FindModal
 from workbench.tui.screens.modals.note import NoteModal
 from workbench.tui.screens.queue_end import QueueEndScreen
+
+
+async def test_an_edit_counts_against_the_limit_of_the_model(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(1), checks=LintSettings(most_tokens=32))
+    async with running(app) as pilot:
+        await settled(pilot)
+        assert "/32 tokens" in lines(app)
+        await press(pilot, "e")
+        assert "/32 tokens" in lines(app)
 
 
 async def test_an_edit_creates_a_child_and_shows_the_next_card(make_workspace: Any, open_app: Any) -> None:

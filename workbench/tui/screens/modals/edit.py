@@ -89,8 +89,18 @@ class EditModal(DraftDialog):
     EditModal.-short #live { margin-bottom: 0; }
     """
 
-    def __init__(self, text: str, original: str | None, concept: str | None, save: Save[EditedCaption]) -> None:
+    def __init__(
+        self,
+        text: str,
+        original: str | None,
+        concept: str | None,
+        save: Save[EditedCaption],
+        *,
+        most_tokens: int = CONTEXT_LENGTH,
+    ) -> None:
+        """Args: most_tokens: the token limit of the model that will read the text."""
         super().__init__("edit the negated caption")
+        self._most_tokens = most_tokens
         self._save = save
         self._text = clean(text)
         self._original = original
@@ -145,13 +155,13 @@ class EditModal(DraftDialog):
         text = self.query_one(CaptionArea).text
         cue = concept_cue(text, self.query_one(ConceptInput).value)
         tokens = count_tokens(text)
-        fits = tokens <= CONTEXT_LENGTH
+        fits = tokens <= self._most_tokens
         content = Content.assemble(
             ("✓ ", GOOD) if cue else ("⚠ ", WARN),
             f"cue “{display_text(cue.text)}”" if cue else "no negation cue",
             "   ",
             ("✓ ", GOOD) if fits else ("⚠ ", WARN),
-            f"{tokens}/{CONTEXT_LENGTH} tokens",
+            f"{tokens}/{self._most_tokens} tokens",
             ("" if fits else ": CLIP cuts the rest off", QUIET),
         )
         self.query_one("#live", Static).update(content)
