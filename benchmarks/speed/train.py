@@ -14,6 +14,8 @@ import copy
 import resource
 import statistics
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,7 @@ def run(*, quick: bool) -> dict[str, Any]:
         "notes": [
             f"ratio: {EPOCHS} epochs of the reference / ({EPOCHS} epochs of ours + features), without validation",
             "an epoch is the median seconds of a pair times the captions; the steps of the two alternate",
+            "cpu_ratio: the same of CPU seconds; fairer under other load, with OMP_NUM_THREADS=1",
             "flop_ratio counts multiply-adds alone: no decoding of images, no optimizer",
             "rss_mb is the peak of this process so far; it holds both trainings of one model at a time",
         ],
@@ -102,15 +105,17 @@ def _measure(name: str, plan: Plan) -> dict[str, Any]:
         pairs = [TrainingPair(str(n % plan.images), paths[n % plan.images], text) for n, text in enumerate(texts)]
         reference = PlainTrainer(copy.deepcopy(model.model), model.preprocess, model.tokenizer, lr=_LR)
         store = ImageFeatures(folder / "cache", model, Decoding.PUBLISHED)
-        features_s = timed(lambda: store.features(paths))
-        report_progress(f"{name}: features of {plan.images} images in {features_s:.1f} s")
+        features = _Seconds()
+        features.measure(lambda: store.features(paths))
+        report_progress(f"{name}: features of {plan.images} images in {features.wall[0]:.1f} s")
         table = pair_table(model, pairs, store.features, {})
         seconds = _Alternation(name, plan, model, pairs, table, reference).run()
     lengths = eot_lengths(table.ids[:captions]).tolist()
     reference_epoch_s, our_epoch_s = (
-        statistics.median(each) * captions for each in (seconds.reference_pair_s, seconds.our_pair_s)
+        statistics.median(each.wall) * captions for each in (seconds.reference, seconds.ours)
     )
-    ratio = EPOCHS * reference_epoch_s / (EPOCHS * our_epoch_s + features_s)
+    ratio = EPOCHS * reference_epoch_s / (EPOCHS * our_epoch_s + features.wall[0])
+    reference_cpu, our_cpu = (statistics.median(each.cpu) * captions for each in (seconds.reference, seconds.ours))
     flop_ratio = expected_ratio(plan.config, lengths)
     return {
         "pictures": plan.images,
@@ -120,13 +125,27 @@ def _measure(name: str, plan: Plan) -> dict[str, Any]:
         "our_batch": plan.our_batch,
         "reference_epoch_s": round(reference_epoch_s, 3),
         "our_epoch_s": round(our_epoch_s, 3),
-        "features_s": round(features_s, 3),
+        "features_s": round(features.wall[0], 3),
         "ratio": round(ratio, 3),
+        "cpu_ratio": round(EPOCHS * reference_cpu / (EPOCHS * our_cpu + features.cpu[0]), 3),
         "flop_ratio": round(flop_ratio, 3),
         "share_of_flop_ratio": round(ratio / flop_ratio, 3),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "max_loss_difference": max(seconds.loss_differences),
     }
+
+
+class _Seconds:
+    """Wall and CPU seconds of each measured call, per item."""
+
+    def __init__(self) -> None:
+        self.wall: list[float] = []
+        self.cpu: list[float] = []
+
+    def measure(self, work: Callable[[], object], items: int = 1) -> None:
+        before = time.process_time()
+        self.wall.append(timed(work) / items)
+        self.cpu.append((time.process_time() - before) / items)
 
 
 class _Alternation:
@@ -139,15 +158,15 @@ class _Alternation:
         model: ClipModel,
         pairs: list[TrainingPair],
         table: Table,
-        reference: PlainTrainer,
+        plain: PlainTrainer,
     ) -> None:
-        self._name, self._plan, self._pairs, self._table, self._reference = name, plan, pairs, table, reference
+        self._name, self._plan, self._pairs, self._table, self._plain = name, plan, pairs, table, plain
         settings = TrainSettings(lr=_LR, batch=plan.our_batch, val_share=0, keep="last")
-        self._ours = Trainer(model, BatchSource(table, None, settings), None, settings)
+        self._trainer = Trainer(model, BatchSource(table, None, settings), None, settings)
         self._order = np.random.default_rng(0).permutation(len(pairs))
         self._step = 0
-        self.reference_pair_s: list[float] = []
-        self.our_pair_s: list[float] = []
+        self.reference, self.ours = _Seconds(), _Seconds()
+        """Per pair."""
         self.loss_differences: list[float] = []
         """Relative."""
 
@@ -162,8 +181,8 @@ class _Alternation:
             self._our_step(self._plan.our_batch, measured=True)
             self._step += 1
             report_progress(
-                f"{self._name}: seconds per pair {self.reference_pair_s[-1]:.4f} (reference), "
-                f"{self.our_pair_s[-1]:.4f} (ours)"
+                f"{self._name}: seconds per pair {self.reference.wall[-1]:.4f} (reference), "
+                f"{self.ours.wall[-1]:.4f} (ours)"
             )
         return self
 
@@ -175,15 +194,14 @@ class _Alternation:
             ImageText(self._pairs[row].path, self._pairs[row].text) for row in self._rows(self._plan.reference_batch)
         ]
         losses: list[float] = []
-        self.reference_pair_s.append(timed(lambda: losses.append(self._reference.step(batch))) / len(batch))
+        self.reference.measure(lambda: losses.append(self._plain.step(batch)), len(batch))
         return losses[0]
 
     def _our_step(self, size: int, *, measured: bool) -> float:
         losses: list[float] = []
         rows = self._rows(size)
-        seconds = timed(lambda: losses.append(self._ours.learn(self._table.take(rows), self._step)))
-        if measured:
-            self.our_pair_s.append(seconds / size)
+        seconds = self.ours if measured else _Seconds()
+        seconds.measure(lambda: losses.append(self._trainer.learn(self._table.take(rows), self._step)), size)
         return losses[0]
 
 
