@@ -1,4 +1,7 @@
-"""Checks before the first step for sets that cannot teach: cut negations, duplicates, texts of one image in a batch."""
+"""Reports before the first step: sets that cannot teach, the replay that was achieved, hard images that were left out.
+
+A set cannot teach with negations behind the token limit, duplicates, or batches of a few images.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from curation_db.language.object_mentions import concept_cue
 from curation_db.language.sanitize import counted, display_text, normalised
 from trainers.batches import BatchSource
 from trainers.dataset import TrainingPair
+from trainers.hard_images import HardImages
 from trainers.models.clip_model import ClipModel, Tokenizer
 from trainers.run_files import WARNING, RunWriter
 from trainers.settings import TrainSettings
@@ -53,6 +57,26 @@ def report_checks(
         "repeated_pairs": len(repeated),
         "same_image_share": round(share, 6),
     }
+
+
+def report_negatives(
+    feed: BatchSource, hard: HardImages | None, settings: TrainSettings, writer: RunWriter
+) -> dict[str, Any]:
+    """Log the replay that was achieved and the hard images that were left out; return both for done.json."""
+    report: dict[str, Any] = {}
+    if (replay := feed.replay_share()) is not None:
+        few = replay.rows < replay.wanted_rows
+        line = f"a batch replays {replay.rows} affirmative captions in {replay.batch} rows ({replay.share:.0%})"
+        more = f", not {replay.wanted_rows} ({settings.replay_share:.0%}): the pool has too few images"
+        writer.log(f"{WARNING}{line}{more}" if few else line)
+        report["replay"] = {"rows": replay.rows, "batch": replay.batch, "share": round(replay.share, 6)}
+    if hard is not None:
+        report["hard_images"] = counts = hard.summary()
+        writer.log(
+            f"{counts['found']:,} of {counts['wanted']:,} hard images; left out because the text may be true of them: "
+            f"{hard.by_decision:,} by decisions, {hard.by_words:,} by the words of captions"
+        )
+    return report
 
 
 def cut_negations(pairs: Sequence[TrainingPair], tokenizer: Tokenizer, context_length: int) -> list[int]:

@@ -35,20 +35,19 @@ from trainers.checkpoints import (
     saved_threads,
     saving,
 )
-from trainers.data_checks import report_checks
+from trainers.data_checks import report_checks, report_negatives
 from trainers.errors import ModelRefused, TrainerError
 from trainers.features.image_decoding import Decoding
 from trainers.features.image_features import ImageFeatures
-from trainers.hard_images import HardImages, find_hard_images, hard_candidates
+from trainers.hard_images import hard_images_of
 from trainers.interrupts import Interrupted, Stop
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
 from trainers.models.saving import check_can_save, save_hf, save_model, save_pth
 from trainers.objectives import drift, info_nce, same_image, same_image_across
-from trainers.possible_matches import PossibleMatches
 from trainers.run_files import DONE, FAILED, WARNING, RunWriter, is_better, read_base_validation, read_saved_steps
 from trainers.settings import RunConfig, TrainSettings, check_threads, read_config, recipe_line
-from trainers.training_data import Tables, TrainingData, facts_of_images, fingerprint, load, tables
+from trainers.training_data import fingerprint, load, tables
 from trainers.validation import Validation, Validator
 
 __all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "trained_weights"]
@@ -330,9 +329,9 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     loaded = tables(
         data, model, store, writer, stop, guard_images=settings.guard_images, false_captions=settings.false_captions
     )
-    hard = _hard_images(settings, model, data, loaded)
+    hard = hard_images_of(settings, model, data, loaded)
     feed = BatchSource(loaded.train, loaded.pool, settings, hard)
-    data.summary.update(_report_negatives(feed, hard, settings, writer))
+    data.summary.update(report_negatives(feed, hard, settings, writer))
     data.summary.update(report_checks((*data.train, *data.val), feed, model, settings, writer))
     validator = None if loaded.val is None else Validator(loaded.val, loaded.guard, settings)
     trainer = Trainer(model, feed, validator, settings)
@@ -353,42 +352,6 @@ def _load_model(config: RunConfig) -> ClipModel:
         message = f"the model {config.model} does not run on the device {config.device}: {first_line(error)}"
         raise ModelRefused(message, hint="cpu always works") from error
     return model
-
-
-def _hard_images(settings: TrainSettings, model: ClipModel, data: TrainingData, loaded: Tables) -> HardImages | None:
-    if not settings.hard_pictures:
-        return None
-    names, features = hard_candidates(loaded.train, loaded.pool)
-    facts = facts_of_images(data)
-    matches = PossibleMatches([facts[loaded.images[name]] for name in names.tolist()])
-    return find_hard_images(
-        loaded.train,
-        names,
-        features,
-        model.text_tower.encode_all(loaded.train.ids),
-        settings.hard_pictures,
-        lambda row: matches.of(data.train[row].text, data.train[row].concept),
-    )
-
-
-def _report_negatives(
-    feed: BatchSource, hard: HardImages | None, settings: TrainSettings, writer: RunWriter
-) -> dict[str, Any]:
-    """Log the replay that was achieved and the hard images that were left out; return both for done.json."""
-    report: dict[str, Any] = {}
-    if (replay := feed.replay_share()) is not None:
-        few = replay.rows < replay.wanted_rows
-        line = f"a batch replays {replay.rows} affirmative captions in {replay.batch} rows ({replay.share:.0%})"
-        more = f", not {replay.wanted_rows} ({settings.replay_share:.0%}): the pool has too few images"
-        writer.log(f"{WARNING}{line}{more}" if few else line)
-        report["replay"] = {"rows": replay.rows, "batch": replay.batch, "share": round(replay.share, 6)}
-    if hard is not None:
-        report["hard_images"] = counts = hard.summary()
-        writer.log(
-            f"{counts['found']:,} of {counts['wanted']:,} hard images; left out because the text may be true of them: "
-            f"{hard.by_decision:,} by decisions, {hard.by_words:,} by the words of captions"
-        )
-    return report
 
 
 def _finish(

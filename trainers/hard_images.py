@@ -10,7 +10,10 @@ from torch import Tensor
 
 from trainers.batches import Table
 from trainers.dataset import Rows
-from trainers.possible_matches import Matches
+from trainers.models.clip_model import ClipModel
+from trainers.possible_matches import Matches, PossibleMatches
+from trainers.settings import TrainSettings
+from trainers.training_data import Tables, TrainingData, facts_of_images
 
 _CHUNK = 512
 """Texts per matrix product."""
@@ -53,6 +56,23 @@ def hard_candidates(pairs: Table, pool: Table | None) -> tuple[Tensor, Tensor]:
     first = {name: row for row, name in reversed(list(enumerate(names.tolist())))}
     rows = torch.tensor(sorted(first.values()))
     return names[rows], features[rows]
+
+
+def hard_images_of(settings: TrainSettings, model: ClipModel, data: TrainingData, loaded: Tables) -> HardImages | None:
+    """Find the hard images of the training pairs with the base model; None where the settings ask for none."""
+    if not settings.hard_pictures:
+        return None
+    names, features = hard_candidates(loaded.train, loaded.pool)
+    facts = facts_of_images(data)
+    matches = PossibleMatches([facts[loaded.images[name]] for name in names.tolist()])
+    return find_hard_images(
+        loaded.train,
+        names,
+        features,
+        model.text_tower.encode_all(loaded.train.ids),
+        settings.hard_pictures,
+        lambda row: matches.of(data.train[row].text, data.train[row].concept),
+    )
 
 
 def find_hard_images(
