@@ -73,7 +73,7 @@ def test_they_train(tmp_path: Path, name: str) -> None:
     model = family(name, tmp_path / "tokenizer")
     save_model(model, tmp_path / "model")
     freeze(tmp_path / "export", pairs_of(draw_pictures(tmp_path / "pictures", 6)))
-    create_run(tmp_path / "run", tiny_config(tmp_path, steps=1, batch=3))
+    create_run(tmp_path / "run", tiny_config(tmp_path, steps=1, batch=3, keep="last", val_share=0))
     run_training(tmp_path / "run")
     tuned = load_model(str(tmp_path / "run" / "model"))
     assert tuned.visual_hash == model.visual_hash
