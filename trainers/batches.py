@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.dataset import EpochOrder, PoolImage, Rows, TrainingPair
+from trainers.data.dataset import EpochOrder, PoolImage, Rows, TrainingPair
 from trainers.models.clip_model import ClipModel
 from trainers.settings import TrainSettings
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from trainers.batches import Table
-from trainers.dataset import Rows
+from trainers.data.dataset import Rows
 from trainers.models.clip_model import ClipModel
 from trainers.objectives import info_nce, same_image
 from trainers.run_files import GUARD_IMAGE_TO_TEXT, GUARD_TEXT_TO_IMAGE, VALIDATION_KEYS, Criterion

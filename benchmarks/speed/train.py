@@ -29,7 +29,7 @@ from benchmarks.speed.harness import report_progress, timed
 from benchmarks.speed.lint import make_subjects
 from benchmarks.speed.plain_trainer import ImageText, PlainTrainer
 from trainers.batches import BatchSource, Table, pair_table
-from trainers.dataset import TrainingPair
+from trainers.data.dataset import TrainingPair
 from trainers.features.image_decoding import Decoding
 from trainers.features.image_features import ImageFeatures
 from trainers.finetune import Trainer

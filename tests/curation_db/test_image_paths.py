@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from curation_db.image_paths import escapes_by_link, find_image_file, real_path
-from trainers.dataset import locate_in
+from trainers.data.dataset import locate_in
 from workbench.workspace.picture_folders import PictureFolders
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trainers.batches import BatchSource, Table
-from trainers.dataset import epoch_order
+from trainers.data.dataset import epoch_order
 from trainers.settings import TrainSettings
 
 PICTURES, TEXTS_EACH = 12, 5

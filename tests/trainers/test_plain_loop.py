@@ -15,14 +15,14 @@ from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny
 from torch import Tensor
 
 from benchmarks.speed.plain_trainer import ImageText, PlainTrainer, distance
-from trainers.dataset import EpochOrder
+from trainers.data.dataset import EpochOrder
 from trainers.features.image_features import ImageFeatures
 from trainers.finetune import Trainer, run_training
 from trainers.models.loading import load_model
 from trainers.models.saving import save_model
 from trainers.run_files import RunWriter, read_metrics
 from trainers.settings import RunConfig, TrainSettings, create_run
-from trainers.training_data import load
+from trainers.data.training_data import load
 
 STEPS = 40
 LOSS_TOLERANCE = 1e-5

@@ -33,7 +33,7 @@ from trainers.run_files import (
 
 def test_reading_a_run_loads_no_torch() -> None:
     code = (
-        "import sys, pathlib, trainers.run_files, trainers.settings, trainers.dataset\n"
+        "import sys, pathlib, trainers.run_files, trainers.settings, trainers.data.dataset\n"
         "trainers.run_files.read_run(pathlib.Path('.'))\n"
         "print(sorted({'torch', 'open_clip', 'transformers', 'torchvision'} & set(sys.modules)))"
     )

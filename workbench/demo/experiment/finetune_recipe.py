@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trainers.dataset import write_pool
+from trainers.data.dataset import write_pool
 from workbench.demo.world.captions import write_caption
 from workbench.demo.world.drawing import SMALL, draw_large
 from workbench.demo.world.world import Scene, make_scene

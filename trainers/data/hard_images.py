@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from trainers.batches import Table
-from trainers.dataset import Rows
+from trainers.data.dataset import Rows
 from trainers.models.clip_model import ClipModel
-from trainers.possible_matches import Matches, PossibleMatches
+from trainers.data.possible_matches import Matches, PossibleMatches
 from trainers.settings import TrainSettings
-from trainers.training_data import Tables, TrainingData, facts_of_images
+from trainers.data.training_data import Tables, TrainingData, facts_of_images
 
 _CHUNK = 512
 """Texts per matrix product."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainers.dataset import FrozenSet, PoolImage
+from trainers.data.dataset import FrozenSet, PoolImage
 from trainers.errors import TrainerError
 from trainers.features.feature_store import damage_line
 from trainers.features.image_decoding import Decoding, Trait

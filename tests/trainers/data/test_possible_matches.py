@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainers.possible_matches import ImageFacts, PossibleMatches
+from trainers.data.possible_matches import ImageFacts, PossibleMatches
 
 TEXT = "a man but no hat"
 

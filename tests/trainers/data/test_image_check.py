@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
 
-from trainers.dataset import write_pool
+from trainers.data.dataset import write_pool
 from trainers.errors import TrainerError
 from trainers.finetune import run_training
 from trainers.models.saving import save_model

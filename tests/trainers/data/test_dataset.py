@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation_db.exporting.manifest import ExportItem
-from trainers.dataset import (
+from trainers.data.dataset import (
     EpochOrder,
     TrainingPair,
     false_caption_of,

@@ -16,7 +16,7 @@ from typing import Any
 
 from curation_db.language.sanitize import counted
 from trainers.batches import Table, pair_table, pool_table
-from trainers.dataset import (
+from trainers.data.dataset import (
     VALIDATION_STREAM,
     FrozenSet,
     PoolImage,
@@ -32,10 +32,10 @@ from trainers.dataset import (
 )
 from trainers.errors import RunRefused
 from trainers.features.image_features import ImageFeatures
-from trainers.image_check import check_images
+from trainers.data.image_check import check_images
 from trainers.interrupts import ImageProgress, Stop
 from trainers.models.clip_model import ClipModel
-from trainers.possible_matches import ImageFacts
+from trainers.data.possible_matches import ImageFacts
 from trainers.run_files import RunWriter, Work
 from trainers.settings import RunConfig, TrainSettings
 
