@@ -36,10 +36,11 @@ from trainers.checkpoints import (
     saving,
 )
 from trainers.data.data_checks import report_checks, report_negatives
+from trainers.data.hard_images import hard_images_of
+from trainers.data.training_data import fingerprint, load, tables
 from trainers.errors import ModelRefused, TrainerError
 from trainers.features.image_decoding import Decoding
 from trainers.features.image_features import ImageFeatures
-from trainers.data.hard_images import hard_images_of
 from trainers.interrupts import Interrupted, Stop
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
@@ -47,7 +48,6 @@ from trainers.models.saving import check_can_save, save_hf, save_model, save_pth
 from trainers.objectives import drift, info_nce, same_image, same_image_across
 from trainers.run_files import DONE, FAILED, WARNING, RunWriter, is_better, read_base_validation, read_saved_steps
 from trainers.settings import RunConfig, TrainSettings, check_threads, read_config, recipe_line
-from trainers.data.training_data import fingerprint, load, tables
 from trainers.validation import Validation, Validator
 
 __all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "trained_weights"]

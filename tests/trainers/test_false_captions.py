@@ -12,6 +12,7 @@ from PIL import Image
 from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
 
 from trainers.data.dataset import EpochOrder
+from trainers.data.training_data import load
 from trainers.errors import RunRefused
 from trainers.features.image_features import ImageFeatures
 from trainers.finetune import run_training
@@ -19,7 +20,6 @@ from trainers.models.loading import load_model
 from trainers.models.saving import save_model
 from trainers.run_files import LOG, RunWriter, read_metrics
 from trainers.settings import RunConfig, create_run
-from trainers.data.training_data import load
 
 
 def make_config(root: Path, *, concept: str | None) -> RunConfig:

@@ -22,13 +22,13 @@ from torch.nn.functional import cross_entropy
 from curation_db.exporting.manifest import ExportItem
 from trainers.batches import BatchSource
 from trainers.data.dataset import write_pool
+from trainers.data.training_data import load, tables
 from trainers.errors import TrainerError
 from trainers.features.image_features import ImageFeatures
 from trainers.finetune import Interrupted, run_training, trained_weights
 from trainers.models.loading import load_model
 from trainers.run_files import METRICS, RunWriter, TrainingStatus, checkpoints_of, read_metrics, read_run
 from trainers.settings import RunConfig, TrainSettings, create_run
-from trainers.data.training_data import load, tables
 
 STEPS = 40
 

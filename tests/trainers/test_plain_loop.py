@@ -16,13 +16,13 @@ from torch import Tensor
 
 from benchmarks.speed.plain_trainer import ImageText, PlainTrainer, distance
 from trainers.data.dataset import EpochOrder
+from trainers.data.training_data import load
 from trainers.features.image_features import ImageFeatures
 from trainers.finetune import Trainer, run_training
 from trainers.models.loading import load_model
 from trainers.models.saving import save_model
 from trainers.run_files import RunWriter, read_metrics
 from trainers.settings import RunConfig, TrainSettings, create_run
-from trainers.data.training_data import load
 
 STEPS = 40
 LOSS_TOLERANCE = 1e-5

@@ -18,12 +18,12 @@ from torch import nn
 from trainers.batches import Table
 from trainers.checkpoints import FOLDER
 from trainers.data.dataset import TrainingPair, split_by_caption
+from trainers.data.training_data import load
 from trainers.features.image_features import ImageFeatures
 from trainers.finetune import run_training
 from trainers.models.saving import save_model
 from trainers.run_files import Criterion, RunWriter, is_better, read_metrics
 from trainers.settings import TrainSettings, create_run
-from trainers.data.training_data import load
 from trainers.validation import Validator, recall_at_1
 
 IMAGES, EACH = 60, 5

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from trainers.batches import Table
 from trainers.data.dataset import Rows
-from trainers.models.clip_model import ClipModel
 from trainers.data.possible_matches import Matches, PossibleMatches
-from trainers.settings import TrainSettings
 from trainers.data.training_data import Tables, TrainingData, facts_of_images
+from trainers.models.clip_model import ClipModel
+from trainers.settings import TrainSettings
 
 _CHUNK = 512
 """Texts per matrix product."""

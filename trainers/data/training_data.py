@@ -30,12 +30,12 @@ from trainers.data.dataset import (
     split_by_caption,
     split_by_image,
 )
+from trainers.data.image_check import check_images
+from trainers.data.possible_matches import ImageFacts
 from trainers.errors import RunRefused
 from trainers.features.image_features import ImageFeatures
-from trainers.data.image_check import check_images
 from trainers.interrupts import ImageProgress, Stop
 from trainers.models.clip_model import ClipModel
-from trainers.data.possible_matches import ImageFacts
 from trainers.run_files import RunWriter, Work
 from trainers.settings import RunConfig, TrainSettings
 

@@ -22,7 +22,7 @@ _MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TrainRecipe:
     name: str
     """Name of a recipe of negwb, or path of a file."""
     summary: str
@@ -52,13 +52,13 @@ class _Content:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def list_recipes() -> list[Recipe]:
+def list_recipes() -> list[TrainRecipe]:
     """Return the recipes of negwb, by name."""
     names = sorted(entry.name for entry in files(__package__).iterdir() if entry.name.endswith(_SUFFIX))
     return [read_recipe(name.removesuffix(_SUFFIX)) for name in names]
 
 
-def read_recipe(name: str) -> Recipe:
+def read_recipe(name: str) -> TrainRecipe:
     """Read a recipe of negwb by its name, or a file whose name ends with .toml.
 
     Raises:
@@ -86,7 +86,7 @@ def _read_file(path: Path) -> bytes:
     return content
 
 
-def _parse(name: str, text: bytes) -> Recipe:
+def _parse(name: str, text: bytes) -> TrainRecipe:
     try:
         content = validate(tomllib.loads(text.decode("utf-8")), _Content)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -97,4 +97,4 @@ def _parse(name: str, text: bytes) -> Recipe:
         TrainSettings.from_dict(content.settings)
     except TrainerError as error:
         raise TrainerError(f"the recipe {name}: {error.message}", hint=error.hint) from error
-    return Recipe(name, content.summary, content.source, content.settings)
+    return TrainRecipe(name, content.summary, content.source, content.settings)

@@ -12,10 +12,10 @@ from curation_db.enums import Reason, State
 from curation_db.exporting.manifest import ExportItem
 from trainers.batches import Table
 from trainers.data.dataset import locate_in, read_set, write_pool
-from trainers.finetune import run_training
 from trainers.data.hard_images import find_hard_images, hard_candidates
-from trainers.models.saving import save_model
 from trainers.data.possible_matches import Matches
+from trainers.finetune import run_training
+from trainers.models.saving import save_model
 from trainers.settings import create_run
 
 IMAGES = torch.eye(4)

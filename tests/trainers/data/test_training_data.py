@@ -12,13 +12,13 @@ import pytest
 from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
 
 from trainers.data.dataset import split_by_caption, write_pool
+from trainers.data.training_data import TrainingData, load, tables
 from trainers.errors import RunRefused, TrainerError
 from trainers.features.image_features import ImageFeatures
 from trainers.finetune import Interrupted, run_training
 from trainers.models.saving import save_model
 from trainers.run_files import RunWriter
 from trainers.settings import RunConfig, create_run
-from trainers.data.training_data import TrainingData, load, tables
 
 PICTURES = 12
 

@@ -12,7 +12,7 @@ from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny
 from trainers.errors import TrainerError
 from trainers.finetune import run_training
 from trainers.models.saving import save_model
-from trainers.recipes.recipe import Recipe, list_recipes, read_recipe
+from trainers.recipes.recipe import TrainRecipe, list_recipes, read_recipe
 from trainers.run_files import LOG
 from trainers.settings import RunConfig, TrainSettings, create_run, read_config, recipe_line
 
@@ -62,7 +62,7 @@ def test_negclip_adds_false_captions_alone_to_the_loss() -> None:
 
 
 @pytest.mark.parametrize("recipe", list_recipes(), ids=lambda recipe: recipe.name)
-def test_every_recipe_trains(recipe: Recipe, tmp_path: Path) -> None:
+def test_every_recipe_trains(recipe: TrainRecipe, tmp_path: Path) -> None:
     """On 24 pairs with batches of 8: the other settings are those of the recipe."""
     items = pairs_of(draw_pictures(tmp_path / "pictures", 12), each=2)
     freeze(tmp_path / "export", [replace(item, concept="hat", negation_type="absence") for item in items])
@@ -111,7 +111,7 @@ def test_an_unknown_recipe_is_refused(name: str) -> None:
 
 
 def test_a_run_records_the_recipe_and_what_overrode_it(tmp_path: Path) -> None:
-    recipe = Recipe("mine", "a summary", "a source", {"lr": 1e-5, "batch": 8, "betas": [0.9, 0.98]})
+    recipe = TrainRecipe("mine", "a summary", "a source", {"lr": 1e-5, "batch": 8, "betas": [0.9, 0.98]})
     settings = TrainSettings(lr=2e-5, batch=8, betas=(0.9, 0.98), steps=3)
     applied = recipe.applied(settings, {"lr": "negwb.toml", "steps": "command line", "batch": "negwb.toml"})
     assert applied.overridden == {"lr": "negwb.toml", "steps": "command line"}, "an equal value overrides nothing"
