@@ -80,11 +80,11 @@ def save_checkpoint(
 
 def _prune(folder: Path, step: int, keep: int) -> None:
     known = checkpoints_of(folder)
-    kept = [each for each in known if each <= step][:keep]
-    for each in known.keys() - kept:
+    retained = [each for each in known if each <= step][:keep]
+    for each in known.keys() - retained:
         known[each].unlink(missing_ok=True)
     used: set[int | None] = set()
-    for each in kept:
+    for each in retained:
         try:
             used.add(_state_of(known[each], _header(known[each])).best_step)
         except TrainerError:

@@ -82,6 +82,7 @@ def backups_are_sound(copies: list[list[object]]) -> None:
             Record(store).assert_state_matches_events()
 
 
+@pytest.mark.long
 def test_eight_kinds_of_work_for_a_moment(database: Path) -> None:
     stay_sound(database, seconds=0, rounds=2)
 

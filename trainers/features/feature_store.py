@@ -133,9 +133,9 @@ class FeatureStore:
         data = self._map()
         bad = {each for each, (row, checksum) in rows.items() if _checksum(each, data[row]) != checksum}
         if len(valid) < len(lines) or bad:
-            kept = [line for line, parsed in valid.items() if parsed[1] not in bad]
-            self.damaged += len(lines) - len(kept)
-            replace_file(self._index, b"".join(kept), only_writer=True)
+            intact = [line for line, parsed in valid.items() if parsed[1] not in bad]
+            self.damaged += len(lines) - len(intact)
+            replace_file(self._index, b"".join(intact), only_writer=True)
         return {each: row for each, (row, _) in rows.items() if each not in bad}
 
     def _has_row(self, parsed: Any) -> bool:

@@ -125,11 +125,11 @@ class ImageFeatures:
             for _, parsed in read_json_lines(self._traits)
             if _is_traits(parsed)
         }
-        found: dict[Trait, list[Path]] = {}
+        paths_by_trait: dict[Trait, list[Path]] = {}
         for path, sha in hashes.items():
             for trait in known.get(sha, ()):
-                found.setdefault(trait, []).append(path)
-        return found
+                paths_by_trait.setdefault(trait, []).append(path)
+        return paths_by_trait
 
     def _encode(
         self,

@@ -139,15 +139,15 @@ def is_openai_style(config: Mapping[str, Any]) -> bool:
 @cache
 def _known_by_sizes() -> dict[tuple[tuple[str, object], ...], dict[str, Any] | None]:
     """Return open_clip's architectures by their sizes; None where two with the same sizes differ in another way."""
-    found: dict[tuple[tuple[str, object], ...], dict[str, Any] | None] = {}
+    config_by_shape: dict[tuple[tuple[str, object], ...], dict[str, Any] | None] = {}
     for name in open_clip.list_models():
         config = open_clip.get_model_config(name)
         if not is_openai_style(config):
             continue
         config.pop("quick_gelu", None)
         key = tuple(sizes(config).items())
-        found[key] = config if found.get(key, config) == config else None
-    return found
+        config_by_shape[key] = config if config_by_shape.get(key, config) == config else None
+    return config_by_shape
 
 
 def arch_of(config: Mapping[str, Any], named: str = "") -> str:

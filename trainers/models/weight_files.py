@@ -72,8 +72,8 @@ def read_weights(path: Path) -> WeightFile:
     tensors = _tensors_of(content)
     if not tensors:
         keys = ", ".join(display_text(str(key), limit=40) for key in list(content)[:5]) if _is_mapping(content) else ""
-        found = f"its first keys are {keys}" if keys else f"it holds a {type(content).__name__}"
-        raise TrainerError(f"{path} holds no weights: {found}", hint=_PICKLE_HINT)
+        content_text = f"its first keys are {keys}" if keys else f"it holds a {type(content).__name__}"
+        raise TrainerError(f"{path} holds no weights: {content_text}", hint=_PICKLE_HINT)
     state = {name: value for name, value in tensors.items() if name not in _NOT_WEIGHTS}
     half = any(value.is_floating_point() and value.element_size() < 4 for value in state.values())
     state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}

@@ -334,6 +334,7 @@ IMPATIENT = replace(HASTY, patience_s=2, timeout_s=30)
 """Limits under which each byte arrives in time but the file does not."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "trick", [dripping, pytest.param(dripping_headers, marks=pytest.mark.long)], ids=["body", "headers"]
 )

@@ -78,8 +78,8 @@ def check_all_forms(model: ClipModel, folder: Path, tolerance: float = TOLERANCE
         "OpenAI": lambda: features(openai_class(folder / "openai.pth", quick_gelu=quick_gelu), ids, pixels),
         "transformers": lambda: hf_features(folder / "hf", ids, pixels),
     }
-    for name, found in opened.items():
-        compare(expected, found(), name, tolerance)
+    for name, actual in opened.items():
+        compare(expected, actual(), name, tolerance)
     openai = f"{'quickgelu' if quick_gelu else 'gelu'}:{folder / 'openai.pth'}"
     for spec in (str(folder / "open_clip"), openai, str(folder / "hf")):
         loaded = load_model(spec)
@@ -88,9 +88,9 @@ def check_all_forms(model: ClipModel, folder: Path, tolerance: float = TOLERANCE
 
 
 def compare(
-    expected: tuple[Tensor, Tensor], found: tuple[Tensor, Tensor], name: str, tolerance: float = TOLERANCE
+    expected: tuple[Tensor, Tensor], actual: tuple[Tensor, Tensor], name: str, tolerance: float = TOLERANCE
 ) -> None:
-    for tower, ours, other in zip(("text", "image"), expected, found, strict=True):
+    for tower, ours, other in zip(("text", "image"), expected, actual, strict=True):
         difference = float((ours - other).abs().max())
         print(f"{name}, {tower} tower: {difference:.1e}")  # noqa: T201  # shown by pytest -rP
         assert difference <= tolerance, f"{name}, {tower} tower: {difference:.1e}"

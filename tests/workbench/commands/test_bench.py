@@ -203,6 +203,7 @@ class TestRun:
         with pytest.raises(BenchError, match="1 of 1 images are missing"):
             elsewhere.check_pictures()
 
+    @pytest.mark.long
     @pytest.mark.parametrize(
         "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.long) for n in (signal.SIGTERM, signal.SIGHUP))]
     )

@@ -92,6 +92,7 @@ def test_blind_and_order_apply_and_quitting_prints_a_summary(make_workspace: Any
     assert workspace.rows("SELECT candidate_id, blind FROM event") == [(1, 1)]
 
 
+@pytest.mark.long
 def test_a_closed_terminal_ends_the_app(make_workspace: Any) -> None:
     workspace = make_workspace(5)
     with curate(workspace) as terminal:

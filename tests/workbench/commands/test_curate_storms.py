@@ -183,6 +183,7 @@ def test_a_hang_up_on_any_screen_keeps_the_decisions(workspace: WorkspaceFixture
     sound(workspace)
 
 
+@pytest.mark.long
 def test_a_hang_up_during_a_burst_of_keys_leaves_complete_decisions(workspace: WorkspaceFixture) -> None:
     with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")

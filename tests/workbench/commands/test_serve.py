@@ -200,6 +200,7 @@ async def click(page_socket: aiohttp.ClientWebSocketResponse) -> None:
         await page_socket.send_json(["stdin", f"\x1b[<0;{column};{row}{kind}"])
 
 
+@pytest.mark.long
 async def test_the_first_click_only_focuses(workspace: WorkspaceFixture, served: Served) -> None:
     async with browser() as client:
         await enter(client, served)

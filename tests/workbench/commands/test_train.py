@@ -91,6 +91,7 @@ def test_json_has_the_training_data(workspace: Workspace) -> None:
     assert data["same_image_share"] > 0.1, "24 pairs of 12 images in batches of 4"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -114,9 +115,13 @@ def test_a_refused_model_leaves_no_run(workspace: Workspace, tmp_path: Path, mod
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--device", "meta"), "does not run on the device meta"),
+        pytest.param(("--device", "meta"), "does not run on the device meta", marks=pytest.mark.long),
         (("--threads", 100_000), "threads = 100000, and this process may use"),
-        (("--set", "val_share=0.001"), "keep = best compares validations, and val_share = 0.001 leaves 0"),
+        pytest.param(
+            ("--set", "val_share=0.001"),
+            "keep = best compares validations, and val_share = 0.001 leaves 0",
+            marks=pytest.mark.long,
+        ),
         (("--set", "val_share=0"), "keep = best needs a val_share above 0"),
     ],
 )
@@ -129,6 +134,7 @@ def test_a_run_that_cannot_start_leaves_no_run(workspace: Workspace, options: tu
     assert sorted((workspace.root / "runs").iterdir()) == before
 
 
+@pytest.mark.long
 def test_a_run_with_a_missing_model_can_be_resumed(workspace: Workspace, tmp_path: Path) -> None:
     model = tmp_path / "gone.pth"
     model.touch()
@@ -273,6 +279,7 @@ def test_an_interrupted_and_killed_run_is_resumed_to_its_end(workspace: Workspac
     assert read_run(run).result["steps"] == 140
 
 
+@pytest.mark.long
 def test_the_training_survives_its_parent_and_stops_with_the_printed_command(workspace: Workspace) -> None:
     run = runs_folder(workspace) / "left"
     words = [NEGWB, "-w", workspace.root, "train", "set-001", "--name", "left", *LONG, "--steps", 100_000]

@@ -187,6 +187,7 @@ def test_a_signal_ends_a_download(workspace: Workspace, number: signal.Signals) 
     assert not list(workspace.root.rglob("*.part"))
 
 
+@pytest.mark.long
 def test_a_vanished_terminal_is_no_error(workspace: Workspace, tmp_path: Path) -> None:
     """The exit code is that of the signal although the output is gone."""
     hold = Hold(HELD["status"], tmp_path)

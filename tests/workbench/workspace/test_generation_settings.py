@@ -62,9 +62,9 @@ def test_the_template_equals_the_defaults(tmp_path: Path) -> None:
 
 
 def test_the_examples_of_the_template_are_valid(tmp_path: Path) -> None:
-    part = TEMPLATE[TEMPLATE.index("[generate]") : TEMPLATE.index("[train]")]
+    part = TEMPLATE[TEMPLATE.index("\n# [generate]") : TEMPLATE.index("\n[train]\n")]
     shown = "\n".join(
-        line.removeprefix("# ") if "=" in line or "[engines" in line else line for line in part.split("\n")
+        line.removeprefix("# ") if "=" in line or line.startswith("# [") else line for line in part.split("\n")
     )
     result = settings(tmp_path, shown)
     assert result.proposer in result.engines

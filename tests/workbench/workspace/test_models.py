@@ -48,8 +48,8 @@ def test_a_file_with_its_activation_or_architecture(tmp_path: Path, monkeypatch:
     (tmp_path / "clip.pth").touch()
     assert base_model(workspace) == f"{name}:{tmp_path / 'clip.pth'}"
     monkeypatch.chdir(tmp_path)
-    found = find_model(workspace, f"{name}:clip.pth")
-    assert (found.spec, found.label) == (f"{name}:{tmp_path / 'clip.pth'}", f"{name}:clip.pth")
+    model = find_model(workspace, f"{name}:clip.pth")
+    assert (model.spec, model.label) == (f"{name}:{tmp_path / 'clip.pth'}", f"{name}:clip.pth")
 
 
 def test_a_repository_of_the_hub(tmp_path: Path) -> None:

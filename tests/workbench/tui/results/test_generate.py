@@ -169,6 +169,7 @@ async def test_a_run_whose_process_is_gone_is_lost(workspace: WorkspaceFixture) 
         await until(pilot, lambda: f"run {run} is not running" in lines(app))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 async def test_hostile_runs_are_only_text(workspace: WorkspaceFixture, size: tuple[int, int]) -> None:
     bad = " ".join(content[:60] for content in HOSTILE.values())

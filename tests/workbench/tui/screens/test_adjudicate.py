@@ -92,6 +92,7 @@ async def test_votes_and_verdicts_are_hidden_until_the_decision(
         await until(pilot, lambda: "2 of 3" in lines(app))
 
 
+@pytest.mark.long
 async def test_undo_shows_the_card_again_and_the_screen_can_become_empty(
     disputed: WorkspaceFixture, open_app: Any
 ) -> None:
@@ -164,6 +165,7 @@ async def test_an_empty_screen_shows_the_next_steps(make_workspace: Any, open_ap
         assert workspace.events() == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("old_names")
 @pytest.mark.parametrize("size", SIZES)
 async def test_hostile_texts_are_only_texts(

@@ -295,6 +295,7 @@ async def test_browsing_leases_no_card(make_workspace: Any, open_session: Any) -
         assert browse(app).table.chosen == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 async def test_hostile_text_is_plain_text(make_workspace: Any, open_app: Open, size: Any) -> None:
     cases = [

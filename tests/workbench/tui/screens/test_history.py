@@ -115,6 +115,7 @@ async def test_a_blind_session_hides_the_history(make_workspace: Any, open_app: 
         assert not [word for word in ("ben", "judge-") if word in lines(app)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 async def test_hostile_text_is_plain_text(make_workspace: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
     hostile = HOSTILE["link"] + HOSTILE["closing"] + HOSTILE["escape"] + HOSTILE["bidi"]

@@ -59,6 +59,7 @@ async def test_a_change_writes_only_its_setting(make_workspace: Any, open_app: A
     assert file.read_text() == TEMPLATE.replace('order = "conflict"', 'order = "threshold"')
 
 
+@pytest.mark.long
 async def test_a_theme_preview_is_reverted_on_cancel(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
     before = (workspace.root / "negwb.toml").read_text()
