@@ -166,8 +166,14 @@ def test_images_replaced_by_decompression_bombs(workspace: WorkspaceFixture) -> 
 
 @pytest.mark.parametrize(
     ("keys", "seen"),
-    [("n", b"a note"), ("e", b"edit the negated caption"), ("x", b"reject"), ("i", b""), ("?", b""), ("/", b"")],
-    ids=["note", "edit", "reason", "zoom", "help", "find"],
+    [
+        pytest.param("e", b"edit the negated caption", id="edit"),
+        pytest.param("n", b"a note", id="note", marks=pytest.mark.long),
+        pytest.param("x", b"reject", id="reason", marks=pytest.mark.long),
+        pytest.param("i", b"", id="zoom", marks=pytest.mark.long),
+        pytest.param("?", b"", id="help", marks=pytest.mark.long),
+        pytest.param("/", b"", id="find", marks=pytest.mark.long),
+    ],
 )
 def test_a_hang_up_on_any_screen_keeps_the_decisions(workspace: WorkspaceFixture, keys: str, seen: bytes) -> None:
     with curate(workspace) as terminal:

@@ -21,7 +21,7 @@ from curation_db.storage.store import open_store
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 
-SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long))
 CODES = {signal.SIGTERM: 143, signal.SIGHUP: 129}
 HELD = {
     "import": "curation_db.importing.writers.batch:insert_captions",

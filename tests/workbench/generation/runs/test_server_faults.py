@@ -125,7 +125,9 @@ def test_a_faulty_server_costs_no_item(tmp_path: Path) -> None:
         assert "all items are processed" in workspace.run(code=5).stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.long) for n in (signal.SIGTERM, signal.SIGHUP))]
+)
 def test_a_signal_stores_requests_in_flight_and_the_same_command_continues(
     workspace: FaultWorkspace, number: signal.Signals
 ) -> None:
