@@ -36,7 +36,7 @@ def has_half_values(file: WeightFile) -> bool:
     """Return whether float32 matrices of the image tower all hold half-precision values.
 
     OpenAI published its models in half precision, so fine-tunings with a frozen image tower have such towers. Models
-    trained elsewhere have them only where somebody rounded them.
+    trained elsewhere have them only if they were rounded to half precision.
     """
     matrices = [
         value

@@ -139,7 +139,7 @@ def _from_file(path: Path, quick_gelu: bool | None, *, name: str = "") -> ClipMo
 
 
 def _activation_of(file: WeightFile, beside: Mapping[str, Any], name: str) -> bool:
-    """Return whether a file needs QuickGELU, where nobody specified it.
+    """Return whether a file needs QuickGELU if the user did not specify it.
 
     Raises:
         TrainerError: nothing shows the activation.

@@ -46,7 +46,7 @@ price_out = 1000000.0
 [engines.llava]
 kind = "openai"
 url = "http://127.0.0.1:9/v1"
-model = "eye"
+model = "vlm"
 method = "logprobs"
 key_env = "BATCH_KEY"
 """
@@ -455,7 +455,7 @@ def test_a_server_that_rejects_a_step_is_named(
 def test_files_that_are_no_batch_files_are_refused(workspace: Workspace, server: BatchServerState) -> None:
     path, lines = workspace.root / "bad.jsonl", (workspace.root / "ask.jsonl").read_text().splitlines()
     other = json.loads(lines[1])
-    other["body"]["model"] = "eye"
+    other["body"]["model"] = "vlm"
     foreign = {**json.loads(lines[0]), "custom_id": "ab" * 32}
     for content, message in (
         ([], "has no requests"),

@@ -54,7 +54,7 @@ _AFTER_THING: Final = words.PREPOSITIONS | words.PARTICLES | _words("here there 
 """Predicates of one word that follow their noun: "lamp on", "tongue out"."""
 _PLACES_ALONE: Final = _words("outside inside here there away home")
 _ALONE: Final = _words("asleep awake alive alone afloat together apart ajar")
-"""Predicates that stand without a noun: nobody says "asleep cat"."""
+"""Adjectives that cannot precede a noun: "a cat that is asleep", not "an asleep cat"."""
 _VAGUE: Final = _words("it this that they he she these those everything")
 _FILLING: Final = frozenset(("all", "both", "being", "been", "there"))
 _PLACED: Final = words.PREPOSITIONS - _words("like than up down out off for")

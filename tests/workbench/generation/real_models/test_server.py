@@ -39,7 +39,7 @@ async def opened(
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def eyes(server: str, llava: Path) -> AsyncIterator[OpenAiEngine]:
+async def judge_engine(server: str, llava: Path) -> AsyncIterator[OpenAiEngine]:
     """The model that looks, of a server that was seen to decide."""
     engine = await opened(server, llava, DECIDES)
     yield engine
@@ -79,10 +79,10 @@ async def test_the_text_equals_that_of_the_local_model(
 
 
 async def test_probabilities_equal_the_servers_decisions(
-    eyes: OpenAiEngine, server: str, llava: Path, colours: dict[str, Path]
+    judge_engine: OpenAiEngine, server: str, llava: Path, colours: dict[str, Path]
 ) -> None:
     group = [yes_no(text, colours[name]) for name in ("red", "blue") for text in (QUESTION, "Is it a hat?")]
-    results = await answers(eyes, group)
+    results = await answers(judge_engine, group)
     assert {answer.method for answer in results} == {Method.DECISION}
     assert (results[0].p or 1) < 0.5 < (results[2].p or 0)
     shown = base64.b64encode(colours["blue"].read_bytes()).decode()
@@ -110,18 +110,18 @@ async def test_a_server_without_proved_capability_gives_bare_answers(
 
 
 async def test_a_missing_image_fails_only_its_request(
-    eyes: OpenAiEngine, colours: dict[str, Path], tmp_path: Path
+    judge_engine: OpenAiEngine, colours: dict[str, Path], tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"\xff\xd8\xff nothing")
     results = await answers(
-        eyes, [yes_no(QUESTION, each) for each in (tmp_path / "gone.jpg", colours["red"], bad, colours["blue"])]
+        judge_engine, [yes_no(QUESTION, each) for each in (tmp_path / "gone.jpg", colours["red"], bad, colours["blue"])]
     )
     assert [answer.error for answer in results] == [RequestFailure.PICTURE_MISSING, "", RequestFailure.PICTURE_BAD, ""]
 
 
 async def test_the_probe_matches_the_servers_capabilities(server: str, llama: Path, llava: Path) -> None:
-    """It answers 200 to log-probabilities and to a picture for a model without eyes, and leaves both out."""
+    """It answers 200 to log-probabilities and to an image for a model without an image input, and leaves both out."""
     seen = {}
     for model in (llava, llama):
         report = await probe(replace(settings("openai", model), url=server))

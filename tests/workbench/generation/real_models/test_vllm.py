@@ -92,7 +92,7 @@ def vllm(vllm_python: Path, llava: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def eyes(vllm: str) -> AsyncIterator[OpenAiEngine]:
+async def judge_engine(vllm: str) -> AsyncIterator[OpenAiEngine]:
     """An engine for the only model that it lists, after a look at what it honours."""
     wanted = replace(settings("openai"), url=vllm)
     report = await probe(wanted)
@@ -102,7 +102,7 @@ async def eyes(vllm: str) -> AsyncIterator[OpenAiEngine]:
 
 
 async def test_the_probability_equals_that_of_the_local_model(
-    eyes: OpenAiEngine, llava: Path, colours: dict[str, Path]
+    judge_engine: OpenAiEngine, llava: Path, colours: dict[str, Path]
 ) -> None:
     """There the first twenty tokens are summed, here the whole vocabulary."""
     group = [yes_no(text, picture) for text in (_QUESTION, "Is it?") for picture in (None, *colours.values())]
@@ -111,8 +111,8 @@ async def test_the_probability_equals_that_of_the_local_model(
         near = await answers(here, group)
     finally:
         await here.close()
-    far = await answers(eyes, group)
-    assert eyes.model == "llava"
+    far = await answers(judge_engine, group)
+    assert judge_engine.model == "llava"
     assert {answer.method for answer in far} == {Method.LOGPROBS}
     for request, there, known in zip(group, far, near, strict=True):
         within = 1e-3 if request.picture is None else 0.02  # what is sent is a JPEG
@@ -131,7 +131,7 @@ async def test_the_probe_matches_the_capabilities_of_vllm(vllm: str) -> None:
 
 
 async def test_the_text_equals_that_of_the_local_weights(
-    eyes: OpenAiEngine, llava: Path, colours: dict[str, Path]
+    judge_engine: OpenAiEngine, llava: Path, colours: dict[str, Path]
 ) -> None:
     group = [write(_QUESTION, colours[name], temperature=0) for name in ("red", "blue")]
     here = await transformers_local.make(settings("transformers", llava), surroundings())
@@ -139,4 +139,4 @@ async def test_the_text_equals_that_of_the_local_weights(
         near = await answers(here, group)
     finally:
         await here.close()
-    assert [answer.text for answer in await answers(eyes, group)] == [answer.text for answer in near]
+    assert [answer.text for answer in await answers(judge_engine, group)] == [answer.text for answer in near]

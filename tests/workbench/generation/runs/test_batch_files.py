@@ -46,7 +46,7 @@ judges = ["llava", "annotations"]
 kind = "openai"
 url = "http://10.255.255.1:9/v1"
 model = "stub"
-key_env = "FARM_KEY"
+key_env = "BATCH_KEY"
 price_out = 1000000.0
 [engines.llava]
 kind = "openai"
@@ -163,11 +163,11 @@ def written_lines(path: Path) -> list[dict[str, Any]]:
 def test_each_file_has_one_model_and_at_most_max_lines(workspace: Workspace, tmp_path: Path) -> None:
     """The judge of two captions and the proposer of the third have requests at the same time."""
     workspace.settings.write_text(
-        workspace.settings.read_text().replace('model = "stub"\nmethod', 'model = "eye"\nmethod')
+        workspace.settings.read_text().replace('model = "stub"\nmethod', 'model = "vlm"\nmethod')
     )
     first, responses = tmp_path / "first.jsonl", tmp_path / "say.jsonl"
     assert emit(workspace, first).exception is None
-    with model_server(present=0.0, models=["stub", "eye"]) as server:
+    with model_server(present=0.0, models=["stub", "vlm"]) as server:
         answered(first, responses, server)
     lines = responses.read_text().splitlines()
     failed = {**json.loads(lines[0]), "response": {"status_code": 500, "body": {}}}
@@ -180,8 +180,8 @@ def test_each_file_has_one_model_and_at_most_max_lines(workspace: Workspace, tmp
     assert [Path(file["file"]).name for file in json.loads(done.stdout)["files"]] == names
     assert [[line["body"]["model"] for line in written_lines(tmp_path / name)] for name in names] == [
         ["stub"],
-        ["eye"],
-        ["eye"],
+        ["vlm"],
+        ["vlm"],
     ]
     again = emit(workspace, tmp_path / "ask.jsonl", "--retry")
     assert isinstance(again.exception, NegwbError)
@@ -226,7 +226,7 @@ def test_drafts_of_a_killed_process_are_removed(workspace: Workspace, tmp_path: 
 
 
 def test_a_request_that_fails_in_each_of_its_tries_is_given_up(workspace: Workspace, tmp_path: Path) -> None:
-    settings = workspace.settings.read_text().replace('key_env = "FARM_KEY"', "tries = 2")
+    settings = workspace.settings.read_text().replace('key_env = "BATCH_KEY"', "tries = 2")
     workspace.settings.write_text(settings)
     for number in range(2):
         path = tmp_path / f"ask{number}.jsonl"
@@ -322,10 +322,10 @@ def test_a_good_answer_replaces_a_failure_before_it(workspace: Workspace, tmp_pa
 
 
 def test_batch_files_contain_no_api_key(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FARM_KEY", "sk-very-secret")
+    monkeypatch.setenv("BATCH_KEY", "sk-very-secret")
     emit(workspace, tmp_path / "ask.jsonl")
     assert "sk-very-secret" not in (tmp_path / "ask.jsonl").read_text()
-    assert os.environ["FARM_KEY"] == "sk-very-secret"
+    assert os.environ["BATCH_KEY"] == "sk-very-secret"
 
 
 def test_a_batch_file_needs_a_model_name(workspace: Workspace, tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from support.model_server import Behaviour, Served, model_server
+from support.model_server import Behaviour, Served
 from support.server_asks import Answers, picture, text, yes_no
 
 from curation_db.enums import Method
@@ -25,12 +25,6 @@ from workbench.workspace.engine_settings import EngineSettings
 IN_FLIGHT = 32
 RULES = RequestRules()
 SETTINGS = EngineSettings(name="llm", kind="openai", price_in=1000.0, price_out=10_000.0, concurrency=IN_FLIGHT)
-
-
-@pytest.fixture(scope="module")
-def one_server() -> Iterator[Served]:
-    with model_server() as running:
-        yield running
 
 
 @pytest.fixture

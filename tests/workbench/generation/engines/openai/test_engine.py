@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 from support.model_answers import p_yes
-from support.model_server import Behaviour, Served, model_server
+from support.model_server import Served, model_server
 from support.server_asks import Answers, answers, picture, seen, text, yes_no
 
 from curation_db.enums import Method
@@ -28,18 +27,6 @@ from workbench.workspace.engine_settings import EngineSettings
 
 QUICK = RetryPolicy(base=0.01, longest=0.05, max_retry_after=0.5)
 KEY = "sk-test-0123456789"
-
-
-@pytest.fixture(scope="module")
-def one_server() -> Iterator[Served]:
-    with model_server() as running:
-        yield running
-
-
-@pytest.fixture
-def server(one_server: Served) -> Served:
-    one_server.behave(**asdict(Behaviour()))
-    return one_server
 
 
 @contextlib.asynccontextmanager

@@ -295,7 +295,7 @@ async def test_the_same_answers_to_black_and_white_prove_blindness(server: Answe
     assert is_blind("bare", decided)
 
 
-async def test_answers_that_differ_by_chance_do_not_prove_eyes(server: AnsweringServer) -> None:
+async def test_answers_that_differ_by_chance_do_not_prove_that_images_are_seen(server: AnsweringServer) -> None:
     """Without a temperature a server samples, and each answer differs from the one before."""
     counter = iter(range(10_000))
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import pytest
-from support.model_server import HONOURS, Behaviour, Served, model_server
+from support.model_server import HONOURS, Served
 
 from curation_db.enums import Method
 from workbench.errors import UsageError
@@ -16,18 +14,6 @@ from workbench.generation.engines.openai.probing.capabilities import Capability,
 from workbench.generation.engines.openai.probing.probe import ProbeReport, probe
 from workbench.generation.engines.protocol import EngineStopped
 from workbench.workspace.engine_settings import EngineSettings
-
-
-@pytest.fixture(scope="module")
-def one_server() -> Iterator[Served]:
-    with model_server() as running:
-        yield running
-
-
-@pytest.fixture
-def server(one_server: Served) -> Served:
-    one_server.behave(**asdict(Behaviour()))
-    return one_server
 
 
 async def run_probe(server: Served, **settings: Any) -> ProbeReport:
