@@ -284,7 +284,7 @@ ROWS = [
     Row("403 for one caption", of_one_caption("rewrite", lambda request: failure(403, "moderated")), 1,
         {"kept": 5, "failed:refused": 1}, "1 of 6 items failed: refused: 403: moderated"),
     Row("403 for all after a while", forbidden_after(8), 4, None, r"refuses access: 403 \(not for you\)",
-        most_requests=24),
+        most_requests=24, engine={"concurrency": 1}),  # no answer that is under way comes between two refusals
     Row("503 while the model loads", loading(10), engine={"tries": 2}),
     Row("every request refused", refusing, 4, None, "answers no request: 400: images are not supported",
         most_requests=8, check=nothing_kept),
