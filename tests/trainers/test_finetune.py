@@ -131,6 +131,7 @@ def test_killed_at_three_random_steps_it_ends_with_the_same_bytes(
     assert read_run(folder).status is TrainingStatus.DONE
 
 
+@pytest.mark.long
 def test_a_signal_saves_the_state_and_exits_130(rich: RunConfig, straight: Path, tmp_path: Path) -> None:
     hold = tmp_path / "hold"
     hold.touch()

@@ -25,6 +25,10 @@ SCRIPTED = [
     *(shot.name for shot in (*screenshots.SHOTS, *generation_screenshots.SHOTS, *side_screen_screenshots.SHOTS)),
     *RESULTS,
 ]
+SIDE_SCREENS = [
+    pytest.param(shot, marks=[] if index == 0 else [pytest.mark.long])
+    for index, shot in enumerate(side_screen_screenshots.SHOTS)
+]
 _TIME = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d(:\d\d)?")
 _LABEL = re.compile(r"[a-z][a-z ]{2,9} +")
 
@@ -78,6 +82,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return workspace
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [shot.name for shot in screenshots.SHOTS])
 def test_a_screenshot_of_a_card_is_current(cards: Path, name: str) -> None:
     assert words((cards / f"{name}.svg").read_text(encoding="utf-8")) == words(stored(name))
@@ -88,11 +93,12 @@ def test_the_screenshot_of_a_generation_run_is_current(tmp_path: Path) -> None:
     assert words(taken.read_text(encoding="utf-8")) == words(stored(taken.stem))
 
 
-@pytest.mark.parametrize("shot", side_screen_screenshots.SHOTS, ids=lambda shot: shot.name)
+@pytest.mark.parametrize("shot", SIDE_SCREENS, ids=lambda shot: shot.name)
 def test_a_screenshot_of_a_side_screen_is_current(decided_demo: Workspace, shot: Shot) -> None:
     assert words(asyncio.run(side_screen_screenshots.take(decided_demo, shot))) == words(stored(shot.name))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("page", "shot"), RESULTS.values(), ids=RESULTS)
 def test_a_screenshot_of_the_results_is_current(results: Workspace, page: Page, shot: Shot) -> None:
     """The figures come from a training and differ between machines, so only the texts of the screen are compared."""

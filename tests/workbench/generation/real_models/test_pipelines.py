@@ -149,6 +149,7 @@ def test_equal_seeds_give_equal_runs(negwb: Negwb, workspace: Path, llama: Path,
     assert rows(workspace, "SELECT item, status, reason, detail FROM generation_item ORDER BY item") == first
 
 
+@pytest.mark.long
 def test_p1_over_a_server(negwb: Negwb, workspace: Path, llama: Path, llava: Path, server: str) -> None:
     engines(workspace, "openai", llama, llava, url=server)
     assert negwb("generate", "probe", "vlm", "--json")["method"] == Method.DECISION
@@ -177,7 +178,7 @@ def test_clip_judges_the_whole_caption(negwb: Negwb, workspace: Path, llama: Pat
     assert len({model for *_, model in verdicts}) == 1
 
 
-@pytest.mark.parametrize("kind", ["openai", pytest.param("transformers", marks=pytest.mark.long)])
+@pytest.mark.parametrize("kind", [pytest.param("openai", marks=pytest.mark.long), "transformers"])
 def test_p2(negwb: Negwb, workspace: Path, llama: Path, llava: Path, kind: str, request: pytest.FixtureRequest) -> None:
     more = {"url": request.getfixturevalue("server")} if kind == "openai" else {}
     engines(workspace, kind, llama, llava, **more)

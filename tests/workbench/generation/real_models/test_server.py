@@ -21,7 +21,7 @@ from workbench.generation.engines.openai.probing.capabilities import Capability,
 from workbench.generation.engines.openai.probing.probe import probe
 from workbench.generation.engines.requests import RequestFailure
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 DECIDES: Mapping[str, Any] = {
     "decision": {"seen": "yes"},

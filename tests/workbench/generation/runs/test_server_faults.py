@@ -112,6 +112,7 @@ def workspace(tmp_path: Path) -> FaultWorkspace:
     return make_workspace(tmp_path / "ws", 20, 3)
 
 
+@pytest.mark.long
 def test_a_faulty_server_costs_no_item(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", 8, 3)
     quick = {"500": 0.05, "cut": 0.05, "half_json": 0.05, "wrong_schema": 0.05}
