@@ -13,7 +13,8 @@ import errno
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from trainers.checkpoints import (
     CheckpointState,
     load_best,
     load_checkpoint,
+    put_weights,
     save_best,
     save_checkpoint,
     saved_threads,
@@ -38,15 +40,27 @@ from trainers.checkpoints import (
 from trainers.data.data_checks import report_checks, report_negatives
 from trainers.data.hard_images import hard_images_of
 from trainers.data.training_data import fingerprint, load, tables
-from trainers.errors import ModelRefused, TrainerError
+from trainers.errors import ModelRefused, RunRefused, TrainerError
 from trainers.features.image_decoding import Decoding
 from trainers.features.image_features import ImageFeatures
+from trainers.interpolation import alpha_grid, choose_alpha, interpolate, sweep
 from trainers.interrupts import Interrupted, Stop
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
 from trainers.models.saving import check_can_save, save_hf, save_model, save_pth
 from trainers.objectives import drift, info_nce, same_image, same_image_across
-from trainers.run_files import DONE, FAILED, WARNING, RunWriter, is_better, read_base_validation, read_saved_steps
+from trainers.run_files import (
+    DONE,
+    FAILED,
+    GUARD_IMAGE_TO_TEXT,
+    GUARD_TEXT_TO_IMAGE,
+    INTERPOLATION,
+    WARNING,
+    RunWriter,
+    is_better,
+    read_base_validation,
+    read_saved_steps,
+)
 from trainers.settings import RunConfig, TrainSettings, check_threads, read_config, recipe_line
 from trainers.validation import Validation, Validator
 
@@ -158,13 +172,44 @@ class Trainer:
         if not torch.isfinite(texts).all():
             raise TrainerError("the training diverged: the features of texts are not finite", hint=_DIVERGED_HINT)
 
-    @torch.no_grad()
-    def interpolate(self) -> None:
-        """Interpolate the trained weights towards the base model by `settings.interpolation`."""
-        if self.settings.interpolation == 1:
-            return
-        for name, value in self.weights.items():
-            value.copy_(torch.lerp(self.base[name], value, self.settings.interpolation))
+    def interpolate(self, alpha: float) -> None:
+        """Replace the trained weights by base + alpha * (trained - base)."""
+        if alpha != 1:
+            put_weights(self.weights, interpolate(self.base, self.weights, alpha))
+
+    def check_guard(self) -> None:
+        """Check that the recipe's choice of alpha has images to compare.
+
+        Raises:
+            RunRefused: alpha is chosen on the guard, which has fewer than two images.
+        """
+        if self.settings.interpolation_max_loss is not None and self.guard_images < 2:
+            counts = f"the validation images with original captions are {self.guard_images}"
+            hint = "use an export with captions, a larger val_share, or interpolation without interpolation_max_loss"
+            raise RunRefused(f"interpolation_max_loss compares 2 images or more, and {counts}", hint=hint)
+
+    @property
+    def guard_images(self) -> int:
+        return 0 if self._validator is None else self._validator.guard_images
+
+    def guard_curve(self) -> Generator[tuple[float, tuple[float, float]], None, None]:
+        """Yield alpha with the guard's R@1 (text to image, image to text) of the weights interpolated by it.
+
+        The trained weights are in place again when the iteration ends or is given up.
+        """
+        validator = self._validator
+        tuned = {name: value.detach().clone() for name, value in self.weights.items()}
+
+        def score(weights: Mapping[str, Tensor]) -> tuple[float, float]:
+            put_weights(self.weights, weights)
+            guard = None if validator is None else validator.guard(self.model)
+            assert guard is not None  # by `check_guard`
+            return guard
+
+        try:
+            yield from sweep(self.base, tuned, alpha_grid(self.settings.interpolation), score)
+        finally:
+            put_weights(self.weights, tuned)
 
 
 class TrainingRun:
@@ -220,6 +265,8 @@ class TrainingRun:
                 raise Interrupted
             if (step + 1) % settings.checkpoint_every == 0:
                 self._save()
+        if settings.interpolation_max_loss is not None:
+            self._save()  # a signal during the choice of alpha must not cost a step
         return self._state
 
     def _validate_base(self) -> None:
@@ -335,8 +382,9 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     data.summary.update(report_checks((*data.train, *data.val), feed, model, settings, writer))
     validator = None if loaded.val is None else Validator(loaded.val, loaded.guard, settings)
     trainer = Trainer(model, feed, validator, settings)
+    trainer.check_guard()
     state = TrainingRun(folder, trainer, stop, fingerprint=run_fingerprint).train()
-    return _finish(folder, config, trainer, state, result)
+    return _finish(folder, config, trainer, state, result, stop)
 
 
 def _load_model(config: RunConfig) -> ClipModel:
@@ -355,11 +403,16 @@ def _load_model(config: RunConfig) -> ClipModel:
 
 
 def _finish(
-    folder: Path, config: RunConfig, trainer: Trainer, state: CheckpointState, result: dict[str, Any]
+    folder: Path, config: RunConfig, trainer: Trainer, state: CheckpointState, result: dict[str, Any], stop: Stop
 ) -> dict[str, Any]:
     if config.settings.keep == "best" and state.best_step is not None:
         load_best(folder, state.best_step, trainer.weights)
-    trainer.interpolate()
+    alpha = config.settings.interpolation
+    if config.settings.interpolation_max_loss is not None:
+        trainer.check_sound()
+        result["interpolation"] = choice = _choose_interpolation(folder, trainer, stop)
+        alpha = choice["alpha"]
+    trainer.interpolate(alpha)
     trainer.check_sound()
     if (validation := trainer.validate()) is not None:  # of the saved weights, which may be interpolated
         result["validation_base"] = read_base_validation(folder)
@@ -381,6 +434,40 @@ def _finish(
     }
     RunWriter(folder).end(DONE, result)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    return result
+
+
+def _choose_interpolation(folder: Path, trainer: Trainer, stop: Stop) -> dict[str, Any]:
+    """Choose alpha on the guard; log the choice, write interpolation.json and return its content.
+
+    Raises:
+        Interrupted: `stop` returned True; the checkpoint of the last step is saved.
+    """
+    writer, max_loss = RunWriter(folder), trainer.settings.interpolation_max_loss
+    assert max_loss is not None
+    curve = []
+    with closing(trainer.guard_curve()) as points:
+        for alpha, guard in points:
+            curve.append((alpha, guard))
+            writer.log(f"interpolation {alpha:g}: affirmative R@1 {guard[0]:.1%}/{guard[1]:.1%}")
+            if stop():
+                raise Interrupted
+    chosen = choose_alpha(curve, max_loss)
+    images = trainer.guard_images
+    if images * max_loss < 1:
+        writer.log(
+            f"{WARNING}the guard has {images} images, so each is more than interpolation_max_loss = {max_loss:g}"
+        )
+    writer.log(f"interpolation {chosen:g} is chosen on the guard, on which no result should be reported")
+    names = (GUARD_TEXT_TO_IMAGE, GUARD_IMAGE_TO_TEXT)
+    result = {
+        "alpha": chosen,
+        "max_loss": max_loss,
+        "chosen_on": "guard: original captions of the validation images",
+        "images": images,
+        "curve": [{"alpha": alpha, **dict(zip(names, guard, strict=True))} for alpha, guard in curve],
+    }
+    writer.end(INTERPOLATION, result)
     return result
 
 

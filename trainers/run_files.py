@@ -5,7 +5,8 @@
                   step 0 is the validation of the base
     checkpoints/  resume state                             failed.json  reason of a failure
     excluded_images.jsonl  images that are left out        run.lock     locked by the training process, so that
-                                                                        "running" is exact
+    interpolation.json     guard over alpha, where the                  "running" is exact
+                           recipe chooses alpha
 
 Readers never raise on damaged content: they skip partial or invalid lines.
 """
@@ -30,6 +31,8 @@ METRICS, LOG, DONE, FAILED, LOCK = "metrics.jsonl", "log.txt", "done.json", "fai
 
 EXCLUDED_IMAGES = "excluded_images.jsonl"
 """One {"image", "reason"} per line; absent where every image can be used."""
+INTERPOLATION = "interpolation.json"
+"""The chosen alpha and the curve that it was chosen from; done.json has the same."""
 CHECKPOINTS = "checkpoints"
 WARNING = "warning: "
 """Prefix of warnings in log.txt."""
@@ -260,6 +263,6 @@ class RunWriter:
         replace_file(self.folder / METRICS, "".join(json.dumps(row) + "\n" for row in rows), only_writer=True)
 
     def end(self, name: str, result: Mapping[str, Any]) -> None:
-        """Write done.json or failed.json; raises ValueError for NaN and infinities."""
+        """Write done.json, failed.json or interpolation.json; raises ValueError for NaN and infinities."""
         text = json.dumps(dict(result), indent=2, allow_nan=False) + "\n"
         replace_file(self.folder / name, text, only_writer=True)

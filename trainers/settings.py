@@ -66,6 +66,11 @@ class TrainSettings:
         0.0, "weight of the penalty on drift from the base text embeddings, on affirmative captions"
     )
     interpolation: float = setting(1.0, "saved weights: base + this * (tuned - base), against forgetting")
+    interpolation_max_loss: float | None = setting(
+        None,
+        "choose the largest interpolation, in steps of 0.1 and at most the one above, at which affirmative R@1 of the "
+        "guard loses at most this share in both directions, as in 0.02; unset: no choice",
+    )
     logit_scale_max: float | None = setting(
         None, "upper limit of exp(logit_scale), applied after each step; CLIP was trained with 100"
     )
@@ -147,6 +152,7 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         "replay_share",
         "anchor_weight",
         "interpolation",
+        "interpolation_max_loss",
         "val_share",
         "max_unusable",
     )
@@ -168,6 +174,7 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         (s.anchor_weight >= 0, "anchor_weight must not be negative"),
         (s.anchor_weight == 0 or s.replay_share > 0, "anchor_weight needs affirmative captions: set replay_share"),
         (0 < s.interpolation <= 1, "interpolation must be in (0, 1]"),
+        *_rules_of_the_choice(s),
         (0 <= s.val_share < 1, "val_share must be in [0, 1)"),
         (s.logit_scale_max is None or s.logit_scale_max > 0, "logit_scale_max must be positive"),
         (s.split in ("image", "caption"), "split is image or caption"),
@@ -185,6 +192,16 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         (any("visual.".startswith(name) for name in s.frozen), _FROZEN),
         (s.threads is None or s.threads >= 1, "threads must be 1 or more"),
         (s.log_every >= 1 and s.checkpoint_every >= 1, "log_every and checkpoint_every must be 1 or more"),
+    )
+
+
+def _rules_of_the_choice(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
+    """Return the rules of `interpolation_max_loss`, which compares models on captions that no step has used."""
+    name, chooses = "interpolation_max_loss", s.interpolation_max_loss is not None
+    return (
+        (s.interpolation_max_loss is None or 0 <= s.interpolation_max_loss < 1, f"{name} is a share, in [0, 1)"),
+        (not chooses or (s.val_share > 0 and s.guard_images > 1), f"{name} needs val_share and guard_images"),
+        (not chooses or s.split == "image", f"{name} needs split = image: by caption, the guard's images are trained"),
     )
 
 

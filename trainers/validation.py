@@ -75,10 +75,18 @@ class Validator:
             loss += weight * (masked if self._settings.same_image_mask else info_nce(images, texts, scale).item())
             features.append(texts)
         recall, _ = self._texts.recall(torch.cat(features)[self._texts.first.to(model.device)])
-        guard = None
-        if self._captions is not None:
-            guard = self._captions.recall(model.text_tower.encode_all(self._captions.ids))
-        return Validation(loss, masked_loss, recall, guard)
+        return Validation(loss, masked_loss, recall, self.guard(model))
+
+    @property
+    def guard_images(self) -> int:
+        """Number of images of the guard; 0 without guard."""
+        return 0 if self._captions is None else self._captions.images
+
+    def guard(self, model: ClipModel) -> tuple[float, float] | None:
+        """Return R@1 from text to image and from image to text on affirmative captions; None without captions."""
+        if self._captions is None:
+            return None
+        return self._captions.recall(model.text_tower.encode_all(self._captions.ids))
 
     def _batches(self) -> Iterator[tuple[Rows, float]]:
         """Yield the rows and the weight of each batch.
@@ -106,6 +114,7 @@ class _Relevance:
         self.ids = table.ids[self.first]
         """(U, L) token ids of the distinct texts"""
         self._images = table.features
+        self.images = len(table.features)
         self._pairs = torch.stack([torch.from_numpy(text_of.reshape(-1)), table.image_rows], dim=1)  # (T, 2)
 
     def recall(self, texts: Tensor) -> tuple[float, float]:

@@ -79,7 +79,7 @@ class TestDiverged:
     def test_a_weight_that_is_not_finite_fails_the_run(
         self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def spoil(self: finetune.Trainer) -> None:
+        def spoil(self: finetune.Trainer, alpha: float) -> None:
             next(iter(self.weights.values())).data[0] = float("inf")
 
         monkeypatch.setattr(finetune.Trainer, "interpolate", spoil)

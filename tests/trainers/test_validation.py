@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -19,10 +20,13 @@ from trainers.batches import Table
 from trainers.checkpoints import FOLDER
 from trainers.data.dataset import TrainingPair, split_by_caption
 from trainers.data.training_data import load
+from trainers.errors import RunRefused
 from trainers.features.image_features import ImageFeatures
-from trainers.finetune import run_training
+from trainers.finetune import Interrupted, Trainer, run_training
+from trainers.interpolation import alpha_grid, choose_alpha
+from trainers.models.clip_model import WEIGHTS_FILE
 from trainers.models.saving import save_model
-from trainers.run_files import Criterion, RunWriter, is_better, read_metrics
+from trainers.run_files import INTERPOLATION, LOG, Criterion, RunWriter, is_better, read_metrics
 from trainers.settings import TrainSettings, create_run
 from trainers.validation import Validator, recall_at_1
 
@@ -177,6 +181,61 @@ def test_the_interpolated_model_is_validated_again(root: Path, tmp_path: Path) -
     done = run_training(tmp_path / "r")
     assert done["validation"]["val_loss"] == pytest.approx(done["validation_base"]["val_loss"], abs=0.01)
     assert abs(done["validation"]["val_loss"] - done["best_value"]) > 0.05
+
+
+class TestChoiceOfInterpolation:
+    """Alpha is the largest at which the guard, affirmative captions of validation images, loses little."""
+
+    SETTINGS: ClassVar = {"epochs": 2, "lr": 2e-2, "batch": 64, "val_share": 0.5, "keep": "last"}
+
+    @pytest.fixture(scope="class")
+    def chosen(self, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        folder = tmp_path_factory.mktemp("choice") / "r"
+        create_run(folder, tiny_config(root, **self.SETTINGS, interpolation=0.4, interpolation_max_loss=0.01))
+        run_training(folder)
+        return folder
+
+    def test_the_curve_and_the_choice_are_in_the_folder(self, chosen: Path) -> None:
+        done = json.loads((chosen / "done.json").read_text())
+        choice = json.loads((chosen / INTERPOLATION).read_text())
+        assert done["interpolation"] == choice
+        curve = [(row["alpha"], (row["guard_text_to_image"], row["guard_image_to_text"])) for row in choice["curve"]]
+        assert [alpha for alpha, _ in curve] == alpha_grid(0.4)
+        assert choice["alpha"] == choose_alpha(curve, 0.01)
+        assert 0 < choice["alpha"] < 0.4, "else this test shows nothing"
+        guard = ("guard_text_to_image", "guard_image_to_text")
+        assert curve[0][1] == tuple(done["validation_base"][name] for name in guard)
+        assert dict(curve)[choice["alpha"]] == tuple(done["validation"][name] for name in guard)
+        assert (choice["max_loss"], choice["images"]) == (0.01, done["data"]["validate"]["pictures"])
+        assert f"interpolation {choice['alpha']:g} is chosen on the guard" in (chosen / LOG).read_text()
+
+    def test_the_weights_are_those_of_the_chosen_alpha(self, chosen: Path, root: Path, tmp_path: Path) -> None:
+        alpha = json.loads((chosen / INTERPOLATION).read_text())["alpha"]
+        create_run(tmp_path / "r", tiny_config(root, **self.SETTINGS, interpolation=alpha))
+        run_training(tmp_path / "r")
+        assert (tmp_path / "r/model" / WEIGHTS_FILE).read_bytes() == (chosen / "model" / WEIGHTS_FILE).read_bytes()
+
+    def test_a_signal_during_the_choice_costs_no_step(
+        self, chosen: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "r"
+        create_run(folder, tiny_config(root, **self.SETTINGS, interpolation=0.4, interpolation_max_loss=0.01))
+        with pytest.raises(Interrupted):
+            run_training(folder, stop=lambda: "interpolation 0.2: " in (folder / LOG).read_text())
+        assert not (folder / INTERPOLATION).exists()
+        monkeypatch.setattr(Trainer, "learn", None)
+        run_training(folder)
+        assert (folder / "model" / WEIGHTS_FILE).read_bytes() == (chosen / "model" / WEIGHTS_FILE).read_bytes()
+
+    def test_without_captions_it_is_refused_before_the_first_step(self, tmp_path: Path) -> None:
+        items = pairs_of(draw_pictures(tmp_path / "pictures", 12), each=2)
+        freeze(tmp_path / "export", [replace(item, caption=None) for item in items])
+        save_model(make_tiny(), tmp_path / "model")
+        create_run(tmp_path / "r", tiny_config(tmp_path, val_share=0.5, interpolation_max_loss=0.02))
+        with pytest.raises(RunRefused, match="with original captions are 0") as refused:
+            run_training(tmp_path / "r")
+        assert "interpolation_max_loss" in refused.value.hint
+        assert not read_metrics(tmp_path / "r")
 
 
 def test_the_guard_is_measured_at_each_epoch(root: Path, tmp_path: Path) -> None:

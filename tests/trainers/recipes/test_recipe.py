@@ -46,7 +46,7 @@ def test_negwb_keeps_images_apart_and_affirmative_captions_in() -> None:
     assert settings.decode == "as-shown"
     assert settings.replay_share > 0
     assert settings.replay_pool is None, "the original captions of the training set"
-    assert 0 < settings.interpolation < 1
+    assert (settings.interpolation, settings.interpolation_max_loss) == (1.0, 0.02), "the guard chooses alpha"
     assert settings.logit_scale_max == 100
     assert settings.warm_up > 0
     assert settings.patience is not None
