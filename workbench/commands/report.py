@@ -11,6 +11,7 @@ from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
     from benchmarks.comparison import Report
+    from workbench.tui.results.context import Page
     from workbench.workspace.layout import Workspace
 
 _EPILOG = """\b
@@ -19,6 +20,7 @@ Examples:
   negwb report --base run-001 --slices     compare with this model instead
   negwb report --json | jq '.rows[] | [.task, .model, .accuracy.estimate]'
   negwb report --screen                    browse down to the items: images, boxes, scores
+  negwb report --runs                      training runs, live
 """
 
 
@@ -39,6 +41,9 @@ def report(
     slices: Annotated[bool, typer.Option("--slices", help="Also print results by cue, position and length.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, slices included.")] = False,
     screen: Annotated[bool, typer.Option("--screen", help="Open the report screen instead of printing.")] = False,
+    runs: Annotated[
+        bool, typer.Option("--runs", help="Open the screen of training runs: live curves, start, stop, compare.")
+    ] = False,
 ) -> None:
     """Show models x tasks: correct of n, Wilson interval, blind baselines, paired difference from the base.
 
@@ -48,23 +53,23 @@ def report(
     from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
-    if screen:
-        raise typer.Exit(_open_screen(workspace, base))
+    if screen or runs:
+        raise typer.Exit(_open_screen(workspace, "runs" if runs else "report", base))
     print_report(gather(workspace, base=base), slices=slices, as_json=as_json)
 
 
-def _open_screen(workspace: Workspace, base: str | None) -> int:
+def _open_screen(workspace: Workspace, page: Page, base: str | None) -> int:
     from workbench.console.terminal_check import at_a_terminal, doubt_about_characters
 
     if not at_a_terminal():
-        raise UsageError("--screen needs a terminal", hint="plain text: negwb report, or negwb report --json")
+        raise UsageError("the screen needs a terminal", hint="plain text: negwb report, or negwb report --json")
     if doubt := doubt_about_characters("negwb report"):
         typer.echo(f"negwb: {doubt}", err=True)
     from workbench.tui.results.app import run_results  # textual costs half a second
 
     if base is not None:
         gather(workspace, base=base)  # a wrong name is reported before the screen opens
-    return run_results(workspace, start="report", base=base)
+    return run_results(workspace, start=page, base=base)
 
 
 def gather(workspace: Workspace, *, base: str | None = None) -> Report:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.commands.train_progress import print_line
 from workbench.console.key_values import pairs
 from workbench.errors import UsageError
 
@@ -23,6 +21,7 @@ Examples:
   negwb train set-001 --model ViT-B-32:openai --name mine
   negwb train set-001 --recipe negwb                  also affirmative captions; negwb train --recipes lists them
   negwb train set-001 --steps 300 --batch 128 --lr 5e-5 --set replay_share=0.5
+  negwb train set-001 --detach                        in the background; watch it with: negwb report --runs
   negwb train --resume mine                           continue after Ctrl-C, a kill or a power cut
 
 \b
@@ -97,6 +96,9 @@ def train(
         typer.Option("--save-hf", help="Also write hf/: a folder for CLIPModel and CLIPTextModel of transformers."),
     ] = False,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return at once; the training continues without this terminal.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of the model's path, or the list of recipes.")
     ] = False,
@@ -105,8 +107,7 @@ def train(
 
     Ctrl-C saves the state; --resume continues a stopped or killed run, which ends with the same weights.
     """
-    from trainers.errors import RunRefused
-    from workbench.jobs.runs import discard_run, prepare_run
+    from workbench.jobs.runs import prepare_run
     from workbench.jobs.runs import resume as find_resumable
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.models import require_torch
@@ -136,13 +137,23 @@ def train(
             save_pth=save_pth,
             save_hf=save_hf,
         )
+    _train(folder, is_new=resume is None, detach=detach, as_json=as_json)
+
+
+def _train(folder: Path, *, is_new: bool, detach: bool, as_json: bool) -> None:
+    """Train a run, or start its training in the background; a new run that is refused leaves no folder."""
+    from trainers.errors import RunRefused
+    from workbench.jobs.runs import discard_run
+
     try:
-        state = train_run(folder)
+        if detach:
+            _train_detached(folder, as_json=as_json)
+        else:
+            print_run(folder, train_run(folder), as_json=as_json)
     except RunRefused:
-        if resume is None:
+        if is_new:
             discard_run(folder)
         raise
-    print_run(folder, state, as_json=as_json)
 
 
 def _print_recipes(*, as_json: bool) -> None:
@@ -167,29 +178,44 @@ def train_run(folder: Path) -> RunState:
         TrainerError: the training failed or was killed.
         KeyboardInterrupt: the training was stopped; how to continue has been printed.
     """
-    from trainers.settings import read_config
+    from workbench.commands.train_progress import training_progress
     from workbench.jobs.training import run_to_end
 
-    config = read_config(folder)
-    _print(f"negwb: training {folder.name}: {config.model} on {Path(config.export).name}")
+    _print_title(folder)
     try:
-        with _progress(folder) as show_state:
-            return run_to_end(folder, show_state, _print_process)
+        with training_progress(folder) as progress:
+            return run_to_end(folder, progress.on_state, progress.on_started)
     except KeyboardInterrupt:
-        _print(f"negwb: {_stop_message(folder)}; continue with: negwb train --resume {folder.name}")
+        print_line(f"negwb: {_stop_message(folder)}; continue with: negwb train --resume {folder.name}")
         raise
 
 
-def _print_process(folder: Path, pid: int) -> None:
-    """Print how to stop the training if this command is killed: a killed command cannot print it."""
-    from workbench.jobs.process import stop_command
+def _print_title(folder: Path) -> None:
+    from trainers.settings import read_config
 
-    _print(
-        f"negwb: process {pid} trains {folder.name}; Ctrl-C, SIGTERM or a closed terminal saves its state and stops it"
-    )
-    _print(
-        f"if this command is killed with kill -9, the training continues; stop it with: {stop_command(pid)}", indent=7
-    )
+    config = read_config(folder)
+    print_line(f"negwb: training {folder.name}: {config.model} on {Path(config.export).name}")
+
+
+def _train_detached(folder: Path, *, as_json: bool) -> None:
+    """Start the training, and print how to watch and to stop it; it continues without this terminal.
+
+    Raises:
+        TrainerError: the process ended before it trained.
+    """
+    from trainers.run_files import LOG
+    from workbench.jobs.process import stop_command
+    from workbench.jobs.training import start_and_leave
+
+    _print_title(folder)
+    pid = start_and_leave(folder)
+    if as_json:
+        typer.echo(json.dumps({"run": folder.name, "path": str(folder), "status": "running", "pid": pid}))
+    else:
+        typer.echo(str(folder))
+    print_line(f"negwb: process {pid} trains {folder.name}; it continues when this terminal is closed")
+    print_line(f"watch it with: negwb report --runs, or tail -f {folder / LOG}", indent=7)
+    print_line(f"stop it with: {stop_command(pid)}; its state is saved", indent=7)
 
 
 def _stop_message(folder: Path) -> str:
@@ -210,8 +236,8 @@ def print_run(folder: Path, state: RunState, *, as_json: bool) -> None:
     if result.get("kept_step") != result.get("steps"):
         best = f", kept step {result['kept_step']} (best by {result.get('criterion', 'loss')})"
     seconds = result.get("seconds", 0)
-    _print(f"negwb: {folder.name} is done: {result.get('steps', 0):,} steps in {seconds:,.1f} s{best}")
-    _print(f"next: negwb bench run TASK --model base --model {folder.name}", indent=7)
+    print_line(f"negwb: {folder.name} is done: {result.get('steps', 0):,} steps in {seconds:,.1f} s{best}")
+    print_line(f"next: negwb bench run TASK --model base --model {folder.name}", indent=7)
 
 
 def run_json(folder: Path, state: RunState) -> dict[str, Any]:
@@ -234,132 +260,3 @@ def run_json(folder: Path, state: RunState) -> dict[str, Any]:
         "pth": str(folder / "model.pth") if (folder / "model.pth").is_file() else None,
         "hf": str(folder / "hf") if (folder / "hf").is_dir() else None,
     }
-
-
-@contextmanager
-def _progress(folder: Path) -> Iterator[Callable[[RunState], None]]:
-    """Show a bar in a terminal, else one line per logged step; lines of the run's log are printed between them."""
-    tail = _LogTail(folder)
-    if not sys.stderr.isatty():
-        steps = _StepFilter()
-
-        def show_state(state: RunState) -> None:
-            if steps.is_new(state):
-                _print(progress_line(state), indent=7)
-            for line in tail.new_lines():
-                _print_log_line(line)
-
-        yield show_state
-        return
-    with _bar(tail) as update_bar:
-        yield update_bar
-
-
-@contextmanager
-def _bar(tail: _LogTail) -> Iterator[Callable[[RunState], None]]:
-    # deferred import: rich costs 50 ms, and a pipe does not need it
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
-    from rich.text import Text
-
-    from trainers.run_files import WARNING, read_work
-
-    text = TextColumn("{task.description}", markup=False)
-    with Progress(SpinnerColumn(), BarColumn(30), MofNCompleteColumn(), text, console=Console(stderr=True)) as bars:
-        task, steps = bars.add_task("starting", total=None), _StepFilter()
-
-        def show_state(state: RunState) -> None:
-            for line in tail.new_lines():
-                if work := read_work(line):
-                    bars.update(task, completed=work[1], total=work[2], description=work[0])
-                elif line.startswith(WARNING):
-                    bars.console.print(Text(f"negwb: {_clean(line)}"), style="yellow")
-                else:
-                    bars.console.print(Text(_clean(line)), style="dim")
-            if steps.is_new(state):
-                bars.update(task, completed=state.step, total=state.steps, description=_figures(state))
-
-        yield show_state
-
-
-class _StepFilter:
-    """Detects a new step; the step of a resumed run may go back to its checkpoint."""
-
-    def __init__(self) -> None:
-        self._step: int | None = None
-
-    def is_new(self, state: RunState) -> bool:
-        before, self._step = self._step, state.step
-        return bool(state.steps) and state.step != before
-
-
-class _LogTail:
-    """Reads the lines added to log.txt, without the cause of a failure: that is reported at the end."""
-
-    def __init__(self, folder: Path) -> None:
-        from trainers.run_files import FAILURE, LOG
-
-        self._path, self._failure = folder / LOG, FAILURE
-        self._at = self._path.stat().st_size if self._path.is_file() else 0
-
-    def new_lines(self) -> list[str]:
-        """Return the complete lines added since the last call."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._at)
-                data = file.read()
-        except OSError:
-            return []
-        complete = data[: data.rfind(b"\n") + 1]
-        self._at += len(complete)
-        lines = complete.decode("utf-8", "replace").splitlines()
-        return [line for line in lines if not line.startswith(self._failure)]
-
-
-def progress_line(state: RunState) -> str:
-    """Return one line about the newest step."""
-    return f"step {state.step:,} of {state.steps or 0:,}  {_figures(state)}"
-
-
-def _figures(state: RunState) -> str:
-    """Return loss, validation, speed and time left from the newest logged line."""
-    from trainers.run_files import GUARD_IMAGE_TO_TEXT, GUARD_TEXT_TO_IMAGE
-    from workbench.console.number_format import clock
-
-    last = {name: value for name, value in state.last.items() if _is_number(value)}
-    figures = [f"loss {last['loss']:.4f}"] if "loss" in last else []
-    if "val_loss" in last:
-        figures.append(f"val {last['val_loss']:.4f}")
-    if "val_recall_at_1" in last:
-        figures.append(f"R@1 {last['val_recall_at_1']:.1%}")
-    if GUARD_TEXT_TO_IMAGE in last and GUARD_IMAGE_TO_TEXT in last:
-        figures.append(f"affirmative R@1 {last[GUARD_TEXT_TO_IMAGE]:.1%}/{last[GUARD_IMAGE_TO_TEXT]:.1%}")
-    if "pairs_per_s" in last:
-        figures.append(f"{last['pairs_per_s']:,.0f} pairs/s")
-    if last.get("seconds") and state.step and state.steps:
-        figures.append(f"{clock(last['seconds'] / state.step * (state.steps - state.step))} left")
-    return "  ".join(figures)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15  # false for NaN
-
-
-def _print_log_line(line: str) -> None:
-    """Print a line of the run's log; warnings get the prefix "negwb:"."""
-    from trainers.run_files import WARNING
-
-    if line.startswith(WARNING):
-        _print(f"negwb: {line}")
-    else:
-        _print(line, indent=7)
-
-
-def _print(line: str, *, indent: int = 0) -> None:
-    typer.echo(" " * indent + _clean(line), err=True)
-
-
-def _clean(line: str) -> str:
-    from curation_db.language.sanitize import display_text
-
-    return display_text(line, limit=500)

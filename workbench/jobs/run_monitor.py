@@ -37,7 +37,17 @@ CONFIG = "config.json"
 _MOST_RUNS = 500
 _NO_METRICS: Mapping[str, Any] = {}
 Points = tuple[tuple[float, float], ...]
-"""Step and loss."""
+"""Step and value."""
+CURVES: Mapping[str, str] = {
+    "loss": "training loss",
+    "val_loss": "validation loss",
+    "val_masked_loss": "masked validation loss",
+    "val_recall_at_1": "validation R@1",
+    GUARD_TEXT_TO_IMAGE: "affirmative R@1, images",
+    GUARD_IMAGE_TO_TEXT: "affirmative R@1, texts",
+    "lr": "learning rate",
+}
+"""Fields of metrics.jsonl that are drawn over the steps, with their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +79,29 @@ class RunDetail:
     guard: tuple[tuple[float, float], tuple[float, float]] | None
     """R@1 of images and of texts on affirmative captions: of the first validation, which is the base model, and of the
     last; None where it is not measured."""
-    train: Points
-    val: Points
+    curves: Mapping[str, Points]
+    """Steps and values of each field of metrics.jsonl in `CURVES`; fields without a value are left out."""
     log: tuple[str, ...]
     """Last lines, unprocessed."""
+
+    def curve(self, field: str) -> Points:
+        return self.curves.get(field, ())
+
+    @property
+    def train(self) -> Points:
+        return self.curve("loss")
+
+    @property
+    def val(self) -> Points:
+        return self.curve("val_loss")
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate from the mean time of a step so far, validations included; None before the first step."""
+        row, seconds = self.row, finite_number(self.last.get("seconds"))
+        if not seconds or not row.steps or not row.step:
+            return None
+        return seconds * max(0, row.steps - row.step) / row.step
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +153,7 @@ class RunMonitor:
         folder = self.folder / row.name
         signature = (row.name, *_signature(folder), _stat(folder / LOG), log_lines)
         if self._detail is None or self._detail[0] != signature:
-            self._detail = (signature, _read_detail(folder, row, log_lines))
+            self._detail = (signature, _detail(folder, row, log_lines))
         return self._detail[1]
 
 
@@ -167,7 +196,12 @@ def _read_row(folder: Path) -> RunRow:
     )
 
 
-def _read_detail(folder: Path, row: RunRow, log_lines: int) -> RunDetail:
+def read_detail(folder: Path, *, log_lines: int = 0) -> RunDetail:
+    """Read one run; never raises on damaged files."""
+    return _detail(folder, _read_row(folder), log_lines)
+
+
+def _detail(folder: Path, row: RunRow, log_lines: int) -> RunDetail:
     try:
         rows, state = read_metrics(folder), read_run(folder)
     except (OSError, ValueError, TypeError, OverflowError):
@@ -178,8 +212,7 @@ def _read_detail(folder: Path, row: RunRow, log_lines: int) -> RunDetail:
         last=rows[-1] if rows else _NO_METRICS,
         result=state.result,
         guard=_guard(rows),
-        train=_points(rows, "loss"),
-        val=_points(rows, "val_loss"),
+        curves={field: points for field in CURVES if (points := _points(rows, field))},
         log=tail(folder / LOG, log_lines),
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trainers.errors import RunRefused, TrainerError
-from trainers.run_files import LOG, METRICS, RunState, TrainingStatus, read_run
+from trainers.run_files import LOG, METRICS, RunState, TrainingStatus, is_locked, read_run
 from workbench.console import interruption
 from workbench.errors import NegwbError
 from workbench.jobs.process import ChildProcess, Job, JobRegistry, end_all, interrupt, start_detached, tail
@@ -25,6 +25,7 @@ from workbench.workspace.models import find_model, require_torch
 OUTPUT: Final = "output.txt"
 """File in the run folder with the child's output (library warnings, the traceback of a bug)."""
 _POLL_S = 0.2
+_LOCK_POLL_S = 0.02
 _INTERRUPTED = 130
 _EXIT_WAIT_S = 10.0
 """Seconds that `resume` waits for the exit of the previous process."""
@@ -68,6 +69,23 @@ jobs: JobRegistry[Path, TrainingJob] = JobRegistry()
 def start_child(run_folder: Path) -> ChildProcess:
     with (run_folder / OUTPUT).open("ab") as output:
         return start_detached("trainers", [str(run_folder)], output)
+
+
+def start_and_leave(run_folder: Path) -> int:
+    """Start the process of a run and return its ID once it holds the run's lock, so that no second one can start.
+
+    The process needs neither this one nor its terminal.
+
+    Raises:
+        TrainerError: it ended without training.
+    """
+    child = start_child(run_folder)
+    while not is_locked(run_folder):
+        if child.poll() is not None:
+            _check_exit(run_folder, child.returncode)
+            break  # it has trained already: the run was short
+        time.sleep(_LOCK_POLL_S)
+    return child.pid
 
 
 # -- started and stopped by the screen --------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -18,16 +17,16 @@ from support.loops import NEGWB, ONE_THREAD, make_workspace, negwb
 from support.terminal import Terminal
 from typer.testing import CliRunner
 
-from trainers.errors import TrainerError
+from trainers.errors import RunRefused, TrainerError
 from trainers.models.loading import load_model
 from trainers.recipes.recipe import read_recipe
 from trainers.run_files import TrainingStatus, checkpoints_of, read_run, read_saved_steps, take_lock
 from trainers.settings import TrainSettings, read_config
 from workbench.cli import app
-from workbench.commands.train import progress_line, train_run
+from workbench.commands.train import train_run
 from workbench.errors import NothingToDo, UsageError
-from workbench.jobs.runs import find_export, make_config, prepare_run, resume
-from workbench.jobs.training import run_to_end, start_child
+from workbench.jobs.runs import find_export, make_config, prepare_run, resume, trainer_pid
+from workbench.jobs.training import run_to_end, start_and_leave, start_child
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import DEFAULT_MODEL, base_model, find_model, runs_folder
 
@@ -206,29 +205,6 @@ def test_image_encoding_shows_progress(
     assert "negwb: stopped before a step was saved; continue with: negwb train --resume looking" in output
 
 
-def test_the_bar_counts_images_then_steps(tmp_path: Path) -> None:
-    code = """if True:
-        import sys
-        from pathlib import Path
-        from trainers.run_files import RunWriter, read_run
-        from workbench.commands.train import _progress
-        folder = Path(sys.argv[1])
-        writer = RunWriter(folder)
-        with _progress(folder) as tell:
-            writer.log("warning: 2 of 24 pairs have no image")
-            writer.log("encoding pictures 1,200 of 82,783")
-            tell(read_run(folder))
-        with _progress(folder) as tell:
-            writer.metrics({"step": 7, "steps": 90, "loss": 1.5, "val_loss": None, "seconds": "odd"})
-            tell(read_run(folder))"""
-    with Terminal([sys.executable, "-c", code, tmp_path], columns=100, **ONE_THREAD) as terminal:
-        assert terminal.end() == 0
-        output = re.sub(rb"\x1b\[[\d;?]*\w", b"", terminal.output)
-    assert b"negwb: warning: 2 of 24" in output
-    assert b"1200/82783 encoding pictures" in output
-    assert b"7/90 loss 1.5000" in output
-
-
 def test_a_finished_run_is_not_resumed(workspace: Workspace) -> None:
     done = negwb(workspace, "train", "--resume", "first")
     assert (done.returncode, done.stdout) == (5, "")
@@ -301,6 +277,55 @@ def test_the_training_survives_its_parent_and_stops_with_the_printed_command(wor
         subprocess.run(stop, shell=True, check=True)
     wait_until(lambda: read_run(run).status is TrainingStatus.STOPPED)
     assert read_saved_steps(run) is not None
+
+
+def test_a_detached_training_survives_its_terminal_and_cannot_be_resumed_meanwhile(workspace: Workspace) -> None:
+    run = runs_folder(workspace) / "detached"
+    words = [NEGWB, "-w", workspace.root, "train", "set-001", "--name", "detached", *LONG, "--steps", 100_000]
+    with Terminal([sys.executable, "-c", LEADING, *words, "--detach"], columns=200, **ONE_THREAD) as terminal:
+        assert terminal.end() == 0
+        assert terminal.shows(b"watch it with: negwb report --runs")
+        stop = f"kill -INT {trainer_pid(run)}"
+        assert terminal.shows(f"stop it with: {stop};".encode())
+        terminal.hang_up()
+    try:
+        refused = negwb(workspace, "train", "--resume", "detached")
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "another process is training detached" in refused.stderr
+        assert f"stop it with: {stop};" in refused.stderr
+        wait_until(lambda: read_run(run).step >= 10)
+    finally:
+        subprocess.run(stop, shell=True, check=True)
+    wait_until(lambda: read_run(run).status is TrainingStatus.STOPPED)
+    assert read_saved_steps(run) is not None
+
+
+@pytest.mark.long
+def test_a_detached_training_is_one_json_object(workspace: Workspace) -> None:
+    run = runs_folder(workspace) / "background"
+    started = negwb(workspace, "train", "set-001", "--name", "background", *SMALL, "--steps", 3, "--detach", "--json")
+    assert started.returncode == 0, started.stderr
+    listed = json.loads(started.stdout)
+    assert listed == {"run": "background", "path": str(run), "status": "running", "pid": listed["pid"]}
+    wait_until(lambda: read_run(run).status is TrainingStatus.DONE)
+
+
+def test_a_detached_training_that_is_refused_at_once_is_reported(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prepare_run(workspace, "set-001", model=str(tiny(workspace)), name="refused")
+    replace_child(
+        monkeypatch,
+        """if True:
+        import json, sys
+        from pathlib import Path
+        failure = {"message": "no", "hint": "another", "refused": True}
+        (Path(sys.argv[-1]) / "failed.json").write_text(json.dumps(failure))
+        sys.exit(6)""",
+    )
+    with pytest.raises(RunRefused, match="no") as refused:
+        start_and_leave(run)
+    assert refused.value.hint == "another"
 
 
 @pytest.mark.timeout(180)
@@ -546,11 +571,3 @@ def test_a_second_training_of_a_run_is_refused(workspace: Workspace) -> None:
         child = start_child(run)
         assert child.wait(30) == 2
     assert "another process trains this run" in (run / "output.txt").read_text()
-
-
-def test_a_line_of_progress(tmp_path: Path) -> None:
-    row = {"step": 1500, "steps": 4500, "loss": 1.23456, "val_loss": 2.0, "pairs_per_s": 412.4, "seconds": 1800.0}
-    (tmp_path / "metrics.jsonl").write_text(json.dumps(row) + "\n")
-    assert progress_line(read_run(tmp_path)) == (
-        "step 1,500 of 4,500  loss 1.2346  val 2.0000  412 pairs/s  1:00:00 left"
-    )

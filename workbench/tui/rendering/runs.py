@@ -104,7 +104,7 @@ def _progress(detail: RunDetail) -> list[tuple[str, str]]:
         ("scale", figure(finite_number(last.get("logit_scale")), 2) if "logit_scale" in last else ""),
         ("speed", f"{speed:,.0f} pairs/s" if speed is not None else ""),
         ("took", format_duration(seconds) if seconds is not None else ""),
-        ("left", _left(row, seconds)),
+        ("left", _left(detail)),
     ]
 
 
@@ -138,10 +138,9 @@ def _guard(detail: RunDetail) -> list[tuple[str, str]]:
     ]
 
 
-def _left(row: RunRow, seconds: float | None) -> str:
-    if row.status is not TrainingStatus.RUNNING or not seconds or not row.steps or not row.step:
-        return ""
-    return f"about {format_duration(seconds * max(0, row.steps - row.step) / row.step)}"
+def _left(detail: RunDetail) -> str:
+    left = detail.seconds_left
+    return f"about {format_duration(left)}" if left and detail.row.status is TrainingStatus.RUNNING else ""
 
 
 def _recipe(detail: RunDetail) -> list[tuple[str, str]]:
