@@ -29,7 +29,7 @@ class Features(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """Data of one step; the last `replay` rows are affirmative captions."""
+    """Data of one step; the last `replay` rows are affirmative captions: replayed ones, or those of counterparts."""
 
     images: Tensor
     """(N, D) unit features"""
@@ -112,6 +112,13 @@ class HardNegatives(Protocol):
         """Return features (n, K, D) and the mask (n, K) of places without an image."""
 
 
+class AffirmedImages(Protocol):
+    """Images with affirmative captions that belong to negated pairs, like `counterparts.Counterparts`."""
+
+    def of(self, pairs: Rows) -> Rows:
+        """Return rows of captions in the table of the pool."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplayShare:
     """Affirmative captions in a full batch."""
@@ -128,10 +135,16 @@ class ReplayShare:
 
 class BatchSource:
     def __init__(
-        self, pairs: Table, pool: Table | None, settings: TrainSettings, hard: HardNegatives | None = None
+        self,
+        pairs: Table,
+        pool: Table | None,
+        settings: TrainSettings,
+        hard: HardNegatives | None = None,
+        counterparts: AffirmedImages | None = None,
     ) -> None:
         self.replay = round(settings.batch * settings.replay_share) if pool is not None else 0
         self._pairs, self._pool, self._seed = pairs, pool if self.replay else None, settings.seed
+        self._counterparts, self._captions = counterparts, pool
         by_steps = settings.steps is not None
         self.order = EpochOrder(len(pairs.ids), settings.batch - self.replay, settings.seed, drop_last=by_steps)
         """Order of the negated pairs. With `epochs`, the last batch of an epoch may be smaller, as published."""
@@ -148,6 +161,8 @@ class BatchSource:
         if self._hard is not None:
             features, absent = self._hard.of(rows)
             batch = replace(batch, hard=features, no_hard=absent)
+        if self._counterparts is not None and self._captions is not None:
+            return _joined(batch, self._captions.take(self._counterparts.of(rows)))
         return _joined(batch, self._pool.take(self._replayed(step))) if self._pool is not None else batch
 
     def replay_share(self) -> ReplayShare | None:

@@ -37,6 +37,7 @@ from trainers.checkpoints import (
     saved_threads,
     saving,
 )
+from trainers.data.counterparts import counterparts_of
 from trainers.data.data_checks import report_checks, report_negatives
 from trainers.data.hard_images import hard_images_of
 from trainers.data.training_data import fingerprint, load, tables
@@ -48,7 +49,7 @@ from trainers.interrupts import Interrupted, Stop
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
 from trainers.models.saving import check_can_save, save_hf, save_model, save_pth
-from trainers.objectives import drift, info_nce, same_image, same_image_across
+from trainers.objectives import con_clip, drift, info_nce, same_image, same_image_across
 from trainers.run_files import (
     DONE,
     FAILED,
@@ -134,10 +135,10 @@ class Trainer:
     def _contrast(self, batch: TrainingBatch, texts: Tensor, false_texts: Tensor | None) -> Tensor:
         device, scale = self.model.device, self.model.model.logit_scale.exp()
         hard, no_hard = (None if value is None else value.to(device) for value in (batch.hard, batch.no_hard))
-        mask = self._mask(batch.image_ids.to(device), batch.replay)
-        return info_nce(
-            batch.images.to(device), texts, scale, mask=mask, hard=hard, no_hard=no_hard, false_texts=false_texts
-        )
+        images, mask = batch.images.to(device), self._mask(batch.image_ids.to(device), batch.replay)
+        if self.settings.objective == "conclip":
+            return con_clip(images, texts, scale, affirmed=batch.replay, mask=mask)
+        return info_nce(images, texts, scale, mask=mask, hard=hard, no_hard=no_hard, false_texts=false_texts)
 
     def chance_loss(self, batch: TrainingBatch) -> float:
         """Return the contrastive loss of a model that gives all pairs the same score: ln N where nothing is masked."""
@@ -145,6 +146,8 @@ class Trainer:
         hard = None if batch.hard is None else torch.zeros(*batch.hard.shape[:2], 1)
         mask = self._mask(batch.image_ids, batch.replay)
         same, scale = torch.zeros(size, 1), torch.tensor(1.0)
+        if self.settings.objective == "conclip":
+            return con_clip(same, same, scale, affirmed=batch.replay, mask=mask).item()
         false_texts = None if batch.false_ids is None else torch.zeros(len(batch.false_ids), 1)
         return info_nce(same, same, scale, mask=mask, hard=hard, no_hard=batch.no_hard, false_texts=false_texts).item()
 
@@ -377,8 +380,9 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
         data, model, store, writer, stop, guard_images=settings.guard_images, false_captions=settings.false_captions
     )
     hard = hard_images_of(settings, model, data, loaded)
-    feed = BatchSource(loaded.train, loaded.pool, settings, hard)
-    data.summary.update(report_negatives(feed, hard, settings, writer))
+    counterparts = counterparts_of(settings, model, data, loaded)
+    feed = BatchSource(loaded.train, loaded.pool, settings, hard, counterparts)
+    data.summary.update(report_negatives(feed, hard, settings, writer, counterparts))
     data.summary.update(report_checks((*data.train, *data.val), feed, model, settings, writer))
     validator = None if loaded.val is None else Validator(loaded.val, loaded.guard, settings)
     trainer = Trainer(model, feed, validator, settings)

@@ -66,6 +66,33 @@ def _with_hard(by_text: Tensor, texts: Tensor, scale: Tensor, hard: Tensor, no_h
     return torch.cat([by_text, torch.cat([further, empty])], dim=1)
 
 
+def con_clip(images: Tensor, texts: Tensor, scale: Tensor, *, affirmed: int, mask: Tensor | None = None) -> Tensor:
+    """Loss of CoN-CLIP (arXiv 2403.20312): the mean of three cross-entropies, each over all rows.
+
+    These are affirmed image -> text, affirmed text -> image, and image of a negated text -> text; a negated text is no
+    query. So an image that shows a thing has to prefer its caption to the negated texts, and an image without the thing
+    has to prefer its negated text. Where no row affirms, the first two are 0.
+
+    Args:
+        images: unit features.  (N, D)
+        texts: unit features of the matching texts; those of the last `affirmed` rows affirm.  (N, D)
+        scale: exp(logit_scale).
+        affirmed: number of the rows with an affirmative text, 0 <= affirmed < N.
+        mask: pairs that are not negatives.  (N, N) bool, False on the diagonal
+    """
+    logits = scale * images @ texts.T  # (N, N)
+    if mask is not None:
+        logits = logits.masked_fill(mask, float("-inf"))
+    target = torch.arange(len(logits), device=logits.device)
+    first = len(logits) - affirmed
+    negated = functional.cross_entropy(logits[:first], target[:first])
+    if not affirmed:
+        return negated / 3
+    by_image = functional.cross_entropy(logits[first:], target[first:])
+    by_text = functional.cross_entropy(logits.T[first:], target[first:])
+    return (by_image + by_text + negated) / 3
+
+
 def drift(texts: Tensor, base: Tensor) -> Tensor:
     """Return the drift of unit features from the base model: mean of 1 - cos.  (N, D), (N, D) -> ()"""
     return (1 - (texts * base).sum(dim=-1)).mean()

@@ -27,6 +27,7 @@ FORMAT = 1
 Schedule = Literal["constant", "cosine"]
 Keep = Literal["best", "last"]
 Split = Literal["image", "caption"]
+Objective = Literal["info_nce", "conclip"]
 Decode = Literal["as-shown", "published"]
 """The values of `features.image_decoding.Decoding`."""
 
@@ -48,12 +49,18 @@ class TrainSettings:
         ("visual.", "ln_final."),
         'parameter-name prefixes to freeze; "visual." is required, "logit_scale" can be added',
     )
+    objective: Objective = setting(
+        "info_nce",
+        "loss: info_nce, or conclip, which adds for each pair an image that shows the denied concept, with its caption",
+    )
     same_image_mask: bool = setting(False, "captions of one image are not negatives of each other")
     replay_share: float = setting(
         0.0, "share of affirmative captions in a batch; negated captions alone flip the sign of the text"
     )
     replay_pool: str | None = setting(
-        None, "a pool.jsonl of images with affirmative captions; unset: the human captions of the training set"
+        None,
+        "a pool.jsonl of images with affirmative captions; unset: the human captions of the training set; conclip uses "
+        "both",
     )
     hard_pictures: int = setting(
         0, "further negatives for each negated text: images that the base model retrieves for it"
@@ -132,6 +139,11 @@ class TrainSettings:
         return cls(**values)
 
 
+def _not_in_conclip(s: TrainSettings) -> str:
+    """Return the settings that add rows which the objective `conclip` has no place for."""
+    return ", ".join(name for name in ("replay_share", "hard_pictures", "false_captions") if getattr(s, name))
+
+
 _MAX_NUMBER = 1e30
 _FROZEN = 'frozen must have "visual.": images are encoded once, so the image tower cannot be trained'
 
@@ -169,7 +181,15 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         (s.clip_norm is None or s.clip_norm > 0, "clip_norm must be positive"),
         (0 <= s.replay_share < 1, "replay_share must be in [0, 1): the rest of the batch is negated"),
         (round(s.batch * s.replay_share) < s.batch, "replay_share leaves no room for negated captions"),
-        (s.replay_pool is None or s.replay_share > 0, "replay_pool without replay_share"),
+        (
+            s.replay_pool is None or s.replay_share > 0 or s.objective == "conclip",
+            "replay_pool without replay_share or objective = conclip",
+        ),
+        (s.objective in ("info_nce", "conclip"), "objective is info_nce or conclip"),
+        (
+            s.objective != "conclip" or not _not_in_conclip(s),
+            f"objective = conclip adds rows of its own: {_not_in_conclip(s)} must be 0 or false",
+        ),
         (s.hard_pictures >= 0, "hard_pictures must not be negative"),
         (s.anchor_weight >= 0, "anchor_weight must not be negative"),
         (s.anchor_weight == 0 or s.replay_share > 0, "anchor_weight needs affirmative captions: set replay_share"),

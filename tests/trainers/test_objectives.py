@@ -6,7 +6,7 @@ import torch
 from open_clip.loss import ClipLoss
 from torch.nn import functional
 
-from trainers.objectives import drift, info_nce, same_image, same_image_across
+from trainers.objectives import con_clip, drift, info_nce, same_image, same_image_across
 
 
 def _features(rows: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
@@ -91,3 +91,43 @@ def test_drift_is_nothing_where_nothing_moved() -> None:
     _, texts = _features()
     assert drift(texts, texts).abs() < 1e-6
     torch.testing.assert_close(drift(texts, -texts), torch.tensor(2.0))
+
+
+def _published_con_clip(images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """The published loss (jaisidhsingh/CoN-CLIP, src/training_utils/loss_functions.py), row by row.
+
+    The first half of the rows are images with their captions, the second half distractors with the negated captions.
+    """
+    half = len(images) // 2
+    total = torch.tensor(0.0)
+    for row in range(half):
+        image, text, distractor = images[row], texts[row], images[half + row]
+        for query, match, keys in ((image, text, texts), (text, image, images), (distractor, texts[half + row], texts)):
+            total = total + torch.logsumexp(scale * keys @ query, 0) - scale * query @ match
+    return total / (3 * half)
+
+
+def test_con_clip_is_the_published_loss() -> None:
+    images, texts = _features(8)
+    scale = torch.tensor(14.3)
+    expected = _published_con_clip(images, texts, scale)
+    affirmed_last = [tensor.roll(4, 0) for tensor in (images, texts)]  # published: affirmed rows first
+    torch.testing.assert_close(con_clip(*affirmed_last, scale, affirmed=4), expected)
+
+
+def test_con_clip_leaves_out_what_is_masked() -> None:
+    """Rows 0-2 are negated texts, row 3 affirms; image 7 has the negated text 1 and the caption 3."""
+    images, texts = _features(4)
+    scale, mask = torch.tensor(10.0), same_image_across(torch.tensor([5, 7, 6, 7]), 1)
+    logits = scale * images @ texts.T
+    by_image = [torch.logsumexp(logits[i, [0, 1, 2] if i == 1 else [0, 1, 2, 3]], 0) - logits[i, i] for i in range(3)]
+    affirmed = torch.logsumexp(logits[3, [0, 2, 3]], 0) + torch.logsumexp(logits[[0, 2, 3], 3], 0) - 2 * logits[3, 3]
+    expected = (torch.stack(by_image).mean() + affirmed) / 3
+    torch.testing.assert_close(con_clip(images, texts, scale, affirmed=1, mask=mask), expected)
+
+
+def test_con_clip_without_affirmed_rows_has_one_part() -> None:
+    images, texts = _features(3)
+    logits = torch.tensor(10.0) * images @ texts.T
+    expected = functional.cross_entropy(logits, torch.arange(3)) / 3
+    torch.testing.assert_close(con_clip(images, texts, torch.tensor(10.0), affirmed=0), expected)

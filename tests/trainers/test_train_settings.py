@@ -35,6 +35,10 @@ def test_settings_survive_json() -> None:
         {"batch": 1},
         {"replay_pool": "x"},
         {"replay_share": 1.0},
+        {"objective": "other"},
+        {"objective": "conclip", "replay_share": 0.5},
+        {"objective": "conclip", "hard_pictures": 5},
+        {"objective": "conclip", "false_captions": True},
         {"batch": 2, "replay_share": 0.9},
         {"val_share": 0.0},
         {"anchor_weight": 1.0},
@@ -65,6 +69,10 @@ def test_contradictions_are_refused_in_one_line(wrong: dict[str, Any]) -> None:
     with pytest.raises(TrainerError, match="train settings: ") as caught:
         TrainSettings(**wrong)
     assert "\n" not in caught.value.message
+
+
+def test_conclip_takes_a_pool_without_replay() -> None:
+    assert TrainSettings(objective="conclip", replay_pool="x").replay_share == 0
 
 
 def test_an_unknown_setting_is_named() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from curation_db.language.object_mentions import concept_cue
 from curation_db.language.sanitize import counted, display_text, normalised
 from trainers.batches import BatchSource
+from trainers.data.counterparts import Counterparts
 from trainers.data.dataset import TrainingPair
 from trainers.data.hard_images import HardImages
 from trainers.models.clip_model import ClipModel, Tokenizer
@@ -20,6 +21,8 @@ from trainers.settings import TrainSettings
 
 _BATCHES: Final = 50
 """Batches in which `same_image_share` counts."""
+_FEW_COUNTERPARTS: Final = 0.5
+"""Share of pairs with a counterpart below which a warning is due: the others have one part of the loss alone."""
 _MANY: Final = 0.1
 """Share of rows with another text of their image from which a warning is due where these are negatives."""
 
@@ -60,10 +63,24 @@ def report_checks(
 
 
 def report_negatives(
-    feed: BatchSource, hard: HardImages | None, settings: TrainSettings, writer: RunWriter
+    feed: BatchSource,
+    hard: HardImages | None,
+    settings: TrainSettings,
+    writer: RunWriter,
+    counterparts: Counterparts | None = None,
 ) -> dict[str, Any]:
-    """Log the replay that was achieved and the hard images that were left out; return both for done.json."""
+    """Log the replay and the counterparts that were achieved and the hard images that were left out.
+
+    Returns:
+        The counts for done.json.
+    """
     report: dict[str, Any] = {}
+    if counterparts is not None:
+        report["counterparts"] = counts = counterparts.summary()
+        line = f"{counts['with_counterpart']:,} of {counts['pairs']:,} training pairs have a counterpart"
+        few = counts["with_counterpart"] < _FEW_COUNTERPARTS * counts["pairs"]
+        more = "; the others miss a caption that names what they deny: set replay_pool" if few else ""
+        writer.log(f"{WARNING if few else ''}{line}, on {counts['images']:,} images{more}")
     if (replay := feed.replay_share()) is not None:
         few = replay.rows < replay.wanted_rows
         line = f"a batch replays {replay.rows} affirmative captions in {replay.batch} rows ({replay.share:.0%})"

@@ -67,7 +67,7 @@ class PossibleMatches:
             concept: the concept that it negates; None: the concept of its first cue, where it has one.
         """
         cues = find_cues(text)
-        concept = concept or _concept_of(text, cues)
+        concept = negated_concept(text, concept)
         matching = self._with_all({*_affirmed_stems(text, cues)} - _FUNCTION_STEMS)
         if concept is None:
             return Matches(frozenset(), frozenset(matching))
@@ -75,6 +75,10 @@ class PossibleMatches:
         absent = self._absent.get(key, frozenset[int]())
         present = self._mentions(concept) | self._present.get(key, frozenset[int]())
         return Matches(frozenset(absent), frozenset(matching - present - absent))
+
+    def showing(self, concept: str) -> frozenset[int]:
+        """Return the images with a caption that affirms the concept, without those where it was decided absent."""
+        return self._mentions(concept) - self._absent.get(concept_key(concept), set())
 
     def _mentions(self, concept: str) -> frozenset[int]:
         """Return the images with a caption that affirms the concept, by its name or a synonym."""
@@ -105,8 +109,11 @@ def _affirmed_stems(text: str, cues: Sequence[Cue]) -> Iterable[str]:
     return (stem(word) for word in normalised(" ".join(parts)).split())
 
 
-def _concept_of(text: str, cues: Sequence[Cue]) -> str | None:
-    spans = (cue.concept_span for cue in cues if cue.cue_class is not CueClass.MENTION)
+def negated_concept(text: str, concept: str | None) -> str | None:
+    """Return `concept`, or where it is not known the concept of the first cue of `text`, where that has one."""
+    if concept:
+        return concept
+    spans = (cue.concept_span for cue in find_cues(text) if cue.cue_class is not CueClass.MENTION)
     return next((text[slice(*span)] for span in spans if span is not None), None)
 
 

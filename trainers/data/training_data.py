@@ -74,7 +74,7 @@ def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop)
     settings = config.settings
     export = read_set(Path(config.export), locate_in(config.pictures, follow_links=config.follow_links))
     writer.log(f"{len(export.pairs)} pairs from {config.export} ({export.missing} without an image)")
-    listed = read_pool(Path(settings.replay_pool)) if settings.replay_share and settings.replay_pool else []
+    listed = read_pool(Path(settings.replay_pool)) if settings.replay_pool else []
     images = check_images(export, listed, store, settings, writer, stop)
     hashes = images.hashes
     pairs = tuple(replace(pair, image=hashes[pair.path]) for pair in export.pairs if pair.path in hashes)
@@ -83,12 +83,13 @@ def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop)
     train, val = tuple(pairs[row] for row in rows), tuple(pairs[row] for row in val_rows)
     if not train:
         raise RunRefused("no pair is left to train on", hint="use a smaller val_share or more pairs")
-    pool = _select_pool(settings, train, {pair.image for pair in val}, replayed)
+    validated = {pair.image for pair in val}
+    pool = _select_pool(settings, train, validated, replayed)
     _check_enough(settings, train, pool or ())
     _check_validation(settings, val)
     if settings.false_captions:
         _check_false_captions(train, writer)
-    dropped = len(replayed) - len(pool or ()) if listed else 0
+    dropped = sum(image.image in validated for image in replayed)
     summary = _summarise(export, train, val, pool, dropped) | images.summary
     return TrainingData(train, val, pool, export.export_sha256, summary)
 
@@ -118,11 +119,13 @@ def _merge_by_content(pool: Sequence[PoolImage]) -> list[PoolImage]:
 def _select_pool(
     settings: TrainSettings, train: Sequence[TrainingPair], validated: set[str], listed: Sequence[PoolImage]
 ) -> tuple[PoolImage, ...] | None:
+    pool = tuple(image for image in listed if image.image not in validated)
+    if settings.objective == "conclip":
+        return tuple(_merge_by_content([*images_with_captions(train), *pool]))
     if not settings.replay_share:
         return None
     if settings.replay_pool is None:
         return tuple(own_captions(train))
-    pool = tuple(image for image in listed if image.image not in validated)
     if not pool:
         raise RunRefused(
             "every image of the replay pool is a validation image", hint="use another pool or a smaller val_share"
