@@ -1,7 +1,7 @@
-"""Baselines that use only the boxes, without image and text.
+"""Baselines that use only the boxes, or only the captions, without the image.
 
 A benchmark on which baselines do well measures something other than understanding the text. Each baseline returns a
-score per box, in the presented order. Ties are resolved at random (`benchmarks.protocols.baseline_credit`).
+score per option, in the presented order. Ties are resolved at random (`benchmarks.protocols.baseline_credit`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from benchmarks.task import Baseline, Box
+from curation_db.language import negation_cues
 
 
 def smaller_box(boxes: Sequence[Box]) -> list[float]:
@@ -41,3 +42,39 @@ REGION_BASELINES: Mapping[str, Baseline] = MappingProxyType(
     }
 )
 """Baselines by their names in results and reports."""
+
+
+def longest_caption(captions: Sequence[str]) -> list[float]:
+    return [float(len(caption)) for caption in captions]
+
+
+def shortest_caption(captions: Sequence[str]) -> list[float]:
+    return [-float(len(caption)) for caption in captions]
+
+
+def caption_with_cue(captions: Sequence[str]) -> list[float]:
+    """Prefer captions with a negation cue: right for all of a benchmark whose true captions are the negated ones."""
+    return [float(negation_cues.first_cue(caption) is not None) for caption in captions]
+
+
+def caption_without_cue(captions: Sequence[str]) -> list[float]:
+    """Prefer captions without a negation cue: right for nearly all of CC-Neg, whose negated captions are all false."""
+    return [-score for score in caption_with_cue(captions)]
+
+
+def first_caption(captions: Sequence[str]) -> list[float]:
+    """Prefer the first caption, as a constant model does where the published rule resolves ties by the order."""
+    return [-float(place) for place in range(len(captions))]
+
+
+CAPTION_BASELINES: Mapping[str, Baseline] = MappingProxyType(
+    {
+        "longest caption": longest_caption,
+        "shortest caption": shortest_caption,
+        "a negation cue": caption_with_cue,
+        "no negation cue": caption_without_cue,
+    }
+)
+"""Baselines of captions tasks, by their names in results and reports."""
+FIRST_CAPTION: Mapping[str, Baseline] = MappingProxyType({"first caption": first_caption})
+"""The baseline of a constant model, for published rules that resolve a tie by the order of the options."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from benchmarks.errors import BenchError
-from benchmarks.task import Baseline, BenchItem
+from benchmarks.task import Baseline, BenchItem, OfficialRule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,27 +71,34 @@ def argmax(scores: Sequence[float]) -> int:
 
 def presented_order(item: BenchItem, rule: Protocol) -> list[int]:
     """Return the order in which the options are presented, as indices into the file's order."""
-    order = list(range(len(item.options)))
+    order = list(range(len(item.choices)))
     if rule.name == "official":
         return order
     return sorted(order, key=lambda place: hashlib.sha256(f"{rule.seed}\0{item.id}\0{place}".encode()).digest())
 
 
-def judge(item: BenchItem, scores: Sequence[float], rule: Protocol) -> ItemOutcome:
-    """Judge a regions item.
+def judge(
+    item: BenchItem, scores: Sequence[float], rule: Protocol, *, official: OfficialRule = "argmax"
+) -> ItemOutcome:
+    """Judge an item of a regions or captions task.
 
     Args:
         scores: One score per option, in the file's order.
+        official: Choice of the published code of the task, for the protocol of that name.
 
     Raises:
         BenchError: A score is NaN, and `strict` does not allow NaN.
     """
-    if len(scores) != len(item.options):
-        raise ValueError(f"{len(scores)} scores for the {len(item.options)} options of item {item.id}")
+    if len(scores) != len(item.choices):
+        raise ValueError(f"{len(scores)} scores for the {len(item.choices)} options of item {item.id}")
     nan = any(map(math.isnan, scores))
     order = presented_order(item, rule)
     pred = order[argmax([scores[place] for place in order])]
     tie = not nan and sum(score == scores[pred] for score in scores) > 1
+    if rule.name == "official" and official == "greater":
+        others = (score for place, score in enumerate(scores) if place != item.target)
+        right = all(scores[item.target] > score for score in others)
+        return ItemOutcome(None if nan else pred, right, tie, nan)
     if rule.name == "official":
         return ItemOutcome(pred, _is_right(item, pred, rule), tie, nan)
     if nan:
@@ -136,7 +143,7 @@ class BaselineCredit:
 
 
 def baseline_credit(item: BenchItem, baseline: Baseline, rule: Protocol) -> BaselineCredit:
-    """Return the expected score of a baseline on one item; the baseline gets the boxes in the presented order.
+    """Return the expected score of a baseline on one item; the baseline gets the options in the presented order.
 
     With a tie of k boxes the credit is the share of right boxes among them, the expected value of a random choice.
     Ties of a model are judged differently (`judge`): a model with ties is broken or gives the same answer to
@@ -146,15 +153,16 @@ def baseline_credit(item: BenchItem, baseline: Baseline, rule: Protocol) -> Base
     252 of 440 items under any rule.
     """
     order = presented_order(item, rule)
-    shown = baseline([item.options[place] for place in order])
+    shown = baseline([item.choices[place] for place in order])
     best = [place for place, score in zip(order, shown, strict=True) if score == max(shown)]
     right = [_is_right(item, place, rule) for place in best]
     return BaselineCredit(sum(right) / len(right), len(best) > 1)
 
 
 def _is_right(item: BenchItem, place: int, rule: Protocol) -> bool:
-    # the published code compares boxes, not indices
-    return item.options[place] == item.options[item.target] if rule.name == "official" else place == item.target
+    if rule.name == "official" and item.options:  # the published code compares boxes, not indices
+        return item.options[place] == item.options[item.target]
+    return place == item.target
 
 
 def _refuse_nan(item: BenchItem, rule: Protocol) -> None:

@@ -15,10 +15,12 @@ from typing import cast
 
 from benchmarks.errors import BenchError
 from benchmarks.task import Task, read_json
-from benchmarks.tasks import regions, retrieval
+from benchmarks.tasks import captions, regions, retrieval
 
 Loader = Callable[[Path, Path | None], Task]
 """Loads the task from its folder; the second argument is the folder of images, if it is another one."""
+PartLoader = Callable[[str, Path, Path | None], Task]
+"""Loads one part of a benchmark; the first argument is the name of the task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +29,26 @@ class TaskEntry:
     summary: str
     """One line for `negwb bench list`."""
     loader: str
-    """A `Loader`, as "module:attribute"."""
+    """A `Loader`, or a `PartLoader` if the task is a part, as "module:attribute"."""
+    part_of: str = ""
+    """The benchmark that this task is a part of; its parts share a folder."""
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of its files in benchmarks/ of a workspace."""
+        return self.part_of or self.name
 
 
 _ENTRIES: dict[str, TaskEntry] = {}
 
 
-def register(name: str, loader: str, summary: str = "") -> None:
-    """Register a benchmark; a repeated registration with the same arguments has no effect.
+def register(name: str, loader: str, summary: str = "", *, part_of: str = "") -> None:
+    """Register a benchmark, or a part of one; a repeated registration with the same arguments has no effect.
 
     Raises:
         ValueError: The name is registered with other arguments, or `loader` is not "module:attribute".
     """
-    entry = TaskEntry(name, summary, loader)
+    entry = TaskEntry(name, summary, loader, part_of)
     if ":" not in loader:
         raise ValueError(f"{loader!r} is not module:attribute")
     if _ENTRIES.setdefault(name, entry) != entry:
@@ -51,6 +60,42 @@ register(
     "benchmarks.tasks.negrefcocog:load",
     "NegRefCOCOg: which of two boxes does a negated phrase mean (440 items)",
 )
+
+register(
+    "contextnegbench-lite",
+    "benchmarks.tasks.contextnegbench:load",
+    "ContextNegBench-Lite: drawn shapes, the true caption against hard negatives (15 items)",
+)
+for _part, _about in {
+    "existence": "is there any or no such thing (534 items, 505 valid)",
+    "plurals": "one or several (1,000 items)",
+    "counting-small-quant": "small numbers (1,000 items)",
+    "counting-hard": "numbers that training data rarely show (1,000 items)",
+    "counting-adversarial": "numbers against the frequency of words (756 items)",
+    "relations": "prepositions (614 items)",
+    "action-replacement": "verbs (779 items)",
+    "actant-swap": "who does it to whom (1,042 items)",
+    "coreference-standard": "answers about a pronoun (916 items)",
+    "coreference-hard": "the same, checked by people (141 items)",
+    "foil-it": "another noun (1,000 items)",
+}.items():
+    register(f"valse-{_part}", "benchmarks.tasks.valse:load", f"VALSE: caption or foil, {_about}", part_of="valse")
+register(
+    "sugarcrepe",
+    "benchmarks.tasks.sugarcrepe:load",
+    "SugarCrepe: caption or hard negative, all seven parts (7,511 items)",
+    part_of="sugarcrepe",
+)
+for _part, _about in {
+    "add-att": "an attribute is added (692 items)",
+    "add-obj": "an object is added (2,062 items)",
+    "replace-att": "an attribute is replaced (788 items)",
+    "replace-obj": "an object is replaced (1,652 items)",
+    "replace-rel": "a relation is replaced (1,406 items)",
+    "swap-att": "two attributes are swapped (666 items)",
+    "swap-obj": "two objects are swapped (245 items)",
+}.items():
+    register(f"sugarcrepe-{_part}", "benchmarks.tasks.sugarcrepe:load", f"SugarCrepe: {_about}", part_of="sugarcrepe")
 
 
 def entries() -> Mapping[str, TaskEntry]:
@@ -73,22 +118,27 @@ def load_task(name: str, folder: Path, pictures: Path | None = None) -> Task:
         hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(sorted(_ENTRIES))
         raise BenchError(f"unknown benchmark {name!r}", hint=hint)
     module, _, attribute = entry.loader.partition(":")
-    loader = cast("Loader", getattr(importlib.import_module(module), attribute))
-    return loader(folder, pictures)
+    loader = getattr(importlib.import_module(module), attribute)
+    if entry.part_of:
+        return cast("PartLoader", loader)(name, folder, pictures)
+    return cast("Loader", loader)(folder, pictures)
 
 
 def task_from_file(name: str, path: Path, pictures: Path) -> Task:
-    """Load a task called `name` from a JSON file: a list is a regions task, an object with `captions` a retrieval task.
+    """Load a task called `name` from a JSON file; its content tells the kind of the task.
 
     Raises:
         BenchError: The file has neither format, or one of its rows is invalid.
     """
     content, _ = read_json(path)
+    if isinstance(content, list) and content and isinstance(content[0], dict) and "captions" in content[0]:
+        return captions.load(name, path, pictures)
     if isinstance(content, list):
         return regions.load(name, path, pictures)
     if isinstance(content, dict) and "captions" in content:
         return retrieval.load(name, path, pictures)
     raise BenchError(
         f"{path} is not a task",
-        hint="expected a list of {image, phrase, ref_bbox, bbox_list}, or {images, captions: [{image, text}]}",
+        hint="expected a list of {image, phrase, ref_bbox, bbox_list} or of {image, captions, right}, "
+        "or {images, captions: [{image, text}]}",
     )

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks import results
 from benchmarks.protocols import BOTH_PROTOCOLS, Protocol, baseline_credit, judge, judge_rank
 from benchmarks.results import StoredResult
-from benchmarks.schema import NO_CUE, SCHEMA, GuessShare, ItemRow, ModelFacts, Result, Score, TaskFacts
+from benchmarks.schema import NO_CUE, SCHEMA, SUBSET_METRIC, GuessShare, ItemRow, ModelFacts, Result, Score, TaskFacts
 from benchmarks.scoring import ModelIdentity, Progress, Scores, TextImageEncoder, score
 from benchmarks.task import BenchItem, Task
 from benchmarks.tasks.retrieval import RECALLS
@@ -69,12 +69,13 @@ def _rows(task: Task, scores: Scores, rule: Protocol) -> Iterator[ItemRow]:
             yield _retrieval_row(task, item, row, rule)
         return
     for item, options in zip(task.items, scores.of_options, strict=True):
-        yield _region_row(item, options, rule)
+        yield _choice_row(task, item, options, rule)
 
 
-def _region_row(item: BenchItem, similarities: Sequence[float], rule: Protocol) -> ItemRow:
-    outcome = judge(item, similarities, rule)
-    row = _row(item, [list(box) for box in item.options], similarities, item.target)
+def _choice_row(task: Task, item: BenchItem, similarities: Sequence[float], rule: Protocol) -> ItemRow:
+    outcome = judge(item, similarities, rule, official=task.official)
+    options: list[Any] = list(item.captions) or [list(box) for box in item.options]
+    row = _row(item, options, similarities, item.target)
     return {**row, "pred": outcome.pred, "correct": outcome.correct, "tie": outcome.tie}
 
 
@@ -128,10 +129,18 @@ def _result(
 
 
 def _metrics(task: Task, rows: Sequence[ItemRow]) -> dict[str, Score]:
-    if task.kind == "regions":
-        return {"accuracy": share(sum(row["correct"] for row in rows), len(rows))}
+    if task.kind != "retrieval":
+        accuracy = {"accuracy": share(sum(row["correct"] for row in rows), len(rows))}
+        return accuracy | dict(_subset_metrics(task, rows))
     ranks = [row["rank"] or math.inf for row in rows]
     return {f"recall_at_{k}": share(sum(rank <= k for rank in ranks), len(rows)) for k in RECALLS}
+
+
+def _subset_metrics(task: Task, rows: Sequence[ItemRow]) -> Iterator[tuple[str, Score]]:
+    for subset in task.subsets:
+        within = [row["correct"] for row in rows if row["slices"].get(subset.cut) == subset.value]
+        if within:
+            yield SUBSET_METRIC + subset.name, share(sum(within), len(within))
 
 
 def _baseline_share(task: Task, baseline: str, rule: Protocol) -> GuessShare:
@@ -152,7 +161,7 @@ def share(correct: int, n: int) -> Score:
 
 
 def _task_facts(task: Task, scores: Scores) -> TaskFacts:
-    return {
+    facts: TaskFacts = {
         "name": task.name,
         "version": task.version,
         "kind": task.kind,
@@ -163,6 +172,9 @@ def _task_facts(task: Task, scores: Scores) -> TaskFacts:
         "images": len(task.images),
         "chance": task.chance,
     }
+    if task.subsets:
+        facts["subsets"] = {each.name: [each.cut, each.value] for each in task.subsets}
+    return facts
 
 
 def _model_facts(model: ModelIdentity, label: str | None) -> ModelFacts:

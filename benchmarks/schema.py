@@ -25,7 +25,7 @@ class TaskFacts(TypedDict):
     version: str
     """Version of the task's code."""
     kind: str
-    """regions or retrieval"""
+    """regions, captions or retrieval"""
     dataset_sha256: str
     """SHA-256 of the file with the items."""
     pictures_sha256: str
@@ -38,6 +38,8 @@ class TaskFacts(TypedDict):
     """Number of distinct images."""
     chance: float
     """Expected share of right answers of a random choice, 0..1."""
+    subsets: NotRequired[dict[str, list[str]]]
+    """Subset with a score of its own, to the cut and the value of its items."""
 
 
 class ModelFacts(TypedDict):
@@ -122,7 +124,7 @@ class Result(TypedDict):
     protocol: ProtocolFacts
     """The protocol."""
     metrics: dict[str, Score]
-    """The first is the main metric: accuracy, or recall_at_1 (then recall_at_5)."""
+    """The first is the main metric: accuracy (then accuracy_on_SUBSET), or recall_at_1 (then recall_at_5)."""
     baselines: dict[str, GuessShare]
     """Expected scores of the baselines under the same protocol."""
     ties: int
@@ -145,7 +147,7 @@ class ItemRow(TypedDict):
     text: str
     """The input of the model, including typos."""
     options: list[Any]
-    """Boxes [x, y, width, height] in the file's order; for retrieval [the right image, the best other image]."""
+    """Boxes [x, y, width, height] or captions, in the file's order; for retrieval [right image, best other image]."""
     scores: list[float | None]
     """Cosine similarity of each option, float32; null for NaN."""
     pred: int | None
@@ -157,7 +159,7 @@ class ItemRow(TypedDict):
     tie: bool
     """Whether several options have the highest score."""
     rank: int | None
-    """Rank of the right image in the gallery, from 1; null for regions."""
+    """Rank of the right image in the gallery, from 1; null in tasks without a gallery."""
     cue: str
     """The first negation cue's canonical word, or `NO_CUE`."""
     position: str
@@ -168,8 +170,15 @@ class ItemRow(TypedDict):
     """Cut (cue, cue_class, position, length) to the value of this item."""
 
 
+SUBSET_METRIC: Final = "accuracy_on_"
+"""Prefix of the metrics over a subset of the items."""
 _ROUNDING: Final = 1e-6
 """Largest difference of a share from correct / n."""
+
+
+def captions_of(row: ItemRow) -> list[str]:
+    """Return the captions to choose from; empty unless the row is one of a captions task."""
+    return [text for text in row["options"] if isinstance(text, str)] if row["rank"] is None else []
 
 
 def result_problem(content: object) -> str:
@@ -233,7 +242,7 @@ def _value_problems(result: Result) -> Iterator[str]:
         for name, score in scores.items():
             if problem := _share_problem(score):
                 yield f"{kind}: {name}: {problem}"
-            if score["n"] != items:
+            if score["n"] != items and not (name.startswith(SUBSET_METRIC) and score["n"] < items):
                 yield f"{kind}: {name}: n is {score['n']}, but the task has {items} items"
     for name, count in (("ties", result["ties"]), ("nan", result["nan"])):
         if not 0 <= count <= items:
@@ -259,7 +268,15 @@ def items_problem(result: Result, rows: list[ItemRow]) -> str:
         if at and depth.isdecimal():
             right = sum(row["rank"] is not None and row["rank"] <= int(depth) for row in rows)
         else:
-            right = sum(row["correct"] for row in rows)
+            within = rows if name == "accuracy" else _rows_of_subset(result, rows, name)
+            right = sum(row["correct"] for row in within)
+            if len(within) != score["n"]:
+                return f"{name} is over {score['n']} items, its subset has {len(within)}"
         if right != score["correct"]:
             return f"{name} has {score['correct']} right answers, its items have {right}"
     return ""
+
+
+def _rows_of_subset(result: Result, rows: list[ItemRow], metric: str) -> list[ItemRow]:
+    cut, *values = result["task"].get("subsets", {}).get(metric.removeprefix(SUBSET_METRIC), [""])
+    return [row for row in rows if [row["slices"].get(cut)] == values]

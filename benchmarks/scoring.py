@@ -109,7 +109,7 @@ class Scores:
     of_options: tuple[tuple[float, ...], ...]
     """Cosine similarities (float32) of each item's options, in the file's order; empty for retrieval."""
     texts: Features
-    """Shape (items, D)."""
+    """Shape (items, D) for retrieval, else (0, D)."""
     gallery: Features
     """Shape (images, D) for retrieval, else (0, D)."""
     pictures_sha256: str
@@ -155,13 +155,18 @@ def score(
     texts, rows = _text_features(model, task.items, text_store, report, batch)
     if damaged := images.damaged + text_store.damaged:
         warn(damage_line(damaged))
-    of_text = rows[[texts[item.text] for item in task.items]]
     pictures = hashlib.sha256("".join(f"{sha}  {name}\n" for name, sha in sorted(files.items())).encode()).hexdigest()
     if task.kind == "retrieval":
-        return Scores(identity, (), of_text, of_crop, pictures)
+        return Scores(identity, (), rows[[texts[item.text] for item in task.items]], of_crop, pictures)
     place = {crop: row for row, crop in enumerate(crops)}
-    options = tuple(_similarities(item, of_text[n], of_crop, place) for n, item in enumerate(task.items))
-    return Scores(identity, options, of_text, of_crop[:0], pictures)
+    options = tuple(
+        _cosines(
+            of_crop[[place[crop] for crop in _crops_of_item(item)]],
+            rows[[texts[text] for text in _texts_of_item(item)]],
+        )
+        for item in task.items
+    )
+    return Scores(identity, options, rows[:0], of_crop[:0], pictures)
 
 
 def image_feature_key(identity: ModelIdentity) -> dict[str, object]:
@@ -183,7 +188,20 @@ def _crops_of(task: Task) -> Iterator[Crop]:
         yield from ((name, None) for name in task.gallery)
         return
     # sorted by image, so that each image is opened once
-    yield from sorted((item.image, pixels(box)) for item in task.items for box in item.options)
+    every = (crop for item in task.items for crop in _crops_of_item(item))
+    yield from sorted(every, key=lambda crop: (crop[0], crop[1] or ()))
+
+
+def _crops_of_item(item: BenchItem) -> list[Crop]:
+    """Return the regions of a regions item, in the file's order; the one region, or image, of a captions item."""
+    if item.captions:
+        return [(item.image, None if item.box is None else pixels(item.box))]
+    return [(item.image, pixels(box)) for box in item.options]
+
+
+def _texts_of_item(item: BenchItem) -> tuple[str, ...]:
+    """Return the captions of a captions item, in the file's order; else the one text."""
+    return item.captions or (item.text,)
 
 
 def _image_features(
@@ -197,7 +215,7 @@ def _image_features(
 ) -> Features:
     """Return the features of `crops`, shape (len(crops), D)."""
     keys = [_key(files[name], str(part)) for name, part in crops]
-    stage = "pictures" if task.kind == "retrieval" else "crops"
+    stage = "crops" if task.kind == "regions" else "pictures"
 
     def compute(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Features]]:
         left = set(missing)
@@ -218,7 +236,7 @@ def _text_features(
     model: TextImageEncoder, items: Sequence[BenchItem], store: FeatureStore, report: Progress, batch: int
 ) -> tuple[dict[str, int], Features]:
     """Return the row of each distinct text, and the features, shape (distinct texts, D)."""
-    texts = list(dict.fromkeys(item.text for item in items))
+    texts = list(dict.fromkeys(text for item in items for text in _texts_of_item(item)))
     by_key = {_key("text", text): text for text in texts}
     keys = list(by_key)
 
@@ -262,13 +280,16 @@ def _checked(encoded: torch.Tensor, count: int) -> Features:
     return rows
 
 
-def _similarities(item: BenchItem, text: Features, of_crop: Features, place: Mapping[Crop, int]) -> tuple[float, ...]:
-    """Return the cosines of one item's options.
+def _cosines(images: Features, texts: Features) -> tuple[float, ...]:
+    """Return the cosines of one item's options: of each image with the one text, or of the one image with each text.
 
     They are summed in double precision, so that equal features give equal values, and rounded to float32.
+
+    Args:
+        images: Shape (N, D) or (1, D).
+        texts: Shape (1, D) or (N, D).
     """
-    rows = of_crop[[place[item.image, pixels(box)] for box in item.options]].astype(np.float64)
-    return tuple(float(value) for value in (rows * text).sum(axis=1).astype(np.float32))
+    return tuple(float(value) for value in (images.astype(np.float64) * texts).sum(axis=1).astype(np.float32))
 
 
 def _crop_image(task: Task, name: str, parts: Mapping[str, Pixels | None]) -> list[tuple[str, Image.Image]]:

@@ -28,10 +28,14 @@ class Box(NamedTuple):
     height: float
 
 
-Baseline = Callable[[Sequence[Box]], Sequence[float]]
-"""A guess without image and text: returns a score for each box, in the presented order."""
-TaskKind = Literal["regions", "retrieval"]
-"""regions: which box does the text describe; retrieval: which image of the gallery does it describe."""
+Baseline = Callable[[Sequence[Any]], Sequence[float]]
+"""A guess without the model: returns a score for each option, boxes or captions, in the presented order."""
+TaskKind = Literal["regions", "captions", "retrieval"]
+"""regions: which box does the text describe; captions: which text describes the image; retrieval: which image of the
+gallery does the text describe."""
+OfficialRule = Literal["argmax", "greater"]
+"""How the published code chooses. argmax: the first highest score, NaN is the highest. greater: the answer is right if
+the right option has a higher score than every other one, so that a tie and NaN are wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +45,35 @@ class BenchItem:
     image: str
     """File name of the image; in a retrieval task, of the right image."""
     text: str
-    """As published, including typos; the input of the model."""
+    """As published, including typos; the input of the model. In a captions task, the right caption."""
     options: tuple[Box, ...] = ()
-    """Boxes in the file's order; empty in a retrieval task, whose options are the gallery."""
+    """Boxes of a regions task in the file's order."""
+    captions: tuple[str, ...] = ()
+    """Options of a captions task in the file's order."""
+    box: Box | None = None
+    """In a captions task, the region that the captions are about; None: the whole image."""
     target: int
     """Index of the right option, among the options or in the gallery."""
     cluster: str
     """Items of one cluster (an image, a scene) are not independent."""
     slices: Mapping[str, str] = field(default_factory=dict)
-    """Cut (cue, cue_class, position, length) to the value of this item."""
+    """Cut (cue, cue_class, position, length, or a cut of the task) to the value of this item."""
+
+    @property
+    def choices(self) -> tuple[Box, ...] | tuple[str, ...]:
+        """Options in the file's order; empty in a retrieval task, whose options are the gallery."""
+        return self.captions or self.options
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """Items of a task that have a score of their own, for example those that people found valid."""
+
+    name: str
+    """The metric is accuracy_on_NAME."""
+    cut: str
+    value: str
+    """The items whose slice `cut` has this value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +90,10 @@ class Task:
     gallery: tuple[str, ...] = ()
     """File names of the images of a retrieval task, in the file's order."""
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
-    """Baselines that use the boxes only, by name."""
+    """Baselines that use the boxes or the captions only, by name."""
+    official: OfficialRule = "argmax"
+    """Choice of the published code."""
+    subsets: tuple[Subset, ...] = ()
     fetch_command: str = ""
     """The command that downloads the images, for the hint if images are missing."""
 
@@ -78,7 +105,7 @@ class Task:
     @cached_property
     def chance(self) -> float:
         """Expected share of right answers of a uniform random choice, 0..1."""
-        sizes = [len(self.gallery) or len(item.options) for item in self.items]
+        sizes = [len(self.gallery) or len(item.choices) for item in self.items]
         return sum(1 / size for size in sizes) / len(sizes)
 
     def missing_pictures(self) -> list[str]:
@@ -134,6 +161,27 @@ def read_json(path: Path, *, fetch_command: str = "") -> tuple[Any, str]:
     except (OSError, JsonError) as error:
         message = f"{path} cannot be read as JSON: {error}"
         raise BenchError(message, hint=hint, fetch_command=fetch_command) from error
+
+
+def read_json_lines(path: Path) -> tuple[list[Any], str]:
+    """Return the rows of a file of JSON lines and its SHA-256.
+
+    Raises:
+        BenchError: The file does not exist, or a line is not JSON.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise BenchError(f"no such file: {path}") from error
+    except OSError as error:
+        raise BenchError(f"{path} cannot be read: {error.strerror or error}") from error
+    rows = []
+    for number, line in enumerate(content.splitlines(), 1):
+        try:
+            rows.append(parse_json(line))
+        except JsonError as error:
+            raise BenchError(f"{path}, line {number}: {error}") from error
+    return rows, hashlib.sha256(content).hexdigest()
 
 
 def items_in(rows: Iterable[object], parse: Callable[[Any, int], BenchItem], where: str) -> tuple[BenchItem, ...]:

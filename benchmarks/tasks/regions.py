@@ -55,7 +55,7 @@ def _item(row: object, place: int) -> BenchItem:
     if not isinstance(phrase, str) or not phrase.strip():
         raise ValueError("'phrase' must be a text")
     options = _options(row.get("bbox_list"))
-    reference = _box(row.get("ref_bbox"))
+    reference = parse_box(row.get("ref_bbox"))
     if reference not in options:
         raise ValueError("'ref_bbox' is not in 'bbox_list'")
     image = file_name(row.get("image"))
@@ -73,10 +73,15 @@ def _item(row: object, place: int) -> BenchItem:
 def _options(value: Any) -> tuple[Box, ...]:
     if not isinstance(value, list) or len(value) < 2:
         raise ValueError("'bbox_list' must hold two boxes or more")
-    return tuple(_box(box) for box in value)
+    return tuple(parse_box(box) for box in value)
 
 
-def _box(value: Any) -> Box:
+def parse_box(value: Any) -> Box:
+    """Return the box [x, y, width, height], in pixels.
+
+    Raises:
+        ValueError: `value` is not a box with at least one pixel.
+    """
     if not isinstance(value, list) or len(value) != 4:
         raise ValueError(f"expected a box [x, y, width, height], got {value!r}")
     if not all(type(number) in {int, float} and math.isfinite(number) for number in value):

@@ -51,7 +51,8 @@ Examples:
   negwb bench run my-task.json --pictures photos/        your own task
 
 \b
-The file of a task is a list of {image, phrase, ref_bbox, bbox_list}, or {images, captions: [{image, text}]}.
+The file of a task is a list of {image, phrase, ref_bbox, bbox_list}, a list of {image, captions, right}, or
+{images, captions: [{image, text}]}.
 Saved as benchmarks/NAME.json in the workspace, with image paths relative to that folder, it is the task NAME.
 """
 
@@ -104,15 +105,15 @@ def list_tasks(workspace: Workspace) -> list[dict[str, Any]]:
     """Return the known benchmarks and the workspace's own ones, as `--json` prints them."""
     from benchmarks.registry import entries
 
-    known = {name: entry.summary for name, entry in entries().items()}
-    own = {name: "" for name in own_tasks(workspace) if name not in known}
-    return [_task_row(workspace, name, summary) for name, summary in (known | own).items()]
+    known = entries()
+    rows = [_task_row(workspace, name, entry.folder, entry.summary) for name, entry in known.items()]
+    return rows + [_task_row(workspace, name, name, "") for name in own_tasks(workspace) if name not in known]
 
 
-def _task_row(workspace: Workspace, name: str, summary: str) -> dict[str, Any]:
+def _task_row(workspace: Workspace, name: str, folder_name: str, summary: str) -> dict[str, Any]:
     from benchmarks.errors import BenchError
 
-    folder = workspace.root / BENCHMARKS / name
+    folder = workspace.root / BENCHMARKS / folder_name
     row: dict[str, Any] = {"name": name, "summary": summary, "folder": str(folder), "items": 0}
     try:
         task = find_task(workspace, name)

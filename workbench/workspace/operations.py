@@ -245,8 +245,8 @@ def find_task(workspace: Workspace, name: str, *, folder: Path | None = None, pi
     from benchmarks.registry import entries, task_from_file  # noqa: PLC0415
 
     home = workspace.root / BENCHMARKS
-    if name in entries():
-        return _load_known(name, folder or home / name, pictures, task_arguments(name, folder, pictures))
+    if entry := entries().get(name):
+        return _load_known(name, folder or home / entry.folder, pictures, task_arguments(name, folder, pictures))
     for path in ((folder or home) / f"{name}.json", Path(name)):
         if path.suffix == ".json" and path.is_file():
             return task_from_file(path.stem, path, pictures or path.parent)

@@ -10,7 +10,7 @@ from typing import Literal
 from textual.content import Content
 
 from benchmarks.results import read
-from benchmarks.schema import ItemRow
+from benchmarks.schema import ItemRow, captions_of
 from curation_db.foreign_json import finite_number
 from curation_db.language.sanitize import display_text
 from workbench.annotation.text_spans import highlighted_spans
@@ -99,8 +99,11 @@ def phrase(row: ItemRow) -> Content:
 
 
 def options(row: ItemRow, width: int) -> Content:
-    """Return one line per option: letter, similarity as a bar, whether it is correct and whether it was chosen."""
-    scores = scores_of(row)
+    """Return one line per option: letter, similarity as a bar, whether it is correct and whether it was chosen.
+
+    A caption follows in a line of its own, with its cue marked.
+    """
+    scores, captions = scores_of(row), captions_of(row)
     low, high = _scale([score for score in scores if score is not None])
     cells = max(5, min(16, width - 26))
     lines = []
@@ -111,6 +114,8 @@ def options(row: ItemRow, width: int) -> Content:
         lines.append(
             Content.assemble((f"{letter(place)} ", "bold"), (bar(share, cells), "$primary"), f" {figure} ", marks)
         )
+        if captions:
+            lines.append(Content.assemble("  ", marked(highlighted_spans(captions[place]))))
     return Content("\n").join(lines)
 
 

@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from benchmarks.schema import captions_of
 from curation_db.language.sanitize import display_text
 from workbench.images.terminal_graphics import picture_box
 from workbench.reports.benchmark_report import ReportLine
@@ -62,8 +63,7 @@ class ItemScreen(ActionScreen):
     @property
     def _pictures(self) -> list[str]:
         """One image with boxes; for a retrieval item the correct image and the best other one."""
-        named = [option for option in self.row["options"] if isinstance(option, str)]
-        return named[:2] if named else [self.row["image"]]
+        return [self.row["image"]] if self.row["rank"] is None else self.row["options"][:2]
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
@@ -109,15 +109,17 @@ class ItemScreen(ActionScreen):
         width = self.query_one("#item-text").content_size.width
         blank = Content("")
         # fmt: off
-        lines = [heading(self.line), blank, phrase(row), blank, options(row, width), blank,
-                outcome(row, self._base), blank, facts(row)]
+        asked = [] if captions_of(row) else [phrase(row), blank]  # captions are shown with their scores
+        lines = [heading(self.line), blank, *asked, options(row, width), blank, outcome(row, self._base), blank,
+                facts(row)]
         # fmt: on
         self.query_one("#body", Static).update(Content("\n").join(lines))
         right = f"{self.at + 1:,} of {len(self._items):,}"
         self.query_one(HeaderBar).show("results", "report", "items", f"item {row['id']}", right=right)
         side = self.query_one("#picture-side")
         side.border_subtitle = Content(display_text(" · ".join(self._pictures), limit=60))
-        side.border_title = Content(_LEGEND if len(self._pictures) == 1 else f"{letter(0)} above, {letter(1)} below")
+        legend = "" if captions_of(row) else _LEGEND
+        side.border_title = Content(legend if len(self._pictures) == 1 else f"{letter(0)} above, {letter(1)} below")
         self._load()
 
     @work(exclusive=True)
@@ -126,7 +128,7 @@ class ItemScreen(ActionScreen):
         for place, name in enumerate(self._pictures):
             pane = self.query_one(f"#picture-{place}", PicturePane)
             size = picture_box(max(1, pane.size.width), max(1, pane.size.height), self.context.protocol)
-            boxes = row["options"] if len(self._pictures) == 1 else []
+            boxes = row["options"] if len(self._pictures) == 1 and not captions_of(row) else []
             path = self.context.locate(self.line.main, name)
             draw = partial(picture_with_boxes, path, size, boxes, row["target"], name=name)
             pane.show(await run_in_daemon_thread(draw), alt="images are turned off")

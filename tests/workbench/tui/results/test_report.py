@@ -139,6 +139,28 @@ async def test_images_are_read_from_the_folders_of_the_benchmark_run(tmp_path: P
         assert pane(app).thumbnail.image is not None
 
 
+async def test_the_captions_of_an_item_are_shown_with_their_scores(tmp_path: Path) -> None:
+    workspace = build_workspace(tmp_path / "workspace")
+    draw_picture(tmp_path / "a.jpg", (64, 40), 1)
+    captions = ["There are no dogs [bold]here[/]\x1b[31m", "There are dogs"]
+    (tmp_path / "mine.json").write_text(json.dumps([{"image": "a.jpg", "captions": captions, "right": 0}]))
+    run_task(
+        TinyModel(1),
+        task_from_file("mine", tmp_path / "mine.json", tmp_path),
+        results_folder=workspace.root / "results",
+    )
+    app = ResultsApp(workspace, start="report")
+    async with running(app, (80, 24)) as pilot:
+        await until(pilot, lambda: "mine" in lines(app))
+        await pilot.press("i", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ItemScreen) and pane(app).thumbnail is not None)
+        assert pane(app).thumbnail.image is not None
+        content = lines(app)
+        for words in ("There are no dogs", "[bold]here[/][31m", "There are dogs", "✓ right"):
+            assert words in content
+        assert "right box" not in content
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_an_item_opens_and_closes(workspace: Workspace, size: tuple[int, int]) -> None:
     app = ResultsApp(workspace, start="report")
