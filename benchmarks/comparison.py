@@ -295,7 +295,7 @@ def _notes(entry: _ReadResult, base: _ReadResult | None) -> tuple[str, ...]:
         if score["correct"] >= headline["correct"]
     ]
     if better:
-        notes.append(f"a baseline without image and text does as well: {', '.join(better)} of {headline['n']:,}")
+        notes.append(f"a baseline that does not see the image does as well: {', '.join(better)} of {headline['n']:,}")
     if result["nan"]:
         notes.append(f"{result['nan']} items have a score that is NaN")
     if base and base.result["task"]["pictures_sha256"] != result["task"]["pictures_sha256"]:
@@ -310,7 +310,7 @@ def tie_notes(row: ComparisonRow) -> str:
         if guess.ties:
             counts.setdefault(guess.ties, []).append(guess.name)
     parts = [f"{', '.join(names)} on {'all' if ties == row.n else ties} items" for ties, names in counts.items()]
-    return f"a baseline with a tie of k boxes counts 1/k: {'; '.join(parts)}" if parts else ""
+    return f"a baseline with a tie of k options counts 1/k: {'; '.join(parts)}" if parts else ""
 
 
 def _interval(score: Score | GuessShare) -> Interval:

@@ -97,6 +97,21 @@ for _part, _about in {
 }.items():
     register(f"sugarcrepe-{_part}", "benchmarks.tasks.sugarcrepe:load", f"SugarCrepe: {_about}", part_of="sugarcrepe")
 
+for _name, _about in {
+    "negbench-coco-mcq": "COCO (5,914 items)",
+    "negbench-voc-mcq": "VOC (5,031 items)",
+    "negbench-synthetic-mcq": "synthetic images (9,997 items)",
+}.items():
+    register(
+        _name, "benchmarks.tasks.negbench:load_mcq", f"NegBench: which of four captions, {_about}", part_of="negbench"
+    )
+register("ccneg", "benchmarks.tasks.ccneg:load", "CC-Neg: true caption or negated caption (40,000 items)")
+for _name, _about in {
+    "aro-relation": "who stands in which relation (23,937 items)",
+    "aro-attribution": "which thing has which attribute (28,748 items)",
+}.items():
+    register(_name, "benchmarks.tasks.aro:load", f"ARO: {_about}", part_of="aro")
+
 
 def entries() -> Mapping[str, TaskEntry]:
     """Return all registered benchmarks by name."""

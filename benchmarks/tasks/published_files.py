@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from collections.abc import Mapping
+import io
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.errors import BenchError
+
+_CHATTER = re.compile(
+    r"rephras|paraphras|\byour turn\b|according to the (?:rules|guidelines|instructions)|\bguidelines\b"
+    r"|\bplease (?:provide|rewrite|let me)\b|\bas an ai\b|\bi (?:cannot|can't|can not|apologi[sz]e)\b|\bwait,",
+    re.IGNORECASE,
+)
+
+
+def has_chatter(text: str) -> bool:
+    """Return whether a caption holds a remark of the language model that wrote it, such as "(Your Turn!)"."""
+    return _CHATTER.search(text) is not None
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> tuple[list[dict[str, str]], str]:
+    """Return the rows of a CSV file with a header, and its SHA-256.
+
+    Args:
+        columns: Names that the header must have; other columns are kept.
+
+    Raises:
+        BenchError: The file is missing or not UTF-8, lacks a column, or a row has more or fewer cells than the header.
+    """
+    try:
+        content = path.read_bytes()
+        table = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        header = next(table, [])
+        if missing := [name for name in columns if name not in header]:
+            raise BenchError(f"{path}: the column {missing[0]} is missing")
+        rows = []
+        for cells in table:
+            if len(cells) != len(header):
+                raise BenchError(f"{path}, line {table.line_num}: {len(cells)} cells, the header has {len(header)}")
+            rows.append(dict(zip(header, cells, strict=True)))
+    except FileNotFoundError as error:
+        raise BenchError(f"no such file: {path}") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BenchError(f"{path} cannot be read as CSV: {error}") from error
+    return rows, hashlib.sha256(content).hexdigest()
 
 
 def rows_by_id(content: object, path: Path) -> list[tuple[str, object]]:

@@ -306,7 +306,7 @@ def test_differing_items_of_the_protocols_are_listed(task: Task, tmp_path: Path)
     run_task(ConstantModel(), task, results_folder=tmp_path)
     rows = compare(tmp_path).rows
     assert [len(row.differing) for row in rows] == [60, 60]
-    notes = [note for note in rows[0].notes if "a baseline without image and text does as well" in note]
+    notes = [note for note in rows[0].notes if "a baseline that does not see the image does as well" in note]
     assert len(notes) == 1, "all of them in one line"
     assert "smaller box" in notes[0]
     assert "first box" in notes[0]

@@ -56,7 +56,7 @@ async def test_every_figure_is_shown_with_its_context(workspace: Workspace, size
         await pilot.pause()
         content = lines(app)
         assert "10 of 20 (accuracy) = 50.0 %" in content
-        assert "a baseline without image and text does as well" in content or "smaller box 50.0" in content
+        assert "a baseline that does not see the image does as well" in content or "smaller box 50.0" in content
         if size[0] > 100:
             assert "PUBLISHED" in content
             assert "arXiv" in content
