@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -47,7 +47,7 @@ _BLOCK: Final = 256
 _WORKERS: Final = 2
 _PREFETCH: Final = 8
 """Images that are decoded while the model is busy; limits memory."""
-_NON_NUMERIC_KEYS: Final = frozenset({"name", "model_hash", "visual_hash", "parameters", "context_length"})
+_NON_NUMERIC_KEYS: Final = frozenset({"name", "model_hash", "visual_hash", "parameters", "context_length", "routed"})
 """Keys of a description that do not affect features, or that the hash covers."""
 _NORM_TOLERANCE: Final = 1e-2
 """Tolerance of feature norms: bfloat16 rounds to 3 digits; features without normalisation differ far more."""
@@ -72,6 +72,22 @@ class TextImageEncoder(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """Return what identifies the model in a result: arch, activation, precision, device and more."""
+
+
+@runtime_checkable
+class RoutedEncoder(TextImageEncoder, Protocol):
+    """A model that encodes each text with one of two parts; implemented in `trainers.models.routed`."""
+
+    @property
+    def base(self) -> TextImageEncoder:
+        """The part for texts that negate nothing."""
+
+    @property
+    def tuned(self) -> TextImageEncoder:
+        """The part for the other texts."""
+
+    def routes(self, texts: Sequence[str]) -> list[bool]:
+        """Return for each text whether `tuned` encodes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +167,19 @@ def score(
     crops = list(dict.fromkeys(_crops_of(task)))
     images = FeatureStore(cache, image_feature_key(identity))
     of_crop = _image_features(model, task, crops, files, images, report, batch)
-    text_store = FeatureStore(cache, text_feature_key(identity))
-    texts, rows = _text_features(model, task.items, text_store, report, batch)
-    if damaged := images.damaged + text_store.damaged:
+    texts = list(dict.fromkeys(text for item in task.items for text in _texts_of_item(item)))
+    rows, damaged_texts = _text_features(model, identity, texts, cache, partial(report, "texts"), batch)
+    if damaged := images.damaged + damaged_texts:
         warn(damage_line(damaged))
+    row_of = {text: row for row, text in enumerate(texts)}
     pictures = hashlib.sha256("".join(f"{sha}  {name}\n" for name, sha in sorted(files.items())).encode()).hexdigest()
     if task.kind == "retrieval":
-        return Scores(identity, (), rows[[texts[item.text] for item in task.items]], of_crop, pictures)
+        return Scores(identity, (), rows[[row_of[item.text] for item in task.items]], of_crop, pictures)
     place = {crop: row for row, crop in enumerate(crops)}
     options = tuple(
         _cosines(
             of_crop[[place[crop] for crop in _crops_of_item(item)]],
-            rows[[texts[text] for text in _texts_of_item(item)]],
+            rows[[row_of[text] for text in _texts_of_item(item)]],
         )
         for item in task.items
     )
@@ -233,19 +250,37 @@ def _image_features(
 
 
 def _text_features(
-    model: TextImageEncoder, items: Sequence[BenchItem], store: FeatureStore, report: Progress, batch: int
-) -> tuple[dict[str, int], Features]:
-    """Return the row of each distinct text, and the features, shape (distinct texts, D)."""
-    texts = list(dict.fromkeys(text for item in items for text in _texts_of_item(item)))
+    model: TextImageEncoder,
+    identity: ModelIdentity,
+    texts: Sequence[str],
+    cache: Path | None,
+    report: Callable[[int, int], None],
+    batch: int,
+) -> tuple[Features, int]:
+    """Return the features of distinct texts, shape (texts, D), and the number of damaged rows in the cache.
+
+    A routed model has the features of its parts, and shares their cache. The last bits of a feature depend on its
+    batch, so the base encodes all texts, as in an evaluation of the base alone.
+    """
+    if isinstance(model, RoutedEncoder):
+        rows, damaged = _text_features(model.base, ModelIdentity.of(model.base), texts, cache, report, batch)
+        negated = np.flatnonzero(model.routes(texts))
+        if len(negated):
+            tuned, of_tuned = model.tuned, ModelIdentity.of(model.tuned)
+            some = [texts[int(row)] for row in negated]
+            rows[negated], more = _text_features(tuned, of_tuned, some, cache, report, batch)
+            damaged += more
+        return rows, damaged
     by_key = {_key("text", text): text for text in texts}
     keys = list(by_key)
+    store = FeatureStore(cache, text_feature_key(identity))
 
     def compute(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Features]]:
         inputs = ((key, by_key[key]) for key in missing)
-        yield from _encoded(inputs, model.encode_texts, keys, missing, partial(report, "texts"), batch)
+        yield from _encoded(inputs, model.encode_texts, keys, missing, report, batch)
 
-    rows = store.rows(keys, compute, progress=lambda done, of: report("texts", 0, len(keys)))
-    return {text: row for row, text in enumerate(texts)}, rows
+    rows = store.rows(keys, compute, progress=lambda done, of: report(0, len(keys)))
+    return rows, store.damaged
 
 
 def _encoded(

@@ -48,6 +48,8 @@ from trainers.interpolation import alpha_grid, choose_alpha, interpolate, sweep
 from trainers.interrupts import Interrupted, Stop
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
+from trainers.models.routed import RoutedClipModel
+from trainers.models.routed_folder import TUNED
 from trainers.models.saving import check_can_save, save_hf, save_model, save_pth
 from trainers.objectives import con_clip, drift, info_nce, same_image, same_image_across
 from trainers.run_files import (
@@ -403,6 +405,11 @@ def _load_model(config: RunConfig) -> ClipModel:
     except (ImportError, RuntimeError) as error:
         message = f"the model {config.model} does not run on the device {config.device}: {first_line(error)}"
         raise ModelRefused(message, hint="cpu always works") from error
+    if isinstance(model, RoutedClipModel):
+        hint = f"train its tuned part, and route the result again: --model {TUNED}{model.name}"
+        raise ModelRefused(
+            f"the model {model.name} is routed: it has two text towers, and cannot be trained", hint=hint
+        )
     return model
 
 

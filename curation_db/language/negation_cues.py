@@ -21,6 +21,9 @@ from curation_db.language.chunker import noun_phrase, tokens_after
 from curation_db.language.negation_idioms import IDIOMS, IDIOMS_OF_ANY_WORD
 from curation_db.language.negation_scope import THERE_BE, negated_span, span_without_target
 
+CUES_VERSION: Final = 1
+"""Increase it where `negates` gives another answer for any text: models are saved with the version that routes them."""
+
 
 class CueClass(StrEnum):
     DETERMINER = "determiner"
@@ -302,6 +305,11 @@ def first_cue(text: str) -> Cue | None:
 def has_cue(text: str) -> bool:
     """Return whether `find_cues` finds a cue."""
     return _may_hold_cue(text) and next(_matches(without_markup(text)), None) is not None
+
+
+def negates(text: str) -> bool:
+    """Return whether any cue of `text` negates something about the image, which is every cue but a mention."""
+    return has_cue(text) and any(cue.cue_class is not CueClass.MENTION for cue in find_cues(text))
 
 
 def position_of(text: str, start: int) -> Position:

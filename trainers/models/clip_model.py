@@ -87,12 +87,12 @@ class ClipModel:
         """sha256 over all present weights, the structure, the preprocessing and the tokenizer."""
         vocabulary = self.vocabulary.read_bytes() if self.vocabulary else b""
         tokenizer = {"context_length": self.context_length, "vocabulary": hashlib.sha256(vocabulary).hexdigest()}
-        return _hash_of(self.visual_hash, hash_state(self.model.state_dict()), hash_structure(self.model), tokenizer)
+        return hash_of(self.visual_hash, hash_state(self.model.state_dict()), hash_structure(self.model), tokenizer)
 
     @property
     def visual_hash(self) -> str:
         """sha256 over the image tower and its preprocessing."""
-        return _hash_of(
+        return hash_of(
             hash_state(self.model.visual.state_dict()), hash_structure(self.model.visual), self._preprocessing
         )
 
@@ -100,6 +100,10 @@ class ClipModel:
     def _preprocessing(self) -> Mapping[str, Any]:
         """The preprocessing without unset values, which evaluation does not use."""
         return {name: value for name, value in self.preprocess_config.items() if value is not None}
+
+    def to_device(self, device: str) -> None:
+        """Move the weights to a torch device, in evaluation mode."""
+        self.model.to(device).eval()
 
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
         """Return unit features.  -> (N, D) float32, CPU"""
@@ -160,7 +164,7 @@ def hash_structure(model: nn.Module) -> str:
     lines = [[name, type(part).__name__, _plain_attributes(part)] for name, part in model.named_modules()]
     saved = model.state_dict().keys()
     unsaved = {name: buffer for name, buffer in model.named_buffers() if name not in saved}
-    return _hash_of(lines, hash_state(unsaved))
+    return hash_of(lines, hash_state(unsaved))
 
 
 def _plain_attributes(part: nn.Module) -> dict[str, object]:
@@ -174,7 +178,8 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
-def _hash_of(*parts: object) -> str:
+def hash_of(*parts: object) -> str:
+    """Return the sha256 over JSON values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -33,6 +33,8 @@ from trainers.models.clip_model import (
 )
 from trainers.models.hf_clip import HF_CONFIG, read_hf_folder
 from trainers.models.layouts import custom_text_state, with_openai_names
+from trainers.models.routed import RoutedClipModel
+from trainers.models.routed_folder import BASE_FOLDER, ROUTED_FILE, TUNED, read_routed
 from trainers.models.weight_files import WeightFile, read_shards, read_weights
 
 STATE_FILES = frozenset({".pth", ".pt", ".bin", ".safetensors"})
@@ -47,7 +49,8 @@ def load_model(spec: str, *, device: str = "cpu", quick_gelu: bool | None = None
 
     Args:
         spec: one of
-            a folder of open_clip (local-dir) or of transformers (CLIPModel);
+            a folder of open_clip (local-dir), of transformers (CLIPModel), or of a routed model (`routed_folder`);
+            tuned:FOLDER, the tuned part of a routed model alone;
             hf-hub:OWNER/NAME, such a folder on the Hugging Face hub;
             NAME:TAG, published weights of open_clip;
             a file with weights (.pth, .pt, .bin, .safetensors), as FILE, quickgelu:FILE, gelu:FILE, or NAME:FILE, where
@@ -68,7 +71,9 @@ def load_model(spec: str, *, device: str = "cpu", quick_gelu: bool | None = None
 
 def _load(spec: str, device: str, quick_gelu: bool | None) -> ClipModel:
     path = Path(spec.removeprefix("local-dir:")).expanduser()
-    if _is(path, Path.is_dir):
+    if spec.startswith(TUNED):
+        loaded = _tuned_part(Path(spec.removeprefix(TUNED)).expanduser(), quick_gelu)
+    elif _is(path, Path.is_dir):
         loaded = _from_folder(path, quick_gelu)
     elif _is(path, Path.is_file) or (path.suffix in STATE_FILES and ":" not in spec):
         loaded = _from_file(path, quick_gelu)
@@ -77,7 +82,7 @@ def _load(spec: str, device: str, quick_gelu: bool | None) -> ClipModel:
     else:
         loaded = _from_name(spec, quick_gelu)
     try:
-        loaded.model.to(device).eval()
+        loaded.to_device(device)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise TrainerError(
             f"the device {device} cannot be used: {first_line(error)}", hint="cpu always works"
@@ -92,7 +97,19 @@ def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
         return False
 
 
+def _tuned_part(folder: Path, quick_gelu: bool | None) -> ClipModel:
+    if not _is(folder / ROUTED_FILE, Path.is_file):
+        raise TrainerError(f"{folder} is not a routed model: it has no {ROUTED_FILE}", hint="name the folder alone")
+    return _from_routed_folder(folder, quick_gelu).tuned
+
+
+def _from_routed_folder(folder: Path, quick_gelu: bool | None) -> RoutedClipModel:
+    return read_routed(folder, _from_folder(folder / BASE_FOLDER, quick_gelu))
+
+
 def _from_folder(folder: Path, quick_gelu: bool | None) -> ClipModel:
+    if (folder / ROUTED_FILE).is_file():
+        return _from_routed_folder(folder, quick_gelu)
     if not (folder / CONFIG_FILE).is_file() and (folder / HF_CONFIG).is_file():
         return _from_hf_folder(folder, quick_gelu)
     config, preprocess = _read_config(folder)
@@ -113,7 +130,7 @@ def _from_hub(spec: str, quick_gelu: bool | None) -> ClipModel:
     from huggingface_hub import snapshot_download  # noqa: PLC0415  # only here, and it takes a tenth of a second
 
     try:
-        folder = Path(snapshot_download(spec.removeprefix(HUB), allow_patterns=list(_HUB_FILES)))
+        folder = Path(snapshot_download(spec.removeprefix(HUB), allow_patterns=[*_HUB_FILES]))
     except Exception as error:  # the client of the hub raises errors of several libraries
         raise _unavailable(spec, error) from error
     loaded = _from_folder(folder, quick_gelu)

@@ -17,11 +17,13 @@ from trainers.models.activation import GELU
 from trainers.models.clip_model import BPE_FILE, CONFIG_FILE, WEIGHTS_FILE, ClipModel
 from trainers.models.hf_clip import HF_CONFIG, HF_PREPROCESS, HF_WEIGHTS, hf_config, hf_preprocess, write_tokenizer
 from trainers.models.layouts import has_openai_towers, to_hf, without_text_prefix
+from trainers.models.routed import RoutedClipModel
 from trainers.models.weight_files import save_hashed
 
 
 def save_model(loaded: ClipModel, folder: Path) -> None:
     """Save the model as an open_clip local-dir folder: config, fp32 safetensors, and its vocabulary if not CLIP's."""
+    _check_plain(loaded)
     folder.mkdir(parents=True, exist_ok=True)
     save_hashed(dict(_plain_state(loaded.model)), folder / WEIGHTS_FILE)
     config = {"model_cfg": dict(loaded.config), "preprocess_cfg": dict(loaded.preprocess_config)}
@@ -49,6 +51,7 @@ def save_hf(loaded: ClipModel, folder: Path) -> None:
     Raises:
         TrainerError: CLIPModel cannot express the model.
     """
+    _check_plain(loaded)
     config = hf_config(loaded.config)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(to_hf(openai_state(loaded)), folder / HF_WEIGHTS, metadata={"format": "pt"})
@@ -92,7 +95,15 @@ def openai_state(loaded: ClipModel) -> dict[str, Tensor]:
     return state
 
 
+def _check_plain(loaded: ClipModel) -> None:
+    if isinstance(loaded, RoutedClipModel):
+        raise TrainerError(
+            f"{loaded.name} is routed: this format has one text tower only", hint="save one of its parts"
+        )
+
+
 def _check_towers(loaded: ClipModel) -> None:
+    _check_plain(loaded)
     if not has_openai_towers(without_text_prefix(loaded.model.state_dict())):
         hint = "it can be saved as a folder of open_clip only"
         raise TrainerError(f"{loaded.name} cannot be saved in OpenAI's format: its towers are not OpenAI's", hint=hint)

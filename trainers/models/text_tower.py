@@ -73,13 +73,19 @@ class TextTower:
         return torch.cat(parts)[torch.argsort(order)]
 
     @torch.inference_mode()
-    def encode_all(self, ids: Tensor, *, batch: int = 256) -> Tensor:
-        """Return unit features of any number of rows, in batches of similar length.  (N, L) -> (N, D) float32, CPU"""
+    def encode_all(self, ids: Tensor, *, batch: int = 256, wanted: Tensor | None = None) -> Tensor:
+        """Return unit features of any number of rows, in batches of similar length.  (N, L) -> (N, D) float32, CPU
+
+        Args:
+            wanted: (N,) bool; a batch without a wanted row is skipped. A wanted row has the same bits as without this
+                argument, because its batch is the same; the values of the other rows are not defined.
+        """
         device = next(self.model.parameters()).device
         order = torch.argsort(eot_lengths(ids), stable=True)
-        parts = [self(ids[rows].to(device)).float().cpu() for rows in torch.split(order, batch)]
-        features = torch.empty(len(ids), parts[0].shape[1]) if parts else torch.empty(0, 0)
-        for rows, part in zip(torch.split(order, batch), parts, strict=True):
+        batches = [rows for rows in torch.split(order, batch) if wanted is None or bool(wanted[rows].any())]
+        parts = [self(ids[rows].to(device)).float().cpu() for rows in batches]
+        features = torch.zeros(len(ids), parts[0].shape[1]) if parts else torch.empty(0, 0)
+        for rows, part in zip(batches, parts, strict=True):
             features[rows] = part
         return features
 

@@ -39,6 +39,7 @@ def _text_configs(spec: str, root: Path) -> Iterator[Mapping[str, Any]]:
     for path in (root / Path(spec.removeprefix("local-dir:")).expanduser(), root / Path(file).expanduser()):
         for folder in (path, path.parent, path.with_suffix("")) if path.is_file() else (path,):
             yield from _of_file(folder / "open_clip_config.json", "model_cfg", "text_cfg")
+            yield from _of_file(folder / "base" / "open_clip_config.json", "model_cfg", "text_cfg")  # a routed model
             yield from _of_file(folder / "config.json", "text_config")
     yield from _of_file(_architectures() / f"{name.replace('/', '-').removesuffix('-gelu')}.json", "text_cfg")
 
