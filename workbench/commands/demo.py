@@ -23,6 +23,7 @@ Examples:
   negwb demo --auto | tail -1           run the whole pipeline; print its figures as JSON
   negwb demo --auto --seeds 5           repeat both trainings with five seeds: an interval over seeds
   negwb demo --auto --arm negated-only  also train without affirmative captions
+  negwb demo recipes --compare-recipes --seeds 5   train with every recipe, in the new folder recipes
 """
 
 
@@ -48,6 +49,13 @@ def demo(
         ExtraExperiment | None,
         typer.Option(help="Also train on negated captions alone (with --auto).", show_default=False),
     ] = None,
+    compare_recipes: Annotated[
+        bool,
+        typer.Option(
+            "--compare-recipes",
+            help="Compare the recipes of negwb train in the folder, with learning rates from one sweep (an hour).",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print only the JSON object, without the report; implies --auto.")
     ] = False,
@@ -62,6 +70,9 @@ def demo(
     from workbench.workspace.models import require_torch
 
     started = time.monotonic()
+    if compare_recipes:
+        _compare_recipes(path, pictures, seeds, report=not as_json)
+        return
     unattended = auto or as_json or not at_a_terminal()
     if unattended:
         require_torch()  # a missing torch is reported before minutes are spent
@@ -134,6 +145,23 @@ def _train_and_evaluate(
     if report:
         print_report(gather(workspace, base=results[BASE][NEGREF].result["model"]["hash"]))
     return {"export_sha256": plan.export.export_sha256, **figures(plan, results)}
+
+
+def _compare_recipes(folder: Path, pictures: int, seeds: int, *, report: bool) -> None:
+    """Train with every recipe; print the table, and the figures as one JSON object in the last line."""
+    from workbench.console.progress_bars import step_bars
+    from workbench.console.tables import show
+    from workbench.demo.comparison.compare import ComparisonPlan, compare_recipes
+    from workbench.demo.comparison.table import as_table
+    from workbench.workspace.models import require_torch
+
+    require_torch()
+    typer.echo(f"negwb: comparison of recipes → {folder}; the same command continues it", err=True)
+    with step_bars(lines=True) as progress:
+        figures = compare_recipes(folder, ComparisonPlan(seeds=seeds, pictures=pictures), progress, _print_process)
+    if report:
+        show([as_table(figures)])
+    typer.echo(json.dumps(figures))
 
 
 def _print_process(folder: Path, pid: int) -> None:

@@ -25,7 +25,7 @@ from workbench.demo.experiment.exam import RETRIEVAL
 from workbench.demo.experiment.exam_files import SCENES, write_exam
 from workbench.demo.experiment.finetune_recipe import POOL_IMAGES as POOL
 from workbench.demo.experiment.finetune_recipe import make_pool, recipe_as_toml
-from workbench.demo.simulation.corpus import IMAGES, DemoImage, make_corpus
+from workbench.demo.simulation.corpus import IMAGES, SEED, DemoImage, make_corpus
 from workbench.demo.simulation.oracle import right_decision
 from workbench.demo.world.drawing import jpeg
 from workbench.errors import UsageError
@@ -60,7 +60,7 @@ _BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class DemoSize:
-    """Numbers of images to draw."""
+    """Numbers of images to draw, and the seed of the images to curate."""
 
     pictures: int = IMAGES
     """Images to curate."""
@@ -70,6 +70,8 @@ class DemoSize:
     """Scenes of the exam, each with one denied and one affirmed phrase."""
     gallery: int = RETRIEVAL
     """Images of the exam's retrieval task."""
+    seed: int = SEED
+    """Seed of the images to curate and of their candidates."""
 
 
 StepProgress = Callable[[str, int, int], None]
@@ -122,7 +124,7 @@ def build_demo(folder: Path, *, size: DemoSize | None = None, overlap: str = "",
     if files.truth.is_file():
         return workspace
     size = size or DemoSize()
-    corpus = list(make_corpus(pictures=size.pictures))
+    corpus = list(make_corpus(pictures=size.pictures, seed=size.seed))
     _draw(corpus, files.pictures, progress)
     make_pool(files.pool, pictures=size.pool, progress=partial(progress, "drawing images to replay"))
     write_exam(files.exam, scenes=size.scenes, gallery=size.gallery, progress=partial(progress, "drawing the exam"))

@@ -1,0 +1,46 @@
+"""The recipes to compare, and the settings that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainers.recipes.recipe import read_recipe
+from trainers.settings import AppliedRecipe, TrainSettings
+
+SHARED: Mapping[str, Any] = {"batch": 64, "steps": 400, "patience": None, "threads": 1, "checkpoint_every": 200}
+"""Settings of every training. The recipes' own are for CLIP and hundreds of thousands of pairs: 15 epochs of batches of
+512 are 15 steps here. Without early stop, all recipes take the same number of steps."""
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+"""Learning rates that are compared for every recipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A recipe in the comparison."""
+
+    name: str
+    recipe: str
+    changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Settings that replace those of the recipe."""
+
+    def settings(self, *, lr: float, seed: int, shared: Mapping[str, Any] = SHARED) -> TrainSettings:
+        """Return the settings of one training."""
+        values = {**read_recipe(self.recipe).settings, **self.changes, **shared, "lr": lr, "seed": seed}
+        return TrainSettings.from_dict(values)
+
+    def applied(self, settings: TrainSettings) -> AppliedRecipe:
+        """Return the record of the recipe for config.json."""
+        names = {*self.changes, *SHARED, "lr", "seed"}
+        return read_recipe(self.recipe).applied(settings, dict.fromkeys(names, "comparison of recipes"))
+
+
+REFERENCE = "negwb"
+"""Name of the arm with which the others are compared, paired by seed."""
+ARMS = (
+    Arm("negationclip", "negationclip"),
+    Arm("conclip", "conclip"),
+    Arm("negclip", "negclip"),
+    Arm(REFERENCE, "negwb"),
+)

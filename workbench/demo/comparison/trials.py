@@ -1,0 +1,118 @@
+"""One training of the comparison as a run folder, with its accuracies on the exam beside it.
+
+The name of a run holds a hash of its configuration: a finished run is used, and a changed recipe is trained anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from curation_db.atomic_write import replace_file
+from trainers.models.loading import load_model
+from trainers.run_files import RunState, TrainingStatus, read_run
+from trainers.settings import RunConfig, available_cores, create_run
+from workbench.demo.build import StepProgress
+from workbench.demo.comparison.arms import Arm
+from workbench.demo.comparison.summary import Percents
+from workbench.demo.comparison.worlds import TrainingWorld
+from workbench.demo.experiment.exam import ExamFeatures, encode_exam, grade
+from workbench.demo.experiment.experiments import MODEL
+from workbench.jobs.training import OnStarted, run_all
+
+_RUNS, _CACHE, _ACCURACIES = "runs", "cache", "accuracies.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    arm: Arm
+    run: Path
+    """The run folder."""
+    steps: int
+
+
+def prepare_trial(root: Path, arm: Arm, world: TrainingWorld, *, lr: float, shared: Mapping[str, Any]) -> Trial:
+    """Create the run folder of a training in the comparison's folder, or find it."""
+    settings = arm.settings(lr=lr, seed=world.seed, shared=shared)
+    config = RunConfig(
+        model=str(MODEL),
+        export=str(world.export),
+        pictures=world.pictures,
+        cache=str(root / _CACHE),
+        settings=settings,
+    )
+    digest = hashlib.sha256(config.to_text().encode()).hexdigest()[:8]
+    run = root / _RUNS / f"{arm.recipe}-lr-{lr:g}-seed-{world.seed}-{digest}"
+    if not run.exists():
+        create_run(run, replace(config, recipe=arm.applied(settings)))
+    return Trial(arm, run, settings.steps or 0)
+
+
+def train(trials: Sequence[Trial], progress: Callable[[int, int], None], started: OnStarted) -> None:
+    """Train the unfinished trials, one process per core.
+
+    Args:
+        progress: Callback with the number of steps taken, and of all steps.
+        started: Callback with the run folder and the process id.
+
+    Raises:
+        TrainerError: a training failed.
+        KeyboardInterrupt: the trainings were stopped; the same call continues them.
+    """
+    steps = {trial.run: trial.steps for trial in trials}  # arms can share a run
+    taken = dict.fromkeys((run.name for run in steps), 0)
+
+    def count(state: RunState) -> None:
+        taken[state.name] = state.step
+        progress(sum(taken.values()), sum(steps.values()))
+
+    left = []
+    for run in steps:
+        state = read_run(run)
+        count(state)
+        if state.status is not TrainingStatus.DONE:
+            left.append(run)
+    run_all(left, count, started, at_once=available_cores())
+
+
+class Exam:
+    """The exam on one range of scenes. Images are drawn and encoded once, and only where no stored result is read."""
+
+    def __init__(self, name: str, world: int, scenes: int) -> None:
+        """
+        Args:
+            name: Key of the results in the stored files.
+            world: Range of the scenes, `exam.VALIDATION` or `exam.TEST`.
+            scenes: Number of scenes.
+        """
+        self._name, self._world, self._scenes = name, world, scenes
+
+    @cached_property
+    def _features(self) -> ExamFeatures:
+        return encode_exam(load_model(str(MODEL)), self._world, scenes=self._scenes)
+
+    def grade_all(self, trials: Sequence[Trial], progress: StepProgress) -> list[Percents]:
+        """Return the accuracies in percent of each trial's model."""
+        graded = list[Percents]()
+        for trial in trials:
+            graded.append(self._grade(trial.run, trial.run / "model"))
+            progress(f"exam, {self._name}: {trial.arm.name}", len(graded), len(trials))
+        return graded
+
+    def grade_base(self, root: Path) -> Percents:
+        """Return the accuracies in percent of the base model, stored in `root`."""
+        return self._grade(root, MODEL)
+
+    def _grade(self, folder: Path, model: Path) -> Percents:
+        path = folder / _ACCURACIES
+        stored: dict[str, Percents] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        key = f"{self._name}, {self._scenes} scenes"
+        if key not in stored:
+            stored[key] = grade(load_model(str(model)), self._features).percent()
+            replace_file(path, json.dumps(stored, indent=1) + "\n")
+        return stored[key]
