@@ -24,6 +24,7 @@ from sqlalchemy import text
 from benchmarks.speed.big_record import PERSON, Size, fill, marker_word
 from benchmarks.speed.curate import percentile
 from benchmarks.speed.harness import median, report_progress, timed
+from curation_db.language.token_counter import CLIP_LIMIT
 from curation_db.lint import index
 from curation_db.search import fulltext
 from curation_db.search.query_language import View, parse_view
@@ -157,7 +158,7 @@ def build(database: Path, size: Size) -> None:
                     WHERE m.candidate_id <= :seeds AND m.mark != 'conflict' ORDER BY 1, 2"""),
                 {"seeds": size.seeds, "all": size.candidates},
             )
-            index._write_note(connection, size.candidates)
+            index._write_note(connection, size.candidates, CLIP_LIMIT.key)
 
 
 def measure(database: Path, size: Size, repeats: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from curation_db.exporting.jsonl import ItemsWriter, PairsWriter
 from curation_db.exporting.manifest import MANIFEST_FILE, Manifest, ManifestCounts, file_facts, hash_of
 from curation_db.exporting.pairs import ExportHeader, ExportPair, Format, PairWriter, read_header, read_pairs
 from curation_db.exporting.selection import ExportFilter, ExportRefused, NameTaken, NothingChosen, choose
+from curation_db.language.token_counter import CLIP_LIMIT, TextLimit
 from curation_db.storage.store import Store
 
 FORMATS: Mapping[str, Format] = {"coco": CocoWriter, "jsonl": PairsWriter}
@@ -51,6 +52,7 @@ def freeze(
     tool_version: str,
     at: int | None = None,
     formats: Sequence[str] = tuple(FORMATS),
+    limit: TextLimit = CLIP_LIMIT,
     progress: Progress = lambda done, total: None,
 ) -> Manifest:
     """Freeze the pairs that match `selection` as of the event `at` into `exports`/`name`.
@@ -61,6 +63,7 @@ def freeze(
         at: Sequence number of an event; None: now. Where something was imported since the newest event, an export of
             now reserves a sequence number of its own (`event_clock`).
         formats: Names from `FORMATS`.
+        limit: The longest text that the model to be trained reads.
         progress: Callback with the pairs done and their total.
 
     Raises:
@@ -76,7 +79,7 @@ def freeze(
         chosen = choose(connection, selection, at=event_seq)
         if not chosen.ids:
             raise _nothing_chosen(selection, chosen.event_seq)
-        header = read_header(connection, selection, chosen, tool_version)
+        header = read_header(connection, selection, chosen, tool_version, limit)
         with _partial_folder(exports, name or "set") as folder:
             counts = _write_data(connection, folder, header, formats, progress)
             return _publish(folder, exports, name, header, counts, origin_of(connection, event_seq))
@@ -151,13 +154,13 @@ def _write_data(
     connection: Connection, folder: Path, header: ExportHeader, formats: Sequence[str], progress: Progress
 ) -> ManifestCounts:
     total = len(header.chosen.ids)
-    counter = _PairCounter()
+    counter = _PairCounter(header.limit)
     with ExitStack() as stack:
         writers: list[PairWriter] = []
         for make in (ItemsWriter, *(FORMATS[each] for each in sorted(set(formats)))):
             writers.append(make(folder, header))
             stack.callback(writers[-1].close)
-        for done, pair in enumerate(read_pairs(connection, header.chosen), 1):
+        for done, pair in enumerate(read_pairs(connection, header.chosen, header.limit), 1):
             for writer in writers:
                 writer.add(pair)
             counter.add(pair)
@@ -174,7 +177,8 @@ _COUNTED = ("source", "negation_type", "cue", "cue_position")
 class _PairCounter:
     """Counts pairs for the manifest while they are written."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: TextLimit) -> None:
+        self._most_tokens = limit.most_tokens
         self._totals: Counter[str] = Counter()
         self._by: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
         self._asked: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -193,6 +197,7 @@ class _PairCounter:
         self._totals["without_cue"] += item.cue is None
         self._totals["without_prompt"] += item.prompt_version is None
         self._totals["without_mix"] += (mix := pair.mix) is None
+        self._totals["too_long"] += item.tokens > self._most_tokens
         self._image = image
         for name, counter in self._by.items():
             if (value := getattr(item, name)) is not None:
@@ -246,6 +251,7 @@ def _publish(
         counts=counts,
         files=files,
         export_sha256=hash_of(files),
+        text_limit={"most_tokens": header.limit.most_tokens, "tokenizer": header.limit.counter.name},
     )
     (folder / MANIFEST_FILE).write_text(manifest.to_text(), encoding="ascii", newline="\n")
     _sync_read_only(folder)

@@ -23,7 +23,7 @@ ITEMS_FILE = "items.jsonl"
 
 _CHUNK = 1 << 20
 _TOO_LARGE = 2**63
-_NOT_COUNTED = frozenset({"without_cue", "without_prompt", "without_mix"})
+_NOT_COUNTED = frozenset({"without_cue", "without_prompt", "without_mix", "too_long"})
 """Counts that an older negwb did not write; null when a newer one writes such a manifest again."""
 
 _encode = json.JSONEncoder(allow_nan=False).encode
@@ -58,7 +58,7 @@ class ExportItem:
     generator: str = ""
     prompt_version: str | None = None
     tokens: int = 0
-    """CLIP tokens, with start and end token."""
+    """Tokens by the tokenizer of the manifest's `text_limit`, with those that it adds."""
     edited: str | None = None
     """Key of the candidate that this one replaced by an edit."""
     state: str = "accepted"
@@ -127,6 +127,8 @@ class ManifestCounts:
     """Pairs without a known prompt version; `by_prompt` leaves them out."""
     without_mix: int | None = None
     """Pairs that were generated without a cue mix; `by_mix` leaves them out."""
+    too_long: int | None = None
+    """Pairs whose text has more tokens than the manifest's `text_limit`; None: an older negwb wrote the export."""
     by_source: Mapping[str, int] = field(default_factory=dict)
     by_negation_type: Mapping[str, int] = field(default_factory=dict)
     by_cue: Mapping[str, int] = field(default_factory=dict)
@@ -163,6 +165,8 @@ class Manifest:
     files: Mapping[str, FileFacts]
     export_sha256: str
     """One hash over all files; see `hash_of`."""
+    text_limit: Mapping[str, Any] = field(default_factory=lambda: {"most_tokens": 77, "tokenizer": "clip"})
+    """The longest text that the model to be trained reads: {"most_tokens", "tokenizer"}; older exports are CLIP's."""
     format: int = FORMAT
 
     def to_text(self) -> str:
@@ -174,6 +178,7 @@ class Manifest:
             "event_uid": self.event_uid,
             "lineage": self.lineage,
             "selection": dict(self.selection),
+            "text_limit": dict(self.text_limit),
             "counts": {item.name: getattr(self.counts, item.name) for item in fields(ManifestCounts)},
             "files": {name: {"sha256": f.sha256, "bytes": f.bytes} for name, f in sorted(self.files.items())},
             "export_sha256": self.export_sha256,
@@ -230,6 +235,7 @@ def _parse(name: str, parsed: Mapping[str, Any]) -> Manifest:
         counts=_counts({key: value for key, value in parsed["counts"].items() if key in known}),
         files={key: FileFacts(str(f["sha256"]), _whole(f["bytes"], key)) for key, f in parsed["files"].items()},
         export_sha256=str(parsed["export_sha256"]),
+        **({"text_limit": dict(parsed["text_limit"])} if "text_limit" in parsed else {}),
         format=_whole(parsed["format"], "format"),
     )
 

@@ -15,6 +15,7 @@ from curation_db.events import event_clock
 from curation_db.exporting.manifest import ExportItem
 from curation_db.exporting.selection import BATCH, Chosen, DecidedCandidate, ExportFilter
 from curation_db.foreign_json import parse_json
+from curation_db.language.token_counter import TextLimit
 from curation_db.stats.targets import POSITIONS
 from curation_db.storage.sqlite import batches
 
@@ -94,6 +95,8 @@ class ExportHeader:
     selection: ExportFilter
     chosen: Chosen
     tool_version: str
+    limit: TextLimit
+    """The longest text that the model to be trained reads."""
     licenses: tuple[Any, ...]
     """The `licenses` entries of all sources in the export, as of its event, by source name, equal ones once."""
 
@@ -115,31 +118,35 @@ Format = Callable[[Path, ExportHeader], PairWriter]
 """Constructor of a format's writer, which opens its data file in the given folder."""
 
 
-def read_header(connection: Connection, selection: ExportFilter, chosen: Chosen, tool_version: str) -> ExportHeader:
+def read_header(
+    connection: Connection, selection: ExportFilter, chosen: Chosen, tool_version: str, limit: TextLimit
+) -> ExportHeader:
     """Collect the licenses and return the header for the writers."""
     licenses: list[Any] = []
     for row in connection.execute(_LICENSES, {"at": chosen.event_seq}):
         listed = _loads(row.licenses, f"source {row.name}", list) if row.name in chosen.sources else []
         licenses += [entry for entry in listed if entry not in licenses]
-    return ExportHeader(selection, chosen, tool_version, tuple(licenses))
+    return ExportHeader(selection, chosen, tool_version, limit, tuple(licenses))
 
 
-def read_pairs(connection: Connection, chosen: Chosen) -> Iterator[ExportPair]:
-    """Yield the chosen pairs in order, with their values as of the event."""
+def read_pairs(connection: Connection, chosen: Chosen, limit: TextLimit) -> Iterator[ExportPair]:
+    """Yield the chosen pairs in order, with their values as of the event; `limit` counts their tokens."""
     for ids in batches(chosen.ids, BATCH):
         rows = {row[0]: row for row in connection.execute(_ROWS, {"ids": ids}).all()}
-        yield from (_pair(rows[number], chosen.outcomes[number], chosen.event_seq) for number in ids)
+        yield from (_pair(rows[number], chosen.outcomes[number], chosen.event_seq, limit) for number in ids)
 
 
-def _pair(row: Any, outcome: DecidedCandidate, at: int) -> ExportPair:
+def _pair(row: Any, outcome: DecidedCandidate, at: int, limit: TextLimit) -> ExportPair:
     number, extra, completed, *values = row
     image: dict[str, Any] = dict(zip(_FILLED_IN, values, strict=False))
     if completed is not None:
         marks = _loads(completed, f"the image of candidate {number}", dict)
         image |= {name: event_clock.value_at(mark, image.get(name), at) for name, mark in marks.items()}
     digest = image["content_sha256"]
+    columns: dict[str, Any] = dict(zip(_COLUMNS, values[len(_FILLED_IN) :], strict=True))
+    columns["tokens"] = limit.count(columns["text"], columns["tokens"])
     item = ExportItem(
-        **dict(zip(_COLUMNS, values[len(_FILLED_IN) :], strict=True)),
+        **columns,
         file_name=image["file_name"],
         url=image["url"],
         image_sha256=None if digest is None else digest.hex(),

@@ -10,7 +10,7 @@ is not quadratic.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -60,19 +60,39 @@ def tokens(text: str) -> list[int]:
     return [START_OF_TEXT, *encode(text), END_OF_TEXT]
 
 
+def count_tokens_of(text: str, ranks: Mapping[str, int]) -> int:
+    """Return the number of tokens of `text` for a tokenizer like CLIP's with other merges, with start and end of text.
+
+    Args:
+        ranks: "left right" to the rank of the merge; lower ranks are merged first.
+    """
+    alphabet = _alphabet()
+    total = 2
+    for word in _words(text):
+        if word in _SPECIAL:
+            total += 1
+            continue
+        symbols = [alphabet[byte] for byte in word.encode("utf-8")]
+        symbols[-1] += _WORD_END
+        total += len(_merged(symbols, ranks))
+    return total
+
+
 def _words(text: str) -> Iterator[str]:
     if _NOT_PLAIN.search(text) is None:
         return iter(_PLAIN_WORD.findall(text.lower()))
-    cleaned = " ".join(_repaired(text).split()).lower()
-    return iter(_any_word().findall(cleaned))
+    return iter(_any_word().findall(repaired(text).lower()))
 
 
-def _repaired(text: str) -> str:
+def repaired(text: str) -> str:
+    """Return `text` with broken encodings and HTML entities repaired and white space joined, as open_clip does."""
+    if _NOT_PLAIN.search(text) is None:
+        return " ".join(text.split())
     import html  # noqa: PLC0415
 
     import ftfy  # noqa: PLC0415
 
-    return str(html.unescape(html.unescape(ftfy.fix_text(text))))
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
 
 
 @lru_cache(maxsize=1)
@@ -102,7 +122,7 @@ def _merged_ids(word: str) -> tuple[int, ...]:
     return tuple(vocabulary.ids[symbol] for symbol in _merged(symbols, vocabulary.ranks))
 
 
-def _merged(symbols: list[str], ranks: dict[str, int]) -> list[str]:
+def _merged(symbols: list[str], ranks: Mapping[str, int]) -> list[str]:
     """Merge the pair of `symbols` with the lowest rank, leftmost first, until no pair has a rank.
 
     The merged symbol stays at the index of its left part. The right part becomes "", and `following` skips it.
@@ -153,6 +173,7 @@ def _vocabulary() -> _Vocabulary:
     return _Vocabulary(alphabet, dict(zip(merges, count(), strict=False)), dict(zip(symbols, count(), strict=False)))
 
 
+@lru_cache(maxsize=1)
 def _alphabet() -> tuple[str, ...]:
     """Return one character per byte: printable Latin-1 stands for itself, the other bytes map to U+0100 and up."""
     spare = count(256)

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from curation_db.language.token_counter import CLIP_LIMIT
 from curation_db.lint.inputs import candidate_rows, lint_subjects
-from curation_db.lint.linter import LINT_VERSION, RULES, Rule, lint
+from curation_db.lint.linter import DEFAULTS, LINT_VERSION, RULES, LintSettings, Rule, lint
 from curation_db.storage.sqlite import IN_IDS, json_array
 from curation_db.storage.store import Store
 
@@ -68,14 +69,15 @@ class IndexProgress:
 class LintIndexer:
     """Indexes lint findings batch by batch; a new indexer resumes where the last one stopped."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, checks: LintSettings = DEFAULTS) -> None:
+        self._store, self._checks = store, checks
+        self._limit = checks.text_limit.key
 
     @property
     def progress(self) -> IndexProgress:
         """The current progress, read from the record."""
         with self._store.read() as connection:
-            return index_progress(connection)
+            return index_progress(connection, self._limit)
 
     def step(self, count: int = BATCH) -> bool:
         """Index the next `count` candidates; return False if there are none.
@@ -86,7 +88,7 @@ class LintIndexer:
         if self.progress.done:  # the usual case; it needs no write lock
             return False
         with self._store.write() as connection:
-            upto = _upto(connection)
+            upto = _upto(connection, self._limit)
             ids = list(connection.execute(_DUE, {"count": count}).scalars())
             if ids:
                 connection.execute(_DONE, {"ids": json_array(ids)})
@@ -100,16 +102,20 @@ class LintIndexer:
                 upto = ids[-1] if ids else upto
             if _read_note(connection).get("version") != LINT_VERSION:
                 _delete_unknown(connection)
-            index_candidates(connection, ids)
-            _write_note(connection, upto)
+            index_candidates(connection, ids, self._checks)
+            _write_note(connection, upto, self._limit)
         return bool(ids)
 
 
-def index_progress(connection: Connection) -> IndexProgress:
-    """Read the progress: two look-ups and a count of the queue."""
+def index_progress(connection: Connection, limit: str | None = None) -> IndexProgress:
+    """Read the progress: two look-ups and a count of the queue.
+
+    Args:
+        limit: Key of the token limit that the marks must have; None: any.
+    """
     newest = connection.execute(text("SELECT coalesce(max(id), 0) FROM candidate")).scalar_one()
     due = connection.execute(text("SELECT count(*) FROM mark_due")).scalar_one()
-    return IndexProgress(_upto(connection), int(newest), int(due))
+    return IndexProgress(_upto(connection, limit), int(newest), int(due))
 
 
 def not_indexed(connection: Connection, ids: Sequence[int]) -> frozenset[int]:
@@ -120,15 +126,15 @@ def not_indexed(connection: Connection, ids: Sequence[int]) -> frozenset[int]:
     return frozenset((*waiting, *(number for number in ids if number > upto)))
 
 
-def index_candidates(connection: Connection, ids: Sequence[int]) -> None:
-    """Replace the lint marks of these candidates."""
+def index_candidates(connection: Connection, ids: Sequence[int], checks: LintSettings = DEFAULTS) -> None:
+    """Replace the lint marks of these candidates; a rule that is off is indexed, too."""
     listed = json_array(ids)
     for rule in INDEXED_RULES:
         connection.execute(_UNMARK, {"mark": str(rule), "ids": listed})
     marks = [
         {"mark": str(finding.rule), "id": number}
         for number, subject in lint_subjects(connection, candidate_rows(connection, ids)).items()
-        for finding in lint(subject, INDEXED_RULES)
+        for finding in lint(subject, INDEXED_RULES, settings=checks)
         if not finding.ok
     ]
     if marks:
@@ -149,23 +155,24 @@ def queue_for_indexing(connection: Connection, image_ids: Iterable[int]) -> None
         connection.execute(_QUEUE, {"ids": json_array(sorted(set(image_ids))), "upto": upto})
 
 
-def _read_note(connection: Connection) -> dict[str, int]:
+def _read_note(connection: Connection) -> dict[str, Any]:
     statement = text("SELECT value FROM record_note WHERE name = :name")
     value = connection.execute(statement, {"name": _NOTE_NAME}).scalar()
     return dict(json.loads(value)) if value else {}
 
 
-def _upto(connection: Connection) -> int:
-    """Return the id of the last candidate that this lint version has indexed."""
+def _upto(connection: Connection, limit: str | None = None) -> int:
+    """Return the id of the last candidate that this lint version has indexed, with this token limit (None: any)."""
     note = _read_note(connection)
-    return int(note["upto"]) if note.get("version") == LINT_VERSION else 0
+    same_limit = limit is None or note.get("limit", CLIP_LIMIT.key) == limit
+    return int(note["upto"]) if note.get("version") == LINT_VERSION and same_limit else 0
 
 
-def _write_note(connection: Connection, upto: int) -> None:
+def _write_note(connection: Connection, upto: int, limit: str) -> None:
     connection.execute(
         text("""INSERT INTO record_note(name, value) VALUES (:name, :value)
                 ON CONFLICT(name) DO UPDATE SET value = excluded.value"""),
-        {"name": _NOTE_NAME, "value": json.dumps({"version": LINT_VERSION, "upto": upto})},
+        {"name": _NOTE_NAME, "value": json.dumps({"version": LINT_VERSION, "upto": upto, "limit": limit})},
     )
 
 

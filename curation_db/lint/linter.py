@@ -147,11 +147,12 @@ def _no_cue(subject: LintSubject, _: LintSettings) -> str | None:
 
 
 def _too_long(subject: LintSubject, settings: LintSettings) -> str | None:
-    return f"{_tokens(subject, settings)}: cut off" if subject.tokens > settings.most_tokens else None
+    count = settings.text_limit.count(subject.text, subject.tokens)
+    return f"{count}/{settings.most_tokens} tokens: cut off" if count > settings.most_tokens else None
 
 
 def _tokens(subject: LintSubject, settings: LintSettings) -> str:
-    return f"{subject.tokens}/{settings.most_tokens} tokens"
+    return f"{settings.text_limit.count(subject.text, subject.tokens)}/{settings.most_tokens} tokens"
 
 
 def _unchanged(subject: LintSubject, _: LintSettings) -> str | None:

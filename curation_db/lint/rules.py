@@ -67,8 +67,9 @@ RULES: Final[dict[Rule, RuleInfo]] = {
             "Insert the negation with an edit, or reject.",
         ),
         RuleInfo(
-            Rule.TOO_LONG, _D, "CLIP does not read all of the text",
-            "CLIP's text tower has 77 positions and cuts off the rest, often the negation itself. Shorten the text.",
+            Rule.TOO_LONG, _D, "the model does not read all of the text",
+            "A text encoder reads a fixed number of tokens (CLIP: 77) and ignores the rest, often the negation itself. "
+            "Shorten the text.",
         ),
         RuleInfo(
             Rule.UNCHANGED, _D, "the rewrite is the same as the caption",

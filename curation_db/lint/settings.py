@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from curation_db.language.clip_tokenizer import CONTEXT_LENGTH
+from curation_db.language.token_counter import CLIP_TOKENS, TextLimit, TokenCounter
 from curation_db.lint.rules import ALL_RULES, Rule
 from curation_db.validation import setting
 
@@ -39,6 +40,14 @@ class LintSettings:
         at_most=10**9,
     )
     across_pictures: bool = setting(True, "report near-duplicates on other images as well", example="true")
+
+    counter: TokenCounter = field(default=CLIP_TOKENS, metadata={"key": False})
+    """Counts the tokens of a text; it comes from [train] model."""
+
+    @property
+    def text_limit(self) -> TextLimit:
+        """The longest text that is not too-long."""
+        return TextLimit(self.most_tokens, self.counter)
 
     @property
     def rules(self) -> frozenset[Rule]:

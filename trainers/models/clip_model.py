@@ -24,11 +24,10 @@ from torch.nn import functional
 
 from trainers.errors import TrainerError
 from trainers.models.text_tower import TextTower
+from trainers.models.token_counting import BPE_FILE
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
-BPE_FILE = "bpe.txt.gz"
-"""Extension of negwb to local-dir folders: a byte-pair vocabulary for `SimpleTokenizer`."""
 _BATCH = 64
 
 Tokenizer = Callable[[list[str]], Tensor]

@@ -23,7 +23,6 @@ from trainers.errors import ModelRefused, TrainerError
 from trainers.models import activation
 from trainers.models.architecture import arch_of, check_sizes, check_supported, config_of, is_openai_style
 from trainers.models.clip_model import (
-    BPE_FILE,
     CONFIG_FILE,
     WEIGHTS_FILE,
     ClipModel,
@@ -35,6 +34,7 @@ from trainers.models.hf_clip import HF_CONFIG, read_hf_folder
 from trainers.models.layouts import custom_text_state, with_openai_names
 from trainers.models.routed import RoutedClipModel
 from trainers.models.routed_folder import BASE_FOLDER, ROUTED_FILE, TUNED, read_routed
+from trainers.models.token_counting import BPE_FILE
 from trainers.models.weight_files import WeightFile, read_shards, read_weights
 
 STATE_FILES = frozenset({".pth", ".pt", ".bin", ".safetensors"})

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from trainers.errors import ModelRefused, TrainerError
 from trainers.models.activation import GELU
-from trainers.models.clip_model import BPE_FILE, CONFIG_FILE, WEIGHTS_FILE, ClipModel
+from trainers.models.clip_model import CONFIG_FILE, WEIGHTS_FILE, ClipModel
 from trainers.models.hf_clip import HF_CONFIG, HF_PREPROCESS, HF_WEIGHTS, hf_config, hf_preprocess, write_tokenizer
 from trainers.models.layouts import has_openai_towers, to_hf, without_text_prefix
 from trainers.models.routed import RoutedClipModel
+from trainers.models.token_counting import BPE_FILE
 from trainers.models.weight_files import save_hashed
 
 

@@ -1,4 +1,4 @@
-"""The token limit of a model, read from its configuration: no torch, no weights, no network."""
+"""The longest text that a model reads, from its configuration and the files of its tokenizer: no torch, no network."""
 
 from __future__ import annotations
 
@@ -6,42 +6,97 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from curation_db.foreign_json import JsonError, parse_json
+from curation_db.language.token_counter import CLIP_TOKENS, ClipTokenCounter, TextLimit, TokenCounter
+from trainers.models.token_counting import BPE_FILE, TOKENIZER_FILE, BpeFileCounter, TokenizerFileCounter
 
 _VOCABULARY = 49_408
-"""Size of CLIP's vocabulary. Other vocabularies split texts otherwise, so CLIP's counts say nothing about them."""
+"""Size of CLIP's vocabulary."""
 _POSITIONS = 77
+_HUB = "hf-hub:"
 
 
-def read_token_limit(spec: str, root: Path) -> int | None:
-    """Return how many CLIP tokens the text tower of a model reads, with start and end of text.
+class _TextConfig(NamedTuple):
+    values: Mapping[str, Any]
+    folder: Path | None
+    """The folder with the files of the model; None: a configuration of open_clip."""
 
-    None: the configuration is not at hand, or the model does not use CLIP's vocabulary.
+
+def read_text_limit(spec: str, root: Path) -> TextLimit | None:
+    """Return how many tokens the text encoder of a model reads, and the counter of its tokenizer.
+
+    Where the files of the tokenizer are not on this machine, CLIP's counts, and its `problem` states the reason.
+    None: the configuration is not on this machine.
 
     Args:
         spec: A model as for `load_model`; paths are relative to `root`.
     """
-    for text in _text_configs(spec, root):
+    for config in _text_configs(spec, root):
         with suppress(KeyError, TypeError, ValueError):
-            own_tokenizer = "hf_tokenizer_name" in text or "hf_model_name" in text
-            if own_tokenizer or int(text.get("vocab_size", _VOCABULARY)) != _VOCABULARY:
-                return None
-            length = int(text.get("context_length", text.get("max_position_embeddings", _POSITIONS)))
-            return length if length > 0 else None
+            positions = config.values.get("max_position_embeddings", _POSITIONS)
+            length = int(config.values.get("context_length", positions))
+            return TextLimit(length, _counter(config, spec)) if length > 0 else None
     return None
 
 
-def _text_configs(spec: str, root: Path) -> Iterator[Mapping[str, Any]]:
+def _counter(config: _TextConfig, spec: str) -> TokenCounter:
+    """Return the counter of the tokenizer that `load_model` would choose."""
+    text, folder = config
+    if hub_name := text.get("hf_tokenizer_name"):
+        source = folder or _cached(str(hub_name))
+        options = text.get("tokenizer_kwargs") or {}
+        if source is not None and (source / TOKENIZER_FILE).is_file():
+            mode = str(text.get("tokenizer_mode") or "")
+            return TokenizerFileCounter(source / TOKENIZER_FILE, str(options.get("clean", "whitespace")), mode)
+        return _replacement(f"{folder or hub_name}", spec)
+    if folder is not None and (folder / BPE_FILE).is_file():
+        return BpeFileCounter(folder / BPE_FILE)
+    if int(text.get("vocab_size", _VOCABULARY)) == _VOCABULARY:
+        return CLIP_TOKENS
+    if folder is not None and (folder / TOKENIZER_FILE).is_file():
+        return TokenizerFileCounter(folder / TOKENIZER_FILE)
+    return _replacement(f"{folder or spec}", spec)
+
+
+def _replacement(source: str, spec: str) -> ClipTokenCounter:
+    where = "" if source == spec else f" of {source}"
+    return ClipTokenCounter(
+        f"the tokenizer{where} for {spec} is not on this machine: CLIP's tokenizer counts the tokens instead"
+    )
+
+
+def _text_configs(spec: str, root: Path) -> Iterator[_TextConfig]:
     """Yield the configuration of the text tower: that of the folder or beside the file, then that of the name."""
+    if spec.startswith(_HUB):
+        snapshot = _cached(spec.removeprefix(_HUB))
+        yield from _of_folder(snapshot) if snapshot is not None else ()
+        return
     name, _, file = spec.partition(":")
     for path in (root / Path(spec.removeprefix("local-dir:")).expanduser(), root / Path(file).expanduser()):
         for folder in (path, path.parent, path.with_suffix("")) if path.is_file() else (path,):
-            yield from _of_file(folder / "open_clip_config.json", "model_cfg", "text_cfg")
-            yield from _of_file(folder / "base" / "open_clip_config.json", "model_cfg", "text_cfg")  # a routed model
-            yield from _of_file(folder / "config.json", "text_config")
-    yield from _of_file(_architectures() / f"{name.replace('/', '-').removesuffix('-gelu')}.json", "text_cfg")
+            yield from _of_folder(folder)
+    yield from _of_file(_architectures() / f"{name.replace('/', '-').removesuffix('-gelu')}.json", None, "text_cfg")
+
+
+def _of_folder(folder: Path) -> Iterator[_TextConfig]:
+    for each in (folder, folder / "base"):  # the second one: a routed model
+        yield from _of_file(each / "open_clip_config.json", each, "model_cfg", "text_cfg")
+    yield from _of_file(folder / "config.json", folder, "text_config")
+
+
+def _cached(repository: str) -> Path | None:
+    """Return the folder of a repository in the cache of the Hugging Face hub; None: it is not there."""
+    try:
+        from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415 -- 0.1 s, only for models of the hub
+
+        for name in (TOKENIZER_FILE, "open_clip_config.json", "config.json"):
+            if isinstance(path := try_to_load_from_cache(repository, name), str):
+                return Path(path).parent
+    except (ImportError, ValueError, OSError):  # not installed, or not the name of a repository
+        pass
+    return None
 
 
 def _architectures() -> Path:
@@ -51,7 +106,7 @@ def _architectures() -> Path:
     return Path(folders[0]) / "model_configs" if folders else Path("/nonexistent")
 
 
-def _of_file(path: Path, *keys: str) -> Iterator[Mapping[str, Any]]:
+def _of_file(path: Path, folder: Path | None, *keys: str) -> Iterator[_TextConfig]:
     try:
         content = parse_json(path.read_bytes())
         for key in keys:
@@ -59,4 +114,4 @@ def _of_file(path: Path, *keys: str) -> Iterator[Mapping[str, Any]]:
     except (OSError, JsonError, KeyError, TypeError, ValueError):  # absent, damaged, or of another kind
         return
     if isinstance(content, dict):
-        yield content
+        yield _TextConfig(content, folder)

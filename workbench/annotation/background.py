@@ -67,13 +67,13 @@ class PriorityRefreshThread:
 class IndexingThread:
     """Builds the full-text index and the lint index while Browse is open. It loses no work when it is stopped."""
 
-    def __init__(self, store: Store, on_progress: Callable[[], None]) -> None:
+    def __init__(self, store: Store, on_progress: Callable[[], None], checks: LintSettings = DEFAULTS) -> None:
         """Args:
         store: The record.
         on_progress: Called in the thread, about once a second and at the end.
         """
         self._store, self._on_progress = store, on_progress
-        self._indexer = LintIndexer(store)
+        self._indexer = LintIndexer(store, checks)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="indexing", daemon=True)
         self.progress: IndexProgress | None = None

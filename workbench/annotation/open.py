@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from curation_db.enums import Role, Stream
 from curation_db.events.annotators import begin_session
-from curation_db.lint.linter import DEFAULTS
 from curation_db.search import queries
 from curation_db.storage.store import open_store
 from workbench import version as installed_version
@@ -100,6 +99,6 @@ def session_settings(
         only=only,
         blind=curate.blind if blind is None else blind,
         reveal=reveal,
-        checks=settings.lint or DEFAULTS,
+        checks=settings.checks,
     )
     return serving if guard_seconds is None else replace(serving, guard_seconds=guard_seconds)

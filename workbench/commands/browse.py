@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from curation_db.search.query_language import View
     from curation_db.search.rows import ListedCandidate
     from curation_db.storage.store import Store
+    from workbench.workspace.layout import Workspace
 
 _PAGE = 200
 _EPILOG = """\b
@@ -62,7 +63,7 @@ def browse(
         from curation_db.storage.store import open_read_only
 
         with open_read_only(workspace.database) as store:
-            _print_candidates(store, view, limit)
+            _print_candidates(store, workspace, view, limit)
         return
     from workbench.tui.screens.base.navigation import MainView
 
@@ -83,12 +84,12 @@ def parse_query(line: str) -> View:
         raise UsageError(str(error), hint="see: negwb browse --help") from error
 
 
-def _print_candidates(store: Store, view: View, limit: int | None) -> None:
+def _print_candidates(store: Store, workspace: Workspace, view: View, limit: int | None) -> None:
     import json
 
     from curation_db.search.facets import unknown_name
 
-    refresh_indexes(store, view)
+    refresh_indexes(store, workspace, view)
     count = 0
     for row in _rows(store, view, limit):
         typer.echo(json.dumps(_candidate_json(row), ensure_ascii=False))
@@ -99,7 +100,7 @@ def _print_candidates(store: Store, view: View, limit: int | None) -> None:
         raise NothingToDo(reason or f"no candidate matches {view}" if view.terms else "there are no candidates yet")
 
 
-def refresh_indexes(store: Store, view: View) -> None:
+def refresh_indexes(store: Store, workspace: Workspace, view: View) -> None:
     """Bring the full-text index and the lint index up to date, as far as the view needs them.
 
     The indexes may lag behind an import. In a record that cannot be written they stay as they are.
@@ -108,12 +109,13 @@ def refresh_indexes(store: Store, view: View) -> None:
     from curation_db.lint.index import LintIndexer
     from curation_db.search import fulltext
     from curation_db.search.query_language import WORDS, QueryField
+    from workbench.workspace.settings import read_settings
 
     with contextlib.suppress(RecordUnwritable):
         if any(view.filters_by(field) for field in WORDS):
             fulltext.refresh(store)
         if view.filters_by(QueryField.LINT):
-            indexer = LintIndexer(store)
+            indexer = LintIndexer(store, read_settings(workspace.settings).checks)
             with step_bars(lines=True) as report_step:
                 while indexer.step(_PAGE):
                     report_step("indexing lint findings", indexer.progress.upto, indexer.progress.newest)

@@ -145,6 +145,7 @@ def run_curate(
     from workbench.workspace.settings import read_settings
 
     settings = read_settings(workspace.settings)
+    doubt = " · ".join(filter(None, (doubt, _tokenizer_problem(settings))))
     _check_theme(settings.curate, workspace)
     with _session(workspace, settings, annotator_name(annotator), options or CurateOptions()) as session:
         try:
@@ -171,6 +172,8 @@ def run_plain(workspace: Workspace, annotator: str | None = None, options: Curat
 
     settings = read_settings(workspace.settings)
     name = annotator_name(annotator)
+    if problem := _tokenizer_problem(settings):
+        typer.echo(f"negwb: {problem}", err=True)
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a character outside the terminal's encoding shows as "?"
@@ -250,6 +253,14 @@ def annotator_name(annotator: str | None) -> str:
         return checked_name(_login_name() if annotator is None else annotator)
     except UnusableName as error:
         raise UsageError(error.message, hint=error.hint) from error
+
+
+def _tokenizer_problem(settings: Settings) -> str:
+    """Return why the model's tokenizer does not count; a file is read with the first card, not before it."""
+    from curation_db.language.token_counter import ClipTokenCounter
+
+    counter = settings.checks.counter
+    return counter.problem() if isinstance(counter, ClipTokenCounter) else ""
 
 
 def _check_theme(settings: CurateSettings, workspace: Workspace) -> None:

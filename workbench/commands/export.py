@@ -14,7 +14,7 @@ from curation_db.enums import State
 if TYPE_CHECKING:
     from curation_db.exporting.manifest import Manifest
     from workbench.workspace.layout import Workspace
-    from workbench.workspace.picture_folders import MissingImages, PictureFolders
+    from workbench.workspace.picture_folders import MissingImages
 
 _BENCHMARK_MIX = "negrefcocog"
 """The `generation.recipe.Mix` with the cues and positions of the benchmark."""
@@ -80,10 +80,14 @@ def export(
     from curation_db.exporting.manifest import read_items
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.operations import freeze_set
-    from workbench.workspace.picture_folders import missing_images
+    from workbench.workspace.picture_folders import PictureFolders, missing_images
+    from workbench.workspace.settings import read_settings
 
     workspace = find_workspace(context.obj)
-    folders = _picture_folders(workspace)  # before the export exists: the settings may be invalid
+    settings = read_settings(workspace.settings)  # before the export exists: the settings may be invalid
+    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
+    if problem := settings.checks.counter.problem():
+        typer.echo(f"negwb: {problem}", err=True)
     states = tuple(state or (State.ACCEPTED,))
     formats = None if data_format is DataFormat.ALL else (data_format.value,)
     manifest = freeze_set(workspace, name, formats=formats, at=at, states=states, edits=edits, hasty=hasty)
@@ -92,14 +96,6 @@ def export(
     report = {**export_json(workspace, manifest), "missing_pictures": missing.count}
     typer.echo(json.dumps(report) if as_json else str(path))
     typer.echo("\n".join([_summary(manifest), *_missing_lines(missing)]), err=True)
-
-
-def _picture_folders(workspace: Workspace) -> PictureFolders:
-    from workbench.workspace.picture_folders import PictureFolders
-    from workbench.workspace.settings import read_settings
-
-    settings = read_settings(workspace.settings)
-    return PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
 
 
 def _missing_lines(missing: MissingImages) -> list[str]:
@@ -124,6 +120,7 @@ def export_json(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
         "path": str(workspace.exports / manifest.name),
         "event": manifest.event_seq,
         "selection": dict(manifest.selection),
+        "text_limit": dict(manifest.text_limit),
         "counts": asdict(manifest.counts),
         "files": sorted(manifest.files),
         "export_sha256": manifest.export_sha256,
@@ -143,6 +140,9 @@ def _summary(manifest: Manifest) -> str:
         lines.append(f"       {counts.without_caption:,} without the original caption (null in JSONL, empty in COCO)")
     if counts.without_file_name:
         lines.append(f"       {counts.without_file_name:,} without a file name of the image: they cannot be trained on")
+    if counts.too_long:
+        most = f"{manifest.text_limit['most_tokens']} tokens that the model reads ({manifest.text_limit['tokenizer']})"
+        lines.append(f"       {counts.too_long:,} have more than the {most}: the rest of their text is not trained on")
     if count := counts.by_mix.get(_BENCHMARK_MIX):
         pairs = counted(count, "pair")
         lines.append(

@@ -62,12 +62,14 @@ def lint(
             _explain(DEFAULTS, as_json=as_json)
             return
         raise
-    settings = read_settings(workspace.settings).lint or DEFAULTS
+    settings = read_settings(workspace.settings).checks
     if explain:
         _explain(settings, as_json=as_json)
         return
     if off := sorted(wanted & settings.off):
         raise UsageError(f"the rule {off[0]} is off", hint="remove it from [lint] off in negwb.toml")
+    if problem := settings.counter.problem():
+        typer.echo(f"negwb: {problem}", err=True)
     with _survey(workspace, settings) as result:
         linted = (each for each in result.results if not states or each.state in states)
         if wanted:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from curation_db.review.overlaps import OverlapPreview
     from curation_db.search.query_language import View
     from curation_db.storage.store import Store
+    from workbench.workspace.layout import Workspace
 
 _EPILOG = """\b
 Examples:
@@ -69,10 +70,11 @@ def overlap(
     if not 0 < share <= 1:
         raise UsageError(f"--share {share:g} is not above 0 and at most 1", hint="for a tenth: --share 0.1")
     actor = annotator_name(annotator)
-    with open_store(find_workspace(context.obj).database) as store:
+    workspace = find_workspace(context.obj)
+    with open_store(workspace.database) as store:
         with store.read() as connection:
             actor = known_spelling(connection, actor)
-        plan = _preview(store, view, target, share)
+        plan = _preview(store, workspace, view, target, share)
         if not as_json:
             for line in _summary_lines(plan, target, share):
                 typer.echo(f"negwb: {line}", err=True)
@@ -104,12 +106,12 @@ def _parse_overlap(text: str) -> Overlap:
         raise UsageError(str(error), hint="see: negwb queue overlap --help") from error
 
 
-def _preview(store: Store, view: View, target: Overlap, share: float) -> OverlapPreview:
+def _preview(store: Store, workspace: Workspace, view: View, target: Overlap, share: float) -> OverlapPreview:
     from curation_db.review.overlaps import preview
     from curation_db.search.facets import unknown_name
     from curation_db.search.search import ids_of
 
-    refresh_indexes(store, view)
+    refresh_indexes(store, workspace, view)
     with store.read() as connection:
         ids = [number for block in ids_of(connection, view) for number in block]
         if not ids:

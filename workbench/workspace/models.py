@@ -181,14 +181,18 @@ def _model_of_settings(workspace: Workspace) -> str:
 
     if not workspace.settings.is_file():
         return ""
-    model = read_settings(workspace.settings).base_model
+    return spec_of_settings(read_settings(workspace.settings).base_model, workspace.root)
+
+
+def spec_of_settings(model: str, root: Path) -> str:
+    """Return [train] model of the negwb.toml in `root` as a spec of `load_model`."""
     if model == DEMO:
         return str(Path(workbench.__file__).with_name("demo") / "model")
-    inside = workspace.root / Path(model).expanduser()
+    inside = root / Path(model).expanduser()
     if model and _exists(inside):
         return str(inside)
     name, colon, file = model.partition(":")
-    inside = workspace.root / Path(file).expanduser()
+    inside = root / Path(file).expanduser()
     return f"{name}:{inside}" if colon and file and _exists(inside) else model
 
 

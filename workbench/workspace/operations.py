@@ -203,7 +203,9 @@ def freeze_set(
     from curation_db.storage.store import open_store  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
     from workbench.console.progress_bars import step_bars  # noqa: PLC0415
+    from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
+    limit = read_settings(workspace.settings).checks.text_limit
     try:
         with open_store(workspace.database) as store, step_bars() as bars:
             started = time.monotonic()
@@ -220,6 +222,7 @@ def freeze_set(
                 tool_version=version(),
                 at=at,
                 formats=tuple(FORMATS if formats is None else formats),
+                limit=limit,
                 progress=progress,
             )
     except NothingChosen as refused:

@@ -128,6 +128,15 @@ class Settings:
     """Whether an image may be a link that leaves its image folder."""
 
     @property
+    def checks(self) -> LintSettings:
+        """[lint], with its defaults and the token limit of [train] model."""
+        if self.lint is not None:
+            return self.lint
+        from curation_db.lint.linter import DEFAULTS  # noqa: PLC0415 -- most commands need none
+
+        return DEFAULTS
+
+    @property
     def generate(self) -> GenerateSettings:
         """[generate] and [engines], with their defaults."""
         if self.generating is not None:
@@ -226,18 +235,24 @@ def _curate(table: Any, file: _File) -> CurateSettings:
 
 
 def _lint(tables: Mapping[str, Any], file: _File) -> LintSettings | None:
-    """Return [lint]; without `most_tokens`, the limit is that of [train] model, where its configuration states one."""
+    """Return [lint] with the tokenizer of [train] model and, without `most_tokens`, with its token limit.
+
+    Both are CLIP's where the configuration of the model is not on this machine.
+    """
     table, model = tables.get("lint", {}), _base_model(tables.get("train", {}), file)
     if table == {} and not model:
         return None
     from curation_db.lint.linter import LintSettings  # noqa: PLC0415 -- most workspaces keep the default rules
 
     settings = file.convert(table, LintSettings, "lint")
-    if model and "most_tokens" not in table:
-        from trainers.models.token_limit import read_token_limit  # noqa: PLC0415
+    if model:
+        from trainers.models.token_limit import read_text_limit  # noqa: PLC0415
+        from workbench.workspace.models import spec_of_settings  # noqa: PLC0415
 
-        limit = read_token_limit(model, file.path.parent)
-        settings = settings if limit is None else replace(settings, most_tokens=limit)
+        limit = read_text_limit(spec_of_settings(model, file.path.parent), file.path.parent)
+        if limit is not None:
+            most = settings.most_tokens if "most_tokens" in table else limit.most_tokens
+            settings = replace(settings, most_tokens=most, counter=limit.counter)
     return settings
 
 

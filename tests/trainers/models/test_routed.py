@@ -20,7 +20,7 @@ from trainers.models.loading import load_model
 from trainers.models.routed import RoutedClipModel, route_models
 from trainers.models.routed_folder import BASE_FOLDER, ROUTED_FILE, TUNED_WEIGHTS, save_routed
 from trainers.models.saving import save_hf, save_model, save_pth
-from trainers.models.token_limit import read_token_limit
+from trainers.models.token_limit import read_text_limit
 
 PLAIN = ("a dog", "a red bench beside two trees", "a no parking sign", "a man who looks at his hat " * 3)
 NEGATED = ("a dog without a hat", "no cat", "a man who is not wearing a red hat", "an untied shoe")
@@ -94,7 +94,10 @@ def test_a_folder_comes_back(pair: tuple[ClipModel, ClipModel], folder: Path) ->
     assert torch.equal(loaded.encode_texts(texts), route_models(base, tuned).encode_texts(texts))
     stored = (folder / TUNED_WEIGHTS).stat().st_size
     assert stored < (folder / BASE_FOLDER / "open_clip_model.safetensors").stat().st_size / 10
-    assert read_token_limit(str(folder), Path()) == read_token_limit(f"tuned:{folder}", Path()) == 24
+    limit = read_text_limit(str(folder), Path())
+    assert limit is not None
+    assert limit == read_text_limit(f"tuned:{folder}", Path())
+    assert limit.most_tokens == 24
 
 
 def test_the_parts_load_alone(pair: tuple[ClipModel, ClipModel], folder: Path) -> None:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import text
+from support.letter_model import write_letter_model
 from typer.testing import CliRunner
 
 from curation_db.enums import Kind, Reason
 from curation_db.events.annotators import begin_session
 from curation_db.exporting.freeze import FORMATS
-from curation_db.exporting.manifest import read_items, verify
+from curation_db.exporting.manifest import read_items, read_manifest, verify
 from curation_db.review.candidates import Intake, NewCandidate, insert_candidates
 from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import open_store
@@ -59,6 +60,31 @@ def test_the_path_and_a_summary_are_printed(workspace):
     assert result.stdout == f"{workspace.exports / 'set-001'}\n"
     assert "froze 2 pairs of 1 image as set-001 (event 3, coco.json, items.jsonl, pairs.jsonl)" in result.stderr
     assert verify(workspace.exports / "set-001") == []
+
+
+def test_tokens_are_counted_as_the_model_of_the_settings_does(workspace):
+    """The two texts "no dog 0" and "no dog 1" have six letters, and "no dog 1" becomes longer by an edit."""
+    write_letter_model(workspace.root / "base", 8)
+    text = workspace.settings.read_text()
+    workspace.settings.write_text(text.replace("[train]\n", '[train]\nmodel = "base"\n'))
+    with open_store(workspace.database) as store:
+        DecisionWriter(store, begin_session(store, "ana", version="test")).edit(2, "no brown dog")
+    result = export(workspace, "--json")
+    assert sorted(item.tokens for item in read_items(workspace.exports / "set-001")) == [6 + 2, 10 + 2]
+    data = json.loads(result.stdout)
+    assert data["text_limit"] == {"most_tokens": 8, "tokenizer": "bpe.txt.gz of base"}
+    assert data["counts"]["too_long"] == 1
+    assert "1 have more than the 8 tokens that the model reads" in result.stderr
+    assert read_manifest(workspace.exports / "set-001").text_limit == data["text_limit"]
+
+
+def test_a_missing_tokenizer_is_reported_once(workspace, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    text = workspace.settings.read_text()
+    workspace.settings.write_text(text.replace("[train]\n", '[train]\nmodel = "ViT-B-16-SigLIP:webli"\n'))
+    result = export(workspace, "--json")
+    assert result.stderr.count("CLIP's tokenizer counts the tokens instead") == 1
+    assert json.loads(result.stdout)["text_limit"] == {"most_tokens": 64, "tokenizer": "clip"}
 
 
 def test_missing_images_are_counted_with_the_command_to_set_the_folder(workspace, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.letter_model import write_letter_model
 from typer.testing import CliRunner, Result
 
 from curation_db.atomic_write import replace_file
@@ -17,7 +18,7 @@ from curation_db.review.decisions import DecisionWriter
 from curation_db.search.cards import load_card
 from curation_db.storage.store import open_store
 from workbench.cli import app
-from workbench.errors import UsageError
+from workbench.errors import NothingToDo, UsageError
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import NoWorkspace, Workspace
 from workbench.workspace.settings import read_settings
@@ -116,6 +117,24 @@ def test_a_rule_that_is_off_is_off_everywhere(workspace: Workspace) -> None:
     assert Rule.DUPLICATE not in on_card(workspace, 1)
     assert isinstance(negwb(workspace, "lint", "--rule", "duplicate").exception, UsageError)
     assert "off" in negwb(workspace, "lint").stdout
+
+
+def test_tokens_are_counted_as_the_model_of_the_settings_does(workspace: Workspace) -> None:
+    """On cards, in the list and in the search; also after the model was changed."""
+    found = ["browse", "lint:too-long", "--json"]
+    assert isinstance(negwb(workspace, *found).exception, NothingToDo)
+    write_letter_model(tmp := workspace.root / "base", 18)
+    replace_file(workspace.settings, '[train]\nmodel = "base"\n')
+    texts = {json.loads(line)["text"] for line in negwb(workspace, *found).stdout.splitlines()}
+    assert texts == {"A dog, without a hat!", "a dog without the hat", "Here is the caption: no cow"}
+    assert ids(workspace, "--rule", "too-long") == [2, 3, 5]
+    assert Rule.TOO_LONG in on_card(workspace, 3)
+    assert Rule.TOO_LONG not in on_card(workspace, 4)
+    (tmp / "bpe.txt.gz").write_bytes(b"")
+    done = negwb(workspace, "lint", "--rule", "too-long", "--json")
+    assert done.stdout == ""
+    assert done.stderr.count("CLIP's tokenizer counts the tokens instead") == 1
+    assert str(tmp / "bpe.txt.gz") in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -280,7 +280,7 @@ def test_follow_links_is_true_or_false(tmp_path: Path, text: str) -> None:
         ('[train]\nmodel = "PE-Core-B-16:meta"\n', 32),
         ('[train]\nmodel = "PE-Core-B-16:meta"\n[lint]\nmost_tokens = 20\n', 20),
         ('[train]\nmodel = "PE-Core-B-16:meta"\n[lint]\nacross_pictures = false\n', 32),
-        ('[train]\nmodel = "demo"\n', 77),
+        ('[train]\nmodel = "demo"\n', 40),
         ("", 77),
     ],
 )

@@ -246,7 +246,8 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         if len(card.text) > _LONGEST_EDITED:
             self.show_message(f"too long to edit here: {len(card.text):,} characters")
             return
-        modal = EditModal(card.text, card.caption, card.concept, partial(self._save_edit, self.shown))
+        limit = self.navigation.session.settings.checks.text_limit
+        modal = EditModal(card.text, card.caption, card.concept, partial(self._save_edit, self.shown), limit)
         self.app.push_screen(modal, self._edited)
 
     async def _save_edit(self, ready: PreparedCard, edited: EditedCaption) -> str | None:

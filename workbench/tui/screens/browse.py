@@ -86,7 +86,8 @@ class BrowseScreen(SideScreen):
         self._counting = False
         self._facet_question = 0
         self._known: dict[QueryField, list[str]] = {}
-        self._indexing = IndexingThread(navigation.session.store, self._indexing_progressed)
+        checks = navigation.session.settings.checks
+        self._indexing = IndexingThread(navigation.session.store, self._indexing_progressed, checks)
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")

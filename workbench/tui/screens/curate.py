@@ -223,7 +223,7 @@ class CurateScreen(DecisionScreen):
             card.caption,
             card.concept,
             partial(self._save_edit, card.candidate_id),
-            most_tokens=self.session.settings.checks.most_tokens,
+            self.session.settings.checks.text_limit,
         )
         await self.app.push_screen(modal, self._written)
 

@@ -12,6 +12,7 @@ from support.workspaces import HOSTILE, Case, WorkspaceFixture, press, settled
 
 from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.events.annotators import begin_session
+from curation_db.lint.linter import LintSettings
 from curation_db.review.decisions import PresentationContext
 from curation_db.storage.store import open_store
 from workbench.commands.curate import _check_role
@@ -127,11 +128,13 @@ async def test_undo_shows_the_card_again_and_the_screen_can_become_empty(
 
 
 async def test_an_edit_is_queued_for_annotators(disputed: WorkspaceFixture, open_app: Any) -> None:
-    app = open_at(disputed, open_app)
+    """The dialog counts against the limit of the model that will be trained."""
+    app = open_at(disputed, open_app, checks=LintSettings(most_tokens=32))
     async with app.run_test(size=(120, 36)) as pilot:
         await enter(app, pilot)
         await pilot.press("e")
         await until(pilot, lambda: "edit the negated caption" in lines(app))
+        assert "/32 tokens" in lines(app)
         await pilot.press(*" again", "enter")
         await until(pilot, lambda: isinstance(app.screen, AdjudicateScreen) and "2 of 3" in lines(app))
         assert disputed.states()[1] == "superseded"

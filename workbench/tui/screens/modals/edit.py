@@ -10,10 +10,10 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static, TextArea
 
-from curation_db.language.clip_tokenizer import CONTEXT_LENGTH, count_tokens
 from curation_db.language.concepts import concept_after_edit
 from curation_db.language.object_mentions import concept_cue
 from curation_db.language.sanitize import clean, display_text
+from curation_db.language.token_counter import TextLimit
 from workbench.tui.rendering.card_content import GOOD, QUIET, WARN
 from workbench.tui.screens.modals.draft import DraftDialog, Save
 
@@ -95,12 +95,11 @@ class EditModal(DraftDialog):
         original: str | None,
         concept: str | None,
         save: Save[EditedCaption],
-        *,
-        most_tokens: int = CONTEXT_LENGTH,
+        limit: TextLimit,
     ) -> None:
-        """Args: most_tokens: the token limit of the model that will read the text."""
+        """Args: limit: the longest text that the model to be trained reads."""
         super().__init__("edit the negated caption")
-        self._most_tokens = most_tokens
+        self._limit = limit
         self._save = save
         self._text = clean(text)
         self._original = original
@@ -154,15 +153,15 @@ class EditModal(DraftDialog):
         """Show cue and token count of the current text."""
         text = self.query_one(CaptionArea).text
         cue = concept_cue(text, self.query_one(ConceptInput).value)
-        tokens = count_tokens(text)
-        fits = tokens <= self._most_tokens
+        tokens = self._limit.count(text)
+        fits = tokens <= self._limit.most_tokens
         content = Content.assemble(
             ("✓ ", GOOD) if cue else ("⚠ ", WARN),
             f"cue “{display_text(cue.text)}”" if cue else "no negation cue",
             "   ",
             ("✓ ", GOOD) if fits else ("⚠ ", WARN),
-            f"{tokens}/{self._most_tokens} tokens",
-            ("" if fits else ": CLIP cuts the rest off", QUIET),
+            f"{tokens}/{self._limit.most_tokens} tokens",
+            ("" if fits else ": the model ignores the rest", QUIET),
         )
         self.query_one("#live", Static).update(content)
         self._derive_concept(one_line(text))
