@@ -51,12 +51,12 @@ class ItemOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The rank of the right image of a retrieval item."""
+    """The rank of the right option of a retrieval item; of several, the best rank."""
 
     rank: int
     """From 1."""
     tie: bool
-    """Another image has exactly the same similarity as the right one."""
+    """A wrong option has exactly the same similarity as the right one."""
     nan: bool
     """At least one similarity is NaN."""
 
@@ -108,28 +108,35 @@ def judge(
 
 
 def judge_rank(item: BenchItem, similarities: npt.NDArray[np.float32], rule: Protocol) -> Ranking:
-    """Return the rank of the right image of a retrieval item.
+    """Return the best rank of a right option of a retrieval item, in a gallery of images or of captions.
 
-    `official` ranks by a stable sort: earlier images win ties, and NaN comes last. `strict` ranks all tied images
-    before the right one. Published recall defines no rule for ties.
+    `official` ranks by a stable sort: earlier options win ties, and NaN comes last. `strict` ranks all tied wrong
+    options before the right one. Published recall defines no rule for ties.
 
     Args:
-        similarities: Shape (G,), one similarity per image of the gallery.
+        similarities: Shape (G,), one similarity per option of the gallery.
 
     Raises:
         BenchError: A similarity is NaN, and `strict` does not allow NaN.
     """
-    target = float(similarities[item.target])
+    best = best_right(item, similarities)
+    target = float(similarities[best])
     sound = abs(similarities) <= math.inf  # all but NaN
     same, higher = (~sound, sound) if math.isnan(target) else (similarities == target, similarities > target)
-    nan, earlier = not sound.all(), int(same[: item.target].sum())
-    shared = int(same.sum()) - 1
+    same[[item.target, *item.also_right]] = False
+    nan, earlier, shared = not sound.all(), int(same[:best].sum()), int(same.sum())
     if rule.name == "official":
         return Ranking(1 + int(higher.sum()) + earlier, shared > 0, nan)
     if nan:
         _refuse_nan(item, rule)
         return Ranking(len(similarities), False, nan)
     return Ranking(1 + int(higher.sum()) + shared, shared > 0, nan)
+
+
+def best_right(item: BenchItem, similarities: npt.NDArray[np.float32]) -> int:
+    """Return the index of the right option with the highest similarity, of equal ones the first; NaN is the lowest."""
+    right = (item.target, *item.also_right)
+    return max(right, key=lambda place: (not math.isnan(similarities[place]), similarities[place], -place))
 
 
 @dataclass(frozen=True, slots=True)

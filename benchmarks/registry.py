@@ -105,6 +105,26 @@ for _name, _about in {
     register(
         _name, "benchmarks.tasks.negbench:load_mcq", f"NegBench: which of four captions, {_about}", part_of="negbench"
     )
+for _name, _about in {
+    "negbench-coco": "COCO captions",
+    "negbench-coco-neg": "COCO captions that say what is absent",
+    "negbench-synthetic-neg": "synthetic images, captions that say what is absent",
+}.items():
+    for _direction, _question in (("t2i", "images by caption"), ("i2t", "captions by image")):
+        register(
+            f"{_name}-{_direction}",
+            "benchmarks.tasks.negbench:load_retrieval",
+            f"NegBench: {_question}, {_about} (5,000 images)",
+            part_of="negbench",
+        )
+for _name, _about in {"coco": "COCO (5,000 images)", "flickr30k": "Flickr30k (1,000 images)"}.items():
+    for _direction, _question in (("t2i", "images by caption"), ("i2t", "captions by image")):
+        register(
+            f"{_name}-{_direction}",
+            "benchmarks.tasks.coco_flickr:load",
+            f"Karpathy's test split: {_question}, {_about}",
+            part_of=_name,
+        )
 register("ccneg", "benchmarks.tasks.ccneg:load", "CC-Neg: true caption or negated caption (40,000 items)")
 for _name, _about in {
     "aro-relation": "who stands in which relation (23,937 items)",

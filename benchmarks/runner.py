@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from benchmarks.protocols import BOTH_PROTOCOLS, Protocol, baseline_credit, judge, judge_rank
+from benchmarks.protocols import BOTH_PROTOCOLS, Protocol, baseline_credit, best_right, judge, judge_rank
 from benchmarks.results import StoredResult
 from benchmarks.schema import NO_CUE, SCHEMA, SUBSET_METRIC, GuessShare, ItemRow, ModelFacts, Result, Score, TaskFacts
 from benchmarks.scoring import ModelIdentity, Progress, Scores, TextImageEncoder, score
@@ -64,7 +64,7 @@ def run_task(
 
 
 def _rows(task: Task, scores: Scores, rule: Protocol) -> Iterator[ItemRow]:
-    if task.kind == "retrieval":
+    if task.gallery:
         for item, row in zip(task.items, scores.of_gallery(), strict=True):
             yield _retrieval_row(task, item, row, rule)
         return
@@ -82,9 +82,10 @@ def _choice_row(task: Task, item: BenchItem, similarities: Sequence[float], rule
 def _retrieval_row(task: Task, item: BenchItem, similarities: Features, rule: Protocol) -> ItemRow:
     ranking = judge_rank(item, similarities, rule)
     order = similarities.argsort()[::-1]  # NaN first: it explains the result
-    rival = int(next(place for place in order if place != item.target))
-    shown = [float(similarities[place]) for place in (item.target, rival)]
-    row = _row(item, [item.image, task.gallery[rival]], shown, 0)
+    right = best_right(item, similarities)
+    rival = int(next(place for place in order if place not in (item.target, *item.also_right)))
+    shown = [float(similarities[place]) for place in (right, rival)]
+    row = _row(item, [task.gallery[right], task.gallery[rival]], shown, 0)
     correct, pred = ranking.rank == 1, None if ranking.nan else int(ranking.rank != 1)
     return {**row, "pred": pred, "correct": correct, "tie": ranking.tie, "rank": ranking.rank}
 
@@ -129,7 +130,7 @@ def _result(
 
 
 def _metrics(task: Task, rows: Sequence[ItemRow]) -> dict[str, Score]:
-    if task.kind != "retrieval":
+    if not task.gallery:
         accuracy = {"accuracy": share(sum(row["correct"] for row in rows), len(rows))}
         return accuracy | dict(_subset_metrics(task, rows))
     ranks = [row["rank"] or math.inf for row in rows]

@@ -25,7 +25,7 @@ class TaskFacts(TypedDict):
     version: str
     """Version of the task's code."""
     kind: str
-    """regions, captions or retrieval"""
+    """regions, captions, retrieval or caption_retrieval"""
     dataset_sha256: str
     """SHA-256 of the file with the items."""
     pictures_sha256: str
@@ -124,7 +124,7 @@ class Result(TypedDict):
     protocol: ProtocolFacts
     """The protocol."""
     metrics: dict[str, Score]
-    """The first is the main metric: accuracy (then accuracy_on_SUBSET), or recall_at_1 (then recall_at_5)."""
+    """The first is the main metric: accuracy (then accuracy_on_SUBSET), or recall_at_1 (then recall_at_5 and 10)."""
     baselines: dict[str, GuessShare]
     """Expected scores of the baselines under the same protocol."""
     ties: int
@@ -147,7 +147,7 @@ class ItemRow(TypedDict):
     text: str
     """The input of the model, including typos."""
     options: list[Any]
-    """Boxes [x, y, width, height] or captions, in the file's order; for retrieval [right image, best other image]."""
+    """Boxes [x, y, width, height] or captions, in the file's order; for retrieval the best right and best wrong one."""
     scores: list[float | None]
     """Cosine similarity of each option, float32; null for NaN."""
     pred: int | None
@@ -159,7 +159,7 @@ class ItemRow(TypedDict):
     tie: bool
     """Whether several options have the highest score."""
     rank: int | None
-    """Rank of the right image in the gallery, from 1; null in tasks without a gallery."""
+    """Best rank of a right option in the gallery, from 1; null in tasks without a gallery."""
     cue: str
     """The first negation cue's canonical word, or `NO_CUE`."""
     position: str
@@ -177,8 +177,9 @@ _ROUNDING: Final = 1e-6
 
 
 def captions_of(row: ItemRow) -> list[str]:
-    """Return the captions to choose from; empty unless the row is one of a captions task."""
-    return [text for text in row["options"] if isinstance(text, str)] if row["rank"] is None else []
+    """Return the options of a row if they are captions; those of retrieval tasks are names of images."""
+    options = [text for text in row["options"] if isinstance(text, str)]
+    return [] if options[:1] == [row["image"]] else options
 
 
 def result_problem(content: object) -> str:

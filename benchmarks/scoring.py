@@ -124,18 +124,18 @@ class Scores:
     identity: ModelIdentity
     of_options: tuple[tuple[float, ...], ...]
     """Cosine similarities (float32) of each item's options, in the file's order; empty for retrieval."""
-    texts: Features
-    """Shape (items, D) for retrieval, else (0, D)."""
+    queries: Features
+    """The items' texts, or images in caption retrieval: shape (items, D) for retrieval, else (0, D)."""
     gallery: Features
-    """Shape (images, D) for retrieval, else (0, D)."""
+    """Images, or captions in caption retrieval: shape (G, D) for retrieval, else (0, D)."""
     pictures_sha256: str
     """Hash of names and content of the images used."""
 
     def of_gallery(self) -> Iterator[Features]:
-        """Yield for each item of a retrieval task its similarities to all images, shape (images,), in blocks."""
+        """Yield for each item of a retrieval task its similarities to the whole gallery, shape (G,), in blocks."""
         gallery = self.gallery.astype(np.float64).T
-        for start in range(0, len(self.texts), _BLOCK):
-            yield from (self.texts[start : start + _BLOCK] @ gallery).astype(np.float32)
+        for start in range(0, len(self.queries), _BLOCK):
+            yield from (self.queries[start : start + _BLOCK] @ gallery).astype(np.float32)
 
 
 def score(
@@ -167,7 +167,7 @@ def score(
     crops = list(dict.fromkeys(_crops_of(task)))
     images = FeatureStore(cache, image_feature_key(identity))
     of_crop = _image_features(model, task, crops, files, images, report, batch)
-    texts = list(dict.fromkeys(text for item in task.items for text in _texts_of_item(item)))
+    texts = _texts_of(task)
     rows, damaged_texts = _text_features(model, identity, texts, cache, partial(report, "texts"), batch)
     if damaged := images.damaged + damaged_texts:
         warn(damage_line(damaged))
@@ -176,6 +176,9 @@ def score(
     if task.kind == "retrieval":
         return Scores(identity, (), rows[[row_of[item.text] for item in task.items]], of_crop, pictures)
     place = {crop: row for row, crop in enumerate(crops)}
+    if task.kind == "caption_retrieval":
+        images_of_items = of_crop[[place[item.image, None] for item in task.items]]
+        return Scores(identity, (), images_of_items, rows[[row_of[text] for text in task.gallery]], pictures)
     options = tuple(
         _cosines(
             of_crop[[place[crop] for crop in _crops_of_item(item)]],
@@ -210,10 +213,17 @@ def _crops_of(task: Task) -> Iterator[Crop]:
 
 
 def _crops_of_item(item: BenchItem) -> list[Crop]:
-    """Return the regions of a regions item, in the file's order; the one region, or image, of a captions item."""
-    if item.captions:
-        return [(item.image, None if item.box is None else pixels(item.box))]
-    return [(item.image, pixels(box)) for box in item.options]
+    """Return the regions of a regions item, in the file's order; else the one image, or its region."""
+    if item.options:
+        return [(item.image, pixels(box)) for box in item.options]
+    return [(item.image, None if item.box is None else pixels(item.box))]
+
+
+def _texts_of(task: Task) -> list[str]:
+    """Return the distinct texts of a task, in order of first use."""
+    if task.kind == "caption_retrieval":
+        return list(dict.fromkeys(task.gallery))
+    return list(dict.fromkeys(text for item in task.items for text in _texts_of_item(item)))
 
 
 def _texts_of_item(item: BenchItem) -> tuple[str, ...]:

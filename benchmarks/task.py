@@ -30,9 +30,9 @@ class Box(NamedTuple):
 
 Baseline = Callable[[Sequence[Any]], Sequence[float]]
 """A guess without the model: returns a score for each option, boxes or captions, in the presented order."""
-TaskKind = Literal["regions", "captions", "retrieval"]
+TaskKind = Literal["regions", "captions", "retrieval", "caption_retrieval"]
 """regions: which box does the text describe; captions: which text describes the image; retrieval: which image of the
-gallery does the text describe."""
+gallery does the text describe; caption_retrieval: which of all texts describes the image."""
 OfficialRule = Literal["argmax", "greater"]
 """How the published code chooses. argmax: the first highest score, NaN is the highest. greater: the answer is right if
 the right option has a higher score than every other one, so that a tie and NaN are wrong."""
@@ -54,6 +54,8 @@ class BenchItem:
     """In a captions task, the region that the captions are about; None: the whole image."""
     target: int
     """Index of the right option, among the options or in the gallery."""
+    also_right: tuple[int, ...] = ()
+    """Further right options in the gallery: the other captions of the image."""
     cluster: str
     """Items of one cluster (an image, a scene) are not independent."""
     slices: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +90,7 @@ class Task:
     items: tuple[BenchItem, ...]
     pictures: Path
     gallery: tuple[str, ...] = ()
-    """File names of the images of a retrieval task, in the file's order."""
+    """Retrieval: file names of the images, in the file's order; caption retrieval: the captions."""
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     """Baselines that use the boxes or the captions only, by name."""
     official: OfficialRule = "argmax"
@@ -100,13 +102,14 @@ class Task:
     @cached_property
     def images(self) -> tuple[str, ...]:
         """File names of the distinct images, in order of first use."""
-        return tuple(dict.fromkeys(self.gallery or [item.image for item in self.items]))
+        names = self.gallery if self.kind == "retrieval" else [item.image for item in self.items]
+        return tuple(dict.fromkeys(names))
 
     @cached_property
     def chance(self) -> float:
         """Expected share of right answers of a uniform random choice, 0..1."""
-        sizes = [len(self.gallery) or len(item.choices) for item in self.items]
-        return sum(1 / size for size in sizes) / len(sizes)
+        shares = [(1 + len(item.also_right)) / (len(self.gallery) or len(item.choices)) for item in self.items]
+        return sum(shares) / len(shares)
 
     def missing_pictures(self) -> list[str]:
         """Return the file names of the images that do not exist."""

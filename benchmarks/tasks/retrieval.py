@@ -1,12 +1,13 @@
-"""Retrieval tasks: which image of the gallery does the caption describe? Text-to-image recall at 1 and at 5.
+"""Retrieval tasks: which image of the gallery does the caption describe, or which of all captions the image?
 
 Reads {images: [file name, ...], captions: [{image, text}, ...]}; optional keys of a caption: id, cluster. The only
-right image of a caption is its own, as in published recalls.
+right image of a caption is its own, as in published recalls; all captions of an image are right for it. The metrics
+are recall at 1, 5 and 10.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from benchmarks.errors import BenchError
 from benchmarks.task import BenchItem, Task, file_name, items_in, read_json, slices_of
 
 VERSION = "1"
-RECALLS = (1, 5)
+RECALLS = (1, 5, 10)
 """Values of k for recall at k; the first one decides whether an item is right."""
 
 
@@ -76,3 +77,69 @@ def _item(caption: object, number: int, places: Mapping[str, int]) -> BenchItem:
         cluster=str(caption.get("cluster", image)),
         slices=slices_of(text),
     )
+
+
+def from_captions(
+    name: str,
+    version: str,
+    dataset_sha256: str,
+    captions: Sequence[tuple[str, Sequence[str]]],
+    pictures: Path,
+    *,
+    where: str,
+    to_captions: bool,
+) -> Task:
+    """Return the retrieval of images by their captions, or of captions by their images.
+
+    Args:
+        captions: File name of each image, and its captions.
+        where: The file, for messages.
+        to_captions: Whether images are the queries, and all captions the gallery.
+
+    Raises:
+        BenchError: An image has no caption or is listed twice, a caption is no text, or there is only one image.
+    """
+    images = [image for image, _ in captions]
+    for image, texts in captions:
+        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise BenchError(f"{where}: the captions of {image} must be a list of texts")
+    if len(images) < 2 or len(set(images)) < len(images):
+        raise BenchError(f"{where}: expected two images or more, each once")
+    build = _caption_items if to_captions else _image_items
+    return Task(
+        name=name,
+        version=version,
+        kind="caption_retrieval" if to_captions else "retrieval",
+        dataset_sha256=dataset_sha256,
+        items=tuple(build(captions)),
+        pictures=pictures,
+        gallery=tuple(text for _, texts in captions for text in texts) if to_captions else tuple(images),
+    )
+
+
+def _image_items(captions: Sequence[tuple[str, Sequence[str]]]) -> list[BenchItem]:
+    return [
+        BenchItem(id=f"{image}#{n}", image=image, text=text, target=place, cluster=image, slices=slices_of(text))
+        for place, (image, texts) in enumerate(captions)
+        for n, text in enumerate(texts)
+    ]
+
+
+def _caption_items(captions: Sequence[tuple[str, Sequence[str]]]) -> list[BenchItem]:
+    items = []
+    start = 0
+    for image, texts in captions:
+        also = tuple(range(start + 1, start + len(texts)))
+        items.append(
+            BenchItem(
+                id=image,
+                image=image,
+                text=texts[0],
+                target=start,
+                also_right=also,
+                cluster=image,
+                slices=slices_of(texts[0]),
+            )
+        )
+        start += len(texts)
+    return items

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.baselines import first_box, smaller_box
 from benchmarks.errors import BenchError
@@ -95,3 +97,24 @@ def test_ranks_put_nan_last() -> None:
     with pytest.raises(BenchError, match="NaN"):
         judge_rank(item(target=1), row, STRICT)
     assert judge_rank(item(target=3), row, Protocol("strict", allow_nan=True)).rank == 4
+
+
+def ranked_by_hand(row: list[float], right: tuple[int, ...]) -> int:
+    """Return the first position of a right option in a stable sort, NaN last: the published recall."""
+    order = sorted(range(len(row)), key=lambda place: (math.isnan(row[place]), -row[place]))
+    return min(order.index(place) for place in right) + 1
+
+
+@given(st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4, NAN]), min_size=3, max_size=9), st.data())
+def test_the_best_of_several_right_options_counts(values: list[float], data: st.DataObject) -> None:
+    right = data.draw(st.sets(st.integers(0, len(values) - 1), min_size=1, max_size=len(values) - 1))
+    target, *also = sorted(right)
+    row = np.array(values, dtype=np.float32)
+    query = BenchItem(id="1", image="a", text="", target=target, also_right=tuple(also), cluster="a")
+    assert judge_rank(query, row, OFFICIAL).rank == ranked_by_hand(row.tolist(), tuple(right))
+    if not np.isnan(row).any():
+        best = max(row[list(right)])
+        wrong = [value for place, value in enumerate(row) if place not in right]
+        strict = judge_rank(query, row, STRICT)
+        assert strict.rank == 1 + sum(value >= best for value in wrong)
+        assert strict.tie == (best in wrong)

@@ -21,8 +21,9 @@ from benchmarks.protocols import Protocol, baseline_credit
 from benchmarks.registry import load_task
 from benchmarks.results import StoredResult
 from benchmarks.runner import run_task
+from benchmarks.schema import captions_of
 from benchmarks.task import Task
-from benchmarks.tasks import aro, ccneg, negbench
+from benchmarks.tasks import aro, ccneg, coco_flickr, negbench
 from benchmarks.tasks.published_files import has_chatter
 
 ITEMS = 48
@@ -238,3 +239,93 @@ def test_a_wrong_torch_file_is_refused(
     assert message in raised.value.message
     assert "\n" not in raised.value.message
     assert "code of the file ran" not in capsys.readouterr().out
+
+
+# -- retrieval
+
+
+def brute_force(model: TinyModel, captions: list[tuple[Path, list[str]]], k: int) -> tuple[float, float]:
+    """Return recall at k of images by caption and of captions by image, from all pairs, one at a time."""
+    texts = [(n, text) for n, (_, own) in enumerate(captions) for text in own]
+    images = []
+    for path, _ in captions:
+        with Image.open(path) as image:
+            images.append(model.encode_images([image.convert("RGB")])[0])
+    encoded = [model.encode_texts([text])[0] for _, text in texts]
+    scores = np.array([[float(image @ text) for text in encoded] for image in images])
+    to_images = [owner in np.argsort(-scores[:, t], kind="stable")[:k] for t, (owner, _) in enumerate(texts)]
+    to_captions = [
+        any(texts[t][0] == n for t in np.argsort(-scores[n], kind="stable")[:k]) for n in range(len(captions))
+    ]
+    return float(np.mean(to_images)), float(np.mean(to_captions))
+
+
+def captions_of_image(n: int) -> list[str]:
+    words = ("cat", "dog", "zebra", "bus", "quilt", "fox", "jar")
+    return [f"no {words[(n + k) % 7]} near the {words[(3 * n + k) % 7]} {n}{k}" for k in range(3 + n % 3)]
+
+
+def write_negbench_retrieval(folder: Path, images: int) -> Path:
+    with (folder / negbench.RETRIEVAL_FILES["negbench-coco-neg"].file).open("w", newline="") as file:
+        rows = [[f"data/coco/images/val2017/{n:012d}.jpg", str(n), str(captions_of_image(n))] for n in range(images)]
+        csv.writer(file).writerows([["filepath", "image_id", "captions"], *rows])
+    draw(folder / "val2017", [f"{n:012d}.jpg" for n in range(images)])
+    return folder
+
+
+def write_karpathy(folder: Path, images: int) -> Path:
+    rows = [
+        {
+            "filepath": "val2014",
+            "filename": f"COCO_val2014_{n:012d}.jpg",
+            "split": "test" if n % 2 else "train",
+            "sentences": [{"raw": text, "tokens": text.split()} for text in captions_of_image(n) + ["a sixth"] * 4],
+        }
+        for n in range(2 * images)
+    ]
+    (folder / "dataset_coco.json").write_text(json.dumps({"images": rows, "dataset": "coco"}))
+    draw(folder / "val2014", [row["filename"] for row in rows])
+    return folder
+
+
+@pytest.mark.parametrize("benchmark", ["negbench-coco-neg", "coco"])
+def test_recalls_equal_a_brute_force_search(benchmark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = 12
+    if benchmark == "coco":
+        monkeypatch.setattr(
+            coco_flickr, "FILES", {name: file._replace(images=images) for name, file in coco_flickr.FILES.items()}
+        )
+        folder = write_karpathy(tmp_path, images)
+        numbers = [n for n in range(2 * images) if n % 2]
+        captions = [
+            (folder / f"val2014/COCO_val2014_{n:012d}.jpg", (captions_of_image(n) + ["a sixth"] * 4)[:5])
+            for n in numbers
+        ]
+    else:
+        sizes = {name: file._replace(images=images) for name, file in negbench.RETRIEVAL_FILES.items()}
+        monkeypatch.setattr(negbench, "RETRIEVAL_FILES", sizes)
+        folder = write_negbench_retrieval(tmp_path, images)
+        captions = [(folder / f"val2017/{n:012d}.jpg", captions_of_image(n)) for n in range(images)]
+    measured = {
+        direction: run(TinyModel(8), load_task(f"{benchmark}-{direction}", folder), tmp_path / direction)["official"]
+        for direction in ("t2i", "i2t")
+    }
+    for k in (1, 5, 10):
+        shares = [one.result["metrics"][f"recall_at_{k}"]["value"] for one in measured.values()]
+        assert shares == pytest.approx(brute_force(TinyModel(8), captions, k)), k
+    assert 0 < measured["i2t"].result["metrics"]["recall_at_1"]["value"] < 1
+    row = measured["i2t"].items()[0]
+    assert row["options"][0] in captions[0][1]
+    assert row["options"][1] not in captions[0][1]
+    assert captions_of(row) == row["options"]
+    assert captions_of(measured["t2i"].items()[0]) == []
+
+
+@pytest.mark.parametrize("cell", ["['a', 'b'", "'a'", "__import__('os').system('true')", "[1, 2]", "[]"])
+def test_a_list_is_parsed_and_never_evaluated(cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {name: file._replace(images=2) for name, file in negbench.RETRIEVAL_FILES.items()}
+    monkeypatch.setattr(negbench, "RETRIEVAL_FILES", sizes)
+    with (tmp_path / negbench.RETRIEVAL_FILES["negbench-coco-neg"].file).open("w", newline="") as file:
+        csv.writer(file).writerows([["filepath", "captions"], ["a.jpg", "['no cat']"], ["b.jpg", cell]])
+    with pytest.raises(BenchError, match="captions"):
+        load_task("negbench-coco-neg-t2i", tmp_path)

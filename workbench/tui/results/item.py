@@ -63,7 +63,8 @@ class ItemScreen(ActionScreen):
     @property
     def _pictures(self) -> list[str]:
         """One image with boxes; for a retrieval item the correct image and the best other one."""
-        return [self.row["image"]] if self.row["rank"] is None else self.row["options"][:2]
+        row = self.row
+        return [row["image"]] if row["rank"] is None or captions_of(row) else row["options"][:2]
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
