@@ -45,6 +45,11 @@ class TrainingBatch:
     false_ids: Tensor | None = None
     """(M, L) token ids of the false captions of the negated pairs that have one"""
 
+    @property
+    def all_ids(self) -> Tensor:
+        """Token ids of all texts to encode: those of `ids`, then the false captions.  (N + M, L)"""
+        return self.ids if self.false_ids is None else torch.cat([self.ids, self.false_ids])
+
 
 @dataclass(frozen=True)
 class Table:

@@ -65,6 +65,7 @@ from trainers.run_files import (
     read_saved_steps,
 )
 from trainers.settings import RunConfig, TrainSettings, check_threads, read_config, recipe_line
+from trainers.text_encoding import TextEncoder, distinct_rows
 from trainers.validation import Validation, Validator
 
 __all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "trained_weights"]
@@ -98,7 +99,12 @@ class Trainer:
         if not self.weights:
             raise TrainerError("no weight is left to train: all are frozen")
         self.base = {name: value.detach().clone() for name, value in self.weights.items()}
-        self._base_tower = copy.deepcopy(model.text_tower) if settings.anchor_weight else None
+        self._encoder = TextEncoder(model.text_tower, micro_batch=settings.micro_batch)
+        self._base_encoder = (
+            TextEncoder(copy.deepcopy(model.text_tower), micro_batch=settings.micro_batch)
+            if settings.anchor_weight
+            else None
+        )
         self.optimizer = torch.optim.AdamW(
             self.weights.values(), lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay
         )
@@ -106,9 +112,8 @@ class Trainer:
     def learn(self, batch: TrainingBatch, step: int) -> float:
         """Take `step` (from 0) on this batch; return its loss."""
         self.optimizer.param_groups[0]["lr"] = learning_rate(self.settings, step, self.feed.steps)
-        loss = self.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self.backward(batch)
         if self.settings.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.weights.values(), self.settings.clip_norm)
         self.optimizer.step()
@@ -121,17 +126,25 @@ class Trainer:
         if self.settings.logit_scale_max is not None and scale.requires_grad:
             scale.clamp_(max=math.log(self.settings.logit_scale_max))
 
+    def backward(self, batch: TrainingBatch) -> Tensor:
+        """Add the gradients of the loss of this batch to the weights; return the loss."""
+        ids, places = distinct_rows(batch.all_ids)
+        return self._encoder.gradients_through(ids, lambda texts: self._loss(batch, _at(texts, places)))
+
     def loss(self, batch: TrainingBatch) -> Tensor:
-        device, rows = self.model.device, len(batch.ids)
-        ids = batch.ids if batch.false_ids is None else torch.cat([batch.ids, batch.false_ids])
-        encoded = self.model.text_tower(ids.to(device))
+        ids, places = distinct_rows(batch.all_ids)
+        return self._loss(batch, _at(self._encoder.encode(ids), places))
+
+    def _loss(self, batch: TrainingBatch, encoded: Tensor) -> Tensor:
+        """Return the loss of features for the rows of `batch.all_ids`."""
+        rows = len(batch.ids)
         texts = encoded[:rows]
         loss = self._contrast(batch, texts, None if batch.false_ids is None else encoded[rows:])
         self.contrast = loss.detach()
-        if self._base_tower is None or not batch.replay:
+        if self._base_encoder is None or not batch.replay:
             return loss
-        with torch.no_grad():
-            before = self._base_tower(batch.ids[-batch.replay :].to(device))
+        ids, places = distinct_rows(batch.ids[-batch.replay :])
+        before = _at(self._base_encoder.encode_parts(ids), places)
         return loss + self.settings.anchor_weight * drift(texts[-batch.replay :], before)
 
     def _contrast(self, batch: TrainingBatch, texts: Tensor, false_texts: Tensor | None) -> Tensor:
@@ -215,6 +228,11 @@ class Trainer:
             yield from sweep(self.base, tuned, alpha_grid(self.settings.interpolation), score)
         finally:
             put_weights(self.weights, tuned)
+
+
+def _at(features: Tensor, places: Tensor | None) -> Tensor:
+    """Return the features of all texts from those of the distinct ones.  (U, D) -> (N, D)"""
+    return features if places is None else features[places.to(features.device)]
 
 
 class TrainingRun:
@@ -374,6 +392,8 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     model = _load_model(config)
     for line in [*model.warnings, *check_can_save(model, pth=config.save_pth, hf=config.save_hf)]:
         writer.log(f"{WARNING}{line}")
+    if not model.text_tower.trims:
+        writer.log(f"each text is encoded at its full {model.context_length} positions: trimming changes this tower")
     store = ImageFeatures(Path(config.cache), model, Decoding(settings.decode))
     data = load(config, store, writer, stop)
     result = {"export_sha256": data.export_sha256, "base": model.describe(), "data": data.summary}

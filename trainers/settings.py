@@ -40,6 +40,11 @@ class TrainSettings:
     weight_decay: float = setting(0.01, "applied to every trained weight, biases, LayerNorm and logit_scale too")
     betas: tuple[float, float] = setting((0.9, 0.999), "of AdamW")
     batch: int = setting(512, "pairs in one step")
+    micro_batch: int | None = setting(
+        None,
+        "most texts whose activations are in memory at a time; the loss is still that of the whole batch, for one more "
+        "forward pass; unset: all",
+    )
     epochs: int = setting(15, "passes over the training set")
     steps: int | None = setting(None, "optimizer steps; replaces epochs")
     schedule: Schedule = setting("constant", "learning rate after the warm-up: constant, or cosine, which ends at 0")
@@ -175,6 +180,7 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         (s.weight_decay >= 0, "weight_decay must not be negative"),
         (len(s.betas) == 2 and all(0 <= beta < 1 for beta in s.betas), "betas are two numbers in [0, 1)"),
         (s.batch >= 2, "batch must be 2 or more: the loss compares pairs"),
+        (s.micro_batch is None or s.micro_batch >= 1, "micro_batch must be 1 or more"),
         (s.epochs >= 1 and (s.steps is None or s.steps >= 1), "epochs and steps must be 1 or more"),
         (s.schedule in ("constant", "cosine"), "schedule is constant or cosine"),
         (0 <= s.warm_up < 1, "warm_up is a share of the steps, in [0, 1)"),

@@ -77,11 +77,11 @@ def test_without_validation_pairs_there_is_no_loss() -> None:
 @pytest.mark.parametrize(("share", "first", "second"), [(0.25, 1.75, 0.5), (0.75, 3.25, 1.5), (1.0, 4.0, 2.0)])
 def test_interpolation_is_the_share_of_what_was_learned(share: float, first: float, second: float) -> None:
     """From 1 to 4 and from 0 to 2: a quarter of the way is 1.75 and 0.5."""
-    one = trainer(interpolation=share)
+    one = trainer()
     with torch.no_grad():
         one.weights["rows"][0, 0] = 4.0
         one.weights["rows"][0, 1] = 2.0
-    one.interpolate()
+    one.interpolate(share)
     assert one.weights["rows"][0, 0].item() == pytest.approx(first)
     assert one.weights["rows"][0, 1].item() == pytest.approx(second)
     assert one.weights["rows"][1, 1].item() == 1.0, "what did not move stays"

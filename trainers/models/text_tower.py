@@ -1,8 +1,8 @@
 """Text encoder that trims causal towers pooled at EOT to the longest EOT of a batch.
 
 Positions after EOT cannot reach it through a causal mask, so the result is the same for a fraction of the work. A probe
-at load time decides whether this holds for a model, never the model's name; where it does not hold, the whole context
-is encoded. Imports torch and open_clip only.
+at load time decides whether this holds for a model, never the model's name; where it does not hold (SigLIP sees both
+ways), the whole context is encoded. Imports torch and open_clip only.
 """
 
 from __future__ import annotations
@@ -34,21 +34,36 @@ def cut(ids: Tensor) -> Tensor:
     return ids[:, : int(eot_lengths(ids).max())] if len(ids) else ids
 
 
+def text_module(model: Any) -> Any:
+    """Return the module that holds the text tower: open_clip's `CLIP` itself, or the part `text` of other models."""
+    return getattr(model, "text", model)
+
+
 def encode_short(model: Any, ids: Tensor) -> Tensor:
     """Encode rows shorter than the context, without normalisation, like open_clip's `encode_text`.  (N, l) -> (N, D)
 
     open_clip 3.3 rejects such rows; this is its forward pass with positions and mask cut to length.
     """
-    length, dtype = ids.shape[1], model.transformer.get_cast_dtype()
-    x = model.token_embedding(ids).to(dtype)  # (N, l, W)
-    x = x + model.positional_embedding[:length].to(dtype)
-    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
-    x = model.ln_final(x)
-    x = text_global_pool(x, ids, model.text_pool_type, eos_token_id=getattr(model, "text_eos_id", None))  # (N, W)
-    projection = model.text_projection
+    text = text_module(model)
+    length, dtype = ids.shape[1], text.transformer.get_cast_dtype()
+    x = text.token_embedding(ids).to(dtype)  # (N, l, W)
+    x = x + text.positional_embedding[:length].to(dtype)
+    x = text.transformer(x, attn_mask=text.attn_mask[:length, :length])
+    x = text.ln_final(x)
+    x = text_global_pool(x, ids, _pool_type(text), eos_token_id=_eos_id(text))  # (N, W)
+    projection = text.text_projection
     if projection is not None:
         x = projection(x) if isinstance(projection, nn.Linear) else x @ projection
     return cast(Tensor, x)  # (N, D)
+
+
+def _pool_type(text: Any) -> str:
+    """Return the pooling of a text tower, whose attribute has another name in `CLIP` than in `TextTransformer`."""
+    return str(getattr(text, "text_pool_type", getattr(text, "pool_type", "")))
+
+
+def _eos_id(text: Any) -> int | None:
+    return cast("int | None", getattr(text, "text_eos_id", getattr(text, "eos_id", None)))
 
 
 class TextTower:
@@ -62,7 +77,7 @@ class TextTower:
     def __call__(self, ids: Tensor) -> Tensor:
         """Return unit features in the order of `ids`, with gradients where these are enabled.  (N, L) -> (N, D)"""
         features = self._by_length(ids) if self.trims else self.model.encode_text(ids)
-        return functional.normalize(features, dim=-1)
+        return functional.normalize(features.to(torch.promote_types(features.dtype, torch.float32)), dim=-1)
 
     def _by_length(self, ids: Tensor) -> Tensor:
         """Encode rows of similar length together: the longest row of a batch is twice the usual.  (N, L) -> (N, D)"""
@@ -103,7 +118,7 @@ def _probe_ids(context_length: int, vocab_size: int) -> Tensor:
 
 @torch.no_grad()
 def _trimming_is_exact(model: Any, context_length: int, vocab_size: int) -> bool:
-    if not _could_trim(model) or context_length < 8:
+    if not _could_trim(text_module(model), vocab_size) or context_length < 8:
         return False
     device = next(model.parameters()).device
     was_training = model.training
@@ -115,10 +130,12 @@ def _trimming_is_exact(model: Any, context_length: int, vocab_size: int) -> bool
     return bool((whole - short).abs().max() <= PROBE_TOLERANCE)
 
 
-def _could_trim(model: Any) -> bool:
-    """Return whether the model has the parts that `encode_short` uses and pools at a token independent of padding."""
+def _could_trim(text: Any, vocab_size: int) -> bool:
+    """Return whether the tower has the parts that `encode_short` uses, and pools at the highest id of a row.
+
+    Pooled at another id, a row could be cut before it, which a probe with one row of each length does not show.
+    """
     parts = ("token_embedding", "positional_embedding", "transformer", "ln_final", "attn_mask")
-    return all(getattr(model, part, None) is not None for part in parts) and getattr(model, "text_pool_type", "") in (
-        "argmax",
-        "eos",
-    )
+    if any(getattr(text, part, None) is None for part in parts) or getattr(text, "cls_emb", None) is not None:
+        return False
+    return _pool_type(text) == "argmax" or (_pool_type(text) == "eos" and _eos_id(text) == vocab_size - 1)

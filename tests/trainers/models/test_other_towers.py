@@ -21,6 +21,7 @@ from trainers.finetune import run_training
 from trainers.models.clip_model import ClipModel, build
 from trainers.models.loading import load_model
 from trainers.models.saving import check_can_save, save_model
+from trainers.run_files import LOG
 from trainers.settings import create_run
 
 TEXTS = ["a dog with a red hat", "no cat"]
@@ -58,6 +59,7 @@ def test_they_load_and_evaluate(tmp_path: Path, name: str) -> None:
     save_model(model, tmp_path / "model")
     again = load_model(str(tmp_path / "model"))
     assert again.model_hash == model.model_hash
+    assert again.text_tower.trims == ("SigLIP" not in name)
     image = Image.new("RGB", (50, 40), "red")
     torch.testing.assert_close(again.encode_images([image]), model.encode_images([image]), atol=1e-6, rtol=0)
     expected = model.model.encode_text(model.tokenizer(TEXTS), normalize=True)
@@ -75,6 +77,8 @@ def test_they_train(tmp_path: Path, name: str) -> None:
     freeze(tmp_path / "export", pairs_of(draw_pictures(tmp_path / "pictures", 6)))
     create_run(tmp_path / "run", tiny_config(tmp_path, steps=1, batch=3, keep="last", val_share=0))
     run_training(tmp_path / "run")
+    full_length = "each text is encoded at its full 64 positions" in (tmp_path / "run" / LOG).read_text()
+    assert full_length == ("SigLIP" in name)
     tuned = load_model(str(tmp_path / "run" / "model"))
     assert tuned.visual_hash == model.visual_hash
     assert (tuned.encode_texts(TEXTS) - model.encode_texts(TEXTS)).abs().max() > 1e-5

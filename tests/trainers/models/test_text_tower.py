@@ -80,11 +80,44 @@ def test_the_probe_looks_at_numbers_not_at_the_configuration(tiny: ClipModel) ->
     assert not TextTower(tiny.model, context_length=24, vocab_size=49408).trims
 
 
-def test_custom_text_models_fall_back() -> None:
+def custom(**text: Any) -> ClipModel:
+    """A model whose text tower is a module of its own, as that of EVA, PE and MobileCLIP."""
     torch.manual_seed(0)
-    custom = build(TINY | {"custom_text": True}, {}, name="custom", arch="custom")
-    assert not custom.text_tower.trims
-    assert custom.encode_texts(["a dog", "no cat"]).shape == (2, 16)
+    config = TINY | {"custom_text": True, "text_cfg": TINY["text_cfg"] | text}
+    return build(config, {}, name="custom", arch="custom")
+
+
+@pytest.mark.parametrize("text", [{}, {"pool_type": "eos", "eos_id": 49407}, {"proj_bias": True}])
+def test_a_causal_tower_of_its_own_is_trimmed_too(ids: torch.Tensor, text: dict[str, Any]) -> None:
+    model = custom(**text)
+    assert model.text_tower.trims
+    expected = model.model.encode_text(ids, normalize=True)
+    torch.testing.assert_close(model.text_tower(ids), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        {"no_causal_mask": True},
+        {"pool_type": "last", "no_causal_mask": True},
+        {"pool_type": "eos", "eos_id": 320},
+        {"embed_cls": True},
+    ],
+    ids=["both ways", "SigLIP", "another end", "CoCa"],
+)
+def test_other_towers_are_encoded_in_whole(ids: torch.Tensor, text: dict[str, Any]) -> None:
+    model = custom(**text)
+    assert not model.text_tower.trims
+    expected = model.model.encode_text(ids, normalize=True)
+    torch.testing.assert_close(model.text_tower(ids), expected, atol=1e-6, rtol=0)
+
+
+def test_rows_are_not_cut_before_the_token_that_is_pooled() -> None:
+    """A row whose highest id comes before its end token; the probe has only rows whose end token is the highest."""
+    model = make_tiny(pool_type="eos", eos_id=320)
+    ids = torch.tensor([[49406, 500, 400, 320] + [0] * 20, [49406, 500, 320] + [0] * 21])
+    expected = model.model.encode_text(ids, normalize=True)
+    torch.testing.assert_close(model.text_tower(ids), expected, atol=1e-6, rtol=0)
 
 
 def test_no_texts_are_no_features(tiny: ClipModel) -> None:
