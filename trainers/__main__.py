@@ -15,6 +15,7 @@ from types import FrameType
 
 from trainers.errors import RunRefused, TrainerError
 from trainers.run_files import DONE, FAILED, FAILURE, RunWriter, take_lock
+from trainers.tracking.process import start_tracking
 
 DONE_CODE, USAGE, FAILED_CODE, INTERRUPTED = 0, 2, 6, 130
 
@@ -43,7 +44,16 @@ def main(arguments: list[str] | None = None) -> int:
     if lock is None:
         return _refuse(f"{folder}: another process trains this run")
     with lock:
-        return DONE_CODE if (folder / DONE).is_file() else _train(folder)
+        if (folder / DONE).is_file():
+            return DONE_CODE
+        signals = _StopSignal()
+        tracking = start_tracking(folder)
+        try:
+            return _train(folder, signals)
+        finally:
+            if tracking is not None:
+                lock.close()  # the run has ended; only its reports have not
+                tracking.finish()
 
 
 def _refuse(line: str) -> int:
@@ -51,8 +61,8 @@ def _refuse(line: str) -> int:
     return USAGE
 
 
-def _train(folder: Path) -> int:
-    signals, writer = _StopSignal(), RunWriter(folder)
+def _train(folder: Path, signals: _StopSignal) -> int:
+    writer = RunWriter(folder)
     # Importing torch takes 4 s: import late, so that wrong arguments fail at once and early signals are caught.
     from trainers.finetune import Interrupted, run_training  # noqa: PLC0415
 

@@ -7,6 +7,7 @@
     excluded_images.jsonl  images that are left out        run.lock     locked by the training process, so that
     interpolation.json     guard over alpha, where the                  "running" is exact
                            recipe chooses alpha
+    tracking/     progress of reports to trackers
 
 Readers never raise on damaged content: they skip partial or invalid lines.
 """
@@ -131,8 +132,12 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         data = (folder / METRICS).read_bytes()
     except OSError:
         return []
-    lines = data[: data.rfind(b"\n") + 1].splitlines()
-    return [row for line in lines if (row := _parse(line))]
+    return parse_metrics(data[: data.rfind(b"\n") + 1])
+
+
+def parse_metrics(lines: bytes) -> list[dict[str, Any]]:
+    """Return the valid rows among the lines of metrics.jsonl."""
+    return [row for line in lines.splitlines() if (row := _parse(line))]
 
 
 def is_better(criterion: Criterion, value: float, best: float | None) -> bool:

@@ -290,6 +290,8 @@ class RunConfig:
     """Whether to save the model as an openai-style state dict, too."""
     save_hf: bool = False
     """Whether to save the model as a CLIPModel folder of transformers, too."""
+    report_to: tuple[str, ...] = ()
+    """Trackers that show the metrics (`tracking.names.TrackerName`); the training does not depend on them."""
     settings: TrainSettings = field(default_factory=TrainSettings)
     recipe: AppliedRecipe | None = None
     """None: the run was created without --recipe."""
@@ -305,8 +307,10 @@ class RunConfig:
             "device": self.device,
             "save_pth": self.save_pth,
             "save_hf": self.save_hf,
-            "settings": self.settings.to_dict(),
         }
+        if self.report_to:
+            values["report_to"] = list(self.report_to)
+        values["settings"] = self.settings.to_dict()
         if self.recipe is not None:
             values["recipe"] = asdict(self.recipe)
         return json.dumps(values, indent=2) + "\n"

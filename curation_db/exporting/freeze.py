@@ -105,7 +105,12 @@ def _resolve_event(store: Store, selection: ExportFilter, at: int | None) -> int
 
 
 def _nothing_chosen(selection: ExportFilter, event: int) -> NothingChosen:
-    condition = "" if selection.hasty else " without a hasty decision"
+    conditions = {
+        f" for {' or '.join(selection.reasons)}": bool(selection.reasons),
+        " without a hasty decision": not selection.hasty,
+        " by a person": not selection.auto,
+    }
+    condition = "".join(text for text, applies in conditions.items() if applies)
     return NothingChosen(f"no pair was {' or '.join(selection.to_dict()['states'])}{condition} at event {event}")
 
 

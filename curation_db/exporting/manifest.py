@@ -160,7 +160,7 @@ class Manifest:
     lineage: str | None = None
     """UID of the record's lineage that `event_seq` belongs to. Each restore of a backup starts a new lineage."""
     selection: Mapping[str, Any]
-    """The filter: {"states": [...]}, plus "edits": false and "hasty": false where set."""
+    """The filter: {"states": [...]}, as `selection.ExportFilter.to_dict` writes it."""
     counts: ManifestCounts
     files: Mapping[str, FileFacts]
     export_sha256: str

@@ -7,7 +7,7 @@ effect. A candidate without events that was inserted by then is `open` (`event_c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, groupby
@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from curation_db.enums import Kind, Role, State, Stream
+from curation_db.enums import Kind, Reason, Role, State, Stream
 from curation_db.errors import HintedError
 from curation_db.events import event_clock
 from curation_db.events.event_clock import Arrival
@@ -63,6 +63,10 @@ _DIGITS = re.compile("([0-9]+)")
 _NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
 
 
+_SWITCHES = ("edits", "hasty", "auto")
+"""Fields of `ExportFilter` that are in the manifest where they are False."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExportFilter:
     """The filter of an export; a further filter is one more field."""
@@ -72,11 +76,37 @@ class ExportFilter:
     """Include candidates that annotators wrote by editing; False: imported and generated texts only."""
     hasty: bool = True
     """Include pairs with a hasty decision in effect (`events.hasty`)."""
+    reasons: tuple[Reason, ...] = ()
+    """Reasons of which a rejected pair must have one; empty: rejected pairs with any reason or without one."""
+    auto: bool = True
+    """Include pairs that a policy accepted and no person decided on."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the form for the manifest; it does not depend on the order of `states`."""
-        left_out = {name: False for name in ("edits", "hasty") if not getattr(self, name)}
-        return {"states": sorted(self.states), **left_out}
+        """Return the form for the manifest; it does not depend on the order of `states` and `reasons`."""
+        left_out = {name: False for name in _SWITCHES if not getattr(self, name)}
+        reasons = {"reasons": sorted(self.reasons)} if self.reasons else {}
+        return {"states": sorted(self.states), **reasons, **left_out}
+
+    @classmethod
+    def from_dict(cls, selection: Mapping[str, Any]) -> ExportFilter:
+        """Return the filter of a manifest.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is damaged, or a newer negwb wrote it.
+        """
+        if unknown := sorted(selection.keys() - {"states", "reasons", *_SWITCHES}):
+            raise ValueError(f"unknown selection {unknown[0]!r}")
+        return cls(
+            tuple(State(word) for word in selection["states"]),
+            reasons=tuple(Reason(word) for word in selection.get("reasons", ())),
+            **{name: bool(selection.get(name, True)) for name in _SWITCHES},
+        )
+
+    def holds(self, outcome: DecidedCandidate) -> bool:
+        """Return whether a candidate with this outcome is selected; `edits` depends on the candidate alone."""
+        if outcome.state not in self.states or (outcome.hasty and not self.hasty) or (outcome.auto and not self.auto):
+            return False
+        return outcome.state != State.REJECTED or not self.reasons or not set(outcome.reasons).isdisjoint(self.reasons)
 
     def depends_on(self) -> tuple[Arrival, ...]:
         """Return the arrivals without an event that may change the selection; new candidates only affect `open`."""
@@ -95,6 +125,8 @@ class DecidedCandidate:
     stream: str | None = None
     hasty: bool = False
     """Whether a hasty decision is in effect."""
+    auto: bool = False
+    """Whether a policy accepted it and no person decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +150,9 @@ def choose(connection: Connection, selection: ExportFilter, *, at: int | None = 
     if at is not None and not event_clock.is_exportable(connection, at):
         raise _no_such_event(connection, at)
     until = event_clock.current_seq(connection, selection.depends_on()) if at is None else at
-    outcomes = {number: o for number, o in outcomes_at(connection, until) if o.state in selection.states}
+    outcomes = {number: outcome for number, outcome in outcomes_at(connection, until) if selection.holds(outcome)}
     if State.OPEN in selection.states:
         outcomes |= {row.id: DecidedCandidate() for row in connection.execute(_UNTOUCHED, {"at": until})}
-    if not selection.hasty:
-        outcomes = {number: outcome for number, outcome in outcomes.items() if not outcome.hasty}
     if not selection.edits:
         outcomes = {number: outcomes[number] for number in outcomes.keys() - edited_candidates(connection)}
     return _in_order(connection, until, outcomes)
@@ -177,6 +207,7 @@ def _outcome(history: History, overlap: str) -> DecidedCandidate:
         tuple(sorted({event.reason for event in counting if event.actor in deciders and event.reason})),
         _stream(decisive),
         is_hasty(events, {number for number, event in enumerate(history, 1) if event.quick}),
+        status.state is State.ACCEPTED and {event.role for event in decisive} == {Role.POLICY},
     )
 
 

@@ -7,14 +7,13 @@ candidates.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
 from curation_db.enums import State
 from curation_db.events import event_clock
-from curation_db.exporting.selection import DecidedCandidate, edited_candidates, outcomes_at
+from curation_db.exporting.selection import ExportFilter, edited_candidates, outcomes_at
 
 # `since` grows with the id: a search from the end costs only the new candidates
 _LATE = text("""
@@ -38,20 +37,16 @@ class Drift:
         return self.entered + self.left > 0
 
 
-def drift_since(
-    connection: Connection, event_seq: int, states: Collection[State], *, edits: bool = True, hasty: bool = True
-) -> Drift:
-    """Return how the pairs in `states` differ between the event `event_seq` and now.
+def drift_since(connection: Connection, event_seq: int, selection: ExportFilter) -> Drift:
+    """Return how the pairs that match `selection` differ between the event `event_seq` and now.
 
-    The cost grows with the events in between. `edits` and `hasty` are the fields of the export's `ExportFilter`.
+    The cost grows with the events in between.
     """
-    ignored = set() if edits else edited_candidates(connection)
-    late = {row.id for row in connection.execute(_LATE, {"seq": event_seq})} if State.OPEN in states else set()
-
-    def holds(outcome: DecidedCandidate) -> bool:
-        return outcome.state in states and (hasty or not outcome.hasty)
-
-    before = {number: holds(outcome) for number, outcome in outcomes_at(connection, event_seq, since=event_seq)}
+    has_open = State.OPEN in selection.states
+    ignored = set() if selection.edits else edited_candidates(connection)
+    late = {row.id for row in connection.execute(_LATE, {"seq": event_seq})} if has_open else set()
+    earlier = outcomes_at(connection, event_seq, since=event_seq)
+    before = {number: selection.holds(outcome) for number, outcome in earlier}
     entered = left = 0
     untouched = late - ignored
     until = event_clock.current_seq(connection, (event_clock.Arrival.OVERLAPS,))
@@ -59,7 +54,7 @@ def drift_since(
         untouched.discard(number)
         if number in ignored:
             continue
-        was = before.get(number, State.OPEN in states and number not in late)
-        entered += holds(outcome) and not was
-        left += was and not holds(outcome)
+        was, holds = before.get(number, has_open and number not in late), selection.holds(outcome)
+        entered += holds and not was
+        left += was and not holds
     return Drift(entered + len(untouched), left)  # candidates without a decision are open

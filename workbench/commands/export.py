@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curation_db.enums import State
+from curation_db.enums import Reason, State
 
 if TYPE_CHECKING:
     from curation_db.exporting.manifest import Manifest
@@ -24,6 +24,7 @@ Examples:
   negwb export round-2 --format coco    one format
   negwb export --at 1204                the record as of event 1204
   negwb export bad --state rejected     the rejected pairs, with reasons
+  negwb export all --state accepted --state rejected --reason present   and those rejected for one reason
   negwb export --without-hasty          without decisions made too fast to have read the card
 """
 
@@ -71,6 +72,18 @@ def export(
             help="Include pairs with a decision made less than 0.4 s after the card was shown.",
         ),
     ] = True,
+    reason: Annotated[
+        list[Reason] | None,
+        typer.Option(
+            metavar="REASON",
+            help=f"Of the rejected pairs include those with this reason, repeatable: {', '.join(Reason)}.",
+            show_default="any",
+        ),
+    ] = None,
+    auto: Annotated[
+        bool,
+        typer.Option("--with-auto/--without-auto", help="Include pairs that a policy accepted and no person decided."),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the path.")] = False,
 ) -> None:
     """Freeze the accepted pairs into exports/NAME, for training.
@@ -78,6 +91,8 @@ def export(
     The folder is written completely or not at all and never changes afterwards. Equal events give equal bytes.
     """
     from curation_db.exporting.manifest import read_items
+    from curation_db.exporting.selection import ExportFilter
+    from workbench.errors import UsageError
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.operations import freeze_set
     from workbench.workspace.picture_folders import PictureFolders, missing_images
@@ -89,8 +104,11 @@ def export(
     if problem := settings.checks.counter.problem():
         typer.echo(f"negwb: {problem}", err=True)
     states = tuple(state or (State.ACCEPTED,))
+    if reason and State.REJECTED not in states:
+        raise UsageError("--reason needs --state rejected: other pairs have no reason")
+    selection = ExportFilter(states, edits=edits, hasty=hasty, reasons=tuple(reason or ()), auto=auto)
     formats = None if data_format is DataFormat.ALL else (data_format.value,)
-    manifest = freeze_set(workspace, name, formats=formats, at=at, states=states, edits=edits, hasty=hasty)
+    manifest = freeze_set(workspace, name, formats=formats, at=at, selection=selection)
     path = workspace.exports / manifest.name
     missing = missing_images(read_items(path), folders)
     report = {**export_json(workspace, manifest), "missing_pictures": missing.count}

@@ -22,6 +22,7 @@ Examples:
   negwb train set-001 --recipe negwb                  also affirmative captions; negwb train --recipes lists them
   negwb train set-001 --steps 300 --batch 128 --lr 5e-5 --set replay_share=0.5
   negwb train set-001 --detach                        in the background; watch it with: negwb report --runs
+  negwb train set-001 --report-to tensorboard,wandb   also show the metrics there; keys come from the environment
   negwb train --resume mine                           continue after Ctrl-C, a kill or a power cut
 
 \b
@@ -95,6 +96,15 @@ def train(
         bool,
         typer.Option("--save-hf", help="Also write hf/: a folder for CLIPModel and CLIPTextModel of transformers."),
     ] = False,
+    report_to: Annotated[
+        str | None,
+        typer.Option(
+            "--report-to",
+            metavar="NAMES",
+            help="Also show the metrics in these trackers: tensorboard, wandb, trackio, with commas between.",
+            show_default="none",
+        ),
+    ] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return at once; the training continues without this terminal.")
@@ -120,7 +130,12 @@ def train(
     workspace = find_workspace(context.obj)
     require_torch()  # before a folder is created
     if resume is not None:
-        if changes or save_pth or save_hf or any(value is not None for value in (export, model, name, recipe, device)):
+        if (
+            changes
+            or save_pth
+            or save_hf
+            or any(value is not None for value in (export, model, name, recipe, device, report_to))
+        ):
             raise UsageError("--resume takes no other options: the run keeps its settings")
         folder = find_resumable(workspace, resume)
     elif export is None:
@@ -136,6 +151,7 @@ def train(
             device=device or "cpu",
             save_pth=save_pth,
             save_hf=save_hf,
+            report_to=report_to,
         )
     _train(folder, is_new=resume is None, detach=detach, as_json=as_json)
 

@@ -14,7 +14,8 @@ from typing import Any
 from curation_db.processes import command_line
 from trainers.errors import TrainerError
 from trainers.run_files import LOCK, METRICS, TrainingStatus, read_run, read_saved_steps
-from trainers.settings import AppliedRecipe, RunConfig, TrainSettings, check_threads, create_run
+from trainers.settings import AppliedRecipe, RunConfig, TrainSettings, check_threads, create_run, read_config
+from trainers.tracking.names import parse_report_to
 from workbench.errors import NothingToDo, UsageError
 from workbench.jobs.process import lock_holders, stop_command
 from workbench.workspace.layout import Workspace
@@ -47,6 +48,7 @@ def make_config(
     device: str = "cpu",
     save_pth: bool = False,
     save_hf: bool = False,
+    report_to: str | None = None,
 ) -> RunConfig:
     """Build the configuration of a new training.
 
@@ -59,6 +61,7 @@ def make_config(
             from the recipe.
         save_pth: Also save the model as an OpenAI-style state dict.
         save_hf: Also save the model as a CLIPModel folder of transformers.
+        report_to: Trackers as for `parse_report_to`; None: those of the workspace's [train].
 
     Raises:
         UsageError: something does not exist, or the settings contradict each other.
@@ -80,6 +83,7 @@ def make_config(
             device=device,
             save_pth=save_pth,
             save_hf=save_hf,
+            report_to=workspace_settings.report_to if report_to is None else parse_report_to(report_to),
             settings=train_settings,
             recipe=applied,
         )
@@ -118,6 +122,7 @@ def prepare_run(
     device: str = "cpu",
     save_pth: bool = False,
     save_hf: bool = False,
+    report_to: str | None = None,
 ) -> Path:
     """Create the run folder of a new training for `workbench.jobs.training`; the arguments are those of `make_config`.
 
@@ -136,11 +141,43 @@ def prepare_run(
         device=device,
         save_pth=save_pth,
         save_hf=save_hf,
+        report_to=report_to,
     )
     try:
         return _create(runs_folder(workspace), name, config)
     except TrainerError as error:
         raise UsageError(error.message, hint=error.hint) from error
+
+
+def find_or_create_run(workspace: Workspace, name: str, config: RunConfig) -> Path:
+    """Return the run `name`, or the first of `name`-2, `name`-3 ..., with this configuration; create it if needed.
+
+    Raises:
+        UsageError: the folder cannot be created.
+    """
+    number = 1
+    while True:
+        folder = runs_folder(workspace) / (name if number == 1 else f"{name}-{number}")
+        if not folder.exists():
+            return _create_named(folder, config)
+        if (folder / "config.json").is_file() and _has_config(folder, config):
+            return folder
+        number += 1
+
+
+def _has_config(folder: Path, config: RunConfig) -> bool:
+    try:
+        return read_config(folder) == config
+    except TrainerError:  # damaged, or of a newer negwb
+        return False
+
+
+def _create_named(folder: Path, config: RunConfig) -> Path:
+    try:
+        create_run(folder, config)
+    except TrainerError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+    return folder
 
 
 def discard_run(folder: Path) -> None:

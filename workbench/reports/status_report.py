@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from curation_db.enums import State
 from curation_db.events.annotator_status import count_waiting_edits
 from curation_db.events.event_clock import HistoryRelation, relation_of
 from curation_db.exporting.manifest import ManifestError, list_exports, read_manifest
+from curation_db.exporting.selection import ExportFilter
 from curation_db.exporting.staleness import drift_since
 from curation_db.processes import ProcessIdentity, is_alive
 from curation_db.queue.gold import GoldScore, count_gold, scores
@@ -99,18 +99,17 @@ def _exports(connection: Connection, workspace: Workspace) -> list[dict[str, Any
 def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str, Any]:
     try:
         manifest = read_manifest(workspace.exports / name)
-        states = [State(word) for word in manifest.selection["states"]]
+        selection = ExportFilter.from_dict(manifest.selection)
     except (ManifestError, KeyError, TypeError, ValueError) as error:
         return {"name": name, "problem": str(error)}
-    filters = {name: bool(manifest.selection.get(name, True)) for name in ("edits", "hasty")}
     history = relation_of(connection, manifest.event_seq, manifest.event_uid, manifest.lineage)
     # for another history the record cannot tell which pairs changed
     is_same = history is HistoryRelation.SAME
-    drift = drift_since(connection, manifest.event_seq, states, **filters) if is_same else None
+    drift = drift_since(connection, manifest.event_seq, selection) if is_same else None
     return {
         "name": name,
         "event": manifest.event_seq,
-        "states": [str(state) for state in states],
+        "states": [str(state) for state in selection.states],
         "pairs": manifest.counts.pairs,
         "images": manifest.counts.images,
         "export_sha256": manifest.export_sha256,

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curation_db.enums import State
 from workbench.errors import NegwbError, NothingToDo, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.results import StoredResult
     from benchmarks.task import Task
     from curation_db.exporting.manifest import Manifest
+    from curation_db.exporting.selection import ExportFilter
     from curation_db.importing.image_check import ImageChecker
     from curation_db.importing.pipeline import ImportPlan
     from curation_db.importing.report import ImportReport
@@ -180,9 +180,7 @@ def freeze_set(
     *,
     formats: Sequence[str] | None = None,
     at: int | None = None,
-    states: tuple[State, ...] = (State.ACCEPTED,),
-    edits: bool = True,
-    hasty: bool = True,
+    selection: ExportFilter | None = None,
 ) -> Manifest:
     """Freeze pairs of the workspace into a folder of exports/.
 
@@ -190,11 +188,10 @@ def freeze_set(
         name: Name of the folder; None: the next free one.
         formats: Formats of the data files; None: all.
         at: Sequence number of the event up to which the record is read; None: the last one.
-        edits: Whether texts that annotators wrote are included.
-        hasty: Whether candidates with a hasty decision are included.
+        selection: The pairs; None: the accepted ones.
 
     Raises:
-        NothingToDo: No candidate is in `states`.
+        NothingToDo: No candidate is selected.
         UsageError: The name is taken or is not a name, or there is no such event.
         NegwbError: The folder cannot be written.
     """
@@ -218,7 +215,7 @@ def freeze_set(
                 store,
                 workspace.exports,
                 name,
-                selection=ExportFilter(states, edits, hasty),
+                selection=ExportFilter() if selection is None else selection,
                 tool_version=version(),
                 at=at,
                 formats=tuple(FORMATS if formats is None else formats),
@@ -231,6 +228,31 @@ def freeze_set(
         raise UsageError(refused.message, hint=refused.hint) from refused
     except OSError as error:
         raise NegwbError(f"cannot write {workspace.exports}: {error.strerror or error}") from error
+
+
+def find_or_freeze(workspace: Workspace, selection: ExportFilter, event: int, name: str | None = None) -> Manifest:
+    """Return an export of `selection` as of `event` by this version of negwb: an intact existing one, or a new one.
+
+    Args:
+        name: Name of the export; None: that of the first one that fits, or the next free one.
+
+    Raises:
+        UsageError: `name` is that of another export, or of a damaged one.
+        NothingToDo: No candidate is selected.
+    """
+    from curation_db.exporting.manifest import ManifestError, list_exports, read_manifest, verify  # noqa: PLC0415
+    from workbench import version  # noqa: PLC0415
+
+    wanted = (event, selection.to_dict(), version())
+    for existing in list_exports(workspace.exports) if name is None else [name]:
+        folder = workspace.exports / existing
+        try:
+            manifest = read_manifest(folder)
+        except ManifestError:
+            continue
+        if (manifest.event_seq, manifest.selection, manifest.tool_version) == wanted and not verify(folder):
+            return manifest
+    return freeze_set(workspace, name, at=event, selection=selection)
 
 
 def own_tasks(workspace: Workspace) -> list[str]:

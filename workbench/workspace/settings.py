@@ -88,7 +88,7 @@ class CurateSettings:
 
 DEFAULT_TARGETS: Mapping[str, Any] = MappingProxyType({"cue": "negrefcocog", "position": "negrefcocog"})
 _TABLES = ("pictures", "curate", "lint", "progress", "browse", "train", "generate", "engines")
-_MODEL = "model"
+_MODEL, _REPORT_TO = "model", "report_to"
 _FOLLOW_LINKS = "follow_links"
 _Folders = dict[str, str | tuple[str, ...]]
 T = TypeVar("T")
@@ -126,6 +126,8 @@ class Settings:
     """[train] model: the model that the first training starts from, or "demo"; empty: CLIP."""
     follow_links: bool = False
     """Whether an image may be a link that leaves its image folder."""
+    report_to: tuple[str, ...] = ()
+    """[train] report_to: trackers of `trainers.tracking.names`."""
 
     @property
     def checks(self) -> LintSettings:
@@ -174,6 +176,7 @@ def parse(text: str, path: Path) -> Settings:
         _generate(tables, file),
         _base_model(tables.get("train", {}), file),
         follow_links,
+        _report_to(tables.get("train", {}), path),
     )
 
 
@@ -290,13 +293,31 @@ def _train(tables: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     recipe = tables.get("train", {})
     if not isinstance(recipe, dict):
         raise UsageError(f"{path}: [train] must be a table")
-    recipe = {name: value for name, value in recipe.items() if name != _MODEL}
+    recipe = {name: value for name, value in recipe.items() if name not in (_MODEL, _REPORT_TO)}
     if recipe:
         try:
             TrainSettings.from_dict(recipe)
         except TrainerError as error:
             raise UsageError(f"{path}: [train]: {error.message}", hint=error.hint) from error
     return recipe
+
+
+def _report_to(table: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """Return [train] report_to, which is not part of the recipe: a list, or names with commas between."""
+    if _REPORT_TO not in table:
+        return ()
+    from trainers.errors import TrainerError  # noqa: PLC0415
+    from trainers.tracking.names import parse_report_to  # noqa: PLC0415
+
+    value = table[_REPORT_TO]
+    if not isinstance(value, str) and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+        raise UsageError(
+            f"{path}: [train] report_to must be a list of names", hint='as in: report_to = ["tensorboard"]'
+        )
+    try:
+        return parse_report_to(value)
+    except TrainerError as error:
+        raise UsageError(f"{path}: [train] {error.message}", hint=error.hint) from error
 
 
 def check(name: str, value: object, path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.record import Record
 
-from curation_db.enums import Kind, Reason, Role, State
+from curation_db.enums import Kind, Reason, Role
 from curation_db.errors import RecordError
 from curation_db.events.hasty import HASTY_MS
 from curation_db.exporting.freeze import freeze
@@ -109,9 +109,9 @@ def test_an_export_can_exclude_hasty_pairs_and_states_it(record: Record, tmp_pat
     # later the decision is replaced: then the pair belongs to the set, but not at the same event
     decide(record, "ana", first, SLOW)
     with record.store.read() as connection:
-        now = drift_since(connection, left.event_seq, [State.ACCEPTED], hasty=False)
+        now = drift_since(connection, left.event_seq, ExportFilter(hasty=False))
         assert (now.entered, now.left) == (1, 0)
-        assert not drift_since(connection, both.event_seq, [State.ACCEPTED]).stale
+        assert not drift_since(connection, both.event_seq, ExportFilter()).stale
     again = freeze(record.store, tmp_path, "again", selection=WITHOUT, tool_version="1", at=left.event_seq)
     assert again.export_sha256 == left.export_sha256
     assert freeze(record.store, tmp_path, "now", selection=WITHOUT, tool_version="1").counts.pairs == 2

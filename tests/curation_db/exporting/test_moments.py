@@ -247,7 +247,7 @@ def freeze_while(record, happens, **options):
 def test_drift_counts_what_came_in(imported):
     def drift(event, *states):
         with imported.store.read() as connection:
-            return drift_since(connection, event, states)
+            return drift_since(connection, event, ExportFilter(states))
 
     take(imported, {3: ()}, [(3, 13), (3, 14)])
     assert drift(1, State.OPEN) == Drift(entered=2)

@@ -35,7 +35,7 @@ def chosen(record, *states, at=None):
 
 def drift(record, event, *states):
     with record.store.read() as connection:
-        return drift_since(connection, event, states or (State.ACCEPTED,))
+        return drift_since(connection, event, ExportFilter(states or (State.ACCEPTED,)))
 
 
 def test_states(decided):
@@ -259,5 +259,58 @@ def test_an_edit_moves_nothing_in_a_set_without_edits(decided):
     ana = decided.person("ana")
     ana.edit(1, "a bed without a cat")
     with decided.store.read() as connection:
-        assert drift_since(connection, 9, tuple(State)) == Drift(1, 0)
-        assert drift_since(connection, 9, tuple(State), edits=False) == Drift(0, 0)
+        assert drift_since(connection, 9, ExportFilter(tuple(State))) == Drift(1, 0)
+        assert drift_since(connection, 9, ExportFilter(tuple(State), edits=False)) == Drift(0, 0)
+
+
+def test_rejected_pairs_by_reason(decided):
+    """7 and 8 are rejected as present."""
+    ana = decided.person("ana")
+    ana.decide(10, Kind.REJECT, reason=Reason.SCOPE)
+    both = (State.ACCEPTED, State.REJECTED)
+    cases = {(): [7, 8, 10], (Reason.PRESENT,): [7, 8], (Reason.SCOPE,): [10], (Reason.DUPLICATE,): []}
+    with decided.store.read() as connection:
+        for reasons, rejected in cases.items():
+            assert sorted(choose(connection, ExportFilter(both, reasons=reasons)).ids) == [*range(1, 7), *rejected]
+            selection = ExportFilter((State.REJECTED,), reasons=reasons)
+            assert sorted(choose(connection, selection).ids) == rejected
+            entered = int(10 in rejected)
+            assert drift_since(connection, 9, selection) == Drift(entered, 0)
+
+
+def test_pairs_that_only_a_policy_accepted(decided):
+    policy = DecisionWriter(decided.store, begin_session(decided.store, "auto", version="test", role=Role.POLICY))
+    policy.decide(10, Kind.ACCEPT)
+    policy.decide(1, Kind.ACCEPT)  # a person accepted it, too
+    assert chosen(decided) == [1, 2, 3, 4, 5, 6, 10]
+    before = decided.last_event()
+    by_people = ExportFilter(auto=False)
+    with decided.store.read() as connection:
+        assert sorted(choose(connection, by_people).ids) == [1, 2, 3, 4, 5, 6]
+    decided.person("ana").decide(10, Kind.ACCEPT)
+    with decided.store.read() as connection:
+        assert sorted(choose(connection, by_people).ids) == [1, 2, 3, 4, 5, 6, 10]
+        assert drift_since(connection, before, by_people) == Drift(1, 0)
+        assert drift_since(connection, before, ExportFilter()) == Drift(0, 0)
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        ExportFilter(),
+        ExportFilter((State.REJECTED, State.ACCEPTED), hasty=False, reasons=(Reason.SCOPE, Reason.PRESENT)),
+        ExportFilter(edits=False, auto=False),
+    ],
+)
+def test_a_filter_is_read_back_from_its_manifest(selection):
+    again = ExportFilter.from_dict(selection.to_dict())
+    assert again.to_dict() == selection.to_dict()
+    assert set(again.states) == set(selection.states)
+
+
+@pytest.mark.parametrize(
+    "damaged", [{}, {"states": ["x"]}, {"states": [], "colour": 1}, {"states": [], "reasons": ["x"]}]
+)
+def test_a_damaged_filter_is_refused(damaged):
+    with pytest.raises((KeyError, ValueError)):
+        ExportFilter.from_dict(damaged)

@@ -320,7 +320,7 @@ class TestExports:
         ana.reviewer.decide(2, Kind.ACCEPT)
         with record.store.read() as connection:
             after = choose(connection, ExportFilter())
-            assert not drift_since(connection, before.event_seq, [State.ACCEPTED]).stale
+            assert not drift_since(connection, before.event_seq, ExportFilter()).stale
         assert (before.ids, before.outcomes) == (after.ids, after.outcomes)
         assert after.ids == [1]
         assert (after.outcomes[1].deciders, after.outcomes[1].reasons) == (("dan",), ())

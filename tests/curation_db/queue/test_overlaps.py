@@ -91,10 +91,10 @@ def test_an_export_is_stale_after_an_overlap_change(record: Record) -> None:
     record.add(2)
     record.open_session("ana").reviewer.decide(1, Kind.ACCEPT)
     with record.store.read() as connection:
-        assert not drift_since(connection, 1, [State.ACCEPTED]).stale
+        assert not drift_since(connection, 1, ExportFilter()).stale
     change(record, "2", 1, 2)
     with record.store.read() as connection:
-        drift = drift_since(connection, 1, [State.ACCEPTED])
+        drift = drift_since(connection, 1, ExportFilter())
     assert (drift.entered, drift.left) == (0, 1)
 
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from trainers.errors import RunRefused, TrainerError
 from trainers.models.loading import load_model
 from trainers.recipes.recipe import read_recipe
-from trainers.run_files import TrainingStatus, checkpoints_of, read_run, read_saved_steps, take_lock
+from trainers.run_files import TrainingStatus, checkpoints_of, read_metrics, read_run, read_saved_steps, take_lock
 from trainers.settings import TrainSettings, read_config
 from workbench.cli import app
 from workbench.commands.train import train_run
@@ -29,6 +29,7 @@ from workbench.jobs.runs import find_export, make_config, prepare_run, resume, t
 from workbench.jobs.training import run_to_end, start_and_leave, start_child
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import DEFAULT_MODEL, base_model, find_model, runs_folder
+from workbench.workspace.settings import parse
 
 SMALL = ("--batch", 4, "--lr", "1e-3", "--threads", 1, "--set", "val_share=0.2")
 LEADING = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
@@ -147,9 +148,10 @@ def test_a_run_with_a_missing_model_can_be_resumed(workspace: Workspace, tmp_pat
 
 
 def test_a_run_prints_its_recipe_warns_of_missing_images_and_writes_all_forms(
-    workspace: Workspace, tmp_path: Path
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The warning is a line of its own on stderr, not a line of the run's log."""
+    """Warnings, also of a tracker that fails, are lines of their own on stderr, not lines of the run's log."""
+    monkeypatch.setenv("PYTHONPATH", str(failing_wandb(tmp_path)))
     gone = workspace.root / "pictures" / "p002.png"
     gone.rename(tmp_path / gone.name)
     try:
@@ -164,6 +166,8 @@ def test_a_run_prints_its_recipe_warns_of_missing_images_and_writes_all_forms(
             *SMALL,
             "--save-pth",
             "--save-hf",
+            "--report-to",
+            "wandb",
             "--json",
         )
         done = negwb(workspace, "train", *words, "--recipe", "negationclip", "--set", "max_unusable=0.1")
@@ -182,6 +186,40 @@ def test_a_run_prints_its_recipe_warns_of_missing_images_and_writes_all_forms(
     assert (config.settings.split, data["recipe"]) == ("caption", "negationclip")
     assert "recipe negationclip: the published NegationCLIP recipe to the letter" in done.stderr
     assert "steps = 2 (command line)" in done.stderr
+    assert config.report_to == ("wandb",)
+    assert "negwb: warning: wandb failed: no network" in done.stderr
+
+
+_FAILING = """
+class Settings:
+    def __init__(self, **_): ...
+def init(**_):
+    raise OSError('no network')
+"""
+
+
+def failing_wandb(folder: Path) -> Path:
+    """Return a folder for PYTHONPATH with a package wandb that fails when it starts a run."""
+    (folder / "packages").mkdir()
+    (folder / "packages" / "wandb.py").write_text(_FAILING)
+    return folder / "packages"
+
+
+@pytest.mark.long
+def test_trackers_change_no_byte(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(failing_wandb(tmp_path)))
+    words = ("set-001", "--model", tiny(workspace), "--name", "tracked", "--steps", 8, *SMALL)
+    done = negwb(workspace, "train", *words, "--report-to", "wandb,tensorboard")
+    assert done.returncode == 0, done.stderr
+    first, tracked = (runs_folder(workspace) / name for name in ("first", "tracked"))
+    weights = "model/open_clip_model.safetensors"
+    assert (first / weights).read_bytes() == (tracked / weights).read_bytes()
+    times = {"seconds", "pairs_per_s"}
+    rows = [
+        [{k: v for k, v in row.items() if k not in times} for row in read_metrics(each)] for each in (first, tracked)
+    ]
+    assert rows[0] == rows[1]
+    assert list((tracked / "tensorboard").iterdir())
 
 
 def test_image_encoding_shows_progress(
@@ -227,7 +265,7 @@ def test_models_are_found_by_run_name_and_as_base(workspace: Workspace) -> None:
 def test_an_interrupted_and_killed_run_is_resumed_to_its_end(workspace: Workspace) -> None:
     """Ctrl-C in a terminal, then kill -9 of the child, then completion."""
     run = runs_folder(workspace) / "hard"
-    words = [NEGWB, "-w", workspace.root, "train", "set-001", "--name", "hard", *LONG]
+    words = [NEGWB, "-w", workspace.root, "train", "set-001", "--name", "hard", *LONG, "--report-to", "tensorboard"]
     with Terminal([sys.executable, "-c", LEADING, *words], columns=100, **ONE_THREAD) as terminal:
         terminal.wait_for(lambda: read_run(run).step >= 20)
         terminal.press("\x03")
@@ -253,6 +291,16 @@ def test_an_interrupted_and_killed_run_is_resumed_to_its_end(workspace: Workspac
     done = negwb(workspace, "train", "--resume", "hard")
     assert (done.returncode, done.stdout) == (0, f"{run / 'model'}\n"), done.stderr
     assert read_run(run).result["steps"] == 140
+    reported = steps_in_tensorboard(run / "tensorboard")
+    assert reported == [row["step"] for row in read_metrics(run)], "each step once"
+
+
+def steps_in_tensorboard(folder: Path) -> list[int]:
+    """Return the steps of all event files that have a loss, in order."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    events = (event for path in folder.iterdir() for event in EventFileLoader(str(path)).Load())
+    return sorted(event.step for event in events if any(value.tag == "train/loss" for value in event.summary.value))
 
 
 @pytest.mark.long
@@ -482,9 +530,27 @@ class TestOwnRecipe:
         assert self.recipe(workspace, "steps = 7").steps == 7
         assert self.recipe(workspace, "steps = 7", epochs=2).steps is None
 
+    @pytest.mark.parametrize("value", ['"wandb, tensorboard"', '["tensorboard", "wandb"]'])
+    def test_its_trackers_are_used_unless_the_command_line_names_others(
+        self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, value: str
+    ) -> None:
+        text = f"{workspace.settings.read_text(encoding='utf-8')}\n[train]\nreport_to = {value}\n"
+        settings = parse(text, workspace.settings)
+        monkeypatch.setattr("workbench.workspace.settings.read_settings", lambda path: settings)
+
+        def trackers(report_to: str | None) -> tuple[str, ...]:
+            return make_config(workspace, "set-001", model=str(tiny(workspace)), report_to=report_to).report_to
+
+        assert trackers(None) == ("tensorboard", "wandb")
+        assert trackers("trackio") == ("trackio",)
+        assert trackers("none") == ()
+
     @pytest.mark.parametrize(
         ("value", "message"),
         [
+            ("report_to = 1", "report_to must be a list"),
+            ("report_to = [1]", "report_to must be a list"),
+            ('report_to = "wandbb"', "unknown tracker 'wandbb'"),
             ("speed = 1", "unknown key speed"),
             ('lr = "fast"', "lr = 'fast': a number is expected"),
             ("frozen = [1]", r"frozen\[0\] = 1: text"),
@@ -545,6 +611,8 @@ class TestRefusals:
             (("set-001", "--resume", "first"), "takes no other options"),
             (("--resume", "first", "--lr", "1"), "takes no other options"),
             (("--resume", "first", "--save-pth"), "takes no other options"),
+            (("--resume", "first", "--report-to", "wandb"), "takes no other options"),
+            (("set-001", "--report-to", "wandbb"), "unknown tracker 'wandbb'"),
             (("set-001", "--set", "lr"), "NAME=VALUE"),
         ],
     )

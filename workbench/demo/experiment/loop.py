@@ -18,11 +18,11 @@ from curation_db.stats.intervals import Interval, cluster_bootstrap_difference, 
 from trainers.run_files import RunState, TrainingStatus, read_run
 from trainers.settings import available_cores
 from workbench.demo.experiment.exam_files import AFFIRM, FIND, NEGREF, TASKS
-from workbench.demo.experiment.experiments import ALL, MODEL, TUNED, Experiment, find_or_freeze, find_or_make_run
+from workbench.demo.experiment.experiments import ALL, MODEL, TUNED, Experiment, find_or_make_run
 from workbench.jobs.training import OnStarted, run_all
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, Model, find_model, short_name
-from workbench.workspace.operations import RESULTS, find_task, run_benches
+from workbench.workspace.operations import RESULTS, find_or_freeze, find_task, run_benches
 
 TaskResults = dict[str, StoredResult]
 """Results of a model by task."""
@@ -50,7 +50,7 @@ def make_plan(workspace: Workspace, *, event: int, experiments: Sequence[Experim
     Raises:
         NothingToDo: no pair was accepted.
     """
-    exports = {each.name: find_or_freeze(workspace, each, event) for each in experiments}
+    exports = {each.name: find_or_freeze(workspace, each.selection, event) for each in experiments}
     runs = {
         each: [find_or_make_run(workspace, each, exports[each.name].name, seed) for seed in range(seeds)]
         for each in experiments
