@@ -9,9 +9,10 @@ from curation_db.search.overview import last_seq
 from curation_db.storage.store import open_store
 from workbench import version
 from workbench.demo.build import SOURCE, DemoFiles, DemoSize, StepProgress, build_demo
-from workbench.demo.experiment.experiments import TUNED, find_or_freeze
+from workbench.demo.experiment.experiments import TUNED
 from workbench.demo.simulation.annotator import decide_all, read_truth
 from workbench.demo.simulation.corpus import SEED
+from workbench.workspace.operations import find_or_freeze
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,6 @@ def make_world(folder: Path, seed: int, *, pictures: int, progress: StepProgress
         )
         with store.read() as connection:
             event = last_seq(connection)
-    manifest = find_or_freeze(workspace, TUNED, event)
+    manifest = find_or_freeze(workspace, TUNED.selection, event)
     images: dict[str, tuple[str, ...]] = {SOURCE: (str(DemoFiles(workspace.root).pictures),)}
     return TrainingWorld(seed, workspace.exports / manifest.name, manifest.counts.pairs, images)
