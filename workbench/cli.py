@@ -31,12 +31,22 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
 """The commands in the order of the help, by stage of the work."""
 
 
+_EPILOG_INDENT = 2
+"""Columns by which click indents the text after the options."""
+
+
 class _CommandsByStage(TyperGroup):
     """The root command; its help lists the commands by stage."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         order = [name for names in STAGES.values() for name in names]
         return sorted(self.commands, key=lambda name: order.index(name) if name in order else len(order))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _fit_help(command, ctx.make_formatter().width - _EPILOG_INDENT)
+        return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each stage. Typer does this too (`rich_help_panel`), but only with rich, which is slow
@@ -48,6 +58,16 @@ class _CommandsByStage(TyperGroup):
             rows = [(name, self.commands[name].get_short_help_str(limit)) for name in names if name in members]
             with formatter.section(stage):
                 formatter.write_dl([(name.ljust(width), text) for name, text in rows])
+
+
+def _fit_help(command: Any, width: int) -> None:
+    """Fit the examples of a command and of its subcommands to the width."""
+    from workbench.console.help_examples import fit_examples
+
+    if command.epilog:
+        command.epilog = fit_examples(command.epilog, width)
+    for each in getattr(command, "commands", {}).values():
+        _fit_help(each, width)
 
 
 app = typer.Typer(

@@ -47,7 +47,14 @@ def import_command(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", help="File or folder to import.")],
     data_format: Annotated[
-        Format | None, typer.Option("--format", "-f", help="File format.", show_default="detected from the content")
+        Format | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help=f"File format: {', '.join(Format)}.",
+            show_default="detected from the content",
+        ),
     ] = None,
     source: Annotated[
         str | None,

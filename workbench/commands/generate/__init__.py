@@ -22,9 +22,12 @@ Examples:
 \b
 Every answer is stored as it arrives: after Ctrl-C, a kill or a power cut the same command continues and sends (and
 pays for) no request twice. Engines are defined in negwb.toml, for example:
-  [engines.llava]                                   [generate]
-  kind = "openai"                                   proposer = "llama"
-  url = "http://localhost:8001/v1"                  judges = ["llava", "annotations"]
+  [engines.llava]
+  kind = "openai"
+  url = "http://localhost:8001/v1"
+  [generate]
+  proposer = "llama"
+  judges = ["llava", "annotations"]
 
 \b
 Exit codes: 0 all items went through (kept or dropped), 1 some failed or nearly all verdicts are unclear, 4 none could
