@@ -1,7 +1,8 @@
 """Find negation cues in an English caption, each with its scope and target.
 
-Only words of explicit negation are cues; "empty", "bald", "instead of" and idioms (`negation_idioms`) are not. A cue
-in text quoted from the image ("a no parking sign") is a `MENTION`: it is reported, but negates nothing about the image.
+Only words of explicit negation are cues; "empty", "bald", "instead of" and idioms (`negation_idioms`) are not. Of the
+verbs before an infinitive, "fail to" is one, since it only states that the action does not happen. "Refuse", "decline",
+"hesitate", "forget" and "avoid" state a will or a thought, which no image shows, so they are not. A cue in text quoted from the image ("a no parking sign") is a `MENTION`: it is reported, but negates nothing about the image.
 All spans index the text as given. The cost is linear in the length of the text, and close to zero without a cue.
 """
 
@@ -21,7 +22,7 @@ from curation_db.language.chunker import noun_phrase, tokens_after
 from curation_db.language.negation_idioms import IDIOMS, IDIOMS_OF_ANY_WORD
 from curation_db.language.negation_scope import THERE_BE, negated_span, span_without_target
 
-CUES_VERSION: Final = 1
+CUES_VERSION: Final = 2
 """Increase it where `negates` gives another answer for any text: models are saved with the version that routes them."""
 
 
@@ -29,7 +30,7 @@ class CueClass(StrEnum):
     DETERMINER = "determiner"
     """no, zero"""
     CLAUSAL = "clausal"
-    """not, n't, cannot, no longer, fails to, refuses to"""
+    """not, n't, cannot, no longer, fails to"""
     PREPOSITION = "preposition"
     """without, lacking, devoid of, free of, absent, missing, sans, minus, excluding"""
     PRONOUN = "pronoun"
@@ -99,7 +100,6 @@ _CLASSES: Final[dict[str, tuple[CueClass, str]]] = {
     "absent": (CueClass.PREPOSITION, "absent"),
     "zero": (CueClass.DETERMINER, "zero"),
     "fail": (CueClass.CLAUSAL, "fail"),
-    "refuse": (CueClass.CLAUSAL, "refuse"),
     "un_by": (CueClass.AFFIX, "un-"),
     "un": (CueClass.AFFIX, "un-"),
     "non": (CueClass.AFFIX, "non-"),
@@ -146,7 +146,6 @@ _KINDS: Final = {
     "|(?:absence|absent|devoid|void|bereft|empty|clear|free|bare|barren|deprived|stripped) of",
     "absent": "absent|missing",
     "fail": r"fail(?:s|ed|ing)?(?= to\b)",
-    "refuse": r"refus(?:e|es|ed|ing)(?= to\b)",
     "un_by": "un[a-z]{3,14}(?:ed|en|rn|wn|ept) by",
     "un": "un[a-z]{3,12}",  # only the listed words (`_CHECKS`)
 }

@@ -244,7 +244,7 @@ HINTS: Final = (
         "no non none noone nobody nothing nowhere nor not cannot never neither without w lack lacks lacked"
         " lacking absent absence missing minus devoid void bereft empty clear free out t sans zero exclude excludes"
         " excluded excluding omits omitted omitting"
-        " except excepting bare barren deprived stripped fail fails failed failing refuse refuses refused refusing"
+        " except excepting bare barren deprived stripped fail fails failed failing"
     )
     + BARE_CONTRACTIONS
 )

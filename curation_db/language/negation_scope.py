@@ -386,7 +386,6 @@ _RULES: Final[dict[str, Callable[[str, int, int], NegatedSpan]]] = {
     "by_absence": _by_its_absence,
     "absent": _absent,
     "fail": _clausal,
-    "refuse": _clausal,
     "un_by": _following,
     "un": _prefix(2),
     "non": _prefix(4),

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from support.clip_models import make_tiny
 
-from curation_db.language.negation_cues import negates
+from curation_db.language.negation_cues import CUES_VERSION, negates
 from trainers.errors import TrainerError
 from trainers.models import routed, routed_folder
 from trainers.models.clip_model import ClipModel
@@ -158,7 +158,7 @@ def test_another_version_of_the_cue_finder_is_a_warning(
     for module in (routed, routed_folder):
         monkeypatch.setattr(module, "CUES_VERSION", 99)
     after = load_model(str(folder))
-    assert "version 1 of the cue finder" in after.warnings[0]
+    assert f"version {CUES_VERSION} of the cue finder" in after.warnings[0]
     assert after.model_hash != hash_before
 
 
