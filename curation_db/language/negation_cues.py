@@ -2,7 +2,8 @@
 
 Only words of explicit negation are cues; "empty", "bald", "instead of" and idioms (`negation_idioms`) are not. Of the
 verbs before an infinitive, "fail to" is one, since it only states that the action does not happen. "Refuse", "decline",
-"hesitate", "forget" and "avoid" state a will or a thought, which no image shows, so they are not. A cue in text quoted from the image ("a no parking sign") is a `MENTION`: it is reported, but negates nothing about the image.
+"hesitate", "forget" and "avoid" state a will or a thought, which no image shows, so they are not. A cue in text quoted
+from the image ("a no parking sign") is a `MENTION`: it is reported, but negates nothing about the image.
 All spans index the text as given. The cost is linear in the length of the text, and close to zero without a cue.
 """
 
