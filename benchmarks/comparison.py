@@ -17,9 +17,10 @@ from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.published import PublishedRow, published_rows
 from benchmarks.results import StoredResult, list_results
-from benchmarks.schema import GuessShare, ItemRow, Result, Score
+from benchmarks.schema import GuessShare, ItemRow, Result, Score, twin_scores
 from benchmarks.statistics import PairedDifference, paired_difference
 from benchmarks.task import ORDERS
+from benchmarks.twins import mean_effects
 from curation_db.stats.intervals import RESAMPLES, Interval, wilson
 
 
@@ -296,6 +297,10 @@ def _notes(entry: _ReadResult, base: _ReadResult | None) -> tuple[str, ...]:
     ]
     if better:
         notes.append(f"a baseline that does not see the image does as well: {', '.join(better)} of {headline['n']:,}")
+    if result["task"]["kind"] == "twins" and (effects := mean_effects([twin_scores(row) for row in entry.items])):
+        biases = f"text {effects.text:+.4f}, image {effects.image:+.4f}, interaction {effects.interaction:+.4f}"
+        verdict = "; the sign is flipped: wrong pairs score higher" if effects.interaction < 0 else ""
+        notes.append(f"mean effects on the score: {biases}{verdict}")
     if result["nan"]:
         notes.append(f"{result['nan']} items have a score that is NaN")
     if base and base.result["task"]["pictures_sha256"] != result["task"]["pictures_sha256"]:

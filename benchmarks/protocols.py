@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from benchmarks.errors import BenchError
 from benchmarks.task import Baseline, BenchItem, OfficialRule
+from benchmarks.twins import has_tie, images_right, texts_right
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,6 +132,22 @@ def judge_rank(item: BenchItem, similarities: npt.NDArray[np.float32], rule: Pro
         _refuse_nan(item, rule)
         return Ranking(len(similarities), False, nan)
     return Ranking(1 + int(higher.sum()) + shared, shared > 0, nan)
+
+
+def judge_twins(item: BenchItem, scores: Sequence[float], rule: Protocol) -> ItemOutcome:
+    """Judge a twins item: right only if all four comparisons are; a tie is wrong under both protocols.
+
+    Args:
+        scores: First image with both texts, then second image with both texts.
+
+    Raises:
+        BenchError: A score is NaN, and `strict` does not allow NaN.
+    """
+    nan = any(map(math.isnan, scores))
+    if nan and rule.name == "strict":
+        _refuse_nan(item, rule)
+    right = texts_right(scores) and images_right(scores)
+    return ItemOutcome(None if nan else argmax(scores), right, not nan and has_tie(scores), nan)
 
 
 def best_right(item: BenchItem, similarities: npt.NDArray[np.float32]) -> int:

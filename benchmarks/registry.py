@@ -15,7 +15,7 @@ from typing import cast
 
 from benchmarks.errors import BenchError
 from benchmarks.task import Task, read_json
-from benchmarks.tasks import captions, regions, retrieval
+from benchmarks.tasks import captions, regions, retrieval, twins
 
 Loader = Callable[[Path, Path | None], Task]
 """Loads the task from its folder; the second argument is the folder of images, if it is another one."""
@@ -166,14 +166,17 @@ def task_from_file(name: str, path: Path, pictures: Path) -> Task:
         BenchError: The file has neither format, or one of its rows is invalid.
     """
     content, _ = read_json(path)
-    if isinstance(content, list) and content and isinstance(content[0], dict) and "captions" in content[0]:
+    first = content[0] if isinstance(content, list) and content and isinstance(content[0], dict) else {}
+    if "captions" in first:
         return captions.load(name, path, pictures)
+    if "texts" in first:
+        return twins.load(name, path, pictures)
     if isinstance(content, list):
         return regions.load(name, path, pictures)
     if isinstance(content, dict) and "captions" in content:
         return retrieval.load(name, path, pictures)
     raise BenchError(
         f"{path} is not a task",
-        hint="expected a list of {image, phrase, ref_bbox, bbox_list} or of {image, captions, right}, "
+        hint="expected a list of {image, phrase, ref_bbox, bbox_list}, {image, captions, right} or {images, texts}, "
         "or {images, captions: [{image, text}]}",
     )

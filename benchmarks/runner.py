@@ -16,9 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from benchmarks.protocols import BOTH_PROTOCOLS, Protocol, baseline_credit, best_right, judge, judge_rank
+from benchmarks.protocols import BOTH_PROTOCOLS, Protocol, baseline_credit, best_right, judge, judge_rank, judge_twins
 from benchmarks.results import StoredResult
-from benchmarks.schema import NO_CUE, SCHEMA, SUBSET_METRIC, GuessShare, ItemRow, ModelFacts, Result, Score, TaskFacts
+from benchmarks.schema import (
+    NO_CUE,
+    SCHEMA,
+    SUBSET_METRIC,
+    TWIN_METRICS,
+    GuessShare,
+    ItemRow,
+    ModelFacts,
+    Result,
+    Score,
+    TaskFacts,
+    twin_scores,
+)
 from benchmarks.scoring import ModelIdentity, Progress, Scores, TextImageEncoder, score
 from benchmarks.task import BenchItem, Task
 from benchmarks.tasks.retrieval import RECALLS
@@ -73,10 +85,21 @@ def _rows(task: Task, scores: Scores, rule: Protocol) -> Iterator[ItemRow]:
 
 
 def _choice_row(task: Task, item: BenchItem, similarities: Sequence[float], rule: Protocol) -> ItemRow:
-    outcome = judge(item, similarities, rule, official=task.official)
-    options: list[Any] = list(item.captions) or [list(box) for box in item.options]
-    row = _row(item, options, similarities, item.target)
+    if item.twin:
+        outcome = judge_twins(item, similarities, rule)
+    else:
+        outcome = judge(item, similarities, rule, official=task.official)
+    row = _row(item, _options(item), similarities, item.target)
     return {**row, "pred": outcome.pred, "correct": outcome.correct, "tie": outcome.tie}
+
+
+def _options(item: BenchItem) -> list[Any]:
+    if item.twin:
+        crops = ((item.image, item.box), item.twin)
+        return [
+            {"image": image, "box": box and list(box), "text": text} for image, box in crops for text in item.captions
+        ]
+    return list(item.captions) or [list(box) for box in item.options]
 
 
 def _retrieval_row(task: Task, item: BenchItem, similarities: Features, rule: Protocol) -> ItemRow:
@@ -132,7 +155,9 @@ def _result(
 def _metrics(task: Task, rows: Sequence[ItemRow]) -> dict[str, Score]:
     if not task.gallery:
         accuracy = {"accuracy": share(sum(row["correct"] for row in rows), len(rows))}
-        return accuracy | dict(_subset_metrics(task, rows))
+        parts = TWIN_METRICS.items() if task.kind == "twins" else ()
+        halves = {name: share(sum(map(right, map(twin_scores, rows))), len(rows)) for name, right in parts}
+        return accuracy | halves | dict(_subset_metrics(task, rows))
     ranks = [row["rank"] or math.inf for row in rows]
     return {f"recall_at_{k}": share(sum(rank <= k for rank in ranks), len(rows)) for k in RECALLS}
 

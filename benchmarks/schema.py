@@ -7,9 +7,11 @@ its readers need no further checks. Does not import torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NotRequired, TypedDict, cast
+
+from benchmarks.twins import images_right, texts_right
 
 SCHEMA: Final = 1
 """Version of the result files; incremented if an older reader would misread them."""
@@ -25,7 +27,7 @@ class TaskFacts(TypedDict):
     version: str
     """Version of the task's code."""
     kind: str
-    """regions, captions, retrieval or caption_retrieval"""
+    """regions, captions, retrieval, caption_retrieval or twins"""
     dataset_sha256: str
     """SHA-256 of the file with the items."""
     pictures_sha256: str
@@ -124,7 +126,8 @@ class Result(TypedDict):
     protocol: ProtocolFacts
     """The protocol."""
     metrics: dict[str, Score]
-    """The first is the main metric: accuracy (then accuracy_on_SUBSET), or recall_at_1 (then recall_at_5 and 10)."""
+    """The first is the main metric: accuracy (then texts and images of twins, accuracy_on_SUBSET), or recall_at_1 (then
+    recall_at_5 and 10)."""
     baselines: dict[str, GuessShare]
     """Expected scores of the baselines under the same protocol."""
     ties: int
@@ -147,7 +150,8 @@ class ItemRow(TypedDict):
     text: str
     """The input of the model, including typos."""
     options: list[Any]
-    """Boxes [x, y, width, height] or captions, in the file's order; for retrieval the best right and best wrong one."""
+    """Boxes [x, y, width, height] or captions, in the file's order; for retrieval the best right and best wrong one;
+    for twins {image, box, text}: the first image with both texts, then the second."""
     scores: list[float | None]
     """Cosine similarity of each option, float32; null for NaN."""
     pred: int | None
@@ -172,8 +176,23 @@ class ItemRow(TypedDict):
 
 SUBSET_METRIC: Final = "accuracy_on_"
 """Prefix of the metrics over a subset of the items."""
+TWIN_METRICS: Final[Mapping[str, Callable[[Sequence[float]], bool]]] = {"texts": texts_right, "images": images_right}
+"""Halves of a twins item, by the name of their metric."""
 _ROUNDING: Final = 1e-6
 """Largest difference of a share from correct / n."""
+
+
+def twin_scores(row: ItemRow) -> list[float]:
+    """Return the four scores of a twins item; four NaN where there are more or fewer."""
+    scores = [math.nan if score is None else score for score in row["scores"]]
+    return scores if len(scores) == 4 else [math.nan] * 4
+
+
+def twin_options(row: ItemRow) -> list[dict[str, Any]]:
+    """Return the four pairs of image and text of a twins item; empty for other items."""
+    pairs = [option for option in row["options"] if isinstance(option, dict)]
+    keys = {"image", "box", "text"}
+    return pairs if len(pairs) == 4 and all(pair.keys() >= keys for pair in pairs) else []
 
 
 def captions_of(row: ItemRow) -> list[str]:
@@ -266,7 +285,9 @@ def items_problem(result: Result, rows: list[ItemRow]) -> str:
         return "two items have the same id"
     for name, score in result["metrics"].items():
         _, at, depth = name.partition("recall_at_")
-        if at and depth.isdecimal():
+        if name in TWIN_METRICS:
+            right = sum(map(TWIN_METRICS[name], map(twin_scores, rows)))
+        elif at and depth.isdecimal():
             right = sum(row["rank"] is not None and row["rank"] <= int(depth) for row in rows)
         else:
             within = rows if name == "accuracy" else _rows_of_subset(result, rows, name)

@@ -123,7 +123,8 @@ class Scores:
 
     identity: ModelIdentity
     of_options: tuple[tuple[float, ...], ...]
-    """Cosine similarities (float32) of each item's options, in the file's order; empty for retrieval."""
+    """Cosine similarities (float32) of each item's options, in the file's order; for twins, of the first image with
+    both texts, then of the second; empty for retrieval."""
     queries: Features
     """The items' texts, or images in caption retrieval: shape (items, D) for retrieval, else (0, D)."""
     gallery: Features
@@ -213,10 +214,11 @@ def _crops_of(task: Task) -> Iterator[Crop]:
 
 
 def _crops_of_item(item: BenchItem) -> list[Crop]:
-    """Return the regions of a regions item, in the file's order; else the one image, or its region."""
+    """Return the regions of a regions item, in the file's order; else the one image or both twins, or their regions."""
     if item.options:
         return [(item.image, pixels(box)) for box in item.options]
-    return [(item.image, None if item.box is None else pixels(item.box))]
+    crops = [(item.image, item.box), *([item.twin] if item.twin else [])]
+    return [(image, None if box is None else pixels(box)) for image, box in crops]
 
 
 def _texts_of(task: Task) -> list[str]:
@@ -326,15 +328,16 @@ def _checked(encoded: torch.Tensor, count: int) -> Features:
 
 
 def _cosines(images: Features, texts: Features) -> tuple[float, ...]:
-    """Return the cosines of one item's options: of each image with the one text, or of the one image with each text.
+    """Return the cosines of each image with each text, image by image.
 
     They are summed in double precision, so that equal features give equal values, and rounded to float32.
 
     Args:
-        images: Shape (N, D) or (1, D).
-        texts: Shape (1, D) or (N, D).
+        images: Shape (N, D).
+        texts: Shape (M, D).
     """
-    return tuple(float(value) for value in (images.astype(np.float64) * texts).sum(axis=1).astype(np.float32))
+    products = images.astype(np.float64)[:, None] * texts[None]
+    return tuple(float(value) for value in products.sum(axis=2).astype(np.float32).reshape(-1))
 
 
 def _crop_image(task: Task, name: str, parts: Mapping[str, Pixels | None]) -> list[tuple[str, Image.Image]]:

@@ -30,12 +30,25 @@ class Box(NamedTuple):
 
 Baseline = Callable[[Sequence[Any]], Sequence[float]]
 """A guess without the model: returns a score for each option, boxes or captions, in the presented order."""
-TaskKind = Literal["regions", "captions", "retrieval", "caption_retrieval"]
+TaskKind = Literal["regions", "captions", "retrieval", "caption_retrieval", "twins"]
 """regions: which box does the text describe; captions: which text describes the image; retrieval: which image of the
-gallery does the text describe; caption_retrieval: which of all texts describes the image."""
+gallery does the text describe; caption_retrieval: which of all texts describes the image; twins: which of two texts
+describes each of two images, and which of the images is described by each text."""
 OfficialRule = Literal["argmax", "greater"]
 """How the published code chooses. argmax: the first highest score, NaN is the highest. greater: the answer is right if
 the right option has a higher score than every other one, so that a tie and NaN are wrong."""
+
+
+CHANCE_OF_TWINS: Final = 1 / 6
+"""Four of the 24 orders of the four scores fulfil all four comparisons."""
+
+
+class Crop(NamedTuple):
+    """An image, or a region of it."""
+
+    image: str
+    """File name."""
+    box: Box | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +64,9 @@ class BenchItem:
     captions: tuple[str, ...] = ()
     """Options of a captions task in the file's order."""
     box: Box | None = None
-    """In a captions task, the region that the captions are about; None: the whole image."""
+    """In a captions or twins task, the region that the captions are about; None: the whole image."""
+    twin: Crop | None = None
+    """In a twins task, the second image, which the second caption describes."""
     target: int
     """Index of the right option, among the options or in the gallery."""
     also_right: tuple[int, ...] = ()
@@ -102,12 +117,16 @@ class Task:
     @cached_property
     def images(self) -> tuple[str, ...]:
         """File names of the distinct images, in order of first use."""
-        names = self.gallery if self.kind == "retrieval" else [item.image for item in self.items]
-        return tuple(dict.fromkeys(names))
+        if self.kind == "retrieval":
+            return tuple(dict.fromkeys(self.gallery))
+        twins = (item.twin.image for item in self.items if item.twin)
+        return tuple(dict.fromkeys([*(item.image for item in self.items), *twins]))
 
     @cached_property
     def chance(self) -> float:
-        """Expected share of right answers of a uniform random choice, 0..1."""
+        """Expected share of right answers of random scores, 0..1."""
+        if self.kind == "twins":
+            return CHANCE_OF_TWINS
         shares = [(1 + len(item.also_right)) / (len(self.gallery) or len(item.choices)) for item in self.items]
         return sum(shares) / len(shares)
 

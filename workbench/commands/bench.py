@@ -51,8 +51,8 @@ Examples:
   negwb bench run my-task.json --pictures photos/        your own task
 
 \b
-The file of a task is a list of {image, phrase, ref_bbox, bbox_list}, a list of {image, captions, right}, or
-{images, captions: [{image, text}]}.
+The file of a task is a list of {image, phrase, ref_bbox, bbox_list}, {image, captions, right} or {images, texts},
+or {images, captions: [{image, text}]}.
 Saved as benchmarks/NAME.json in the workspace, with image paths relative to that folder, it is the task NAME.
 """
 

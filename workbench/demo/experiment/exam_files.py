@@ -1,7 +1,7 @@
-"""The demo's exam as benchmark files for `negwb bench run`: denied phrases, affirmed phrases and retrieval.
+"""The demo's exam as benchmark files for `negwb bench run`: denied phrases, affirmed phrases, twins and retrieval.
 
 The questions are `exam.make_questions` of the test range. Both choice tasks use the same scenes: a model that flips the
-sign of the text gains on one and loses on the other.
+sign of the text gains on one and loses on the other. Twins put both phrases and both instances of a scene together.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from curation_db.atomic_write import replace_file
 from workbench.demo.experiment.exam import RETRIEVAL, TEST, ExamQuestion, draw_exam, make_gallery, make_questions
 from workbench.demo.world.drawing import pixel_box
 
-NEGREF, AFFIRM, FIND = "demo-negref", "demo-affirm", "demo-retrieval"
-TASKS = (NEGREF, AFFIRM, FIND)
+NEGREF, AFFIRM, FIND, TWINS = "demo-negref", "demo-affirm", "demo-retrieval", "demo-twins"
+TASKS = (NEGREF, AFFIRM, FIND, TWINS)
 SCENES = 3200
 """Four times the number of validation scenes, to narrow the interval of the curation gain, clustered by scene."""
 _IMAGES = "demo-pictures"
@@ -35,11 +35,12 @@ def write_exam(
     if all((folder / f"{name}.json").is_file() for name in TASKS):
         return
     (folder / _IMAGES).mkdir(parents=True, exist_ok=True)
-    negref, affirm = [], []
+    negref, affirm, twins = [], [], []
     for number, question in enumerate(make_questions(TEST, scenes)):
-        denied, affirmed = _choices(folder, number, question)
+        denied, affirmed, twin = _choices(folder, number, question)
         negref.append(denied)
         affirm.append(affirmed)
+        twins.append(twin)
         progress(number + 1, scenes + gallery)
     captions = []
     for number, (scene, caption) in enumerate(make_gallery(TEST, gallery)):
@@ -48,19 +49,26 @@ def write_exam(
         captions.append({"id": f"{number:04}", "image": name, "text": caption})
         progress(scenes + number + 1, scenes + gallery)
     retrieval = {"images": [caption["image"] for caption in captions], "captions": captions}
-    for task, content in zip(TASKS, (negref, affirm, retrieval), strict=True):
+    for task, content in zip(TASKS, (negref, affirm, retrieval, twins), strict=True):
         replace_file(folder / f"{task}.json", json.dumps(content, indent=1) + "\n")
 
 
-def _choices(folder: Path, number: int, question: ExamQuestion) -> tuple[Row, Row]:
-    """Draw the scene's image; return its row of the denied task and its row of the affirmed task."""
+def _choices(folder: Path, number: int, question: ExamQuestion) -> tuple[Row, Row, Row]:
+    """Draw the scene's image; return its rows of the denied, the affirmed and the twins task."""
     name = f"{_IMAGES}/choose-{number:04}.png"
     image = draw_exam(question.scene)
     image.save(folder / name, compress_level=1)
     corners = [pixel_box(question.scene, image, index) for index in (0, 1)]
     boxes = [[left, top, right - left, bottom - top] for left, top, right, bottom in corners]
     shared = {"id": f"{number:04}", "image": name, "bbox_list": boxes}
+    twin = {
+        "id": f"{number:04}",
+        "images": [name, name],
+        "boxes": [boxes[question.having], boxes[question.lacking]],
+        "texts": [question.affirmed, question.denied],
+    }
     return (
         {**shared, "phrase": question.denied, "ref_bbox": boxes[question.lacking]},
         {**shared, "phrase": question.affirmed, "ref_bbox": boxes[question.having]},
+        twin,
     )

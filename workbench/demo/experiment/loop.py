@@ -17,7 +17,7 @@ from curation_db.exporting.manifest import Manifest
 from curation_db.stats.intervals import Interval, cluster_bootstrap_difference, student_t
 from trainers.run_files import RunState, TrainingStatus, read_run
 from trainers.settings import available_cores
-from workbench.demo.experiment.exam_files import AFFIRM, FIND, NEGREF, TASKS
+from workbench.demo.experiment.exam_files import AFFIRM, FIND, NEGREF, TASKS, TWINS
 from workbench.demo.experiment.experiments import ALL, MODEL, TUNED, Experiment, find_or_make_run
 from workbench.jobs.training import OnStarted, run_all
 from workbench.workspace.layout import Workspace
@@ -27,7 +27,7 @@ from workbench.workspace.operations import RESULTS, find_or_freeze, find_task, r
 TaskResults = dict[str, StoredResult]
 """Results of a model by task."""
 STRICT = Protocol("strict")
-_KEYS = {NEGREF: "negref", AFFIRM: "affirm", FIND: "retrieval_r1"}
+_KEYS = {NEGREF: "negref", AFFIRM: "affirm", FIND: "retrieval_r1", TWINS: "twins"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Literal
 from textual.content import Content
 
 from benchmarks.results import read
-from benchmarks.schema import ItemRow, captions_of
+from benchmarks.schema import ItemRow, captions_of, twin_options, twin_scores
+from benchmarks.twins import effects
 from curation_db.foreign_json import finite_number
 from curation_db.language.sanitize import display_text
 from workbench.annotation.text_spans import highlighted_spans
@@ -19,6 +21,8 @@ from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, ma
 from workbench.tui.widgets.static_table import Column
 
 Only = Literal["all", "right", "wrong", "differs"]
+_TRUE_PAIRS = (0, 3)
+"""Places of the pairs of a twins item whose text is true of the image."""
 COLUMNS = (Column("", 1), Column("base", 4), Column("text"), Column("margin", 7, right=True), Column("cue", 10))
 _SAYS: dict[Only, str] = {"all": "all", "right": "right", "wrong": "wrong", "differs": "differing from the base"}
 
@@ -85,8 +89,12 @@ def scores_of(row: ItemRow) -> list[float | None]:
 
 
 def _margin(row: ItemRow) -> str:
-    """Return the lead of the correct option over the best other one."""
+    """Return the lead of the correct option over the best other one; for twins, of the closest of four comparisons."""
     scores = scores_of(row)
+    if twin_options(row):
+        text, image, interaction = effects(twin_scores(row))
+        lead = 2 * (interaction - max(abs(text), abs(image)))
+        return "–" if math.isnan(lead) else f"{lead:+.3f}"
     if not 0 <= row["target"] < len(scores) or (right := scores[row["target"]]) is None:
         return "–"
     others = [score for place, score in enumerate(scores) if place != row["target"] and score is not None]
@@ -101,9 +109,10 @@ def phrase(row: ItemRow) -> Content:
 def options(row: ItemRow, width: int) -> Content:
     """Return one line per option: letter, similarity as a bar, whether it is correct and whether it was chosen.
 
-    A caption follows in a line of its own, with its cue marked.
+    A caption follows in a line of its own, with its cue marked. The letters of twins are those of the images.
     """
-    scores, captions = scores_of(row), captions_of(row)
+    scores, twins = scores_of(row), twin_options(row)
+    texts = [str(pair["text"]) for pair in twins] or captions_of(row)
     low, high = _scale([score for score in scores if score is not None])
     cells = max(5, min(16, width - 26))
     lines = []
@@ -111,11 +120,10 @@ def options(row: ItemRow, width: int) -> Content:
         share = None if score is None else (score - low) / (high - low)
         marks = _marks(row, place)
         figure = "   NaN" if score is None else f"{score:+.3f}"
-        lines.append(
-            Content.assemble((f"{letter(place)} ", "bold"), (bar(share, cells), "$primary"), f" {figure} ", marks)
-        )
-        if captions:
-            lines.append(Content.assemble("  ", marked(highlighted_spans(captions[place]))))
+        name = letter(place // 2 if twins else place)
+        lines.append(Content.assemble((f"{name} ", "bold"), (bar(share, cells), "$primary"), f" {figure} ", marks))
+        if texts:
+            lines.append(Content.assemble("  ", marked(highlighted_spans(texts[place]))))
     return Content("\n").join(lines)
 
 
@@ -127,6 +135,8 @@ def _scale(scores: Sequence[float]) -> tuple[float, float]:
 
 
 def _marks(row: ItemRow, place: int) -> Content:
+    if twin_options(row):
+        return Content.styled("✓ true", f"bold {GOOD}") if place in _TRUE_PAIRS else Content("")
     parts = []
     if place == row["target"]:
         parts.append(Content.styled("✓ right", f"bold {GOOD}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual import events, work
 from textual.app import ComposeResult
@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from benchmarks.schema import captions_of
+from benchmarks.schema import captions_of, twin_options
 from curation_db.language.sanitize import display_text
 from workbench.images.terminal_graphics import picture_box
 from workbench.reports.benchmark_report import ReportLine
@@ -64,7 +64,17 @@ class ItemScreen(ActionScreen):
     def _pictures(self) -> list[str]:
         """One image with boxes; for a retrieval item the correct image and the best other one."""
         row = self.row
+        if twins := twin_options(row):
+            return list(dict.fromkeys(str(pair["image"]) for pair in twins))
         return [row["image"]] if row["rank"] is None or captions_of(row) else row["options"][:2]
+
+    @property
+    def _boxes(self) -> list[Any]:
+        """The boxes to draw into the one image; none if there are two images, or none in the item."""
+        row = self.row
+        if len(self._pictures) > 1 or captions_of(row):
+            return []
+        return [twin_options(row)[place]["box"] for place in (0, 2)] if twin_options(row) else row["options"]
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
@@ -109,8 +119,9 @@ class ItemScreen(ActionScreen):
         row = self.row
         width = self.query_one("#item-text").content_size.width
         blank = Content("")
+        has_captions = captions_of(row) or twin_options(row)  # which are shown with their scores
         # fmt: off
-        asked = [] if captions_of(row) else [phrase(row), blank]  # captions are shown with their scores
+        asked = [] if has_captions else [phrase(row), blank]
         lines = [heading(self.line), blank, *asked, options(row, width), blank, outcome(row, self._base), blank,
                 facts(row)]
         # fmt: on
@@ -119,7 +130,7 @@ class ItemScreen(ActionScreen):
         self.query_one(HeaderBar).show("results", "report", "items", f"item {row['id']}", right=right)
         side = self.query_one("#picture-side")
         side.border_subtitle = Content(display_text(" · ".join(self._pictures), limit=60))
-        legend = "" if captions_of(row) else _LEGEND
+        legend = "" if captions_of(row) or twin_options(row) else _LEGEND
         side.border_title = Content(legend if len(self._pictures) == 1 else f"{letter(0)} above, {letter(1)} below")
         self._load()
 
@@ -129,7 +140,6 @@ class ItemScreen(ActionScreen):
         for place, name in enumerate(self._pictures):
             pane = self.query_one(f"#picture-{place}", PicturePane)
             size = picture_box(max(1, pane.size.width), max(1, pane.size.height), self.context.protocol)
-            boxes = row["options"] if len(self._pictures) == 1 and not captions_of(row) else []
             path = self.context.locate(self.line.main, name)
-            draw = partial(picture_with_boxes, path, size, boxes, row["target"], name=name)
+            draw = partial(picture_with_boxes, path, size, self._boxes, row["target"], name=name)
             pane.show(await run_in_daemon_thread(draw), alt="images are turned off")

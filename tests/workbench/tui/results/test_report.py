@@ -161,6 +161,26 @@ async def test_the_captions_of_an_item_are_shown_with_their_scores(tmp_path: Pat
         assert "right box" not in content
 
 
+async def test_the_four_scores_of_twins_are_shown_with_their_texts(tmp_path: Path) -> None:
+    workspace = build_workspace(tmp_path / "workspace")
+    draw_picture(tmp_path / "a.jpg", (64, 40), 1)
+    row = {"images": ["a.jpg", "a.jpg"], "boxes": [[0, 0, 30, 40], [32, 0, 30, 40]], "texts": ["a hat", "no hat"]}
+    (tmp_path / "mine.json").write_text(json.dumps([row]))
+    run_task(
+        TinyModel(1),
+        task_from_file("mine", tmp_path / "mine.json", tmp_path),
+        results_folder=workspace.root / "results",
+    )
+    app = ResultsApp(workspace, start="report")
+    async with running(app, (80, 24)) as pilot:
+        await until(pilot, lambda: "mine" in lines(app))
+        await pilot.press("i", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ItemScreen) and pane(app).thumbnail is not None)
+        content = lines(app)
+        assert content.count("a hat") == content.count("no hat") == content.count("✓ true") == 2
+        assert [content.count(f" {name} ▓") for name in "AB"] == [2, 2]
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_an_item_opens_and_closes(workspace: Workspace, size: tuple[int, int]) -> None:
     app = ResultsApp(workspace, start="report")
