@@ -62,6 +62,8 @@ class ComparisonRow:
     arch: str
     activation: str
     precision: str
+    routed: bool
+    """Whether the base encoded the texts that negate nothing, and a tuned text tower the others."""
     task: str
     dataset_sha256: str
     pictures_folder: str
@@ -218,6 +220,7 @@ def _row(
         arch=model["arch"],
         activation=model["activation"],
         precision=model["precision"],
+        routed="routed" in model["details"],
         task=result["task"]["name"],
         dataset_sha256=result["task"]["dataset_sha256"],
         pictures_folder=result["task"].get("pictures_folder", ""),

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ from trainers.interpolation import alpha_grid, choose_alpha, interpolate, sweep
 from trainers.interrupts import Interrupted, Stop
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
-from trainers.models.routed import RoutedClipModel
-from trainers.models.routed_folder import TUNED
+from trainers.models.routed import RoutedClipModel, route_models
+from trainers.models.routed_folder import TUNED, save_routed
 from trainers.models.saving import check_can_save, save_hf, save_model, save_pth
 from trainers.objectives import con_clip, drift, info_nce, same_image, same_image_across
 from trainers.run_files import (
@@ -449,8 +450,11 @@ def _finish(
         result["validation_base"] = read_base_validation(folder)
         result["validation"] = validation.to_row()
         _check_finite(result["validation"], "after the last step")
+    model = trainer.model
+    if config.routed:
+        model = route_models(_same_base(config, result["base"]["model_hash"]), model, name=str(folder / "model"))
     with saving(folder / "model", run=folder.name):
-        _save_models(folder, trainer.model, pth=config.save_pth, hf=config.save_hf)
+        _save_models(folder, trainer.model, model, pth=config.save_pth, hf=config.save_hf)
     result |= {
         "steps": state.step,
         "stopped_early": state.step < trainer.feed.steps,
@@ -461,11 +465,24 @@ def _finish(
         "best_step": state.best_step,
         "kept_step": state.best_step if config.settings.keep == "best" and state.best_step else state.step,
         "trained": sum(value.numel() for value in trainer.weights.values()),
-        "model": trainer.model.describe(),
+        "model": model.describe(),
     }
     RunWriter(folder).end(DONE, result)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     return result
+
+
+def _same_base(config: RunConfig, model_hash: str) -> ClipModel:
+    """Load the model that the run started from once more, since the training has changed its weights.
+
+    Raises:
+        TrainerError: it cannot be loaded, or its files have changed since the start of the training.
+    """
+    base = _load_model(config)
+    if base.model_hash != model_hash:
+        hint = "restore its files, then resume this run"
+        raise TrainerError(f"the base model {config.model} has changed since the training started", hint=hint)
+    return base
 
 
 def _choose_interpolation(folder: Path, trainer: Trainer, stop: Stop) -> dict[str, Any]:
@@ -502,14 +519,20 @@ def _choose_interpolation(folder: Path, trainer: Trainer, stop: Stop) -> dict[st
     return result
 
 
-def _save_models(folder: Path, model: ClipModel, *, pth: bool, hf: bool) -> None:
-    """Write model/ and, where requested, model.pth and hf/; each is whole or absent, also after a power cut."""
+def _save_models(folder: Path, trained: ClipModel, model: ClipModel, *, pth: bool, hf: bool) -> None:
+    """Write model/ and, where requested, model.pth and hf/; each is whole or absent, also after a power cut.
+
+    Args:
+        trained: the model of model.pth and hf/.
+        model: the model of model/, which can be routed.
+    """
     if pth:
         with replacing(folder / "model.pth", only_writer=True) as draft:
-            save_pth(model, draft)
+            save_pth(trained, draft)
     if hf:
-        _save_folder(folder / HF_FOLDER, lambda draft: save_hf(model, draft))
-    _save_folder(folder / "model", lambda draft: save_model(model, draft))
+        _save_folder(folder / HF_FOLDER, lambda draft: save_hf(trained, draft))
+    save = partial(save_routed, model) if isinstance(model, RoutedClipModel) else partial(save_model, model)
+    _save_folder(folder / "model", save)
 
 
 def _save_folder(final: Path, save: Callable[[Path], None]) -> None:
@@ -517,9 +540,8 @@ def _save_folder(final: Path, save: Callable[[Path], None]) -> None:
     try:
         shutil.rmtree(new, ignore_errors=True)
         save(new)
-        for path in new.iterdir():
+        for path in (*new.rglob("*"), new):
             sync(path)
-        sync(new)
         shutil.rmtree(final, ignore_errors=True)
         new.rename(final)
         sync(final.parent)

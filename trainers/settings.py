@@ -292,6 +292,8 @@ class RunConfig:
     """Whether to save the model as a CLIPModel folder of transformers, too."""
     report_to: tuple[str, ...] = ()
     """Trackers that show the metrics (`tracking.names.TrackerName`); the training does not depend on them."""
+    routed: bool = False
+    """Whether to save the base and the trained model as one routed model; model.pth and hf/ are the trained one."""
     settings: TrainSettings = field(default_factory=TrainSettings)
     recipe: AppliedRecipe | None = None
     """None: the run was created without --recipe."""
@@ -302,6 +304,8 @@ class RunConfig:
         values = {"format": FORMAT, "model": self.model, "export": self.export, "pictures": pictures}
         if self.follow_links:
             values["follow_links"] = True
+        if self.routed:
+            values["routed"] = True
         values |= {
             "cache": self.cache,
             "device": self.device,

@@ -25,7 +25,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "Set up": ("demo", "init"),
     "Collect": ("import", "generate"),
     "Decide": ("curate", "browse", "adjudicate", "history", "serve", "lint", "gold", "queue", "annotators"),
-    "Train and measure": ("export", "train", "bench", "report"),
+    "Train and measure": ("export", "train", "model", "bench", "report"),
     "Care for the record": ("status", "progress", "backup", "restore", "doctor"),
 }
 """The commands in the order of the help, by stage of the work."""
@@ -147,6 +147,7 @@ def _register() -> None:
         imports,
         init,
         lint,
+        model,
         progress,
         queue,
         report,
@@ -171,6 +172,7 @@ def _register() -> None:
         annotators,
         export,
         train,
+        model,
         bench,
         report,
         status,

@@ -105,6 +105,12 @@ def train(
             show_default="none",
         ),
     ] = None,
+    routed: Annotated[
+        bool,
+        typer.Option(
+            "--routed", help="The run's model is routed: the base encodes the texts that negate nothing (negwb model)."
+        ),
+    ] = False,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return at once; the training continues without this terminal.")
@@ -135,6 +141,7 @@ def train(
             or save_pth
             or save_hf
             or any(value is not None for value in (export, model, name, recipe, device, report_to))
+            or routed
         ):
             raise UsageError("--resume takes no other options: the run keeps its settings")
         folder = find_resumable(workspace, resume)
@@ -152,6 +159,7 @@ def train(
             save_pth=save_pth,
             save_hf=save_hf,
             report_to=report_to,
+            routed=routed,
         )
     _train(folder, is_new=resume is None, detach=detach, as_json=as_json)
 
@@ -271,6 +279,7 @@ def run_json(folder: Path, state: RunState) -> dict[str, Any]:
         "base": result.get("base", {}).get("name"),
         "base_hash": result.get("base", {}).get("model_hash"),
         "recipe": recipe.name if recipe else None,
+        "routed": result.get("model", {}).get("routed"),
         **{name: result.get(name) for name in names},
         "data": result.get("data"),
         "pth": str(folder / "model.pth") if (folder / "model.pth").is_file() else None,

@@ -49,6 +49,7 @@ def make_config(
     save_pth: bool = False,
     save_hf: bool = False,
     report_to: str | None = None,
+    routed: bool = False,
 ) -> RunConfig:
     """Build the configuration of a new training.
 
@@ -62,6 +63,7 @@ def make_config(
         save_pth: Also save the model as an OpenAI-style state dict.
         save_hf: Also save the model as a CLIPModel folder of transformers.
         report_to: Trackers as for `parse_report_to`; None: those of the workspace's [train].
+        routed: Save a routed model: the base encodes the texts that negate nothing.
 
     Raises:
         UsageError: something does not exist, or the settings contradict each other.
@@ -84,6 +86,7 @@ def make_config(
             save_pth=save_pth,
             save_hf=save_hf,
             report_to=workspace_settings.report_to if report_to is None else parse_report_to(report_to),
+            routed=routed,
             settings=train_settings,
             recipe=applied,
         )
@@ -123,6 +126,7 @@ def prepare_run(
     save_pth: bool = False,
     save_hf: bool = False,
     report_to: str | None = None,
+    routed: bool = False,
 ) -> Path:
     """Create the run folder of a new training for `workbench.jobs.training`; the arguments are those of `make_config`.
 
@@ -142,6 +146,7 @@ def prepare_run(
         save_pth=save_pth,
         save_hf=save_hf,
         report_to=report_to,
+        routed=routed,
     )
     try:
         return _create(runs_folder(workspace), name, config)
@@ -186,10 +191,24 @@ def discard_run(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def new_run_folder(workspace: Workspace, name: str) -> Path:
+    """Return the folder for a new run.
+
+    Raises:
+        UsageError: the name is invalid.
+    """
+    _check_name(name)
+    return runs_folder(workspace) / name
+
+
+def _check_name(name: str) -> None:
+    if not RUN_NAME.fullmatch(name) or name == BASE:
+        raise UsageError(f"invalid run name {name!r}", hint="use letters and digits, with . _ - inside")
+
+
 def _create(runs: Path, name: str | None, config: RunConfig) -> Path:
     if name is not None:
-        if not RUN_NAME.fullmatch(name) or name == BASE:
-            raise UsageError(f"invalid run name {name!r}", hint="use letters and digits, with . _ - inside")
+        _check_name(name)
         create_run(runs / name, config)
         return runs / name
     number = 1

@@ -29,6 +29,8 @@ DEMO = "demo"
 """The value in negwb.toml for the model of the demo."""
 ACTIVATIONS = ("quickgelu", "gelu")
 """Prefixes of a file, and endings of names of open_clip, that ask for an activation."""
+TUNED = "tuned:"
+"""Prefix of a routed model that asks for its tuned part alone (`trainers.models.routed_folder`)."""
 HUB = "hf-hub"
 """Prefix of repositories of the Hugging Face hub."""
 RUN_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
@@ -63,20 +65,32 @@ def finished_runs(workspace: Workspace) -> list[Path]:
 def find_model(workspace: Workspace, spec: str) -> Model:
     """Resolve "base", a finished run, a folder, a file, [quickgelu:|gelu:]FILE, NAME:PRETRAINED, or hf-hub:OWNER/NAME.
 
+    "tuned:" before a run or folder asks for the tuned part of a routed model.
+
     Raises:
         UsageError: There is no such model. Unknown weights of open_clip are noticed only when they are loaded.
     """
     if spec == BASE:
         return Model(base := base_model(workspace), short_name(base))
-    run = runs_folder(workspace) / spec
-    if RUN_NAME.fullmatch(spec) and (run / "config.json").is_file():
-        return Model(_model_of(run), spec)
+    if spec.startswith(TUNED):
+        return Model(TUNED + find_model(workspace, spec.removeprefix(TUNED)).spec, spec)
+    if (run := find_run(workspace, spec)) is not None:
+        return Model(_model_of(run), run.name)
     path = Path(spec.removeprefix("local-dir:")).expanduser()
-    if _exists(path) and (path / "config.json").is_file() and (path / MODEL).is_dir():
-        return Model(_model_of(path.resolve()), path.resolve().name)
     if spec and _exists(path):
         return Model(str(path.resolve()), spec)
     return Model(_named(workspace, spec), spec)
+
+
+def find_run(workspace: Workspace, spec: str) -> Path | None:
+    """Return the folder of the run that `spec` names, finished or not, by its name or its folder."""
+    run = runs_folder(workspace) / spec
+    if RUN_NAME.fullmatch(spec) and (run / "config.json").is_file():
+        return run
+    path = Path(spec.removeprefix("local-dir:")).expanduser()
+    if _exists(path) and (path / "config.json").is_file() and (path / MODEL).is_dir():
+        return path.resolve()
+    return None
 
 
 def _named(workspace: Workspace, spec: str) -> str:
@@ -157,7 +171,7 @@ def _failed(folder: Path) -> bool:
 def _start_of(folder: Path) -> str:
     """Return the model that the run in `folder` starts from; "" without a readable run."""
     try:
-        return read_config(folder).model
+        return read_config(folder).model.removeprefix(TUNED)
     except TrainerError:
         return ""
 

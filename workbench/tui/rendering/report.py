@@ -73,6 +73,7 @@ def _base_styles(base: PairedDifference | None) -> dict[str, str]:
 def about(line: ReportLine) -> Content:
     """Return all figures of a row as a paragraph."""
     row = line.main
+    routed = " · routed: the base encodes texts without a negation" if row.routed else ""
     lines = [
         _line(
             "right",
@@ -84,7 +85,7 @@ def about(line: ReportLine) -> Content:
         *_baselines(row),
         *_against_base(row),
         *(Content.assemble(("⚠ ", f"bold {WARN}"), plain(note, limit=200)) for note in row.notes),
-        _line("model", f"{row.arch} · {row.activation} · {row.precision} · {row.model_hash[:12]}"),
+        _line("model", f"{row.arch} · {row.activation} · {row.precision} · {row.model_hash[:12]}{routed}"),
         _line("data", f"{row.dataset_sha256[:12]} · {row.ties} ties · {row.nan} NaN"),
     ]
     return Content("\n").join(lines)

@@ -160,6 +160,7 @@ def _recipe(detail: RunDetail) -> list[tuple[str, str]]:
     lines = [", ".join(words[at : at + 2]) for at in range(0, len(words), 2)]  # three would not fit beside the curve
     return [
         ("model", short(detail.config.model)),
+        *([("", "routed with the trained model")] if detail.config.routed else []),
         ("set", short(detail.config.export)),
         *(("" if at else "recipe", line) for at, line in enumerate(lines)),
     ]
