@@ -59,6 +59,8 @@ class CheckpointState:
     """Thread count of torch in all attempts; the last bits of the weights depend on it."""
     steps: int = 0
     """Total number of steps."""
+    scaler: Mapping[str, float] | None = None
+    """State of the gradient scaler; None where no gradient is scaled."""
 
 
 def save_checkpoint(

@@ -52,6 +52,7 @@ from trainers.models.loading import load_model
 from trainers.models.routed import RoutedClipModel, route_models
 from trainers.models.routed_folder import TUNED, save_routed
 from trainers.models.saving import check_can_save, save_hf, save_model, save_pth
+from trainers.models.text_tower import TextTower
 from trainers.objectives import con_clip, drift, info_nce, same_image, same_image_across
 from trainers.run_files import (
     DONE,
@@ -65,7 +66,7 @@ from trainers.run_files import (
     read_base_validation,
     read_saved_steps,
 )
-from trainers.settings import RunConfig, TrainSettings, check_threads, read_config, recipe_line
+from trainers.settings import RunConfig, TrainSettings, check_precision, check_threads, read_config, recipe_line
 from trainers.text_encoding import TextEncoder, distinct_rows
 from trainers.validation import Validation, Validator
 
@@ -100,15 +101,15 @@ class Trainer:
         if not self.weights:
             raise TrainerError("no weight is left to train: all are frozen")
         self.base = {name: value.detach().clone() for name, value in self.weights.items()}
-        self._encoder = TextEncoder(model.text_tower, micro_batch=settings.micro_batch)
-        self._base_encoder = (
-            TextEncoder(copy.deepcopy(model.text_tower), micro_batch=settings.micro_batch)
-            if settings.anchor_weight
-            else None
-        )
+        self._encoder = self._encoder_of(model.text_tower)
+        self._base_encoder = self._encoder_of(copy.deepcopy(model.text_tower)) if settings.anchor_weight else None
+        self._scaler = torch.amp.GradScaler(model.device.type, enabled=settings.precision == "fp16")
         self.optimizer = torch.optim.AdamW(
             self.weights.values(), lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay
         )
+
+    def _encoder_of(self, tower: TextTower) -> TextEncoder:
+        return TextEncoder(tower, micro_batch=self.settings.micro_batch, precision=self.settings.precision)
 
     def learn(self, batch: TrainingBatch, step: int) -> float:
         """Take `step` (from 0) on this batch; return its loss."""
@@ -116,8 +117,10 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.backward(batch)
         if self.settings.clip_norm is not None:
+            self._scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.weights.values(), self.settings.clip_norm)
-        self.optimizer.step()
+        self._scaler.step(self.optimizer)  # without fp16, this is `optimizer.step()`
+        self._scaler.update()
         self._clamp_logit_scale()
         return loss.item()
 
@@ -128,9 +131,23 @@ class Trainer:
             scale.clamp_(max=math.log(self.settings.logit_scale_max))
 
     def backward(self, batch: TrainingBatch) -> Tensor:
-        """Add the gradients of the loss of this batch to the weights; return the loss."""
+        """Add the gradients of the loss of this batch to the weights; return the loss.
+
+        With `precision` = "fp16", the gradients are scaled.
+        """
         ids, places = distinct_rows(batch.all_ids)
-        return self._encoder.gradients_through(ids, lambda texts: self._loss(batch, _at(texts, places)))
+        return self._encoder.gradients_through(
+            ids, lambda texts: self._loss(batch, _at(texts, places)), self._scaler.scale
+        )
+
+    @property
+    def scaler_state(self) -> dict[str, float] | None:
+        """State of the gradient scaler, for a checkpoint; None where there is none."""
+        return self._scaler.state_dict() or None
+
+    def restore_scaler(self, state: Mapping[str, float] | None) -> None:
+        if state:
+            self._scaler.load_state_dict(dict(state))
 
     def loss(self, batch: TrainingBatch) -> Tensor:
         ids, places = distinct_rows(batch.all_ids)
@@ -268,6 +285,7 @@ class TrainingRun:
             warn=lambda line: self._writer.log(f"{WARNING}{line}"),
         )
         self._state = saved or self._state
+        trainer.restore_scaler(self._state.scaler)
         self._writer.forget_after(self._state.step)
         if saved:
             self._writer.log(f"resumed at step {saved.step} of {trainer.feed.steps}")
@@ -328,7 +346,8 @@ class TrainingRun:
 
     def _save(self) -> None:
         trainer, keep = self._trainer, self._trainer.settings.keep_checkpoints
-        save_checkpoint(self._folder, self._state, trainer.weights, trainer.optimizer, keep=keep)
+        state = replace(self._state, scaler=trainer.scaler_state)
+        save_checkpoint(self._folder, state, trainer.weights, trainer.optimizer, keep=keep)
 
     def _after_step(self, loss: float, pairs_per_s: float) -> None:
         if not np.isfinite(loss):
@@ -387,10 +406,12 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
         writer.log(recipe_line(config.recipe, settings))
     if read_saved_steps(folder) is None:
         check_threads(settings)
+    check_precision(settings, config.device)
     if threads := settings.threads or saved_threads(folder):
         torch.set_num_threads(threads)
     torch.manual_seed(settings.seed)
     model = _load_model(config)
+    _check_bf16(settings, model.device)
     for line in [*model.warnings, *check_can_save(model, pth=config.save_pth, hf=config.save_hf)]:
         writer.log(f"{WARNING}{line}")
     if not model.text_tower.trims:
@@ -432,6 +453,16 @@ def _load_model(config: RunConfig) -> ClipModel:
             f"the model {model.name} is routed: it has two text towers, and cannot be trained", hint=hint
         )
     return model
+
+
+def _check_bf16(settings: TrainSettings, device: torch.device) -> None:
+    """Refuse bf16 on a GPU that emulates it."""
+    if (
+        settings.precision == "bf16"
+        and device.type == "cuda"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        raise RunRefused(f"the GPU {device} does not compute in bf16", hint="use precision = fp16 or fp32")
 
 
 def _finish(

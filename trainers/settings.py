@@ -28,6 +28,7 @@ Schedule = Literal["constant", "cosine"]
 Keep = Literal["best", "last"]
 Split = Literal["image", "caption"]
 Objective = Literal["info_nce", "conclip"]
+Precision = Literal["fp32", "bf16", "fp16"]
 Decode = Literal["as-shown", "published"]
 """The values of `features.image_decoding.Decoding`."""
 
@@ -44,6 +45,11 @@ class TrainSettings:
         None,
         "most texts whose activations are in memory at a time; the loss is still that of the whole batch, for one more "
         "forward pass; unset: all",
+    )
+    precision: Precision = setting(
+        "fp32",
+        "matrix products of the text tower in training steps: fp32, bf16, or fp16 (GPU only); features, loss, weights "
+        "and validation stay fp32",
     )
     epochs: int = setting(15, "passes over the training set")
     steps: int | None = setting(None, "optimizer steps; replaces epochs")
@@ -181,6 +187,7 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         (len(s.betas) == 2 and all(0 <= beta < 1 for beta in s.betas), "betas are two numbers in [0, 1)"),
         (s.batch >= 2, "batch must be 2 or more: the loss compares pairs"),
         (s.micro_batch is None or s.micro_batch >= 1, "micro_batch must be 1 or more"),
+        (s.precision in ("fp32", "bf16", "fp16"), "precision is fp32, bf16 or fp16"),
         (s.epochs >= 1 and (s.steps is None or s.steps >= 1), "epochs and steps must be 1 or more"),
         (s.schedule in ("constant", "cosine"), "schedule is constant or cosine"),
         (0 <= s.warm_up < 1, "warm_up is a share of the steps, in [0, 1)"),
@@ -270,6 +277,19 @@ def check_threads(settings: TrainSettings) -> None:
             f"train settings: threads = {settings.threads}, and this process may use {cores} cores",
             hint=f"use at most {cores}",
         )
+
+
+def check_precision(settings: TrainSettings, device: str) -> None:
+    """Check that the device computes in the precision of the settings, as far as its kind shows.
+
+    Raises:
+        RunRefused: half precision on a device where it is not supported or not exact enough.
+    """
+    kind = device.partition(":")[0]
+    supported = {"fp32": True, "bf16": kind in ("cpu", "cuda"), "fp16": kind == "cuda"}
+    if not supported[settings.precision]:
+        hint = "use bf16 or fp32" if kind == "cpu" else "use fp32"
+        raise RunRefused(f"train settings: precision = {settings.precision} on the device {device}", hint=hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

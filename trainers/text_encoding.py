@@ -1,5 +1,8 @@
 """Encoding of the texts of one training step: equal texts once, and in parts where a batch needs too much memory.
 
+With `precision`, the matrix products of the text tower are of half precision; its features, the loss and the weights
+are float32.
+
 The loss compares all texts of a batch, so its parts cannot be trained one after the other. In parts, the texts are
 encoded without graph, the loss of the whole batch gives the gradient at their features, and each part is encoded again,
 with graph, to carry its gradient to the weights (gradient caching, arXiv 2101.06983). The gradient is that of the whole
@@ -8,12 +11,16 @@ batch, for one more forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
 from trainers.models.text_tower import TextTower, eot_lengths
+from trainers.settings import Precision
+
+_TYPES: Mapping[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def distinct_rows(ids: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -38,14 +45,15 @@ def distinct_rows(ids: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 class TextEncoder:
-    """Encodes distinct texts with `tower`, with or without gradients."""
+    """Encodes distinct texts with `tower`, with or without gradients; features and their gradients are float32."""
 
-    def __init__(self, tower: TextTower, *, micro_batch: int | None = None) -> None:
+    def __init__(self, tower: TextTower, *, micro_batch: int | None = None, precision: Precision = "fp32") -> None:
         """
         Args:
             micro_batch: most texts whose activations are in memory at a time; None: all.
+            precision: type of the matrix products inside the tower (autocast).
         """
-        self._tower, self._micro_batch = tower, micro_batch
+        self._tower, self._micro_batch, self._type = tower, micro_batch, _TYPES.get(precision)
 
     def splits(self, ids: Tensor) -> bool:
         """Return whether these texts are encoded in parts."""
@@ -53,7 +61,11 @@ class TextEncoder:
 
     def encode(self, ids: Tensor) -> Tensor:
         """Return unit features of all texts at once, with gradients where these are enabled.  (U, L) -> (U, D)"""
-        return self._tower(ids.to(self._device))
+        device = self._device
+        # A context for each call: autocast keeps copies of weights inside a context, without graph if the first call
+        # has none.
+        with nullcontext() if self._type is None else torch.autocast(device.type, dtype=self._type):
+            return self._tower(ids.to(device))
 
     @torch.no_grad()
     def encode_parts(self, ids: Tensor) -> Tensor:
@@ -75,19 +87,22 @@ class TextEncoder:
             if features.requires_grad:  # not where logit_scale alone is trained
                 features.backward(gradient[rows.to(gradient.device)])  # type: ignore[no-untyped-call]
 
-    def gradients_through(self, ids: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
+    def gradients_through(
+        self, ids: Tensor, loss_of: Callable[[Tensor], Tensor], scaled: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         """Add the gradients of a loss to the weights; return the loss.
 
         Args:
             loss_of: from features (U, D) of the texts to their loss; it may use other weights, too.
+            scaled: multiplies the loss, and so the gradients, by the factor of a `GradScaler`.
         """
         if not self.splits(ids):
             loss = loss_of(self.encode(ids))
-            loss.backward()  # type: ignore[no-untyped-call]
+            scaled(loss).backward()  # type: ignore[no-untyped-call]
             return loss
         features = self.encode_parts(ids).requires_grad_()
         loss = loss_of(features)
-        loss.backward()  # type: ignore[no-untyped-call]
+        scaled(loss).backward()  # type: ignore[no-untyped-call]
         assert features.grad is not None
         self.backward(ids, features.grad)
         return loss

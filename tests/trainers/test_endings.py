@@ -20,7 +20,7 @@ from trainers.finetune import Interrupted, run_training
 from trainers.models.clip_model import WEIGHTS_FILE, hash_state
 from trainers.models.loading import load_model
 from trainers.run_files import METRICS, TrainingStatus, read_metrics, read_run, read_saved_steps
-from trainers.settings import RunConfig, create_run
+from trainers.settings import RunConfig, create_run, write_config
 from trainers.validation import Validation
 
 
@@ -149,6 +149,20 @@ class TestInterrupted:
         torch.set_num_threads(2)
         assert run_training(stopped)["threads"] == 1
         assert (stopped / "model" / WEIGHTS_FILE).read_bytes() == (straight / "model" / WEIGHTS_FILE).read_bytes()
+
+    def test_in_half_precision_and_in_parts_it_ends_with_the_same_bytes(self, corpus: Path, tmp_path: Path) -> None:
+        config = tiny_config(corpus, steps=6, precision="bf16", micro_batch=3)
+        straight, stopped, exact = (_run(tmp_path / name, config) for name in ("straight", "stopped", "exact"))
+        write_config(exact, tiny_config(corpus, steps=6))
+        with pytest.raises(Interrupted):
+            run_training(stopped, stop=_after_steps(4))
+        for folder in (straight, stopped, exact):
+            run_training(folder)
+        weights = [(folder / "model" / WEIGHTS_FILE).read_bytes() for folder in (straight, stopped, exact)]
+        assert weights[0] == weights[1] != weights[2]
+        fp16 = _run(tmp_path / "fp16", tiny_config(corpus, steps=6, precision="fp16"))
+        with pytest.raises(RunRefused, match="precision = fp16 on the device cpu"):
+            run_training(fp16)
 
     def test_a_checkpoint_of_another_version_is_refused(
         self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -47,7 +47,7 @@ def rich(corpus: Path, pool: Path) -> RunConfig:
     # fmt: off
     return tiny_config(
         corpus, steps=STEPS, schedule="cosine", warm_up=0.1, clip_norm=1.0, replay_share=0.5, replay_pool=str(pool),
-        same_image_mask=True, hard_pictures=5, anchor_weight=0.5, interpolation=0.9,
+        same_image_mask=True, hard_pictures=5, anchor_weight=0.5, interpolation=0.9, micro_batch=5,
     )
     # fmt: on
 

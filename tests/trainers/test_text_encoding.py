@@ -1,10 +1,12 @@
-"""Equal texts are encoded once, and a batch in parts has the gradients of the whole batch."""
+"""Equal texts are encoded once, a batch in parts has the gradients of the whole batch, and half precision is close."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +17,10 @@ from torch.nn import functional
 
 from trainers.batches import BatchSource, Table, TrainingBatch
 from trainers.data.hard_images import HardImages
-from trainers.finetune import Trainer
+from trainers.errors import RunRefused
+from trainers.finetune import Interrupted, Trainer, TrainingRun
 from trainers.models.clip_model import ClipModel
-from trainers.settings import TrainSettings
+from trainers.settings import Precision, TrainSettings, check_precision
 from trainers.text_encoding import distinct_rows
 
 IMAGES, PAIRS = 12, 24
@@ -201,3 +204,83 @@ class TestMicroBatches:
         frozen = ("visual.", "ln_final.", "transformer.", "token_embedding", "positional_embedding", "text_projection")
         trainer = make_trainer(micro_batch=5, frozen=frozen)
         assert set(gradients(trainer, trainer.backward)[1]) == {"logit_scale"}
+
+
+class TestPrecision:
+    def test_the_products_are_bf16_and_everything_else_is_float32(self) -> None:
+        trainer, types = make_trainer(**ALL_TERMS, precision="bf16"), set[torch.dtype]()
+        exact_loss, exact = gradients(trainer, every_row(trainer))
+        block = trainer.model.model.transformer.resblocks[0]
+        block.mlp.c_fc.register_forward_hook(lambda part, inputs, output: types.add(output.dtype))
+        features = trainer._encoder.encode(trainer.feed.batch(0).ids)
+        assert types == {torch.bfloat16}
+        assert features.dtype == torch.float32
+        assert (features.norm(dim=1) - 1).abs().max() < 1e-6, "normalised after the conversion"
+        loss, grads = gradients(trainer, trainer.backward)
+        assert {value.dtype for value in (*grads.values(), *trainer.weights.values())} == {torch.float32}
+        assert loss != exact_loss
+        assert loss == pytest.approx(exact_loss, rel=1e-2)
+        for name, value in exact.items():
+            if not name.endswith("in_proj_bias"):  # a third of its true gradient is 0
+                assert functional.cosine_similarity(grads[name].flatten(), value.flatten(), dim=0) > 0.99, name
+
+    def test_in_parts_the_gradients_have_a_graph_and_are_those_of_the_whole(self) -> None:
+        """Copies of weights from the pass without graph must not be used in the pass with graph."""
+        whole, parts = (make_trainer(**ALL_TERMS, precision="bf16", micro_batch=size) for size in (None, 7))
+        expected, grads = (gradients(trainer, trainer.backward)[1] for trainer in (whole, parts))
+        assert grads.keys() == expected.keys()
+        for name in ("text_projection", "transformer.resblocks.0.mlp.c_fc.weight", "token_embedding.weight"):
+            assert functional.cosine_similarity(grads[name].flatten(), expected[name].flatten(), dim=0) > 0.999, name
+
+    def test_the_scale_of_fp16_changes_no_step(self) -> None:
+        """On the CPU, where the command refuses it; clipped, because a scaled gradient would be clipped to nothing."""
+        start, half = (make_trainer(precision=precision, clip_norm=0.1) for precision in ("fp32", "fp16"))
+        half.restore_scaler({**half.scaler_state, "scale": 1024.0})  # type: ignore[dict-item]
+        before = {name: value.detach().clone() for name, value in start.weights.items()}
+        scaled, exact = (gradients(trainer, trainer.backward)[1]["text_projection"] for trainer in (half, start))
+        assert scaled.norm() == pytest.approx(1024 * exact.norm(), rel=1e-2)
+        losses = [trainer.learn(trainer.feed.batch(0), 0) for trainer in (start, half)]
+        assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+        for name in ("text_projection", "logit_scale"):
+            moved = start.weights[name] - before[name]
+            assert (half.weights[name] - start.weights[name]).norm() < 0.3 * moved.norm(), name
+
+    def test_a_gradient_that_overflows_skips_the_step_and_lowers_the_scale(self) -> None:
+        trainer = make_trainer(precision="fp16")
+        trainer.restore_scaler({**trainer.scaler_state, "scale": 2.0**120})  # type: ignore[dict-item]
+        before = {name: value.detach().clone() for name, value in trainer.weights.items()}
+        trainer.learn(trainer.feed.batch(0), 0)
+        assert all(torch.equal(value, before[name]) for name, value in trainer.weights.items())
+        assert trainer.scaler_state is not None
+        assert trainer.scaler_state["scale"] == 2.0**119
+
+    def test_the_scale_is_in_the_checkpoint(self, tmp_path: Path) -> None:
+        trainer, again = make_trainer(precision="fp16"), make_trainer(precision="fp16")
+        trainer.restore_scaler({**trainer.scaler_state, "scale": 2.0**120})  # type: ignore[dict-item]
+        trainer.learn(trainer.feed.batch(0), 0)
+        run = TrainingRun(tmp_path, trainer, lambda: True, fingerprint="f")
+        with pytest.raises(Interrupted):
+            run.train()
+        with pytest.raises(Interrupted):
+            TrainingRun(tmp_path, again, lambda: True, fingerprint="f").train()
+        assert again.scaler_state == {**trainer.scaler_state, "scale": 2.0**117}  # type: ignore[dict-item]
+        assert make_trainer().scaler_state is None
+
+    @pytest.mark.parametrize(
+        ("precision", "device", "supported"),
+        [
+            ("fp32", "mps", True),
+            ("bf16", "cpu", True),
+            ("bf16", "cuda:1", True),
+            ("fp16", "cuda", True),
+            ("fp16", "cpu", False),
+            ("bf16", "mps", False),
+            ("fp16", "mps", False),
+        ],
+    )
+    def test_what_a_device_does_not_support_is_refused_with_a_hint(
+        self, precision: Precision, device: str, supported: bool
+    ) -> None:
+        with nullcontext() if supported else pytest.raises(RunRefused, match=f"{precision} on the device") as refused:
+            check_precision(TrainSettings(precision=precision), device)
+        assert supported or "fp32" in refused.value.hint

@@ -33,6 +33,8 @@ def test_settings_survive_json() -> None:
     [
         {"lr": 0.0},
         {"batch": 1},
+        {"micro_batch": 0},
+        {"precision": "fp8"},
         {"replay_pool": "x"},
         {"replay_share": 1.0},
         {"objective": "other"},

@@ -14,7 +14,15 @@ from typing import Any
 from curation_db.processes import command_line
 from trainers.errors import TrainerError
 from trainers.run_files import LOCK, METRICS, TrainingStatus, read_run, read_saved_steps
-from trainers.settings import AppliedRecipe, RunConfig, TrainSettings, check_threads, create_run, read_config
+from trainers.settings import (
+    AppliedRecipe,
+    RunConfig,
+    TrainSettings,
+    check_precision,
+    check_threads,
+    create_run,
+    read_config,
+)
 from trainers.tracking.names import parse_report_to
 from workbench.errors import NothingToDo, UsageError
 from workbench.jobs.process import lock_holders, stop_command
@@ -76,6 +84,7 @@ def make_config(
     try:
         train_settings, applied = _train_settings(workspace, recipe, workspace_settings.train, settings or {})
         check_threads(train_settings)
+        check_precision(train_settings, device)
         return RunConfig(
             model=find_model(workspace, BASE if model is None else model).spec,
             export=str(find_export(workspace, export)),
