@@ -25,7 +25,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "Set up": ("demo", "init"),
     "Collect": ("import", "generate"),
     "Decide": ("curate", "browse", "adjudicate", "history", "serve", "lint", "gold", "queue", "annotators"),
-    "Train and measure": ("export", "train", "model", "bench", "report"),
+    "Train and measure": ("export", "train", "ablate", "model", "bench", "report"),
     "Care for the record": ("status", "progress", "backup", "restore", "doctor"),
 }
 """The commands in the order of the help, by stage of the work."""
@@ -132,6 +132,7 @@ def _deleted_folder_error() -> UsageError:
 
 def _register() -> None:
     from workbench.commands import (
+        ablate,
         adjudicate,
         annotators,
         backup,
@@ -173,6 +174,7 @@ def _register() -> None:
         export,
         train,
         model,
+        ablate,
         bench,
         report,
         status,

@@ -230,29 +230,33 @@ def freeze_set(
         raise NegwbError(f"cannot write {workspace.exports}: {error.strerror or error}") from error
 
 
-def find_or_freeze(workspace: Workspace, selection: ExportFilter, event: int, name: str | None = None) -> Manifest:
-    """Return an export of `selection` as of `event` by this version of negwb: an intact existing one, or a new one.
+def find_frozen(workspace: Workspace, selection: ExportFilter, event: int, name: str | None = None) -> Manifest | None:
+    """Return the intact export `name`, or the first one, that holds `selection` as of `event`.
 
-    Args:
-        name: Name of the export; None: that of the first one that fits, or the next free one.
-
-    Raises:
-        UsageError: `name` is that of another export, or of a damaged one.
-        NothingToDo: No candidate is selected.
+    Without a name, exports of other versions of negwb are left out, whose files may have another form.
     """
     from curation_db.exporting.manifest import ManifestError, list_exports, read_manifest, verify  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
 
-    wanted = (event, selection.to_dict(), version())
     for existing in list_exports(workspace.exports) if name is None else [name]:
         folder = workspace.exports / existing
         try:
             manifest = read_manifest(folder)
         except ManifestError:
             continue
-        if (manifest.event_seq, manifest.selection, manifest.tool_version) == wanted and not verify(folder):
+        is_wanted = (manifest.event_seq, manifest.selection) == (event, selection.to_dict())
+        if is_wanted and (name is not None or manifest.tool_version == version()) and not verify(folder):
             return manifest
-    return freeze_set(workspace, name, at=event, selection=selection)
+    return None
+
+
+def find_or_freeze(workspace: Workspace, selection: ExportFilter, event: int) -> Manifest:
+    """Return an export of `selection` as of `event` by this version of negwb: an intact existing one, or a new one.
+
+    Raises:
+        NothingToDo: No candidate is selected.
+    """
+    return find_frozen(workspace, selection, event) or freeze_set(workspace, at=event, selection=selection)
 
 
 def own_tasks(workspace: Workspace) -> list[str]:
