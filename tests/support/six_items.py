@@ -94,6 +94,11 @@ class Outcome:
             connection.close()
 
     @property
+    def requests(self) -> int:
+        """Number of requests that the run counted."""
+        return int(self.rows("SELECT json_extract(progress, '$.requests') FROM generation_run")[0][0])
+
+    @property
     def texts(self) -> list[str]:
         """Texts of the stored answers."""
         return [text for (text,) in self.rows("SELECT text FROM generation_answer")]

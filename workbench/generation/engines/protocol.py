@@ -31,8 +31,9 @@ request counts as in flight, so a killed run loses at most the requests in fligh
 class Engine(Protocol):
     """Answers model requests.
 
-    An engine may have two more members: a method `answer_settings`, see `AnswerIdentity.of`; and a property
-    `in_flight`, the number of requests that a stopped run waits for.
+    An engine may have three more members: a method `answer_settings`, see `AnswerIdentity.of`; and the properties
+    `in_flight`, the number of requests that a stopped run waits for, and `unanswered`, the number of requests that it
+    sent for calls that ended without an answer.
     """
 
     @property

@@ -90,6 +90,11 @@ class RunCounters:
         self.tokens += (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
         self.cost += answer.cost or 0.0
 
+    def count_unanswered(self, requests: int) -> None:
+        """Count requests that were sent, and whose calls ended without an answer."""
+        self.requests += requests
+        self._sent.add(requests)
+
     def _count_verdict(self, stage: Stage, answer: ModelAnswer) -> None:
         """Count a verdict; a judge that answers nothing is unclear."""
         if stage in _JUDGED and (not answer.failed or answer.error == RequestFailure.EMPTY):

@@ -102,6 +102,11 @@ class Runner:
         known = [count for count in counts if isinstance(count, int)]
         return sum(known) if len(known) == len(counts) else self.dispatcher.outstanding
 
+    @property
+    def _unanswered(self) -> int:
+        counts = [getattr(engine, "unanswered", None) for engine in self._engines.values()]
+        return sum(count for count in counts if isinstance(count, int))
+
     def stop(self, reason: str = "stopped") -> None:
         """Send no further request; requests in flight may finish."""
         self._end(RunStopped(reason, hint="all answers are stored; run the same command again to continue"))
@@ -131,6 +136,7 @@ class Runner:
         finally:
             self.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._counters.count_unanswered(self._unanswered)
         if self._error is not None:
             raise self._error
 

@@ -52,6 +52,8 @@ class Row:
     """Further arguments of the command."""
     engine: Mapping[str, Any] = field(default_factory=dict)
     """Further settings of the engine."""
+    hops: int = 1
+    """Requests of the network for each request of the run."""
     check: Callable[[Outcome, HabitServer], None] = lambda outcome, server: None
 
 
@@ -303,7 +305,7 @@ ROWS = [
         words=("--set", "unclear=drop", "--judge-rule", "official")),
     Row("an error with the key", refuse_with_key, 4, None, r"400: invalid key \[key\]", check=no_key_anywhere,
         engine={"url": f"{{root}}/{KEY}/v1?code={KEY}"}),
-    Row("a redirect on the same host", moved),
+    Row("a redirect on the same host", moved, hops=2),
 ]
 # fmt: on
 
@@ -333,6 +335,7 @@ def test_habit(
     assert row.items is None or outcome.items == row.items
     assert re.search(row.line, outcome.line), outcome.line
     assert outcome.line.isprintable()
+    assert outcome.requests * row.hops == len(one_server.requests)
     if row.most_requests is not None:
         assert len(one_server.requests) <= row.most_requests
     row.check(outcome, one_server)

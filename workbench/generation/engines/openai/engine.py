@@ -90,6 +90,11 @@ class OpenAiEngine:
         """Number of requests that are sent, and whose answers are not yet in the record."""
         return self._pool.in_flight
 
+    @property
+    def unanswered(self) -> int:
+        """Number of requests that were sent for calls without an answer in the record."""
+        return self._pool.unanswered
+
     def answer_settings(self, kind: RequestKind) -> dict[str, Any]:
         """Return the values that the engine uses in place of its settings; see `AnswerIdentity.of`."""
         return settings_in_use(self._settings, self._capabilities, kind)

@@ -123,6 +123,7 @@ class RequestLoop:
                 outcome = await self._send_requests(call, state)
                 for index, answer in zip(call.indices, outcome.answers, strict=True) if outcome.answers else ():
                     await store_answer(index, answer)
+                    state.sent = 0  # the stored answer counts them
             finally:
                 self._limiter.release(outcome.signal, outcome.retry_after or 0.0)
             if outcome.answers is not None:

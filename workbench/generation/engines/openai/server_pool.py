@@ -78,6 +78,8 @@ class ServerPool:
         self._servers = tuple(servers)
         self._budget, self._policy, self._notify, self._clock = budget, policy, notify, clock
         self._by_image: OrderedDict[str, _Server] = OrderedDict()
+        self.unanswered = 0
+        """Number of requests of the calls that ended without an answer in the record."""
         for server in self._servers:
             self._start(server)
         budget.when_closed(self._refuse_waiting)
@@ -100,6 +102,12 @@ class ServerPool:
             BudgetReached: see `Engine.answer`.
         """
         state = CallState()
+        try:
+            await self._run(call, store_answer, image, state)
+        finally:
+            self.unanswered += state.sent
+
+    async def _run(self, call: EngineCall, store_answer: StoreAnswer, image: str, state: CallState) -> None:
         failed: _Server | None = None
         while True:
             server = self._server_for(image, failed)
