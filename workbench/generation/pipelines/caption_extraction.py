@@ -44,6 +44,13 @@ _OTHER_TEXT: Final = re.compile(
     r"(?i)\d|\b(?:options?|alternatives?|alternatively|or|original|input|before|source|notes?|explanation|reason\w*)\b"
 )
 """A label with such a word does not introduce the edited caption, or not only one."""
+_ANNOUNCING: Final = (
+    r"(?:\b(?:here(?:['’]s)?|is|it|are|you|go|the|your|my|sure|ok(?:ay)?|so|edited|new|final|updated|revised|rewritten"
+    r"|modified|negated|resulting|image|captions?|sentence|version|rewrite|edit|answer|output|result|description|title"
+    r"|json|text|markdown)\b|\(1\)|\b1\b|[(\[](?:edited |new )?caption[)\]]|[^\w\s\"“”'‘’«»「」(){}\[\]<>`*_~])"
+)
+"""A word or sign that may stand before the edited caption and says nothing about the image."""
+_ANNOUNCEMENT: Final = re.compile(rf"(?i)(?:{_ANNOUNCING}\s*){{1,12}}")
 _CAPITALS: Final = re.compile(r"\b[A-Z][A-Z'’]+\b")
 
 
@@ -100,6 +107,8 @@ def _introduces(line: str, caption: str) -> bool:
     after_opening = _OPENING.sub("", bare, count=1)
     if not after_opening:
         return True
+    if _ANNOUNCEMENT.fullmatch(after_opening):
+        return True
     is_shaped = after_opening.endswith((":", "：")) or _HERE.match(after_opening) is not None
     return is_shaped and _is_label(after_opening, caption)
 
@@ -135,6 +144,15 @@ def _without_label(text: str, caption: str) -> str:
     return text if match is None or not _is_label(match["label"], caption) else text[match.end() :]
 
 
+def _without_announcement(text: str, caption: str) -> str:
+    """Strip "Here is", "Caption -" or "(1)" directly before the first word of the caption."""
+    first_word = next(iter(caption.split()), "")
+    if not first_word or text.split(maxsplit=1)[:1] == [first_word]:
+        return text
+    match = re.match(rf"(?i)(?:{_ANNOUNCING}\s*){{1,12}}?(?={re.escape(first_word)}(?!\w))", text)
+    return text if match is None else text[match.end() :]
+
+
 def _is_label(text: str, caption: str) -> bool:
     """Return whether `text` only announces the edited caption: it has no cue and no content word of the caption."""
     if len(text) > 80 or _OTHER_TEXT.search(text) or cues_of(text):
@@ -152,6 +170,7 @@ _STRIPPERS: Final[tuple[Callable[[str, str], str], ...]] = (
     _without_emphasis,
     _without_quotes,
     _without_label,
+    _without_announcement,
 )
 
 
