@@ -1,5 +1,7 @@
 """`python -m trainers RUN_FOLDER`: the child process that trains or resumes one run; its files show the progress.
 
+With --cost, it measures what the training would cost, writes cost.json, and trains nothing (`cost_probe`).
+
 Exit codes: 0 done, 2 wrong arguments or another process trains this run, 6 failed (failed.json has the reason),
 130 interrupted with the state saved (SIGINT, SIGTERM). A second signal ends the process at once.
 """
@@ -9,11 +11,13 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from trainers.errors import RunRefused, TrainerError
+from trainers.interrupts import Interrupted, Stop
 from trainers.run_files import DONE, FAILED, FAILURE, RunWriter, take_lock
 from trainers.tracking.process import start_tracking
 
@@ -37,19 +41,23 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m trainers", description="Train or resume one run.")
     parser.add_argument("folder", type=Path, help="with a config.json")
-    folder: Path = parser.parse_args(arguments).folder
+    parser.add_argument("--cost", action="store_true", help="measure 3 steps, and train nothing")
+    parsed = parser.parse_args(arguments)
+    folder: Path = parsed.folder
     if not (folder / "config.json").is_file():
         return _refuse(f"{folder} is not a run folder: it has no config.json")
     lock = take_lock(folder)
     if lock is None:
         return _refuse(f"{folder}: another process trains this run")
     with lock:
+        if parsed.cost:
+            return _run(folder, _probe, _StopSignal())
         if (folder / DONE).is_file():
             return DONE_CODE
         signals = _StopSignal()
         tracking = start_tracking(folder)
         try:
-            return _train(folder, signals)
+            return _run(folder, _train, signals)
         finally:
             if tracking is not None:
                 lock.close()  # the run has ended; only its reports have not
@@ -61,13 +69,24 @@ def _refuse(line: str) -> int:
     return USAGE
 
 
-def _train(folder: Path, signals: _StopSignal) -> int:
-    writer = RunWriter(folder)
-    # Importing torch takes 4 s: import late, so that wrong arguments fail at once and early signals are caught.
-    from trainers.finetune import Interrupted, run_training  # noqa: PLC0415
+def _train(folder: Path, stop: Stop) -> None:
+    from trainers.finetune import run_training  # noqa: PLC0415  # see _run
 
+    run_training(folder, stop=stop)
+
+
+def _probe(folder: Path, stop: Stop) -> None:
+    from trainers.cost_probe import probe_cost  # noqa: PLC0415
+
+    probe_cost(folder, stop=stop)
+
+
+def _run(folder: Path, work: Callable[[Path, Stop], None], signals: _StopSignal) -> int:
+    writer = RunWriter(folder)
     try:
-        run_training(folder, stop=lambda: signals.stop)
+        # Importing torch takes 4 s: `work` imports it, so that wrong arguments fail at once and early signals are
+        # caught.
+        work(folder, lambda: signals.stop)
     except Interrupted:
         writer.log("interrupted; the state is saved")
         return INTERRUPTED

@@ -410,7 +410,7 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     if threads := settings.threads or saved_threads(folder):
         torch.set_num_threads(threads)
     torch.manual_seed(settings.seed)
-    model = _load_model(config)
+    model = load_for_training(config)
     _check_bf16(settings, model.device)
     for line in [*model.warnings, *check_can_save(model, pth=config.save_pth, hf=config.save_hf)]:
         writer.log(f"{WARNING}{line}")
@@ -435,7 +435,7 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     return _finish(folder, config, trainer, state, result, stop)
 
 
-def _load_model(config: RunConfig) -> ClipModel:
+def load_for_training(config: RunConfig) -> ClipModel:
     """Load the model and encode one text: a device can exist and not compute.
 
     Raises:
@@ -509,7 +509,7 @@ def _same_base(config: RunConfig, model_hash: str) -> ClipModel:
     Raises:
         TrainerError: it cannot be loaded, or its files have changed since the start of the training.
     """
-    base = _load_model(config)
+    base = load_for_training(config)
     if base.model_hash != model_hash:
         hint = "restore its files, then resume this run"
         raise TrainerError(f"the base model {config.model} has changed since the training started", hint=hint)

@@ -13,7 +13,7 @@ from typing import Any
 
 from curation_db.processes import command_line
 from trainers.errors import TrainerError
-from trainers.run_files import LOCK, METRICS, TrainingStatus, read_run, read_saved_steps
+from trainers.run_files import LOCK, TrainingStatus, read_run, read_saved_steps
 from trainers.settings import (
     AppliedRecipe,
     RunConfig,
@@ -101,6 +101,34 @@ def make_config(
         )
     except TrainerError as error:
         raise UsageError(error.message, hint=error.hint) from error
+
+
+def settings_of(
+    workspace: Workspace, *, recipe: str | None = None, settings: Mapping[str, Any] | None = None
+) -> TrainSettings:
+    """Return the settings that `make_config` gives a training.
+
+    Raises:
+        UsageError: the recipe does not exist, or the settings contradict each other.
+    """
+    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+
+    try:
+        train_settings, _ = _train_settings(workspace, recipe, read_settings(workspace.settings).train, settings or {})
+        check_threads(train_settings)
+    except TrainerError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+    return train_settings
+
+
+def check_name(workspace: Workspace, name: str) -> None:
+    """Check that a new run can have this name.
+
+    Raises:
+        UsageError: the name is invalid or taken.
+    """
+    if new_run_folder(workspace, name).exists():
+        raise UsageError(f"the run {name} exists already", hint="choose another name, or resume this run")
 
 
 def _train_settings(
@@ -251,7 +279,7 @@ def resume(workspace: Workspace, name: str) -> Path:
     if state.status is TrainingStatus.RUNNING:
         pid = trainer_pid(folder)
         stop = f"stop it with: {stop_command(pid)}; " if pid is not None else ""
-        raise UsageError(f"another process is training {name}", hint=f"{stop}watch it with: tail -f {folder / METRICS}")
+        raise UsageError(f"another process is training {name}", hint=f"{stop}watch it with: negwb report --runs")
     return folder
 
 

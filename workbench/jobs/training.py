@@ -43,6 +43,8 @@ class TrainingOrder:
     model: str
     name: str | None = None
     settings: Mapping[str, Any] | None = None
+    recipe: str | None = None
+    device: str = "cpu"
 
 
 @dataclass(slots=True)
@@ -99,7 +101,15 @@ def start(workspace: Workspace, order: TrainingOrder) -> str:
     """
     require_torch()
     find_model(workspace, order.model)
-    folder = prepare_run(workspace, order.export, model=order.model, name=order.name, settings=order.settings)
+    folder = prepare_run(
+        workspace,
+        order.export,
+        model=order.model,
+        name=order.name,
+        recipe=order.recipe,
+        settings=order.settings,
+        device=order.device,
+    )
     jobs[folder] = TrainingJob(start_child(folder))
     return folder.name
 

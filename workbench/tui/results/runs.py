@@ -35,11 +35,12 @@ from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
     from curation_db.exporting.manifest import Manifest
+    from trainers.recipes.recipe import TrainRecipe
     from workbench.jobs.training import TrainingOrder
     from workbench.tui.results.context import Page, ResultsContext
 
 _POLL_SECONDS = 0.5
-_EMPTY = "No training run yet. t starts one; so does: negwb train EXPORT"
+_EMPTY = "No training run yet. n starts one; so does: negwb train EXPORT"
 
 
 class RunsScreen(PollingScreen[RunSnapshot]):
@@ -121,30 +122,29 @@ class RunsScreen(PollingScreen[RunSnapshot]):
 
     # -- acting -------------------------------------------------------------------------------------------------
 
-    def action_train(self) -> None:
-        """Ask for a frozen set and a model, and start a training run."""
-        self._ask()
-
     @work
-    async def _ask(self) -> None:
+    async def action_train(self) -> None:
+        """Ask for export, model and recipe, and start a training run."""
         from workbench.tui.screens.modals.start import StartModal  # only when opened
 
-        exports, models = await run_in_daemon_thread(self._choices)
+        exports, models, recipes = await run_in_daemon_thread(self._choices)
         if not exports:
             self.show_message("there is no export yet", hint="create one with: negwb export", trouble=True)
         elif self.is_current:
-            self.app.push_screen(StartModal(exports, models), self._start)
+            self.app.push_screen(StartModal(self.context.workspace, exports, models, recipes), self._start)
 
-    def _choices(self) -> tuple[list[tuple[str, str]], list[str]]:
-        """Return exports with their content, newest last, and the models that have a name in this workspace."""
+    def _choices(self) -> tuple[list[tuple[str, str]], list[str], list[TrainRecipe]]:
+        """Return exports with their content, newest last, the named models of this workspace, and the recipes."""
         from curation_db.exporting.manifest import ManifestError, list_exports, read_manifest
+        from trainers.recipes.recipe import list_recipes
         from workbench.workspace.models import BASE, finished_runs
 
         workspace, exports = self.context.workspace, []
         for name in list_exports(workspace.exports):
             with contextlib.suppress(ManifestError, OSError):
                 exports.append((name, describe_export(read_manifest(workspace.exports / name))))
-        return exports, [BASE, *reversed([folder.name for folder in finished_runs(workspace)])]
+        models = [BASE, *reversed([folder.name for folder in finished_runs(workspace)])]
+        return exports, models, list_recipes()
 
     def _start(self, order: TrainingOrder | None) -> None:
         if order is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -27,7 +26,6 @@ from workbench.jobs.process import JobRegistry
 from workbench.jobs.run_monitor import RunMonitor, downsample, tail, time_ago
 from workbench.tui.results.app import ResultsApp
 from workbench.tui.results.runs import RunsScreen, describe_export
-from workbench.tui.screens.modals.start import StartModal
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import base_model
 
@@ -82,7 +80,7 @@ async def test_an_empty_workspace_says_what_to_do(workspace: Workspace) -> None:
     app = ResultsApp(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "negwb train EXPORT" in lines(app))
-        await pilot.press("s", "r", "t", "enter", "down", "end")
+        await pilot.press("s", "r", "n", "enter", "down", "end")
         await until(pilot, lambda: "no export yet" in lines(app))
         await pilot.press("f4")
         await until(pilot, lambda: "negwb bench list" in lines(app))
@@ -146,41 +144,6 @@ async def test_polling_pauses_while_another_screen_is_above(workspace: Workspace
 
 def a_set(workspace: Workspace) -> None:
     freeze(workspace.exports / "set-001", [ExportItem(key="k", source="s", image_key="1", text="no dog")])
-
-
-async def test_t_opens_a_dialog_and_starts_the_same_training_as_the_command(
-    workspace: Workspace, monkeypatch: Any
-) -> None:
-    a_set(workspace)
-    make_run(workspace, "earlier")
-    started: list[Path] = []
-    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
-
-    def start(folder: Path) -> subprocess.Popen[bytes]:
-        started.append(folder)
-        return subprocess.Popen(sleeper, start_new_session=True)
-
-    monkeypatch.setattr(training, "start_child", start)
-    monkeypatch.setattr(training, "jobs", JobRegistry())
-    app = ResultsApp(workspace)
-    async with running(app) as pilot:
-        await until(pilot, lambda: "earlier" in lines(app))
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(app.screen, StartModal))
-        await until(pilot, lambda: "set-001 · 1 pairs" in lines(app))
-        await pilot.press("tab", *"mine", "enter")
-        await until(pilot, lambda: "… starting" in lines(app))
-        assert app.context.run == "mine"
-    assert started == [workspace.root / "runs" / "mine"]
-    job = training.jobs.running(started[0])
-    assert job is not None, "leaving kills no training"
-    child = job.process
-    try:
-        training.stop(started[0])
-        assert child.wait(10) == -signal.SIGINT
-    finally:
-        child.kill()
-        child.wait()
 
 
 @pytest.mark.parametrize("refused", [True, False])

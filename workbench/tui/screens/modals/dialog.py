@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Static
 
 T = TypeVar("T")
@@ -62,7 +63,11 @@ class Dialog(ModalScreen[T | None]):
     def on_mount(self) -> None:
         """Focus the first input field at once, because the next key may already be queued."""
         self.app.clear_notifications()  # a notification about the previous key would cover the foot
-        self.screen.set_focus(next(iter(self.query("TextArea, Input")), None))
+        self.screen.set_focus(self.first_field())
+
+    def first_field(self) -> Widget | None:
+        """Return the field that has the focus at first."""
+        return next(iter(self.query("TextArea, Input")), None)
 
     def action_cancel(self) -> None:
         self.leave(None)
