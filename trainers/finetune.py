@@ -47,6 +47,7 @@ from trainers.features.image_decoding import Decoding
 from trainers.features.image_features import ImageFeatures
 from trainers.interpolation import alpha_grid, choose_alpha, interpolate, sweep
 from trainers.interrupts import Interrupted, Stop
+from trainers.margins import finish_fold
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
 from trainers.models.routed import RoutedClipModel, route_models
@@ -428,10 +429,13 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     feed = BatchSource(loaded.train, loaded.pool, settings, hard, counterparts)
     data.summary.update(report_negatives(feed, hard, settings, writer, counterparts))
     data.summary.update(report_checks((*data.train, *data.val), feed, model, settings, writer))
-    validator = None if loaded.val is None else Validator(loaded.val, loaded.guard, settings)
+    # the pairs of a fold are measured once, after the last step
+    validator = None if loaded.val is None or config.fold else Validator(loaded.val, loaded.guard, settings)
     trainer = Trainer(model, feed, validator, settings)
     trainer.check_guard()
     state = TrainingRun(folder, trainer, stop, fingerprint=run_fingerprint).train()
+    if config.fold is not None:
+        return finish_fold(folder, trainer, state, result, data.val, store.features)
     return _finish(folder, config, trainer, state, result, stop)
 
 

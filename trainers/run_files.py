@@ -28,6 +28,8 @@ from typing import IO, Any, Literal
 from curation_db.atomic_write import replace_file
 from curation_db.foreign_json import JsonError, parse_json
 
+MARGINS = "margins.jsonl"
+"""Margins of the pairs of a fold, one {"source", "key", "margin"} per line."""
 METRICS, LOG, DONE, FAILED, LOCK = "metrics.jsonl", "log.txt", "done.json", "failed.json", "run.lock"
 
 EXCLUDED_IMAGES = "excluded_images.jsonl"

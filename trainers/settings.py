@@ -292,6 +292,18 @@ def check_precision(settings: TrainSettings, device: str) -> None:
         raise RunRefused(f"train settings: precision = {settings.precision} on the device {device}", hint=hint)
 
 
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One of several equal parts of the images, from 1 to `of`."""
+
+    number: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of or self.of < 2:
+            raise TrainerError(f"fold {self.number} of {self.of}: 2 folds or more, numbered from 1")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """config.json of a run folder: the complete input of `python -m trainers`."""
@@ -317,6 +329,9 @@ class RunConfig:
     settings: TrainSettings = field(default_factory=TrainSettings)
     recipe: AppliedRecipe | None = None
     """None: the run was created without --recipe."""
+    fold: Fold | None = None
+    """Fold of a cross-validation: the run trains on the images outside it, measures the margins of the pairs in it
+    (`trainers.margins`), and saves no model."""
 
     def to_text(self) -> str:
         """Return the content of config.json."""
@@ -337,6 +352,8 @@ class RunConfig:
         values["settings"] = self.settings.to_dict()
         if self.recipe is not None:
             values["recipe"] = asdict(self.recipe)
+        if self.fold is not None:
+            values["fold"] = asdict(self.fold)
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod

@@ -25,7 +25,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "Set up": ("demo", "init"),
     "Collect": ("import", "generate"),
     "Decide": ("curate", "browse", "adjudicate", "history", "serve", "lint", "gold", "queue", "annotators"),
-    "Train and measure": ("export", "train", "ablate", "model", "bench", "report"),
+    "Train and measure": ("export", "train", "mistaken", "ablate", "model", "bench", "report"),
     "Care for the record": ("status", "progress", "backup", "restore", "doctor"),
 }
 """The commands in the order of the help, by stage of the work."""
@@ -148,6 +148,7 @@ def _register() -> None:
         imports,
         init,
         lint,
+        mistaken,
         model,
         progress,
         queue,
@@ -173,6 +174,7 @@ def _register() -> None:
         annotators,
         export,
         train,
+        mistaken,
         model,
         ablate,
         bench,

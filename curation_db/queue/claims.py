@@ -37,6 +37,8 @@ class Claim:
     stream: Stream
     gold: bool = False
     """The card is a gold item. It must not show before the decision."""
+    second_look: bool = False
+    """The pair is accepted, and a model doubts it (`second_looks`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,11 @@ class Queue:
         """
         with self._store.read() as connection:
             leased = leases.held(connection, self._actor, candidate_ids, clock=self._clock)
-            return leased & still_queued_for(connection, leased, self._actor.annotator_id)
+            return leased & self.wanted(connection, leased)
+
+    def wanted(self, connection: Connection, candidate_ids: Collection[int]) -> set[int]:
+        """Return those of a few cards that are still to be decided by this annotator."""
+        return still_queued_for(connection, candidate_ids, self._actor.annotator_id)
 
     def renew(self, candidate_ids: Collection[int]) -> set[int]:
         """Extend the leases of these cards; return the cards that this session holds now.

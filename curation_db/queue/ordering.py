@@ -1,6 +1,7 @@
 """Queue orderings: a stored priority per candidate and ordering policy, least first.
 
-A policy is a signal ("conflict"), a weighted sum of signals ("0.7*conflict + 0.3*lint"), or "oldest". Two policies are
+A policy is a signal ("conflict"), a weighted sum of signals ("0.7*conflict + 0.3*lint"), "oldest", or "mistaken", whose
+priorities are the margins of a trained model (`margins`) and which comes first to accepted pairs. Two policies are
 stored for every candidate when it is inserted. Any other policy is computed in the background (`Refresher`) once it is
 requested; until then the queue falls back on "oldest". Nothing in this module runs between two cards.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, text
 
 from curation_db.lint.linter import DEFAULTS, LintSettings
+from curation_db.queue.margins import MISTAKEN
 from curation_db.queue.priority_signals import CorpusCounts, PrioritySignal, corpus_counts, signals_of
 from curation_db.storage.store import Store
 
@@ -48,22 +50,26 @@ _NOTE_PREFIX = "ordering:"
 @dataclass(frozen=True, slots=True)
 class Policy:
     weights: tuple[tuple[PrioritySignal, float], ...] = ()
-    """Weight by signal; the weights sum to 1. Empty: the oldest first."""
+    """Weight by signal; the weights sum to 1. Empty: the oldest first, or the margins."""
+    mistaken: bool = False
+    """Whether accepted pairs are served again, the lowest margin first, before the open candidates."""
 
     @classmethod
     def parse(cls, expression: str) -> Policy:
-        """Parse "oldest", a signal, or weighted signals joined by +; normalise the weights to a sum of 1.
+        """Parse "oldest", "mistaken", a signal, or weighted signals joined by +; normalise the weights to a sum of 1.
 
         Raises:
             ValueError: `expression` is none of these.
         """
         if expression.strip() == OLDEST:
             return cls()
+        if expression.strip() == MISTAKEN:
+            return cls(mistaken=True)
         weights: dict[PrioritySignal, float] = {}
         for part in expression.split("+"):
             term = _TERM.fullmatch(part.strip())
             if term is None or term[2] not in list(PrioritySignal):
-                known = ", ".join([OLDEST, *PrioritySignal])
+                known = ", ".join([OLDEST, MISTAKEN, *PrioritySignal])
                 raise ValueError(
                     f"order {expression!r}: {part.strip()!r} is none of {known}; as in 0.7*conflict + 0.3*lint"
                 )
@@ -78,15 +84,15 @@ class Policy:
     def name(self) -> str:
         """The name of the policy in the record and on screens; equal policies have equal names."""
         if not self.weights:
-            return OLDEST
+            return MISTAKEN if self.mistaken else OLDEST
         if len(self.weights) == 1:
             return str(self.weights[0][0])
         return " + ".join(f"{weight:.4g}*{signal}" for signal, weight in self.weights)
 
     @property
-    def always_stored(self) -> bool:
-        """Whether every candidate gets a priority under this policy when it is inserted."""
-        return self.name in ORDERINGS
+    def needs_refresh(self) -> bool:
+        """Whether the priorities are computed in the background; others are stored with the candidates or margins."""
+        return bool(self.weights) and self.name not in ORDERINGS
 
 
 def refresh_priorities(connection: Connection, candidate_ids: Iterable[int]) -> None:
@@ -138,7 +144,7 @@ class Refresher:
         Raises:
             RecordError: the record is busy; nothing was written.
         """
-        if self._policy.always_stored:
+        if not self._policy.needs_refresh:
             return False
         if self._corpus_counts is None:
             with self._store.read() as connection:
@@ -184,7 +190,7 @@ def _requested_policies(connection: Connection) -> dict[Policy, _Done]:
 
 
 def _done(connection: Connection, policy: Policy) -> _Done:
-    if policy.always_stored:
+    if not policy.needs_refresh:
         newest = _newest(connection)
         return _Done(newest, newest)
     value = connection.execute(

@@ -12,7 +12,8 @@ from curation_db.enums import Question
 from curation_db.events.hasty import hasty_sql
 from curation_db.events.in_force import in_force_sql
 from curation_db.lint.index import INDEXED_RULES
-from curation_db.search.query_language import ANY_JUDGE, WORDS, QueryField, TermMeaning, Value, View
+from curation_db.queue.margins import COMPUTE, NO_MARGINS, margin_source
+from curation_db.search.query_language import ANY_JUDGE, WORDS, QueryField, Sort, TermMeaning, Value, View
 from curation_db.search.query_sql import UNREVEALED, matching_judges
 from curation_db.search.search import judges
 from curation_db.storage.sqlite import IN_IDS, VERDICT_WORD, batches, json_array
@@ -104,6 +105,8 @@ def unknown_name(connection: Connection, view: View) -> str | None:
 
     The message lists known names, and explains a view without results.
     """
+    if (view.filters_by(QueryField.MARGIN) or view.sort is Sort.MISTAKEN) and margin_source(connection) is None:
+        return f"{NO_MARGINS}; compute them: {COMPUTE}"
     for term in view.terms:
         if term.field in WORDS or term.excluded or term.field not in (*_NAMED, QueryField.JUDGE):
             continue

@@ -42,6 +42,8 @@ class QueryField(StrEnum):
     """conflict: the judges disagree; flagged: a flag is in force; hasty: a decision in force came too soon."""
     LINT = "lint"
     """A failed lint rule."""
+    MARGIN = "margin"
+    """The margin under a trained model, below or above a number: margin:<0 (`queue.margins`)."""
     CUE = "cue"
     POSITION = "position"
     TYPE = "type"
@@ -63,6 +65,8 @@ class Sort(StrEnum):
     """Newest event first."""
     CONFLICT = "conflict"
     """Largest difference between the judges first."""
+    MISTAKEN = "mistaken"
+    """Lowest margin under a trained model first, then the candidates without one."""
     CONCEPT = "concept"
     TEXT = "text"
 
@@ -135,11 +139,12 @@ class View:
 
     @property
     def depends_on_verdicts(self) -> bool:
-        """Whether membership or order reveals something about the judges' verdicts."""
+        """Whether membership or order reveals something about the verdicts of the judges or of a trained model."""
         conflict = any(
             value.name == "conflict" for term in self.terms if term.field is QueryField.IS for value in term.values
         )
-        return conflict or self.filters_by(QueryField.JUDGE) or self.sort is Sort.CONFLICT
+        filtered = any(self.filters_by(field) for field in (QueryField.JUDGE, QueryField.MARGIN))
+        return conflict or filtered or self.sort in (Sort.CONFLICT, Sort.MISTAKEN)
 
     def filters_by(self, field: QueryField) -> bool:
         """Return whether a term is about `field`."""
@@ -152,6 +157,8 @@ _NAME = re.compile(r"(-?)([A-Za-z_]+):")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _BARE_VALUE = re.compile(r'[^\s,"=]+')
 _BARE_WORD = re.compile(r'[^\s"]+')
+MARGIN_LIMIT = re.compile(r"([<>])(-?(?:\d+\.?\d*|\.\d+))", re.ASCII)
+"""A value of `QueryField.MARGIN`: the side and the number."""
 _MEANING = re.compile(r"=([A-Za-z]*)")
 
 
@@ -240,6 +247,8 @@ def _checked(field: QueryField, name: str) -> str:
             name.lower().replace("-", "_") if field in (QueryField.STATE, QueryField.REASON) else name.lower(),
             CLOSED[field],
         )
+    if field is QueryField.MARGIN and not MARGIN_LIMIT.fullmatch(name):
+        raise ViewError(f"margin:{name} is not < or > with a number, as in margin:<0")
     return _searchable(name) if field in WORDS else name
 
 

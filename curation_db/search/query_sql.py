@@ -15,7 +15,8 @@ from curation_db.enums import Question, Stream
 from curation_db.events.hasty import hasty_sql
 from curation_db.events.in_force import in_force_sql
 from curation_db.lint.index import CONFLICT
-from curation_db.search.query_language import ANY_JUDGE, QueryField, Term, TermMeaning, Value
+from curation_db.queue.margins import MISTAKEN
+from curation_db.search.query_language import ANY_JUDGE, MARGIN_LIMIT, QueryField, Term, TermMeaning, Value
 from curation_db.storage import sqlite
 from curation_db.storage.sqlite import VERDICT_WORD
 
@@ -44,7 +45,7 @@ _INDEXES: Final = {
     QueryField.CONCEPT: "candidate_concept",
     QueryField.STREAM: "candidate_audit",
 }
-UNORDERED: Final = frozenset({QueryField.SOURCE, QueryField.CAPTION})
+UNORDERED: Final = frozenset({QueryField.SOURCE, QueryField.CAPTION, QueryField.MARGIN})
 """Fields whose walks are not in the order of the ids."""
 
 
@@ -134,6 +135,8 @@ def _in_sql(field: QueryField, value: Value, judges: Sequence[str], parameters: 
             both = _table_term("candidate_mark", f"mark = {parameters.add(CONFLICT)}")
         case QueryField.LINT:
             both = _table_term("candidate_mark", f"mark = {parameters.add(value.name)}")
+        case QueryField.MARGIN:
+            both = _margin_term(value, parameters)
         case QueryField.BY:
             both = _event_term(f"e.actor = {parameters.add(value.name)}")
         case QueryField.REASON:
@@ -158,6 +161,13 @@ def _stored(field: QueryField, name: str) -> object:
 def _table_term(table: str, which: str) -> tuple[str, str]:
     walk = f"SELECT candidate_id AS id FROM {table} WHERE {which}"
     return walk, f"EXISTS (SELECT 1 FROM {table} WHERE {which} AND candidate_id = {{id}})"
+
+
+def _margin_term(value: Value, parameters: Parameters) -> tuple[str, str]:
+    limit = MARGIN_LIMIT.fullmatch(value.name)
+    assert limit is not None  # by the parser
+    below = f"ordering = '{MISTAKEN}' AND priority {limit[1]} {parameters.add(float(limit[2]))}"
+    return _table_term("queue_entry", below)
 
 
 def _column_term(which: str, index: str = "") -> tuple[str, str]:

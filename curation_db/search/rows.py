@@ -12,6 +12,7 @@ from curation_db.enums import Kind, NegationType, Question, State
 from curation_db.events.in_force import in_force_sql
 from curation_db.lint.index import CONFLICT, INDEXED_RULES, not_indexed
 from curation_db.lint.linter import Rule
+from curation_db.queue.margins import margins_of
 from curation_db.storage.sqlite import IN_IDS, json_array
 
 _CANDIDATES = text(f"""
@@ -68,9 +69,11 @@ class ListedCandidate:
     flagged: bool
     notes: int
     hidden: bool
-    """An audit candidate that still needs votes: verdicts and conflict are withheld."""
+    """An audit candidate that still needs votes: verdicts, conflict and margin are withheld."""
     verdicts: tuple[RowVerdict, ...]
     conflict: bool
+    margin: float | None
+    """Under a trained model, for the pairs of its export (`queue.margins`)."""
     lint: tuple[Rule, ...]
     """Failed rules; valid if `checked`."""
     checked: bool
@@ -89,6 +92,7 @@ def page_of(connection: Connection, ids: Sequence[int]) -> list[ListedCandidate]
         marks[row.candidate_id].add(row.mark)
     for row in connection.execute(_DECISIONS, {"ids": listed}):
         decisions[row.candidate_id].append(Decision(row.actor, Kind(row.kind), row.reason, row.at))
+    margins = margins_of(connection, ids)
     unindexed = not_indexed(connection, ids)
     rows = {}
     for row in connection.execute(_CANDIDATES, {"ids": listed}):
@@ -100,6 +104,7 @@ def page_of(connection: Connection, ids: Sequence[int]) -> list[ListedCandidate]
             source=row.source, image=row.image, audit=bool(row.audit), state=State(row.state),
             flagged=bool(row.flagged), notes=row.notes, hidden=hidden,
             verdicts=() if hidden else tuple(verdicts[row.id]), conflict=CONFLICT in marks[row.id] and not hidden,
+            margin=None if hidden else margins.get(row.id),
             lint=tuple(rule for rule in INDEXED_RULES if rule in marks[row.id]),
             checked=row.id not in unindexed, decisions=tuple(decisions[row.id]),
         )

@@ -13,6 +13,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, text
 
 from curation_db.events.annotators import spellings_of
+from curation_db.queue.margins import MISTAKEN
 from curation_db.search.query_language import QueryField, Sort, Term, Value, View
 from curation_db.search.query_sql import UNREVEALED, Parameters, Predicate, predicates
 from curation_db.storage import sqlite
@@ -33,10 +34,12 @@ _GROUPS = text("""
     SELECT id FROM queue_group g WHERE stream != 'audit'
     AND EXISTS (SELECT 1 FROM queue_entry WHERE ordering = 'conflict' AND group_id = g.id)
 """)
+_MARGIN = f"(SELECT q.priority FROM queue_entry q WHERE q.candidate_id = k.candidate_id AND q.ordering = '{MISTAKEN}')"
 _KEYS = {
     Sort.DECIDED: ("candidate_state k", "k.candidate_id", "k.last_seq DESC, k.candidate_id DESC"),
     Sort.CONCEPT: ("candidate k", "k.id", "k.concept IS NULL, k.concept COLLATE NOCASE, k.id"),
     Sort.TEXT: ("candidate k", "k.id", "k.text COLLATE NOCASE, k.id"),
+    Sort.MISTAKEN: ("candidate_state k", "k.candidate_id", f"{_MARGIN} IS NULL, {_MARGIN}, k.candidate_id"),
     Sort.CONFLICT: ("queue_entry k", "k.candidate_id", "k.priority, k.candidate_id"),
 }
 """Table of the sort key, its id column, and the ORDER BY clause."""
@@ -140,6 +143,13 @@ def _in_index_order(connection: Connection, sort: Sort, terms: Sequence[Predicat
             first = sqlite.TEXT_PREFIX.replace("text", "k.text")
             order = f"{first} COLLATE NOCASE, k.text COLLATE NOCASE, k.id"
             return [f"SELECT k.id FROM candidate k{_where('k.id', terms)} ORDER BY {order}"]
+        case Sort.MISTAKEN:
+            measured = _where("k.candidate_id", terms, f"k.ordering = '{MISTAKEN}'")
+            others = _where("k.candidate_id", terms, f"{_MARGIN} IS NULL")
+            return [
+                f"SELECT k.candidate_id FROM queue_entry k{measured} ORDER BY k.priority, k.candidate_id",
+                f"SELECT k.candidate_id FROM candidate_state k{others} ORDER BY k.candidate_id",
+            ]
     return [_by_conflict(connection, terms)]
 
 

@@ -25,8 +25,12 @@ NEGWB = Path(sys.executable).with_name("negwb")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NEGWB_WORKSPACE": ""}
 
 
-def make_workspace(root: Path, *, pictures: int = 12, pairs: int = 24) -> Workspace:
-    """Create ws/ with an export set-001 of accepted pairs, and the model tiny/ beside it."""
+def make_workspace(root: Path, *, pictures: int = 12, pairs: int = 24, captions: bool = False) -> Workspace:
+    """Create ws/ with an export set-001 of accepted pairs, and the model tiny/ beside it.
+
+    Args:
+        captions: Whether the pairs have an original caption and a concept.
+    """
     workspace = create_workspace(root / "ws")
     paths = draw_pictures(workspace.root / "pictures", pictures)
     workspace.settings.write_text('[pictures]\nsmall = ["pictures"]\n', encoding="utf-8")
@@ -39,6 +43,12 @@ def make_workspace(root: Path, *, pictures: int = 12, pairs: int = 24) -> Worksp
                     text("INSERT INTO image(id, source_id, key, file_name) VALUES (:n, 1, :n, :file)"),
                     {"n": number, "file": path.name},
                 )
+                if captions:
+                    connection.execute(
+                        text("""INSERT INTO caption(id, source_id, key, image_id, text, raw_sha256)
+                                VALUES (:n, 1, :n, :n, :text, zeroblob(32))"""),
+                        {"n": number, "text": sentence(rng)},
+                    )
             drafts = [
                 NewCandidate(
                     source_id=1,
@@ -47,6 +57,8 @@ def make_workspace(root: Path, *, pictures: int = 12, pairs: int = 24) -> Worksp
                     raw_text=f"{sentence(rng)} no hat {n}",
                     pipeline="P1",
                     generator="g",
+                    caption_id=n % pictures + 1 if captions else None,
+                    concept="hat" if captions else None,
                 )
                 for n in range(pairs)
             ]

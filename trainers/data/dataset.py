@@ -16,17 +16,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from curation_db.enums import Reason, State
+from curation_db.enums import NegationType, Reason, State
 from curation_db.exporting.manifest import ExportItem, ManifestError, read_items, read_manifest, verify
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.image_paths import find_image_file, real_path
 from curation_db.language.nouns import singular
 from trainers.errors import RunRefused, TrainerError
+from trainers.settings import Fold
 
 Locate = Callable[[str, str | None], Path | None]
 """Function from (source, file name) to the path of the image; None where the file is missing."""
-ABSENCE = "absence"
-"""Negation type of a caption that denies the presence of a thing."""
 Rows = NDArray[np.int64]
 
 
@@ -45,25 +44,35 @@ class TrainingPair:
     """The negated concept, where known."""
     has_concept: bool | None = None
     """Whether the concept is in the image, by the decision of a person or the judges; None: not decided."""
+    affirmed: str | None = None
+    """The original caption with the denied concept added; see `affirmed_caption`."""
     false_caption: str | None = None
-    """The original caption with the absent concept added, which is false of the image; see `false_caption_of`."""
+    """`affirmed` where it is known to be false of the image; see `false_caption_of`."""
+    source: str = ""
+    key: str = ""
+    """Key of the candidate, unique in its source; names the pair outside the training."""
+
+
+def affirmed_caption(item: ExportItem) -> str | None:
+    """Return the original caption with the denied concept added; None where one of them is not known.
+
+    "a man rides a horse" and the concept "hat" give "a man rides a horse with a hat"; an action or a relation follows
+    after a comma: "a man rides a horse, wearing a hat".
+    """
+    words = item.concept.split() if item.concept else []
+    if item.caption is None or item.concept is None or not words:
+        return None
+    caption = item.caption.rstrip(" .")
+    if item.negation_type not in (NegationType.ABSENCE, NegationType.ATTRIBUTE):
+        return f"{caption}, {item.concept}"
+    article = "" if singular(words[-1]) != words[-1] else "an " if item.concept.startswith(tuple("aeiou")) else "a "
+    return f"{caption} with {article}{item.concept}"
 
 
 def false_caption_of(item: ExportItem) -> str | None:
-    """Return the original caption with the concept that an accepted pair denies; None for other pairs.
-
-    "a man rides a horse" and the concept "hat" give "a man rides a horse with a hat": the negated caption was accepted,
-    so the hat is absent.
-    """
-    if item.caption is None or item.concept is None:
-        return None
-    if item.negation_type != ABSENCE or item.state != State.ACCEPTED:
-        return None
-    last = item.concept.split()[-1] if item.concept.split() else ""
-    if not last:
-        return None
-    article = "" if singular(last) != last else "an " if item.concept.startswith(tuple("aeiou")) else "a "
-    return f"{item.caption.rstrip(' .')} with {article}{item.concept}"
+    """Return the affirmed caption of an accepted pair that denies a thing, which is absent; None for other pairs."""
+    denies_thing = item.negation_type == NegationType.ABSENCE and item.state == State.ACCEPTED
+    return affirmed_caption(item) if denies_thing else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,10 @@ def read_set(folder: Path, locate: Locate) -> FrozenSet:
             caption=item.caption,
             concept=item.concept,
             has_concept=_has_concept(item),
+            affirmed=affirmed_caption(item),
             false_caption=false_caption_of(item),
+            source=item.source,
+            key=item.key,
         )
         for item, path in located
         if path is not None
@@ -133,6 +145,21 @@ def split_by_image(pairs: Sequence[TrainingPair], *, val_share: float, seed: int
     for row, pair in enumerate(pairs):
         (val if _share(f"{seed}\n{pair.image}") < val_share else train).append(row)
     return train, val
+
+
+def split_by_fold(pairs: Sequence[TrainingPair], fold: Fold, *, seed: int) -> tuple[list[int], list[int]]:
+    """Return the training rows and the rows of the fold, which is left out.
+
+    The images, in an order by hash, are dealt to the folds in turn: each image is in one fold, and the folds differ by
+    at most one image.
+    """
+    images = sorted({pair.image for pair in pairs}, key=lambda image: _share(f"{seed}\n{image}"))
+    held_out = set(images[fold.number - 1 :: fold.of])
+    train: list[int] = []
+    rows: list[int] = []
+    for row, pair in enumerate(pairs):
+        (rows if pair.image in held_out else train).append(row)
+    return train, rows
 
 
 def split_by_caption(count: int, *, val_share: float, seed: int) -> tuple[list[int], list[int]]:

@@ -28,6 +28,7 @@ from trainers.data.dataset import (
     read_pool,
     read_set,
     split_by_caption,
+    split_by_fold,
     split_by_image,
 )
 from trainers.data.image_check import check_images
@@ -79,7 +80,7 @@ def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop)
     hashes = images.hashes
     pairs = tuple(replace(pair, image=hashes[pair.path]) for pair in export.pairs if pair.path in hashes)
     replayed = _merge_by_content([replace(each, image=hashes[each.path]) for each in listed if each.path in hashes])
-    rows, val_rows = _split(pairs, settings)
+    rows, val_rows = _split(pairs, config)
     train, val = tuple(pairs[row] for row in rows), tuple(pairs[row] for row in val_rows)
     if not train:
         raise RunRefused("no pair is left to train on", hint="use a smaller val_share or more pairs")
@@ -94,12 +95,15 @@ def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop)
     return TrainingData(train, val, pool, export.export_sha256, summary)
 
 
-def _split(pairs: Sequence[TrainingPair], settings: TrainSettings) -> tuple[list[int], list[int]]:
-    """Return the training rows and the validation rows.
+def _split(pairs: Sequence[TrainingPair], config: RunConfig) -> tuple[list[int], list[int]]:
+    """Return the training rows and the validation rows, or those outside and inside the fold of a cross-validation.
 
     The validation rows are shuffled, as in the published code: in the order of an export, the captions of an image
     are neighbours, and a batch would compare them with each other.
     """
+    settings = config.settings
+    if config.fold is not None:
+        return split_by_fold(pairs, config.fold, seed=settings.seed)
     if settings.split == "caption":
         return split_by_caption(len(pairs), val_share=settings.val_share, seed=settings.seed)
     rows, val_rows = split_by_image(pairs, val_share=settings.val_share, seed=settings.seed)

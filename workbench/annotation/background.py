@@ -39,7 +39,7 @@ class PriorityRefreshThread:
 
     def start(self) -> None:
         """Start the thread, unless the priorities of the policy need no refresh."""
-        if not self._policy.always_stored:
+        if self._policy.needs_refresh:
             self._thread.start()
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class PriorityRefreshThread:
     @property
     def label(self) -> str:
         """The name of the policy, with the share of refreshed priorities while that is under 1."""
-        if self._policy.always_stored or self.progress.share >= 1:
+        if not self._policy.needs_refresh or self.progress.share >= 1:
             return self._policy.name
         return f"{self._policy.name} {self.progress.share:.0%}"
 

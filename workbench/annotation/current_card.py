@@ -44,8 +44,10 @@ class CurrentCard:
 
     @property
     def seen_before(self) -> bool:
-        """Whether the annotator has decided about the card before."""
-        return self.ready is not None and (self.after_undo or self.ready.past is not None)
+        """Whether the annotator has just gone back to the card; at a second look they have to read it anew."""
+        if self.ready is None:
+            return False
+        return self.after_undo or (self.ready.past is not None and not self.ready.second_look)
 
     def require(self) -> PreparedCard:
         """Return the card.

@@ -16,19 +16,20 @@ class DecisionKind(Enum):
     FLIP = auto()
     """A change of mind after the verdicts were revealed; the audit label stays the earlier decision."""
     ADJUDICATION = auto()
-    """An adjudicator's final decision about a settled card from a search."""
+    """An adjudicator's final decision about a settled card from a search, or at a second look."""
 
 
 def state_line(ready: PreparedCard, role: Role) -> str | None:
     """Return the line of a card about its state, if any.
 
-    The line never says how others decided, since that would influence the annotator.
+    Except at a second look, the line never says how others decided, since that would influence the annotator.
     """
     if ready.card.state is State.SUPERSEDED:
         return "replaced by an edit"
+    lines = ["second look: this pair is accepted, and the trained model doubts it"] if ready.second_look else []
     if decision_kind(ready, Kind.ACCEPT, role) is DecisionKind.ADJUDICATION:
-        return "all votes are in: your decision is final"
-    return None
+        lines.append("all votes are in: your decision is final")
+    return "; ".join(lines) or None
 
 
 def decision_kind(ready: PreparedCard, kind: Kind, role: Role) -> DecisionKind:
@@ -37,6 +38,7 @@ def decision_kind(ready: PreparedCard, kind: Kind, role: Role) -> DecisionKind:
         return DecisionKind.VOTE
     if ready.stream is Stream.AUDIT and ready.past is not None and ready.past.is_label:
         return DecisionKind.FLIP
-    if role is Role.ADJUDICATOR and ready.origin is CardOrigin.SEARCH and ready.card.state in SETTLED:
+    chosen = ready.second_look or ready.origin is CardOrigin.SEARCH
+    if role is Role.ADJUDICATOR and chosen and ready.card.state in SETTLED:
         return DecisionKind.ADJUDICATION
     return DecisionKind.VOTE

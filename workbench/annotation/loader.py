@@ -7,21 +7,34 @@ from typing import TYPE_CHECKING
 from curation_db.enums import Stream
 from curation_db.events.annotators import Actor
 from curation_db.events.event_log import PreviousDecision
-from curation_db.queue.claims import still_queued_for
+from curation_db.queue.claims import Claim
 from curation_db.search import queries
 from curation_db.search.cards import Card, card_for
 from curation_db.storage.store import Store
 from workbench.annotation.models import CardOrigin, ImageLoader, PreparedCard, SessionSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from sqlalchemy import Connection
 
 
 class CardLoader:
     """Loader of cards. It reads the record and decodes images, so it is not called in the thread of the screen."""
 
-    def __init__(self, store: Store, pictures: ImageLoader, annotator: Actor, settings: SessionSettings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        pictures: ImageLoader,
+        annotator: Actor,
+        settings: SessionSettings,
+        wanted: Callable[[Connection, Collection[int]], set[int]],
+    ) -> None:
+        """Args:
+        wanted: Returns those of a few candidates that are still to be decided by this annotator (`Queue.wanted`).
+        """
         self._store = store
+        self._wanted = wanted
         self.pictures = pictures
         self._annotator = annotator
         self._settings = settings
@@ -36,10 +49,24 @@ class CardLoader:
 
     def asks(self, connection: Connection, candidate_id: int) -> bool:
         """Return whether the queue needs this annotator's decision about the candidate."""
-        return bool(still_queued_for(connection, [candidate_id], self._annotator.annotator_id))
+        return bool(self._wanted(connection, [candidate_id]))
+
+    def load_claimed(self, claim: Claim) -> PreparedCard:
+        """Return the card of a claim; a second look comes with the annotator's earlier decision."""
+        if not claim.second_look:
+            return self.load(claim.candidate_id, origin=CardOrigin.QUEUE, leased=True)
+        with self._store.read() as connection:
+            past = queries.own_decision_in_force(connection, self._annotator.name, claim.candidate_id)
+        return self.load(claim.candidate_id, origin=CardOrigin.QUEUE, leased=True, past=past, second_look=True)
 
     def load(
-        self, candidate_id: int, *, origin: CardOrigin, leased: bool, past: PreviousDecision | None = None
+        self,
+        candidate_id: int,
+        *,
+        origin: CardOrigin,
+        leased: bool,
+        past: PreviousDecision | None = None,
+        second_look: bool = False,
     ) -> PreparedCard:
         """Return the card with its image.
 
@@ -63,4 +90,5 @@ class CardLoader:
             leased=leased,
             past=past,
             asked=asks,
+            second_look=second_look,
         )

@@ -61,6 +61,8 @@ class PreparedCard:
     """The annotator's earlier decision about the candidate, if it is in force."""
     asked: bool = False
     """Whether the queue needed this annotator's decision when the card was loaded."""
+    second_look: bool = False
+    """The pair is accepted, and the queue serves it again (`curation_db.queue.second_looks`)."""
 
 
 @dataclass(frozen=True, slots=True)

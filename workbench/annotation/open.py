@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from curation_db.enums import Role, Stream
 from curation_db.events.annotators import begin_session
+from curation_db.queue.margins import COMPUTE, NO_MARGINS, margin_source
+from curation_db.queue.ordering import Policy
 from curation_db.search import queries
 from curation_db.storage.store import open_store
 from workbench import version as installed_version
@@ -54,7 +56,7 @@ def open_session(
         wall_clock: The clock of the leases, in seconds.
 
     Raises:
-        NothingToDo: The record has no candidate.
+        NothingToDo: The record has no candidate, or no margins for the order that needs them.
         RetiredAnnotator: The name is retired.
         UsageError: negwb.toml has a wrong setting.
         RecordError: The record cannot be opened.
@@ -66,12 +68,15 @@ def open_session(
         with store.read() as connection:
             if not queries.has_candidates(connection):
                 raise NothingToDo("the record has no candidates", hint="import captions with: negwb import")
+            settings_of_session = serving or session_settings(known)
+            if Policy.parse(settings_of_session.ordering).mistaken and margin_source(connection) is None:
+                raise NothingToDo(NO_MARGINS, hint=f"compute them: {COMPUTE}")
         actor = begin_session(store, annotator, version=version or installed_version(), role=role)
         return AnnotationSession(
             store,
             actor,
             ImageLoader(folders.locate, ThumbnailCache(box).get, folders.folders),
-            serving or session_settings(known),
+            settings_of_session,
             clock=clock,
             wall_clock=wall_clock,
             owns_store=True,

@@ -210,7 +210,9 @@ class CardPrefetcher:
             ready = self._doubtful[0]
             self._loading = candidate_id = ready.card.candidate_id
         again = (
-            self._load(Claim(candidate_id, ready.stream)) if candidate_id in self._queue.renew([candidate_id]) else None
+            self._load(Claim(candidate_id, ready.stream, second_look=ready.second_look))
+            if candidate_id in self._queue.renew([candidate_id])
+            else None
         )
         if again is not None and not again.asked:
             self._queue.release([candidate_id])

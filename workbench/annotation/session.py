@@ -16,10 +16,10 @@ from curation_db.errors import CardChanged, NoLongerQueued, RecordError, RecordR
 from curation_db.events.annotator_status import count_waiting_edits, works_alone
 from curation_db.events.annotators import Actor, end_session
 from curation_db.events.event_log import PreviousDecision
-from curation_db.queue import claims
 from curation_db.queue.claims import Queue, count_remaining
 from curation_db.queue.leases import Clock
 from curation_db.queue.ordering import Policy
+from curation_db.queue.second_looks import SecondLooks
 from curation_db.review.decisions import DecisionResult, DecisionWriter, PresentationContext
 from curation_db.search import fulltext, queries
 from curation_db.storage.store import Store
@@ -72,30 +72,29 @@ class AnnotationSession:
         self.replaced: RecordReplaced | None = None
         """Set when the record is no longer the file that was opened: the session must end."""
         store.on_replaced = self._note_replaced
-        self.loader = CardLoader(store, pictures, actor, self.settings)
         self.dwell_timer = DwellTimer(clock)
         """The front end reports each activity of the annotator to it."""
         self.picture_shown = PictureShown.NONE
         """How the screen shows the image of the current card; set by the screen, stored with each decision."""
         self.card_visibility = CardVisibility(self.settings.guard_seconds)
         """The screen reports to it when a card is drawn."""
-        self._queue = Queue(
+        policy = Policy.parse(self.settings.ordering)
+        self._queue = (SecondLooks if policy.mistaken else Queue)(
             store,
             actor,
-            ordering=Policy.parse(self.settings.ordering).name,
+            ordering=policy.name,
             audit_share=self.settings.audit_share,
             gold_share=self.settings.gold_share,
             only=self.settings.only,
             lease_seconds=self.settings.lease_seconds,
             clock=wall_clock,
         )
+        self.loader = CardLoader(store, pictures, actor, self.settings, self._queue.wanted)
         self._writer = DecisionWriter(store, actor, clock=wall_clock)
-        self._priority_refresh = PriorityRefreshThread(
-            store, Policy.parse(self.settings.ordering), self.settings.checks
-        )
+        self._priority_refresh = PriorityRefreshThread(store, policy, self.settings.checks)
         self._prefetcher = CardPrefetcher(
             self._queue,
-            lambda claim: self.loader.load(claim.candidate_id, origin=CardOrigin.QUEUE, leased=True),
+            self.loader.load_claimed,
             on_change=self._notify,
             depth=self.settings.depth,
             lease_seconds=self.settings.lease_seconds,
@@ -352,7 +351,7 @@ class AnnotationSession:
     def refresh(self) -> None:
         """Drop the current and the prepared cards that need no decision any more, after decisions on a side screen."""
         with self.store.read() as connection:
-            queued = claims.still_queued_for(connection, self._prefetcher.claimed_ids(), self.actor.annotator_id)
+            queued = self._queue.wanted(connection, self._prefetcher.claimed_ids())
         for candidate_id in set(self._prefetcher.claimed_ids()) - queued:
             self._prefetcher.discard(candidate_id)
             self._card.release(candidate_id)
@@ -428,7 +427,7 @@ class AnnotationSession:
             blind=ready.hidden,
             elapsed_ms=round(seconds * 1000),
             leased=ready.leased,
-            must_be_queued=ready.asked,
+            must_be_queued=ready.asked and not ready.second_look,
             picture=self.picture_shown,
             zoomed=self.zoomed,
         )

@@ -29,11 +29,12 @@ Examples:
   negwb browse 'state:accepted cue:no "red hat"'     accepted candidates with cue "no" and this phrase
   negwb browse 'is:conflict -judge:llava=present sort:conflict'
   negwb browse 'by:ana reason:present' --json        rejected by ana as present, one JSON object per line
+  negwb browse 'state:accepted margin:<0 sort:mistaken'   accepted pairs that a model doubts (negwb mistaken RUN)
   negwb browse 'lint:in-sibling,in-objects' --json --limit 20
 
 \b
-Terms: state by reason judge is lint cue position type concept pipeline source stream caption, or plain words.
-A comma means "or", a leading minus means "not"; sort: newest oldest decided conflict concept text.
+Terms: state by reason judge is lint margin cue position type concept pipeline source stream caption, or plain words.
+A comma means "or", a leading minus means "not"; sort: newest oldest decided conflict mistaken concept text.
 """
 
 

@@ -30,6 +30,7 @@ Examples:
   negwb curate --annotator ana --blind      hide the judges' verdicts
   negwb curate --stream audit --reveal      only the audit; show the verdicts after each decision
   negwb curate --role adjudicator           may undo and settle decisions of others
+  negwb curate --order mistaken             look again at accepted pairs that a model doubts (negwb mistaken)
   negwb curate --plain                      text lines instead of a screen: for screen readers and pipes
 """
 _MIN_SIDE, _MAX_SIDE = 1024, 2048
@@ -66,8 +67,8 @@ def curate(
         str | None,
         typer.Option(
             metavar="POLICY",
-            help="Queue order: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, or a weighted sum "
-            "such as 0.7*conflict+0.3*lint.",
+            help="Queue order: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, a weighted sum "
+            "such as 0.7*conflict+0.3*lint, or mistaken: accepted pairs again that a trained model doubts.",
             show_default="as in negwb.toml",
         ),
     ] = None,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from curation_db.language.sanitize import clean
 from curation_db.search.query_language import (
     CLOSED,
+    MARGIN_LIMIT,
     WORDS,
     QueryField,
     Sort,
@@ -31,6 +32,8 @@ _WORDS = _NAMES.filter(lambda words: any(letter.isalnum() for letter in words))
 def _values(field: QueryField) -> st.SearchStrategy[Value]:
     if field in CLOSED:
         return st.sampled_from(CLOSED[field]).map(lambda name: Value(str(name)))
+    if field is QueryField.MARGIN:
+        return st.from_regex(MARGIN_LIMIT, fullmatch=True).map(Value)
     if field is QueryField.JUDGE:
         return st.builds(Value, _NAMES, st.none() | st.sampled_from(TermMeaning))
     return st.builds(Value, _WORDS if field in WORDS else _NAMES)

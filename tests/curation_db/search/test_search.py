@@ -20,6 +20,7 @@ from curation_db.events.history_cache import events_of
 from curation_db.events.in_force import decisions_in_force
 from curation_db.lint import index
 from curation_db.lint.linter import Rule
+from curation_db.queue.margins import MarginSource, PairMargin, store_margins
 from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, insert_candidates, insert_verdicts
 from curation_db.search import fulltext, search
 from curation_db.search.facets import FACETS, facets, unknown_name
@@ -67,10 +68,19 @@ def _fill(store: Store) -> None:
         ids = insert_candidates(connection, drafts, Intake(overlap="2", audit_rate=0.3))
         insert_verdicts(connection, [each for number in ids for each in _opinions(draw, number)])
     _decide(Record(store), ids, draw)
+    measured = [(row.source, row.key) for row in _keys(store) if draw.random() < 0.7]
+    margins = [PairMargin(source, key, draw.choice((-0.02, -0.01, 0.0, 0.03))) for source, key in measured]
+    store_margins(store, MarginSource(run="r", model_hash="h", export="e", event_seq=0), margins)
     fulltext.refresh(store)
     marker = index.LintIndexer(store)
     while marker.step(7):
         pass
+
+
+def _keys(store: Store) -> list[Any]:
+    with store.read() as connection:
+        statement = "SELECT s.name AS source, c.key FROM candidate c JOIN source s ON s.id = c.source_id ORDER BY c.id"
+        return list(connection.execute(text(statement)).all())
 
 
 def _opinions(draw: random.Random, number: int) -> Iterator[NewVerdict]:
@@ -126,6 +136,8 @@ class Oracle:
             self.marks: dict[int, set[str]] = defaultdict(set)
             for row in connection.execute(text("SELECT * FROM candidate_mark")):
                 self.marks[row.candidate_id].add(row.mark)
+            margins = connection.execute(text("SELECT * FROM queue_entry WHERE ordering = 'mistaken'"))
+            self.margins = {row.candidate_id: row.priority for row in margins}
             reasons = dict(connection.execute(text("SELECT seq, reason FROM event")).all())
             self.events = {
                 row.id: [(e.actor, e.kind, reasons[e.seq]) for e in decisions_in_force(events_of(connection, row.id))]
@@ -162,6 +174,9 @@ class Oracle:
                 return _phrase(name, row.caption or "")
             case QueryField.CONCEPT:
                 return (row.concept or "").lower() == name.lower()
+            case QueryField.MARGIN:
+                margin, limit = self.margins.get(row.id), float(name[1:])
+                return margin is not None and (margin < limit if name[0] == "<" else margin > limit)
             case QueryField.STREAM:
                 return bool(row.audit) is (name == "audit")
         column = {QueryField.POSITION: "cue_position", QueryField.TYPE: "negation_type"}.get(field, str(field))
@@ -197,6 +212,7 @@ class Oracle:
             Sort.CONCEPT: (row.concept is None, (row.concept or "").lower(), row.id),
             Sort.TEXT: (row.text.lower(), row.id),
             Sort.CONFLICT: (round(-spread, 9), row.id),
+            Sort.MISTAKEN: (row.id not in self.margins, self.margins.get(row.id, 0.0), row.id),
         }[sort]
 
 
@@ -226,6 +242,7 @@ _OPEN = {
     QueryField.JUDGE: (*_JUDGES, "llava", "*", "x"),
     QueryField.TEXT: ("hat", "red hat", "no d*", "horse", "a", "zebra"),
     QueryField.CAPTION: ("hat", "fire", "do*"),
+    QueryField.MARGIN: ("<0", ">0", "<-.015", ">1"),
 }
 
 
@@ -280,6 +297,7 @@ def test_a_page_has_the_values_of_the_rows(world: tuple[Store, Oracle]) -> None:
         )
         assert row.hidden is bool(expected.audit and expected.wanted)
         assert row.conflict is (oracle.conflict(row.id) and not row.hidden)
+        assert row.margin == (None if row.hidden else oracle.margins.get(row.id))
         assert {str(rule) for rule in row.lint} == oracle.marks[row.id] - {"conflict"}
         assert len(row.verdicts) == (0 if row.hidden else len(oracle.verdicts[row.id]))
         assert [d.actor for d in row.decisions] == [actor for actor, _, _ in oracle.events[row.id]]
@@ -309,6 +327,14 @@ def test_an_unknown_name_gives_a_message(world: tuple[Store, Oracle]) -> None:
             "no judge:gpt in this record; known: llava-1, llava-2, qwen"
         )
         assert unknown_name(connection, parse_view("judge:lla by:ana concept:HAT -by:bob judge:*")) is None
+        assert unknown_name(connection, parse_view("margin:<0 sort:mistaken")) is None
+
+
+@pytest.mark.parametrize("line", ["margin:<0", "sort:mistaken"])
+def test_a_view_of_margins_names_the_command_that_computes_them(record: Record, line: str) -> None:
+    record.add(1)
+    with record.store.read() as connection:
+        assert (unknown_name(connection, parse_view(line)) or "").endswith("compute them: negwb mistaken RUN")
 
 
 # -- marks --------------------------------------------------------------------------------------------------------

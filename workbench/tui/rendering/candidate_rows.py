@@ -122,6 +122,7 @@ _SORTS = {
     Sort.OLDEST: "oldest first",
     Sort.DECIDED: "decided last first",
     Sort.CONFLICT: "conflict first",
+    Sort.MISTAKEN: "lowest margin first",
     Sort.CONCEPT: "by concept",
     Sort.TEXT: "by text",
 }

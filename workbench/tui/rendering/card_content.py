@@ -168,11 +168,15 @@ def remarks(card: Card) -> Content | None:
     return Content("\n").join(lines) if lines else None
 
 
-def past_decision(past: PreviousDecision, back_key: str) -> Content:
-    """Return the annotator's previous decision about this card."""
+def past_decision(past: PreviousDecision, back_key: str | None) -> Content:
+    """Return the annotator's previous decision about this card.
+
+    Args:
+        back_key: The key that returns to the queue; None: the card is from the queue.
+    """
     reason = f": {readable(past.reason)}" if past.reason else ""
     decision = DECISIONS[past.kind]
     return Content.assemble(
         (f"{decision.glyph} {decision.past}{reason}", "bold"),
-        (f"\na new decision replaces it · {back_key} returns to the queue", QUIET),
+        ("\na new decision replaces it" + (f" · {back_key} returns to the queue" if back_key else ""), QUIET),
     )

@@ -52,7 +52,8 @@ class CardView(VerticalScroll, can_focus=False):
             standing: Text about the state of the card (`standing_words`).
         """
         card = ready.card
-        self._set("past", card_content.past_decision(ready.past, forward_key) if ready.past else None)
+        back_key = None if ready.second_look else forward_key
+        self._set("past", card_content.past_decision(ready.past, back_key) if ready.past else None)
         self._set("caption", card_content.original(card.caption, card.text) if card.caption else None)
         self._set("parent", card_content.plain(card.parent_text, card_content.QUIET) if card.parent_text else None)
         self._set("negated", card_content.marked(highlighted_spans(card.text, card.caption)))
