@@ -50,6 +50,7 @@ from trainers.interrupts import Interrupted, Stop
 from trainers.margins import finish_fold
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
+from trainers.models.lora import Adapters, adapted_layers
 from trainers.models.routed import RoutedClipModel, route_models
 from trainers.models.routed_folder import TUNED, save_routed
 from trainers.models.saving import check_can_save, save_hf, save_model, save_pth
@@ -75,6 +76,8 @@ __all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "tra
 
 HF_FOLDER = "hf"
 """Folder of a run with the model for transformers."""
+ADAPTER_FOLDER = "adapter"
+"""Folder of a run with its LoRA adapters in peft's format."""
 _FIRST_SHARE, _FIRST_STEPS, _RECENT, _NEAR_CHANCE = 0.1, 20, 10, 0.98
 """Condition of the warning about a loss that stays at chance; see `TrainingRun._warn_at_chance`."""
 _DIVERGED_HINT = "start a new run with a smaller lr, or with clip_norm"
@@ -98,12 +101,13 @@ class Trainer:
         self._validator = validator
         self.contrast = torch.tensor(float("nan"))
         """Contrastive part of the newest loss."""
-        self.weights = trained_weights(model.model, settings.frozen)
+        self._base_encoder = self._encoder_of(copy.deepcopy(model.text_tower)) if settings.anchor_weight else None
+        self.adapters = Adapters(model.model, settings) if settings.lora_rank is not None else None
+        self.weights = trained_weights(model.model, settings.frozen) if self.adapters is None else self.adapters.weights
         if not self.weights:
             raise TrainerError("no weight is left to train: all are frozen")
         self.base = {name: value.detach().clone() for name, value in self.weights.items()}
         self._encoder = self._encoder_of(model.text_tower)
-        self._base_encoder = self._encoder_of(copy.deepcopy(model.text_tower)) if settings.anchor_weight else None
         self._scaler = torch.amp.GradScaler(model.device.type, enabled=settings.precision == "fp16")
         self.optimizer = torch.optim.AdamW(
             self.weights.values(), lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay
@@ -208,6 +212,11 @@ class Trainer:
         texts = self.model.text_tower(self.feed.batch(0).ids[:16].to(self.model.device))
         if not torch.isfinite(texts).all():
             raise TrainerError("the training diverged: the features of texts are not finite", hint=_DIVERGED_HINT)
+
+    def merge_adapters(self) -> None:
+        """End the training of adapters: `weights` and `base` are then the weights of the layers that had them."""
+        if self.adapters is not None:
+            self.weights, self.base = self.adapters.merge()
 
     def interpolate(self, alpha: float) -> None:
         """Replace the trained weights by base + alpha * (trained - base)."""
@@ -417,6 +426,8 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
         writer.log(f"{WARNING}{line}")
     if not model.text_tower.trims:
         writer.log(f"each text is encoded at its full {model.context_length} positions: trimming changes this tower")
+    if settings.lora_rank is not None:
+        adapted_layers(model.model, settings)  # refused before any image is encoded
     store = ImageFeatures(Path(config.cache), model, Decoding(settings.decode))
     data = load(config, store, writer, stop)
     result = {"export_sha256": data.export_sha256, "base": model.describe(), "data": data.summary}
@@ -433,6 +444,8 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     validator = None if loaded.val is None or config.fold else Validator(loaded.val, loaded.guard, settings)
     trainer = Trainer(model, feed, validator, settings)
     trainer.check_guard()
+    if trainer.adapters is not None:
+        writer.log(trainer.adapters.describe())
     state = TrainingRun(folder, trainer, stop, fingerprint=run_fingerprint).train()
     if config.fold is not None:
         return finish_fold(folder, trainer, state, result, data.val, store.features)
@@ -474,6 +487,8 @@ def _finish(
 ) -> dict[str, Any]:
     if config.settings.keep == "best" and state.best_step is not None:
         load_best(folder, state.best_step, trainer.weights)
+    trained = sum(value.numel() for value in trainer.weights.values())
+    trainer.merge_adapters()
     alpha = config.settings.interpolation
     if config.settings.interpolation_max_loss is not None:
         trainer.check_sound()
@@ -489,6 +504,8 @@ def _finish(
     if config.routed:
         model = route_models(_same_base(config, result["base"]["model_hash"]), model, name=str(folder / "model"))
     with saving(folder / "model", run=folder.name):
+        if (adapters := trainer.adapters) is not None:
+            _save_folder(folder / ADAPTER_FOLDER, lambda draft: adapters.save(draft, share=alpha))
         _save_models(folder, trainer.model, model, pth=config.save_pth, hf=config.save_hf)
     result |= {
         "steps": state.step,
@@ -499,7 +516,7 @@ def _finish(
         "best_value": state.best_value,
         "best_step": state.best_step,
         "kept_step": state.best_step if config.settings.keep == "best" and state.best_step else state.step,
-        "trained": sum(value.numel() for value in trainer.weights.values()),
+        "trained": trained,
         "model": model.describe(),
     }
     RunWriter(folder).end(DONE, result)

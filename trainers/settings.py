@@ -60,6 +60,14 @@ class TrainSettings:
         ("visual.", "ln_final."),
         'parameter-name prefixes to freeze; "visual." is required, "logit_scale" can be added',
     )
+    lora_rank: int | None = setting(
+        None,
+        "train LoRA adapters of this rank on the text tower in place of its own weights; needs peft; unset: none",
+    )
+    lora_alpha: float = setting(16.0, "LoRA: factor lora_alpha / lora_rank on the product of an adapter's matrices")
+    lora_targets: tuple[str, ...] = setting(
+        (), 'LoRA: names of the layers with adapters, as in ["attn", "c_fc"]; empty: all linear and attention layers'
+    )
     objective: Objective = setting(
         "info_nce",
         "loss: info_nce, or conclip, which adds for each pair an image that shows the denied concept, with its caption",
@@ -175,6 +183,7 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         "replay_share",
         "anchor_weight",
         "interpolation",
+        "lora_alpha",
         "interpolation_max_loss",
         "val_share",
         "max_unusable",
@@ -198,6 +207,9 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
             s.replay_pool is None or s.replay_share > 0 or s.objective == "conclip",
             "replay_pool without replay_share or objective = conclip",
         ),
+        (s.lora_rank is None or s.lora_rank >= 1, "lora_rank must be 1 or more"),
+        (s.lora_alpha > 0, "lora_alpha must be positive"),
+        (s.lora_rank is not None or not s.lora_targets, "lora_targets without lora_rank"),
         (s.objective in ("info_nce", "conclip"), "objective is info_nce or conclip"),
         (
             s.objective != "conclip" or not _not_in_conclip(s),

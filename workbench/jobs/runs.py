@@ -27,7 +27,7 @@ from trainers.tracking.names import parse_report_to
 from workbench.errors import NothingToDo, UsageError
 from workbench.jobs.process import lock_holders, stop_command
 from workbench.workspace.layout import Workspace
-from workbench.workspace.models import BASE, MODEL, RUN_NAME, find_model, list_runs, runs_folder
+from workbench.workspace.models import BASE, MODEL, RUN_NAME, find_model, list_runs, require_peft, runs_folder
 
 
 def find_export(workspace: Workspace, export: str) -> Path:
@@ -85,6 +85,8 @@ def make_config(
         train_settings, applied = _train_settings(workspace, recipe, workspace_settings.train, settings or {})
         check_threads(train_settings)
         check_precision(train_settings, device)
+        if train_settings.lora_rank is not None:
+            require_peft()
         return RunConfig(
             model=find_model(workspace, BASE if model is None else model).spec,
             export=str(find_export(workspace, export)),

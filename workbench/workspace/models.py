@@ -218,3 +218,13 @@ def require_torch() -> None:
     """
     if not all(map(importlib.util.find_spec, ("torch", "open_clip"))):
         raise UsageError("models need torch and open_clip", hint=install_hint("train"))
+
+
+def require_peft() -> None:
+    """Check that peft is installed.
+
+    Raises:
+        UsageError: It is missing.
+    """
+    if importlib.util.find_spec("peft") is None:
+        raise UsageError("lora_rank needs peft", hint=install_hint("lora"))

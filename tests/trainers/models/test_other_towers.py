@@ -20,9 +20,10 @@ from trainers.errors import ModelRefused
 from trainers.finetune import run_training
 from trainers.models.clip_model import ClipModel, build
 from trainers.models.loading import load_model
+from trainers.models.lora import Adapters
 from trainers.models.saving import check_can_save, save_model
 from trainers.run_files import LOG
-from trainers.settings import create_run
+from trainers.settings import TrainSettings, create_run
 
 TEXTS = ["a dog with a red hat", "no cat"]
 FAMILIES = {
@@ -82,6 +83,29 @@ def test_they_train(tmp_path: Path, name: str) -> None:
     tuned = load_model(str(tmp_path / "run" / "model"))
     assert tuned.visual_hash == model.visual_hash
     assert (tuned.encode_texts(TEXTS) - model.encode_texts(TEXTS)).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == "ViT-B-16-SigLIP" else pytest.param(name, marks=pytest.mark.long) for name in FAMILIES]
+)
+def test_they_take_adapters(tmp_path: Path, name: str) -> None:
+    """On every linear layer of the text tower's block; merged, the features are those that they gave before."""
+    model = family(name, tmp_path / "tokenizer")
+    state, ids = set(model.model.state_dict()), model.tokenizer(TEXTS)
+    before = model.text_tower(ids)
+    adapters = Adapters(model.model, TrainSettings(lora_rank=2, frozen=("visual.",)))
+    optimizer = torch.optim.AdamW(adapters.weights.values(), lr=1e-2)
+    for _ in range(2):
+        optimizer.zero_grad()
+        model.text_tower(ids)[:, :3].sum().backward()
+        optimizer.step()
+    assert all(weight.grad is not None and weight.grad.abs().max() > 0 for weight in adapters.weights.values())
+    adapted = model.text_tower(ids)
+    assert (adapted - before).abs().max() > 1e-4
+    weights, _ = adapters.merge()
+    assert sum(name.endswith(("in_proj_weight", "c_fc.weight", "c_proj.weight")) for name in weights) == 3
+    assert set(model.model.state_dict()) == state
+    torch.testing.assert_close(model.text_tower(ids), adapted, atol=1e-6, rtol=0)
 
 
 def test_they_cannot_be_saved_in_other_forms(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_every_file_is_listed_with_one_line() -> None:
     assert listed.keys() == {each.name.removesuffix(".toml") for each in files("trainers.recipes").iterdir()} & set(
         listed
     )
-    assert listed.keys() >= {"conclip", "negationclip", "negclip", "negwb"}
+    assert listed.keys() >= {"conclip", "lora", "negationclip", "negclip", "negwb"}
     for recipe in listed.values():
         assert recipe.summary
         assert "\n" not in recipe.summary
@@ -59,6 +59,14 @@ def test_negclip_adds_false_captions_alone_to_the_loss() -> None:
     assert settings.false_captions
     assert (settings.replay_share, settings.anchor_weight, settings.hard_pictures) == (0, 0, 0)
     assert (settings.lr, settings.epochs, settings.batch, settings.schedule) == (1e-6, 5, 256, "cosine")
+
+
+def test_lora_is_negwb_with_adapters() -> None:
+    lora, negwb = dict(read_recipe("lora").settings), dict(read_recipe("negwb").settings)
+    assert (lora["lora_rank"], lora["lora_alpha"]) == (16, 16.0)
+    assert (lora["lr"], negwb["lr"]) == (1e-4, 1e-6)
+    different = {name for name in lora.keys() | negwb.keys() if lora.get(name) != negwb.get(name)}
+    assert different == {"lora_rank", "lora_alpha", "lr", "frozen", "logit_scale_max"}, "logit_scale is not trained"
 
 
 def test_conclip_has_the_published_values() -> None:

@@ -25,6 +25,7 @@ from trainers.settings import TrainSettings, read_config
 from workbench.cli import app
 from workbench.commands.train import train_run
 from workbench.errors import NothingToDo, UsageError
+from workbench.installation import install_hint
 from workbench.jobs.runs import find_export, make_config, prepare_run, resume, trainer_pid
 from workbench.jobs.training import run_to_end, start_and_leave, start_child
 from workbench.workspace.layout import Workspace
@@ -476,7 +477,7 @@ class TestRecipes:
         listed = json.loads(CliRunner().invoke(app, ["train", "--recipes", "--json"]).stdout)
         assert [line.split()[0] for line in lines] == [recipe["name"] for recipe in listed]
         assert all(line.endswith(recipe["summary"]) for line, recipe in zip(lines, listed, strict=True))
-        assert {"negationclip", "negwb"} <= {recipe["name"] for recipe in listed}
+        assert {"conclip", "lora", "negationclip", "negwb"} <= {recipe["name"] for recipe in listed}
 
     def test_options_override_the_workspace_which_overrides_the_recipe(self, workspace: Workspace) -> None:
         words = workspace.settings.read_text(encoding="utf-8")
@@ -499,6 +500,14 @@ class TestRecipes:
         assert (config.settings.steps, config.settings.epochs) == (None, 2)
         assert config.recipe is not None
         assert config.recipe.overridden == {"epochs": "command line", "steps": "command line"}
+
+    def test_lora_without_peft_leaves_no_run(self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = sorted(runs_folder(workspace).iterdir())
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        with pytest.raises(UsageError, match="lora_rank needs peft") as refused:
+            prepare_run(workspace, "set-001", model=str(tiny(workspace)), recipe="lora")
+        assert refused.value.hint == install_hint("lora")
+        assert sorted(runs_folder(workspace).iterdir()) == before
 
     def test_an_unknown_recipe_leaves_no_run(self, workspace: Workspace) -> None:
         before = sorted(runs_folder(workspace).iterdir())
