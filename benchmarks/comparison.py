@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from benchmarks.affirmative_twins import is_negated_task, twin_name
+from benchmarks.comparison_cache import ComparisonCache, key_of
 from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.published import PublishedRow, published_rows
-from benchmarks.results import StoredResult, list_results
+from benchmarks.results import StoredResult, list_results, read
 from benchmarks.schema import GuessShare, ItemRow, Result, Score, twin_scores
 from benchmarks.statistics import PairedDifference, paired_difference
 from benchmarks.task import ORDERS
@@ -87,6 +89,7 @@ class ComparisonRow:
     base: PairedDifference | None
     """Compared with the base model; None for the base model, and if the base was not run on the same items."""
     slices: tuple[Slice, ...]
+    """Empty unless requested; `slices_of_run` computes those of one row."""
     differing: tuple[str, ...]
     """Ids of the items that are right under one protocol and wrong under the other."""
     notes: tuple[str, ...]
@@ -118,10 +121,41 @@ _Key = tuple[str, str, str]
 """Task, data set hash and protocol: equal for results that can be compared."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
+class _Derived:
+    """What a row says of its items and of those of other results; cached."""
+
+    denied: bool
+    base: PairedDifference | None
+    differing: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _ReadResult:
     stored: StoredResult
-    items: list[ItemRow]
+
+    @cached_property
+    def items(self) -> list[ItemRow]:
+        """The items, read when they are first needed.
+
+        Raises:
+            BenchError: The file was changed after `_newest_valid` checked it.
+        """
+        return self.stored.items()
+
+    def is_valid(self) -> bool:
+        """Return True once the items were read and checked.
+
+        Raises:
+            BenchError: They are missing or damaged.
+        """
+        return bool(self.items)
+
+    @property
+    def identity(self) -> list[str]:
+        """What the figures of this result follow from."""
+        return [key_of(self.result), self.result["items_sha256"]]
 
     @property
     def result(self) -> Result:
@@ -138,7 +172,14 @@ class _ReadResult:
 
 
 def compare(
-    folder: Path, *, base: str | None = None, default_base: str | None = None, resamples: int = RESAMPLES
+    folder: Path,
+    *,
+    base: str | None = None,
+    default_base: str | None = None,
+    resamples: int = RESAMPLES,
+    slices: bool = True,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Return the report on all results in `folder`.
 
@@ -146,15 +187,24 @@ def compare(
         folder: Folder of result files; other files are skipped and listed in `problems`.
         base: Name, or beginning of the hash, of the base model.
         default_base: Hash of the base model if `base` is None; if that model was not run, the model that was run first.
+        slices: Whether the rows have their slices, which take most of the time.
+        cache: Folder of cached figures; None: no cache.
+        progress: Called with the number of rows that are done and their total.
 
     Raises:
         BenchError: `base` matches no model, or several.
     """
     listing = list_results(folder)
-    entries, problems = _newest_valid(listing.results)
+    figures = ComparisonCache(cache)
+    entries, problems = _newest_valid(listing.results, figures)
     base_hash = _base_hash(entries, base, default_base, listing.results)
     by_place = {(entry.model, entry.key): entry for entry in entries}
-    rows = [_row(entry, by_place, base_hash, resamples) for entry in sorted(entries, key=_order(base_hash))]
+    rows: list[ComparisonRow] = []
+    for entry in sorted(entries, key=_order(base_hash)):
+        progress(len(rows), len(entries))
+        rows.append(_row(entry, by_place, base_hash, resamples, figures, slices=slices))
+    progress(len(rows), len(entries))
+    figures.save()
     tasks = {row.task for row in rows}
     return Report(
         tuple(rows),
@@ -164,16 +214,38 @@ def compare(
     )
 
 
-def _newest_valid(results: Sequence[StoredResult]) -> tuple[list[_ReadResult], list[str]]:
+def slices_of_run(
+    folder: Path, run: str, base_run: str | None, *, resamples: int = RESAMPLES, cache: Path | None = None
+) -> tuple[Slice, ...]:
+    """Return the slices of one result, compared with those of the base model.
+
+    Args:
+        run: Name of the result.
+        base_run: Name of the base model's result on the same items; None: there is none.
+
+    Raises:
+        BenchError: A file is missing or was changed.
+    """
+    ours = _ReadResult(read(folder / f"{run}.json"))
+    base = None if base_run is None else _ReadResult(read(folder / f"{base_run}.json"))
+    figures = ComparisonCache(cache)
+    slices = _cached_slices(ours, base, resamples, figures)
+    figures.save()
+    return slices
+
+
+def _newest_valid(results: Sequence[StoredResult], figures: ComparisonCache) -> tuple[list[_ReadResult], list[str]]:
     """Return the newest valid run for each (model, task, data set, protocol), and the problems of invalid ones."""
     newest: dict[tuple[str, _Key], _ReadResult] = {}
     problems = []
     for stored in reversed(results):  # newest first
-        question = _ReadResult(stored, [])
-        if (question.model, question.key) in newest:
+        entry = _ReadResult(stored)
+        if (entry.model, entry.key) in newest:
             continue
         try:
-            newest[question.model, question.key] = _ReadResult(stored, stored.items())
+            if not stored.has_whole_items() or not figures.get(key_of("valid", entry.identity), bool, entry.is_valid):
+                entry.stored.items()  # raises the reason
+            newest[entry.model, entry.key] = entry
         except BenchError as error:
             problems.append(error.message)
     return list(newest.values()), problems
@@ -207,10 +279,17 @@ def _order(base_hash: str | None) -> Callable[[_ReadResult], tuple[Any, ...]]:
 
 
 def _row(
-    entry: _ReadResult, by_place: dict[tuple[str, _Key], _ReadResult], base_hash: str | None, resamples: int
+    entry: _ReadResult,
+    by_place: dict[tuple[str, _Key], _ReadResult],
+    base_hash: str | None,
+    resamples: int,
+    figures: ComparisonCache,
+    *,
+    slices: bool,
 ) -> ComparisonRow:
     result, is_base = entry.result, entry.model == base_hash
     base = None if is_base or base_hash is None else by_place.get((base_hash, entry.key))
+    derived = _cached(entry, base, _other_protocols(entry, by_place), resamples, figures)
     model, (metric, *further) = result["model"], result["metrics"]
     headline = result["metrics"][metric]
     return ComparisonRow(
@@ -225,7 +304,7 @@ def _row(
         dataset_sha256=result["task"]["dataset_sha256"],
         pictures_folder=result["task"].get("pictures_folder", ""),
         protocol=result["protocol"]["name"],
-        denied=is_negated_task(result["task"]["name"], (row["cue"] for row in entry.items)),
+        denied=derived.denied,
         metric=metric,
         correct=headline["correct"],
         n=headline["n"],
@@ -236,11 +315,37 @@ def _row(
         ties=result["ties"],
         nan=result["nan"],
         is_base=is_base,
-        base=_paired_items(entry.items, base.items, resamples) if base else None,
-        slices=_slices(entry.items, base.items if base else None, resamples),
-        differing=_differing(entry, by_place),
-        notes=_notes(entry, base),
+        base=derived.base,
+        slices=_cached_slices(entry, base, resamples, figures) if slices else (),
+        differing=derived.differing,
+        notes=derived.notes,
     )
+
+
+def _cached(
+    entry: _ReadResult,
+    base: _ReadResult | None,
+    others: Sequence[_ReadResult],
+    resamples: int,
+    figures: ComparisonCache,
+) -> _Derived:
+    def compute() -> _Derived:
+        return _Derived(
+            denied=is_negated_task(entry.result["task"]["name"], (row["cue"] for row in entry.items)),
+            base=_paired_items(entry.items, base.items, resamples) if base else None,
+            differing=_differing(entry, others),
+            notes=_notes(entry, base),
+        )
+
+    key = key_of("row", entry.identity, base and base.identity, [other.identity for other in others], resamples)
+    return figures.get(key, _Derived, compute)
+
+
+def _cached_slices(
+    entry: _ReadResult, base: _ReadResult | None, resamples: int, figures: ComparisonCache
+) -> tuple[Slice, ...]:
+    key = key_of("slices", entry.identity, base and base.identity, resamples)
+    return figures.get(key, tuple[Slice, ...], lambda: _slices(entry.items, base.items if base else None, resamples))
 
 
 def _paired_items(ours: Sequence[ItemRow], theirs: Sequence[ItemRow], resamples: int) -> PairedDifference | None:
@@ -276,17 +381,18 @@ def _slice(cut: str, value: str, rows: list[ItemRow], base: Sequence[ItemRow] | 
     return Slice(cut=cut, value=value, correct=correct, n=len(rows), accuracy=wilson(correct, len(rows)), base=against)
 
 
-def _differing(entry: _ReadResult, by_place: dict[tuple[str, _Key], _ReadResult]) -> tuple[str, ...]:
-    """Return the ids of the items on which the model is right under one protocol only."""
+def _other_protocols(entry: _ReadResult, by_place: dict[tuple[str, _Key], _ReadResult]) -> list[_ReadResult]:
+    """Return the results of the same model and items under the other protocols."""
     task, dataset, protocol = entry.key
-    others = [by_place.get((entry.model, (task, dataset, name))) for name in PROTOCOLS if name != protocol]
+    others = (by_place.get((entry.model, (task, dataset, name))) for name in PROTOCOLS if name != protocol)
+    return [other for other in others if other]
+
+
+def _differing(entry: _ReadResult, others: Sequence[_ReadResult]) -> tuple[str, ...]:
+    """Return the ids of the items on which the model is right under one protocol only."""
     right = {row["id"]: row["correct"] for row in entry.items}
     return tuple(
-        row["id"]
-        for other in others
-        if other
-        for row in other.items
-        if right.get(row["id"]) not in {None, row["correct"]}
+        row["id"] for other in others for row in other.items if right.get(row["id"]) not in {None, row["correct"]}
     )
 
 

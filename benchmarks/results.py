@@ -42,6 +42,14 @@ class StoredResult:
     def items_path(self) -> Path:
         return self.path.with_name(self.path.stem + ITEMS_SUFFIX)
 
+    def has_whole_items(self) -> bool:
+        """Return whether the file of items exists and has its hash; its content is not parsed."""
+        try:
+            content = self.items_path.read_bytes()
+        except OSError:
+            return False
+        return hashlib.sha256(content).hexdigest() == self.result["items_sha256"]
+
     def items(self) -> list[ItemRow]:
         """Read the items, in the order of the task.
 

@@ -15,7 +15,7 @@ import pytest
 from support.benches import ConstantModel, TinyModel, negrefcocog_folder, write_negrefcocog
 
 from benchmarks import results, schema
-from benchmarks.comparison import compare
+from benchmarks.comparison import compare, slices_of_run
 from benchmarks.errors import BenchError
 from benchmarks.published import published_rows
 from benchmarks.results import list_results, read
@@ -341,3 +341,48 @@ def test_published_rows_equal_the_published_percentages() -> None:
         ("NegationCLIP", "ViT-L/14", "valse-existence"): 79.59,
     }
     assert all("2501.10913" in row.source for row in published_rows())
+
+
+def reading_nothing(*arguments: object) -> None:
+    raise AssertionError("items were parsed")
+
+
+def test_cached_figures_equal_computed_ones(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = compare(folder)
+    assert compare(folder, cache=tmp_path) == computed
+    monkeypatch.setattr("benchmarks.results.read_items", reading_nothing)
+    assert compare(folder, cache=tmp_path) == computed
+
+
+def test_slices_can_be_computed_for_one_row(folder: Path, tmp_path: Path) -> None:
+    computed, bare = compare(folder), compare(folder, slices=False, cache=tmp_path)
+    assert [row.slices for row in bare.rows] == [()] * 4
+    base, tuned = bare.rows[:2]
+    assert slices_of_run(folder, tuned.run, base.run, cache=tmp_path) == computed.rows[1].slices
+    assert slices_of_run(folder, base.run, None, cache=tmp_path) == computed.rows[0].slices
+
+
+def test_the_cache_depends_on_the_base_and_on_the_resamples(folder: Path, tmp_path: Path) -> None:
+    compare(folder, cache=tmp_path)
+    for arguments in ({"base": "tuned"}, {"resamples": 500}):
+        assert compare(folder, cache=tmp_path, **arguments) == compare(folder, **arguments)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', "\x00", "null"])
+def test_a_damaged_cache_is_computed_again(folder: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "comparisons.json").write_text(content)
+    computed = compare(folder, cache=tmp_path)
+    assert computed == compare(folder)
+    entries = json.loads((tmp_path / "comparisons.json").read_text())
+    changed = {key: {"denied": "yes"} if isinstance(value, dict) else value for key, value in entries.items()}
+    (tmp_path / "comparisons.json").write_text(json.dumps(changed))
+    assert compare(folder, cache=tmp_path) == computed
+
+
+def test_changed_items_are_seen_behind_the_cache(folder: Path, tmp_path: Path) -> None:
+    compare(folder, cache=tmp_path)
+    stored = list_results(folder).results[0]
+    stored.items_path.write_text(stored.items_path.read_text().replace("true", "false", 1))
+    report = compare(folder, cache=tmp_path)
+    assert len(report.rows) == 3
+    assert stored.items_path.name in report.problems[0]

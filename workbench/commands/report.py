@@ -23,6 +23,9 @@ Examples:
   negwb report --runs                      training runs, live
 """
 
+_MANY = 20
+"""Comparing this many results takes less than a second."""
+
 
 def register(app: typer.Typer) -> None:
     app.command(epilog=_EPILOG)(report)
@@ -55,7 +58,7 @@ def report(
     workspace = find_workspace(context.obj)
     if screen or runs:
         raise typer.Exit(_open_screen(workspace, "runs" if runs else "report", base))
-    print_report(gather(workspace, base=base), slices=slices, as_json=as_json)
+    print_report(gather(workspace, base=base, slices=slices or as_json), slices=slices, as_json=as_json)
 
 
 def _open_screen(workspace: Workspace, page: Page, base: str | None) -> int:
@@ -72,8 +75,11 @@ def _open_screen(workspace: Workspace, page: Page, base: str | None) -> int:
     return run_results(workspace, start=page, base=base)
 
 
-def gather(workspace: Workspace, *, base: str | None = None) -> Report:
-    """Compare the workspace's results.
+def gather(workspace: Workspace, *, base: str | None = None, slices: bool = False) -> Report:
+    """Compare the workspace's results, with a progress bar on stderr.
+
+    Args:
+        slices: Whether the rows have their slices.
 
     Raises:
         NothingToDo: there are no results.
@@ -81,11 +87,20 @@ def gather(workspace: Workspace, *, base: str | None = None) -> Report:
     """
     from benchmarks.comparison import compare
     from benchmarks.errors import BenchError
+    from workbench.console.progress_bars import step_bars
     from workbench.workspace.models import base_hash
     from workbench.workspace.operations import RESULTS
 
     try:
-        report = compare(workspace.root / RESULTS, base=base, default_base=base_hash(workspace))
+        with step_bars() as bars:
+            report = compare(
+                workspace.root / RESULTS,
+                base=base,
+                default_base=base_hash(workspace),
+                slices=slices,
+                cache=workspace.cache,
+                progress=lambda done, total: bars("comparing results", done, total) if total > _MANY else None,
+            )
     except BenchError as error:
         raise UsageError(error.message, hint=error.hint) from error
     for problem in report.problems:

@@ -61,6 +61,13 @@ def test_browse_measures_views_pages_and_the_screen() -> None:
     assert result["rss_mb"] > 10
 
 
+def test_report_compares_equal_rows() -> None:
+    result = run("report")
+    assert result.keys() >= ALWAYS | {"models", "rows", "reference_s", "first_s", "second_s", "second_ratio"}
+    assert result["rows"] == 2 * result["models"] == 12
+    assert 0 < result["second_s"] < result["first_s"]
+
+
 @pytest.mark.long
 def test_writers_lose_nothing() -> None:
     result = run("writers")

@@ -186,4 +186,5 @@ def _compared(context: ResultsContext, base: str | None) -> Report:
     from benchmarks.comparison import compare  # with its imports, 30 ms
     from workbench.workspace.models import base_hash
 
-    return compare(context.results, base=base, default_base=base_hash(context.workspace))
+    cache = context.workspace.cache
+    return compare(context.results, base=base, default_base=base_hash(context.workspace), slices=False, cache=cache)

@@ -9,7 +9,7 @@ from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from benchmarks.comparison import Slice
+from benchmarks.comparison import Slice, slices_of_run
 from benchmarks.errors import BenchError
 from workbench.reports.benchmark_report import ReportLine
 from workbench.tui.rendering.items import COLUMNS, ItemAnswers, Only, cells_of, list_summary, read_answers
@@ -56,17 +56,38 @@ class SlicesScreen(_ResultTable):
 
     def __init__(self, context: ResultsContext, line: ReportLine, base_run: str | None) -> None:
         super().__init__(context, line, base_run, KeyScope.SLICES)
-        self._slices: list[Slice | None] = [None, *line.main.slices]
+        self._slices: list[Slice | None] = [None]
+        """The whole result, then its slices."""
 
     def on_mount(self) -> None:
         if not self.is_whole:
             return
         self.query_one(HeaderBar).show("results", "report", "slices")
-        self.on_resize()
+        self._list()
+        self._read()
+
+    @work
+    async def _read(self) -> None:
+        """Compute the slices, or read them from the cache: those of thousands of items take a moment."""
+        compute = partial(
+            slices_of_run,
+            self.context.results,
+            self.line.main.run,
+            self.base_run,
+            cache=self.context.workspace.cache,
+        )
+        try:
+            self._slices += await run_in_daemon_thread(compute)
+        except BenchError as error:
+            self.show_message(error.message, hint=error.hint, trouble=True)
+        if self.is_mounted:
+            self._list()
 
     def on_resize(self) -> None:
-        if not self.is_whole:
-            return
+        if self.is_whole:
+            self._list()
+
+    def _list(self) -> None:
         columns = slice_columns_for(self.app.size.width)
         self.table.fill(
             [SLICES[name] for name in columns],
