@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 from support.batch_server import BatchServerState, batch_server
+from support.batch_workspace import build_workspace, engines_toml
 from support.commands import negwb
 from typer.testing import Result
 
@@ -28,28 +28,10 @@ from workbench.generation.runs import batch_transfer
 from workbench.generation.runs.batch_requests import read_request_file
 from workbench.generation.runs.batch_submissions import SubmissionFolder
 from workbench.generation.runs.batch_transfer import Servers, draft_submission, wait_until_ended
-from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import read_settings
-from workbench.workspace.toml.settings_writer import add_picture_folder
 
-ENGINES = """
-[generate]
-proposer = "llama"
-judges = ["llava", "annotations"]
-[engines.llama]
-kind = "openai"
-url = "http://127.0.0.1:9/v1"
-model = "stub"
-key_env = "BATCH_KEY"
-price_out = 1000000.0
-[engines.llava]
-kind = "openai"
-url = "http://127.0.0.1:9/v1"
-model = "vlm"
-method = "logprobs"
-key_env = "BATCH_KEY"
-"""
+URL = "http://127.0.0.1:9/v1"
 KEY = "sk-very-secret-key-of-ours"
 IMAGES = 4
 START = "import sys; sys.argv[0] = 'negwb'; from workbench.cli import main; sys.exit(main())"
@@ -58,18 +40,8 @@ START = "import sys; sys.argv[0] = 'negwb'; from workbench.cli import main; sys.
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace whose first requests are in ask.jsonl, for copies."""
-    folder = tmp_path_factory.mktemp("batch")
-    workspace = create_workspace(folder / "ws")
-    (workspace.root / "pictures").mkdir()
-    for n in range(1, IMAGES + 1):
-        Image.new("RGB", (40, 30), (40 * n, 10, 10)).save(workspace.root / "pictures" / f"{n}.jpg")
-    images = [{"id": n, "file_name": f"{n}.jpg"} for n in range(1, IMAGES + 1)]
-    annotations = [{"id": n, "image_id": n, "caption": f"a man number {n} on a beach"} for n in range(1, IMAGES + 1)]
-    (folder / "c.json").write_text(json.dumps({"images": images, "annotations": annotations}))
-    add_picture_folder(workspace.settings, "coco", "pictures")
-    with workspace.settings.open("a") as file:
-        file.write(ENGINES)
-    assert negwb(workspace, "import", folder / "c.json", "--source", "coco").exception is None
+    engines = engines_toml(URL, judge_model="vlm", judge_key=True)
+    workspace = build_workspace(tmp_path_factory.mktemp("batch"), engines, images=IMAGES)
     assert emit(workspace).exception is None
     return workspace.root
 
@@ -85,7 +57,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchServerState]:
 @pytest.fixture
 def workspace(template: Path, tmp_path: Path, server: BatchServerState) -> Workspace:
     copy = Workspace(shutil.copytree(template, tmp_path / "ws"))
-    replace_file(copy.settings, copy.settings.read_text().replace("http://127.0.0.1:9/v1", server.url))
+    replace_file(copy.settings, copy.settings.read_text().replace(URL, server.url))
     return copy
 
 

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from curation_db.enums import Method
+from workbench.generation.engines.http.credentials import Secrets, known_secrets
 from workbench.generation.engines.openai.probing.capabilities import ProbedCapabilities, best_method
 from workbench.generation.engines.openai.request_rules import RequestRules, request_rules
 from workbench.generation.engines.protocol import Engine
@@ -67,7 +68,7 @@ class AnswerIdentity:
         return cls(engine.model, settings, in_use)
 
     def settings_for(self, kind: RequestKind) -> Mapping[str, Any]:
-        """Return the settings that change the answers to requests of `kind`, as JSON values."""
+        """Return the settings that change the answers to requests of `kind`, as JSON values without secrets."""
         if kind not in self._known:  # they are the same for all requests of a run
             self._known[kind] = self._settings_for(kind)
         return self._known[kind]
@@ -78,8 +79,9 @@ class AnswerIdentity:
         affects = {each.name: each.metadata.get("answers", Answers.ALL) for each in fields(self.settings)}
         empty = {each.name: default for each in fields(self.settings) if _is_empty(default := _default(each))}
         method = str(values["method"])
+        secrets = Secrets(known_secrets(self.settings))
         return {
-            name: _json_value(value)
+            name: _json_value(value) if name == "model" else secrets.mask_content(_json_value(value))
             for name, value in sorted(values.items())
             if not (name in empty and value == empty[name]) and _changes(affects.get(name, Answers.ALL), kind, method)
         }

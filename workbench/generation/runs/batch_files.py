@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final
@@ -23,6 +23,7 @@ from curation_db.storage.sqlite import batches
 from curation_db.storage.store import Store
 from workbench.errors import UsageError
 from workbench.generation.engines.answer_identity import AnswerIdentity, RequestKind, sent_settings
+from workbench.generation.engines.http.credentials import Secrets, known_secrets
 from workbench.generation.engines.image_payload import ImageEncoder
 from workbench.generation.engines.openai.batches.batch_lines import (
     BatchRequest,
@@ -390,6 +391,7 @@ def _store(
     expected: ExpectedAnswers | None,
     notify: Callable[[str], None],
 ) -> None:
+    secrets = {name: Secrets(known_secrets(settings)) for name, settings in engines.items()}
     with store.write() as connection:
         pairs: dict[bytes, tuple[memory.AnswerKey, ModelAnswer]] = {}
         for number, line in batch:
@@ -404,7 +406,7 @@ def _store(
             if row["status"] == AnswerStatus.OK or (key in pairs and not pairs[key][1].failed):
                 report.known += 1
                 continue
-            answer = _answer(line, row, engines)
+            answer = _masked(_answer(line, row, engines), secrets.get(row["engine"]))
             if expected is not None and answer.failed and row["status"] == AnswerStatus.FAILED:
                 report.known += 1  # read before by a process that was killed; it does not count as another try
                 continue
@@ -455,6 +457,13 @@ def _answer(line: bytes, row: Mapping[str, Any], engines: Mapping[str, EngineSet
     )
     assert read is not None  # the line has a key
     return normalised(read[1])
+
+
+def _masked(answer: ModelAnswer, secrets: Secrets | None) -> ModelAnswer:
+    """Return the answer without the engine's secrets, which the parts of an answer may spell together."""
+    if secrets is None:
+        return answer
+    return replace(answer, text=secrets.mask(answer.text), detail=secrets.mask(answer.detail))
 
 
 def _question(row: Any) -> memory.AnswerKey:

@@ -11,7 +11,7 @@ import pytest
 from support.model_requests import write, yes_no
 
 from curation_db.enums import Stage
-from workbench.generation.engines.answer_identity import AnswerIdentity, settings_in_use
+from workbench.generation.engines.answer_identity import AnswerIdentity, RequestKind, settings_in_use
 from workbench.generation.engines.openai.probing.capabilities import Capability
 from workbench.generation.engines.protocol import StoreAnswer
 from workbench.generation.engines.requests import ImagePayload, ModelRequest
@@ -49,6 +49,17 @@ def changed(before: EngineSettings, after: EngineSettings) -> set[str]:
     """Return the requests whose keys differ."""
     old, new = keys(before), keys(after)
     return {name for name in REQUESTS if old[name] != new[name]}
+
+
+def test_a_secret_in_the_options_is_not_part_of_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "s3cret-0f-th3-environment")
+    options = {"extra": {"api_key": "s3cret-by-name", "user": "s3cret-0f-th3-environment"}, "seed": 3}
+    first = replace(SETTINGS, key_env="MY_KEY", options=options)
+    stored = AnswerIdentity.of(Engine(), first).settings_for(RequestKind.of(REQUESTS["text"]))
+    assert stored["options"] == {"extra": {"api_key": "[key]", "user": "[key]"}, "seed": 3}
+    other = {**options, "extra": {**options["extra"], "api_key": "an0ther-secret"}}
+    assert keys(first) == keys(replace(first, options=other))
+    assert keys(first) != keys(replace(first, options={**options, "seed": 4}))
 
 
 def test_every_setting_says_which_answers_it_changes() -> None:

@@ -11,14 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
+from support.batch_workspace import KEY_VARIABLE, build_workspace, engines_toml
+from support.commands import negwb
 from support.model_server import Served, model_server
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from curation_db.enums import Stage
 from curation_db.generation.runs import start_run
 from curation_db.storage.store import open_store
-from workbench.cli import app
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.budget import Budget
 from workbench.generation.engines.protocol import EngineContext
@@ -33,55 +33,22 @@ from workbench.generation.engines.requests import (
 from workbench.generation.runs.batch_files import BatchRequestFiles
 from workbench.generation.runs.runner import AnswerPending
 from workbench.generation.runs.session import NothingWentThrough
-from workbench.workspace.create import create_workspace
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import Workspace
-from workbench.workspace.toml.settings_writer import add_picture_folder
 
-ENGINES = """
-[generate]
-proposer = "llama"
-judges = ["llava", "annotations"]
-[engines.llama]
-kind = "openai"
-url = "http://10.255.255.1:9/v1"
-model = "stub"
-key_env = "BATCH_KEY"
-price_out = 1000000.0
-[engines.llava]
-kind = "openai"
-url = "http://10.255.255.1:9/v1"
-model = "stub"
-method = "logprobs"
-"""
+ENGINES = engines_toml("http://10.255.255.1:9/v1")
 """Unreachable servers."""
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with three images, for copies."""
-    folder = tmp_path_factory.mktemp("batch_files")
-    draft = create_workspace(folder / "ws")
-    (draft.root / "pictures").mkdir()
-    for n in (1, 2, 3):
-        Image.new("RGB", (40, 30), (80 * n, 10, 10)).save(draft.root / "pictures" / f"{n}.jpg")
-    images = [{"id": n, "file_name": f"{n}.jpg"} for n in (1, 2, 3, 4)]  # the fourth is not there
-    annotations = [{"id": n, "image_id": n, "caption": f"a man number {n} on a beach"} for n in (1, 2, 3, 4)]
-    (folder / "c.json").write_text(json.dumps({"images": images, "annotations": annotations}))
-    add_picture_folder(draft.settings, "coco", "pictures")
-    with draft.settings.open("a") as file:
-        file.write(ENGINES)
-    assert negwb(draft, "import", folder / "c.json", "--source", "coco").exit_code == 1  # the fourth image
-    return draft.root
+    """A workspace with three images, for copies; the fourth one is not there."""
+    return build_workspace(tmp_path_factory.mktemp("batch_files"), ENGINES, images=3, missing=1).root
 
 
 @pytest.fixture
 def workspace(template: Path, tmp_path: Path) -> Workspace:
     return Workspace(shutil.copytree(template, tmp_path / "ws"))
-
-
-def negwb(workspace: Workspace, *args: object) -> Result:
-    return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)])
 
 
 def emit(workspace: Workspace, path: Path, *words: str) -> Result:
@@ -333,3 +300,21 @@ def test_a_batch_file_needs_a_model_name(workspace: Workspace, tmp_path: Path) -
     done = emit(workspace, tmp_path / "ask.jsonl")
     assert isinstance(done.exception, NegwbError)
     assert "names no model" in done.exception.message
+
+
+def test_a_key_in_two_parts_of_an_answer_is_not_stored(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-a-key-of-two-parts"
+    monkeypatch.setenv(KEY_VARIABLE, key)
+    emit(workspace, tmp_path / "ask.jsonl")
+    content = [{"type": "text", "text": f"hat {key[:9]}"}, {"type": "text", "text": key[9:]}]
+    with (tmp_path / "answers.jsonl").open("w") as file:
+        for line in (tmp_path / "ask.jsonl").read_text().splitlines():
+            body = {"choices": [{"message": {"role": "assistant", "content": content}, "finish_reason": "stop"}]}
+            response = {"status_code": 200, "body": body}
+            file.write(json.dumps({"custom_id": json.loads(line)["custom_id"], "response": response}) + "\n")
+    negwb(workspace, "generate", "--ingest-responses", tmp_path / "answers.jsonl", "--quiet", "--json")
+    stored = [text for (text,) in rows(workspace, "SELECT text FROM generation_answer WHERE text <> ''")]
+    assert stored
+    assert not [text for text in stored if key in text or "[key]" not in text]

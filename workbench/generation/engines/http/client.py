@@ -18,7 +18,7 @@ from workbench.generation.engines.http.body import (
     StreamedBody,
     decompressed,
 )
-from workbench.generation.engines.http.credentials import Secrets, api_key, read_headers, read_query
+from workbench.generation.engines.http.credentials import Secrets, api_key, read_headers, read_query, secret_options
 from workbench.generation.engines.http.errors import plain_line
 from workbench.generation.engines.http.multipart import PIECE_BYTES, MultipartFile
 from workbench.generation.engines.http.proxies import proxy_for
@@ -72,7 +72,7 @@ def open_client(settings: EngineSettings, url: str = "") -> HttpClient:
         timeout=settings.timeout,
         headers=headers,
         query=query,
-        secrets=(*header_secrets, *query_secrets),
+        secrets=(*header_secrets, *query_secrets, *secret_options(settings.options)),
     )
 
 

@@ -13,14 +13,21 @@ from urllib.parse import quote
 from curation_db.foreign_json import JsonError, parse_json
 from workbench.errors import UsageError
 from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.server_address import MASK, MIN_SECRET_LENGTH
+from workbench.workspace.server_address import MASK, MIN_SECRET_LENGTH, is_secret_parameter, secrets_of
 
 _VARIABLE_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 """Headers that describe the connection or the body; the client sets them."""
 _SECRET_HEADER: Final = re.compile(r"key|token|auth|secret|cookie|password|signature", re.I)
+_SECRET_OPTION: Final = re.compile(
+    r"(?:.*_)?(?:(?:api|access|secret|private|auth|subscription|signing)_?key|password|passwd|passphrase|secret"
+    r"|authorization|credentials?|cookie|(?:auth|access|api|bearer|session|refresh|security|hf)_?token)|key|token"
+)
+"""Names of options with a secret; not `eos_token` or `prompt_cache_key`, which change answers."""
+_CAMEL_CASE: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _JSON_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[bfnrt])")
+_CONTROLS: Final = bytes((*range(0x20), 0x7F))
 _INVISIBLE: Final = (
     r"[\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u180b-\u180f\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufe00-\ufe0f\ufeff]*"
 )
@@ -37,6 +44,10 @@ class Secrets:
         self._values = sorted(forms, key=len, reverse=True)
         self._bytes = [value.encode() for value in self._values]
         self._split = [re.compile(_INVISIBLE.join(map(re.escape, value))) for value in self._values]
+        between = b"[" + re.escape(_CONTROLS) + b"]*"
+        self._split_bytes = [
+            re.compile(between.join(re.escape(value[at : at + 1]) for at in range(len(value)))) for value in self._bytes
+        ]
 
     def mask(self, text: str) -> str:
         """Replace the secrets in `text`, also where invisible characters split them."""
@@ -63,16 +74,57 @@ class Secrets:
             content = parse_json(text, strict=False)
         except JsonError:  # a stream of events, or an error as plain text
             return self.mask(visible).encode("utf-8", "replace")
-        return json.dumps(self._mask_content(content)).encode()
+        return json.dumps(self.mask_content(content)).encode()
 
-    def _mask_content(self, content: Any) -> Any:
+    def mask_lines(self, body: bytes) -> bytes:
+        """Replace the secrets in lines, also those that line ends split."""
+        bare = body.translate(None, _CONTROLS)
+        if not any(value in bare for value in self._bytes):
+            return body
+        for pattern in self._split_bytes:
+            body = pattern.sub(lambda match: MASK.encode() + b"\n" * (b"\n" in match[0]), body)
+        return body
+
+    def mask_content(self, content: Any) -> Any:
+        """Replace the secrets in a JSON value."""
         if isinstance(content, str):
             return self.mask(content)
         if isinstance(content, list):
-            return [self._mask_content(each) for each in content]
+            return [self.mask_content(each) for each in content]
         if isinstance(content, Mapping):
-            return {self.mask(name): self._mask_content(each) for name, each in content.items()}
+            return {self.mask(name): self.mask_content(each) for name, each in content.items()}
         return content
+
+
+def known_secrets(settings: EngineSettings) -> list[str]:
+    """Return the secrets of an engine: in its options, headers, parameters and addresses, and in the variables that it
+    names. Invalid settings and missing variables are no errors here."""
+    named = [settings.key_env, *_variables(settings.headers), *_variables(settings.query)]
+    values = [os.environ.get(name, "").strip() for name in named if name]
+    values += [value for name, value in settings.headers.items() if _SECRET_HEADER.search(name)]
+    values += [value for name, value in settings.query.items() if is_secret_parameter(name, value)]
+    values += [secret for url in settings.servers for secret in secrets_of(url)]
+    return values + secret_options(settings.options)
+
+
+def secret_options(options: Any) -> list[str]:
+    """Return the texts in the options of an engine, at any depth, whose names are those of secrets."""
+    found: list[str] = []
+    if isinstance(options, Mapping):
+        for name, value in options.items():
+            plain_name = _CAMEL_CASE.sub("_", str(name)).replace("-", "_").lower()
+            if isinstance(value, str) and _SECRET_OPTION.fullmatch(plain_name):
+                found += [value, value.rpartition(" ")[2]]  # "Bearer KEY"
+            else:
+                found += secret_options(value)
+    elif isinstance(options, list | tuple):
+        found += [secret for each in options for secret in secret_options(each)]
+    return found
+
+
+def _variables(values: Mapping[str, str]) -> list[str]:
+    templates = map(Template, values.values())
+    return [name for template in templates if template.is_valid() for name in template.get_identifiers()]
 
 
 def _unescaped(escape: re.Match[str]) -> str:

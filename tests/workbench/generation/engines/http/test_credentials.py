@@ -8,7 +8,8 @@ import pytest
 
 from workbench.errors import UsageError
 from workbench.generation.engines.http.client import open_client
-from workbench.generation.engines.http.credentials import Secrets, read_headers, read_query
+from workbench.generation.engines.http.credentials import Secrets, known_secrets, read_headers, read_query
+from workbench.generation.engines.openai.batches.batch_api import _MaskedWriter
 from workbench.workspace.engine_settings import EngineSettings
 
 KEY = "s3cret/key+0123"
@@ -69,6 +70,35 @@ def test_escapes_that_hide_a_secret_are_found() -> None:
     assert json.loads(Secrets([KEY]).mask_body(f'{{"x": "{escaped}"}}'.encode())) == {"x": "[key]"}
     php = KEY.replace("/", "\\/")
     assert json.loads(Secrets([KEY]).mask_body(f'{{"x": "{php}"}}'.encode())) == {"x": "[key]"}
+
+
+@pytest.mark.parametrize("split", [KEY, KEY[:4] + "\n" + KEY[4:], "\r\n".join(KEY), KEY[:7] + "\n\n\t" + KEY[7:]])
+@pytest.mark.parametrize("size", [1, 5, 70, 10_000])
+def test_a_downloaded_file_has_no_secret_over_lines_or_chunks(split: str, size: int) -> None:
+    content = b"".join(b'{"n": %d}\n' % n for n in range(8)) + f'{{"x": "a {split} b"}}\nlast'.encode()
+    written = bytearray()
+    writer = _MaskedWriter(written.extend, Secrets([KEY]))
+    for start in range(0, len(content), size):
+        writer.write(content[start : start + size])
+    writer.finish()
+    end = b"\n" if "\n" in split else b""
+    assert bytes(written) == content.replace(split.encode(), b"[key]" + end)
+
+
+def test_a_secret_in_the_options_is_known_by_its_name_and_by_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    options = {
+        "extra": [{"apiKey": "by-name-0001", "Authorization": "Bearer by-name-0002"}, {"copy": KEY}],
+        "hf-token": "by-name-0003",
+        "token": "by-name-0004",
+        "eos_token": "<|im_end|>",
+        "prompt_cache_key": "captions-1",
+        "max_tokens": 12345678,
+    }
+    known = known_secrets(settings(options=options, key_env="MY_KEY", headers={"x": "$", "Cookie": "by-name-0005"}))
+    assert {KEY, *(f"by-name-000{n}" for n in range(1, 6))} <= set(known)
+    assert not {"<|im_end|>", "captions-1", 12345678} & set(known)
+    assert open_client(settings(options=options)).masking.mask("by-name-0003") == "[key]"
 
 
 def test_bodies_without_a_secret_are_not_changed() -> None:

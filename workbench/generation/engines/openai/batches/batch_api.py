@@ -40,6 +40,8 @@ _TOKEN_FIELD: Final = "negwb"
 """Key of the batch's metadata that holds our token."""
 _LONGEST_LINE: Final = 8 << 20
 """Of a file of answers; an answer with log-probabilities has a few kB."""
+_HELD_BACK: Final = 1 << 14
+"""Longest secret, with the line ends in it, that is found over several lines."""
 _MAX_COUNT: Final = 2**53
 T = TypeVar("T")
 OnBytes = Callable[[int, int], None]
@@ -328,11 +330,15 @@ class _Unfinished(Exception):
 
 
 class _MaskedWriter:
-    """Writes lines without the secrets in them."""
+    """Writes lines without the secrets in them, also where a secret continues on the next lines.
+
+    The last `_HELD_BACK` bytes are written with the lines that follow them.
+    """
 
     def __init__(self, write: Callable[[bytes], object], secrets: Secrets) -> None:
         self._write, self._secrets = write, secrets
         self._rest = bytearray()
+        self._masked = bytearray()
 
     def write(self, chunk: bytes) -> None:
         """Write the lines that are complete."""
@@ -341,13 +347,22 @@ class _MaskedWriter:
         if not end and len(self._rest) > _LONGEST_LINE:
             raise BatchApiError(f"the server's file has a line of more than {_LONGEST_LINE >> 20} MiB")
         for line in bytes(self._rest[:end]).split(b"\n")[:-1]:
-            self._write(self._secrets.mask_body(line) + b"\n")
+            self._masked += self._secrets.mask_body(line) + b"\n"
         del self._rest[:end]
+        if end:
+            self._write_masked(_HELD_BACK)
 
     def finish(self) -> None:
         """Write the rest."""
-        self._write(self._secrets.mask_body(bytes(self._rest)))
+        self._masked += self._secrets.mask_body(bytes(self._rest))
         self._rest.clear()
+        self._write_masked(0)
+
+    def _write_masked(self, held_back: int) -> None:
+        masked = self._secrets.mask_lines(bytes(self._masked))
+        end = max(0, len(masked) - held_back)
+        self._write(masked[:end])
+        self._masked = bytearray(masked[end:])
 
 
 def _object(reply: Reply) -> Mapping[str, Any]:
