@@ -132,6 +132,13 @@ class TestDistinctRows:
         assert rows is ids
         assert places is None
 
+    @pytest.mark.parametrize(("rows", "repeats", "kept"), [(40, 2, 38), (41, 2, 41), (20, 1, 19), (100, 4, 100)])
+    def test_a_few_equal_rows_change_no_bit(self, rows: int, repeats: int, kept: int) -> None:
+        """With less than 5 % of them, as in the demo, where they change 1 batch of 10, the batch stays as it is."""
+        ids = torch.arange(rows)[:, None].clamp(max=rows - 1 - repeats)
+        distinct, places = distinct_rows(ids)
+        assert (len(distinct), places is None) == (kept, kept == rows)
+
     def test_columns_of_another_table_are_compared_by_value(self) -> None:
         rows, places = distinct_rows(torch.tensor([[1, 2, 1], [2, 3, 2]])[:, ::2])
         assert (len(rows), places) == (2, None)
