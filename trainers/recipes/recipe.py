@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from curation_db.validation import ValidationError, validate
+from curation_db.validation import ValidationError, closest, validate
 from trainers.errors import TrainerError
 from trainers.settings import AppliedRecipe, TrainSettings
 
@@ -69,7 +69,10 @@ def read_recipe(name: str) -> TrainRecipe:
     folder = files(__package__)
     known = sorted(entry.name.removesuffix(_SUFFIX) for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))
     if name not in known:
-        hint = f"known: {', '.join(known)}; or a file that ends with {_SUFFIX}"
+        near = closest(name, known)
+        hint = (
+            f"{f'did you mean {near}? ' if near else ''}known: {', '.join(known)}; or a file that ends with {_SUFFIX}"
+        )
         raise TrainerError(f"unknown recipe {name!r}", hint=hint)
     return _parse(name, (folder / f"{name}{_SUFFIX}").read_bytes())
 

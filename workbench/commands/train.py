@@ -71,7 +71,7 @@ def train(
         typer.Option(
             metavar="NAME",
             help="Recipe by name (see --recipes), or a .toml file; [train] in negwb.toml and options override it.",
-            show_default="the published one, split by image",
+            show_default="recipe of [train], or the published one, split by image",
         ),
     ] = None,
     recipes: Annotated[bool, typer.Option("--recipes", help="List the recipes, and train nothing.")] = False,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curation_db.processes import command_line
 from trainers.errors import TrainerError
@@ -28,6 +28,9 @@ from workbench.errors import NothingToDo, UsageError
 from workbench.jobs.process import lock_holders, stop_command
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, MODEL, RUN_NAME, find_model, list_runs, require_peft, runs_folder
+
+if TYPE_CHECKING:
+    from workbench.workspace.settings import Settings
 
 
 def find_export(workspace: Workspace, export: str) -> Path:
@@ -65,7 +68,8 @@ def make_config(
         workspace: Workspace with exports/ and the image folders.
         export: Name or folder of the export.
         model: Model as for `find_model`; None: the base model.
-        recipe: Name of a recipe, or a TOML file, as for `read_recipe`; None: the published recipe, split by image.
+        recipe: Name of a recipe, or a TOML file, as for `read_recipe`; None: the recipe of the workspace's [train], or
+            else the published recipe, split by image.
         settings: Fields of `trainers.settings.TrainSettings`; missing ones come from the workspace's [train], or else
             from the recipe.
         save_pth: Also save the model as an OpenAI-style state dict.
@@ -82,7 +86,7 @@ def make_config(
     workspace_settings = read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, workspace_settings.pictures, follow_links=workspace_settings.follow_links)
     try:
-        train_settings, applied = _train_settings(workspace, recipe, workspace_settings.train, settings or {})
+        train_settings, applied = _train_settings(workspace, recipe, workspace_settings, settings or {})
         check_threads(train_settings)
         check_precision(train_settings, device)
         if train_settings.lora_rank is not None:
@@ -116,7 +120,7 @@ def settings_of(
     from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
     try:
-        train_settings, _ = _train_settings(workspace, recipe, read_settings(workspace.settings).train, settings or {})
+        train_settings, _ = _train_settings(workspace, recipe, read_settings(workspace.settings), settings or {})
         check_threads(train_settings)
     except TrainerError as error:
         raise UsageError(error.message, hint=error.hint) from error
@@ -134,20 +138,25 @@ def check_name(workspace: Workspace, name: str) -> None:
 
 
 def _train_settings(
-    workspace: Workspace, recipe: str | None, defaults: Mapping[str, Any], overrides: Mapping[str, Any]
+    workspace: Workspace, recipe: str | None, defaults: Settings, overrides: Mapping[str, Any]
 ) -> tuple[TrainSettings, AppliedRecipe | None]:
-    """Return the settings of a recipe, overridden by the workspace's [train], overridden by `overrides`."""
+    """Return the settings of a recipe, overridden by the workspace's [train], overridden by `overrides`.
+
+    Args:
+        recipe: None: that of [train], or else the defaults of `TrainSettings`.
+    """
     from trainers.recipes.recipe import read_recipe  # noqa: PLC0415
 
-    base = None if recipe is None else read_recipe(recipe)
+    name = defaults.recipe or None if recipe is None else recipe
+    base = None if name is None else read_recipe(name)
     values = dict(base.settings) if base is not None else {}
     origins = dict[str, str]()
-    for origin, layer in (("negwb.toml", defaults), ("command line", overrides)):
+    for origin, layer in (("negwb.toml", defaults.train), ("command line", overrides)):
         if "epochs" in layer and "steps" not in layer and values.pop("steps", None) is not None:
             origins["steps"] = origin  # otherwise the steps of the recipe or of [train] would override the epochs
         values |= layer
         origins |= dict.fromkeys(layer, origin)
-        if layer is defaults and isinstance(pool := values.get("replay_pool"), str):
+        if layer is defaults.train and isinstance(pool := values.get("replay_pool"), str):
             values["replay_pool"] = str(workspace.root / pool)  # the child process does not know the workspace
     settings = TrainSettings.from_dict(values)
     return settings, None if base is None else base.applied(settings, origins)

@@ -102,7 +102,9 @@ position = {position}
 {_engine(kind="transformers", model="llava-hf/llava-v1.6-mistral-7b-hf", explained=False)}
 
 [train]
-# A recipe of your own, by the names of a run's config.json; the published value holds for all others:
+# A recipe by its name (negwb train --recipes lists them), as with --recipe; the settings below override it:
+# recipe = "negwb"
+# Settings by their names in a run's config.json; for all others the values of the recipe hold, or the published ones:
 # lr = 1e-6
 # batch = 512
 # epochs = 15

@@ -88,7 +88,8 @@ class CurateSettings:
 
 DEFAULT_TARGETS: Mapping[str, Any] = MappingProxyType({"cue": "negrefcocog", "position": "negrefcocog"})
 _TABLES = ("pictures", "curate", "lint", "progress", "browse", "train", "generate", "engines")
-_MODEL, _REPORT_TO = "model", "report_to"
+_MODEL, _REPORT_TO, _RECIPE = "model", "report_to", "recipe"
+RECIPE_HELP = "a recipe of negwb train --recipes, or a .toml file; the settings of [train] override it"
 _FOLLOW_LINKS = "follow_links"
 _Folders = dict[str, str | tuple[str, ...]]
 T = TypeVar("T")
@@ -128,6 +129,8 @@ class Settings:
     """Whether an image may be a link that leaves its image folder."""
     report_to: tuple[str, ...] = ()
     """[train] report_to: trackers of `trainers.tracking.names`."""
+    recipe: str = ""
+    """[train] recipe: a name or an absolute path, as for `read_recipe`; empty: the published recipe, split by image."""
 
     @property
     def checks(self) -> LintSettings:
@@ -171,12 +174,13 @@ def parse(text: str, path: Path) -> Settings:
         _curate(tables.get("curate", {}), file),
         _targets(tables.get("progress", {}), file),
         _views(tables.get("browse", {}), file),
-        _train(tables, path),
+        _train(tables, file),
         _lint(tables, file),
         _generate(tables, file),
         _base_model(tables.get("train", {}), file),
         follow_links,
         _report_to(tables.get("train", {}), path),
+        _recipe(tables.get("train", {}), file),
     )
 
 
@@ -286,20 +290,29 @@ def _base_model(table: Any, file: _File) -> str:
     return file.convert(model, str, "train", _MODEL)
 
 
-def _train(tables: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+def _train(tables: Mapping[str, Any], file: _File) -> Mapping[str, Any]:
+    """Return the settings of [train] that override its recipe; together they must not contradict each other."""
     from trainers.errors import TrainerError  # noqa: PLC0415 -- most commands read no recipe
+    from trainers.recipes.recipe import read_recipe  # noqa: PLC0415
     from trainers.settings import TrainSettings  # noqa: PLC0415
 
-    recipe = tables.get("train", {})
-    if not isinstance(recipe, dict):
-        raise UsageError(f"{path}: [train] must be a table")
-    recipe = {name: value for name, value in recipe.items() if name not in (_MODEL, _REPORT_TO)}
-    if recipe:
+    table = tables.get("train", {})
+    if not isinstance(table, dict):
+        raise UsageError(f"{file.path}: [train] must be a table")
+    recipe = _recipe(table, file)
+    settings = {name: value for name, value in table.items() if name not in (_MODEL, _REPORT_TO, _RECIPE)}
+    if settings or recipe:
         try:
-            TrainSettings.from_dict(recipe)
+            TrainSettings.from_dict({**(read_recipe(recipe).settings if recipe else {}), **settings})
         except TrainerError as error:
-            raise UsageError(f"{path}: [train]: {error.message}", hint=error.hint) from error
-    return recipe
+            raise UsageError(f"{file.path}: [train]: {error.message}", hint=error.hint) from error
+    return settings
+
+
+def _recipe(table: Mapping[str, Any], file: _File) -> str:
+    """Return [train] recipe: a name, or the absolute path of a file, which is relative to the workspace."""
+    recipe = file.convert(table.get(_RECIPE, ""), str, "train", _RECIPE)
+    return str(file.path.absolute().parent / recipe) if recipe.endswith(".toml") else recipe
 
 
 def _report_to(table: Mapping[str, Any], path: Path) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.workspace.choices import ImageMode
 from workbench.workspace.server_address import plain_url
-from workbench.workspace.settings import FOLLOW_LINKS_HELP, CurateSettings, Settings, read_settings
+from workbench.workspace.settings import FOLLOW_LINKS_HELP, RECIPE_HELP, CurateSettings, Settings, read_settings
 from workbench.workspace.toml.settings_writer import CHANGEABLE
 from workbench.workspace.toml.toml_edit import line_of
 from workbench.workspace.toml.toml_file import read_toml_text
@@ -80,6 +80,7 @@ def list_settings(settings: Settings, text: str, actions: ActionMap | None = Non
         actions: The key map, whose keys are listed too.
     """
     from curation_db.lint.linter import DEFAULTS, LintSettings  # noqa: PLC0415
+    from trainers.recipes.recipe import read_recipe  # noqa: PLC0415
     from trainers.settings import TrainSettings  # noqa: PLC0415 -- most commands read no recipe
 
     current, default = settings.curate, CurateSettings()
@@ -100,7 +101,8 @@ def list_settings(settings: Settings, text: str, actions: ActionMap | None = Non
     rows += _under("lint", _checks(settings.lint or DEFAULTS), _checks(DEFAULTS), help_of(LintSettings), text)
     rows += _under("progress.targets", settings.targets, dict(Settings().targets), TARGETS, text)
     rows += _generating(settings, text)
-    recipe = TrainSettings().to_dict()
+    rows.append(_recipe(settings.recipe, text))
+    recipe = TrainSettings().to_dict() | (dict(read_recipe(settings.recipe).settings) if settings.recipe else {})
     rows += _under("train", {**recipe, **settings.train}, recipe, help_of(TrainSettings), text)
     return rows + (_keys(current.keys, actions, text) if actions is not None else [])
 
@@ -131,6 +133,12 @@ def _folder(source: str, folders: tuple[str, ...], text: str) -> ListedSetting:
     help_text = "Folders with the images of this source; negwb import --pictures adds to them."
     return ListedSetting(
         f"pictures.{source}", _value_text(list(folders)), "", help_text, line_of(text, "pictures", source)
+    )
+
+
+def _recipe(recipe: str, text: str) -> ListedSetting:
+    return ListedSetting(
+        "train.recipe", recipe or "–", "–", sentence(RECIPE_HELP), line_of(text, "train", "recipe") if recipe else None
     )
 
 

@@ -30,7 +30,8 @@ from workbench.jobs.runs import find_export, make_config, prepare_run, resume, t
 from workbench.jobs.training import run_to_end, start_and_leave, start_child
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import DEFAULT_MODEL, base_model, find_model, runs_folder
-from workbench.workspace.settings import parse
+from workbench.workspace.settings import parse, read_settings
+from workbench.workspace.settings_catalog import read_setting_list
 
 SMALL = ("--batch", 4, "--lr", "1e-3", "--threads", 1, "--set", "val_share=0.2")
 LEADING = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
@@ -530,6 +531,66 @@ class TestOwnRecipe:
     def test_options_override_the_recipe_and_the_recipe_overrides_defaults(self, workspace: Workspace) -> None:
         run = self.recipe(workspace, "lr = 0.5\nbatch = 8", batch=4)
         assert run == TrainSettings(lr=0.5, batch=4)
+
+    def test_it_can_start_from_a_recipe(self, workspace: Workspace) -> None:
+        """[train] overrides it; --recipe replaces it; anchor_weight needs the replay of the recipe."""
+        words = workspace.settings.read_text(encoding="utf-8")
+        (workspace.root / "mine.toml").write_text('summary = "mine"\n[settings]\nlr = 0.5\n', encoding="utf-8")
+        model, configs = str(tiny(workspace)), []
+        try:
+            for table, recipe in (
+                ('recipe = "negwb"\nbatch = 8\nanchor_weight = 1', None),
+                ('recipe = "negwb"\nbatch = 8', "negclip"),
+                ('recipe = "mine.toml"', None),
+            ):
+                workspace.settings.write_text(f"{words}\n[train]\n{table}\n", encoding="utf-8")
+                configs.append(make_config(workspace, "set-001", model=model, recipe=recipe, settings={"seed": 1}))
+        finally:
+            workspace.settings.write_text(words, encoding="utf-8")
+        negwb, negclip, mine = configs
+        whole = {**read_recipe("negwb").settings, "batch": 8, "anchor_weight": 1, "seed": 1}
+        assert negwb.settings == TrainSettings.from_dict(whole)
+        assert negwb.recipe is not None
+        assert negwb.recipe.name == "negwb"
+        assert negwb.recipe.overridden == {
+            "batch": "negwb.toml",
+            "anchor_weight": "negwb.toml",
+            "seed": "command line",
+        }
+        assert negclip.recipe is not None
+        assert negclip.recipe.name == "negclip"
+        assert mine.settings == TrainSettings(lr=0.5, seed=1)
+        assert mine.recipe is not None
+        assert mine.recipe.name == str(workspace.root / "mine.toml")
+
+    @pytest.mark.parametrize(
+        ("table", "message", "hint"),
+        [
+            ('recipe = "negvb"', "unknown recipe 'negvb'", "did you mean negwb?"),
+            ('recipe = "xyzzy"', "unknown recipe 'xyzzy'", "known: "),
+            ('recipe = "none.toml"', "none.toml cannot be read", ""),
+            ("recipe = 3", r"recipe = 3", ""),
+            ('recipe = "negwb"\nval_share = 0.0', "needs", ""),
+        ],
+    )
+    def test_a_wrong_recipe_is_one_line_with_the_file(
+        self, workspace: Workspace, table: str, message: str, hint: str
+    ) -> None:
+        path = workspace.root / "other.toml"
+        path.write_text(f"[train]\n{table}\n", encoding="utf-8")
+        with pytest.raises(UsageError, match=message) as refused:
+            read_settings(path)
+        assert str(path) in refused.value.message
+        assert hint in refused.value.hint
+        assert "\n" not in refused.value.message
+
+    def test_the_settings_screen_lists_the_values_of_its_recipe(self, workspace: Workspace) -> None:
+        path = workspace.root / "other.toml"
+        path.write_text('[train]\nrecipe = "negwb"\nbatch = 8\n', encoding="utf-8")
+        rows = {row.name: row for row in read_setting_list(path)[1]}
+        assert (rows["train.recipe"].value, rows["train.recipe"].line) == ("negwb", 2)
+        assert (rows["train.batch"].value, rows["train.batch"].default, rows["train.batch"].line) == ("8", "512", 3)
+        assert (rows["train.patience"].value, rows["train.patience"].line) == ("3", None)
 
     def test_its_paths_are_relative_to_the_workspace(self, workspace: Workspace) -> None:
         run = self.recipe(workspace, 'replay_share = 0.5\nreplay_pool = "corpus/pool.jsonl"')
