@@ -74,7 +74,7 @@ def test_a_workspace_is_not_mixed_with_a_comparison(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_small_comparison_continues_and_reads_the_test_scenes_with_the_chosen_rate_alone(tmp_path: Path) -> None:
-    arms = (Arm("negclip", "negclip"), Arm(REFERENCE, "negwb"))
+    arms = (Arm("negclip", "negclip"), Arm(REFERENCE, "negwb"), Arm("routed", "negwb", routed=True))
     plan = ComparisonPlan(
         seeds=2,
         pictures=24,
@@ -86,26 +86,32 @@ def test_a_small_comparison_continues_and_reads_the_test_scenes_with_the_chosen_
     )
     started = []
     figures = compare_recipes(tmp_path, plan, lambda *_: None, lambda folder, _: started.append(folder))
-    assert len(started) == 2 * 2 + 2  # two rates with the first seed, and the chosen one with the second seed
+    # two rates with the first seed, and the chosen one with the second; the routed arm trains where it chooses another
+    assert len(started) == 2 * 2 + len({(arm["recipe"], arm["lr"]) for arm in figures["arms"].values()})
     assert {read_config(folder).settings.lr for folder in started} == {1e-4, 1e-3}
     for name, arm in figures["arms"].items():
-        runs = {
-            folder: json.loads((folder / "accuracies.json").read_text()) for folder in started if name in str(folder)
+        end = ", routed" if name == "routed" else ""
+        graded = {
+            folder: json.loads((folder / "accuracies.json").read_text())
+            for folder in started
+            if folder.name.startswith(arm["recipe"])
         }
-        lrs = [read_config(folder).settings.lr for folder, graded in runs.items() if "test, 30 scenes" in graded]
-        assert lrs == [arm["lr"]] * 2
-        validated = {
-            read_config(folder).settings.lr: u_score(graded["validation, 20 scenes"])
-            for folder, graded in runs.items()
-            if "validation, 20 scenes" in graded
+        of_rate = {
+            read_config(folder).settings.lr: [each[f"validation, 20 scenes{end}"]]
+            for folder, each in graded.items()
+            if f"validation, 20 scenes{end}" in each
         }
-        assert arm["validation_u"] == {f"{lr:g}": round(u, 2) for lr, u in validated.items()}
-        assert arm["lr"] == choose_rate({lr: [accuracies(u, 100)] for lr, u in validated.items()})
+        assert arm["validation_u"] == {f"{lr:g}": round(u_score(each), 2) for lr, [each] in of_rate.items()}
+        assert arm["lr"] == choose_rate(of_rate)
+        tested = [folder for folder, each in graded.items() if f"test, 30 scenes{end}" in each]
+        assert [read_config(folder).settings.lr for folder in tested] == [arm["lr"]] * 2
+    base = figures["base"]["affirm"]
+    assert figures["arms"]["routed"]["affirmative"] == {"mean": base, "low": base, "high": base}
     seeds = {read_config(folder).settings.seed: read_config(folder).export for folder in started}
     assert len(set(seeds.values())) == 2  # each seed has its own pairs
 
     table = as_table(figures)
-    assert [row[0] for row in table.rows] == ["base", "negclip", "negwb"]
+    assert [row[0] for row in table.rows] == ["base", "negclip", "negwb", "routed"]
 
     ended = {folder: (folder / DONE).stat().st_mtime_ns for folder in started}
     (started[0] / DONE).unlink()  # as after a kill

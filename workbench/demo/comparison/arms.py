@@ -12,7 +12,7 @@ from trainers.settings import AppliedRecipe, TrainSettings
 SHARED: Mapping[str, Any] = {"batch": 64, "steps": 400, "patience": None, "threads": 1, "checkpoint_every": 200}
 """Settings of every training. The recipes' own are for CLIP and hundreds of thousands of pairs: 15 epochs of batches of
 512 are 15 steps here. Without early stop, all recipes take the same number of steps."""
-RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+RATES = (1e-3, 3e-3, 1e-2)
 """Learning rates that are compared for every recipe."""
 
 
@@ -24,6 +24,8 @@ class Arm:
     recipe: str
     changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Settings that replace those of the recipe."""
+    routed: bool = False
+    """Whether the tuned text tower encodes only texts that negate something, and the base model the others."""
 
     def settings(self, *, lr: float, seed: int, shared: Mapping[str, Any] = SHARED) -> TrainSettings:
         """Return the settings of one training."""
@@ -43,4 +45,5 @@ ARMS = (
     Arm("conclip", "conclip"),
     Arm("negclip", "negclip"),
     Arm(REFERENCE, "negwb"),
+    Arm("negwb, routed", "negwb", routed=True),
 )

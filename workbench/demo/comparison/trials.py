@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from curation_db.atomic_write import replace_file
+from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
+from trainers.models.routed import route_models
 from trainers.run_files import RunState, TrainingStatus, read_run
 from trainers.settings import RunConfig, available_cores, create_run
 from workbench.demo.build import StepProgress
 from workbench.demo.comparison.arms import Arm
 from workbench.demo.comparison.summary import Percents
 from workbench.demo.comparison.worlds import TrainingWorld
-from workbench.demo.experiment.exam import ExamFeatures, encode_exam, grade
+from workbench.demo.experiment.exam import ExamEncoder, ExamFeatures, encode_exam, grade
 from workbench.demo.experiment.experiments import MODEL
 from workbench.jobs.training import OnStarted, run_all
 
@@ -32,8 +34,13 @@ _RUNS, _CACHE, _ACCURACIES = "runs", "cache", "accuracies.json"
 class Trial:
     arm: Arm
     run: Path
-    """The run folder."""
+    """The run folder; arms can share it."""
     steps: int
+
+    def model(self) -> ClipModel:
+        """Load the trained model."""
+        tuned = load_model(str(self.run / "model"))
+        return route_models(_base_model(), tuned) if self.arm.routed else tuned
 
 
 def prepare_trial(root: Path, arm: Arm, world: TrainingWorld, *, lr: float, shared: Mapping[str, Any]) -> Trial:
@@ -64,7 +71,7 @@ def train(trials: Sequence[Trial], progress: Callable[[int, int], None], started
         TrainerError: a training failed.
         KeyboardInterrupt: the trainings were stopped; the same call continues them.
     """
-    steps = {trial.run: trial.steps for trial in trials}  # arms can share a run
+    steps = {trial.run: trial.steps for trial in trials}
     taken = dict.fromkeys((run.name for run in steps), 0)
 
     def count(state: RunState) -> None:
@@ -94,25 +101,29 @@ class Exam:
 
     @cached_property
     def _features(self) -> ExamFeatures:
-        return encode_exam(load_model(str(MODEL)), self._world, scenes=self._scenes)
+        return encode_exam(_base_model(), self._world, scenes=self._scenes)
 
     def grade_all(self, trials: Sequence[Trial], progress: StepProgress) -> list[Percents]:
         """Return the accuracies in percent of each trial's model."""
         graded = list[Percents]()
         for trial in trials:
-            graded.append(self._grade(trial.run, trial.run / "model"))
+            graded.append(self._grade(trial.run, trial.model, routed=trial.arm.routed))
             progress(f"exam, {self._name}: {trial.arm.name}", len(graded), len(trials))
         return graded
 
     def grade_base(self, root: Path) -> Percents:
         """Return the accuracies in percent of the base model, stored in `root`."""
-        return self._grade(root, MODEL)
+        return self._grade(root, _base_model)
 
-    def _grade(self, folder: Path, model: Path) -> Percents:
+    def _grade(self, folder: Path, model: Callable[[], ExamEncoder], *, routed: bool = False) -> Percents:
         path = folder / _ACCURACIES
         stored: dict[str, Percents] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        key = f"{self._name}, {self._scenes} scenes"
+        key = f"{self._name}, {self._scenes} scenes" + (", routed" if routed else "")
         if key not in stored:
-            stored[key] = grade(load_model(str(model)), self._features).percent()
+            stored[key] = grade(model(), self._features).percent()
             replace_file(path, json.dumps(stored, indent=1) + "\n")
         return stored[key]
+
+
+def _base_model() -> ClipModel:
+    return load_model(str(MODEL))
