@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trainers.run_files import DONE
-from trainers.settings import read_config
+from trainers.settings import TrainSettings, read_config
 from workbench.demo.comparison.arms import ARMS, RATES, REFERENCE, SHARED, Arm
 from workbench.demo.comparison.compare import ComparisonPlan, compare_recipes
 from workbench.demo.comparison.summary import arm_figures, choose_rate, u_score
@@ -57,7 +57,7 @@ def test_one_seed_has_no_interval() -> None:
 
 
 def test_all_recipes_take_the_same_number_of_steps_of_the_same_size() -> None:
-    settings = [arm.settings(lr=1e-3, seed=0) for arm in ARMS]
+    settings = [TrainSettings.from_dict(arm.values(lr=1e-3, seed=0)) for arm in ARMS]
     shared = {(each.batch, each.steps, each.patience, each.threads, each.lr) for each in settings}
     assert shared == {(SHARED["batch"], SHARED["steps"], None, 1, 1e-3)}
     assert sorted({arm.name for arm in ARMS}) == sorted(arm.name for arm in ARMS)

@@ -27,10 +27,9 @@ class Arm:
     routed: bool = False
     """Whether the tuned text tower encodes only texts that negate something, and the base model the others."""
 
-    def settings(self, *, lr: float, seed: int, shared: Mapping[str, Any] = SHARED) -> TrainSettings:
-        """Return the settings of one training."""
-        values = {**read_recipe(self.recipe).settings, **self.changes, **shared, "lr": lr, "seed": seed}
-        return TrainSettings.from_dict(values)
+    def values(self, *, lr: float, seed: int, shared: Mapping[str, Any] = SHARED) -> dict[str, Any]:
+        """Return the settings of one training that differ from the defaults."""
+        return {**read_recipe(self.recipe).settings, **self.changes, **shared, "lr": lr, "seed": seed}
 
     def applied(self, settings: TrainSettings) -> AppliedRecipe:
         """Return the record of the recipe for config.json."""

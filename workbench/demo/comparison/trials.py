@@ -1,6 +1,6 @@
 """One training of the comparison as a run folder, with its accuracies on the exam beside it.
 
-The name of a run holds a hash of its configuration: a finished run is used, and a changed recipe is trained anew.
+The name of a run holds a hash of its recipe and data: a finished run is used, and a changed recipe is trained anew.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
 from trainers.models.routed import route_models
 from trainers.run_files import RunState, TrainingStatus, read_run
-from trainers.settings import RunConfig, available_cores, create_run
+from trainers.settings import RunConfig, TrainSettings, available_cores, create_run
 from workbench.demo.build import StepProgress
 from workbench.demo.comparison.arms import Arm
 from workbench.demo.comparison.summary import Percents
@@ -45,18 +45,20 @@ class Trial:
 
 def prepare_trial(root: Path, arm: Arm, world: TrainingWorld, *, lr: float, shared: Mapping[str, Any]) -> Trial:
     """Create the run folder of a training in the comparison's folder, or find it."""
-    settings = arm.settings(lr=lr, seed=world.seed, shared=shared)
-    config = RunConfig(
-        model=str(MODEL),
-        export=str(world.export),
-        pictures=world.pictures,
-        cache=str(root / _CACHE),
-        settings=settings,
-    )
-    digest = hashlib.sha256(config.to_text().encode()).hexdigest()[:8]
+    values = arm.values(lr=lr, seed=world.seed, shared=shared)
+    digest = hashlib.sha256(json.dumps([values, world.export_sha256], sort_keys=True).encode()).hexdigest()[:8]
     run = root / _RUNS / f"{arm.recipe}-lr-{lr:g}-seed-{world.seed}-{digest}"
+    settings = TrainSettings.from_dict(values)
     if not run.exists():
-        create_run(run, replace(config, recipe=arm.applied(settings)))
+        config = RunConfig(
+            model=str(MODEL),
+            export=str(world.export),
+            pictures=world.pictures,
+            cache=str(root / _CACHE),
+            settings=settings,
+            recipe=arm.applied(settings),
+        )
+        create_run(run, config)
     return Trial(arm, run, settings.steps or 0)
 
 

@@ -21,6 +21,7 @@ class TrainingWorld:
 
     seed: int
     export: Path
+    export_sha256: str
     pairs: int
     pictures: dict[str, tuple[str, ...]]
     """Image folders by source, as in `RunConfig`."""
@@ -46,4 +47,4 @@ def make_world(folder: Path, seed: int, *, pictures: int, progress: StepProgress
             event = last_seq(connection)
     manifest = find_or_freeze(workspace, TUNED.selection, event)
     images: dict[str, tuple[str, ...]] = {SOURCE: (str(DemoFiles(workspace.root).pictures),)}
-    return TrainingWorld(seed, workspace.exports / manifest.name, manifest.counts.pairs, images)
+    return TrainingWorld(seed, workspace.exports / manifest.name, manifest.export_sha256, manifest.counts.pairs, images)
