@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,9 +54,13 @@ def demo(
         bool,
         typer.Option(
             "--compare-recipes",
-            help="Compare the recipes of negwb train in the folder, with learning rates from one sweep (an hour).",
+            help="Compare the recipes of negwb train in the folder, with learning rates from one sweep (half an hour).",
         ),
     ] = False,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of each training (with --compare-recipes).", show_default=False),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print only the JSON object, without the report; implies --auto.")
     ] = False,
@@ -71,7 +76,7 @@ def demo(
 
     started = time.monotonic()
     if compare_recipes:
-        _compare_recipes(path, pictures, seeds, report=not as_json)
+        _compare_recipes(path, pictures, seeds, steps, report=not as_json)
         return
     unattended = auto or as_json or not at_a_terminal()
     if unattended:
@@ -147,7 +152,7 @@ def _train_and_evaluate(
     return {"export_sha256": plan.export.export_sha256, **figures(plan, results)}
 
 
-def _compare_recipes(folder: Path, pictures: int, seeds: int, *, report: bool) -> None:
+def _compare_recipes(folder: Path, pictures: int, seeds: int, steps: int | None, *, report: bool) -> None:
     """Train with every recipe; print the table, and the figures as one JSON object in the last line."""
     from workbench.console.progress_bars import step_bars
     from workbench.console.tables import show
@@ -156,9 +161,12 @@ def _compare_recipes(folder: Path, pictures: int, seeds: int, *, report: bool) -
     from workbench.workspace.models import require_torch
 
     require_torch()
+    plan = ComparisonPlan(seeds=seeds, pictures=pictures)
+    if steps is not None:
+        plan = replace(plan, shared={**plan.shared, "steps": steps})
     typer.echo(f"negwb: comparison of recipes → {folder}; the same command continues it", err=True)
     with step_bars(lines=True) as progress:
-        figures = compare_recipes(folder, ComparisonPlan(seeds=seeds, pictures=pictures), progress, _print_process)
+        figures = compare_recipes(folder, plan, progress, _print_process)
     if report:
         show([as_table(figures)])
     typer.echo(json.dumps(figures))
