@@ -24,7 +24,7 @@ Examples:
   negwb demo --auto | tail -1           run the whole pipeline; print its figures as JSON
   negwb demo --auto --seeds 5           repeat both trainings with five seeds: an interval over seeds
   negwb demo --auto --arm negated-only  also train without affirmative captions
-  negwb demo recipes --compare-recipes --seeds 5   train with every recipe, in the new folder recipes
+  negwb demo recipes --compare-recipes --seeds 5  train with every recipe, in the new folder recipes
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from trainers.recipes.recipe import read_recipe
@@ -22,18 +22,16 @@ class Arm:
 
     name: str
     recipe: str
-    changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Settings that replace those of the recipe."""
     routed: bool = False
     """Whether the tuned text tower encodes only texts that negate something, and the base model the others."""
 
     def values(self, *, lr: float, seed: int, shared: Mapping[str, Any] = SHARED) -> dict[str, Any]:
         """Return the settings of one training that differ from the defaults."""
-        return {**read_recipe(self.recipe).settings, **self.changes, **shared, "lr": lr, "seed": seed}
+        return {**read_recipe(self.recipe).settings, **shared, "lr": lr, "seed": seed}
 
     def applied(self, settings: TrainSettings) -> AppliedRecipe:
         """Return the record of the recipe for config.json."""
-        names = {*self.changes, *SHARED, "lr", "seed"}
+        names = {*SHARED, "lr", "seed"}
         return read_recipe(self.recipe).applied(settings, dict.fromkeys(names, "comparison of recipes"))
 
 
