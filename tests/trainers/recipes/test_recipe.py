@@ -46,12 +46,12 @@ def test_negwb_keeps_images_apart_and_affirmative_captions_in() -> None:
     assert settings.decode == "as-shown"
     assert settings.replay_share > 0
     assert settings.replay_pool is None, "the original captions of the training set"
-    assert (settings.interpolation, settings.interpolation_max_loss) == (1.0, 0.02), "the guard chooses alpha"
+    assert (settings.anchor_weight, settings.hard_pictures) == (30, 40)
+    assert (settings.interpolation, settings.interpolation_max_loss) == (1.0, 0.05), "the guard chooses alpha"
     assert settings.logit_scale_max == 100
     assert settings.warm_up > 0
-    assert settings.patience is not None
+    assert (settings.keep, settings.patience) == ("last", None), "the validation loss rises while it learns to negate"
     assert settings.false_captions
-    assert settings.criterion == "masked_loss", "the loss that is trained"
 
 
 def test_negclip_adds_false_captions_alone_to_the_loss() -> None:

@@ -484,7 +484,7 @@ class TestRecipes:
         words = workspace.settings.read_text(encoding="utf-8")
         try:
             workspace.settings.write_text(f"{words}\n[train]\nlr = 0.5\nbatch = 8\n", encoding="utf-8")
-            changes = {"batch": 4, "patience": 3}
+            changes = {"batch": 4, "warm_up": 0.05}  # the second as in the recipe
             config = make_config(workspace, "set-001", model=str(tiny(workspace)), recipe="negwb", settings=changes)
         finally:
             workspace.settings.write_text(words, encoding="utf-8")
