@@ -12,7 +12,7 @@ from trainers.settings import AppliedRecipe, TrainSettings
 SHARED: Mapping[str, Any] = {"batch": 64, "steps": 400, "patience": None, "threads": 1, "checkpoint_every": 200}
 """Settings of every training. The recipes' own are for CLIP and hundreds of thousands of pairs: 15 epochs of batches of
 512 are 15 steps here. Without early stop, all recipes take the same number of steps."""
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 """Learning rates that are compared for every recipe."""
 
 
@@ -41,6 +41,7 @@ ARMS = (
     Arm("negationclip", "negationclip"),
     Arm("conclip", "conclip"),
     Arm("negclip", "negclip"),
+    Arm("lora", "lora"),
     Arm(REFERENCE, "negwb"),
     Arm("negwb, routed", "negwb", routed=True),
 )
