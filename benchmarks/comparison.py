@@ -8,7 +8,7 @@ model only item by item, on the same data set and protocol. `strict` rows preced
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from benchmarks.protocols import PROTOCOLS
 from benchmarks.published import PublishedRow, published_rows
 from benchmarks.results import StoredResult, list_results, read
 from benchmarks.schema import GuessShare, ItemRow, Result, Score, twin_scores
-from benchmarks.statistics import PairedDifference, paired_difference
+from benchmarks.statistics import PairedDifference, paired_difference, with_holm
 from benchmarks.task import ORDERS
 from benchmarks.twins import mean_effects
 from curation_db.stats.intervals import RESAMPLES, Interval, wilson
@@ -50,7 +50,7 @@ class Slice:
     n: int
     accuracy: Interval
     base: PairedDifference | None
-    """Compared with the base model on the same items."""
+    """Compared with the base model on the same items; p is corrected for all slices of the row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,9 @@ class ComparisonRow:
     nan: int
     is_base: bool
     base: PairedDifference | None
-    """Compared with the base model; None for the base model, and if the base was not run on the same items."""
+    """Compared with the base model; None for the base model, and if the base was not run on the same items.
+
+    p is corrected for all comparisons of the report under this protocol."""
     slices: tuple[Slice, ...]
     """Empty unless requested; `slices_of_run` computes those of one row."""
     differing: tuple[str, ...]
@@ -205,6 +207,7 @@ def compare(
         rows.append(_row(entry, by_place, base_hash, resamples, figures, slices=slices))
     progress(len(rows), len(entries))
     figures.save()
+    rows = _corrected(rows)
     tasks = {row.task for row in rows}
     return Report(
         tuple(rows),
@@ -212,6 +215,16 @@ def compare(
         next((row.model for row in rows if row.is_base), None),
         listing.problems + tuple(problems),
     )
+
+
+def _corrected(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
+    """Correct the p-values of all comparisons with the base under one protocol, over models and tasks."""
+    corrected = list(rows)
+    for protocol in {row.protocol for row in rows}:
+        places = [place for place, row in enumerate(rows) if row.protocol == protocol]
+        for place, base in zip(places, with_holm([rows[place].base for place in places]), strict=True):
+            corrected[place] = replace(rows[place], base=base)
+    return corrected
 
 
 def slices_of_run(
@@ -366,7 +379,9 @@ def _slices(items: Sequence[ItemRow], base: Sequence[ItemRow] | None, resamples:
         for cut, value in row["slices"].items():
             groups.setdefault((cut, str(value)), []).append(row)
     ordered = sorted(groups.items(), key=lambda group: (group[0][0], _rank(*group[0]), -len(group[1]), group[0][1]))
-    return tuple(_slice(cut, value, rows, base, resamples) for (cut, value), rows in ordered)
+    slices = [_slice(cut, value, rows, base, resamples) for (cut, value), rows in ordered]
+    corrected = with_holm([each.base for each in slices])
+    return tuple(replace(each, base=base) for each, base in zip(slices, corrected, strict=True))
 
 
 def _rank(cut: str, value: str) -> int:

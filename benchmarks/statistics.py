@@ -1,4 +1,4 @@
-"""Paired comparison of two models on the same items: exact McNemar test, paired difference and its interval.
+"""Paired comparison of two models on the same items: exact McNemar test, paired difference, its interval, its power.
 
 The McNemar test decides whether a difference is significant (`PairedDifference.significant`), not the interval. Two
 models are compared only item by item, because unpaired shares of 440 items hide most differences. Intervals of single
@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Final
 
 from curation_db.stats.intervals import RESAMPLES, Interval, cluster_bootstrap_difference, wilson
 
 ALPHA: Final = 0.05
 """Significance level."""
+POWER: Final = 0.8
+"""Probability with which `PairedDifference.detectable` would be found significant."""
+_HALVINGS: Final = 60
 FEW_DISCORDANT: Final = 10
 """With fewer discordant items the bootstrap resamples the same few items, and its interval is too narrow: with two
 gained and none lost it is a single point."""
@@ -34,11 +38,29 @@ class PairedDifference:
     """Difference of the shares of right answers, ours - theirs, -1..1; see `paired_difference`."""
     p_value: float
     """Exact two-sided McNemar test."""
+    p_holm: float | None = None
+    """p after Holm's correction for the comparisons that are shown together; None: it is the only one."""
+
+    @property
+    def p_corrected(self) -> float:
+        """The p that decides: after Holm's correction, if there is one."""
+        return self.p_value if self.p_holm is None else self.p_holm
 
     @property
     def significant(self) -> bool:
-        """Whether p < 0.05."""
-        return self.p_value < ALPHA
+        """Whether the corrected p < 0.05."""
+        return self.p_corrected < ALPHA
+
+    @property
+    def interval_disagrees(self) -> bool:
+        """Whether the interval excludes 0 and McNemar's p, uncorrected, is not significant, or the reverse."""
+        excludes_zero = not self.difference.low <= 0 <= self.difference.high
+        return excludes_zero != (self.p_value < ALPHA)
+
+    @property
+    def detectable(self) -> float:
+        """The smallest difference, 0..1, that so many items with so many discordant ones show with a power of 80 %."""
+        return detectable_difference(self.items, (self.gained + self.lost) / self.items)
 
     @property
     def has_few_discordant(self) -> bool:
@@ -60,6 +82,50 @@ def mcnemar_exact(gained: int, lost: int) -> float:
         term = term * (discordant - drawn) // (drawn + 1)
         tail += term
     return min(1.0, 2 * tail / (1 << discordant))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values after Holm's step-down correction for their number (Holm 1979, Scand J Stat 6:65)."""
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = highest
+    return corrected
+
+
+def with_holm(differences: Sequence[PairedDifference | None]) -> list[PairedDifference | None]:
+    """Return the differences of one family with `p_holm`; a single comparison needs no correction."""
+    compared = [difference for difference in differences if difference is not None]
+    if len(compared) < 2:
+        return list(differences)
+    corrected = iter(holm([difference.p_value for difference in compared]))
+    return [None if difference is None else replace(difference, p_holm=next(corrected)) for difference in differences]
+
+
+def detectable_difference(items: int, discordant: float, *, alpha: float = ALPHA, power: float = POWER) -> float:
+    """Return the smallest difference of paired shares that McNemar's test finds with `power`.
+
+    Solves n d^2 = (z_alpha sqrt(D) + z_power sqrt(D - d^2))^2 for d (Connor 1987, Biometrics 43:207), with n items of
+    which the share D is discordant. A difference cannot exceed D, which is returned if even D would not be found.
+
+    Args:
+        items: Number of items, at least 1.
+        discordant: Share of items that only one of the models has right, 0..1.
+    """
+    z_alpha, z_power = NormalDist().inv_cdf(1 - alpha / 2), NormalDist().inv_cdf(power)
+
+    def needed(difference: float) -> float:
+        spread = z_alpha * math.sqrt(discordant) + z_power * math.sqrt(max(0.0, discordant - difference**2))
+        return (spread / difference) ** 2
+
+    low, high = 0.0, discordant
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if middle in (low, high):
+            break
+        low, high = (middle, high) if needed(middle) > items else (low, middle)
+    return high
 
 
 def newcombe(both: int, gained: int, lost: int, neither: int) -> Interval:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # The workers share the cores: a second thread for one computation would only take time from another worker.
@@ -14,6 +15,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 LONG_TIMEOUT = 1800
 """Seconds for a long test; the slowest takes two minutes on an idle machine, but kills, servers and downloads vary."""
+hypothesis.settings.register_profile("negwb", deadline=None)  # no test asserts a time
+hypothesis.settings.load_profile("negwb")
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

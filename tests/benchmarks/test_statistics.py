@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
-from statsmodels.stats.contingency_tables import mcnemar
+from dataclasses import replace
 
-from benchmarks.statistics import FEW_DISCORDANT, mcnemar_exact, newcombe, paired_difference
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from benchmarks.statistics import (
+    FEW_DISCORDANT,
+    detectable_difference,
+    holm,
+    mcnemar_exact,
+    newcombe,
+    paired_difference,
+    with_holm,
+)
+from curation_db.stats.intervals import Interval
 
 
 def test_published_examples() -> None:
@@ -34,7 +49,7 @@ def test_mcnemar_neither_underflows_nor_overflows() -> None:
 
 
 def test_significance_of_a_gain_of_five_points_on_440_items() -> None:
-    # facts/engines.md 5.1: with 100 discordant items a gain of 5.0 points (22 items) is needed for p < 0.05.
+    # With 100 discordant items a gain of 5.0 points (22 items) is needed for p < 0.05.
     assert mcnemar_exact(61, 39) < 0.05 < mcnemar_exact(60, 40)
 
 
@@ -78,3 +93,55 @@ def test_many_discordant_items_use_the_cluster_bootstrap() -> None:
     assert (paired.has_few_discordant, paired.significant) == (False, True)
     alone = newcombe(0, FEW_DISCORDANT, 0, 30)
     assert (paired.difference.low, paired.difference.high) != (alone.low, alone.high)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_equals_statsmodels(p_values: list[float]) -> None:
+    expected = multipletests(p_values, method="holm")[1]
+    assert holm(p_values) == pytest.approx(expected.tolist())
+
+
+def test_a_single_comparison_is_not_corrected() -> None:
+    one = paired_difference([True] * 8 + [False] * 2, [False] * 10, range(10))
+    assert with_holm([None, one]) == [None, one]
+    both = with_holm([one, None, one])
+    assert both[1] is None
+    assert both[0] is not None
+    assert both[0].p_corrected == pytest.approx(2 * one.p_value)
+    assert both[0].p_value == one.p_value
+
+
+def test_a_correction_changes_what_is_significant() -> None:
+    one = paired_difference([True] * 7 + [False] * 3, [False] * 7 + [True] + [False] * 2, range(10))
+    clear = paired_difference([True] * 6 + [False] * 4, [False] * 10, range(10))
+    assert clear.significant
+    corrected = with_holm([clear, one, one])[0]
+    assert corrected is not None
+    assert corrected.p_corrected == pytest.approx(3 * clear.p_value)
+    assert not corrected.significant
+
+
+@pytest.mark.parametrize(("items", "discordant"), [(440, 0.09), (440, 0.3), (3200, 0.1), (100, 0.4)])
+def test_the_detectable_difference_is_found_in_80_percent_of_trials(items: int, discordant: float) -> None:
+    difference = detectable_difference(items, discordant)
+    rng = np.random.default_rng(1)
+    gained, lost = (discordant + difference) / 2, (discordant - difference) / 2
+    trials = rng.multinomial(items, [gained, lost, 1 - discordant], size=800)
+    found = np.mean([mcnemar_exact(int(a), int(b)) < 0.05 for a, b, _ in trials])
+    assert 0.7 < found < 0.86  # the exact test is a little conservative
+
+
+def test_detectable_differences_of_negrefcocog() -> None:
+    assert detectable_difference(440, 0.09) == pytest.approx(0.04, abs=0.001)  # under 4 points nothing can be said
+    assert detectable_difference(440, 0.0) == 0.0
+    assert detectable_difference(5, 0.2) == pytest.approx(0.2)  # even the largest difference would not be found
+    sizes = [detectable_difference(n, 0.2) for n in (100, 400, 1600)]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_interval_and_the_test_can_disagree() -> None:
+    ours, theirs = [True] * 6 + [False] * 2 + [True] * 392, [False] * 6 + [True] * 2 + [True] * 392
+    assert not paired_difference(ours, theirs, range(400)).interval_disagrees
+    few = replace(paired_difference(ours, theirs, range(400)), difference=Interval(0.01, 0.001, 0.02))
+    assert few.interval_disagrees

@@ -51,10 +51,10 @@ class FigureCells(NamedTuple):
 
 
 def figure_cells(correct: float, n: int, accuracy: Interval, base: PairedDifference | None = None) -> FigureCells:
-    """Return the cells of stored_result share and of its paired difference `base`."""
+    """Return the cells of a share and of its paired difference `base`."""
     against = ("", "", "")
     if base is not None:
-        against = signed(base.difference.estimate), signed_span(base.difference), p_value(base.p_value)
+        against = signed(base.difference.estimate), signed_span(base.difference), p_value(base.p_corrected)
     return FigureCells(f"{count(correct)}/{n:,}", percent(accuracy.estimate), span(accuracy), *against)
 
 
@@ -63,7 +63,7 @@ class ReportLine:
     """Results of a model on a task: both protocols and the affirmative twin."""
 
     main: ComparisonRow
-    """The strict result, or the official stored_result if strict was not run."""
+    """The strict result, or the official one if strict was not run."""
     official: ComparisonRow | None
     affirmed: ComparisonRow | None
     """Result of the same model on the affirmed phrases, for a task with denied phrases."""
@@ -141,7 +141,7 @@ def slice_cells(each: Slice | None, row: ComparisonRow) -> dict[str, str]:
 
 
 def listings(report: Report, *, slices: bool = False) -> list[Listing]:
-    """Return the tables of the report, optionally with stored_result table per slice."""
+    """Return the tables of the report, optionally with a table per slice."""
     by_task = _by_task(report.rows)
     tables = [_task(rows, report) for rows in by_task]
     if slices:
@@ -220,7 +220,7 @@ def _slices(rows: Sequence[ComparisonRow], report: Report) -> list[Listing]:
 
 
 def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report) -> Listing:
-    """Return the table of stored_result cut, such as the cue: stored_result group of models per value."""
+    """Return the table of a cut, such as the cue: a group of models per value."""
     values = dict.fromkeys(part.value for part in rows[0].slices if part.cut == cut)
     cells = [
         (value, row.model, *figure_cells(part.correct, part.n, part.accuracy, part.base), *_twin_cell(row, report))
@@ -262,8 +262,28 @@ def _notes(report: Report) -> Listing:
     return Listing("Notes", ("task", "model", "note"), cells, left=3, grouped=True)
 
 
+DISAGREES = "the interval and McNemar's test disagree on whether the difference is zero; the test decides"
+
+
+def power_note(base: PairedDifference) -> str:
+    """Return which difference the items would show, for a difference that is not significant."""
+    if not base.gained + base.lost:
+        return f"both models answer all {base.items:,} items alike"
+    points = percent(base.detectable)
+    discordant = percent((base.gained + base.lost) / base.items)
+    return (
+        f"{base.items:,} items, {discordant} % of them discordant, show differences from {points} points (80 % power)"
+    )
+
+
 def _further_notes(row: ComparisonRow, report: Report) -> list[str]:
     notes = [tie_notes(row)]
+    if row.base is not None and row.base.p_holm is not None:
+        notes.append("p is McNemar's, corrected for all comparisons with the base under one rule (Holm)")
+    if row.base is not None and not row.base.significant:
+        notes.append(power_note(row.base))
+    if row.base is not None and row.base.interval_disagrees:
+        notes.append(DISAGREES)
     if row.base is not None and row.base.has_few_discordant:
         notes.append(f"fewer than {FEW_DISCORDANT} items differ from the base: the interval also covers Newcombe's")
     if row.denied and report.twin_of(row) is None:

@@ -12,7 +12,7 @@ from benchmarks.published import PublishedRow
 from benchmarks.statistics import FEW_DISCORDANT, PairedDifference
 from curation_db.language.sanitize import display_text
 from workbench.console.number_format import count, p_value, percent, signed, signed_span, span
-from workbench.reports.benchmark_report import ReportLine, slice_cells
+from workbench.reports.benchmark_report import DISAGREES, ReportLine, power_note, slice_cells
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, plain
 from workbench.tui.widgets.static_table import Column
 
@@ -124,13 +124,16 @@ def _against_base(row: ComparisonRow) -> list[Content]:
     if row.base is None:
         return [_line("vs base", "this is the base" if row.is_base else "the base was not run on these items")]
     paired, gain = row.base, row.base.difference
+    corrected = "" if paired.p_holm is None else f" (Holm {p_value(paired.p_holm)})"
     few = f"; fewer than {FEW_DISCORDANT} differ: Newcombe's interval" if paired.has_few_discordant else ""
     return [
         _line(
             "vs base",
             f"{signed(gain.estimate)} points, {signed_span(gain)}; {paired.gained} gained, "
-            f"{paired.lost} lost, p {p_value(paired.p_value)}{few}",
-        )
+            f"{paired.lost} lost, p {p_value(paired.p_value)}{corrected}{few}",
+        ),
+        *([] if paired.significant else [_line("", power_note(paired))]),
+        *([_line("", DISAGREES)] if paired.interval_disagrees else []),
     ]
 
 
