@@ -75,6 +75,24 @@ def run_task(
     )
 
 
+def measure(
+    model: TextImageEncoder,
+    task: Task,
+    *,
+    protocol: Protocol,
+    cache_folder: Path | None = None,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] = lambda line: None,
+) -> dict[str, Score]:
+    """Return the metrics of `model` on `task` under one protocol, the headline first; nothing is stored.
+
+    Raises:
+        BenchError: as for `run_task`.
+    """
+    scores = score(model, task, cache=cache_folder, progress=progress, warn=warn)
+    return _metrics(task, list(_rows(task, scores, protocol)))
+
+
 def _rows(task: Task, scores: Scores, rule: Protocol) -> Iterator[ItemRow]:
     if task.gallery:
         for item, row in zip(task.items, scores.of_gallery(), strict=True):

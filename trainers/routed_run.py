@@ -25,7 +25,7 @@ def save_routed_folder(model: RoutedClipModel, folder: Path) -> None:
     Raises:
         TrainerError: the folder exists, or it cannot be written.
     """
-    _create(folder, lambda new: save_routed(model, new))
+    create_whole(folder, lambda new: save_routed(model, new))
 
 
 def save_routed_run(run: Path, model: RoutedClipModel, folder: Path, *, base: str) -> dict[str, Any]:
@@ -58,11 +58,16 @@ def save_routed_run(run: Path, model: RoutedClipModel, folder: Path, *, base: st
         writer.log(f"routed: the base encodes texts that negate nothing; the tuned text tower is that of {run.name}")
         writer.end(DONE, result)
 
-    _create(folder, write)
+    create_whole(folder, write)
     return result
 
 
-def _create(folder: Path, write: Callable[[Path], None]) -> None:
+def create_whole(folder: Path, write: Callable[[Path], None]) -> None:
+    """Create `folder` with the files that `write` puts into it; it is whole or absent.
+
+    Raises:
+        TrainerError: the folder exists, or it cannot be written.
+    """
     new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     try:
         if folder.exists() or folder.is_symlink():

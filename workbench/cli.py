@@ -25,7 +25,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "Set up": ("demo", "init"),
     "Collect": ("import", "generate"),
     "Decide": ("curate", "browse", "adjudicate", "history", "serve", "lint", "gold", "queue", "annotators"),
-    "Train and measure": ("export", "train", "mistaken", "ablate", "model", "bench", "report"),
+    "Train and measure": ("export", "train", "mistaken", "ablate", "sweep-alpha", "model", "bench", "report"),
     "Care for the record": ("status", "progress", "backup", "restore", "doctor"),
 }
 """The commands in the order of the help, by stage of the work."""
@@ -155,6 +155,7 @@ def _register() -> None:
         report,
         serve,
         status,
+        sweep_alpha,
         train,
     )
 
@@ -177,6 +178,7 @@ def _register() -> None:
         mistaken,
         model,
         ablate,
+        sweep_alpha,
         bench,
         report,
         status,
