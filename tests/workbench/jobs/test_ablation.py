@@ -15,7 +15,6 @@ from curation_db.events.annotators import begin_session
 from curation_db.exporting.manifest import list_exports, read_items, read_manifest
 from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import Store, open_store
-from trainers.recipes.recipe import read_recipe
 from trainers.settings import TrainSettings, read_config
 from workbench.errors import NothingToDo, UsageError
 from workbench.jobs import ablation
@@ -161,14 +160,15 @@ def test_the_number_of_updates(settings: dict[str, Any], pairs: int, expected: i
     assert updates(TrainSettings(**settings), pairs) == expected
 
 
-def test_early_stops_of_a_recipe_are_switched_off(workspace: Workspace) -> None:
-    assert read_recipe("negwb").settings["patience"] is not None
+def test_early_stops_of_a_recipe_are_switched_off(workspace: Workspace, tmp_path: Path) -> None:
+    recipe = tmp_path / "early.toml"
+    recipe.write_text('summary = "stops early"\n[settings]\nepochs = 2\npatience = 1\n')
     plan = make_plan(workspace, names=["scope"])
-    runs = prepare_runs(workspace, plan, recipe="negwb", settings={"batch": 2, "threads": 1})
+    runs = prepare_runs(workspace, plan, recipe=str(recipe), settings={"batch": 2, "threads": 1})
     config = read_config(runs[0].folder)
     assert config.settings.patience is None
     assert config.recipe is not None
-    assert config.recipe.overridden["steps"] == "command line"
+    assert config.recipe.overridden == dict.fromkeys(("batch", "threads", "steps", "patience"), "command line")
 
 
 def test_a_damaged_export_of_an_arm_is_refused(workspace: Workspace) -> None:
