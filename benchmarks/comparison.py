@@ -425,6 +425,9 @@ def _notes(entry: _ReadResult, base: _ReadResult | None) -> tuple[str, ...]:
         biases = f"text {effects.text:+.4f}, image {effects.image:+.4f}, interaction {effects.interaction:+.4f}"
         verdict = "; the sign is flipped: wrong pairs score higher" if effects.interaction < 0 else ""
         notes.append(f"mean effects on the score: {biases}{verdict}")
+    correction = result["model"]["details"].get("correction")
+    if isinstance(correction, dict) and correction.get("kind") == "projection":
+        notes.append(f"strength {correction.get('strength')}, chosen on {correction.get('chosen_on')}")
     if result["nan"]:
         notes.append(f"{result['nan']} items have a score that is NaN")
     if base and base.result["task"]["pictures_sha256"] != result["task"]["pictures_sha256"]:

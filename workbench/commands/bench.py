@@ -49,6 +49,7 @@ Examples:
   negwb bench run negrefcocog                            the base model and the newest finished run
   negwb bench run negrefcocog --model ViT-B-32:openai --protocol official
   negwb bench run my-task.json --pictures photos/        your own task
+  negwb bench run negrefcocog --correct projection       without training: remove the denied concept
 
 \b
 The file of a task is a list of {image, phrase, ref_bbox, bbox_list}, {image, captions, right} or {images, texts},
@@ -69,6 +70,10 @@ class ProtocolChoice(StrEnum):
     OFFICIAL = "official"
     STRICT = "strict"
     BOTH = "both"
+
+
+class CorrectionChoice(StrEnum):
+    PROJECTION = "projection"
 
 
 class DownloadError(NegwbError):
@@ -260,6 +265,10 @@ def run(
         Path | None, typer.Option(metavar="FOLDER", help="Folder of its images, if not in the benchmark's folder.")
     ] = None,
     allow_nan: Annotated[bool, typer.Option("--allow-nan", help="Strict rule: count NaN scores as wrong.")] = False,
+    correct: Annotated[
+        CorrectionChoice | None,
+        typer.Option(help="Also evaluate each model with this correction, which needs no training."),
+    ] = None,
     device: Annotated[str, typer.Option(help="Torch device: cpu, cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -285,6 +294,7 @@ def run(
         chosen,
         rules=_rules(protocol, allow_nan),
         device=device,
+        projection=correct is CorrectionChoice.PROJECTION,
         started=print_model,
         warn=lambda line: typer.echo(f"negwb: warning: {_safe_text(line)}", err=True),
     )

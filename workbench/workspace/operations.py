@@ -18,6 +18,7 @@ from workbench.errors import NegwbError, NothingToDo, UsageError
 if TYPE_CHECKING:
     from benchmarks.protocols import Protocol
     from benchmarks.results import StoredResult
+    from benchmarks.scoring import TextImageEncoder
     from benchmarks.task import Task
     from curation_db.exporting.manifest import Manifest
     from curation_db.exporting.selection import ExportFilter
@@ -318,12 +319,15 @@ def run_benches(
     *,
     rules: Sequence[Protocol],
     device: str = "cpu",
+    projection: bool = False,
     started: Callable[[Model], None] = lambda model: None,
     warn: Callable[[str], None] = lambda line: None,
 ) -> list[StoredResult]:
     """Evaluate each model on each task. Each result is stored as soon as it is measured.
 
     Args:
+        projection: Evaluate each model with `corrections.ProjectedEncoder`, too. Its strength is chosen on a share of
+            the first task with negated texts, which the score of this task leaves out.
         started: Called before a model is loaded.
         warn: Called with each warning about a loaded model or the cache.
 
@@ -331,29 +335,59 @@ def run_benches(
         BenchError: A task cannot be run.
         TrainerError: A model cannot be loaded.
     """
+    from benchmarks.corrections import choose_strength, tuning_split  # noqa: PLC0415
     from benchmarks.runner import run_task  # noqa: PLC0415
     from trainers.models.loading import load_model  # noqa: PLC0415
     from workbench.console.progress_bars import step_bars  # noqa: PLC0415
 
+    chosen_on = _task_to_choose_on(tasks) if projection else None
     stored: list[StoredResult] = []
     with step_bars(lines=True) as bars:
+
+        def evaluate(encoder: TextImageEncoder, label: str, task: Task) -> None:
+            stored.extend(
+                run_task(
+                    encoder,
+                    task,
+                    results_folder=workspace.root / RESULTS,
+                    cache_folder=workspace.cache,
+                    protocols=rules,
+                    label=label,
+                    progress=_named(bars, f"{label}, {task.name}: "),
+                    warn=warn,
+                )
+            )
+
         for model in models:
             started(model)
             loaded = load_model(model.spec, device=device)
             for line in loaded.warnings:
                 warn(line)
             for task in tasks:
-                stored += run_task(
-                    loaded,
-                    task,
-                    results_folder=workspace.root / RESULTS,
-                    cache_folder=workspace.cache,
-                    protocols=rules,
-                    label=model.label,
-                    progress=_named(bars, f"{model.label}, {task.name}: "),
-                    warn=warn,
-                )
+                evaluate(loaded, model.label, task)
+            if chosen_on is not None:
+                tuning, scored = tuning_split(chosen_on)
+                choosing = _named(bars, f"{model.label}, strength: ")
+                corrected = choose_strength(loaded, tuning, cache=workspace.cache, progress=choosing)
+                for task in tasks:
+                    evaluate(corrected, f"{model.label} + projection", scored if task is chosen_on else task)
     return stored
+
+
+def _task_to_choose_on(tasks: Sequence[Task]) -> Task:
+    """Return the first task with negated texts.
+
+    Raises:
+        UsageError: There is none.
+    """
+    from benchmarks.corrections import is_negated  # noqa: PLC0415
+
+    if (task := next(filter(is_negated, tasks), None)) is None:
+        raise UsageError(
+            "no task has mostly negated texts, on which the strength of the projection could be chosen",
+            hint="add one, such as negrefcocog",
+        )
+    return task
 
 
 def _named(bars: Step, name: str) -> Step:
