@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from curation_db.atomic_write import replacing, sync
+from curation_db.atomic_write import replace_file, replacing, sync
+from curation_db.exporting.manifest import MANIFEST_FILE
 from curation_db.language.sanitize import first_line
 from trainers.batches import BatchSource, TrainingBatch, learning_rate
 from trainers.checkpoints import (
@@ -33,6 +34,7 @@ from trainers.checkpoints import (
     load_best,
     load_checkpoint,
     put_weights,
+    resume,
     save_best,
     save_checkpoint,
     saved_threads,
@@ -58,6 +60,7 @@ from trainers.models.text_tower import TextTower
 from trainers.objectives import con_clip, drift, info_nce, same_image, same_image_across
 from trainers.run_files import (
     DONE,
+    EXPORT_MANIFEST,
     FAILED,
     GUARD_IMAGE_TO_TEXT,
     GUARD_TEXT_TO_IMAGE,
@@ -70,6 +73,7 @@ from trainers.run_files import (
 )
 from trainers.settings import RunConfig, TrainSettings, check_precision, check_threads, read_config, recipe_line
 from trainers.text_encoding import TextEncoder, distinct_rows
+from trainers.tracking.environment import describe_environment
 from trainers.validation import Validation, Validator
 
 __all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "trained_weights"]
@@ -117,17 +121,19 @@ class Trainer:
         return TextEncoder(tower, micro_batch=self.settings.micro_batch, precision=self.settings.precision)
 
     def learn(self, batch: TrainingBatch, step: int) -> float:
-        """Take `step` (from 0) on this batch; return its loss."""
+        """Take `step` (from 0) on this batch; return its loss. A loss that is not finite changes no weight."""
         self.optimizer.param_groups[0]["lr"] = learning_rate(self.settings, step, self.feed.steps)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.backward(batch)
+        loss = self.backward(batch).item()
+        if not math.isfinite(loss):
+            return loss
         if self.settings.clip_norm is not None:
             self._scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.weights.values(), self.settings.clip_norm)
         self._scaler.step(self.optimizer)  # without fp16, this is `optimizer.step()`
         self._scaler.update()
         self._clamp_logit_scale()
-        return loss.item()
+        return loss
 
     @torch.no_grad()
     def _clamp_logit_scale(self) -> None:
@@ -355,13 +361,21 @@ class TrainingRun:
             self._writer.log(f"{WARNING}{line}; {hint}")
 
     def _save(self) -> None:
+        """Save a checkpoint.
+
+        Raises:
+            TrainerError: a weight is not finite; the checkpoint before it stays.
+        """
         trainer, keep = self._trainer, self._trainer.settings.keep_checkpoints
+        for name, value in trainer.weights.items():
+            if not torch.isfinite(value).all():
+                raise self._diverged(f"{name} is not finite")
         state = replace(self._state, scaler=trainer.scaler_state)
         save_checkpoint(self._folder, state, trainer.weights, trainer.optimizer, keep=keep)
 
     def _after_step(self, loss: float, pairs_per_s: float) -> None:
         if not np.isfinite(loss):
-            raise TrainerError(f"the loss is {loss} at step {self._state.step}", hint=_DIVERGED_HINT)
+            raise self._diverged(f"the loss is {loss}")
         feed, settings, step = self._trainer.feed, self._trainer.settings, self._state.step
         ends = step % feed.order.per_epoch == 0 or step == feed.steps
         if not ends and step % settings.log_every:
@@ -377,6 +391,14 @@ class TrainingRun:
         if validation is not None:
             self._update_best(validation.value(settings.criterion))
         self._writer.metrics(row)
+
+    def _diverged(self, what: str) -> TrainerError:
+        """Return the error of a step whose result is not finite; it names the state that is left."""
+        saved, message = read_saved_steps(self._folder), f"the training diverged: {what} at step {self._state.step:,}"
+        if saved is None:
+            return TrainerError(message, hint=_DIVERGED_HINT)
+        hint = f"{_DIVERGED_HINT}; {resume(self._folder)} repeats the steps after {saved[0]:,}"
+        return TrainerError(f"{message}; the state of step {saved[0]:,} is saved", hint=hint)
 
     def _update_best(self, value: float) -> None:
         settings = self._trainer.settings
@@ -429,7 +451,10 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     if settings.lora_rank is not None:
         adapted_layers(model.model, settings)  # refused before any image is encoded
     store = ImageFeatures(Path(config.cache), model, Decoding(settings.decode))
+    writer.environment(describe_environment(config.device, Path()))
     data = load(config, store, writer, stop)
+    manifest = (Path(config.export) / MANIFEST_FILE).read_bytes()
+    replace_file(folder / EXPORT_MANIFEST, manifest, only_writer=True)
     result = {"export_sha256": data.export_sha256, "base": model.describe(), "data": data.summary}
     run_fingerprint = fingerprint(settings, data, model, torch.get_num_threads())
     loaded = tables(

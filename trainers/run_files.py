@@ -6,7 +6,9 @@
     checkpoints/  resume state                             failed.json  reason of a failure
     excluded_images.jsonl  images that are left out        run.lock     locked by the training process, so that
     interpolation.json     guard over alpha, where the                  "running" is exact
-                           recipe chooses alpha
+                           recipe chooses alpha         export_manifest.json  copy of the export's manifest
+    environment.jsonl      versions, machine, git state;
+                           one object per attempt
     tracking/     progress of reports to trackers
 
 Readers never raise on damaged content: they skip partial or invalid lines.
@@ -34,6 +36,10 @@ METRICS, LOG, DONE, FAILED, LOCK = "metrics.jsonl", "log.txt", "done.json", "fai
 
 EXCLUDED_IMAGES = "excluded_images.jsonl"
 """One {"image", "reason"} per line; absent where every image can be used."""
+ENVIRONMENT = "environment.jsonl"
+"""What each attempt ran on, one object per line; see `tracking.environment`."""
+EXPORT_MANIFEST = "export_manifest.json"
+"""Copy of the manifest of the export, which has the sha256 of its files and how its pairs were selected."""
 INTERPOLATION = "interpolation.json"
 """The chosen alpha and the curve that it was chosen from; done.json has the same."""
 CHECKPOINTS = "checkpoints"
@@ -258,6 +264,11 @@ class RunWriter:
         line = json.dumps(dict(row), allow_nan=False) + "\n"
         with (self.folder / METRICS).open("ab") as file:
             file.write(line.encode())
+
+    def environment(self, record: Mapping[str, Any]) -> None:
+        """Append one line to environment.jsonl."""
+        with (self.folder / ENVIRONMENT).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(record)) + "\n")
 
     def log(self, line: str) -> None:
         """Append one line to log.txt."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from trainers.models.text_tower import TextTower, eot_lengths
 from trainers.settings import Precision
 
-_FEWEST_REPEATS = 0.05
+_FEWEST_REPEATS = 0.1
 """Share of equal rows from which they are encoded once. Below it nearly nothing is saved, and the order of sums, and so
 the last bits of the weights, stay those of a batch that is encoded row by row."""
 _TYPES: Mapping[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -35,7 +35,7 @@ def distinct_rows(ids: Tensor) -> tuple[Tensor, Tensor | None]:
         ids: token ids on the CPU.  (N, L)
 
     Returns:
-        Rows (U, L), and places (N,) in [0, U). All rows, and None instead of the places, where fewer than 5 % of the
+        Rows (U, L), and places (N,) in [0, U). All rows, and None instead of the places, where fewer than 10 % of the
         rows repeat another one.
     """
     places = dict[bytes, int]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import json
 import os
 from collections.abc import Callable
@@ -19,8 +20,16 @@ from trainers.errors import RunRefused, TrainerError
 from trainers.finetune import Interrupted, run_training
 from trainers.models.clip_model import WEIGHTS_FILE, hash_state
 from trainers.models.loading import load_model
-from trainers.run_files import METRICS, TrainingStatus, read_metrics, read_run, read_saved_steps
-from trainers.settings import RunConfig, create_run, write_config
+from trainers.run_files import (
+    ENVIRONMENT,
+    EXPORT_MANIFEST,
+    METRICS,
+    TrainingStatus,
+    read_metrics,
+    read_run,
+    read_saved_steps,
+)
+from trainers.settings import RunConfig, create_run, read_config, write_config
 from trainers.validation import Validation
 
 
@@ -87,6 +96,68 @@ class TestDiverged:
         with pytest.raises(TrainerError, match="positional_embedding is not finite"):
             run_training(folder)
         assert not (folder / "model").exists()
+
+    def test_after_a_loss_that_is_no_number_the_saved_state_resumes(
+        self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The step with that loss changes nothing, and where it was a fault of the machine, the run ends as another."""
+        straight, failed = (_run(tmp_path / name, tiny_config(corpus, steps=6, clip_norm=1.0)) for name in ("s", "f"))
+        run_training(straight)
+        with monkeypatch.context() as patch, pytest.raises(TrainerError) as caught:
+            patch.setattr(finetune.Trainer, "learn", _spoil_loss_of(4))
+            run_training(failed)
+        expected = "the training diverged: the loss is nan at step 5; the state of step 3 is saved"
+        assert caught.value.message == expected
+        assert caught.value.hint.endswith("negwb train --resume f repeats the steps after 3")
+        assert read_saved_steps(failed) == (3, 6)
+        run_training(failed)
+        assert (failed / "model" / WEIGHTS_FILE).read_bytes() == (straight / "model" / WEIGHTS_FILE).read_bytes()
+
+    def test_a_loss_that_is_no_number_changes_no_weight(self, corpus: Path, tmp_path: Path) -> None:
+        weights: list[tuple[str, str]] = []
+
+        def learn(trainer: finetune.Trainer, batch: Any, step: int) -> float:
+            with torch.no_grad():
+                trainer.model.model.logit_scale.fill_(float("nan"))
+            before = hash_state(trainer.weights)
+            loss = original(trainer, batch, step)
+            weights.append((before, hash_state(trainer.weights)))
+            return loss
+
+        original, finetune.Trainer.learn = finetune.Trainer.learn, learn  # type: ignore[method-assign]
+        with pytest.raises(TrainerError, match=r"the loss is nan at step 1$") as caught:
+            run_training(_run(tmp_path / "r", tiny_config(corpus, steps=2)))
+        assert [before == after for before, after in weights] == [True]
+        assert "--resume" not in caught.value.hint, "nothing is saved"
+
+    def test_weights_that_are_not_finite_replace_no_checkpoint(
+        self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A loss is measured before its step, so it can be finite where the weights after it are not."""
+        learn = finetune.Trainer.learn
+
+        def spoil(trainer: finetune.Trainer, batch: Any, step: int) -> float:
+            loss = learn(trainer, batch, step)
+            if step == 5:
+                with torch.no_grad():
+                    trainer.model.model.logit_scale.fill_(float("inf"))
+            return loss
+
+        monkeypatch.setattr(finetune.Trainer, "learn", spoil)
+        monkeypatch.setattr(finetune.TrainingRun, "_after_step", lambda self, loss, pairs_per_s: None)
+        folder = _run(tmp_path / "r", tiny_config(corpus, steps=9, keep_checkpoints=1))
+        with pytest.raises(TrainerError, match="logit_scale is not finite at step 6; the state of step 3 is saved"):
+            run_training(folder)
+        assert read_saved_steps(folder) == (3, 9)
+
+
+def _spoil_loss_of(step: int) -> Callable[[finetune.Trainer, Any, int], float]:
+    learn = finetune.Trainer.learn
+
+    def spoil(trainer: finetune.Trainer, batch: Any, number: int) -> float:
+        return float("nan") if number == step else learn(trainer, batch, number)
+
+    return spoil
 
 
 class TestRefused:
@@ -237,6 +308,21 @@ def test_what_is_renamed_has_reached_the_disk(corpus: Path, tmp_path: Path, monk
     new = folder / ".model.new"
     assert {str(new / name) for name in (WEIGHTS_FILE, "open_clip_config.json")} <= set(synced)
     assert {str(new), str(folder / ".model.pth.new")} <= set(synced)
+
+
+def test_what_made_a_run_is_in_its_folder(corpus: Path, tmp_path: Path) -> None:
+    folder = _run(tmp_path / "r", tiny_config(corpus, steps=4, seed=7))
+    with pytest.raises(Interrupted):
+        run_training(folder, stop=_after_steps(2))
+    run_training(folder)
+    assert (folder / EXPORT_MANIFEST).read_bytes() == (corpus / "export" / "manifest.json").read_bytes()
+    attempts = [json.loads(line) for line in (folder / ENVIRONMENT).read_text().splitlines()]
+    assert len(attempts) == 2, "the second may run on another machine"
+    for record in attempts:
+        assert record["packages"]["torch"] == importlib.metadata.version("torch")
+        assert {"negwb", "open_clip_torch", "numpy"} <= record["packages"].keys()
+        assert (record["threads"], record["device"]) == (1, "cpu")
+    assert read_config(folder).settings.seed == 7
 
 
 def test_model_pth_holds_the_same_weights(corpus: Path, tmp_path: Path) -> None:

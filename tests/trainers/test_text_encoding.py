@@ -132,9 +132,9 @@ class TestDistinctRows:
         assert rows is ids
         assert places is None
 
-    @pytest.mark.parametrize(("rows", "repeats", "kept"), [(40, 2, 38), (41, 2, 41), (20, 1, 19), (100, 4, 100)])
+    @pytest.mark.parametrize(("rows", "repeats", "kept"), [(40, 4, 36), (41, 4, 41), (32, 2, 32), (5, 1, 4)])
     def test_a_few_equal_rows_change_no_bit(self, rows: int, repeats: int, kept: int) -> None:
-        """With less than 5 % of them, as in the demo, where they change 1 batch of 10, the batch stays as it is."""
+        """With less than 10 % of them, as in all batches of the demo, the batch stays as it is."""
         ids = torch.arange(rows)[:, None].clamp(max=rows - 1 - repeats)
         distinct, places = distinct_rows(ids)
         assert (len(distinct), places is None) == (kept, kept == rows)
