@@ -341,6 +341,7 @@ def run_benches(
     from workbench.console.progress_bars import step_bars  # noqa: PLC0415
 
     chosen_on = _task_to_choose_on(tasks) if projection else None
+    split = None if chosen_on is None else tuning_split(chosen_on)
     stored: list[StoredResult] = []
     with step_bars(lines=True) as bars:
 
@@ -365,8 +366,8 @@ def run_benches(
                 warn(line)
             for task in tasks:
                 evaluate(loaded, model.label, task)
-            if chosen_on is not None:
-                tuning, scored = tuning_split(chosen_on)
+            if split is not None:
+                tuning, scored = split
                 choosing = _named(bars, f"{model.label}, strength: ")
                 corrected = choose_strength(loaded, tuning, cache=workspace.cache, progress=choosing)
                 for task in tasks:

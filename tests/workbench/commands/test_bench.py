@@ -67,6 +67,10 @@ def bench(workspace: Workspace, *words: object) -> Any:
     return CliRunner().invoke(app, ["-w", str(workspace.root), "bench", *map(str, words)])
 
 
+def report(workspace: Workspace) -> Any:
+    return CliRunner().invoke(app, ["-w", str(workspace.root), "report", "--json"])
+
+
 def code_of(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     monkeypatch.setattr("sys.argv", ["negwb", "-w", str(workspace.root), "bench", *words])
     return int(main())
@@ -124,6 +128,25 @@ class TestRun:
         assert "official" not in again.stdout
         assert len(list((filled.root / "results").glob("*.items.jsonl"))) == 3
         assert (filled.cache / "features").is_dir()
+
+    def test_a_projection_is_evaluated_beside_the_model(self, filled: Workspace, tiny: Path) -> None:
+        words = ("run", "negrefcocog", "--model", tiny, "--protocol", "strict", "--correct", "projection", "--json")
+        completed = bench(filled, *words)
+        assert completed.exit_code == 0, completed.stderr
+        plain, corrected = json.loads(completed.stdout)["results"]
+        assert corrected["model"] == f"{plain['model']} + projection"
+        left = plain["metrics"]["accuracy"]["n"] - corrected["metrics"]["accuracy"]["n"]
+        assert 0 < left < ITEMS
+        notes = [row["notes"] for row in json.loads(report(filled).stdout)["rows"]]
+        assert f"chosen on {left} items of negrefcocog" in str(notes[1])
+
+    def test_a_projection_needs_negated_items_before_a_model_is_loaded(
+        self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("trainers.models.loading.load_model", None)
+        own_task(workspace, "few")
+        assert code_of(workspace, monkeypatch, "run", "few", "--correct", "projection") == 6
+        assert "1 items are too few to choose a strength" in capsys.readouterr().err
 
     def test_missing_images_are_reported_before_a_model_is_loaded(
         self, filled: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
