@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from collections.abc import Iterator
@@ -9,9 +10,14 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import typer.main
+import typer.testing
 
 # The workers share the cores: a second thread for one computation would only take time from another worker.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Typer builds all commands from their signatures at each call, which takes ten times as long as most of the commands.
+typer.main.get_command = typer.testing._get_command = functools.cache(typer.main.get_command)
 
 LONG_TIMEOUT = 1800
 """Seconds for a long test; the slowest takes two minutes on an idle machine, but kills, servers and downloads vary."""

@@ -12,6 +12,8 @@ import signal
 import sys
 import warnings
 from collections.abc import Mapping
+from functools import partial
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
 
@@ -31,10 +33,6 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
 """The commands in the order of the help, by stage of the work."""
 
 
-_EPILOG_INDENT = 2
-"""Columns by which click indents the text after the options."""
-
-
 class _CommandsByStage(TyperGroup):
     """The root command; its help lists the commands by stage."""
 
@@ -45,7 +43,7 @@ class _CommandsByStage(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         command = super().get_command(ctx, cmd_name)
         if command is not None:
-            _fit_help(command, ctx.make_formatter().width - _EPILOG_INDENT)
+            _fit_help(command)
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -60,14 +58,21 @@ class _CommandsByStage(TyperGroup):
                 formatter.write_dl([(name.ljust(width), text) for name, text in rows])
 
 
-def _fit_help(command: Any, width: int) -> None:
-    """Fit the examples of a command and of its subcommands to the width."""
+def _fit_help(command: Any) -> None:
+    """Let the help of a command and of its subcommands fit its examples to the width."""
+    command.format_epilog = partial(_format_epilog, command)
+    for each in getattr(command, "commands", {}).values():
+        _fit_help(each)
+
+
+def _format_epilog(command: Any, _: Any, formatter: Any) -> None:
+    if not command.epilog:
+        return
     from workbench.console.help_examples import fit_examples
 
-    if command.epilog:
-        command.epilog = fit_examples(command.epilog, width)
-    for each in getattr(command, "commands", {}).values():
-        _fit_help(each, width)
+    formatter.write_paragraph()
+    with formatter.indentation():
+        formatter.write_text(fit_examples(cleandoc(command.epilog), formatter.width - formatter.current_indent))
 
 
 app = typer.Typer(
