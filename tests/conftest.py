@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
@@ -18,6 +20,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Typer builds all commands from their signatures at each call, which takes ten times as long as most of the commands.
 typer.main.get_command = typer.testing._get_command = functools.cache(typer.main.get_command)
+
+_MEMORY_FOLDER = Path("/dev/shm")
+_MEMORY_BYTES = 8 << 30
+
+
+def _keep_temporary_files_in_memory() -> None:
+    """Let pytest create its folders in memory, where there is room: each commit of a record waits 8 ms for a disk."""
+    with suppress(OSError):
+        if shutil.disk_usage(_MEMORY_FOLDER).free >= _MEMORY_BYTES and os.access(_MEMORY_FOLDER, os.W_OK):
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY_FOLDER))
+
+
+_keep_temporary_files_in_memory()
 
 LONG_TIMEOUT = 1800
 """Seconds for a long test; the slowest takes two minutes on an idle machine, but kills, servers and downloads vary."""
