@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,10 @@ from trainers.run_files import (
     read_run,
 )
 from trainers.settings import RunConfig, read_config
+from workbench.jobs.machine_load import LoadMeter, MachineLoad
 from workbench.jobs.process import tail
+from workbench.jobs.run_comparison import settings_of
+from workbench.jobs.runs import trainer_pid
 
 CONFIG = "config.json"
 _MOST_RUNS = 500
@@ -63,6 +66,8 @@ class RunRow:
     """Step and value of the best validation so far, by the criterion."""
     model: str = ""
     export: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What was chosen for the run, as in `run_comparison.settings_of`; empty: config.json cannot be read."""
     touched: float = 0.0
     """Last change of its files, seconds since the epoch."""
     problem: str = ""
@@ -110,6 +115,8 @@ class RunSnapshot:
     """Newest first."""
     left_out: int
     detail: RunDetail | None
+    load: MachineLoad | None = None
+    """While the run of `detail` is trained on this machine."""
 
 
 _Signature = tuple[Any, ...]
@@ -121,7 +128,8 @@ class RunMonitor:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._rows: dict[str, tuple[_Signature, RunRow]] = {}
-        self._detail: tuple[_Signature, RunDetail] | None = None
+        self._details: dict[str, tuple[_Signature, RunDetail]] = {}
+        self._meter: LoadMeter | None = None
 
     def snapshot(self, chosen: str | None, *, log_lines: int = 40) -> RunSnapshot:
         """Return all runs, with details of `chosen` or else of the newest."""
@@ -130,7 +138,26 @@ class RunMonitor:
         self._rows = {row.name: self._rows[row.name] for row in rows}
         selected = next((row for row in rows if row.name == chosen), rows[0] if rows else None)
         detail = self._detail_of(selected, log_lines) if selected else None
-        return RunSnapshot(rows, max(0, len(names) - _MOST_RUNS), detail)
+        self._details = {selected.name: self._details[selected.name]} if selected else {}
+        return RunSnapshot(rows, max(0, len(names) - _MOST_RUNS), detail, self._load_of(selected))
+
+    def compare(self, names: Sequence[str]) -> list[RunDetail]:
+        """Return the details of the runs that exist, in this order."""
+        rows = [self._row(name) for name in names if (self.folder / name / CONFIG).exists()]
+        details = [self._detail_of(row, 0) for row in rows]
+        self._details = {name: self._details[name] for name in (row.name for row in rows)}
+        return details
+
+    def _load_of(self, row: RunRow | None) -> MachineLoad | None:
+        if row is None or row.status is not TrainingStatus.RUNNING:
+            self._meter = None
+            return None
+        pid = trainer_pid(self.folder / row.name)
+        if pid is None:
+            return None
+        if self._meter is None or self._meter.pid != pid:
+            self._meter = LoadMeter(pid)
+        return self._meter.read()
 
     def _names(self) -> list[str]:
         """Return the run names, newest first by creation time, which does not change during training."""
@@ -151,10 +178,11 @@ class RunMonitor:
 
     def _detail_of(self, row: RunRow, log_lines: int) -> RunDetail:
         folder = self.folder / row.name
-        signature = (row.name, *_signature(folder), _stat(folder / LOG), log_lines)
-        if self._detail is None or self._detail[0] != signature:
-            self._detail = (signature, _detail(folder, row, log_lines))
-        return self._detail[1]
+        signature = (*_signature(folder), _stat(folder / LOG), log_lines)
+        known = self._details.get(row.name)
+        if known is None or known[0] != signature or known[1].row != row:
+            known = self._details[row.name] = (signature, _detail(folder, row, log_lines))
+        return known[1]
 
 
 def _signature(folder: Path) -> _Signature:
@@ -192,6 +220,7 @@ def _read_row(folder: Path) -> RunRow:
         best=_best(_points(rows, VALIDATION_KEYS[criterion]), criterion),
         model=config.model if config else "",
         export=config.export if config else "",
+        settings=settings_of(config) if config else {},
         touched=touched,
     )
 

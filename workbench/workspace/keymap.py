@@ -35,6 +35,7 @@ class KeyScope(StrEnum):
     HISTORY = "history"
     GENERATE = "generate"
     RUNS = "runs"
+    COMPARE = "compare"
     REPORT = "report"
     SLICES = "slices"
     ITEMS = "items"
@@ -234,7 +235,8 @@ _CURATE_ACTIONS = (
 
 _GENERATE, _RUNS, _REPORT = frozenset({KeyScope.GENERATE}), frozenset({KeyScope.RUNS}), frozenset({KeyScope.REPORT})
 _SLICES, _ITEMS, _ITEM = frozenset({KeyScope.SLICES}), frozenset({KeyScope.ITEMS}), frozenset({KeyScope.ITEM})
-_DEEP = _SLICES | _ITEMS | _ITEM
+_COMPARE = frozenset({KeyScope.COMPARE})
+_DEEP = _SLICES | _ITEMS | _ITEM | _COMPARE
 _TOP = _GENERATE | _RUNS | _REPORT
 _RESULT_SCREENS = _TOP | _DEEP
 
@@ -253,13 +255,21 @@ _RESULTS_ACTIONS = (
            _TRAINING, _RUNS, "train", 9),
     Action("stop", "s", "stop", "Stop the run; it first saves its state", _TRAINING, _RUNS, "stop", 8),
     Action("resume", "r", "resume", "Continue a run that stopped or failed", _TRAINING, _RUNS, "resume", 8),
+    Action("mark", "space", "mark", "Mark a run for the comparison, or remove its mark", _TRAINING, _RUNS, "mark", 6),
+    Action("compare", "c", "compare", "Compare the marked runs and this one: curves and settings", _TRAINING, _RUNS,
+           "compare", 6),
+    Action("group", "g", "group", "Group the runs by a setting", _TRAINING, _RUNS, "group", 6),
+    Action("log", "l", "log", "Show more of the run's log, or less", _TRAINING, _RUNS, "log", 4),
+    Action("figure", "v", "figure", "Draw the next figure: losses, R@1, learning rate", _TRAINING, _COMPARE,
+           "figure(1)", 9),
+    Action("figure-before", "V", "figure", "Draw the previous figure", _TRAINING, _COMPARE, "figure(-1)"),
     Action("open", "enter", "open", "Open the details: slices, items, one item", _RESULTS, _REPORT | _SLICES | _ITEMS,
            "open", 9),
     Action("base", "b", "base", "Compare all models with the model of this row", _RESULTS, _REPORT, "base",
            6),
     Action("reread", "f5", "read again", "Read the result files again", _RESULTS, _REPORT, "reread", 4),
-    Action("more", "J,shift+down", "more", "Scroll the details down", _RESULTS, _REPORT, "scroll_about(1)"),
-    Action("less", "K,shift+up", "less", "Scroll the details up", _RESULTS, _REPORT, "scroll_about(-1)"),
+    Action("more", "J,shift+down", "more", "Scroll the details down", _RESULTS, _REPORT | _RUNS, "scroll_about(1)"),
+    Action("less", "K,shift+up", "less", "Scroll the details up", _RESULTS, _REPORT | _RUNS, "scroll_about(-1)"),
     Action("items", "i", "items", "All items of this result", _RESULTS, _REPORT | _SLICES, "items", 6),
     Action("all", "a", "all", "All items", _RESULTS, _ITEMS, "only('all')", 7),
     Action("wrong", "w", "wrong", "Only items with a wrong answer", _RESULTS, _ITEMS, "only('wrong')", 7),
@@ -269,14 +279,15 @@ _RESULTS_ACTIONS = (
     Action("next", "down,j,space,right", "next", "The next item", _RESULTS, _ITEM, "step(1)", 8),
     Action("previous", "up,k,left", "previous", "The previous item", _RESULTS, _ITEM, "step(-1)", 8),
     Action("back", "escape,backspace", "back", "Return to the previous screen", _LOOK, _DEEP, "back", 8),
-    Action("show-runs", "1,f3", "runs", "Training runs, live", _LOOK, _TOP, "show('runs')", 7),
-    Action("show-report", "2,f4", "report", "Results of the models by task", _LOOK, _TOP, "show('report')", 7),
-    Action("show-generate", "3,f6", "generate", "Generation runs, live", _LOOK, _TOP,
-           "show('generate')", 7),
+    Action("show-runs", "1,f3", "runs", "Training runs, live", _LOOK, _TOP - _RUNS, "show('runs')", 5),
+    Action("show-report", "2,f4", "report", "Results of the models by task", _LOOK, _TOP - _REPORT,
+           "show('report')", 5),
+    Action("show-generate", "3,f6", "generate", "Generation runs, live", _LOOK, _TOP - _GENERATE,
+           "show('generate')", 5),
     Action("theme", "f2", "theme", "Switch between dark and light", _ELSE, _RESULT_SCREENS, "app.toggle_dark"),
     Action("palette", "ctrl+p", "palette", "All actions by name, and all themes", _ELSE, _RESULT_SCREENS,
            "app.command_palette"),
-    Action("help", "?,f1", "help", "This page", _ELSE, _RESULT_SCREENS, "show_help", 5),
+    Action("help", "?,f1", "help", "This page", _ELSE, _RESULT_SCREENS, "show_help", 6),
     Action("leave", "q", "quit", "Quit; running jobs continue", _ELSE, _TOP, "leave", 5),
     Action("back-too", "q", "back", "Return to the previous screen", _ELSE, _DEEP, "back"),
 )

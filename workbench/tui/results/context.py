@@ -35,6 +35,10 @@ class ResultsContext:
     actions: ActionMap = field(default_factory=results_actions)
     run: str | None = None
     """Name of the selected training run."""
+    marked: list[str] = field(default_factory=list)
+    """Names of the training runs that are marked for a comparison, in the order of marking."""
+    group: str | None = None
+    """Name of the setting by which the training runs are grouped."""
     generation: str | None = None
     """Key of the selected generation run."""
     row: str | None = None

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from workbench.tui.results.context import Page, ResultsContext
 
 _POLL_SECONDS = 1.0
+_NO_RUN = ("there is no generation run yet: n starts one",)
 
 
 class GenerateScreen(PollingScreen[GenerationSnapshot]):
@@ -155,8 +156,8 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
         """Stop the run; it first stores what has arrived."""
         entry = self.entry
         if entry is None:
-            return
-        if entry.run is None:
+            self.show_message(*_NO_RUN)
+        elif entry.run is None:
             self._do(partial(generation.stop_pending, entry.pid), "asked to stop" if not entry.output else "removed")
         elif not entry.run.running:
             self.show_message(f"run {entry.run.id} is not running")
@@ -166,7 +167,11 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
     def action_go_on(self) -> None:
         """Continue a run where it ended, with the same settings."""
         entry = self.entry
-        if entry is not None and entry.run is not None:
+        if entry is None:
+            self.show_message(*_NO_RUN)
+        elif entry.run is None:
+            self.show_message("this run has not begun")
+        else:
             self._do(
                 partial(generation.resume, self.context.workspace, entry.run),
                 f"run {entry.run.id} continues as a new run",

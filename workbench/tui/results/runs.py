@@ -6,9 +6,10 @@ The screen only reads files, in a thread, twice a second while it is active. Run
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -21,16 +22,27 @@ from trainers.run_files import TrainingStatus
 from workbench.annotation.wording import readable
 from workbench.errors import NegwbError
 from workbench.jobs import training
+from workbench.jobs.run_comparison import differing
 from workbench.jobs.run_monitor import RunRow, RunSnapshot
 from workbench.tui.rendering.card_content import plain
-from workbench.tui.rendering.runs import COLUMNS, cells_of, columns_for, facts, log_lines
+from workbench.tui.rendering.runs import (
+    COLUMNS,
+    MOST_COMPARED,
+    ListedRun,
+    cells_of,
+    columns_for,
+    facts,
+    listed_runs,
+    log_lines,
+    short,
+)
 from workbench.tui.results.context import STYLES
 from workbench.tui.screens.base.polling_screen import PollingScreen
 from workbench.tui.threads import run_in_daemon_thread
-from workbench.tui.widgets.curve import Curve
+from workbench.tui.widgets.curve import Curve, Series
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
-from workbench.tui.widgets.static_table import StaticTable
+from workbench.tui.widgets.static_table import Column, StaticTable
 from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
@@ -40,7 +52,22 @@ if TYPE_CHECKING:
     from workbench.tui.results.context import Page, ResultsContext
 
 _POLL_SECONDS = 0.5
+_NO_GROUP = "none"
+_LOG_LINES = 200
 _EMPTY = "No training run yet. n starts one; so does: negwb train EXPORT"
+
+
+class RunsTable(StaticTable, can_focus=True, inherit_bindings=False):
+    """The list of runs, without the keys g and G of a table: g groups the runs."""
+
+    BINDINGS: ClassVar = [
+        ("down,j", "move(1)", "down"),
+        ("up,k", "move(-1)", "up"),
+        ("pagedown", "page(1)", "on"),
+        ("pageup", "page(-1)", "back"),
+        ("home", "move(-1000000)", "first"),
+        ("end", "move(1000000)", "last"),
+    ]
 
 
 class RunsScreen(PollingScreen[RunSnapshot]):
@@ -49,15 +76,16 @@ class RunsScreen(PollingScreen[RunSnapshot]):
     CSS_PATH = STYLES
     AUTO_FOCUS = "#runs"
 
-    table = getters.query_one("#runs", StaticTable)
+    table = getters.query_one("#runs", RunsTable)
 
     def __init__(self, context: ResultsContext) -> None:
         super().__init__(context.actions, KeyScope.RUNS)
         self.context = context
+        self._log_is_large = False
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
-        yield StaticTable(id="runs", empty="reading …")
+        yield RunsTable(id="runs", empty="reading …")
         with Horizontal(id="run"):
             yield Curve(id="curve")
             with VerticalScroll(id="run-facts", can_focus=False):
@@ -81,36 +109,45 @@ class RunsScreen(PollingScreen[RunSnapshot]):
     async def poll(self) -> RunSnapshot:
         for refusal in await run_in_daemon_thread(training.discard_refused):
             self.show_message(f"{refusal.run}: {refusal.message}", hint=refusal.hint, trouble=True)
-        return await run_in_daemon_thread(partial(self.context.watch.snapshot, self.context.run))
+        return await run_in_daemon_thread(partial(self.context.watch.snapshot, self.context.run, log_lines=_LOG_LINES))
 
     async def show(self, snapshot: RunSnapshot) -> None:
         changed = self.snapshot is None or snapshot != self.snapshot
         self.snapshot = snapshot
         self._list(snapshot)
         detail = snapshot.detail
-        shown = [self.query_one(f"#{name}") for name in ("run", "log-box")]
-        for widget in shown:
-            widget.display = detail is not None
+        self.query_one("#run").display = detail is not None and not self._log_is_large
+        self.query_one("#log-box").display = detail is not None
         if detail is None or not changed:
             return
-        await self.query_one(Curve).show(detail.train, detail.val)
-        self.query_one("#facts", Static).update(facts(detail))
-        rows = max(1, self.query_one("#log-box").content_size.height)
-        self.query_one("#log", Static).update(log_lines(detail, rows))
+        training_loss = Series("training loss", detail.train, "primary")
+        await self.query_one(Curve).show([training_loss, Series("validation loss", detail.val, "accent", False, "◆")])
+        self.query_one("#facts", Static).update(facts(detail, snapshot.load))
+        self._show_log()
         self.query_one("#run").border_title = plain(detail.row.name, limit=60)
 
+    def _show_log(self) -> None:
+        if self.snapshot is not None and self.snapshot.detail is not None:
+            rows = max(1, self.query_one("#log-box").content_size.height)
+            self.query_one("#log", Static).update(log_lines(self.snapshot.detail, rows))
+
     def _list(self, snapshot: RunSnapshot) -> None:
-        rows = snapshot.rows
-        columns = columns_for(self.size.width)
+        rows, group = snapshot.rows, self.context.group
+        listed, columns = listed_runs(rows, group), columns_for(self.size.width, grouped=group is not None)
+        titles = COLUMNS | {"group": Column(group or "", COLUMNS["group"].width)}
         self.table.fill(
-            [COLUMNS[name] for name in columns],
-            [row.name for row in rows],
-            lambda at: cells_of(rows[at], columns, starting=self._starting(rows[at])),
+            [titles[name] for name in columns],
+            [each.row.name for each in listed],
+            lambda at: cells_of(self._with_signs(listed[at]), columns),
             empty=_EMPTY,
         )
         running = sum(row.status is TrainingStatus.RUNNING for row in rows)
         more = f" · {snapshot.left_out:,} older not listed" if snapshot.left_out else ""
         self.query_one(HeaderBar).show("results", "runs", right=f"{running} running · {len(rows):,} in all{more}")
+
+    def _with_signs(self, listed: ListedRun) -> ListedRun:
+        row = listed.row
+        return replace(listed, marked=row.name in self.context.marked, starting=self._starting(row))
 
     def _starting(self, row: RunRow) -> bool:
         return training.is_starting(self.context.watch.folder / row.name, row.status)
@@ -119,6 +156,73 @@ class RunsScreen(PollingScreen[RunSnapshot]):
     def _choose(self) -> None:
         self.context.run = self.table.chosen
         self.request_poll()
+
+    # -- comparing and grouping ---------------------------------------------------------------------------------
+
+    def action_mark(self) -> None:
+        """Mark the run, or remove its mark."""
+        if (name := self._chosen_run()) is None:
+            return
+        marked = self.context.marked
+        if name in marked:
+            marked.remove(name)
+        else:
+            marked.append(name)
+        self.table.refresh()
+
+    def _chosen_run(self) -> str | None:
+        """Return the run under the cursor; where there is none, show a message."""
+        if self.table.chosen is None:
+            self.show_message("there is no training run yet", hint="n starts one")
+        return self.table.chosen
+
+    def action_compare(self) -> None:
+        """Compare the marked runs that are listed, and the chosen one."""
+        from workbench.tui.results.compare import CompareScreen  # only when opened
+
+        listed = {row.name for row in self.snapshot.rows} if self.snapshot else set()
+        names = [name for name in dict.fromkeys((*self.context.marked, self.table.chosen)) if name in listed]
+        if len(names) < 2:
+            self.show_message("a comparison needs two runs", hint="mark one with space, and choose another")
+        elif len(names) > MOST_COMPARED:
+            self.show_message(f"{len(names)} runs are marked", hint=f"compare at most {MOST_COMPARED}", trouble=True)
+        else:
+            self.app.push_screen(CompareScreen(self.context, [str(name) for name in names]))
+
+    def action_group(self) -> None:
+        """Choose the setting by which the runs are grouped, from those that differ."""
+        from workbench.tui.screens.modals.choose import ChooseModal  # only when opened
+        from workbench.workspace.settings_catalog import Choice
+
+        settings = [row.settings for row in self.snapshot.rows if row.settings] if self.snapshot else []
+        names = differing(settings)
+        if not names:
+            self.show_message("there is nothing to group by", hint="no setting differs between the runs")
+            return
+        choices = [Choice(_NO_GROUP, "newest first")]
+        choices += [Choice(name, _values_of(name, settings)) for name in names]
+        self.app.push_screen(
+            ChooseModal("group by", choices, self.context.group or _NO_GROUP, foot="↑ ↓ choose · enter · esc leaves"),
+            self._group_by,
+        )
+
+    def _group_by(self, name: str | None) -> None:
+        if name is not None:
+            self.context.group = None if name == _NO_GROUP else name
+            if self.snapshot is not None:
+                self._list(self.snapshot)
+
+    def action_log(self) -> None:
+        """Show the log in place of the curve, or the curve again."""
+        if self._chosen_run() is None:
+            return
+        self._log_is_large = not self._log_is_large
+        self.set_class(self._log_is_large, "-log")
+        self.query_one("#run").display = not self._log_is_large and self.snapshot is not None
+        self.call_after_refresh(self._show_log)
+
+    def action_scroll_about(self, by: int) -> None:
+        self.query_one("#run-facts").scroll_relative(y=by, animate=False)
 
     # -- acting -------------------------------------------------------------------------------------------------
 
@@ -152,12 +256,12 @@ class RunsScreen(PollingScreen[RunSnapshot]):
 
     def action_stop(self) -> None:
         """Stop the run; it saves its state first."""
-        if name := self.table.chosen:
+        if name := self._chosen_run():
             self._do(partial(training.stop, self.context.watch.folder / name), "asked to save its state and stop")
 
     def action_resume(self) -> None:
         """Continue the run from its last checkpoint."""
-        if name := self.table.chosen:
+        if name := self._chosen_run():
             self._do(partial(training.resume, self.context.workspace, name), "continues")
 
     @work
@@ -184,6 +288,12 @@ class RunsScreen(PollingScreen[RunSnapshot]):
     def action_leave(self) -> None:
         """Close the results pages; training runs continue."""
         self.context.leave()
+
+
+def _values_of(name: str, settings: Sequence[Mapping[str, str]]) -> str:
+    """Return the different values of a setting on one line."""
+    values = sorted({short(each[name]) for each in settings if name in each})
+    return display_text(", ".join(values), limit=50)
 
 
 def describe_export(manifest: Manifest) -> str:

@@ -16,6 +16,7 @@ from support.screen_sizes import SIZES
 
 from curation_db.exporting.manifest import ExportItem
 from trainers.cost import TrainingCost
+from trainers.recipes.recipe import list_recipes
 from trainers.run_files import TrainingStatus, read_run, read_saved_steps
 from trainers.settings import read_config
 from workbench.jobs import training, training_cost
@@ -77,7 +78,8 @@ async def test_the_form_starts_the_same_training_as_the_command(
     async with running(app, size) as pilot:
         await open_form(app, pilot)
         await until(pilot, lambda: "set-002 · 1 pairs" in lines(app) and " 512 " in lines(app))
-        await pilot.press("down", "tab", "tab", "down", "down")
+        recipes = ["", *(recipe.name for recipe in list_recipes())]
+        await pilot.press("down", "tab", "tab", *["down"] * recipes.index("negclip"))
         await until(pilot, lambda: "NegCLIP's objective" in lines(app) and " 256 " in lines(app))
         await pilot.press("shift+tab", "shift+tab")
         await fill_in(pilot, steps="30", lr="1e-4", other="keep=last", name="mine")

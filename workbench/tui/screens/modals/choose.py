@@ -27,10 +27,17 @@ class ChooseModal(Dialog[str]):
     BINDINGS: ClassVar = [("j", "move(1)", "next"), ("k", "move(-1)", "previous"), ("q", "cancel", "cancel")]
 
     def __init__(
-        self, title: str, choices: Sequence[Choice], now: str, *, preview: Callable[[str], None] | None = None
+        self,
+        title: str,
+        choices: Sequence[Choice],
+        now: str,
+        *,
+        preview: Callable[[str], None] | None = None,
+        foot: str = "↑ ↓ choose · enter keeps it in negwb.toml · esc leaves it as it was",
     ) -> None:
         """`now`: initial position of the cursor, and the value that `preview` gets on cancel."""
         super().__init__(title)
+        self._foot = foot
         self._choices = choices
         self._now = now
         self._preview = preview
@@ -42,7 +49,7 @@ class ChooseModal(Dialog[str]):
             for choice in self._choices
         ]
         yield OptionList(*options, id="choices", markup=False, compact=True)
-        yield self.foot("↑ ↓ choose · enter keeps it in negwb.toml · esc leaves it as it was")
+        yield self.foot(self._foot)
 
     def on_mount(self) -> None:
         listed = self.query_one(OptionList)

@@ -67,6 +67,7 @@ class StartModal(Dialog[TrainingOrder]):
     StartModal .row > Static { width: 9; color: $text-muted; }
     StartModal .row > .next { width: auto; padding: 0 1; }
     StartModal Input { width: 1fr; height: 1; border: none; padding: 0 1; background: $background; }
+    StartModal #lr { width: 1.5fr; }
     StartModal Input:focus { border: none; background: $boost; }
     StartModal .note { height: auto; padding-left: 9; color: $text-muted; display: none; }
     StartModal #summary { display: block; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
