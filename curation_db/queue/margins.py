@@ -22,13 +22,14 @@ COMPUTE = "negwb mistaken RUN"
 """The command that stores the margins of a run."""
 NO_MARGINS = "the record has no margins of a trained model"
 _NOTE = "margins"
-# each in the queue group that the candidate has in the other orderings
+# Each in the queue group that the candidate has in the other orderings. CROSS JOIN keeps SQLite from reading the list
+# once for every candidate.
 _STORE = text("""
     INSERT INTO queue_entry(ordering, group_id, priority, candidate_id)
     SELECT :ordering, e.group_id, json_extract(m.value, '$[2]'), c.id FROM json_each(:rows) m
-    JOIN source o ON o.name = json_extract(m.value, '$[0]')
-    JOIN candidate c ON c.source_id = o.id AND c.key = json_extract(m.value, '$[1]')
-    JOIN queue_entry e ON e.candidate_id = c.id AND e.ordering = 'oldest'
+    CROSS JOIN source o ON o.name = json_extract(m.value, '$[0]')
+    CROSS JOIN candidate c ON c.source_id = o.id AND c.key = json_extract(m.value, '$[1]')
+    CROSS JOIN queue_entry e ON e.candidate_id = c.id AND e.ordering = 'oldest'
 """)
 _STORE_SOURCE = text("""
     INSERT INTO record_note(name, value) VALUES (:name, :value)

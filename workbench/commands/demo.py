@@ -135,9 +135,12 @@ def _train_and_evaluate(
     from workbench.commands.bench import print_model
     from workbench.commands.report import gather, print_report
     from workbench.console.progress_bars import step_bars
+    from workbench.demo.build import DemoFiles
     from workbench.demo.experiment.exam_files import NEGREF
     from workbench.demo.experiment.experiments import ALL, NEGATED_ONLY, TUNED
     from workbench.demo.experiment.loop import figures, make_plan, run_exam, train
+    from workbench.demo.experiment.second_looks import look_again
+    from workbench.demo.simulation.annotator import read_truth
     from workbench.workspace.models import BASE
 
     experiments = [TUNED, ALL, *([NEGATED_ONLY] if extra else [])]
@@ -149,7 +152,12 @@ def _train_and_evaluate(
     results = run_exam(workspace, plan.folders(), print_model)
     if report:
         print_report(gather(workspace, base=results[BASE][NEGREF].result["model"]["hash"]))
-    return {"export_sha256": plan.export.export_sha256, **figures(plan, results)}
+    with step_bars(lines=True) as progress:
+        looks = look_again(workspace, plan.runs[ALL][0], read_truth(DemoFiles(workspace.root).truth), progress)
+    if report and looks is not None:
+        typer.echo(f"\n{looks.line()}")
+    second_looks = None if looks is None else looks.figures()
+    return {"export_sha256": plan.export.export_sha256, **figures(plan, results), "second_looks": second_looks}
 
 
 def _compare_recipes(folder: Path, pictures: int, seeds: int, steps: int | None, *, report: bool) -> None:

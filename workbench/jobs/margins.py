@@ -119,9 +119,16 @@ def train_folds(
     except RunRefused:
         raise
     except TrainerError as error:
-        logs = ", ".join(str(folder / LOG) for folder in left if read_run(folder).status is TrainingStatus.FAILED)
-        hint = f"continue with: negwb mistaken {validation.run.name}" + (f"; log: {logs}" if logs else "")
-        raise TrainerError(error.message, hint=hint) from error
+        raise TrainerError(error.message, hint=_hint(validation.run.name, left)) from error
+
+
+def _hint(run: str, folds: Sequence[Path]) -> str:
+    """Return what to do after a failure; a fold whose data or settings have changed has to start again."""
+    states = {folder: read_run(folder) for folder in folds}
+    failed = [folder for folder, state in states.items() if state.status is TrainingStatus.FAILED]
+    if not failed:  # killed
+        return f"continue with: negwb mistaken {run}"
+    return f"log: {failed[0] / LOG}; to start this fold again, delete {failed[0]} and run: negwb mistaken {run}"
 
 
 def _run(folders: Sequence[Path], on_state: OnState, started: OnStarted) -> None:
