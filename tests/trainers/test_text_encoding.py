@@ -54,7 +54,7 @@ def make_trainer(*, repeats: bool = True, double: bool = False, **settings: Any)
     captions = [f"{number} {sentence(rng)}" for number in range(PAIRS)]
     if repeats:
         texts[16:] = texts[4:12]
-        captions[6:] = texts[:18]
+        captions = (captions[:8] + texts[:4]) * 2
     values = {"batch": PAIRS, "steps": 4, "lr": 1e-3, "val_share": 0.0, "keep": "last"} | settings
     recipe = TrainSettings(**values)
     pairs, pool = table(model, texts, false=recipe.false_captions), table(model, captions, first=100)
