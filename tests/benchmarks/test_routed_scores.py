@@ -35,10 +35,10 @@ class Routed(TinyModel):
 
 
 class BatchModel(TinyModel):
-    """The last bits of a feature depend on the number of texts in its batch."""
+    """The last bits of a feature depend on the other texts in its batch."""
 
     def encode_texts(self, texts: Sequence[str]) -> Any:
-        return super().encode_texts(texts) * (1 + 1e-6 * len(texts))
+        return super().encode_texts(texts) * (1 + 1e-6 * (sum(map(len, texts)) % 97))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_each_item_has_the_bits_of_its_part(task: Task, tmp_path: Path, cached: 
     assert 0 < negated.sum() < len(negated)
     for part, rows in ((base, ~negated), (tuned, negated)):
         differences = np.array(found.of_options)[rows] - np.array(part.of_options)[rows]
-        assert np.abs(differences).max() <= (0 if cached or part is base else 1e-5)
+        assert np.abs(differences).max() <= (0 if cached or part is base else 1e-3)
     assert not np.allclose(np.array(base.of_options)[negated], np.array(found.of_options)[negated])
     assert found.identity.model_hash == model.model_hash
     if cached:
