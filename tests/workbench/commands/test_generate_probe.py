@@ -203,3 +203,23 @@ def test_a_blind_proposer_and_a_judge_that_was_not_probed_are_used(workspace: Wo
     connection.close()
     assert negwb(workspace, "generate").exception is None
     assert ("bare",) in rows(workspace, "SELECT method FROM verdict")
+
+
+def test_every_server_of_an_engine_is_probed_and_differences_are_named(tmp_path: Path, server: AnsweringServer) -> None:
+    def without_seed(body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        return refusal("unsupported: seed") if "seed" in body else same_for_every_image(body)
+
+    created = create_workspace(tmp_path / "ws")
+    with answering_server(without_seed) as other:
+        with created.settings.open("a") as file:
+            file.write(ENGINES.format(url=server.url) + f'urls = ["{other.url}"]\n')
+        done = negwb(created, "generate", "probe", "vlm")
+        assert done.exit_code == 0
+        line = next(line for line in done.stderr.splitlines() if "differ" in line)
+        assert f"{other.url} in" in line
+        assert "seed" in line
+        data = json.loads(negwb(created, "generate", "probe", "vlm", "--json").stdout)
+    assert "seed" in data["other_servers"][other.url]
+    connection = sqlite3.connect(created.database)
+    assert {url for (url,) in connection.execute("SELECT url FROM endpoint_probe")} == {server.url, other.url}
+    connection.close()

@@ -26,7 +26,7 @@ from workbench.workspace.settings import read_settings
 
 
 def probe_endpoint(named: Path | None, endpoint: str, *, model: str, key_env: str, as_json: bool) -> None:
-    """Probe a server; store and print the result.
+    """Probe a server, or all servers of an engine; store the results, and print that of the first one.
 
     Raises:
         NegwbError: the server cannot be reached, or the engine is not a server.
@@ -35,17 +35,34 @@ def probe_endpoint(named: Path | None, endpoint: str, *, model: str, key_env: st
     known = read_settings(workspace.settings).generate
     settings = _settings(known.engines.get(endpoint), endpoint)
     settings = replace(settings, model=model or settings.model, key_env=key_env or settings.key_env)
-    report = asyncio.run(probe(settings, least_label_mass=known.least_label_mass))
+    report, *others = [
+        asyncio.run(probe(replace(settings, url=url, urls=()), least_label_mass=known.least_label_mass))
+        for url in settings.servers or (settings.url,)
+    ]
     capabilities = report.to_dict()
     with open_store(workspace.database) as store, store.write() as connection:
-        store_probe(connection, report.url, report.model, capabilities)
+        for each in (report, *others):
+            store_probe(connection, each.url, each.model, each.to_dict())
+    differing = {each.url: _differing(report, each) for each in others}
     if as_json:
-        typer.echo(json.dumps({"url": report.url, "model": report.model, **_result_json(settings, capabilities)}))
+        servers = {"other_servers": differing} if others else {}
+        result = {"url": report.url, "model": report.model, **_result_json(settings, capabilities), **servers}
+        typer.echo(json.dumps(result))
         return
     show([_listing(report)])
     typer.echo(f"negwb: {display_text(report.model, limit=100)} at {display_text(report.url, limit=200)}", err=True)
     for line in probe_summary(settings, capabilities):
         typer.echo(f"       {display_text(line, limit=400)}", err=True)
+    if unlike := {url: names for url, names in differing.items() if names}:
+        text = "; ".join(f"{url} in {', '.join(names)}" for url, names in unlike.items())
+        line = f"servers that differ from the first one, whose result all of them are used with: {text}"
+        typer.echo(f"negwb: warning: {display_text(line, limit=400)}", err=True)
+
+
+def _differing(first: ProbeReport, other: ProbeReport) -> list[str]:
+    """Return the features that two servers of an engine support differently."""
+    support = {each.name: each.seen for each in other.capabilities}
+    return [str(each.name) for each in first.capabilities if support.get(each.name) is not each.seen]
 
 
 def _result_json(settings: EngineSettings, capabilities: Mapping[str, Any]) -> dict[str, Any]:
