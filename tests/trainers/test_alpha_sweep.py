@@ -88,12 +88,15 @@ def test_the_saved_run_is_a_model(run: Path, models: tuple[ClipModel, ClipModel]
         save_interpolated_run(run, interpolated.model, 0.25, folder, {})
 
 
-def test_the_model_of_a_run_may_be_interpolated_already(run: Path, tmp_path: Path) -> None:
+def test_the_model_of_a_run_may_be_interpolated_already(run: Path, tiny: ClipModel, tmp_path: Path) -> None:
+    """GIVEN a run of which 0.6 of the change was saved THEN alpha = 0.5 is 0.3 of the change."""
     config = read_config(run)
     create_run(tmp_path / "chosen", config)
     assert interpolation_of(config.settings, tmp_path / "chosen") == 1
     RunWriter(tmp_path / "chosen").end("done.json", {"interpolation": {"alpha": 0.6}})
     assert interpolation_of(config.settings, tmp_path / "chosen") == 0.6
+    save_interpolated_run(tmp_path / "chosen", tiny, 0.5, tmp_path / "saved", {})
+    assert read_config(tmp_path / "saved").settings.interpolation == pytest.approx(0.3)
 
 
 def test_other_image_and_text_towers_are_refused(corpus: Path, models: tuple[ClipModel, ClipModel]) -> None:
