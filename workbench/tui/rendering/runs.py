@@ -32,6 +32,8 @@ COLUMNS = {
     "mean": Column("mean val", 8, right=True),
     "when": Column("last sign", 10, right=True),
 }
+_WIDE = 115
+"""Least width of a screen for all columns."""
 _ALWAYS = ("mark", "run", "state", "step", "loss", "val", "when")
 _GROUPED = ("group", "mark", "run", "state", "step", "val", "mean")
 """Columns of a narrow screen while the runs are grouped."""
@@ -48,8 +50,8 @@ _STATES: dict[TrainingStatus | None, tuple[str, str]] = {
 def columns_for(width: int, *, grouped: bool = False) -> list[str]:
     """Return the columns that fit into `width`."""
     narrow = _GROUPED if grouped else _ALWAYS
-    hidden = () if grouped else ("group", "mean")
-    return [name for name in COLUMNS if name in narrow or (width >= 110 and name not in hidden)]
+    hidden = ("bar", "export", "when") if grouped else ("group", "mean")
+    return [name for name in COLUMNS if name in narrow or (width >= _WIDE and name not in hidden)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from support.screen_sizes import SIZES
 
 from trainers.run_files import METRICS, RunWriter
 from trainers.settings import TrainSettings
-from workbench.tui.rendering.runs import comparison_rows
+from workbench.tui.rendering.runs import COLUMNS, columns_for, comparison_rows
 from workbench.tui.results.app import ResultsApp
 from workbench.tui.results.compare import CompareScreen
 from workbench.tui.results.runs import RunsScreen
@@ -198,6 +198,15 @@ async def test_no_key_is_dead_without_a_run(tmp_path: Path) -> None:
 
 def notifications(app: ResultsApp) -> str:
     return "\n".join(str(note.message) for note in app._notifications)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("width", [80, 115, 120])
+def test_all_columns_of_the_list_fit(width: int, grouped: bool) -> None:
+    columns = [COLUMNS[name] for name in columns_for(width, grouped=grouped)]
+    fixed = sum(column.width for column in columns) + 2 * (len(columns) - 1)
+    outside = 2 + 3  # the sign of the cursor, margins and scroll bar
+    assert width - fixed - outside >= 8, "cells for the name of the run"
 
 
 def test_marks_are_spread_over_a_line() -> None:
