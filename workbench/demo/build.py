@@ -121,13 +121,14 @@ def build_demo(folder: Path, *, size: DemoSize | None = None, overlap: str = "",
     """
     files = DemoFiles(folder)
     workspace = _workspace(folder, files)
-    if files.truth.is_file():
-        return workspace
     size = size or DemoSize()
+    if files.truth.is_file():
+        _write_exam(files, size, progress)  # a task that an earlier version did not have
+        return workspace
     corpus = list(make_corpus(pictures=size.pictures, seed=size.seed))
     _draw(corpus, files.pictures, progress)
     make_pool(files.pool, pictures=size.pool, progress=partial(progress, "drawing images to replay"))
-    write_exam(files.exam, scenes=size.scenes, gallery=size.gallery, progress=partial(progress, "drawing the exam"))
+    _write_exam(files, size, progress)
     replace_file(files.captions, json.dumps(_as_coco(corpus), indent=1))
     add_picture_folder(workspace.settings, SOURCE, "pictures")
     with open_store(workspace.database) as store:
@@ -151,6 +152,10 @@ def _workspace(folder: Path, files: DemoFiles) -> Workspace:
     for subfolder in (files.pictures, files.captions.parent):
         subfolder.mkdir(exist_ok=True)
     return workspace
+
+
+def _write_exam(files: DemoFiles, size: DemoSize, progress: StepProgress) -> None:
+    write_exam(files.exam, scenes=size.scenes, gallery=size.gallery, progress=partial(progress, "drawing the exam"))
 
 
 def _draw(corpus: list[DemoImage], folder: Path, progress: StepProgress) -> None:
