@@ -240,7 +240,7 @@ class TestPrecision:
             assert functional.cosine_similarity(grads[name].flatten(), expected[name].flatten(), dim=0) > 0.999, name
 
     def test_the_scale_of_fp16_changes_no_step(self) -> None:
-        """On the CPU, where the command refuses it; clipped, because a scaled gradient would be clipped to nothing."""
+        """On the CPU, where the command refuses it; with the scale, a gradient would be clipped to nothing."""
         start, half = (make_trainer(precision=precision, clip_norm=0.1) for precision in ("fp32", "fp16"))
         half.restore_scaler({**half.scaler_state, "scale": 1024.0})  # type: ignore[dict-item]
         before = {name: value.detach().clone() for name, value in start.weights.items()}
@@ -248,6 +248,8 @@ class TestPrecision:
         assert scaled.norm() == pytest.approx(1024 * exact.norm(), rel=1e-2)
         losses = [trainer.learn(trainer.feed.batch(0), 0) for trainer in (start, half)]
         assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+        grads = [value.grad for value in half.weights.values() if value.grad is not None]
+        assert torch.nn.utils.get_total_norm(grads) == pytest.approx(0.1, rel=1e-3), "clipped without the scale"
         for name in ("text_projection", "logit_scale"):
             moved = start.weights[name] - before[name]
             assert (half.weights[name] - start.weights[name]).norm() < 0.3 * moved.norm(), name
