@@ -590,7 +590,7 @@ class TestOwnRecipe:
         rows = {row.name: row for row in read_setting_list(path)[1]}
         assert (rows["train.recipe"].value, rows["train.recipe"].line) == ("negwb", 2)
         assert (rows["train.batch"].value, rows["train.batch"].default, rows["train.batch"].line) == ("8", "512", 3)
-        assert (rows["train.patience"].value, rows["train.patience"].line) == ("3", None)
+        assert (rows["train.schedule"].value, rows["train.schedule"].line) == ("cosine", None)
 
     def test_its_paths_are_relative_to_the_workspace(self, workspace: Workspace) -> None:
         run = self.recipe(workspace, 'replay_share = 0.5\nreplay_pool = "corpus/pool.jsonl"')
