@@ -70,7 +70,7 @@ def _refuse(line: str) -> int:
 
 
 def _train(folder: Path, stop: Stop) -> None:
-    from trainers.finetune import run_training  # noqa: PLC0415  # see _run
+    from trainers.loop.finetune import run_training  # noqa: PLC0415  # see _run
 
     run_training(folder, stop=stop)
 

@@ -19,13 +19,13 @@ from trainers.data.training_data import load, tables
 from trainers.errors import TrainerError
 from trainers.features.image_decoding import Decoding
 from trainers.features.image_features import ImageFeatures
-from trainers.interpolation import interpolate
+from trainers.loop.interpolation import interpolate
+from trainers.loop.validation import Validator
 from trainers.models.clip_model import ClipModel
 from trainers.models.saving import save_model
 from trainers.routed_run import create_whole
 from trainers.run_files import DONE, LOG, METRICS, RunWriter, read_run
 from trainers.settings import RunConfig, TrainSettings, read_config, write_config
-from trainers.validation import Validator
 
 _VISUAL = "visual."
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trainers.batches import BatchSource, Features, Table, pair_table, pool_table
 from trainers.cost import TrainingCost, missing_of, write_cost
 from trainers.data.counterparts import Counterparts
 from trainers.data.dataset import (
@@ -37,8 +36,9 @@ from trainers.errors import RunRefused
 from trainers.features.feature_store import Floats
 from trainers.features.image_decoding import Decoding
 from trainers.features.image_features import ImageFeatures
-from trainers.finetune import Trainer, load_for_training
 from trainers.interrupts import ImageProgress, Interrupted, Stop
+from trainers.loop.batches import BatchSource, Features, Table, pair_table, pool_table
+from trainers.loop.finetune import Trainer, load_for_training
 from trainers.models.clip_model import ClipModel
 from trainers.run_files import RunWriter, Work
 from trainers.settings import RunConfig, TrainSettings, check_threads, read_config

@@ -28,14 +28,14 @@ import torch
 from torch import Tensor
 
 from curation_db.atomic_write import replace_file
-from trainers.batches import Features
 from trainers.data.dataset import TrainingPair
+from trainers.loop.batches import Features
 from trainers.models.clip_model import ClipModel
 from trainers.run_files import CHECKPOINTS, DONE, MARGINS, RunWriter
 
 if TYPE_CHECKING:
-    from trainers.checkpoints import CheckpointState
-    from trainers.finetune import Trainer
+    from trainers.loop.checkpoints import CheckpointState
+    from trainers.loop.finetune import Trainer
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 
-from benchmarks.speed.harness import BENCHES, run_bench
+from benchmarks.speed.support.harness import BENCHES, run_bench
 
 
 def main() -> int:

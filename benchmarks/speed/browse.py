@@ -21,9 +21,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.speed.big_record import PERSON, Size, fill, marker_word
 from benchmarks.speed.curate import percentile
-from benchmarks.speed.harness import median, report_progress, timed
+from benchmarks.speed.support.big_record import PERSON, Size, fill, marker_word
+from benchmarks.speed.support.harness import median, report_progress, timed
 from curation_db.language.token_counter import CLIP_LIMIT
 from curation_db.lint import index
 from curation_db.search import fulltext
@@ -244,7 +244,7 @@ def _pages(store: Store, plain: sqlite3.Connection, size: Size) -> dict[str, flo
 
 def _run_session(workspace: Workspace, lines: Sequence[str]) -> dict[str, Any]:
     report_progress("in the browse screen")
-    command = [sys.executable, "-m", "benchmarks.speed.browse_session", str(workspace.root)]
+    command = [sys.executable, "-m", "benchmarks.speed.support.browse_session", str(workspace.root)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, input=json.dumps(list(lines)))
     measured = json.loads(done.stdout.splitlines()[-1])
     plain = open_file(workspace.database, Mode.READ)

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.big_record import PERSON, SOURCE, Size, draw_images, fill
-from benchmarks.speed.curate_session import EMPTY
-from benchmarks.speed.harness import median, report_progress, timed
+from benchmarks.speed.support.big_record import PERSON, SOURCE, Size, draw_images, fill
+from benchmarks.speed.support.curate_session import EMPTY
+from benchmarks.speed.support.harness import median, report_progress, timed
 from curation_db.enums import Kind
 from curation_db.events.annotators import begin_session, end_session
 from curation_db.queue.claims import Queue
@@ -106,7 +106,7 @@ def claim_times(workspace: Workspace, count: int) -> list[float]:
 def _run_session(folder: Path | str, presses: int) -> dict[str, Any]:
     """Return the measurements of `curate_session` for this workspace, or for an empty app."""
     report_progress(f"{presses} keys " + ("on an empty app" if folder == EMPTY else "in the curate screen"))
-    command = [sys.executable, "-m", "benchmarks.speed.curate_session", str(folder), str(presses)]
+    command = [sys.executable, "-m", "benchmarks.speed.support.curate_session", str(folder), str(presses)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 

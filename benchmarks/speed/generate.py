@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.speed.generate_run import RunFigures, measure_run
-from benchmarks.speed.harness import report_progress
+from benchmarks.speed.support.generate_run import RunFigures, measure_run
+from benchmarks.speed.support.harness import report_progress
 from curation_db.enums import Stage
 from workbench.generation.budget import Budget
 from workbench.generation.engines.openai import engine as openai

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
-from benchmarks.speed.harness import report_progress
+from benchmarks.speed.support.harness import report_progress
 from curation_db.enums import Method, Stage
 from curation_db.generation.progress import StageProgress
 from curation_db.language.sanitize import raw_hash

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.harness import median, report_progress, timed
+from benchmarks.speed.support.harness import median, report_progress, timed
 from curation_db.importing.pipeline import import_rows, make_plan
 from curation_db.search import fulltext
 from curation_db.storage import sqlite

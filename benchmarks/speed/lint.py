@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
-from benchmarks.speed.harness import median, report_progress
+from benchmarks.speed.support.harness import median, report_progress
 from curation_db.language import negation_cues
 from curation_db.language.clip_tokenizer import count_tokens
 from curation_db.language.object_mentions import cues_of

@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison import Report, compare
+from benchmarks.analysis.comparison import Report, compare
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import write
 from benchmarks.runner import share
 from benchmarks.schema import SCHEMA, ItemRow, Result
-from benchmarks.speed.harness import report_progress, timed
 from benchmarks.speed.lint import make_subjects
+from benchmarks.speed.support.harness import report_progress, timed
 from benchmarks.task import slices_of
 
 MODELS = 200

@@ -25,14 +25,14 @@ import open_clip  # type: ignore[import-untyped]
 import torch
 from PIL import Image
 
-from benchmarks.speed.harness import report_progress, timed
 from benchmarks.speed.lint import make_subjects
-from benchmarks.speed.plain_trainer import ImageText, PlainTrainer
-from trainers.batches import BatchSource, Table, pair_table
+from benchmarks.speed.support.harness import report_progress, timed
+from benchmarks.speed.support.plain_trainer import ImageText, PlainTrainer
 from trainers.data.dataset import TrainingPair
 from trainers.features.image_decoding import Decoding
 from trainers.features.image_features import ImageFeatures
-from trainers.finetune import Trainer
+from trainers.loop.batches import BatchSource, Table, pair_table
+from trainers.loop.finetune import Trainer
 from trainers.models.clip_model import ClipModel, build
 from trainers.models.text_tower import eot_lengths
 from trainers.settings import TrainSettings

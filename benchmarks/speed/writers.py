@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
-from benchmarks.speed.big_record import Size, add_images, draft
-from benchmarks.speed.harness import report_progress
+from benchmarks.speed.support.big_record import Size, add_images, draft
+from benchmarks.speed.support.harness import report_progress
 from curation_db.enums import Kind, Reason
 from curation_db.errors import RecordBusy
 from curation_db.events.annotators import begin_session, end_session

@@ -15,12 +15,12 @@ import pytest
 from support.benches import ConstantModel, TinyModel, negrefcocog_folder, write_negrefcocog
 
 from benchmarks import results, schema
-from benchmarks.comparison import compare, slices_of_run
+from benchmarks.analysis.comparison import compare, slices_of_run
+from benchmarks.analysis.published import published_rows
+from benchmarks.analysis.statistics import mcnemar_exact
 from benchmarks.errors import BenchError
-from benchmarks.published import published_rows
 from benchmarks.results import list_results, read
 from benchmarks.runner import run_task
-from benchmarks.statistics import mcnemar_exact
 from benchmarks.task import Task
 from benchmarks.tasks import negrefcocog
 from curation_db.stats.intervals import wilson

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.benches import BrokenModel, ConstantModel, TinyModel
 
-from benchmarks.comparison import compare
+from benchmarks.analysis.comparison import compare
 from benchmarks.errors import BenchError
 from benchmarks.protocols import Protocol, judge_twins
 from benchmarks.registry import task_from_file

@@ -10,7 +10,7 @@ from support.clip_models import make_tiny, tiny_config
 
 from trainers.alpha_sweep import InterpolatedModel, interpolation_of, save_interpolated_run, validator_of
 from trainers.errors import TrainerError
-from trainers.finetune import run_training
+from trainers.loop.finetune import run_training
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
 from trainers.run_files import RunWriter, TrainingStatus, read_metrics, read_run

@@ -16,7 +16,7 @@ from trainers.data.dataset import EpochOrder, TrainingPair, write_pool
 from trainers.data.training_data import load
 from trainers.errors import RunRefused
 from trainers.features.image_features import ImageFeatures
-from trainers.finetune import run_training
+from trainers.loop.finetune import run_training
 from trainers.models.loading import load_model
 from trainers.models.saving import save_model
 from trainers.run_files import LOG, WARNING, RunWriter, read_metrics

@@ -13,8 +13,8 @@ from trainers.__main__ import DONE_CODE, FAILED_CODE, main
 from trainers.cost import COST, TrainingCost, missing_of, read_cost, write_cost
 from trainers.cost_probe import probe_cost
 from trainers.errors import TrainerError
-from trainers.finetune import run_training
 from trainers.interrupts import Interrupted
+from trainers.loop.finetune import run_training
 from trainers.recipes.recipe import list_recipes, read_recipe
 from trainers.run_files import TrainingStatus, read_run
 from trainers.settings import RunConfig, create_run, write_config

@@ -15,9 +15,10 @@ import torch
 from support.clip_models import make_tiny, tiny_config
 
 from trainers import checkpoints, finetune
-from trainers.checkpoints import FOLDER
 from trainers.errors import RunRefused, TrainerError
-from trainers.finetune import Interrupted, run_training
+from trainers.loop.checkpoints import FOLDER
+from trainers.loop.finetune import Interrupted, run_training
+from trainers.loop.validation import Validation
 from trainers.models.clip_model import WEIGHTS_FILE, hash_state
 from trainers.models.loading import load_model
 from trainers.run_files import (
@@ -30,7 +31,6 @@ from trainers.run_files import (
     read_saved_steps,
 )
 from trainers.settings import RunConfig, create_run, read_config, write_config
-from trainers.validation import Validation
 
 
 def _run(folder: Path, config: RunConfig) -> Path:
@@ -265,7 +265,7 @@ class TestFullDisk:
 
         patch_target = {
             "metrics": ("trainers.run_files.RunWriter.metrics", full),
-            "checkpoint": ("trainers.checkpoints.save_file", full),
+            "checkpoint": ("trainers.loop.checkpoints.save_file", full),
             "model": ("trainers.models.weight_files.save_file", full),
             "pth": ("torch.save", torchs_own),
             "features": ("trainers.features.feature_store.append", full),

@@ -17,10 +17,10 @@ from torch.func import functional_call
 from trainers.data.dataset import EpochOrder
 from trainers.data.training_data import load
 from trainers.features.image_features import ImageFeatures
-from trainers.finetune import ADAPTER_FOLDER, Interrupted, run_training
+from trainers.loop.finetune import ADAPTER_FOLDER, Interrupted, run_training
+from trainers.loop.objectives import info_nce
 from trainers.models.loading import load_model
 from trainers.models.lora import Adapters
-from trainers.objectives import info_nce
 from trainers.run_files import LOG, RunWriter, checkpoints_of, read_metrics
 from trainers.settings import RunConfig, create_run
 

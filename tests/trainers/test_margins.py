@@ -16,7 +16,7 @@ from curation_db.enums import NegationType
 from curation_db.exporting.manifest import ExportItem
 from trainers.data.dataset import TrainingPair, affirmed_caption, split_by_fold
 from trainers.errors import TrainerError
-from trainers.finetune import run_training
+from trainers.loop.finetune import run_training
 from trainers.margins import measure_margins
 from trainers.models.saving import save_model
 from trainers.run_files import DONE, MARGINS

@@ -14,11 +14,11 @@ import torch
 from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
 from torch import Tensor
 
-from benchmarks.speed.plain_trainer import ImageText, PlainTrainer, distance
+from benchmarks.speed.support.plain_trainer import ImageText, PlainTrainer, distance
 from trainers.data.dataset import EpochOrder
 from trainers.data.training_data import load
 from trainers.features.image_features import ImageFeatures
-from trainers.finetune import Trainer, run_training
+from trainers.loop.finetune import Trainer, run_training
 from trainers.models.loading import load_model
 from trainers.models.saving import save_model
 from trainers.run_files import RunWriter, read_metrics

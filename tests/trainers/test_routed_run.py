@@ -10,7 +10,7 @@ import torch
 from support.clip_models import make_tiny, tiny_config
 
 from trainers.errors import ModelRefused, TrainerError
-from trainers.finetune import run_training
+from trainers.loop.finetune import run_training
 from trainers.models.loading import load_model
 from trainers.models.routed import RoutedClipModel, route_models
 from trainers.models.saving import save_model

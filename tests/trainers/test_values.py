@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from support.clip_models import tiny_config
 from torch import nn
 
-from trainers.batches import Table
-from trainers.finetune import Interrupted, Trainer, run_training
+from trainers.loop.batches import Table
+from trainers.loop.finetune import Interrupted, Trainer, run_training
+from trainers.loop.validation import Validation, Validator
 from trainers.run_files import read_metrics
 from trainers.settings import TrainSettings, create_run
-from trainers.validation import Validation, Validator
 
 PAIR = math.log(1 + math.exp(-1))
 """Cross-entropy of two pairs that match, at a scale of 1: softmax of (1, 0). Of one pair alone it is 0."""

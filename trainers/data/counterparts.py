@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.batches import Table
 from trainers.data.dataset import Rows
 from trainers.data.possible_matches import PossibleMatches, negated_concept
 from trainers.data.training_data import Tables, TrainingData, facts_of_images
 from trainers.errors import RunRefused
+from trainers.loop.batches import Table
 from trainers.models.clip_model import ClipModel
 from trainers.settings import TrainSettings
 

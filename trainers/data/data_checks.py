@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from curation_db.language.object_mentions import concept_cue
 from curation_db.language.sanitize import counted, display_text, normalised
-from trainers.batches import BatchSource
 from trainers.data.counterparts import Counterparts
 from trainers.data.dataset import TrainingPair
 from trainers.data.hard_images import HardImages
+from trainers.loop.batches import BatchSource
 from trainers.models.clip_model import ClipModel, Tokenizer
 from trainers.run_files import WARNING, RunWriter
 from trainers.settings import TrainSettings

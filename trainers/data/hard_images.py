@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainers.batches import Table
 from trainers.data.dataset import Rows
 from trainers.data.possible_matches import Matches, PossibleMatches
 from trainers.data.training_data import Tables, TrainingData, facts_of_images
+from trainers.loop.batches import Table
 from trainers.models.clip_model import ClipModel
 from trainers.settings import TrainSettings
 

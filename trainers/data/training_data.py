@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from curation_db.language.sanitize import counted
-from trainers.batches import Table, pair_table, pool_table
 from trainers.data.dataset import (
     VALIDATION_STREAM,
     FrozenSet,
@@ -36,6 +35,7 @@ from trainers.data.possible_matches import ImageFacts
 from trainers.errors import RunRefused
 from trainers.features.image_features import ImageFeatures
 from trainers.interrupts import ImageProgress, Stop
+from trainers.loop.batches import Table, pair_table, pool_table
 from trainers.models.clip_model import ClipModel
 from trainers.run_files import RunWriter, Work
 from trainers.settings import RunConfig, TrainSettings

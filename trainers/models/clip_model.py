@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from trainers.errors import TrainerError
 from trainers.models.text_tower import TextTower
-from trainers.models.token_counting import BPE_FILE
+from trainers.tokens.token_counting import BPE_FILE
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"

@@ -34,8 +34,8 @@ from trainers.models.hf_clip import HF_CONFIG, read_hf_folder
 from trainers.models.layouts import custom_text_state, with_openai_names
 from trainers.models.routed import RoutedClipModel
 from trainers.models.routed_folder import BASE_FOLDER, ROUTED_FILE, TUNED, read_routed
-from trainers.models.token_counting import BPE_FILE
 from trainers.models.weight_files import WeightFile, read_shards, read_weights
+from trainers.tokens.token_counting import BPE_FILE
 
 STATE_FILES = frozenset({".pth", ".pt", ".bin", ".safetensors"})
 HUB = "hf-hub:"

@@ -18,8 +18,8 @@ from trainers.models.clip_model import CONFIG_FILE, WEIGHTS_FILE, ClipModel
 from trainers.models.hf_clip import HF_CONFIG, HF_PREPROCESS, HF_WEIGHTS, hf_config, hf_preprocess, write_tokenizer
 from trainers.models.layouts import has_openai_towers, to_hf, without_text_prefix
 from trainers.models.routed import RoutedClipModel
-from trainers.models.token_counting import BPE_FILE
 from trainers.models.weight_files import save_hashed
+from trainers.tokens.token_counting import BPE_FILE
 
 
 def save_model(loaded: ClipModel, folder: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
-    from benchmarks.comparison import Report
+    from benchmarks.analysis.comparison import Report
     from workbench.tui.results.context import Page
     from workbench.workspace.layout import Workspace
 
@@ -85,7 +85,7 @@ def gather(workspace: Workspace, *, base: str | None = None, slices: bool = Fals
         NothingToDo: there are no results.
         UsageError: no model is called `base`.
     """
-    from benchmarks.comparison import compare
+    from benchmarks.analysis.comparison import compare
     from benchmarks.errors import BenchError
     from workbench.console.progress_bars import step_bars
     from workbench.workspace.models import base_hash

@@ -91,7 +91,7 @@ def _task(workspace: Workspace, name: str) -> Task:
 
 
 def _alphas(step: float, save: float | None) -> list[float]:
-    from trainers.interpolation import alpha_grid
+    from trainers.loop.interpolation import alpha_grid
 
     return sorted({*alpha_grid(1.0, step=step), *([] if save is None else [save])})
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.schema import Score
     from benchmarks.task import Task
     from trainers.alpha_sweep import InterpolatedModel
-    from trainers.validation import Validator
+    from trainers.loop.validation import Validator
 
 Progress = Callable[[str, int, int], None]
 

@@ -1,4 +1,4 @@
-"""Tables, JSON and screen cells of the report of `benchmarks.comparison`.
+"""Tables, JSON and screen cells of the report of `benchmarks.analysis.comparison`.
 
 Strict results precede official ones. Every figure on denied phrases is shown with the figure on their affirmative twin
 or with a text that says why there is none (`benchmarks.affirmative_twins`): training that flips the sign of the text
@@ -19,11 +19,11 @@ from benchmarks.affirmative_twins import (
     missing_twin_label,
     twin_name,
 )
-from benchmarks.comparison import ComparisonRow, Report, Share, Slice, tie_notes
+from benchmarks.analysis.comparison import ComparisonRow, Report, Share, Slice, tie_notes
+from benchmarks.analysis.statistics import FEW_DISCORDANT, PairedDifference
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import StoredResult
 from benchmarks.schema import Score
-from benchmarks.statistics import FEW_DISCORDANT, PairedDifference
 from curation_db.stats.intervals import Interval
 from workbench.console.number_format import NONE, count, p_value, percent, signed, signed_span, span
 from workbench.console.tables import Listing

@@ -253,7 +253,7 @@ def _lint(tables: Mapping[str, Any], file: _File) -> LintSettings | None:
 
     settings = file.convert(table, LintSettings, "lint")
     if model:
-        from trainers.models.token_limit import read_text_limit  # noqa: PLC0415
+        from trainers.tokens.token_limit import read_text_limit  # noqa: PLC0415
         from workbench.workspace.models import spec_of_settings  # noqa: PLC0415
 
         limit = read_text_limit(spec_of_settings(model, file.path.parent), file.path.parent)

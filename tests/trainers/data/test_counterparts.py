@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from trainers.batches import Table
 from trainers.data.counterparts import find_counterparts
 from trainers.data.possible_matches import ImageFacts, PossibleMatches
+from trainers.loop.batches import Table
 
 PAIRS = Table(torch.eye(4)[:2], torch.zeros(3, 1), torch.tensor([0, 0, 1]), torch.tensor([10, 11]))
 """Two pairs of image 10 and one of image 11."""

@@ -12,10 +12,10 @@ import torch
 from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
 
 from curation_db.exporting.manifest import ExportItem
-from trainers.batches import BatchSource, Table
 from trainers.data.data_checks import cut_negations, repeated_pairs, same_image_share
 from trainers.data.dataset import TrainingPair
-from trainers.finetune import Trainer, run_training
+from trainers.loop.batches import BatchSource, Table
+from trainers.loop.finetune import Trainer, run_training
 from trainers.models.saving import save_model
 from trainers.settings import TrainSettings, create_run
 

@@ -10,11 +10,11 @@ from support.clip_models import draw_pictures, freeze, make_tiny, tiny_config
 
 from curation_db.enums import Reason, State
 from curation_db.exporting.manifest import ExportItem
-from trainers.batches import Table
 from trainers.data.dataset import locate_in, read_set, write_pool
 from trainers.data.hard_images import find_hard_images, hard_candidates
 from trainers.data.possible_matches import Matches
-from trainers.finetune import run_training
+from trainers.loop.batches import Table
+from trainers.loop.finetune import run_training
 from trainers.models.saving import save_model
 from trainers.settings import create_run
 

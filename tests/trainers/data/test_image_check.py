@@ -13,7 +13,7 @@ from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny
 
 from trainers.data.dataset import write_pool
 from trainers.errors import TrainerError
-from trainers.finetune import run_training
+from trainers.loop.finetune import run_training
 from trainers.models.saving import save_model
 from trainers.run_files import EXCLUDED_IMAGES
 from trainers.settings import create_run

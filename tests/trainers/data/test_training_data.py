@@ -15,7 +15,7 @@ from trainers.data.dataset import split_by_caption, write_pool
 from trainers.data.training_data import TrainingData, load, tables
 from trainers.errors import RunRefused, TrainerError
 from trainers.features.image_features import ImageFeatures
-from trainers.finetune import Interrupted, run_training
+from trainers.loop.finetune import Interrupted, run_training
 from trainers.models.saving import save_model
 from trainers.run_files import RunWriter
 from trainers.settings import RunConfig, create_run

@@ -17,7 +17,7 @@ from support.clip_models import draw_pictures, freeze, pairs_of, tiny_config
 from support.tiny_models import VOCABULARY, _tokenizer
 
 from trainers.errors import ModelRefused
-from trainers.finetune import run_training
+from trainers.loop.finetune import run_training
 from trainers.models.clip_model import ClipModel, build
 from trainers.models.loading import load_model
 from trainers.models.lora import Adapters

@@ -20,7 +20,7 @@ from trainers.models.loading import load_model
 from trainers.models.routed import RoutedClipModel, route_models
 from trainers.models.routed_folder import BASE_FOLDER, ROUTED_FILE, TUNED_WEIGHTS, save_routed
 from trainers.models.saving import save_hf, save_model, save_pth
-from trainers.models.token_limit import read_text_limit
+from trainers.tokens.token_limit import read_text_limit
 
 PLAIN = ("a dog", "a red bench beside two trees", "a no parking sign", "a man who looks at his hat " * 3)
 NEGATED = ("a dog without a hat", "no cat", "a man who is not wearing a red hat", "an untied shoe")

@@ -10,7 +10,7 @@ import pytest
 from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
 
 from trainers.errors import TrainerError
-from trainers.finetune import run_training
+from trainers.loop.finetune import run_training
 from trainers.models.saving import save_model
 from trainers.recipes.recipe import TrainRecipe, list_recipes, read_recipe
 from trainers.run_files import LOG

@@ -13,7 +13,7 @@ import pytest
 from support.loops import make_workspace, negwb
 from typer.testing import CliRunner
 
-from trainers.finetune import run_training
+from trainers.loop.finetune import run_training
 from trainers.run_files import TrainingStatus, checkpoints_of, read_run, take_lock
 from trainers.settings import read_config
 from workbench.cli import app

@@ -11,7 +11,7 @@ from support.commands import negwb
 from support.loops import make_workspace
 
 from trainers.errors import TrainerError
-from trainers.finetune import run_training
+from trainers.loop.finetune import run_training
 from trainers.models.loading import load_model
 from trainers.models.saving import save_model
 from trainers.settings import read_config

@@ -14,7 +14,7 @@ from support.benches import ConstantModel, TinyModel, draw_picture
 from support.results import make_result, make_run
 from typer.testing import CliRunner
 
-from benchmarks.comparison import compare
+from benchmarks.analysis.comparison import compare
 from benchmarks.registry import task_from_file
 from benchmarks.runner import run_task
 from curation_db.stats.intervals import Interval

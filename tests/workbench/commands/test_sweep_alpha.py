@@ -8,7 +8,7 @@ import pytest
 from support.commands import negwb
 from support.loops import make_workspace
 
-from trainers.finetune import run_training
+from trainers.loop.finetune import run_training
 from trainers.models.loading import load_model
 from trainers.run_files import read_run
 from trainers.settings import read_config

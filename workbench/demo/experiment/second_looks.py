@@ -103,7 +103,7 @@ def look_again(
 
 def _train(fold: Path) -> None:
     """Train a fold in this process, which has imported torch for the exam; a child process would import it again."""
-    from trainers.finetune import run_training  # noqa: PLC0415
+    from trainers.loop.finetune import run_training  # noqa: PLC0415
 
     if read_run(fold).status is TrainingStatus.DONE:
         return

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from benchmarks.affirmative_twins import missing_twin_advice
-from benchmarks.comparison import ComparisonRow, Slice, tie_notes
-from benchmarks.published import PublishedRow
-from benchmarks.statistics import FEW_DISCORDANT, PairedDifference
+from benchmarks.analysis.comparison import ComparisonRow, Slice, tie_notes
+from benchmarks.analysis.published import PublishedRow
+from benchmarks.analysis.statistics import FEW_DISCORDANT, PairedDifference
 from curation_db.language.sanitize import display_text
 from workbench.console.number_format import count, p_value, percent, signed, signed_span, span
 from workbench.reports.benchmark_report import DISAGREES, ReportLine, power_note, slice_cells

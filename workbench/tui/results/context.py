@@ -15,7 +15,7 @@ from workbench.workspace.keymap import ActionMap, results_actions
 from workbench.workspace.layout import Workspace
 
 if TYPE_CHECKING:
-    from benchmarks.comparison import ComparisonRow, Report
+    from benchmarks.analysis.comparison import ComparisonRow, Report
 
 Page = Literal["generate", "runs", "report"]
 STYLES = Path(__file__).with_name("results.tcss")

@@ -28,7 +28,7 @@ from workbench.tui.widgets.static_table import StaticTable
 from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
-    from benchmarks.comparison import Report
+    from benchmarks.analysis.comparison import Report
     from workbench.tui.results.context import Page, ResultsContext
 
 _EMPTY = "Nothing measured yet. It begins with: negwb bench list"
@@ -183,7 +183,7 @@ class ReportScreen(ActionScreen):
 
 
 def _compared(context: ResultsContext, base: str | None) -> Report:
-    from benchmarks.comparison import compare  # with its imports, 30 ms
+    from benchmarks.analysis.comparison import compare  # with its imports, 30 ms
     from workbench.workspace.models import base_hash
 
     cache = context.workspace.cache

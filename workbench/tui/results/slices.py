@@ -9,7 +9,7 @@ from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from benchmarks.comparison import Slice, slices_of_run
+from benchmarks.analysis.comparison import Slice, slices_of_run
 from benchmarks.errors import BenchError
 from workbench.reports.benchmark_report import ReportLine
 from workbench.tui.rendering.items import COLUMNS, ItemAnswers, Only, cells_of, list_summary, read_answers

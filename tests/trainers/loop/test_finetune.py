@@ -20,12 +20,12 @@ from support.clip_models import draw_pictures, freeze, tiny_config, zero_block
 from torch.nn.functional import cross_entropy
 
 from curation_db.exporting.manifest import ExportItem
-from trainers.batches import BatchSource
 from trainers.data.dataset import write_pool
 from trainers.data.training_data import load, tables
 from trainers.errors import TrainerError
 from trainers.features.image_features import ImageFeatures
-from trainers.finetune import Interrupted, run_training, trained_weights
+from trainers.loop.batches import BatchSource
+from trainers.loop.finetune import Interrupted, run_training, trained_weights
 from trainers.models.loading import load_model
 from trainers.run_files import METRICS, RunWriter, TrainingStatus, checkpoints_of, read_metrics, read_run
 from trainers.settings import RunConfig, TrainSettings, create_run
@@ -81,7 +81,7 @@ _SLOW = """
 import itertools, sys, time
 from pathlib import Path
 from trainers.__main__ import main
-from trainers.finetune import Trainer
+from trainers.loop.finetune import Trainer
 
 hold, learn, steps = Path(sys.argv[2]), Trainer.learn, itertools.count(1)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from support.clip_models import tiny_config, zero_block
 
-from trainers import finetune
 from trainers.__main__ import main
-from trainers.checkpoints import FOLDER, DamagedCheckpoint
 from trainers.errors import TrainerError
-from trainers.finetune import Interrupted, run_training
+from trainers.loop import finetune
+from trainers.loop.checkpoints import FOLDER, DamagedCheckpoint
+from trainers.loop.finetune import Interrupted, run_training
 from trainers.models.clip_model import WEIGHTS_FILE
 from trainers.run_files import TrainingStatus, checkpoints_of, read_run
 from trainers.settings import RunConfig, create_run

@@ -16,19 +16,19 @@ import torch
 from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
 from torch import nn
 
-from trainers.batches import Table
-from trainers.checkpoints import FOLDER
 from trainers.data.dataset import TrainingPair, split_by_caption
 from trainers.data.training_data import load
 from trainers.errors import RunRefused
 from trainers.features.image_features import ImageFeatures
-from trainers.finetune import Interrupted, Trainer, run_training
-from trainers.interpolation import alpha_grid, choose_alpha
+from trainers.loop.batches import Table
+from trainers.loop.checkpoints import FOLDER
+from trainers.loop.finetune import Interrupted, Trainer, run_training
+from trainers.loop.interpolation import alpha_grid, choose_alpha
+from trainers.loop.validation import Validator, recall_at_1
 from trainers.models.clip_model import WEIGHTS_FILE
 from trainers.models.saving import save_model
 from trainers.run_files import INTERPOLATION, LOG, Criterion, RunWriter, is_better, read_metrics
 from trainers.settings import TrainSettings, create_run
-from trainers.validation import Validator, recall_at_1
 
 IMAGES, EACH = 60, 5
 SCALE = 100.0
@@ -132,7 +132,7 @@ class TestRecall:
         assert recall_at_1(keys[2:], keys, relevant) == 0.0
 
     def test_many_queries_are_cut_into_chunks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("trainers.validation._CHUNK", 4)
+        monkeypatch.setattr("trainers.loop.validation._CHUNK", 4)
         queries, rows = torch.eye(10), torch.arange(10)
         assert recall_at_1(queries, queries, torch.stack([rows, rows], 1)) == 1.0
         assert recall_at_1(queries, queries, torch.stack([rows, rows.roll(1)], 1)) == 0.0

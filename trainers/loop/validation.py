@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.batches import Table
 from trainers.data.dataset import Rows
+from trainers.loop.batches import Table
+from trainers.loop.objectives import info_nce, same_image
 from trainers.models.clip_model import ClipModel
-from trainers.objectives import info_nce, same_image
 from trainers.run_files import GUARD_IMAGE_TO_TEXT, GUARD_TEXT_TO_IMAGE, VALIDATION_KEYS, Criterion
 from trainers.settings import TrainSettings
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.batches import BatchSource, Table
 from trainers.data.dataset import epoch_order
+from trainers.loop.batches import BatchSource, Table
 from trainers.settings import TrainSettings
 
 PICTURES, TEXTS_EACH = 12, 5

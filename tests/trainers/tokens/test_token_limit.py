@@ -20,8 +20,8 @@ import workbench
 from curation_db.language.clip_tokenizer import count_tokens
 from curation_db.language.token_counter import CLIP_TOKENS
 from trainers.models.saving import save_hf, save_model, save_pth
-from trainers.models.token_counting import BPE_FILE, TOKENIZER_FILE, BpeFileCounter, TokenizerFileCounter
-from trainers.models.token_limit import read_text_limit
+from trainers.tokens.token_counting import BPE_FILE, TOKENIZER_FILE, BpeFileCounter, TokenizerFileCounter
+from trainers.tokens.token_limit import read_text_limit
 
 DEMO = Path(workbench.__file__).with_name("demo") / "model"
 TEXTS = (
@@ -207,7 +207,7 @@ def test_counting_loads_neither_torch_nor_transformers(tmp_path: Path) -> None:
     save_config(tmp_path, context_length=20, hf_tokenizer_name="a/b")
     unigram().save_pretrained(str(tmp_path))
     code = (
-        "import sys; from pathlib import Path; from trainers.models.token_limit import read_text_limit;"
+        "import sys; from pathlib import Path; from trainers.tokens.token_limit import read_text_limit;"
         "limit = read_text_limit(sys.argv[1], Path()); assert limit.count('a dog') and not limit.counter.problem();"
         "assert not {'torch', 'transformers', 'open_clip'} & set(sys.modules)"
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from benchmarks.statistics import (
+from benchmarks.analysis.statistics import (
     FEW_DISCORDANT,
     detectable_difference,
     holm,

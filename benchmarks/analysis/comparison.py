@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.affirmative_twins import is_negated_task, twin_name
-from benchmarks.comparison_cache import ComparisonCache, key_of
+from benchmarks.analysis.comparison_cache import ComparisonCache, key_of
+from benchmarks.analysis.published import PublishedRow, published_rows
+from benchmarks.analysis.statistics import PairedDifference, paired_difference, with_holm
 from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
-from benchmarks.published import PublishedRow, published_rows
 from benchmarks.results import StoredResult, list_results, read
 from benchmarks.schema import GuessShare, ItemRow, Result, Score, twin_scores
-from benchmarks.statistics import PairedDifference, paired_difference, with_holm
 from benchmarks.task import ORDERS
 from benchmarks.twins import mean_effects
 from curation_db.stats.intervals import RESAMPLES, Interval, wilson

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.language.token_counter import CLIP_TOKENS, ClipTokenCounter, TextLimit, TokenCounter
-from trainers.models.token_counting import BPE_FILE, TOKENIZER_FILE, BpeFileCounter, TokenizerFileCounter
+from trainers.tokens.token_counting import BPE_FILE, TOKENIZER_FILE, BpeFileCounter, TokenizerFileCounter
 
 _VOCABULARY = 49_408
 """Size of CLIP's vocabulary."""

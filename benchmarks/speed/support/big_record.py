@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from benchmarks.speed.harness import report_progress
+from benchmarks.speed.support.harness import report_progress
 from curation_db.enums import Kind, NegationType, Question, Role, Stream
 from curation_db.events.annotators import Actor, begin_session
 from curation_db.events.state import FoldEvent, Overlap, fold

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import text
 from support.record import Record
 
-from benchmarks.speed.big_record import (
+from benchmarks.speed.support.big_record import (
     ELAPSED_MS,
     INTAKE,
     PERSON,

@@ -1,7 +1,7 @@
 """Measures an annotation session: real keys into the real app, until the next card is painted.
 
-A separate process (`python -m benchmarks.speed.curate_session WORKSPACE PRESSES`), so that its memory is that of the
-app. Every frame is rendered to the bytes for a true-colour terminal; a card is painted with the first frame that
+A separate process (`python -m benchmarks.speed.support.curate_session WORKSPACE PRESSES`), so that its memory is that
+of the app. Every frame is rendered to the bytes for a true-colour terminal; a card is painted with the first frame that
 contains its text. Prints one JSON object: milliseconds per press, and the memory.
 """
 
@@ -24,7 +24,7 @@ from textual._compositor import CompositorUpdate
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
-from benchmarks.speed.big_record import PERSON
+from benchmarks.speed.support.big_record import PERSON
 from workbench.annotation.open import open_session, session_settings
 from workbench.annotation.text_spans import OPENS
 from workbench.tui.app import NegwbApp

@@ -6,7 +6,7 @@ import torch
 from open_clip.loss import ClipLoss
 from torch.nn import functional
 
-from trainers.objectives import con_clip, drift, info_nce, same_image, same_image_across
+from trainers.loop.objectives import con_clip, drift, info_nce, same_image, same_image_across
 
 
 def _features(rows: int = 9) -> tuple[torch.Tensor, torch.Tensor]:

@@ -27,8 +27,16 @@ from torch import Tensor, nn
 from curation_db.atomic_write import replace_file, replacing, sync
 from curation_db.exporting.manifest import MANIFEST_FILE
 from curation_db.language.sanitize import first_line
-from trainers.batches import BatchSource, TrainingBatch, learning_rate
-from trainers.checkpoints import (
+from trainers.data.counterparts import counterparts_of
+from trainers.data.data_checks import report_checks, report_negatives
+from trainers.data.hard_images import hard_images_of
+from trainers.data.training_data import fingerprint, load, tables
+from trainers.errors import ModelRefused, RunRefused, TrainerError
+from trainers.features.image_decoding import Decoding
+from trainers.features.image_features import ImageFeatures
+from trainers.interrupts import Interrupted, Stop
+from trainers.loop.batches import BatchSource, TrainingBatch, learning_rate
+from trainers.loop.checkpoints import (
     FOLDER,
     CheckpointState,
     load_best,
@@ -40,15 +48,10 @@ from trainers.checkpoints import (
     saved_threads,
     saving,
 )
-from trainers.data.counterparts import counterparts_of
-from trainers.data.data_checks import report_checks, report_negatives
-from trainers.data.hard_images import hard_images_of
-from trainers.data.training_data import fingerprint, load, tables
-from trainers.errors import ModelRefused, RunRefused, TrainerError
-from trainers.features.image_decoding import Decoding
-from trainers.features.image_features import ImageFeatures
-from trainers.interpolation import alpha_grid, choose_alpha, interpolate, sweep
-from trainers.interrupts import Interrupted, Stop
+from trainers.loop.interpolation import alpha_grid, choose_alpha, interpolate, sweep
+from trainers.loop.objectives import con_clip, drift, info_nce, same_image, same_image_across
+from trainers.loop.text_encoding import TextEncoder, distinct_rows
+from trainers.loop.validation import Validation, Validator
 from trainers.margins import finish_fold
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
@@ -57,7 +60,6 @@ from trainers.models.routed import RoutedClipModel, route_models
 from trainers.models.routed_folder import TUNED, save_routed
 from trainers.models.saving import check_can_save, save_hf, save_model, save_pth
 from trainers.models.text_tower import TextTower
-from trainers.objectives import con_clip, drift, info_nce, same_image, same_image_across
 from trainers.run_files import (
     DONE,
     EXPORT_MANIFEST,
@@ -72,9 +74,7 @@ from trainers.run_files import (
     read_saved_steps,
 )
 from trainers.settings import RunConfig, TrainSettings, check_precision, check_threads, read_config, recipe_line
-from trainers.text_encoding import TextEncoder, distinct_rows
 from trainers.tracking.environment import describe_environment
-from trainers.validation import Validation, Validator
 
 __all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "trained_weights"]
 

@@ -15,13 +15,13 @@ from support.clip_models import make_tiny, sentence
 from torch import Tensor
 from torch.nn import functional
 
-from trainers.batches import BatchSource, Table, TrainingBatch
 from trainers.data.hard_images import HardImages
 from trainers.errors import RunRefused
-from trainers.finetune import Interrupted, Trainer, TrainingRun
+from trainers.loop.batches import BatchSource, Table, TrainingBatch
+from trainers.loop.finetune import Interrupted, Trainer, TrainingRun
+from trainers.loop.text_encoding import distinct_rows
 from trainers.models.clip_model import ClipModel
 from trainers.settings import Precision, TrainSettings, check_precision
-from trainers.text_encoding import distinct_rows
 
 IMAGES, PAIRS = 12, 24
 ALL_TERMS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trainers.interpolation import alpha_grid, choose_alpha, interpolate, sweep
+from trainers.loop.interpolation import alpha_grid, choose_alpha, interpolate, sweep
 
 BASE = {"a": torch.tensor([0.1, -3.0]), "scale": torch.tensor(4.6)}
 TUNED = {"a": torch.tensor([0.7, 5.0]), "scale": torch.tensor(4.7)}

@@ -1,7 +1,7 @@
 """Measures the browse screen with real keys, until the frame that shows the result.
 
-A separate process (`python -m benchmarks.speed.browse_session WORKSPACE`, views as JSON on stdin), so that its memory
-is that of the app. Prints one JSON object.
+A separate process (`python -m benchmarks.speed.support.browse_session WORKSPACE`, views as JSON on stdin), so that its
+memory is that of the app. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.speed.curate_session import SIZE, Frames, peak_memory_mb, session_of
+from benchmarks.speed.support.curate_session import SIZE, Frames, peak_memory_mb, session_of
 from workbench.tui.app import NegwbApp
 from workbench.tui.screens.browse import BrowseScreen
 from workbench.tui.screens.curate import CurateScreen
