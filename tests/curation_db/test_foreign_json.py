@@ -18,10 +18,13 @@ OWN_JSON = {
     "curation_db/generation/endpoint_probes.py": "a column that only we write",
     "curation_db/importing/writers/images.py": "a column that only we write",
     "curation_db/lint/index.py": "a column that only we write",
+    "curation_db/queue/margins.py": "a column that only we write",
     "curation_db/queue/ordering.py": "a column that only we write",
+    "workbench/demo/comparison/trials.py": "a file of the demo",
     "workbench/demo/simulation/annotator.py": "a file of the demo",
     "workbench/demo/simulation/scripted_engine.py": "a file of the demo",
     "trainers/models/clip_model.py": "a copy of a value in memory",
+    "trainers/models/routed_clip.py": "used without negwb; the loader of negwb checks the file",
     "trainers/settings.py": "a copy of a value in memory",
     "trainers/clip_margin_worker.py": "the pipe from the parent process",
 }

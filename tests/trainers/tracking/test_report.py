@@ -200,7 +200,7 @@ def test_a_tracker_that_blocks_at_the_end_is_left_behind(
     config = _run(tmp_path / "r", "wandb")
     _open_with(monkeypatch, "wandb", Blocking)
     _row(tmp_path / "r", 1)
-    report(tmp_path / "r", config, _until(lambda: bool(opened and opened[0].rows)), end_s=0.0)
+    report(tmp_path / "r", config, _until(lambda: bool(opened and opened[0].rows)), start_s=HOUR_S, end_s=0.0)
     (warning,) = _warnings(tmp_path / "r")
     assert "wandb did not finish" in warning
 

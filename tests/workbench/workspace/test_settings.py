@@ -42,7 +42,7 @@ BAD = {
     "an unknown setting": ("[curate]\nordr = 'conflict'", "'ordr'", "order"),
     "no table": ("curate = 3", "curate = 3", "[curate]"),
     "a list of tables": ("[[curate]]\nblind = true", "curate = ", "[curate]"),
-    "an unknown order": ("[curate]\norder = 'newest'", "order = 'newest'", "oldest, conflict"),
+    "an unknown order": ("[curate]\norder = 'newest'", "order = 'newest'", "oldest, mistaken, conflict"),
     "a list for a text": ("[curate]\norder = ['oldest']", "order = ", "text in quotes"),
     "a share above 1": ("[curate]\naudit_rate = 2.0", "audit_rate = 2.0", "0 to 1"),
     "a share below 0": ("[curate]\naudit_share = -1", "audit_share = -1", "0 to 1"),
