@@ -14,8 +14,8 @@ import pytest
 import torch
 from support.clip_models import make_tiny, tiny_config
 
-from trainers import checkpoints, finetune
 from trainers.errors import RunRefused, TrainerError
+from trainers.loop import checkpoints, finetune
 from trainers.loop.checkpoints import FOLDER
 from trainers.loop.finetune import Interrupted, run_training
 from trainers.loop.validation import Validation

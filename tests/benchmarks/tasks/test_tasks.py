@@ -207,9 +207,8 @@ def test_malformed_json_is_an_error(tmp_path: Path) -> None:
 
 
 def test_modules_that_screens_import_do_not_import_torch() -> None:
-    modules = (
-        "comparison results statistics registry published task baselines protocols tasks.negrefcocog data.fetch scoring"
-    )
+    analysis = "analysis.comparison analysis.statistics analysis.published"
+    modules = f"{analysis} results registry task baselines protocols tasks.negrefcocog data.fetch scoring"
     imports = "; ".join(f"import benchmarks.{name}" for name in modules.split())
     heavy = "torch open_clip transformers textual typer sqlmodel sqlalchemy scipy httpx workbench"
     code = f"import sys; {imports}; print([name for name in {heavy.split()} if name in sys.modules])"

@@ -124,6 +124,7 @@ def test_a_second_run_reuses_everything(finished) -> None:
     assert files_of(folder) == before
 
 
+@pytest.mark.long
 def test_json_prints_only_the_object(finished) -> None:
     folder, done = finished
     again = negwb("demo", folder, "--json")

@@ -21,8 +21,9 @@ CAPTIONS = {
 
 
 def readme_engine() -> str:
-    """The README's python block, which must be short."""
-    (block,) = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    """The README's python block with an engine, which must be short."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    (block,) = [each for each in blocks if "ModelAnswer" in each]
     assert len([line for line in block.splitlines() if line.strip()]) <= 20
     return str(block)
 

@@ -183,7 +183,7 @@ async def test_a_failed_measurement_shows_its_reason(workspace: Workspace, monke
         await until(pilot, lambda: "✗ the cost was not measured — ZeroDivisionError" in lines(app))
 
 
-@pytest.mark.timeout(180)  # a child imports torch
+@pytest.mark.long
 async def test_a_training_runs_to_its_end(trainable: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "jobs", JobRegistry())
     app = ResultsApp(trainable)
