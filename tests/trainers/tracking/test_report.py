@@ -51,10 +51,13 @@ def _recorders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def release() -> Iterator[threading.Event]:
-    """Ends the fakes that block."""
+    """Ends the fakes that block, and waits for their threads: they write into the folder of the run."""
     event = threading.Event()
     yield event
     event.set()
+    for thread in threading.enumerate():
+        if thread.name in trackers.OPENERS:
+            thread.join(HOUR_S)
 
 
 def _open_with(monkeypatch: pytest.MonkeyPatch, name: str, opener: Callable[[TrackedRun], Any]) -> None:
