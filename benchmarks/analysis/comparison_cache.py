@@ -62,13 +62,13 @@ class ComparisonCache:
         if self._path is None or not self._new:
             return
         entries = {**_read(self._path), **self._new}  # another process may have added some
-        kept = dict(list(entries.items())[-_MAX_ENTRIES:])
+        newest = dict(list(entries.items())[-_MAX_ENTRIES:])
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(self._path, json.dumps(kept, allow_nan=False))
+            replace_file(self._path, json.dumps(newest, allow_nan=False))
         except OSError:
             return
-        self._entries, self._new = kept, {}
+        self._entries, self._new = newest, {}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -65,15 +65,17 @@ def counterparts_of(
     facts = facts_of_images(data)
     captions = PossibleMatches([replace(facts[image.image], captions=[text]) for image in pool for text in image.texts])
     concepts = [negated_concept(pair.text, pair.concept) for pair in data.train]
-    found = None
+    counterparts = None
     if loaded.pool is not None:
         showing = {concept: captions.showing(concept) for concept in set(concepts) if concept is not None}
         candidates = [showing.get(concept, frozenset()) if concept else frozenset[int]() for concept in concepts]
-        found = find_counterparts(loaded.train, loaded.pool, model.text_tower.encode_all(loaded.train.ids), candidates)
-    if found is None or (found.texts < 0).all():
+        counterparts = find_counterparts(
+            loaded.train, loaded.pool, model.text_tower.encode_all(loaded.train.ids), candidates
+        )
+    if counterparts is None or (counterparts.texts < 0).all():
         hint = "set replay_pool to images with captions, or use another objective"
         raise RunRefused("no caption names a concept that a training pair denies, as conclip needs", hint=hint)
-    return found
+    return counterparts
 
 
 def find_counterparts(pairs: Table, pool: Table, texts: Tensor, candidates: Sequence[frozenset[int]]) -> Counterparts:

@@ -120,7 +120,7 @@ def _read_content(folder: Path) -> _Content:
     path = folder / ROUTED_FILE
     try:
         values = parse_json(path.read_bytes())
-        newer = isinstance(values, dict) and isinstance(found := values.get("format"), int) and found > FORMAT
+        newer = isinstance(values, dict) and isinstance(version := values.get("format"), int) and version > FORMAT
         if newer:
             raise TrainerError(f"{path} was written by a newer negwb", hint="update negwb")
         return validate(values, _Content)

@@ -36,7 +36,7 @@ ARMS = (ACCEPTED, *Reason, WITHOUT_AUTO)
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class AblationArm:
     """One selection, and what it changes of the accepted pairs."""
 
     name: str
@@ -61,7 +61,7 @@ class AblationPlan:
     export: str | None
     """Name of the export of the accepted pairs; None: it is not frozen yet."""
     folder: Path | None
-    arms: tuple[Arm, ...]
+    arms: tuple[AblationArm, ...]
     omitted: tuple[OmittedArm, ...]
 
 
@@ -120,9 +120,9 @@ def _accepted_export(connection: Connection, folder: Path) -> Manifest:
 
 def _count(
     connection: Connection, base: ExportFilter, at: int | None, names: Sequence[str]
-) -> tuple[list[Arm], list[OmittedArm]]:
+) -> tuple[list[AblationArm], list[OmittedArm]]:
     decided = choose(connection, replace(base, states=(State.ACCEPTED, State.REJECTED)), at=at)
-    arms, omitted, seen = list[Arm](), list[OmittedArm](), dict[frozenset[int], str]()
+    arms, omitted, seen = list[AblationArm](), list[OmittedArm](), dict[frozenset[int], str]()
     for name, selection in _selections(base, names):
         pairs = frozenset(number for number in decided.ids if selection.holds(decided.outcomes[number]))
         if why := _why_omitted(name, pairs, seen):
@@ -130,7 +130,7 @@ def _count(
             continue
         accepted = next(iter(seen), pairs)
         seen[pairs] = name
-        arms.append(Arm(name, selection, len(pairs), len(pairs - accepted), len(accepted - pairs)))
+        arms.append(AblationArm(name, selection, len(pairs), len(pairs - accepted), len(accepted - pairs)))
     return arms, omitted
 
 
@@ -164,7 +164,7 @@ def _why_omitted(name: str, pairs: frozenset[int], seen: Mapping[frozenset[int],
 
 @dataclass(frozen=True, slots=True)
 class ArmRun:
-    arm: Arm
+    arm: AblationArm
     export: str
     folder: Path
 

@@ -12,7 +12,7 @@ from workbench.demo.experiment.second_looks import chance, compare
 def test_a_perfect_order_finds_an_error_at_every_look() -> None:
     wrong = [n < 40 for n in range(400)]
     looks = compare([float(n) for n in range(400)], wrong, [str(n // 2) for n in range(400)], looks=20)
-    assert (looks.pairs, looks.errors, looks.looks, looks.found) == (400, 40, 20, 20)
+    assert (looks.pairs, looks.errors, looks.looks, looks.errors_seen) == (400, 40, 20, 20)
     assert looks.mistaken.estimate == 0.5
     assert 0.3 < looks.mistaken.low < 0.5 < looks.mistaken.high <= 1
     assert looks.mistaken.low > looks.random.high
@@ -37,7 +37,7 @@ def test_the_interval_covers_the_choice_of_images() -> None:
 
 def test_looks_at_all_pairs_find_all_errors() -> None:
     looks = compare([3.0, 1.0, 2.0], [True, False, True], ["a", "b", "c"])
-    assert (looks.looks, looks.found, looks.mistaken.low, looks.random.low) == (3, 2, 1.0, 1.0)
+    assert (looks.looks, looks.errors_seen, looks.mistaken.low, looks.random.low) == (3, 2, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(("pairs", "errors", "looks"), [(50, 10, 20), (976, 170, 100), (30, 3, 5)])

@@ -32,7 +32,7 @@ _RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class SecondLooks:
+class SecondLookShares:
     """Wrong pairs that the first looks find, in the order of the margins and in random order.
 
     Shares are of all wrong pairs, from 0 to 1, with 95 % intervals.
@@ -41,7 +41,7 @@ class SecondLooks:
     pairs: int
     errors: int
     looks: int
-    found: int
+    errors_seen: int
     """Wrong pairs among the `looks` lowest margins."""
     mistaken: Interval
     """Share in the order of the margins; the interval is a bootstrap over images."""
@@ -54,7 +54,7 @@ class SecondLooks:
             name: {"mean": _percent(each.estimate), "low": _percent(each.low), "high": _percent(each.high)}
             for name, each in (("mistaken", self.mistaken), ("random", self.random))
         }
-        return {"pairs": self.pairs, "errors": self.errors, "looks": self.looks, "found": self.found, **shares}
+        return {"pairs": self.pairs, "errors": self.errors, "looks": self.looks, "found": self.errors_seen, **shares}
 
     def line(self) -> str:
         """Return the result in one line."""
@@ -74,7 +74,7 @@ def _percent(share: float) -> float:
 
 def look_again(
     workspace: Workspace, run: Path, truth: Decisions, progress: Callable[[str, int, int], None]
-) -> SecondLooks | None:
+) -> SecondLookShares | None:
     """Measure the margins of the run's pairs, store them in the record, and compare them with the truth.
 
     Returns:
@@ -121,7 +121,7 @@ def _store(workspace: Workspace, validation: CrossValidation, margins: Sequence[
 
 def compare(
     margins: Sequence[float], wrong: Sequence[bool], images: Sequence[str], *, looks: int = LOOKS
-) -> SecondLooks:
+) -> SecondLookShares:
     """Compare the order of the margins with random order.
 
     Args:
@@ -133,7 +133,7 @@ def compare(
     errors = np.array(wrong)[order]
     _, image_of = np.unique(np.array(images)[order], return_inverse=True)
     looks, total = min(looks, len(errors)), int(errors.sum())
-    found = int(errors[:looks].sum())
+    errors_seen = int(errors[:looks].sum())
     rng, shares = np.random.default_rng(0), []
     count = int(image_of.max()) + 1
     for _ in range(_RESAMPLES):
@@ -142,8 +142,8 @@ def compare(
         if all_errors := (weights * errors).sum():
             shares.append((looked * errors).sum() / all_errors)
     low, high = np.quantile(shares, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    mistaken = Interval(found / total, float(low), float(high))
-    return SecondLooks(len(errors), total, looks, found, mistaken, chance(len(errors), total, looks))
+    mistaken = Interval(errors_seen / total, float(low), float(high))
+    return SecondLookShares(len(errors), total, looks, errors_seen, mistaken, chance(len(errors), total, looks))
 
 
 def chance(pairs: int, errors: int, looks: int) -> Interval:

@@ -109,17 +109,17 @@ def known_secrets(settings: EngineSettings) -> list[str]:
 
 def secret_options(options: Any) -> list[str]:
     """Return the texts in the options of an engine, at any depth, whose names are those of secrets."""
-    found: list[str] = []
+    secrets: list[str] = []
     if isinstance(options, Mapping):
         for name, value in options.items():
             plain_name = _CAMEL_CASE.sub("_", str(name)).replace("-", "_").lower()
             if isinstance(value, str) and _SECRET_OPTION.fullmatch(plain_name):
-                found += [value, value.rpartition(" ")[2]]  # "Bearer KEY"
+                secrets += [value, value.rpartition(" ")[2]]  # "Bearer KEY"
             else:
-                found += secret_options(value)
+                secrets += secret_options(value)
     elif isinstance(options, list | tuple):
-        found += [secret for each in options for secret in secret_options(each)]
-    return found
+        secrets += [secret for each in options for secret in secret_options(each)]
+    return secrets
 
 
 def _variables(values: Mapping[str, str]) -> list[str]:
