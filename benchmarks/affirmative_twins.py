@@ -36,6 +36,17 @@ def is_negated_task(task: str, cues: Iterable[str]) -> bool:
     return 2 * sum(has_cue) > len(has_cue)
 
 
+def needs_twin(kind: str, task: str, cues: Iterable[str]) -> bool:
+    """Return whether a flipped sign would look like success on a task, so that its score needs that of its twin.
+
+    Items of the kind "twins" hold the affirmed phrase beside the denied one.
+
+    Args:
+        kind: A `benchmarks.task.TaskKind`.
+    """
+    return kind != "twins" and is_negated_task(task, cues)
+
+
 def missing_twin_label(task: str) -> str:
     """Return the text that replaces the missing score of the twin."""
     return NOT_RUN if twin_name(task) else NO_TWIN

@@ -16,12 +16,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from benchmarks.errors import BenchError
-from benchmarks.protocols import Protocol, judge, judge_rank, judge_twins
-from benchmarks.schema import NO_CUE
-from benchmarks.scoring import Scores, TextImageEncoder, score
+from benchmarks.protocols import Protocol
+from benchmarks.runner import measure
+from benchmarks.scoring import TextImageEncoder
 from benchmarks.task import Task
 from curation_db.language.negation_cues import CUES_VERSION, find_cues
 
@@ -159,23 +157,9 @@ def choose_strength(
     best = None
     for strength in STRENGTHS:
         candidate = ProjectedEncoder(model, strength, chosen_on)
-        right = count_right(tuning, score(candidate, tuning, cache=cache, progress=progress))
+        metrics = measure(candidate, tuning, protocol=_RULE, cache_folder=cache, progress=progress)
+        right = next(iter(metrics.values()))["correct"]
         if best is None or right > best[0]:
             best = right, candidate
     assert best is not None
     return best[1]
-
-
-def count_right(task: Task, scores: Scores) -> int:
-    """Return the number of right answers under the strict rule; NaN counts as wrong."""
-    if task.gallery:
-        rows = zip(task.items, scores.of_gallery(), strict=True)
-        return sum(judge_rank(item, np.asarray(row), _RULE).rank == 1 for item, row in rows)
-    decide = judge_twins if task.kind == "twins" else judge
-    pairs = zip(task.items, scores.of_options, strict=True)
-    return sum(decide(item, options, _RULE).correct for item, options in pairs)
-
-
-def is_negated(task: Task) -> bool:
-    """Return whether most items of the task have a negation cue."""
-    return 2 * sum(item.slices.get("cue", NO_CUE) != NO_CUE for item in task.items) > len(task.items)

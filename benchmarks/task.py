@@ -43,7 +43,7 @@ CHANCE_OF_TWINS: Final = 1 / 6
 """Four of the 24 orders of the four scores fulfil all four comparisons."""
 
 
-class Crop(NamedTuple):
+class ImageRegion(NamedTuple):
     """An image, or a region of it."""
 
     image: str
@@ -65,7 +65,7 @@ class BenchItem:
     """Options of a captions task in the file's order."""
     box: Box | None = None
     """In a captions or twins task, the region that the captions are about; None: the whole image."""
-    twin: Crop | None = None
+    twin: ImageRegion | None = None
     """In a twins task, the second image, which the second caption describes."""
     target: int
     """Index of the right option, among the options or in the gallery."""

@@ -23,8 +23,7 @@ from trainers.loop.interpolation import interpolate
 from trainers.loop.validation import Validator
 from trainers.models.clip_model import ClipModel
 from trainers.models.saving import save_model
-from trainers.routed_run import create_whole
-from trainers.run_files import DONE, LOG, METRICS, RunWriter, read_run
+from trainers.run_files import DONE, LOG, METRICS, RunWriter, create_whole, read_run
 from trainers.settings import RunConfig, TrainSettings, read_config, write_config
 
 _VISUAL = "visual."

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from curation_db.atomic_write import sync
-from trainers.errors import TrainerError
 from trainers.models.routed import RoutedClipModel
 from trainers.models.routed_folder import save_routed
-from trainers.run_files import DONE, LOG, METRICS, RunWriter, read_run
+from trainers.run_files import DONE, LOG, METRICS, RunWriter, create_whole, read_run
 from trainers.settings import read_config, write_config
 
 _SAME_FILES = (METRICS, LOG)
@@ -60,29 +56,3 @@ def save_routed_run(run: Path, model: RoutedClipModel, folder: Path, *, base: st
 
     create_whole(folder, write)
     return result
-
-
-def create_whole(folder: Path, write: Callable[[Path], None]) -> None:
-    """Create `folder` with the files that `write` puts into it; it is whole or absent.
-
-    Raises:
-        TrainerError: the folder exists, or it cannot be written.
-    """
-    new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    try:
-        if folder.exists() or folder.is_symlink():
-            raise FileExistsError  # a rename would replace an empty folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        write(new)
-        for path in (*new.rglob("*"), new):
-            sync(path)
-        new.rename(folder)
-        sync(folder.parent)
-    except FileExistsError as error:
-        raise TrainerError(f"{folder} exists already", hint="choose another name") from error
-    except OSError as error:
-        raise TrainerError(f"{folder} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)

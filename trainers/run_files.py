@@ -16,19 +16,23 @@ Readers never raise on damaged content: they skip partial or invalid lines.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import math
+import os
 import re
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from curation_db.atomic_write import replace_file
+from curation_db.atomic_write import replace_file, sync
 from curation_db.foreign_json import JsonError, parse_json
+from trainers.errors import TrainerError
 
 MARGINS = "margins.jsonl"
 """Margins of the pairs of a fold, one {"source", "key", "margin"} per line."""
@@ -234,6 +238,35 @@ def read_work(line: str) -> tuple[Work, int, int] | None:
         return None
     work, done, of = match.groups()
     return Work(work), int(done.replace(",", "") or 0), int(of.replace(",", "") or 0)
+
+
+def create_whole(folder: Path, write: Callable[[Path], None], *, hint: str = "choose another name") -> None:
+    """Create `folder` with the files that `write` puts into it; it is whole or absent.
+
+    Args:
+        hint: What to do where the folder exists.
+
+    Raises:
+        TrainerError: the folder exists, or it cannot be written.
+    """
+    new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    try:
+        if folder.exists() or folder.is_symlink():
+            raise FileExistsError  # a rename would replace an empty folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        write(new)
+        for path in (*new.rglob("*"), new):
+            sync(path)
+        new.rename(folder)
+        sync(folder.parent)
+    except OSError as error:
+        if isinstance(error, FileExistsError) or error.errno == errno.ENOTEMPTY:
+            raise TrainerError(f"{folder} exists already", hint=hint) from error
+        raise TrainerError(f"{folder} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def take_lock(folder: Path) -> IO[bytes] | None:

@@ -7,10 +7,8 @@ import torch, because screens and commands read and write these files.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -20,7 +18,7 @@ from curation_db.atomic_write import replace_file
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.validation import ValidationError, setting, validate
 from trainers.errors import RunRefused, TrainerError
-from trainers.run_files import VALIDATION_KEYS, Criterion
+from trainers.run_files import VALIDATION_KEYS, Criterion, create_whole
 
 FORMAT = 1
 """Format version of config.json; raised when an older reader would misread it."""
@@ -416,17 +414,4 @@ def create_run(folder: Path, config: RunConfig) -> None:
     Raises:
         TrainerError: the folder exists, or it cannot be written.
     """
-    new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    try:
-        if folder.exists() or folder.is_symlink():
-            raise FileExistsError  # a rename would replace an empty folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        write_config(new, config)
-        new.rename(folder)
-    except OSError as error:
-        shutil.rmtree(new, ignore_errors=True)
-        if isinstance(error, FileExistsError) or error.errno == errno.ENOTEMPTY:
-            raise TrainerError(f"{folder} exists already", hint="choose another name, or resume this run") from error
-        raise TrainerError(f"{folder} cannot be created: {error.strerror or error}") from error
+    create_whole(folder, lambda new: write_config(new, config), hint="choose another name, or resume this run")

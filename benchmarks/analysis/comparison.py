@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.affirmative_twins import is_negated_task, twin_name
+from benchmarks.affirmative_twins import needs_twin, twin_name
 from benchmarks.analysis.comparison_cache import ComparisonCache, key_of
 from benchmarks.analysis.published import PublishedRow, published_rows
 from benchmarks.analysis.statistics import PairedDifference, paired_difference, with_holm
@@ -72,7 +72,7 @@ class ComparisonRow:
     """Folder of the images when the task was run; empty if the file does not state it."""
     protocol: str
     denied: bool
-    """Whether the phrases are negated; then the score is shown only with `Report.twin_of`, or with its absence."""
+    """Whether a flipped sign would look like success; then the score stands beside `Report.twin_of`, or its absence."""
     metric: str
     """Name of the main metric."""
     correct: int
@@ -344,7 +344,9 @@ def _cached(
 ) -> _Derived:
     def compute() -> _Derived:
         return _Derived(
-            denied=is_negated_task(entry.result["task"]["name"], (row["cue"] for row in entry.items)),
+            denied=needs_twin(
+                entry.result["task"]["kind"], entry.result["task"]["name"], (row["cue"] for row in entry.items)
+            ),
             base=_paired_items(entry.items, base.items, resamples) if base else None,
             differing=_differing(entry, others),
             notes=_notes(entry, base),

@@ -15,11 +15,11 @@ from typing import Any
 from unittest import mock
 
 from benchmarks.speed.support.harness import median, report_progress
-from curation_db.language import negation_cues
+from curation_db.language import chatter, negation_cues
 from curation_db.language.clip_tokenizer import count_tokens
 from curation_db.language.object_mentions import cues_of
 from curation_db.language.sanitize import normalised
-from curation_db.lint import ambiguity, chatter
+from curation_db.lint import ambiguity
 from curation_db.lint.corpus_counts import near_text
 from curation_db.lint.linter import (
     ALL_RULES,

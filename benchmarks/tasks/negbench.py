@@ -19,8 +19,9 @@ from typing import Final, NamedTuple
 from benchmarks.errors import BenchError
 from benchmarks.task import BenchItem, Subset, Task, items_in
 from benchmarks.tasks.captions import caption_item, captions_task
-from benchmarks.tasks.published_files import check_count, has_chatter, read_csv
+from benchmarks.tasks.published_files import check_count, read_csv
 from benchmarks.tasks.retrieval import from_captions
+from curation_db.language.chatter import chatter_excerpt
 
 VERSION = "1"
 CHOICES: Final = tuple(f"caption_{n}" for n in range(4))
@@ -74,7 +75,7 @@ def _item(row: Mapping[str, str], place: int) -> BenchItem:
         image=PurePosixPath(row["image_path"]).name,
         captions=captions,
         target=int(answer),
-        slices={"template": template, "clean": "no" if any(map(has_chatter, captions)) else "yes"},
+        slices={"template": template, "clean": "no" if any(map(chatter_excerpt, captions)) else "yes"},
     )
 
 

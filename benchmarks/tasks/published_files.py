@@ -5,22 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.errors import BenchError
-
-_CHATTER = re.compile(
-    r"rephras|paraphras|\byour turn\b|according to the (?:rules|guidelines|instructions)|\bguidelines\b"
-    r"|\bplease (?:provide|rewrite|let me)\b|\bas an ai\b|\bi (?:cannot|can't|can not|apologi[sz]e)\b|\bwait,",
-    re.IGNORECASE,
-)
-
-
-def has_chatter(text: str) -> bool:
-    """Return whether a caption holds a remark of the language model that wrote it, such as "(Your Turn!)"."""
-    return _CHATTER.search(text) is not None
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> tuple[list[dict[str, str]], str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.errors import BenchError
-from benchmarks.task import BenchItem, Crop, Task, file_name, items_in, read_json, slices_of
+from benchmarks.task import BenchItem, ImageRegion, Task, file_name, items_in, read_json, slices_of
 from benchmarks.tasks.regions import parse_box
 
 VERSION = "1"
@@ -45,7 +45,7 @@ def _item(row: object, place: int) -> BenchItem:
         raise ValueError("'texts' must hold two different texts")
     boxes = _two(row, "boxes") if "boxes" in row else [None, None]
     first, second = (
-        Crop(file_name(image), None if box is None else parse_box(box))
+        ImageRegion(file_name(image), None if box is None else parse_box(box))
         for image, box in zip(images, boxes, strict=True)
     )
     if first == second:

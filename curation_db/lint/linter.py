@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from curation_db.language.chatter import chatter_excerpt
 from curation_db.language.negation_cues import CueClass
 from curation_db.language.object_mentions import affirms, category_matches, cues_of, mentions_in_any_form, negating_cue
 from curation_db.lint.ambiguity import ambiguous_excerpt
-from curation_db.lint.chatter import chatter_excerpt
 from curation_db.lint.corpus_counts import (
     ConceptRanks,
     CorpusContext,

@@ -20,7 +20,7 @@ from benchmarks.errors import BenchError
 from benchmarks.protocols import Protocol, judge_twins
 from benchmarks.registry import task_from_file
 from benchmarks.runner import run_task
-from benchmarks.task import CHANCE_OF_TWINS, BenchItem, Crop, Task
+from benchmarks.task import CHANCE_OF_TWINS, BenchItem, ImageRegion, Task
 from benchmarks.twins import effects, has_tie, images_right, mean_effects, texts_right
 
 STRICT = Protocol("strict")
@@ -34,7 +34,7 @@ def all_four(scores: tuple[float, ...]) -> bool:
 
 def item() -> BenchItem:
     return BenchItem(
-        id="1", image="a", text="no hat", captions=("hat", "no hat"), twin=Crop("b", None), target=0, cluster="a"
+        id="1", image="a", text="no hat", captions=("hat", "no hat"), twin=ImageRegion("b", None), target=0, cluster="a"
     )
 
 
@@ -122,7 +122,9 @@ def test_models_are_exposed(task: Task, tmp_path: Path) -> None:
     assert metrics(Negating(cue_only=True), task, results)[0] == 0
     assert metrics(ConstantModel(1), task, results) == [0, 0, 0]
     assert metrics(BrokenModel(2), task, results, Protocol("official")) == [0, 0, 0]
-    notes = {row.model: " ".join(row.notes) for row in compare(results).rows}
+    rows = compare(results).rows
+    assert {row.denied for row in rows} == {False}  # the affirmed text stands beside the denied one
+    notes = {row.model: " ".join(row.notes) for row in rows}
     assert "the sign is flipped" in notes["negating-1"]
     assert "the sign is flipped" not in notes["negating+1"]
     assert "text +0.0000" not in notes["negating+1 cue"]

@@ -134,7 +134,7 @@ def test_a_full_disk_leaves_no_husk(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    match = "cannot be created: No space left"
+    match = "cannot be written: No space left"
     with monkeypatch.context() as patch, pytest.raises(TrainerError, match=match) as caught:
         patch.setattr(os, "fsync", full)
         create_run(folder, config)

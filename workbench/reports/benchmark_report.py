@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from benchmarks.affirmative_twins import (
     NO_TWIN,
     NOT_RUN,
-    is_negated_task,
     missing_twin_advice,
     missing_twin_label,
+    needs_twin,
     twin_name,
 )
 from benchmarks.analysis.comparison import ComparisonRow, Report, Share, Slice, tie_notes
@@ -353,7 +353,8 @@ def _stored_twin_cell(stored_result: StoredResult, known: Sequence[StoredResult]
 
 
 def _denies(stored_result: StoredResult) -> bool:
-    return is_negated_task(stored_result.result["task"]["name"], (row["cue"] for row in stored_result.items()))
+    task = stored_result.result["task"]
+    return needs_twin(task["kind"], task["name"], (row["cue"] for row in stored_result.items()))
 
 
 def _headline(stored_result: StoredResult) -> Score:

@@ -381,9 +381,10 @@ def _task_to_choose_on(tasks: Sequence[Task]) -> Task:
     Raises:
         UsageError: There is none.
     """
-    from benchmarks.corrections import is_negated  # noqa: PLC0415
+    from benchmarks.affirmative_twins import is_negated_task  # noqa: PLC0415
 
-    if (task := next(filter(is_negated, tasks), None)) is None:
+    negated = (task for task in tasks if is_negated_task(task.name, (item.slices["cue"] for item in task.items)))
+    if (task := next(negated, None)) is None:
         raise UsageError(
             "no task has mostly negated texts, on which the strength of the projection could be chosen",
             hint="add one, such as negrefcocog",

@@ -24,7 +24,6 @@ from benchmarks.runner import run_task
 from benchmarks.schema import captions_of
 from benchmarks.task import Task
 from benchmarks.tasks import aro, ccneg, coco_flickr, negbench
-from benchmarks.tasks.published_files import has_chatter
 
 ITEMS = 48
 
@@ -138,19 +137,6 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     write_mcq(tmp_path, [row[:-1] for row in mcq_rows()], MCQ_HEADER[:-1])
     with pytest.raises(BenchError, match="the column correct_answer_template is missing"):
         load_task("negbench-coco-mcq", tmp_path)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "A man (Please rephrase the given caption according to the guidelines)",
-        "A chair. (Your Turn!)",
-        "Wait, this caption isn't possible according to the rules",
-    ],
-)
-def test_remarks_of_a_language_model_are_flagged(text: str) -> None:
-    assert has_chatter(text)
-    assert not has_chatter("A man waits for his turn at the counter, without a guide")
 
 
 # -- ARO

@@ -13,11 +13,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from support.lint_sample import finds, subject
 
-from curation_db.language import object_mentions
+from curation_db.language import chatter, object_mentions
 from curation_db.language.nouns import concept_key, forms_of
 from curation_db.language.object_mentions import concept_cue, mentions
 from curation_db.language.sanitize import clean, normalised
-from curation_db.lint import chatter
 from curation_db.lint.linter import (
     ALL_RULES,
     RULES,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -139,44 +140,34 @@ async def test_images_are_read_from_the_folders_of_the_benchmark_run(tmp_path: P
         assert pane(app).thumbnail.image is not None
 
 
-async def test_the_captions_of_an_item_are_shown_with_their_scores(tmp_path: Path) -> None:
-    workspace = build_workspace(tmp_path / "workspace")
-    draw_picture(tmp_path / "a.jpg", (64, 40), 1)
-    captions = ["There are no dogs [bold]here[/]\x1b[31m", "There are dogs"]
-    (tmp_path / "mine.json").write_text(json.dumps([{"image": "a.jpg", "captions": captions, "right": 0}]))
-    run_task(
-        TinyModel(1),
-        task_from_file("mine", tmp_path / "mine.json", tmp_path),
-        results_folder=workspace.root / "results",
-    )
+@asynccontextmanager
+async def opened_item(folder: Path, row: dict[str, Any]) -> AsyncIterator[str]:
+    """Evaluate a model on one item about the image a.jpg, and open the item; the text of the screen."""
+    workspace = build_workspace(folder / "workspace")
+    draw_picture(folder / "a.jpg", (64, 40), 1)
+    (folder / "mine.json").write_text(json.dumps([row]))
+    task = task_from_file("mine", folder / "mine.json", folder)
+    run_task(TinyModel(1), task, results_folder=workspace.root / "results")
     app = ResultsApp(workspace, start="report")
     async with running(app, (80, 24)) as pilot:
         await until(pilot, lambda: "mine" in lines(app))
         await pilot.press("i", "enter")
         await until(pilot, lambda: isinstance(app.screen, ItemScreen) and pane(app).thumbnail is not None)
         assert pane(app).thumbnail.image is not None
-        content = lines(app)
+        yield lines(app)
+
+
+async def test_the_captions_of_an_item_are_shown_with_their_scores(tmp_path: Path) -> None:
+    captions = ["There are no dogs [bold]here[/]\x1b[31m", "There are dogs"]
+    async with opened_item(tmp_path, {"image": "a.jpg", "captions": captions, "right": 0}) as content:
         for words in ("There are no dogs", "[bold]here[/][31m", "There are dogs", "✓ right"):
             assert words in content
         assert "right box" not in content
 
 
 async def test_the_four_scores_of_twins_are_shown_with_their_texts(tmp_path: Path) -> None:
-    workspace = build_workspace(tmp_path / "workspace")
-    draw_picture(tmp_path / "a.jpg", (64, 40), 1)
     row = {"images": ["a.jpg", "a.jpg"], "boxes": [[0, 0, 30, 40], [32, 0, 30, 40]], "texts": ["a hat", "no hat"]}
-    (tmp_path / "mine.json").write_text(json.dumps([row]))
-    run_task(
-        TinyModel(1),
-        task_from_file("mine", tmp_path / "mine.json", tmp_path),
-        results_folder=workspace.root / "results",
-    )
-    app = ResultsApp(workspace, start="report")
-    async with running(app, (80, 24)) as pilot:
-        await until(pilot, lambda: "mine" in lines(app))
-        await pilot.press("i", "enter")
-        await until(pilot, lambda: isinstance(app.screen, ItemScreen) and pane(app).thumbnail is not None)
-        content = lines(app)
+    async with opened_item(tmp_path, row) as content:
         assert content.count("a hat") == content.count("no hat") == content.count("✓ true") == 2
         assert [content.count(f" {name} ▓") for name in "AB"] == [2, 2]
 
