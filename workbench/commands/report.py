@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,8 @@ Examples:
   negwb report
   negwb report --base run-001 --slices     compare with this model instead
   negwb report --json | jq '.rows[] | [.task, .model, .accuracy.estimate]'
+  negwb report --html report.html          one file with charts, for a browser
+  negwb report --csv > report.csv          one line per figure, slices included
   negwb report --screen                    browse down to the items: images, boxes, scores
   negwb report --runs                      training runs, live
 """
@@ -43,6 +46,13 @@ def report(
     ] = None,
     slices: Annotated[bool, typer.Option("--slices", help="Also print results by cue, position and length.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, slices included.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Print the tables as ASCII text without colour.")] = False,
+    markdown: Annotated[bool, typer.Option("--md", help="Print the tables in Markdown.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one CSV line per figure, slices included.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write one HTML file with tables and charts, slices included."),
+    ] = None,
     screen: Annotated[bool, typer.Option("--screen", help="Open the report screen instead of printing.")] = False,
     runs: Annotated[
         bool, typer.Option("--runs", help="Open the screen of training runs: live curves, start, stop, compare.")
@@ -58,7 +68,40 @@ def report(
     workspace = find_workspace(context.obj)
     if screen or runs:
         raise typer.Exit(_open_screen(workspace, "runs" if runs else "report", base))
-    print_report(gather(workspace, base=base, slices=slices or as_json), slices=slices, as_json=as_json)
+    outputs = {"--json": as_json, "--plain": plain, "--md": markdown, "--csv": as_csv, "--html": html is not None}
+    if len(chosen := [name for name, wanted in outputs.items() if wanted]) > 1:
+        raise UsageError(f"{' and '.join(chosen)} exclude each other", hint="run the command once for each output")
+    compared = gather(workspace, base=base, slices=slices or as_json or as_csv or html is not None)
+    if html is not None:
+        _write_html(compared, html)
+    elif plain or markdown or as_csv:
+        _print_text(compared, slices=slices, kind=chosen[0])
+    else:
+        print_report(compared, slices=slices, as_json=as_json)
+
+
+def _write_html(compared: Report, path: Path) -> None:
+    from workbench.reports.html_report import html_report
+
+    try:
+        path.write_text(html_report(compared), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", hint="name a file in a folder you own"
+        ) from error
+    typer.echo(f"{_safe_text(str(path))}: {len(compared.rows):,} results")
+
+
+def _print_text(compared: Report, *, slices: bool, kind: str) -> None:
+    from workbench.reports import report_formats
+    from workbench.reports.benchmark_report import listings
+
+    if kind == "--csv":
+        typer.echo(report_formats.as_csv(compared), nl=False)
+    elif kind == "--md":
+        typer.echo(report_formats.as_markdown(listings(compared, slices=slices)), nl=False)
+    else:
+        typer.echo(report_formats.as_ascii(listings(compared, slices=slices)), nl=False)
 
 
 def _open_screen(workspace: Workspace, page: Page, base: str | None) -> int:

@@ -50,6 +50,11 @@ def show(listings: Sequence[Listing], *, console: Console | None = None) -> None
             typer.echo(_plain(clean))
 
 
+def plain_text(listing: Listing) -> str:
+    """Return a table as plain columns; all texts are sanitised."""
+    return _plain(_clean(listing))
+
+
 def _clean(listing: Listing) -> Listing:
     from curation_db.language.sanitize import display_text  # noqa: PLC0415
 

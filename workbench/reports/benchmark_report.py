@@ -213,9 +213,13 @@ def _blind_cells(rule: str, share: Share, width: int) -> tuple[str, ...]:
     return cells + ("",) * (width - len(cells))
 
 
+def visible_cuts(rows: Sequence[ComparisonRow]) -> list[str]:
+    """Return the cuts that tables and charts show."""
+    return list(dict.fromkeys(part.cut for row in rows for part in row.slices if part.cut not in _HIDDEN_CUTS))
+
+
 def _slices(rows: Sequence[ComparisonRow], report: Report) -> list[Listing]:
-    cuts = dict.fromkeys(part.cut for row in rows for part in row.slices if part.cut not in _HIDDEN_CUTS)
-    tables = [_cut(rows, cut, report) for cut in cuts]
+    tables = [_cut(rows, cut, report) for cut in visible_cuts(rows)]
     return [listing for listing in tables if len({row[0] for row in listing.rows}) > 1]
 
 

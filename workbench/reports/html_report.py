@@ -1,0 +1,153 @@
+"""The report as one HTML file without scripts or links: tables, and charts as inline SVG, in a light and a dark scheme.
+
+All texts of the data are escaped. The palette is that of Okabe and Ito (2008), which colour-blind readers can tell
+apart; each model also has a mark of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from benchmarks.analysis.comparison import ComparisonRow, Report
+from curation_db.language.sanitize import display_text
+from workbench.console.tables import Listing
+from workbench.reports.benchmark_report import listings, report_lines, visible_cuts
+from workbench.reports.svg_charts import Bar, Point, bar_plot, mark, scatter_plot
+
+MOST_DRAWN = 12
+"""Models in the charts; the tables have all."""
+_STYLE = """
+:root{color-scheme:light dark;--bg:#fdfdfb;--fg:#1d2126;--quiet:#626a73;--line:#dfe2e5;--card:#fff;
+--c0:#000000;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#cc79a7;--c5:#e69f00;--c6:#56b4e9;--c7:#b8ab00}
+@media (prefers-color-scheme: dark){:root{--bg:#14171b;--fg:#e6e8ea;--quiet:#9aa3ad;--line:#31373e;--card:#1b1f24;
+--c0:#e6e8ea;--c1:#4aa3df;--c2:#f07f2e;--c3:#1fc498;--c4:#e29cc3;--c5:#e69f00;--c6:#8acdf3;--c7:#f0e442}}
+*{box-sizing:border-box}
+body{margin:0 auto;max-width:1080px;padding:32px 24px 64px;background:var(--bg);color:var(--fg);
+font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+h1{font-size:26px;margin:0 0 4px}h2{font-size:18px;margin:40px 0 12px}h3{font-size:15px;margin:24px 0 8px}
+p{color:var(--quiet);margin:4px 0 12px;max-width:76ch}
+.card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px;margin:12px 0;
+overflow-x:auto}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;width:100%}
+th,td{padding:5px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
+th{color:var(--quiet);font-weight:500}.t{text-align:left}.w td{white-space:normal}
+tr:last-child td{border-bottom:0}
+summary{cursor:pointer;color:var(--quiet);margin:12px 0 4px}
+.legend{display:flex;flex-wrap:wrap;gap:6px 20px;list-style:none;padding:0;margin:0 0 12px}
+.legend svg{vertical-align:-3px;margin-right:6px}
+svg{max-width:100%;height:auto}svg text{fill:var(--fg);font-size:13px}svg text.tick{fill:var(--quiet);font-size:11px}
+svg text.figure{fill:var(--quiet);font-size:12px;font-variant-numeric:tabular-nums}
+.grid{stroke:var(--line)}.chance{stroke:var(--quiet);stroke-dasharray:4 4}.whisker{stroke:var(--fg);stroke-width:1.5}
+.mark{stroke:var(--card);stroke-width:1.2}
+"""
+
+
+def html_report(report: Report) -> str:
+    """Return the page. `report` has the slices of its rows."""
+    series = _series(report)
+    tables = listings(report)
+    sections = [_scatters(report, series), *(_task(rows, series) for rows in _drawn_tasks(report))]
+    sections.append("<h2>Tables</h2>" + "".join(map(_table, tables)))
+    base = f"Base model: {_text(report.base)}. " if report.base else ""
+    legend = "".join(f"<li>{_key(number)}{_text(_names(report)[model])}</li>" for model, number in series.items())
+    models = len({row.model_hash for row in report.rows})
+    left_out = (
+        f" The charts show {len(series)} of {models} models; the tables have all." if models > len(series) else ""
+    )
+    problems = "".join(f"<p>Skipped: {_text(problem)}</p>" for problem in report.problems)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>negwb report</title><style>{_STYLE}</style></head><body><h1>Benchmark report</h1>"
+        f"<p>{base}Intervals are 95 %. Dashed lines show chance.{left_out}</p>"
+        f'<ul class="legend">{legend}</ul>{problems}{"".join(sections)}</body></html>\n'
+    )
+
+
+def _series(report: Report) -> dict[str, int]:
+    """Return the number of each drawn model: the base first, then the models in the order of the report."""
+    hashes = [row.model_hash for row in sorted(report.rows, key=lambda row: not row.is_base)]
+    return {model: number for number, model in enumerate(list(dict.fromkeys(hashes))[:MOST_DRAWN])}
+
+
+def _names(report: Report) -> dict[str, str]:
+    """Return the name of each model by its hash; of two models with one name, each with its hash."""
+    names = {row.model_hash: row.model for row in report.rows}
+    several = [name for name in names.values() if list(names.values()).count(name) > 1]
+    return {model: f"{name} ({model[:8]})" if name in several else name for model, name in names.items()}
+
+
+def _drawn_tasks(report: Report) -> list[list[ComparisonRow]]:
+    """Return the main rows of each task: strict results, or official ones where strict was not run."""
+    tasks: dict[tuple[str, str, str], list[ComparisonRow]] = {}
+    for line in report_lines(report):
+        row = line.main
+        tasks.setdefault((row.task, row.dataset_sha256, row.protocol), []).append(row)
+    return list(tasks.values())
+
+
+def _scatters(report: Report, series: dict[str, int]) -> str:
+    """Return one scatter per task with denied phrases whose affirmative twin was run."""
+    parts = []
+    for rows in _drawn_tasks(report):
+        points, twin_task = [], ""
+        for row in rows:
+            twin = report.twin_of(row) if row.denied else None
+            if twin is not None and row.model_hash in series:
+                twin_task = twin.task
+                points.append(Point(row.model, twin.accuracy, row.accuracy, series[row.model_hash]))
+        if points:
+            title = f"{rows[0].task} beside {twin_task}, {rows[0].protocol}"
+            chart = scatter_plot(points, title=title, x_name=f"{twin_task} (affirmed)", y_name=rows[0].task)
+            parts.append(f'<h3>{_text(title)}</h3><div class="card">{chart}</div>')
+    if not parts:
+        return ""
+    about = (
+        "Right: affirmative phrases are retained. Top: negated phrases are understood. Lines are the intervals of both."
+    )
+    return f"<h2>Gain and retention</h2><p>{about}</p>{''.join(parts)}"
+
+
+def _task(rows: Sequence[ComparisonRow], series: dict[str, int]) -> str:
+    first = rows[0]
+    drawn = [row for row in rows if row.model_hash in series]
+    title = f"{first.task}, {first.protocol}, {first.metric.replace('_', ' ')}, n = {first.n:,}"
+    bars = [Bar(row.model, row.accuracy, series[row.model_hash]) for row in drawn]
+    chart = bar_plot(bars, title=title, chance=first.chance)
+    cuts = "".join(_cut(drawn, cut, series) for cut in visible_cuts(drawn))
+    slices = f"<details><summary>Slices</summary>{cuts}</details>" if cuts else ""
+    return f'<h2>{_text(title)}</h2><div class="card">{chart}</div>{slices}'
+
+
+def _cut(rows: Sequence[ComparisonRow], cut: str, series: dict[str, int]) -> str:
+    """Return the bars of one cut: the models side by side for each value."""
+    parts = [(row, part) for row in rows for part in row.slices if part.cut == cut]
+    values = dict.fromkeys(part.value for _, part in parts)
+    charts = []
+    for value in values:
+        bars = [Bar(row.model, part.accuracy, series[row.model_hash]) for row, part in parts if part.value == value]
+        n = next(part.n for _, part in parts if part.value == value)
+        title = f"{cut}: {value} (n = {n:,})"
+        charts.append(f"<h3>{_text(title)}</h3>{bar_plot(bars, title=title, chance=rows[0].chance)}")
+    return f'<div class="card">{"".join(charts)}</div>'
+
+
+def _table(listing: Listing) -> str:
+    def row(cells: Sequence[str], tag: str) -> str:
+        kinds = [' class="t"' if at < listing.left else "" for at in range(len(cells))]
+        return "<tr>" + "".join(f"<{tag}{kind}>{_text(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+
+    head = f"<thead>{row(listing.headers, 'th')}</thead>" if any(listing.headers) else ""
+    wraps = ' class="w"' if len(listing.headers) <= listing.left else ""
+    body = "".join(row(cells, "td") + "</tr>" for cells in listing.rows)
+    return f'<h3>{_text(listing.title)}</h3><div class="card"><table{wraps}>{head}<tbody>{body}</tbody></table></div>'
+
+
+def _key(number: int) -> str:
+    return f'<svg width="16" height="16" viewBox="-8 -8 16 16" aria-hidden="true">{mark(number)}</svg>'
+
+
+def _text(text: str) -> str:
+    return escape(display_text(text, limit=400))

@@ -1,0 +1,114 @@
+"""The report as Markdown, CSV and ASCII text, from the same rows as its tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+
+from benchmarks.analysis.comparison import ComparisonRow, Report, Share, Slice
+from benchmarks.analysis.statistics import PairedDifference
+from curation_db.language.sanitize import display_text
+from curation_db.stats.intervals import Interval
+from workbench.console.tables import Listing, plain_text
+
+_ROW_COLUMNS = ("kind", "task", "dataset_sha256", "protocol", "metric", "model", "model_hash", "is_base")
+_SHARE_COLUMNS = ("correct", "n", "share", "low", "high")
+_DIFFERENCE_COLUMNS = ("difference", "difference_low", "difference_high", "gained", "lost", "p", "p_holm")
+CSV_COLUMNS = (*_ROW_COLUMNS, "cut", "value", *_SHARE_COLUMNS, *_DIFFERENCE_COLUMNS, "affirmative_share", "source")
+_LIMIT = 400
+_ASCII = str.maketrans({"–": "-", "…": "..", "≠": "!=", "·": ";", "—": "-"})
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>!|~&$@:])")
+_FORMULA = ("=", "+", "-", "@")
+"""First characters of a text that a spreadsheet would run as a formula."""
+
+
+def as_ascii(listings: Sequence[Listing]) -> str:
+    """Return the tables as plain columns in ASCII; other characters of the data are written as escapes."""
+    text = "\n".join(plain_text(listing) for listing in listings)
+    return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def as_markdown(listings: Sequence[Listing]) -> str:
+    """Return the tables in GitHub's Markdown, numbers aligned right, the characters of the data escaped."""
+    parts = []
+    for listing in listings:
+        rule = ["---" if at < listing.left else "--:" for at in range(len(listing.headers))]
+        lines = [_markdown_row(listing.headers), "|" + "|".join(rule) + "|", *map(_markdown_row, listing.rows)]
+        parts.append(f"### {_markdown(listing.title)}\n\n" + "\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(map(_markdown, cells)) + " |"
+
+
+def _markdown(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", display_text(text, limit=_LIMIT))
+
+
+def as_csv(report: Report) -> str:
+    """Return one line per figure: a model, a slice, a further metric, a blind baseline or a published result.
+
+    Shares and differences are 0..1 and -1..1, with all digits. A text that begins like a formula gets a leading quote.
+    """
+    file = io.StringIO()
+    writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _csv_cell(value) for key, value in line.items()} for line in _csv_lines(report))
+    return file.getvalue()
+
+
+def _csv_cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = display_text(value, limit=_LIMIT)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _csv_lines(report: Report) -> Iterator[dict[str, object]]:
+    blind: set[tuple[str, str, str]] = set()
+    for row in report.rows:
+        place = {"task": row.task, "dataset_sha256": row.dataset_sha256, "protocol": row.protocol}
+        model = {"model": row.model, "model_hash": row.model_hash, "is_base": int(row.is_base)}
+        twin = report.twin_of(row) if row.denied else None
+        affirmative = {} if twin is None else {"affirmative_share": twin.accuracy.estimate}
+        main = {**place, **model, "metric": row.metric}
+        yield {"kind": "model", **main, **_share(row), **_difference(row.base), **affirmative}
+        for share in row.others:
+            yield {"kind": "metric", **place, **model, "metric": share.name, **_share(share)}
+        for part in row.slices:
+            cut = {"cut": part.cut, "value": part.value}
+            yield {"kind": "slice", **main, **cut, **_share(part), **_difference(part.base)}
+        if (row.task, row.dataset_sha256, row.protocol) not in blind:
+            blind.add((row.task, row.dataset_sha256, row.protocol))
+            for share in row.baselines:
+                yield {"kind": "blind", **place, "metric": row.metric, "model": share.name, **_share(share)}
+    for other in report.published:
+        place = {"task": other.task, "protocol": other.protocol, "metric": other.metric, "model": other.model}
+        figures = {"correct": other.correct, "n": other.n, **_interval(other.accuracy)}
+        yield {"kind": "published", **place, **figures, "source": other.source}
+
+
+def _share(part: ComparisonRow | Slice | Share) -> dict[str, object]:
+    return {"correct": part.correct, "n": part.n, **_interval(part.accuracy)}
+
+
+def _interval(accuracy: Interval) -> dict[str, object]:
+    return {"share": accuracy.estimate, "low": accuracy.low, "high": accuracy.high}
+
+
+def _difference(base: PairedDifference | None) -> dict[str, object]:
+    if base is None:
+        return {}
+    difference = base.difference
+    return {
+        "difference": difference.estimate,
+        "difference_low": difference.low,
+        "difference_high": difference.high,
+        "gained": base.gained,
+        "lost": base.lost,
+        "p": base.p_value,
+        "p_holm": "" if base.p_holm is None else base.p_holm,
+    }
