@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.commands.report_compare import EPILOG, compare
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ Examples:
   negwb report --json | jq '.rows[] | [.task, .model, .accuracy.estimate]'
   negwb report --html report.html          one file with charts, for a browser
   negwb report --csv > report.csv          one line per figure, slices included
+  negwb report compare base run-001        two models: difference, test, slices, flipped items
   negwb report --screen                    browse down to the items: images, boxes, scores
   negwb report --runs                      training runs, live
 """
@@ -31,7 +33,10 @@ _MANY = 20
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog=_EPILOG)(report)
+    group = typer.Typer(name="report", rich_markup_mode=None)
+    group.callback(invoke_without_command=True, epilog=_EPILOG)(report)
+    group.command(epilog=EPILOG)(compare)
+    app.add_typer(group)
 
 
 def report(
@@ -65,6 +70,8 @@ def report(
     """
     from workbench.workspace.layout import find_workspace
 
+    if context.invoked_subcommand is not None:
+        return
     workspace = find_workspace(context.obj)
     if screen or runs:
         raise typer.Exit(_open_screen(workspace, "runs" if runs else "report", base))
@@ -128,7 +135,7 @@ def gather(workspace: Workspace, *, base: str | None = None, slices: bool = Fals
         NothingToDo: there are no results.
         UsageError: no model is called `base`.
     """
-    from benchmarks.analysis.comparison import compare
+    from benchmarks.analysis.comparison import compare as compare_all
     from benchmarks.errors import BenchError
     from workbench.console.progress_bars import step_bars
     from workbench.workspace.models import base_hash
@@ -136,7 +143,7 @@ def gather(workspace: Workspace, *, base: str | None = None, slices: bool = Fals
 
     try:
         with step_bars() as bars:
-            report = compare(
+            report = compare_all(
                 workspace.root / RESULTS,
                 base=base,
                 default_base=base_hash(workspace),

@@ -16,8 +16,8 @@ from workbench.console.number_format import percent, span
 COLOURS = 8
 _LABEL, _PLOT, _FIGURE, _ROW = 190, 420, 150, 24
 """Pixels of the labels, the plot, the figures, and a row of the bar plot."""
-_SIDE, _MARGIN = 420, 56
-"""Pixels of the scatter's plot, and of its axes."""
+_SIDE, _MARGIN, _LEGEND = 420, 56, 340
+"""Pixels of the scatter's plot, of its axes, and of the figures beside it."""
 _MARKS = (
     "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0Z",
     "M-4.6,-4.6H4.6V4.6H-4.6Z",
@@ -75,26 +75,29 @@ def bar_plot(bars: Sequence[Bar], *, title: str, chance: float) -> str:
 
 
 def scatter_plot(points: Sequence[Point], *, title: str, x_name: str, y_name: str) -> str:
-    """Return the points on axes from 0 to 100 %, with both intervals."""
-    size = _SIDE + 2 * _MARGIN
+    """Return the points on axes from 0 to 100 %, with both intervals, and their figures beside the plot."""
     parts = []
     for share in (0, 0.25, 0.5, 0.75, 1):
         x, y = _MARGIN + share * _SIDE, _MARGIN / 2 + (1 - share) * _SIDE
         parts.append(_axis_x(share, x, _MARGIN / 2 + _SIDE, top=_MARGIN / 2))
         parts.append(f'<line class="grid" x1="{_MARGIN}" x2="{_MARGIN + _SIDE}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{_MARGIN - 8}" y="{y + 4:.1f}" text-anchor="end">{100 * share:.0f}</text>')
-    for point in points:
+    for row, point in enumerate(points):
         x_low, x, x_high = (_MARGIN + value * _SIDE for value in _ends(point.x))
         y_low, y, y_high = (_MARGIN / 2 + (1 - value) * _SIDE for value in _ends(point.y))
         parts.append(f'<line class="whisker" x1="{x_low:.1f}" x2="{x_high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{y_low:.1f}" y2="{y_high:.1f}"/>')
         figures = f"{percent(point.x.estimate)}, {percent(point.y.estimate)}"
         parts.append(f"<g><title>{_text(point.label, 80)}: {figures}</title>{mark(point.series, x, y)}</g>")
+        left, line = _SIDE + 2 * _MARGIN, _MARGIN / 2 + 12 + _ROW * row
+        parts.append(mark(point.series, left, line))
+        parts.append(f'<text x="{left + 14}" y="{line + 4}">{_text(point.label, 26)}</text>')
+        parts.append(f'<text class="figure" x="{left + _LEGEND - 100}" y="{line + 4}">{figures}</text>')
     middle, below = _MARGIN + _SIDE / 2, _MARGIN / 2 + _SIDE + 38
     parts.append(f'<text x="{middle}" y="{below}" text-anchor="middle">{_text(x_name, 60)}, %</text>')
     turned = f"translate(14,{_MARGIN / 2 + _SIDE / 2}) rotate(-90)"
     parts.append(f'<text transform="{turned}" text-anchor="middle">{_text(y_name, 60)}, %</text>')
-    return _svg(size, size, title, parts)
+    return _svg(_SIDE + 2 * _MARGIN + _LEGEND, below + 12, title, parts)
 
 
 def _ends(interval: Interval) -> tuple[float, float, float]:

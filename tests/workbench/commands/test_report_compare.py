@@ -1,0 +1,58 @@
+"""`negwb report compare`: two models item by item."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.results import HOSTILE, build_workspace, fill_results, make_result
+from typer.testing import CliRunner
+
+from benchmarks.analysis.statistics import mcnemar_exact
+from workbench.cli import app
+from workbench.errors import UsageError
+from workbench.workspace.layout import Workspace
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    created = build_workspace(tmp_path_factory.mktemp("pair") / "ws")
+    fill_results(created)
+    make_result(created, "alone", "other", [True, False], text=HOSTILE)
+    return created
+
+
+def compare(workspace: Workspace, *words: str) -> Any:
+    return CliRunner().invoke(app, ["-w", str(workspace.root), "report", "compare", *words])
+
+
+def test_difference_test_slices_and_flipped_items(workspace: Workspace) -> None:
+    data = json.loads(compare(workspace, "base", "tuned", "--json").stdout)
+    assert (data["first"], data["second"]) == ("base", "tuned")
+    tasks = {(task["second"]["task"], task["second"]["protocol"]): task for task in data["tasks"]}
+    assert len(tasks) == 4
+    negated = tasks["demo-negref", "strict"]
+    assert negated["difference"]["difference"]["estimate"] == pytest.approx(13 / 20)
+    assert (negated["difference"]["gained"], negated["difference"]["lost"]) == (13, 0)
+    assert negated["difference"]["p_value"] == mcnemar_exact(13, 0)
+    assert negated["difference"]["p_holm"] == pytest.approx(3 * mcnemar_exact(13, 0)), "three tasks under strict"
+    assert [item["id"] for item in negated["flipped"]] == [f"i{at}" for at in range(4, 17)]
+    assert {item["gained"] for item in negated["flipped"]} == {True}
+    assert [item["gained"] for item in tasks["demo-affirm", "strict"]["flipped"]] == [False, False]
+    assert {part["value"] for part in negated["slices"]} == {"no", "without", "middle"}
+
+
+def test_the_tables_have_the_same_figures(workspace: Workspace) -> None:
+    lines = [line.split() for line in compare(workspace, "base", "tuned", "--flipped", "3").stdout.splitlines()]
+    assert ["demo-negref", "strict", "20", "20.0", "85.0", "+65.0"] in [line[:6] for line in lines]
+    assert sum(line[2:3] == ["gained"] for line in lines if line[:2] == ["demo-negref,", "strict"]) == 3
+    reverse = compare(workspace, "tuned", "base").stdout
+    assert "-65.0" in reverse
+
+
+def test_models_that_cannot_be_compared(workspace: Workspace) -> None:
+    for words in (("base", "nobody"), ("nobody", "base"), ("base", "base"), ("base", "other"), ("base", "")):
+        assert isinstance(compare(workspace, *words).exception, UsageError), words
+    assert isinstance(compare(Workspace(Path(workspace.root)), "base", "tuned").exception, type(None))

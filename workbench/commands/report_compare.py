@@ -1,0 +1,86 @@
+"""`negwb report compare`: two models, item by item."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmarks.analysis.model_pair import ModelPair
+    from workbench.console.tables import Listing
+
+EPILOG = """\b
+Examples:
+  negwb report compare base run-001
+  negwb report compare run-001 run-002 --flipped 50
+  negwb report compare base run-001 --json | jq '.tasks[0].flipped[].id'
+"""
+
+
+def compare(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(metavar="A", help="Name of a model, or the first characters of its hash.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The model that is compared with A.")],
+    flipped: Annotated[int, typer.Option(min=0, help="Flipped items to list for each task.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with all flipped items.")] = False,
+) -> None:
+    """Show the paired difference B - A of every common task, its test, its slices, and the flipped items.
+
+    p is McNemar's exact test, corrected (Holm) for the tasks of one protocol, and among slices for those of a task.
+    """
+    from benchmarks.analysis.model_pair import compare_pair
+    from benchmarks.errors import BenchError
+    from workbench.console.progress_bars import step_bars
+    from workbench.console.tables import show
+    from workbench.workspace.layout import find_workspace
+    from workbench.workspace.operations import RESULTS
+
+    workspace = find_workspace(context.obj)
+    try:
+        with step_bars() as bars:
+            pair = compare_pair(
+                workspace.root / RESULTS,
+                first,
+                second,
+                cache=workspace.cache,
+                progress=lambda done, total: bars("comparing results", done, total),
+            )
+    except BenchError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+    if as_json:
+        typer.echo(json.dumps(pair.as_dict(), allow_nan=False))
+    else:
+        show(list(_listings(pair, flipped)))
+
+
+def _listings(pair: ModelPair, most: int) -> Iterator[Listing]:
+    from workbench.console.number_format import percent
+    from workbench.console.tables import Listing
+    from workbench.reports.benchmark_report import figure_cells
+
+    headers = ("A %", "B %", "B - A", "95 %", "p", "gained", "lost")
+    rows, parts, items = [], [], []
+    for task in pair.tasks:
+        cells = figure_cells(task.second.correct, task.second.n, task.second.accuracy, task.difference)
+        counts = f"{task.difference.gained:,}", f"{task.difference.lost:,}"
+        shares = percent(task.first.accuracy.estimate), cells.share
+        name = task.second.task, task.second.protocol
+        rows.append((*name, f"{task.second.n:,}", *shares, *cells[3:], *counts))
+        for part in task.slices:
+            if part.base is not None:
+                cells = figure_cells(part.correct, part.n, part.accuracy, part.base)
+                shares = percent(part.accuracy.estimate - part.base.difference.estimate), cells.share
+                counts = f"{part.base.gained:,}", f"{part.base.lost:,}"
+                parts.append((", ".join(name), part.cut, part.value, f"{part.n:,}", *shares, *cells[3:], *counts))
+        listed = task.flipped[:most]
+        items += [(", ".join(name), "gained" if item.gained else "lost", item.id, item.text) for item in listed]
+    yield Listing(f"A: {pair.first}, B: {pair.second}", ("task", "rule", "n", *headers), rows, left=2)
+    if parts:
+        yield Listing("By slice", ("task", "cut", "value", "n", *headers), parts, left=3, grouped=True)
+    if items:
+        yield Listing("Flipped items", ("task", "B", "item", "text"), items, left=4, grouped=True)
