@@ -31,6 +31,8 @@ class PairedTask:
 
     first: ComparisonRow
     second: ComparisonRow
+    affirmed: tuple[ComparisonRow | None, ComparisonRow | None]
+    """The results of both models on the affirmative twin, where the task has denied phrases and the twin was run."""
     difference: PairedDifference
     """Second - first; p is corrected for the tasks of one protocol."""
     slices: tuple[Slice, ...]
@@ -80,7 +82,10 @@ def compare_pair(
         slices = slices_of_run(folder, row.run, theirs.run, cache=cache)
         flipped = _flipped(folder, theirs.run, row.run)
         paired = corrected[_place(row)]
-        tasks.append(PairedTask(first=theirs, second=row, difference=paired, slices=slices, flipped=flipped))
+        affirmed = (report.twin_of(theirs), report.twin_of(row)) if row.denied else (None, None)
+        tasks.append(
+            PairedTask(first=theirs, second=row, affirmed=affirmed, difference=paired, slices=slices, flipped=flipped)
+        )
     names = tasks[0].first.model, tasks[0].second.model
     return ModelPair(first=names[0], second=names[1], tasks=tuple(tasks), problems=report.problems)
 

@@ -61,7 +61,7 @@ def compare(
 def _listings(pair: ModelPair, most: int) -> Iterator[Listing]:
     from workbench.console.number_format import percent
     from workbench.console.tables import Listing
-    from workbench.reports.benchmark_report import figure_cells
+    from workbench.reports.benchmark_report import affirmed_figure, figure_cells
 
     headers = ("A %", "B %", "B - A", "95 %", "p", "gained", "lost")
     rows, parts, items = [], [], []
@@ -70,7 +70,9 @@ def _listings(pair: ModelPair, most: int) -> Iterator[Listing]:
         counts = f"{task.difference.gained:,}", f"{task.difference.lost:,}"
         shares = percent(task.first.accuracy.estimate), cells.share
         name = task.second.task, task.second.protocol
-        rows.append((*name, f"{task.second.n:,}", *shares, *cells[3:], *counts))
+        pairs = zip((task.first, task.second), task.affirmed, strict=True)
+        affirmed = [affirmed_figure(row, twin) if row.denied else "" for row, twin in pairs]
+        rows.append((*name, f"{task.second.n:,}", *shares, *cells[3:], *counts, *affirmed))
         for part in task.slices:
             if part.base is not None:
                 cells = figure_cells(part.correct, part.n, part.accuracy, part.base)
@@ -79,7 +81,9 @@ def _listings(pair: ModelPair, most: int) -> Iterator[Listing]:
                 parts.append((", ".join(name), part.cut, part.value, f"{part.n:,}", *shares, *cells[3:], *counts))
         listed = task.flipped[:most]
         items += [(", ".join(name), "gained" if item.gained else "lost", item.id, item.text) for item in listed]
-    yield Listing(f"A: {pair.first}, B: {pair.second}", ("task", "rule", "n", *headers), rows, left=2)
+    yield Listing(
+        f"A: {pair.first}, B: {pair.second}", ("task", "rule", "n", *headers, "affirm A %", "affirm B %"), rows, left=2
+    )
     if parts:
         yield Listing("By slice", ("task", "cut", "value", "n", *headers), parts, left=3, grouped=True)
     if items:

@@ -78,7 +78,7 @@ class ReportLine:
     @property
     def affirmed_figure(self) -> str:
         """Accuracy on the affirmed phrases, or why there is none."""
-        return _affirmed_figure(self.main, self.affirmed)
+        return affirmed_figure(self.main, self.affirmed)
 
     @property
     def differs(self) -> bool:
@@ -128,7 +128,8 @@ def _line_key(row: ComparisonRow) -> tuple[str, str, str]:
     return row.task, row.dataset_sha256, row.model_hash
 
 
-def _affirmed_figure(row: ComparisonRow, twin: ComparisonRow | None) -> str:
+def affirmed_figure(row: ComparisonRow, twin: ComparisonRow | None) -> str:
+    """Return the accuracy on the affirmative twin, in percent, or why there is none."""
     return percent(twin.accuracy.estimate) if twin else missing_twin_label(row.task)
 
 
@@ -205,7 +206,7 @@ def _model_cells(row: ComparisonRow, report: Report, others: Sequence[str]) -> t
 
 
 def _twin_cell(row: ComparisonRow, report: Report) -> tuple[str, ...]:
-    return (_affirmed_figure(row, report.twin_of(row)),) if row.denied else ()
+    return (affirmed_figure(row, report.twin_of(row)),) if row.denied else ()
 
 
 def _blind_cells(rule: str, share: Share, width: int) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from html import escape
 from benchmarks.analysis.comparison import ComparisonRow, Report
 from curation_db.language.sanitize import display_text
 from workbench.console.tables import Listing
-from workbench.reports.benchmark_report import listings, report_lines, visible_cuts
+from workbench.reports.benchmark_report import affirmed_figure, listings, report_lines, visible_cuts
 from workbench.reports.svg_charts import Bar, Point, bar_plot, mark, scatter_plot
 
 MOST_DRAWN = 12
@@ -47,7 +47,7 @@ def html_report(report: Report) -> str:
     """Return the page. `report` has the slices of its rows."""
     series = _series(report)
     tables = listings(report)
-    sections = [_scatters(report, series), *(_task(rows, series) for rows in _drawn_tasks(report))]
+    sections = [_scatters(report, series), *(_task(rows, report, series) for rows in _drawn_tasks(report))]
     sections.append("<h2>Tables</h2>" + "".join(map(_table, tables)))
     base = f"Base model: {_text(report.base)}. " if report.base else ""
     legend = "".join(f"<li>{_key(number)}{_text(_names(report)[model])}</li>" for model, number in series.items())
@@ -110,11 +110,12 @@ def _scatters(report: Report, series: dict[str, int]) -> str:
     return f"<h2>Gain and retention</h2><p>{about}</p>{''.join(parts)}"
 
 
-def _task(rows: Sequence[ComparisonRow], series: dict[str, int]) -> str:
+def _task(rows: Sequence[ComparisonRow], report: Report, series: dict[str, int]) -> str:
     first = rows[0]
     drawn = [row for row in rows if row.model_hash in series]
     title = f"{first.task}, {first.protocol}, {first.metric.replace('_', ' ')}, n = {first.n:,}"
-    bars = [Bar(row.model, row.accuracy, series[row.model_hash]) for row in drawn]
+    notes = [f"affirmed {affirmed_figure(row, report.twin_of(row))}" if row.denied else "" for row in drawn]
+    bars = [Bar(row.model, row.accuracy, series[row.model_hash], note) for row, note in zip(drawn, notes, strict=True)]
     chart = bar_plot(bars, title=title, chance=first.chance)
     cuts = "".join(_cut(drawn, cut, series) for cut in visible_cuts(drawn))
     slices = f"<details><summary>Slices</summary>{cuts}</details>" if cuts else ""

@@ -14,7 +14,7 @@ from curation_db.stats.intervals import Interval
 from workbench.console.number_format import percent, span
 
 COLOURS = 8
-_LABEL, _PLOT, _FIGURE, _ROW = 190, 420, 150, 24
+_LABEL, _PLOT, _FIGURE, _ROW = 190, 420, 300, 24
 """Pixels of the labels, the plot, the figures, and a row of the bar plot."""
 _SIDE, _MARGIN, _LEGEND = 420, 56, 340
 """Pixels of the scatter's plot, of its axes, and of the figures beside it."""
@@ -35,6 +35,8 @@ class Bar:
     label: str
     accuracy: Interval
     series: int
+    note: str = ""
+    """Text after the figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,10 @@ def bar_plot(bars: Sequence[Bar], *, title: str, chance: float) -> str:
         )
         parts.append(f'<line class="whisker" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(mark(bar.series, middle, y))
-        figures = f"{percent(bar.accuracy.estimate)} % ({span(bar.accuracy)})"
-        parts.append(f'<text class="figure" x="{_LABEL + _PLOT + 14}" y="{y + 4:.1f}">{figures}</text>')
+        figures = " · ".join(filter(None, (f"{percent(bar.accuracy.estimate)} % ({span(bar.accuracy)})", bar.note)))
+        parts.append(
+            f'<text class="figure" x="{_LABEL + _PLOT + 14}" y="{y + 4:.1f}">{figures}{_text(bar.note, 60)}</text>'
+        )
     return _svg(width, height, title, parts)
 
 
@@ -87,7 +91,7 @@ def scatter_plot(points: Sequence[Point], *, title: str, x_name: str, y_name: st
         y_low, y, y_high = (_MARGIN / 2 + (1 - value) * _SIDE for value in _ends(point.y))
         parts.append(f'<line class="whisker" x1="{x_low:.1f}" x2="{x_high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{y_low:.1f}" y2="{y_high:.1f}"/>')
-        figures = f"{percent(point.x.estimate)}, {percent(point.y.estimate)}"
+        figures = f"x {percent(point.x.estimate)}, y {percent(point.y.estimate)}"
         parts.append(f"<g><title>{_text(point.label, 80)}: {figures}</title>{mark(point.series, x, y)}</g>")
         left, line = _SIDE + 2 * _MARGIN, _MARGIN / 2 + 12 + _ROW * row
         parts.append(mark(point.series, left, line))

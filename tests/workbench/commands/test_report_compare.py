@@ -48,6 +48,7 @@ def test_the_tables_have_the_same_figures(workspace: Workspace) -> None:
     lines = [line.split() for line in compare(workspace, "base", "tuned", "--flipped", "3").stdout.splitlines()]
     assert ["demo-negref", "strict", "20", "20.0", "85.0", "+65.0"] in [line[:6] for line in lines]
     assert sum(line[2:3] == ["gained"] for line in lines if line[:2] == ["demo-negref,", "strict"]) == 3
+    assert [line[-1] for line in lines if line[:2] == ["demo-negref", "strict"]] == ["80.0"], "never without it"
     reverse = compare(workspace, "tuned", "base").stdout
     assert "-65.0" in reverse
 

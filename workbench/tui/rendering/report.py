@@ -11,6 +11,7 @@ from benchmarks.analysis.comparison import ComparisonRow, Slice, tie_notes
 from benchmarks.analysis.published import PublishedRow
 from benchmarks.analysis.statistics import FEW_DISCORDANT, PairedDifference
 from curation_db.language.sanitize import display_text
+from curation_db.stats.intervals import Interval
 from workbench.console.number_format import count, p_value, percent, signed, signed_span, span
 from workbench.reports.benchmark_report import DISAGREES, ReportLine, power_note, slice_cells
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, plain
@@ -31,8 +32,10 @@ COLUMNS = {
 }
 _ALWAYS = ("task", "model", "n", "right", "interval", "affirmed", "base")
 """On a narrow screen the other columns are shown below the table."""
+_CHART_CELLS = 20
 SLICES = {
     "slice": Column("slice"),
+    "chart": Column("0 to 100 %", _CHART_CELLS),
     **{name: COLUMNS[name] for name in ("n", "right", "interval", "base", "base95", "p")},
 }
 _SLICES_ALWAYS = ("slice", "n", "right", "interval", "base")
@@ -45,7 +48,17 @@ def columns_for(width: int) -> list[str]:
 
 def slice_columns_for(width: int) -> list[str]:
     """Return the columns of the table of slices that fit into `width`."""
-    return [name for name in SLICES if name in _SLICES_ALWAYS or width >= 100]
+    return [name for name in SLICES if name in _SLICES_ALWAYS or width >= (112 if name == "chart" else 100)]
+
+
+def interval_bar(accuracy: Interval, cells: int = _CHART_CELLS) -> str:
+    """Return a bar from 0 to 100 %: solid up to the interval, dark up to the estimate, light up to the interval's end.
+
+    The cell of the estimate is always drawn dark, so that a narrow interval stays visible.
+    """
+    low, middle, high = (round(value * cells) for value in (accuracy.low, accuracy.estimate, accuracy.high))
+    low, middle = min(low, max(0, middle - 1)), max(middle, 1)
+    return ("█" * low + "▓" * (middle - low) + "░" * (high - middle)).ljust(cells, "·")
 
 
 def cells_of(line: ReportLine, columns: Sequence[str]) -> list[Content]:
@@ -172,6 +185,6 @@ def slice_row(each: Slice | None, row: ComparisonRow, columns: Sequence[str]) ->
     name = Content.styled("all items", "bold")
     if each is not None:
         name = Content.assemble((f"{display_text(each.cut, limit=16):<12}", QUIET), plain(each.value, limit=60))
-    texts = slice_cells(each, row)
-    styles = {"right": "bold", "interval": QUIET, **_base_styles(each.base if each else row.base)}
+    texts = slice_cells(each, row) | {"chart": interval_bar((each or row).accuracy)}
+    styles = {"chart": "$primary", "right": "bold", "interval": QUIET, **_base_styles(each.base if each else row.base)}
     return [name if column == "slice" else Content.styled(texts[column], styles.get(column, "")) for column in columns]

@@ -15,8 +15,9 @@ from support.screen_sizes import SIZES
 
 from benchmarks.registry import task_from_file
 from benchmarks.runner import run_task
+from curation_db.stats.intervals import Interval
 from workbench.tui.rendering.boxes import picture_with_boxes
-from workbench.tui.rendering.report import cells_of
+from workbench.tui.rendering.report import cells_of, interval_bar
 from workbench.tui.results.app import ResultsApp
 from workbench.tui.results.benchmark_images import located
 from workbench.tui.results.item import ItemScreen
@@ -181,6 +182,8 @@ async def test_an_item_opens_and_closes(workspace: Workspace, size: tuple[int, i
         await until(pilot, lambda: isinstance(app.screen, SlicesScreen))
         assert "affirmed 80.0 %" in lines(app)
         assert "without" in lines(app)
+        if size[0] >= 112:
+            await until(pilot, lambda: "█████████████▓▓▓▓░░·" in lines(app))  # 85.0 %, 64.0 to 94.8
         await pilot.press("down", "enter")
         await until(pilot, lambda: "10 of 20 · all · cue: no" in lines(app))
         await pilot.press("w")
@@ -199,6 +202,19 @@ async def test_an_item_opens_and_closes(workspace: Workspace, size: tuple[int, i
         assert app.screen.table.cursor == 1, "the list is where the person went"
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, ReportScreen))
+
+
+@pytest.mark.parametrize(
+    ("ends", "drawn"),
+    [
+        ((0.8, 0.6, 0.9), "██████▓▓░·"),
+        ((0.5, 0.5, 0.5), "████▓·····"),
+        ((0.0, 0.0, 0.2), "▓░········"),
+        ((1.0, 0.8, 1.0), "████████▓▓"),
+    ],
+)
+def test_the_interval_of_a_bar(ends: tuple[float, float, float], drawn: str) -> None:
+    assert interval_bar(Interval(*ends), 10) == drawn
 
 
 def pane(app: ResultsApp) -> PicturePane:
