@@ -71,6 +71,8 @@ def report(
     from workbench.workspace.layout import find_workspace
 
     if context.invoked_subcommand is not None:
+        if base is not None or html is not None or any((slices, plain, markdown, as_csv, as_json, screen, runs)):
+            raise UsageError("options of report do not apply to compare", hint="negwb report compare --help")
         return
     workspace = find_workspace(context.obj)
     if screen or runs:

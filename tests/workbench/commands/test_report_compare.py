@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,4 +55,5 @@ def test_the_tables_have_the_same_figures(workspace: Workspace) -> None:
 def test_models_that_cannot_be_compared(workspace: Workspace) -> None:
     for words in (("base", "nobody"), ("nobody", "base"), ("base", "base"), ("base", "other"), ("base", "")):
         assert isinstance(compare(workspace, *words).exception, UsageError), words
-    assert isinstance(compare(Workspace(Path(workspace.root)), "base", "tuned").exception, type(None))
+    words = ("-w", str(workspace.root), "report", "--json", "compare", "base", "tuned")
+    assert isinstance(CliRunner().invoke(app, words).exception, UsageError), "an option that would be ignored"
