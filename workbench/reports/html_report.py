@@ -114,25 +114,35 @@ def _task(rows: Sequence[ComparisonRow], report: Report, series: dict[str, int])
     first = rows[0]
     drawn = [row for row in rows if row.model_hash in series]
     title = f"{first.task}, {first.protocol}, {first.metric.replace('_', ' ')}, n = {first.n:,}"
-    notes = [f"affirmed {affirmed_figure(row, report.twin_of(row))}" if row.denied else "" for row in drawn]
-    bars = [Bar(row.model, row.accuracy, series[row.model_hash], note) for row, note in zip(drawn, notes, strict=True)]
+    bars = [Bar(row.model, row.accuracy, series[row.model_hash], _affirmed(row, report)) for row in drawn]
     chart = bar_plot(bars, title=title, chance=first.chance)
-    cuts = "".join(_cut(drawn, cut, series) for cut in visible_cuts(drawn))
+    cuts = "".join(_cut(drawn, cut, report, series) for cut in visible_cuts(drawn))
     slices = f"<details><summary>Slices</summary>{cuts}</details>" if cuts else ""
     return f'<h2>{_text(title)}</h2><div class="card">{chart}</div>{slices}'
 
 
-def _cut(rows: Sequence[ComparisonRow], cut: str, series: dict[str, int]) -> str:
+def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report, series: dict[str, int]) -> str:
     """Return the bars of one cut: the models side by side for each value."""
     parts = [(row, part) for row in rows for part in row.slices if part.cut == cut]
     values = dict.fromkeys(part.value for _, part in parts)
-    charts = []
+    charts: list[str] = []
+    if len(values) < 2:
+        return ""  # the chart of all items shows the same
     for value in values:
-        bars = [Bar(row.model, part.accuracy, series[row.model_hash]) for row, part in parts if part.value == value]
+        bars = [
+            Bar(row.model, part.accuracy, series[row.model_hash], _affirmed(row, report, " (all)"))
+            for row, part in parts
+            if part.value == value
+        ]
         n = next(part.n for _, part in parts if part.value == value)
         title = f"{cut}: {value} (n = {n:,})"
         charts.append(f"<h3>{_text(title)}</h3>{bar_plot(bars, title=title, chance=rows[0].chance)}")
     return f'<div class="card">{"".join(charts)}</div>'
+
+
+def _affirmed(row: ComparisonRow, report: Report, of: str = "") -> str:
+    """Return the affirmative accuracy that stands beside a negated one."""
+    return f"affirmed{of} {affirmed_figure(row, report.twin_of(row))}" if row.denied else ""
 
 
 def _table(listing: Listing) -> str:
