@@ -72,9 +72,7 @@ def bar_plot(bars: Sequence[Bar], *, title: str, chance: float) -> str:
         parts.append(f'<line class="whisker" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(mark(bar.series, middle, y))
         figures = " · ".join(filter(None, (f"{percent(bar.accuracy.estimate)} % ({span(bar.accuracy)})", bar.note)))
-        parts.append(
-            f'<text class="figure" x="{_LABEL + _PLOT + 14}" y="{y + 4:.1f}">{figures}{_text(bar.note, 60)}</text>'
-        )
+        parts.append(f'<text class="figure" x="{_LABEL + _PLOT + 14}" y="{y + 4:.1f}">{_text(figures, 80)}</text>')
     return _svg(width, height, title, parts)
 
 
