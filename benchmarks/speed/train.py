@@ -87,7 +87,8 @@ def _plans(*, quick: bool) -> dict[str, Plan]:
     base, large = (dict(open_clip.get_model_config(name)) for name in _NAMES.values())
     return {
         "vit_b_32": Plan(base, images=128, reference_batch=64, our_batch=512, turns=3),
-        "vit_l_14": Plan(large, images=16, reference_batch=12, our_batch=512, turns=1),
+        # Fewer images than one batch of features, 64, would cost as much as 64.
+        "vit_l_14": Plan(large, images=64, reference_batch=12, our_batch=512, turns=3),
     }
 
 
