@@ -185,7 +185,8 @@ def test_lines_typed_before_a_card_is_printed_are_dropped(workspace: WorkspaceFi
         terminal.wait_for(lambda: terminal.output.count(plain.PROMPT.encode()) == 2)
         assert [kind for _, kind, _ in workspace.events()] == ["accept"]
         terminal.send("u\n")
-        terminal.wait_for(lambda: len(workspace.events()) == 2)
+        terminal.wait_for(lambda: terminal.output.count(plain.PROMPT.encode()) == 3)
+        assert len(workspace.events()) == 2
         terminal.send("q\n")
         assert terminal.end() == 0
 
