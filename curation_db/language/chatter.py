@@ -68,12 +68,12 @@ _TRIGGER_WORDS: Final = (
     " rephrasing rewritten written updated revised modified negated new final original given corrected edited"
     " resulting here sure certainly course absolutely great okay ok alright problem answer output response result"
     " explanation reasoning rationale example ai artificial language model let feel hope your you happy"
-    " help helps please per according word phrase concept object wait actually oops hmm correction scratch sorry"
+    " help helps please per according word phrase concept object wait actually oops correction scratch sorry"
     " apologies mistake improved image"
 )
 _TRIGGERS: Final = frozenset(_TRIGGER_WORDS.split())
-"""Every match of a pattern contains one of these words, a capital I, part of "rephrase" or "note", or a character
-that `_PLAIN` excludes."""
+"""Every match of a pattern contains one of these words, a capital I, part of "rephrase", "note" or "hmm", or a
+character that `_PLAIN` excludes."""
 _QUOTES: Final = (('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’"), ("«", "»"))
 _EXCERPT_LENGTH: Final = 40
 
@@ -96,6 +96,7 @@ def _may_contain_chatter(line: str) -> bool:
         or "I" in line
         or "rephras" in lower
         or "note" in lower
+        or "hmm" in lower
         or not _TRIGGERS.isdisjoint(_WORD.findall(lower))
     )
 

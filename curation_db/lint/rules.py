@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-LINT_VERSION: Final = 5
+LINT_VERSION: Final = 6
 """Increase it whenever a rule may give another result on the same text: findings stored under another version are stale
 and are computed again (`curation_db.lint.index`)."""
 

@@ -351,6 +351,10 @@ def test_the_chatter_prefilter_passes_every_match(data: st.DataObject) -> None:
             assert chatter._may_contain_chatter(text.strip()), (pattern, text)
 
 
+def test_the_chatter_prefilter_passes_a_lengthened_interjection() -> None:
+    assert chatter.chatter_excerpt("hmmmm, a dog without a leash") == "hmmmm, a dog without a leash"
+
+
 def test_the_cue_of_a_concept_is_the_one_that_negates_it() -> None:
     text = "a bench without a back and a man with no hat"
     cues = {concept: concept_cue(text, concept) for concept in ("hat", "back", "dog", None)}
