@@ -6,11 +6,14 @@ apart; each model also has a mark of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from benchmarks.analysis.comparison import ComparisonRow, Report
 from curation_db.language.sanitize import display_text
+from curation_db.stats.intervals import Interval
 from workbench.console.tables import Listing
 from workbench.reports.benchmark_report import affirmed_figure, listings, report_lines, visible_cuts
 from workbench.reports.svg_charts import Bar, Point, bar_plot, mark, scatter_plot
@@ -43,14 +46,25 @@ svg text.figure{fill:var(--quiet);font-size:12px;font-variant-numeric:tabular-nu
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """The models of the charts."""
+
+    series: Mapping[str, int]
+    """Number of each drawn model by its hash; it sets colour and mark."""
+    names: Mapping[str, str]
+    """By hash."""
+
+
 def html_report(report: Report) -> str:
     """Return the page. `report` has the slices of its rows."""
-    series = _series(report)
+    drawn = _Drawn(_series(report), _names(report))
+    series = drawn.series
     tables = listings(report)
-    sections = [_scatters(report, series), *(_task(rows, report, series) for rows in _drawn_tasks(report))]
+    sections = [_scatters(report, drawn), *(_task(rows, report, drawn) for rows in _drawn_tasks(report))]
     sections.append("<h2>Tables</h2>" + "".join(map(_table, tables)))
     base = f"Base model: {_text(report.base)}. " if report.base else ""
-    legend = "".join(f"<li>{_key(number)}{_text(_names(report)[model])}</li>" for model, number in series.items())
+    legend = "".join(f"<li>{_key(number)}{_text(drawn.names[model])}</li>" for model, number in series.items())
     models = len({row.model_hash for row in report.rows})
     left_out = (
         f" The charts show {len(series)} of {models} models; the tables have all." if models > len(series) else ""
@@ -75,8 +89,8 @@ def _series(report: Report) -> dict[str, int]:
 def _names(report: Report) -> dict[str, str]:
     """Return the name of each model by its hash; of two models with one name, each with its hash."""
     names = {row.model_hash: row.model for row in report.rows}
-    several = [name for name in names.values() if list(names.values()).count(name) > 1]
-    return {model: f"{name} ({model[:8]})" if name in several else name for model, name in names.items()}
+    models = Counter(names.values())
+    return {model: f"{name} ({model[:8]})" if models[name] > 1 else name for model, name in names.items()}
 
 
 def _drawn_tasks(report: Report) -> list[list[ComparisonRow]]:
@@ -88,16 +102,18 @@ def _drawn_tasks(report: Report) -> list[list[ComparisonRow]]:
     return list(tasks.values())
 
 
-def _scatters(report: Report, series: dict[str, int]) -> str:
+def _scatters(report: Report, drawn: _Drawn) -> str:
     """Return one scatter per task with denied phrases whose affirmative twin was run."""
     parts = []
     for rows in _drawn_tasks(report):
         points, twin_task = [], ""
         for row in rows:
             twin = report.twin_of(row) if row.denied else None
-            if twin is not None and row.model_hash in series:
+            if twin is not None and row.model_hash in drawn.series:
                 twin_task = twin.task
-                points.append(Point(row.model, twin.accuracy, row.accuracy, series[row.model_hash]))
+                points.append(
+                    Point(drawn.names[row.model_hash], twin.accuracy, row.accuracy, drawn.series[row.model_hash])
+                )
         if points:
             title = f"{rows[0].task} beside {twin_task}, {rows[0].protocol}"
             chart = scatter_plot(points, title=title, x_name=f"{twin_task} (affirmed)", y_name=rows[0].task)
@@ -110,18 +126,18 @@ def _scatters(report: Report, series: dict[str, int]) -> str:
     return f"<h2>Gain and retention</h2><p>{about}</p>{''.join(parts)}"
 
 
-def _task(rows: Sequence[ComparisonRow], report: Report, series: dict[str, int]) -> str:
+def _task(rows: Sequence[ComparisonRow], report: Report, drawn: _Drawn) -> str:
     first = rows[0]
-    drawn = [row for row in rows if row.model_hash in series]
+    shown = [row for row in rows if row.model_hash in drawn.series]
     title = f"{first.task}, {first.protocol}, {first.metric.replace('_', ' ')}, n = {first.n:,}"
-    bars = [Bar(row.model, row.accuracy, series[row.model_hash], _affirmed(row, report)) for row in drawn]
+    bars = [_bar(row, row.accuracy, drawn, _affirmed(row, report)) for row in shown]
     chart = bar_plot(bars, title=title, chance=first.chance)
-    cuts = "".join(_cut(drawn, cut, report, series) for cut in visible_cuts(drawn))
+    cuts = "".join(_cut(shown, cut, report, drawn) for cut in visible_cuts(shown))
     slices = f"<details><summary>Slices</summary>{cuts}</details>" if cuts else ""
     return f'<h2>{_text(title)}</h2><div class="card">{chart}</div>{slices}'
 
 
-def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report, series: dict[str, int]) -> str:
+def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report, drawn: _Drawn) -> str:
     """Return the bars of one cut: the models side by side for each value."""
     parts = [(row, part) for row in rows for part in row.slices if part.cut == cut]
     values = dict.fromkeys(part.value for _, part in parts)
@@ -130,7 +146,7 @@ def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report, series: dict[s
         return ""  # the chart of all items shows the same
     for value in values:
         bars = [
-            Bar(row.model, part.accuracy, series[row.model_hash], _affirmed(row, report, " (all)"))
+            _bar(row, part.accuracy, drawn, _affirmed(row, report, " (all)"))
             for row, part in parts
             if part.value == value
         ]
@@ -138,6 +154,10 @@ def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report, series: dict[s
         title = f"{cut}: {value} (n = {n:,})"
         charts.append(f"<h3>{_text(title)}</h3>{bar_plot(bars, title=title, chance=rows[0].chance)}")
     return f'<div class="card">{"".join(charts)}</div>'
+
+
+def _bar(row: ComparisonRow, accuracy: Interval, drawn: _Drawn, note: str) -> Bar:
+    return Bar(drawn.names[row.model_hash], accuracy, drawn.series[row.model_hash], note)
 
 
 def _affirmed(row: ComparisonRow, report: Report, of: str = "") -> str:
@@ -148,11 +168,12 @@ def _affirmed(row: ComparisonRow, report: Report, of: str = "") -> str:
 def _table(listing: Listing) -> str:
     def row(cells: Sequence[str], tag: str) -> str:
         kinds = [' class="t"' if at < listing.left else "" for at in range(len(cells))]
-        return "<tr>" + "".join(f"<{tag}{kind}>{_text(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+        cells = [f"<{tag}{kind}>{_text(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True)]
+        return f"<tr>{''.join(cells)}</tr>"
 
     head = f"<thead>{row(listing.headers, 'th')}</thead>" if any(listing.headers) else ""
     wraps = ' class="w"' if len(listing.headers) <= listing.left else ""
-    body = "".join(row(cells, "td") + "</tr>" for cells in listing.rows)
+    body = "".join(row(cells, "td") for cells in listing.rows)
     return f'<h3>{_text(listing.title)}</h3><div class="card"><table{wraps}>{head}<tbody>{body}</tbody></table></div>'
 
 

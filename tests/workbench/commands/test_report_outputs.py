@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from support.results import HOSTILE, build_workspace, fill_results, make_result
 from typer.testing import CliRunner
 
 from workbench.cli import app
+from workbench.commands.report import gather
 from workbench.errors import UsageError
+from workbench.reports.html_report import html_report
 from workbench.reports.svg_charts import COLOURS, mark
 from workbench.workspace.layout import Workspace
 
@@ -134,6 +137,19 @@ def test_html_has_both_schemes_the_charts_and_a_mark_per_model(page: str) -> Non
     assert "demo-negref beside demo-affirm, strict" in titles
     assert "cue: no (n = 10)" in titles
     assert len({mark(number) for number in range(56)}) == 56
+
+
+def test_charts_tell_models_of_one_name_apart_by_hash(workspace: Workspace) -> None:
+    measured = gather(workspace, slices=True)
+    rows = tuple(replace(row, model="twin") for row in measured.rows)
+    charts = html_report(replace(measured, rows=rows)).partition("<h2>Tables</h2>")[0]
+    for model in {row.model_hash for row in rows if row.task == "demo-negref"}:
+        assert charts.count(f">twin ({model[:8]})<") > 1, "in the charts too, not only in the legend"
+    assert ">twin<" not in charts
+
+
+def test_every_row_of_a_table_is_closed(page: str) -> None:
+    assert page.count("<tr>") == page.count("</tr>") > 0
 
 
 def test_one_output_at_a_time_and_a_file_that_can_be_written(workspace: Workspace, tmp_path: Path) -> None:
