@@ -224,7 +224,7 @@ class TestTheShownCard:
         assert (current_id(session), wait_for_card(session).origin) == (1, CardOrigin.SEARCH)
         session.submit(Kind.ACCEPT)
         assert workspace.states()[1] == "contested"
-        assert current_id(session) == 2
+        assert current_id(session) in (2, 3), "3 if it was ready before the lease of 2 was checked again"
 
     def test_going_forward_leaves_the_stale_card(
         self, make_workspace: Any, open_session: SessionOpener, join: Any

@@ -276,7 +276,6 @@ async def test_n_starts_s_stops_and_r_continues_a_run(workspace: WorkspaceFixtur
         await pilot.press("backspace", "1", "1", "down", "enter")
         await until(pilot, lambda: "there is no question to start from" in lines(app))
         await pilot.press("up", "enter")
-        await until(pilot, lambda: "… starting" in lines(app))
         await _until_rows(pilot, workspace, "SELECT 1 FROM generation_answer")
         await until(pilot, lambda: "▶ running" in lines(app) and "⚠ simulated: toy" in lines(app))
         await pilot.press("s")
