@@ -27,11 +27,15 @@ from benchmarks.schema import Score
 from curation_db.stats.intervals import Interval
 from workbench.console.number_format import NONE, count, p_value, percent, signed, signed_span, span
 from workbench.console.tables import Listing
+from workbench.reports.interval_bars import TITLE as BAR_TITLE
+from workbench.reports.interval_bars import interval_bar
 
 _HIDDEN_CUTS = frozenset({"cue_class"})
 """Slices that only --json shows: the cue itself is more specific."""
 _BASE = ("vs base", "95 %", "p")
 _AFFIRMED = "affirm %"
+_BAR_CELLS = 16
+"""With bars of this length, the table of a slice fits into 80 columns: model, share, interval, bar, difference."""
 
 
 class FigureCells(NamedTuple):
@@ -228,15 +232,23 @@ def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report) -> Listing:
     """Return the table of a cut, such as the cue: a group of models per value."""
     values = dict.fromkeys(part.value for part in rows[0].slices if part.cut == cut)
     cells = [
-        (value, row.model, *figure_cells(part.correct, part.n, part.accuracy, part.base), *_twin_cell(row, report))
+        (value, row.model, *_slice_figures(part), *_twin_cell(row, report))
         for value in values
         for row in rows
         for part in row.slices
         if (part.cut, part.value) == (cut, value)
     ]
-    headers = (cut, "model", "right", "%", "95 %", *_BASE, *([f"{_AFFIRMED} (all)"] if rows[0].denied else []))
+    affirmed = [f"{_AFFIRMED} (all)"] if rows[0].denied else []
+    headers = (cut, "model", "right", "%", "95 %", BAR_TITLE, *_BASE, *affirmed)
+    dispensable = [*_dispensable(headers), (2, "right"), (5, "the bars")]
     title = f"{rows[0].task}, {rows[0].protocol}, by {cut}"
-    return Listing(title, headers, cells, left=2, dispensable=_dispensable(headers), grouped=True)
+    return Listing(title, headers, cells, left=2, dispensable=dispensable, grouped=True)
+
+
+def _slice_figures(part: Slice) -> tuple[str, ...]:
+    """Return the cells of a slice, with its bar before the difference from the base."""
+    figures = figure_cells(part.correct, part.n, part.accuracy, part.base)
+    return (*figures.measured, interval_bar(part.accuracy, _BAR_CELLS), *figures[3:])
 
 
 def _differing(report: Report) -> Listing:

@@ -16,6 +16,7 @@ from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
 from workbench.console.tables import Listing
 from workbench.reports.benchmark_report import affirmed_figure, listings, report_lines, visible_cuts
+from workbench.reports.retention import retention_plots
 from workbench.reports.svg_charts import Bar, Point, bar_plot, mark, scatter_plot
 
 MOST_DRAWN = 12
@@ -105,19 +106,16 @@ def _drawn_tasks(report: Report) -> list[list[ComparisonRow]]:
 def _scatters(report: Report, drawn: _Drawn) -> str:
     """Return one scatter per task with denied phrases whose affirmative twin was run."""
     parts = []
-    for rows in _drawn_tasks(report):
-        points, twin_task = [], ""
-        for row in rows:
-            twin = report.twin_of(row) if row.denied else None
-            if twin is not None and row.model_hash in drawn.series:
-                twin_task = twin.task
-                points.append(
-                    Point(drawn.names[row.model_hash], twin.accuracy, row.accuracy, drawn.series[row.model_hash])
-                )
+    for plot in retention_plots(report):
+        points = [
+            Point(drawn.names[row.model_hash], affirmed.accuracy, row.accuracy, drawn.series[row.model_hash])
+            for row, affirmed in plot.points
+            if row.model_hash in drawn.series
+        ]
         if points:
-            title = f"{rows[0].task} beside {twin_task}, {rows[0].protocol}"
-            chart = scatter_plot(points, title=title, x_name=f"{twin_task} (affirmed)", y_name=rows[0].task)
-            parts.append(f'<h3>{_text(title)}</h3><div class="card">{chart}</div>')
+            x_name = f"{plot.affirmed_task} (affirmed)"
+            chart = scatter_plot(points, title=plot.title, x_name=x_name, y_name=plot.negated_task)
+            parts.append(f'<h3>{_text(plot.title)}</h3><div class="card">{chart}</div>')
     if not parts:
         return ""
     about = (

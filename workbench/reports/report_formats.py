@@ -12,13 +12,14 @@ from benchmarks.analysis.statistics import PairedDifference
 from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
 from workbench.console.tables import Listing, plain_text
+from workbench.reports.interval_bars import ASCII as BARS_IN_ASCII
 
 _ROW_COLUMNS = ("kind", "task", "dataset_sha256", "protocol", "metric", "model", "model_hash", "is_base")
 _SHARE_COLUMNS = ("correct", "n", "share", "low", "high")
 _DIFFERENCE_COLUMNS = ("difference", "difference_low", "difference_high", "gained", "lost", "p", "p_holm")
 CSV_COLUMNS = (*_ROW_COLUMNS, "cut", "value", *_SHARE_COLUMNS, *_DIFFERENCE_COLUMNS, "affirmative_share", "source")
 _LIMIT = 400
-_ASCII = str.maketrans({"–": "-", "…": "..", "≠": "!=", "·": ";", "—": "-"})
+_ASCII = str.maketrans({"–": "-", "…": "..", "≠": "!=", "·": ";", "—": "-", **BARS_IN_ASCII})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>!|~&$@:])")
 _FORMULA = ("=", "+", "-", "@")
 """First characters of a text that a spreadsheet would run as a formula."""
