@@ -322,7 +322,7 @@ def _rules(name: ProtocolChoice, allow_nan: bool) -> tuple[Protocol, ...]:
 def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_json: bool) -> None:
     from benchmarks.results import list_results
     from workbench.console.tables import show
-    from workbench.reports.benchmark_report import result_json, results_listing, twin_advice
+    from workbench.reports.benchmark_report import result_json, results_listing, twin_advice, verdict_lines
 
     known = list_results(workspace.root / RESULTS).results  # an earlier run may have measured an affirmative twin
     if as_json:
@@ -330,6 +330,8 @@ def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_j
     else:
         show([results_listing(stored, known)])
         typer.echo("negwb: to compare models, with intervals: negwb report", err=True)
+    for line in verdict_lines(stored, known):
+        typer.echo(f"negwb: warning: {_safe_text(line)}", err=True)
     for line in twin_advice(stored, known):
         typer.echo(f"negwb: {_safe_text(line)}", err=True)
 
