@@ -6,6 +6,7 @@ apart; each model also has a mark of its own.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -86,16 +87,18 @@ def _series(report: Report) -> dict[str, int]:
 
 
 def _names(report: Report) -> dict[str, str]:
-    """Return the name of each model by its hash."""
-    return {row.model_hash: row.model for row in report.rows}
+    """Return the name of each model by its hash; of two models with one name, each with its hash."""
+    names = {row.model_hash: row.model for row in report.rows}
+    models = Counter(names.values())
+    return {model: f"{name} ({model[:8]})" if models[name] > 1 else name for model, name in names.items()}
 
 
 def _drawn_tasks(report: Report) -> list[list[ComparisonRow]]:
     """Return the main rows of each task: strict results, or official ones where strict was not run."""
-    tasks: dict[tuple[str, str, str, str], list[ComparisonRow]] = {}
+    tasks: dict[tuple[str, str, str], list[ComparisonRow]] = {}
     for line in report_lines(report):
         row = line.main
-        tasks.setdefault((row.task, row.version, row.dataset_sha256, row.protocol), []).append(row)
+        tasks.setdefault((row.task, row.dataset_sha256, row.protocol), []).append(row)
     return list(tasks.values())
 
 

@@ -10,7 +10,6 @@ from benchmarks.affirmative_twins import missing_twin_advice
 from benchmarks.analysis.comparison import ComparisonRow, Slice, tie_notes
 from benchmarks.analysis.published import PublishedRow
 from benchmarks.analysis.statistics import FEW_DISCORDANT, PairedDifference
-from benchmarks.verdicts import undecided_text
 from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
 from workbench.console.number_format import count, p_value, percent, signed, signed_span, span
@@ -86,31 +85,23 @@ def _base_styles(base: PairedDifference | None) -> dict[str, str]:
 
 def about(line: ReportLine) -> Content:
     """Return all figures of a row as a paragraph."""
-    row, computed = line.main, f"{line.main.precision} on {line.main.device}"
+    row = line.main
     routed = " · routed: the base encodes texts without a negation" if row.routed else ""
     lines = [
         _line(
             "right",
             f"{count(row.correct)} of {row.n:,} ({row.metric}) = {percent(row.accuracy.estimate)} %, "
-            f"{span(row.accuracy)} · {row.protocol}{_doubt(row)}",
+            f"{span(row.accuracy)} · {row.protocol}",
         ),
         *_partners(line),
         *(_line(each.name, f"{percent(each.accuracy.estimate)} %, {span(each.accuracy)}") for each in row.others),
         *_baselines(row),
         *_against_base(row),
         *(Content.assemble(("⚠ ", f"bold {WARN}"), plain(note, limit=200)) for note in row.notes),
-        _line("model", f"{row.arch} · {row.activation} · {computed} · {row.model_hash[:12]}{routed}"),
-        _line(
-            "data", f"{row.dataset_sha256[:12]} · version {row.version} · undecided: {undecided_text(row.undecided)}"
-        ),
+        _line("model", f"{row.arch} · {row.activation} · {row.precision} · {row.model_hash[:12]}{routed}"),
+        _line("data", f"{row.dataset_sha256[:12]} · {row.ties} ties · {row.nan} NaN"),
     ]
     return Content("\n").join(lines)
-
-
-def _doubt(row: ComparisonRow) -> str:
-    """Return the counts of undecided items; "" if there are none."""
-    counts = undecided_text(row.undecided)
-    return "" if counts == "0" else f" · {counts}"
 
 
 def _line(label: str, value: str) -> Content:

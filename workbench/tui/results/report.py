@@ -28,7 +28,7 @@ from workbench.tui.widgets.static_table import StaticTable
 from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
-    from benchmarks.analysis.comparison import ComparisonRow, Report
+    from benchmarks.analysis.comparison import Report
     from workbench.tui.results.context import Page, ResultsContext
 
 _EMPTY = "Nothing measured yet. It begins with: negwb bench list"
@@ -142,9 +142,9 @@ class ReportScreen(ActionScreen):
     def base_run(self, line: ReportLine) -> str | None:
         """Return the base model's run on the same items; None for the base itself."""
         row = line.main
-        wanted = _place(row)
+        wanted = (row.task, row.dataset_sha256, row.protocol)
         rows = self.context.report.rows if self.context.report else ()
-        theirs = (row for row in rows if row.is_base and _place(row) == wanted)
+        theirs = (row for row in rows if row.is_base and (row.task, row.dataset_sha256, row.protocol) == wanted)
         return None if row.is_base else next((row.run for row in theirs), None)
 
     @on(StaticTable.RowOpened)
@@ -188,8 +188,3 @@ def _compared(context: ResultsContext, base: str | None) -> Report:
 
     cache = context.workspace.cache
     return compare(context.results, base=base, default_base=base_hash(context.workspace), slices=False, cache=cache)
-
-
-def _place(row: ComparisonRow) -> tuple[str, str, str, str]:
-    """Return what results have in common that are compared."""
-    return row.task, row.version, row.dataset_sha256, row.protocol
