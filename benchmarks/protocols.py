@@ -103,7 +103,7 @@ def judge(
     if rule.name == "official":
         return ItemOutcome(pred, _is_right(item, pred, rule), tie, nan)
     if nan:
-        refuse_nan(item, rule)
+        _refuse_nan(item, rule)
         return ItemOutcome(None, False, tie, nan)
     return ItemOutcome(pred, _is_right(item, pred, rule) and not tie, tie, nan)
 
@@ -129,7 +129,7 @@ def judge_rank(item: BenchItem, similarities: npt.NDArray[np.float32], rule: Pro
     if rule.name == "official":
         return Ranking(1 + int(higher.sum()) + earlier, shared > 0, nan)
     if nan:
-        refuse_nan(item, rule)
+        _refuse_nan(item, rule)
         return Ranking(len(similarities), False, nan)
     return Ranking(1 + int(higher.sum()) + shared, shared > 0, nan)
 
@@ -145,7 +145,7 @@ def judge_twins(item: BenchItem, scores: Sequence[float], rule: Protocol) -> Ite
     """
     nan = any(map(math.isnan, scores))
     if nan and rule.name == "strict":
-        refuse_nan(item, rule)
+        _refuse_nan(item, rule)
     right = texts_right(scores) and images_right(scores)
     return ItemOutcome(None if nan else argmax(scores), right, not nan and has_tie(scores), nan)
 
@@ -189,14 +189,9 @@ def _is_right(item: BenchItem, place: int, rule: Protocol) -> bool:
     return place == item.target
 
 
-def refuse_nan(item: BenchItem, rule: Protocol) -> None:
-    """Refuse a score that is NaN under `strict`.
-
-    Raises:
-        BenchError: The rule does not allow NaN; the message names the item.
-    """
+def _refuse_nan(item: BenchItem, rule: Protocol) -> None:
     if not rule.allow_nan:
         raise BenchError(
-            f"item {item.id} ({item.image or item.text}): the score is NaN",
+            f"item {item.id} ({item.image}): the score is NaN",
             hint="the model is broken or its precision too low; --allow-nan counts such items as wrong",
         )

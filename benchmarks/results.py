@@ -73,7 +73,7 @@ class ResultListing:
 def base_name(task: TaskFacts, model_hash: str, protocol: str) -> str:
     """Return the name of a result without its run number."""
     name = re.sub(r"[^\w-]+", "-", task["name"])
-    return f"{name}.{protocol}.{_short(model_hash, 12)}.{task['dataset_sha256'][:8]}"
+    return f"{name}.{protocol}.{short_hash(model_hash, 12)}.{task['dataset_sha256'][:8]}"
 
 
 def write(folder: Path, result: Result, rows: Sequence[ItemRow]) -> StoredResult:
@@ -168,7 +168,7 @@ def _parse(content: bytes | str) -> Any:
     return parse_json(content, parse_constant=refuse)
 
 
-def _short(sha256: str, length: int) -> str:
+def short_hash(sha256: str, length: int) -> str:
     """Return the first characters of a hash without its prefix ("sha256:")."""
     return re.sub(r"\W", "", sha256.rpartition(":")[2])[:length]
 

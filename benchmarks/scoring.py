@@ -174,7 +174,7 @@ def score(
         warn(damage_line(damaged))
     row_of = {text: row for row, text in enumerate(texts)}
     pictures = hashlib.sha256("".join(f"{sha}  {name}\n" for name, sha in sorted(files.items())).encode()).hexdigest()
-    if task.ranks_images:
+    if task.kind == "retrieval":
         return Scores(identity, (), rows[[row_of[item.text] for item in task.items]], of_crop, pictures)
     place = {crop: row for row, crop in enumerate(crops)}
     if task.kind == "caption_retrieval":
@@ -205,7 +205,7 @@ def _numeric_description(identity: ModelIdentity) -> dict[str, object]:
 
 
 def _crops_of(task: Task) -> Iterator[Crop]:
-    if task.ranks_images:
+    if task.kind == "retrieval":
         yield from ((name, None) for name in task.gallery)
         return
     # sorted by image, so that each image is opened once

@@ -30,11 +30,10 @@ class Box(NamedTuple):
 
 Baseline = Callable[[Sequence[Any]], Sequence[float]]
 """A guess without the model: returns a score for each option, boxes or captions, in the presented order."""
-TaskKind = Literal["regions", "captions", "retrieval", "caption_retrieval", "twins", "judged"]
+TaskKind = Literal["regions", "captions", "retrieval", "caption_retrieval", "twins"]
 """regions: which box does the text describe; captions: which text describes the image; retrieval: which image of the
 gallery does the text describe; caption_retrieval: which of all texts describes the image; twins: which of two texts
-describes each of two images, and which of the images is described by each text; judged: is the text true of the images
-that it retrieves, by the answers of a judge."""
+describes each of two images, and which of the images is described by each text."""
 OfficialRule = Literal["argmax", "greater"]
 """How the published code chooses. argmax: the first highest score, NaN is the highest. greater: the answer is right if
 the right option has a higher score than every other one, so that a tie and NaN are wrong."""
@@ -52,21 +51,12 @@ class ImageRegion(NamedTuple):
     box: Box | None
 
 
-class JudgedQuestions(NamedTuple):
-    """The questions to a judge about an image that a text retrieved."""
-
-    denied: str
-    """About the thing that the text denies; the right answer is no."""
-    scene: str
-    """About the rest of the text; the right answer is yes."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchItem:
     id: str
     """Unique in its task, and equal for equal files."""
     image: str
-    """File name of the image; in a retrieval task, of the right image; in a judged task empty: a judge decides."""
+    """File name of the image; in a retrieval task, of the right image."""
     text: str
     """As published, including typos; the input of the model. In a captions task, the right caption."""
     options: tuple[Box, ...] = ()
@@ -77,10 +67,8 @@ class BenchItem:
     """In a captions or twins task, the region that the captions are about; None: the whole image."""
     twin: ImageRegion | None = None
     """In a twins task, the second image, which the second caption describes."""
-    questions: JudgedQuestions | None = None
-    """Of a judged task."""
     target: int
-    """Index of the right option, among the options or in the gallery; -1 in a judged task."""
+    """Index of the right option, among the options or in the gallery."""
     also_right: tuple[int, ...] = ()
     """Further right options in the gallery: the other captions of the image."""
     cluster: str
@@ -117,7 +105,7 @@ class Task:
     items: tuple[BenchItem, ...]
     pictures: Path
     gallery: tuple[str, ...] = ()
-    """Retrieval, judged: file names of the images, in the file's order; caption retrieval: the captions."""
+    """Retrieval: file names of the images, in the file's order; caption retrieval: the captions."""
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     """Baselines that use the boxes or the captions only, by name."""
     official: OfficialRule = "argmax"
@@ -126,24 +114,17 @@ class Task:
     fetch_command: str = ""
     """The command that downloads the images, for the hint if images are missing."""
 
-    @property
-    def ranks_images(self) -> bool:
-        """Whether the gallery holds images."""
-        return self.kind in {"retrieval", "judged"}
-
     @cached_property
     def images(self) -> tuple[str, ...]:
         """File names of the distinct images, in order of first use."""
-        if self.ranks_images:
+        if self.kind == "retrieval":
             return tuple(dict.fromkeys(self.gallery))
         twins = (item.twin.image for item in self.items if item.twin)
         return tuple(dict.fromkeys([*(item.image for item in self.items), *twins]))
 
     @cached_property
     def chance(self) -> float:
-        """Expected share of right answers of random scores, 0..1; 0 in a judged task, where it is not known."""
-        if self.kind == "judged":
-            return 0.0
+        """Expected share of right answers of random scores, 0..1."""
         if self.kind == "twins":
             return CHANCE_OF_TWINS
         shares = [(1 + len(item.also_right)) / (len(self.gallery) or len(item.choices)) for item in self.items]

@@ -7,11 +7,12 @@ model only item by item, on the same data set and protocol. `strict` rows preced
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.affirmative_twins import needs_twin, twin_name
 from benchmarks.analysis.comparison_cache import ComparisonCache, key_of
@@ -19,11 +20,17 @@ from benchmarks.analysis.published import PublishedRow, published_rows
 from benchmarks.analysis.statistics import PairedDifference, paired_difference, with_holm
 from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
-from benchmarks.results import StoredResult, list_results, read
-from benchmarks.schema import GuessShare, ItemRow, JudgeFacts, Result, Score, twin_scores
+from benchmarks.results import StoredResult, list_results, read, short_hash
+from benchmarks.schema import GuessShare, ItemRow, ModelFacts, Result, Score, twin_scores
 from benchmarks.task import ORDERS
 from benchmarks.twins import mean_effects
+from benchmarks.verdicts import Undecided, Verdict, undecided, verdicts
 from curation_db.stats.intervals import RESAMPLES, Interval, wilson
+
+_SHOWN_HASH: Final = 8
+"""Characters of a hash that tell apart the models of one name."""
+_HASH_MARK: Final = " #"
+"""Between a name and the beginning of the hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +67,17 @@ class ComparisonRow:
     run: str
     """Name of the result file."""
     model: str
+    """Name, followed by the beginning of the hash where two models have the name."""
     model_hash: str
     arch: str
     activation: str
     precision: str
+    device: str
     routed: bool
     """Whether the base encoded the texts that negate nothing, and a tuned text tower the others."""
     task: str
+    version: str
+    """Version of the task's code; results of two versions are not compared."""
     dataset_sha256: str
     pictures_folder: str
     """Folder of the images when the task was run; empty if the file does not state it."""
@@ -85,8 +96,10 @@ class ComparisonRow:
     baselines: tuple[Share, ...]
     ties: int
     nan: int
-    judge: JudgeFacts | None
-    """The judge of a judged task."""
+    undecided: Undecided
+    """Items with NaN, ties or equal scores."""
+    verdicts: tuple[Verdict, ...]
+    """What is wrong with the scores; also in `notes`."""
     is_base: bool
     base: PairedDifference | None
     """Compared with the base model; None for the base model, and if the base was not run on the same items.
@@ -111,27 +124,42 @@ class Report:
     problems: tuple[str, ...]
     """Files that could not be read."""
 
+    def versions_of(self, task: str) -> tuple[str, ...]:
+        """Return the versions of a task's code under which it was run."""
+        return tuple(dict.fromkeys(row.version for row in self.rows if row.task == task))
+
     def twin_of(self, row: ComparisonRow) -> ComparisonRow | None:
         """Return the row of the same model and protocol on the affirmative twin, or None."""
         wanted = twin_name(row.task), row.protocol, row.model_hash
-        return next((each for each in self.rows if (each.task, each.protocol, each.model_hash) == wanted), None)
+        twins = [each for each in self.rows if (each.task, each.protocol, each.model_hash) == wanted]
+        return next((each for each in twins if each.version == row.version), twins[-1] if twins else None)
+
+    def model_called(self, wanted: str) -> str:
+        """Return the hash of the model that `wanted` names: its name as shown, its own name, or its hash's beginning.
+
+        Raises:
+            BenchError: There is no such model, or several have the name.
+        """
+        return matching_model(wanted, {row.model_hash: row.model for row in self.rows})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the object for --json. Has no NaN: results with values that are not finite are refused."""
         return asdict(self)
 
 
-_Key = tuple[str, str, str]
-"""Task, data set hash and protocol: equal for results that can be compared."""
+_Key = tuple[str, str, str, str]
+"""Task, its version, data set hash and protocol: equal for results that can be compared."""
 
 
 @dataclass(frozen=True)
 class _Derived:
-    """What a row says of its items and of those of other results; cached."""
+    """What follows from the items of a row and of other results; cached."""
 
     denied: bool
     base: PairedDifference | None
     differing: tuple[str, ...]
+    undecided: Undecided
+    verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
 
 
@@ -172,7 +200,7 @@ class _ReadResult:
     @property
     def key(self) -> _Key:
         task = self.result["task"]
-        return task["name"], task["dataset_sha256"], self.result["protocol"]["name"]
+        return task["name"], task["version"], task["dataset_sha256"], self.result["protocol"]["name"]
 
 
 def compare(
@@ -203,10 +231,12 @@ def compare(
     entries, problems = _newest_valid(listing.results, figures)
     base_hash = _base_hash(entries, base, default_base, listing.results)
     by_place = {(entry.model, entry.key): entry for entry in entries}
+    ambiguous = ambiguous_names(entry.stored for entry in entries)
     rows: list[ComparisonRow] = []
     for entry in sorted(entries, key=_order(base_hash)):
         progress(len(rows), len(entries))
-        rows.append(_row(entry, by_place, base_hash, resamples, figures, slices=slices))
+        row = _row(entry, by_place, base_hash, resamples, figures, slices=slices)
+        rows.append(replace(row, model=shown_name(entry.result["model"], ambiguous)))
     progress(len(rows), len(entries))
     figures.save()
     rows = _corrected(rows)
@@ -275,20 +305,47 @@ def _base_hash(
             return default_base
         ran = (stored.result["model"]["hash"] for stored in results)  # oldest first, so that a rerun changes nothing
         return next((model for model in ran if model in known), None)
-    named = {entry.model for entry in entries if entry.result["model"]["name"] == wanted}
-    matching = named or {entry.model for entry in entries if wanted and entry.model.startswith(wanted)}
+    ambiguous = ambiguous_names(entry.stored for entry in entries)
+    return matching_model(wanted, {entry.model: shown_name(entry.result["model"], ambiguous) for entry in entries})
+
+
+def matching_model(wanted: str, shown: Mapping[str, str]) -> str:
+    """Return the hash of the model that `wanted` names: its name, its name as shown, or the beginning of its hash.
+
+    Args:
+        shown: Names with `shown_name`, by hash.
+
+    Raises:
+        BenchError: There is no such model, or several; the hint lists the shown names.
+    """
+    named = {model for model, name in shown.items() if wanted == name or name.startswith(wanted + _HASH_MARK)}
+    matching = named or {model for model in shown if wanted and model.startswith(wanted)}
     if len(matching) != 1:
-        names = sorted({entry.result["model"]["name"] for entry in entries})
         problem = "matches several models" if matching else "matches no model"
-        raise BenchError(f"the base {wanted!r} {problem}", hint="measured: " + (", ".join(names) or "nothing yet"))
+        raise BenchError(
+            f"the model {wanted!r} {problem}",
+            hint="measured: " + (", ".join(sorted(shown[model] for model in matching or shown)) or "nothing yet"),
+        )
     return matching.pop()
+
+
+def ambiguous_names(results: Iterable[StoredResult]) -> frozenset[str]:
+    """Return the names that several models have."""
+    pairs = {(stored.result["model"]["name"], stored.result["model"]["hash"]) for stored in results}
+    return frozenset(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+
+
+def shown_name(model: ModelFacts, ambiguous: Container[str]) -> str:
+    """Return the name of a model, with the beginning of its hash if other models have the name."""
+    name = model["name"]
+    return f"{name}{_HASH_MARK}{short_hash(model['hash'], _SHOWN_HASH)}" if name in ambiguous else name
 
 
 def _order(base_hash: str | None) -> Callable[[_ReadResult], tuple[Any, ...]]:
     def key(entry: _ReadResult) -> tuple[Any, ...]:
-        task, dataset, protocol = entry.key
+        task, version, dataset, protocol = entry.key
         rank = PROTOCOLS.index(protocol) if protocol in PROTOCOLS else len(PROTOCOLS)
-        return task, dataset, rank, entry.model != base_hash, entry.result["created"]
+        return task, dataset, version, rank, entry.model != base_hash, entry.result["created"]
 
     return key
 
@@ -314,8 +371,10 @@ def _row(
         arch=model["arch"],
         activation=model["activation"],
         precision=model["precision"],
+        device=model["device"],
         routed="routed" in model["details"],
         task=result["task"]["name"],
+        version=result["task"]["version"],
         dataset_sha256=result["task"]["dataset_sha256"],
         pictures_folder=result["task"].get("pictures_folder", ""),
         protocol=result["protocol"]["name"],
@@ -329,7 +388,8 @@ def _row(
         baselines=tuple(_share(name, score) for name, score in result["baselines"].items()),
         ties=result["ties"],
         nan=result["nan"],
-        judge=result.get("judge"),
+        undecided=derived.undecided,
+        verdicts=derived.verdicts,
         is_base=is_base,
         base=derived.base,
         slices=_cached_slices(entry, base, resamples, figures) if slices else (),
@@ -346,13 +406,16 @@ def _cached(
     figures: ComparisonCache,
 ) -> _Derived:
     def compute() -> _Derived:
+        broken = verdicts(entry.result, entry.items)
         return _Derived(
             denied=needs_twin(
                 entry.result["task"]["kind"], entry.result["task"]["name"], (row["cue"] for row in entry.items)
             ),
             base=_paired_items(entry.items, base.items, resamples) if base else None,
             differing=_differing(entry, others),
-            notes=_notes(entry, base),
+            undecided=undecided(entry.items),
+            verdicts=broken,
+            notes=_notes(entry, base, broken),
         )
 
     key = key_of("row", entry.identity, base and base.identity, [other.identity for other in others], resamples)
@@ -403,8 +466,8 @@ def _slice(cut: str, value: str, rows: list[ItemRow], base: Sequence[ItemRow] | 
 
 def _other_protocols(entry: _ReadResult, by_place: dict[tuple[str, _Key], _ReadResult]) -> list[_ReadResult]:
     """Return the results of the same model and items under the other protocols."""
-    task, dataset, protocol = entry.key
-    others = (by_place.get((entry.model, (task, dataset, name))) for name in PROTOCOLS if name != protocol)
+    task, version, dataset, protocol = entry.key
+    others = (by_place.get((entry.model, (task, version, dataset, name))) for name in PROTOCOLS if name != protocol)
     return [other for other in others if other]
 
 
@@ -416,7 +479,7 @@ def _differing(entry: _ReadResult, others: Sequence[_ReadResult]) -> tuple[str, 
     )
 
 
-def _notes(entry: _ReadResult, base: _ReadResult | None) -> tuple[str, ...]:
+def _notes(entry: _ReadResult, base: _ReadResult | None, broken: Sequence[Verdict]) -> tuple[str, ...]:
     result, notes = entry.result, []
     headline = next(iter(result["metrics"].values()))
     better = [
@@ -433,11 +496,17 @@ def _notes(entry: _ReadResult, base: _ReadResult | None) -> tuple[str, ...]:
     correction = result["model"]["details"].get("correction")
     if isinstance(correction, dict) and correction.get("kind") == "projection":
         notes.append(f"strength {correction.get('strength')}, chosen on {correction.get('chosen_on')}")
-    if result["nan"]:
-        notes.append(f"{result['nan']} items have a score that is NaN")
+    notes += [verdict.text for verdict in broken]
     if base and base.result["task"]["pictures_sha256"] != result["task"]["pictures_sha256"]:
         notes.append("the base model was run on other images with the same names")
+    if base and (ours := _computation(result)) != (theirs := _computation(base.result)):
+        notes.append(f"measured in {ours}, the base in {theirs}")
     return tuple(notes)
+
+
+def _computation(result: Result) -> str:
+    """Return precision and device of a result."""
+    return f"{result['model']['precision']} on {result['model']['device'].partition(':')[0]}"
 
 
 def tie_notes(row: ComparisonRow) -> str:

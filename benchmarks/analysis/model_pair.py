@@ -12,6 +12,9 @@ from benchmarks.analysis.statistics import PairedDifference, with_holm
 from benchmarks.errors import BenchError
 from benchmarks.results import read
 
+_Place = tuple[str, str, str, str]
+"""Task, its version, data set hash and protocol."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlippedItem:
@@ -90,26 +93,20 @@ def compare_pair(
     return ModelPair(first=names[0], second=names[1], tasks=tuple(tasks), problems=report.problems)
 
 
-def _place(row: ComparisonRow) -> tuple[str, str, str]:
-    return row.task, row.dataset_sha256, row.protocol
+def _place(row: ComparisonRow) -> _Place:
+    return row.task, row.version, row.dataset_sha256, row.protocol
 
 
 def _hash_of(report: Report, wanted: str) -> str:
-    named = {row.model_hash for row in report.rows if row.model == wanted}
-    matching = named or {row.model_hash for row in report.rows if wanted and row.model_hash.startswith(wanted)}
-    if len(matching) != 1:
-        problem = "matches several models" if matching else "matches no model"
-        names = ", ".join(sorted({row.model for row in report.rows}))
-        raise BenchError(f"the model {wanted!r} {problem}", hint=f"measured: {names}")
-    (model,) = matching
+    model = report.model_called(wanted)
     if any(row.is_base and row.model_hash == model for row in report.rows):
         raise BenchError(f"{wanted!r} is the same model as the first", hint="name two models")
     return model
 
 
-def _corrected(rows: list[ComparisonRow]) -> dict[tuple[str, str, str], PairedDifference]:
+def _corrected(rows: list[ComparisonRow]) -> dict[_Place, PairedDifference]:
     """Return the differences, corrected for the tasks of these two models only."""
-    corrected: dict[tuple[str, str, str], PairedDifference] = {}
+    corrected: dict[_Place, PairedDifference] = {}
     for protocol in {row.protocol for row in rows}:
         own = [row for row in rows if row.protocol == protocol]
         family = with_holm([replace(row.base, p_holm=None) for row in own if row.base])

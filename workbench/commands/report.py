@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,7 +58,7 @@ def report(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print one CSV line per figure, slices included.")] = False,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write one HTML file with tables and charts, slices included."),
+        typer.Option("--html", metavar="FILE", help="Write one HTML file with tables and charts; - is stdout."),
     ] = None,
     screen: Annotated[bool, typer.Option("--screen", help="Open the report screen instead of printing.")] = False,
     runs: Annotated[
@@ -90,15 +92,32 @@ def report(
 
 
 def _write_html(compared: Report, path: Path) -> None:
+    """Write the page: a file at once, so that no reader sees a part of it; a pipe or standard output directly."""
+    from curation_db.atomic_write import replace_file
     from workbench.reports.html_report import html_report
 
+    page = html_report(compared)
+    if to_output := _is_standard_output(path):
+        typer.echo(page, nl=False)
+    else:
+        try:
+            if path.exists() and not path.is_file():
+                path.write_text(page, encoding="utf-8", newline="\n")
+            else:
+                replace_file(path, page)
+        except OSError as error:
+            raise UsageError(
+                f"{path} cannot be written: {error.strerror}", hint="name a file in a folder you own"
+            ) from error
+    typer.echo(f"{_safe_text(str(path))}: {len(compared.rows):,} results", err=to_output)
+
+
+def _is_standard_output(path: Path) -> bool:
+    """Return whether `path` is - or the file, pipe or terminal to which standard output is connected."""
     try:
-        path.write_text(html_report(compared), encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror}", hint="name a file in a folder you own"
-        ) from error
-    typer.echo(f"{_safe_text(str(path))}: {len(compared.rows):,} results")
+        return str(path) == "-" or os.path.samestat(os.stat(path), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):  # no such file yet, or standard output is closed or no file
+        return False
 
 
 def _print_text(compared: Report, *, slices: bool, kind: str) -> None:

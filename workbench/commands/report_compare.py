@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +11,7 @@ import typer
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from benchmarks.analysis.model_pair import ModelPair
+    from benchmarks.analysis.model_pair import ModelPair, PairedTask
     from workbench.console.tables import Listing
 
 EPILOG = """\b
@@ -58,6 +58,16 @@ def compare(
         show(list(_listings(pair, flipped)))
 
 
+def _notes(task: PairedTask, letters: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Yield what makes a comparison doubtful."""
+    from workbench.reports.benchmark_report import difference_notes
+
+    name = f"{task.second.task}, {task.second.protocol}"
+    for row in (task.first, task.second):
+        yield from ((name, letters[row.model], note) for note in row.notes)
+    yield from ((name, "", note) for note in difference_notes(task.difference))
+
+
 def _listings(pair: ModelPair, most: int) -> Iterator[Listing]:
     from workbench.console.number_format import percent
     from workbench.console.tables import Listing
@@ -84,6 +94,8 @@ def _listings(pair: ModelPair, most: int) -> Iterator[Listing]:
     yield Listing(
         f"A: {pair.first}, B: {pair.second}", ("task", "rule", "n", *headers, "affirm A %", "affirm B %"), rows, left=2
     )
+    if notes := [note for task in pair.tasks for note in _notes(task, {pair.first: "A", pair.second: "B"})]:
+        yield Listing("Notes", ("task", "", "note"), list(dict.fromkeys(notes)), left=3, grouped=True)
     if parts:
         yield Listing("By slice", ("task", "cut", "value", "n", *headers), parts, left=3, grouped=True)
     if items:

@@ -19,20 +19,36 @@ from benchmarks.affirmative_twins import (
     needs_twin,
     twin_name,
 )
-from benchmarks.analysis.comparison import ComparisonRow, Report, Share, Slice, tie_notes
+from benchmarks.analysis.comparison import (
+    ComparisonRow,
+    Report,
+    Share,
+    Slice,
+    ambiguous_names,
+    shown_name,
+    tie_notes,
+)
 from benchmarks.analysis.statistics import FEW_DISCORDANT, PairedDifference
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import StoredResult
 from benchmarks.schema import Score
+from benchmarks.verdicts import undecided, undecided_text, verdicts
 from curation_db.stats.intervals import Interval
 from workbench.console.number_format import NONE, count, p_value, percent, signed, signed_span, span
 from workbench.console.tables import Listing
-from workbench.reports.judged_scores import JudgedScore, judge_note, judged_listings
+from workbench.reports.interval_bars import TITLE as BAR_TITLE
+from workbench.reports.interval_bars import interval_bar
 
 _HIDDEN_CUTS = frozenset({"cue_class"})
 """Slices that only --json shows: the cue itself is more specific."""
 _BASE = ("vs base", "95 %", "p")
 _AFFIRMED = "affirm %"
+_BAR_CELLS = 16
+"""With bars of this length, the table of a slice fits into 80 columns: model, share, interval, bar, difference."""
+_UNDECIDED = "undecided"
+"""Items with NaN, ties or equal scores; the column is left out where no model has any."""
+DISAGREEMENT_MARK = "!"
+"""After a p whose interval says the contrary."""
 
 
 class FigureCells(NamedTuple):
@@ -55,7 +71,8 @@ def figure_cells(correct: float, n: int, accuracy: Interval, base: PairedDiffere
     """Return the cells of a share and of its paired difference `base`."""
     against = ("", "", "")
     if base is not None:
-        against = signed(base.difference.estimate), signed_span(base.difference), p_value(base.p_corrected)
+        doubt = DISAGREEMENT_MARK if base.interval_disagrees else ""
+        against = signed(base.difference.estimate), signed_span(base.difference), p_value(base.p_corrected) + doubt
     return FigureCells(f"{count(correct)}/{n:,}", percent(accuracy.estimate), span(accuracy), *against)
 
 
@@ -97,7 +114,7 @@ class ReportLine:
             "task": row.task,
             "model": row.model,
             "n": f"{row.n:,}",
-            "right": figures.share,
+            "right": f"⚠ {figures.share}" if row.verdicts else figures.share,
             "interval": figures.interval,
             "affirmed": self.affirmed_figure if row.denied else "",
             "official": official,
@@ -114,19 +131,23 @@ def base_cells(figures: FigureCells, *, is_base: bool) -> dict[str, str]:
 
 def report_lines(report: Report) -> list[ReportLine]:
     """Group the report's rows by model and task, in the order of the report."""
-    grouped: dict[tuple[str, str, str], list[ComparisonRow]] = {}
+    grouped: dict[tuple[str, str, str, str], list[ComparisonRow]] = {}
     for row in report.rows:
         grouped.setdefault(_line_key(row), []).append(row)
     lines: list[ReportLine] = []
-    for (task, dataset, _), rows in grouped.items():
+    for (task, version, dataset, _), rows in grouped.items():
         previous = lines[-1].main if lines else None
-        first = previous is None or (previous.task, previous.dataset_sha256) != (task, dataset)
+        first = previous is None or (previous.task, previous.version, previous.dataset_sha256) != (
+            task,
+            version,
+            dataset,
+        )
         lines.append(ReportLine(rows[0], rows[1] if len(rows) > 1 else None, report.twin_of(rows[0]), first))
     return lines
 
 
-def _line_key(row: ComparisonRow) -> tuple[str, str, str]:
-    return row.task, row.dataset_sha256, row.model_hash
+def _line_key(row: ComparisonRow) -> tuple[str, str, str, str]:
+    return row.task, row.version, row.dataset_sha256, row.model_hash
 
 
 def affirmed_figure(row: ComparisonRow, twin: ComparisonRow | None) -> str:
@@ -145,30 +166,29 @@ def slice_cells(each: Slice | None, row: ComparisonRow) -> dict[str, str]:
 def listings(report: Report, *, slices: bool = False) -> list[Listing]:
     """Return the tables of the report, optionally with a table per slice."""
     by_task = _by_task(report.rows)
-    tables = [_task(rows, report) for rows in by_task] + judged_listings(_judged_scores(report))
+    tables = [_task(rows, report) for rows in by_task]
     if slices:
         tables += [listing for rows in by_task for listing in _slices(_first_protocol(rows), report)]
     return [listing for listing in [*tables, _differing(report), _notes(report), *_published(report)] if listing.rows]
 
 
-def _judged_scores(report: Report) -> list[JudgedScore]:
-    return [
-        JudgedScore(
-            task=row.task,
-            model=row.model,
-            protocol=row.protocol,
-            judge=row.judge,
-            shares={row.metric: row.accuracy.estimate, **{each.name: each.accuracy.estimate for each in row.others}},
-        )
-        for row in report.rows
-        if row.judge is not None
-    ]
-
-
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report as JSON types; a row about denied phrases has its affirmative twin, or why there is none."""
-    rows = [asdict(row) | {"affirmative": _twin_json(row, report) if row.denied else None} for row in report.rows]
-    return {**report.as_dict(), "rows": rows}
+    return {**report.as_dict(), "rows": [_row_json(row, report) for row in report.rows]}
+
+
+def _row_json(row: ComparisonRow, report: Report) -> dict[str, Any]:
+    slices = [asdict(part) | {"base": difference_json(part.base)} for part in row.slices]
+    twin = _twin_json(row, report) if row.denied else None
+    return asdict(row) | {"base": difference_json(row.base), "slices": slices, "affirmative": twin}
+
+
+def difference_json(base: PairedDifference | None) -> dict[str, Any] | None:
+    """Return a difference with what follows from it: whether it is significant, and what could have been detected."""
+    if base is None:
+        return None
+    derived = {name: getattr(base, name) for name in ("significant", "interval_disagrees", "detectable")}
+    return asdict(base) | derived
 
 
 def _twin_json(row: ComparisonRow, report: Report) -> dict[str, Any]:
@@ -180,9 +200,9 @@ def _twin_json(row: ComparisonRow, report: Report) -> dict[str, Any]:
 
 
 def _by_task(rows: Iterable[ComparisonRow]) -> list[list[ComparisonRow]]:
-    groups: dict[tuple[str, str], list[ComparisonRow]] = {}
+    groups: dict[tuple[str, str, str], list[ComparisonRow]] = {}
     for row in rows:
-        groups.setdefault((row.task, row.dataset_sha256), []).append(row)
+        groups.setdefault((row.task, row.version, row.dataset_sha256), []).append(row)
     return list(groups.values())
 
 
@@ -193,15 +213,18 @@ def _first_protocol(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
 def _task(rows: Sequence[ComparisonRow], report: Report) -> Listing:
     first = rows[0]
     others = [share.name for share in first.others]
-    headers = ("rule", "model", "right", "%", "95 %", *_BASE, *([_AFFIRMED] if first.denied else []), *others)
+    affirmed = [_AFFIRMED] if first.denied else []
+    doubtful = [_UNDECIDED] if any(undecided_text(row.undecided) != "0" for row in rows) else []
+    headers = ("rule", "model", "right", "%", "95 %", *_BASE, *affirmed, *doubtful, *others)
     cells: list[tuple[str, ...]] = []
     for rule in dict.fromkeys(row.protocol for row in rows):
         own = [row for row in rows if row.protocol == rule]
-        cells += [_model_cells(row, report, others) for row in own]
+        cells += [_model_cells(row, report, others, undecided_column=bool(doubtful)) for row in own]
         cells += [_blind_cells(rule, share, len(headers)) for share in own[0].baselines]
-    chance = "" if first.judge else f", chance {percent(first.chance)} %"
-    title = f"{first.task}: {first.metric.replace('_', ' ')}, n = {first.n:,}{chance}"
+    title = f"{first.task}: {first.metric.replace('_', ' ')}, n = {first.n:,}, chance {percent(first.chance)} %"
     title = f"{title}, data {first.dataset_sha256[:8]}"
+    if len(report.versions_of(first.task)) > 1:
+        title = f"{title}, version {first.version} of the task"
     return Listing(title, headers, cells, left=2, dispensable=_dispensable(headers, others), grouped=True)
 
 
@@ -214,11 +237,14 @@ def _dispensable(headers: Sequence[str], others: Sequence[str] = ()) -> list[tup
     ]
 
 
-def _model_cells(row: ComparisonRow, report: Report, others: Sequence[str]) -> tuple[str, ...]:
+def _model_cells(
+    row: ComparisonRow, report: Report, others: Sequence[str], *, undecided_column: bool
+) -> tuple[str, ...]:
     name = row.model + (" (base)" if row.is_base and row.model != "base" else "")
     cells = (row.protocol, name, *figure_cells(row.correct, row.n, row.accuracy, row.base))
     measured = {share.name: percent(share.accuracy.estimate) for share in row.others}
-    return (*cells, *_twin_cell(row, report), *(measured.get(name, "") for name in others))
+    doubt = (undecided_text(row.undecided),) if undecided_column else ()
+    return (*cells, *_twin_cell(row, report), *doubt, *(measured.get(name, "") for name in others))
 
 
 def _twin_cell(row: ComparisonRow, report: Report) -> tuple[str, ...]:
@@ -244,23 +270,31 @@ def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report) -> Listing:
     """Return the table of a cut, such as the cue: a group of models per value."""
     values = dict.fromkeys(part.value for part in rows[0].slices if part.cut == cut)
     cells = [
-        (value, row.model, *figure_cells(part.correct, part.n, part.accuracy, part.base), *_twin_cell(row, report))
+        (value, row.model, *_slice_figures(part), *_twin_cell(row, report))
         for value in values
         for row in rows
         for part in row.slices
         if (part.cut, part.value) == (cut, value)
     ]
-    headers = (cut, "model", "right", "%", "95 %", *_BASE, *([f"{_AFFIRMED} (all)"] if rows[0].denied else []))
+    affirmed = [f"{_AFFIRMED} (all)"] if rows[0].denied else []
+    headers = (cut, "model", "right", "%", "95 %", BAR_TITLE, *_BASE, *affirmed)
+    dispensable = [*_dispensable(headers), (2, "right"), (5, "the bars")]
     title = f"{rows[0].task}, {rows[0].protocol}, by {cut}"
-    return Listing(title, headers, cells, left=2, dispensable=_dispensable(headers), grouped=True)
+    return Listing(title, headers, cells, left=2, dispensable=dispensable, grouped=True)
+
+
+def _slice_figures(part: Slice) -> tuple[str, ...]:
+    """Return the cells of a slice, with its bar before the difference from the base."""
+    figures = figure_cells(part.correct, part.n, part.accuracy, part.base)
+    return (*figures.measured, interval_bar(part.accuracy, _BAR_CELLS), *figures[3:])
 
 
 def _differing(report: Report) -> Listing:
     """Return the strict and official results that differ in any item."""
-    rules = {(row.task, row.dataset_sha256, row.model_hash, row.protocol): row for row in report.rows}
+    rules = {(*_line_key(row), row.protocol): row for row in report.rows}
     cells = []
     for row in report.rows:
-        other = rules.get((row.task, row.dataset_sha256, row.model_hash, PROTOCOLS[1]))
+        other = rules.get((*_line_key(row), PROTOCOLS[1]))
         if row.protocol == PROTOCOLS[0] and row.differing and other:
             share = (percent(row.accuracy.estimate), percent(other.accuracy.estimate), f"{len(row.differing):,}")
             cells.append((row.task, row.model, *share, *_twin_cell_or_empty(row, report), f"{row.ties:,}"))
@@ -283,7 +317,10 @@ def _notes(report: Report) -> Listing:
     return Listing("Notes", ("task", "model", "note"), cells, left=3, grouped=True)
 
 
-DISAGREES = "the interval and McNemar's test disagree on whether the difference is zero; the test decides"
+DISAGREES = (
+    f"p with {DISAGREEMENT_MARK}: the interval and McNemar's test disagree on whether the difference is zero; "
+    "the test decides"
+)
 
 
 def power_note(base: PairedDifference) -> str:
@@ -299,19 +336,24 @@ def power_note(base: PairedDifference) -> str:
 
 def _further_notes(row: ComparisonRow, report: Report) -> list[str]:
     notes = [tie_notes(row)]
-    if row.judge is not None:
-        notes.append(judge_note(row.judge))
     if row.base is not None and row.base.p_holm is not None:
         notes.append("p is McNemar's, corrected for all comparisons with the base under one rule (Holm)")
-    if row.base is not None and not row.base.significant:
-        notes.append(power_note(row.base))
-    if row.base is not None and row.base.interval_disagrees:
-        notes.append(DISAGREES)
-    if row.base is not None and row.base.has_few_discordant:
-        notes.append(f"fewer than {FEW_DISCORDANT} items differ from the base: the interval also covers Newcombe's")
+    if row.base is not None:
+        notes += difference_notes(row.base)
+    if len(versions := report.versions_of(row.task)) > 1:
+        notes.append(f"run under versions {', '.join(versions)} of the task, which are not compared with each other")
     if row.denied and report.twin_of(row) is None:
         notes.append(missing_twin_advice(row.task))
     return [note for note in notes if note]
+
+
+def difference_notes(base: PairedDifference) -> list[str]:
+    """Return what makes a difference doubtful: its power, a contrary interval, few discordant items."""
+    return [
+        *([] if base.significant else [power_note(base)]),
+        *([DISAGREES] if base.interval_disagrees else []),
+        *([f"fewer than {FEW_DISCORDANT} items differ: the interval also covers Newcombe's"] * base.has_few_discordant),
+    ]
 
 
 def _model_names(rows: Sequence[ComparisonRow], report: Report) -> str:
@@ -350,40 +392,34 @@ def results_listing(stored: Sequence[StoredResult], known: Sequence[StoredResult
         known: All results of the workspace, among them the affirmative twins.
     """
     cells: list[tuple[str, ...]] = []
+    ambiguous = ambiguous_names([*known, *stored])
     for stored_result in stored:
         result = stored_result.result
         metric, score = next(iter(result["metrics"].items()))
-        name = result["task"]["name"], result["model"]["name"], result["protocol"]["name"], metric.replace("_", " ")
+        model = shown_name(result["model"], ambiguous)
+        name = result["task"]["name"], model, result["protocol"]["name"], metric.replace("_", " ")
         share = figure_cells(score["correct"], score["n"], interval_of(score)).measured
-        cells.append((*name, *share, _stored_twin_cell(stored_result, known), f"{result['ties']:,}"))
-    headers: tuple[str, ...] = ("task", "model", "rule", "metric", "right", "%", "95 %", _AFFIRMED, "ties")
+        cells.append((*name, *share, _stored_twin_cell(stored_result, known), _undecided_cell(stored_result)))
+    headers: tuple[str, ...] = ("task", "model", "rule", "metric", "right", "%", "95 %", _AFFIRMED, _UNDECIDED)
     if not any(row[7] for row in cells):
         headers, cells = _without(headers, 7), [_without(row, 7) for row in cells]
-    dispensable = [(len(headers) - 1, "ties"), (3, "metric")]
+    dispensable = [(3, "metric")]
     return Listing("Results", headers, cells, left=4, dispensable=dispensable, grouped=True)
 
 
-def stored_judged_listings(stored: Sequence[StoredResult]) -> list[Listing]:
-    """Return the tables of the judged tasks among the results of `negwb bench run`."""
-    return judged_listings(
-        [
-            JudgedScore(
-                task=result["task"]["name"],
-                model=result["model"]["name"],
-                protocol=result["protocol"]["name"],
-                judge=result["judge"],
-                shares={name: score["value"] for name, score in result["metrics"].items()},
-            )
-            for result in (each.result for each in stored)
-            if "judge" in result
-        ]
-    )
+def _undecided_cell(stored_result: StoredResult) -> str:
+    return undecided_text(undecided(stored_result.items()))
 
 
-def judge_notes(stored: Sequence[StoredResult]) -> list[str]:
-    """Return who answered the questions of the judged tasks among the results, each once."""
-    judged = (each.result for each in stored if "judge" in each.result)
-    return list(dict.fromkeys(f"{result['task']['name']}: {judge_note(result['judge'])}" for result in judged))
+def verdict_lines(stored: Sequence[StoredResult], known: Sequence[StoredResult]) -> list[str]:
+    """Return a line for each verdict on the results of `negwb bench run`."""
+    ambiguous = ambiguous_names([*known, *stored])
+    lines = []
+    for one in stored:
+        model = shown_name(one.result["model"], ambiguous)
+        place = f"{model} on {one.result['task']['name']} ({one.result['protocol']['name']})"
+        lines += [f"{place}: {each.text}" for each in verdicts(one.result, one.items())]
+    return lines
 
 
 def _without(cells: tuple[str, ...], column: int) -> tuple[str, ...]:
@@ -442,7 +478,8 @@ def result_json(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str
         "model": result["model"]["name"],
         "model_hash": result["model"]["hash"],
         **{key: result[key] for key in ("metrics", "baselines", "ties", "nan", "seconds")},
-        **({"judge": result["judge"]} if "judge" in result else {}),
+        "undecided": asdict(undecided(stored.items())),
+        "verdicts": [asdict(each) for each in verdicts(result, stored.items())],
         "affirmative": _stored_twin_json(stored, known) if _denies(stored) else None,
     }
 

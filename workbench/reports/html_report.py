@@ -6,7 +6,6 @@ apart; each model also has a mark of its own.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,6 +15,7 @@ from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
 from workbench.console.tables import Listing
 from workbench.reports.benchmark_report import affirmed_figure, listings, report_lines, visible_cuts
+from workbench.reports.retention import retention_plots
 from workbench.reports.svg_charts import Bar, Point, bar_plot, mark, scatter_plot
 
 MOST_DRAWN = 12
@@ -87,37 +87,32 @@ def _series(report: Report) -> dict[str, int]:
 
 
 def _names(report: Report) -> dict[str, str]:
-    """Return the name of each model by its hash; of two models with one name, each with its hash."""
-    names = {row.model_hash: row.model for row in report.rows}
-    models = Counter(names.values())
-    return {model: f"{name} ({model[:8]})" if models[name] > 1 else name for model, name in names.items()}
+    """Return the name of each model by its hash."""
+    return {row.model_hash: row.model for row in report.rows}
 
 
 def _drawn_tasks(report: Report) -> list[list[ComparisonRow]]:
     """Return the main rows of each task: strict results, or official ones where strict was not run."""
-    tasks: dict[tuple[str, str, str], list[ComparisonRow]] = {}
+    tasks: dict[tuple[str, str, str, str], list[ComparisonRow]] = {}
     for line in report_lines(report):
         row = line.main
-        tasks.setdefault((row.task, row.dataset_sha256, row.protocol), []).append(row)
+        tasks.setdefault((row.task, row.version, row.dataset_sha256, row.protocol), []).append(row)
     return list(tasks.values())
 
 
 def _scatters(report: Report, drawn: _Drawn) -> str:
     """Return one scatter per task with denied phrases whose affirmative twin was run."""
     parts = []
-    for rows in _drawn_tasks(report):
-        points, twin_task = [], ""
-        for row in rows:
-            twin = report.twin_of(row) if row.denied else None
-            if twin is not None and row.model_hash in drawn.series:
-                twin_task = twin.task
-                points.append(
-                    Point(drawn.names[row.model_hash], twin.accuracy, row.accuracy, drawn.series[row.model_hash])
-                )
+    for plot in retention_plots(report):
+        points = [
+            Point(drawn.names[row.model_hash], affirmed.accuracy, row.accuracy, drawn.series[row.model_hash])
+            for row, affirmed in plot.points
+            if row.model_hash in drawn.series
+        ]
         if points:
-            title = f"{rows[0].task} beside {twin_task}, {rows[0].protocol}"
-            chart = scatter_plot(points, title=title, x_name=f"{twin_task} (affirmed)", y_name=rows[0].task)
-            parts.append(f'<h3>{_text(title)}</h3><div class="card">{chart}</div>')
+            x_name = f"{plot.affirmed_task} (affirmed)"
+            chart = scatter_plot(points, title=plot.title, x_name=x_name, y_name=plot.negated_task)
+            parts.append(f'<h3>{_text(plot.title)}</h3><div class="card">{chart}</div>')
     if not parts:
         return ""
     about = (

@@ -12,13 +12,17 @@ from benchmarks.analysis.statistics import PairedDifference
 from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
 from workbench.console.tables import Listing, plain_text
+from workbench.reports.interval_bars import ASCII as BARS_IN_ASCII
 
-_ROW_COLUMNS = ("kind", "task", "dataset_sha256", "protocol", "metric", "model", "model_hash", "is_base")
+_ROW_COLUMNS = ("kind", "task", "version", "dataset_sha256", "protocol", "metric", "model", "model_hash", "is_base")
+_COMPUTATION_COLUMNS = ("device", "precision", "nan", "ties", "equal_scores", "verdicts")
 _SHARE_COLUMNS = ("correct", "n", "share", "low", "high")
 _DIFFERENCE_COLUMNS = ("difference", "difference_low", "difference_high", "gained", "lost", "p", "p_holm")
-CSV_COLUMNS = (*_ROW_COLUMNS, "cut", "value", *_SHARE_COLUMNS, *_DIFFERENCE_COLUMNS, "affirmative_share", "source")
+_DOUBT_COLUMNS = ("interval_disagrees", "detectable")
+_DETAIL_COLUMNS = ("affirmative_share", "source", *_COMPUTATION_COLUMNS)
+CSV_COLUMNS = (*_ROW_COLUMNS, "cut", "value", *_SHARE_COLUMNS, *_DIFFERENCE_COLUMNS, *_DOUBT_COLUMNS, *_DETAIL_COLUMNS)
 _LIMIT = 400
-_ASCII = str.maketrans({"–": "-", "…": "..", "≠": "!=", "·": ";", "—": "-"})
+_ASCII = str.maketrans({"–": "-", "…": "..", "≠": "!=", "·": ";", "—": "-", **BARS_IN_ASCII})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>!|~&$@:])")
 _FORMULA = ("=", "+", "-", "@")
 """First characters of a text that a spreadsheet would run as a formula."""
@@ -68,21 +72,22 @@ def _csv_cell(value: object) -> object:
 
 
 def _csv_lines(report: Report) -> Iterator[dict[str, object]]:
-    blind: set[tuple[str, str, str]] = set()
+    blind: set[tuple[object, ...]] = set()
     for row in report.rows:
-        place = {"task": row.task, "dataset_sha256": row.dataset_sha256, "protocol": row.protocol}
+        place: dict[str, object] = {"task": row.task, "version": row.version}
+        place |= {"dataset_sha256": row.dataset_sha256, "protocol": row.protocol}
         model = {"model": row.model, "model_hash": row.model_hash, "is_base": int(row.is_base)}
         twin = report.twin_of(row) if row.denied else None
         affirmative = {} if twin is None else {"affirmative_share": twin.accuracy.estimate}
         main = {**place, **model, "metric": row.metric}
-        yield {"kind": "model", **main, **_share(row), **_difference(row.base), **affirmative}
+        yield {"kind": "model", **main, **_share(row), **_difference(row.base), **affirmative, **_computation(row)}
         for share in row.others:
             yield {"kind": "metric", **place, **model, "metric": share.name, **_share(share)}
         for part in row.slices:
             cut = {"cut": part.cut, "value": part.value}
             yield {"kind": "slice", **main, **cut, **_share(part), **_difference(part.base)}
-        if (row.task, row.dataset_sha256, row.protocol) not in blind:
-            blind.add((row.task, row.dataset_sha256, row.protocol))
+        if (key := tuple(place.values())) not in blind:
+            blind.add(key)
             for share in row.baselines:
                 yield {"kind": "blind", **place, "metric": row.metric, "model": share.name, **_share(share)}
     for other in report.published:
@@ -93,6 +98,19 @@ def _csv_lines(report: Report) -> Iterator[dict[str, object]]:
 
 def _share(part: ComparisonRow | Slice | Share) -> dict[str, object]:
     return {"correct": part.correct, "n": part.n, **_interval(part.accuracy)}
+
+
+def _computation(row: ComparisonRow) -> dict[str, object]:
+    """Return device and precision, and what makes the scores doubtful."""
+    counts = row.undecided
+    return {
+        "device": row.device,
+        "precision": row.precision,
+        "nan": counts.nan,
+        "ties": counts.ties,
+        "equal_scores": counts.equal,
+        "verdicts": "; ".join(verdict.code for verdict in row.verdicts),
+    }
 
 
 def _interval(accuracy: Interval) -> dict[str, object]:
@@ -111,4 +129,6 @@ def _difference(base: PairedDifference | None) -> dict[str, object]:
         "lost": base.lost,
         "p": base.p_value,
         "p_holm": "" if base.p_holm is None else base.p_holm,
+        "interval_disagrees": int(base.interval_disagrees),
+        "detectable": base.detectable,
     }

@@ -37,6 +37,7 @@ class KeyScope(StrEnum):
     RUNS = "runs"
     COMPARE = "compare"
     REPORT = "report"
+    RETENTION = "retention"
     SLICES = "slices"
     ITEMS = "items"
     ITEM = "item"
@@ -236,7 +237,8 @@ _CURATE_ACTIONS = (
 _GENERATE, _RUNS, _REPORT = frozenset({KeyScope.GENERATE}), frozenset({KeyScope.RUNS}), frozenset({KeyScope.REPORT})
 _SLICES, _ITEMS, _ITEM = frozenset({KeyScope.SLICES}), frozenset({KeyScope.ITEMS}), frozenset({KeyScope.ITEM})
 _COMPARE = frozenset({KeyScope.COMPARE})
-_DEEP = _SLICES | _ITEMS | _ITEM | _COMPARE
+_RETENTION = frozenset({KeyScope.RETENTION})
+_DEEP = _SLICES | _ITEMS | _ITEM | _COMPARE | _RETENTION
 _TOP = _GENERATE | _RUNS | _REPORT
 _RESULT_SCREENS = _TOP | _DEEP
 
@@ -267,6 +269,8 @@ _RESULTS_ACTIONS = (
            "open", 9),
     Action("base", "b", "base", "Compare all models with the model of this row", _RESULTS, _REPORT, "base",
            6),
+    Action("retention", "s", "scatter", "Scatter: accuracy on negated phrases by accuracy on affirmative ones",
+           _RESULTS, _REPORT, "retention", 6),
     Action("reread", "f5", "read again", "Read the result files again", _RESULTS, _REPORT, "reread", 4),
     Action("more", "J,shift+down", "more", "Scroll the details down", _RESULTS, _REPORT | _RUNS, "scroll_about(1)"),
     Action("less", "K,shift+up", "less", "Scroll the details up", _RESULTS, _REPORT | _RUNS, "scroll_about(-1)"),
@@ -278,6 +282,12 @@ _RESULTS_ACTIONS = (
            7),
     Action("next", "down,j,space,right", "next", "The next item", _RESULTS, _ITEM, "step(1)", 8),
     Action("previous", "up,k,left", "previous", "The previous item", _RESULTS, _ITEM, "step(-1)", 8),
+    Action("next-model", "down,j", "next model", "Highlight the next model", _RESULTS, _RETENTION, "step(1)", 7),
+    Action("previous-model", "up,k", "previous", "Highlight the previous model", _RESULTS, _RETENTION, "step(-1)", 7),
+    Action("next-task", "right,l,space", "next task", "The scatter of the next task", _RESULTS, _RETENTION, "turn(1)",
+           6),
+    Action("previous-task", "left,h", "task before", "The scatter of the previous task", _RESULTS, _RETENTION,
+           "turn(-1)", 5),
     Action("back", "escape,backspace", "back", "Return to the previous screen", _LOOK, _DEEP, "back", 8),
     Action("show-runs", "1,f3", "runs", "Training runs, live", _LOOK, _TOP - _RUNS, "show('runs')", 5),
     Action("show-report", "2,f4", "report", "Results of the models by task", _LOOK, _TOP - _REPORT,

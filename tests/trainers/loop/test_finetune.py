@@ -28,7 +28,7 @@ from trainers.loop.batches import BatchSource
 from trainers.loop.finetune import Interrupted, run_training, trained_weights
 from trainers.models.loading import load_model
 from trainers.run_files import METRICS, RunWriter, TrainingStatus, checkpoints_of, read_metrics, read_run
-from trainers.settings import RunConfig, TrainSettings, create_run
+from trainers.settings import Precision, RunConfig, TrainSettings, create_run
 
 STEPS = 40
 
@@ -104,13 +104,16 @@ def _start(folder: Path, *, hold: Path = Path("none")) -> subprocess.Popen[bytes
 
 @pytest.mark.timeout(300)
 @pytest.mark.long
-@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize(("precision", "damaged"), [("fp32", False), ("fp32", True), ("bf16", False)])
 def test_killed_at_three_random_steps_it_ends_with_the_same_bytes(
-    rich: RunConfig, straight: Path, tmp_path: Path, damaged: bool
+    rich: RunConfig, tmp_path: Path, precision: Precision, damaged: bool
 ) -> None:
     """With `damaged`, each kill also loses a block of the newest checkpoint."""
-    folder = tmp_path / "killed"
-    create_run(folder, rich)
+    config = replace(rich, settings=replace(rich.settings, precision=precision))
+    straight, folder = tmp_path / "straight", tmp_path / "killed"
+    create_run(straight, config)
+    run_training(straight)
+    create_run(folder, config)
     for step in sorted(random.Random().sample(range(1, STEPS - 5), 3)):
         process = _start(folder)
         _wait_for_step(folder, step, process)

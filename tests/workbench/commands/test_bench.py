@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from support.benches import draw_picture, negrefcocog_folder, serving, write_negrefcocog
 from support.clip_models import make_tiny
 from support.loops import NEGWB, ONE_THREAD
@@ -198,6 +199,21 @@ class TestRun:
         result = bench(filled, "run", "negrefcocog", "--model", tiny)
         assert result.stdout.count("no twin") == 2
         assert result.stderr.count("retrieval task too") == 1
+
+    def test_scores_that_are_nan_are_counted_beside_the_accuracy(self, filled: Workspace, tmp_path: Path) -> None:
+        model = make_tiny()
+        with torch.no_grad():
+            model.model.text_projection.fill_(3e38)  # finite, as the loader requires; the features overflow
+        save_model(model, tmp_path / "broken")
+        words = ("run", "negrefcocog", "--model", tmp_path / "broken", "--protocol", "official")
+        printed = bench(filled, *words)
+        line = next(line for line in printed.stdout.splitlines() if f"{ITEMS}/{ITEMS}" in line)
+        assert line.endswith(f"{ITEMS} NaN")
+        assert f"NaN scores in {ITEMS} of {ITEMS} items; {ITEMS} of them count as right" in printed.stderr
+        (data,) = json.loads(bench(filled, *words, "--json").stdout)["results"]
+        assert data["undecided"] == {"nan": ITEMS, "ties": 0, "equal": 0, "right": ITEMS}
+        assert [each["code"] for each in data["verdicts"]] == ["NaN scores"]
+        assert f"{ITEMS} NaN" in CliRunner().invoke(app, ["-w", str(filled.root), "report"]).stdout
 
     def test_progress_lines_in_a_pipe(self, filled: Workspace, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("workbench.console.progress_bars._EVERY_S", 0)

@@ -71,12 +71,17 @@ def test_models_are_compared_with_the_base_and_blind_baselines(workspace: Worksp
     (title,) = [title for title in output if title.startswith("DEMO-NEGREF")]
     assert "N = 24, CHANCE 50.0 %" in title
     header, *lines = output[title]
-    assert header.split() == ["rule", "model", "right", "%", "95", "%", "vs", "base", "95", "%", "p", "affirm", "%"]
+    assert header.split() == [
+        *["rule", "model", "right", "%", "95", "%", "vs", "base", "95", "%", "p", "affirm", "%"],
+        "undecided",
+    ]
     assert [line.split()[:2] for line in lines[:3]] == [["strict", "base"], ["strict", "tuned"], ["strict", "constant"]]
     assert lines[2].split()[2:4] == ["0/24", "0.0"], "ties are wrong under strict"
     assert any(line.startswith("strict    blind: smaller box") for line in lines)
     constant = next(line for line in lines if line.split()[:2] == ["official", "constant"])
     assert "24/24  100.0" in constant
+    assert constant.endswith(" 24 equal"), "why all are right stands in the same line"
+    assert any("constant scores: equal in all 24 items; 24 of them count as right" in line for line in output["NOTES"])
     differ = output["WHERE STRICT AND OFFICIAL DIFFER, AND ON HOW MANY ITEMS"]
     assert any(line.split()[:5] == ["demo-negref", "constant", "0.0", "100.0", "24"] for line in differ)
 
@@ -160,6 +165,61 @@ def test_json_has_all_of_it(workspace: Workspace) -> None:
     assert as_json(compare(workspace.root / "results", resamples=50)).keys() == data.keys()
 
 
+def result_of(workspace: Workspace, name: str, right: list[bool], **changes: Any) -> None:
+    """Write a result of the model `name` with other values of its hash, device, precision or task version."""
+    stored = make_result(workspace, "t-affirm", name, right)
+    content = json.loads(stored.path.read_text())
+    content["task"]["version"] = changes.pop("version", "1")
+    content["model"] |= changes
+    stored.path.write_text(json.dumps(content))
+
+
+def test_models_of_one_name_are_distinguished_by_their_hash_in_every_table(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    result_of(workspace, "same", [True] * 20)
+    result_of(workspace, "same", [False] * 20, hash="f" * 64)
+    result_of(workspace, "other", [False] * 20)
+    models = {row[1] for listing in listings(gather(workspace)) for row in listing.rows if len(row) > 2}
+    assert {name for name in models if name.startswith("same #")} >= {"same #ffffffff"}
+    assert not any(name == "same" or name.startswith("same (") for name in models)
+    assert {row["model"] for row in json.loads(report(workspace, "--json").stdout)["rows"]} == {
+        row.model for row in gather(workspace).rows
+    }
+
+
+def test_results_of_two_versions_of_a_task_are_not_compared(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    result_of(workspace, "base", [False] * 20)
+    result_of(workspace, "tuned", [True] * 20, version="2")
+    rows = gather(workspace).rows
+    assert [(row.model, row.version, row.base) for row in rows] == [("base", "1", None), ("tuned", "2", None)]
+    tables = listings(gather(workspace))
+    assert [table.title.rpartition(", ")[2] for table in tables[:2]] == [f"version {n} of the task" for n in (1, 2)]
+    assert any("versions 1, 2 of the task, which are not compared" in row[-1] for row in tables[2].rows)
+
+
+def test_another_device_or_precision_than_that_of_the_base_has_a_note(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    result_of(workspace, "base", [False] * 20)
+    result_of(workspace, "tuned", [True] * 20, device="cuda:0", precision="fp16")
+    result_of(workspace, "third", [True] * 20)
+    notes = [row for table in listings(gather(workspace)) if table.title == "Notes" for row in table.rows]
+    assert [row[1] for row in notes if row[2] == "measured in fp16 on cuda, the base in fp32 on cpu"] == ["tuned"]
+
+
+def test_correction_and_disagreement_are_printed(tmp_path: Path) -> None:
+    """Of 20 items the model gains 5 and loses none: p is 0.0625, and the interval excludes 0."""
+    workspace = create_workspace(tmp_path / "ws")
+    result_of(workspace, "base", [False] * 30)
+    result_of(workspace, "tuned", [at < 5 for at in range(30)])
+    result_of(workspace, "better", [at < 12 for at in range(30)])
+    rows = {row.model: row for row in gather(workspace).rows}
+    text = report(workspace).stdout
+    assert "corrected for all comparisons with the base under one rule (Holm)" in text
+    assert ("McNemar's test disagree" in text) is any(row.base.interval_disagrees for row in rows.values() if row.base)
+    assert p_value(rows["better"].base.p_holm) in next(line for line in text.splitlines() if " better " in line)
+
+
 def test_another_base(workspace: Workspace) -> None:
     rows = json.loads(report(workspace, "--base", "tuned", "--json").stdout)["rows"]
     assert {row["model"] for row in rows if row["is_base"]} == {"tuned"}
@@ -222,7 +282,7 @@ def test_no_figure_is_truncated_in_a_terminal(workspace: Workspace, width: int) 
     assert [each for each in wanted if not any(each in line for line in text)] == []
     intervals = re.findall(r"[+-]\d+\.\d…[+-]\d+\.\d", "\n".join(text))
     assert intervals, "the interval of the difference goes last"
-    assert ("too narrow: p" in "\n".join(lines)) is (width == 80)
+    assert ("too narrow: p" in "\n".join(lines)) is (width < 120), "the count of undecided items is not left out"
     for name in ("tuned", "constant", "blind: smaller box", "not run", "no twin"):
         assert any(name in line for line in lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from benchmarks.analysis.statistics import mcnemar_exact
 from workbench.cli import app
 from workbench.errors import UsageError
+from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 
 
@@ -57,3 +59,19 @@ def test_models_that_cannot_be_compared(workspace: Workspace) -> None:
         assert isinstance(compare(workspace, *words).exception, UsageError), words
     words = ("-w", str(workspace.root), "report", "--json", "compare", "base", "tuned")
     assert isinstance(CliRunner().invoke(app, words).exception, UsageError), "an option that would be ignored"
+
+
+def test_models_of_one_name_are_compared_by_their_hash(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    for at, (right, device) in enumerate([(False, "cpu"), (True, "cuda")]):
+        stored = make_result(workspace, "t-affirm", "same", [right] * 20)
+        content = json.loads(stored.path.read_text())
+        content["model"] |= {"hash": f"{at}" * 64, "device": device}
+        stored.path.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="matches several models") as raised:
+        raise compare(workspace, "same", "same").exception  # type: ignore[misc]
+    assert raised.value.hint == "measured: same #00000000, same #11111111"
+    for words in (("00000000", "11111111"), ("same #00000000", "same #11111111")):
+        text = compare(workspace, *words).stdout
+        assert text.startswith("A: SAME #00000000, B: SAME #11111111")
+        assert "measured in fp32 on cuda, the base in fp32 on cpu" in text

@@ -6,20 +6,25 @@ import csv
 import io
 import json
 import re
-from dataclasses import replace
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from support.results import HOSTILE, build_workspace, fill_results, make_result
 from typer.testing import CliRunner
 
 from workbench.cli import app
 from workbench.commands.report import gather
+from workbench.console.tables import show
 from workbench.errors import UsageError
+from workbench.reports.benchmark_report import listings
 from workbench.reports.html_report import html_report
 from workbench.reports.svg_charts import COLOURS, mark
+from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=y> | `a` " + HOSTILE
@@ -139,17 +144,55 @@ def test_html_has_both_schemes_the_charts_and_a_mark_per_model(page: str) -> Non
     assert len({mark(number) for number in range(56)}) == 56
 
 
-def test_charts_tell_models_of_one_name_apart_by_hash(workspace: Workspace) -> None:
-    measured = gather(workspace, slices=True)
-    rows = tuple(replace(row, model="twin") for row in measured.rows)
-    charts = html_report(replace(measured, rows=rows)).partition("<h2>Tables</h2>")[0]
-    for model in {row.model_hash for row in rows if row.task == "demo-negref"}:
-        assert charts.count(f">twin ({model[:8]})<") > 1, "in the charts too, not only in the legend"
-    assert ">twin<" not in charts
+def test_charts_tell_models_of_one_name_apart_by_hash(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    for at in (1, 2):
+        stored = make_result(workspace, "demo-negref", "twin", [True, False] * 10)
+        content = json.loads(stored.path.read_text())
+        content["model"]["hash"] = f"{at}" * 64
+        stored.path.write_text(json.dumps(content))
+    page = html_report(gather(workspace, slices=True))
+    charts = page.partition("<h2>Tables</h2>")[0]
+    for name in ("twin #11111111", "twin #22222222"):
+        assert charts.count(f">{name}<") > 1, "in the charts too, not only in the legend"
+    assert ">twin<" not in page
 
 
 def test_every_row_of_a_table_is_closed(page: str) -> None:
     assert page.count("<tr>") == page.count("</tr>") > 0
+
+
+def test_slices_have_bars_with_intervals(workspace: Workspace) -> None:
+    rows = [line.split() for line in report(workspace, "--plain", "--slices").stdout.splitlines()]
+    cut = rows.index(["DEMO-NEGREF,", "STRICT,", "BY", "CUE"])
+    tuned = next(row for row in rows[cut:] if row[:2] == ["no", "tuned"])
+    assert tuned[2:6] == ["8/10", "80.0", "49.0-94.3", "#######=====O---"]
+    console = Console(file=io.StringIO(), width=80)
+    show(listings(gather(workspace, slices=True), slices=True), console=console)
+    narrow = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "━━━━━━━═════●───" in narrow
+    assert max(map(len, narrow.splitlines())) <= 80
+
+
+def test_html_replaces_a_file_at_once(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("before")
+    monkeypatch.setattr("workbench.reports.html_report.html_report", lambda report: "\ud800")  # cannot be encoded
+    assert report(workspace, "--html", str(path)).exit_code != 0
+    assert path.read_text() == "before"
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_html_goes_to_standard_output(workspace: Workspace, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "workbench", "-w", str(workspace.root), "report", "--html"]
+    into = tmp_path / "into.html"
+    with into.open("wb") as file:
+        ended = subprocess.run([*words, "/dev/stdout"], stdout=file, stderr=subprocess.PIPE, check=True)
+    assert b" results" in ended.stderr
+    page = report(workspace, "--html", "-").stdout
+    for text in (into.read_text(encoding="utf-8"), page):
+        assert text.startswith("<!DOCTYPE html>")
+        assert text.rstrip().endswith("</html>")
 
 
 def test_one_output_at_a_time_and_a_file_that_can_be_written(workspace: Workspace, tmp_path: Path) -> None:

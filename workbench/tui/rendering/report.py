@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from textual.content import Content
 
@@ -10,10 +11,12 @@ from benchmarks.affirmative_twins import missing_twin_advice
 from benchmarks.analysis.comparison import ComparisonRow, Slice, tie_notes
 from benchmarks.analysis.published import PublishedRow
 from benchmarks.analysis.statistics import FEW_DISCORDANT, PairedDifference
+from benchmarks.verdicts import undecided_text
 from curation_db.language.sanitize import display_text
-from curation_db.stats.intervals import Interval
 from workbench.console.number_format import count, p_value, percent, signed, signed_span, span
 from workbench.reports.benchmark_report import DISAGREES, ReportLine, power_note, slice_cells
+from workbench.reports.interval_bars import TITLE as BAR_TITLE
+from workbench.reports.interval_bars import interval_bar
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, plain
 from workbench.tui.widgets.static_table import Column
 
@@ -32,33 +35,28 @@ COLUMNS = {
 }
 _ALWAYS = ("task", "model", "n", "right", "interval", "affirmed", "base")
 """On a narrow screen the other columns are shown below the table."""
-_CHART_CELLS = 20
-SLICES = {
-    "slice": Column("slice"),
-    "chart": Column("0 to 100 %", _CHART_CELLS),
-    **{name: COLUMNS[name] for name in ("n", "right", "interval", "base", "base95", "p")},
-}
-_SLICES_ALWAYS = ("slice", "n", "right", "interval", "base")
+_WIDE = 112
+"""Columns of a screen from which all columns of a table are shown."""
+_CUT_CELLS, _LABEL_CELLS = 12, 11
+_SLICE_FIGURES = ("n", "right", "interval", "base", "base95", "p")
+_SLICES_NARROW = ("slice", "chart", "n", "right", "interval", "base")
+
+
+def shows_all(width: int) -> bool:
+    """Return whether a screen of this width has room for all columns, and for the scatter beside the details."""
+    return width >= _WIDE
 
 
 def columns_for(width: int) -> list[str]:
     """Return the columns that fit into `width`."""
-    return [name for name in COLUMNS if name in _ALWAYS or width >= 112]
+    return [name for name in COLUMNS if name in _ALWAYS or shows_all(width)]
 
 
-def slice_columns_for(width: int) -> list[str]:
-    """Return the columns of the table of slices that fit into `width`."""
-    return [name for name in SLICES if name in _SLICES_ALWAYS or width >= (112 if name == "chart" else 100)]
-
-
-def interval_bar(accuracy: Interval, cells: int = _CHART_CELLS) -> str:
-    """Return a bar from 0 to 100 %: solid up to the interval, dark up to the estimate, light up to the interval's end.
-
-    The cell of the estimate is always drawn dark, so that a narrow interval stays visible.
-    """
-    low, middle, high = (round(value * cells) for value in (accuracy.low, accuracy.estimate, accuracy.high))
-    low, middle = min(low, max(0, middle - 1)), max(middle, 1)
-    return ("█" * low + "▓" * (middle - low) + "░" * (high - middle)).ljust(cells, "·")
+def slice_columns(width: int) -> dict[str, Column]:
+    """Return the columns of the table of slices that fit into `width`; the bars are always among them."""
+    chart = Column(BAR_TITLE, 30 if shows_all(width) else 10)
+    columns = {"slice": Column("slice"), "chart": chart, **{name: COLUMNS[name] for name in _SLICE_FIGURES}}
+    return {name: column for name, column in columns.items() if name in _SLICES_NARROW or shows_all(width)}
 
 
 def cells_of(line: ReportLine, columns: Sequence[str]) -> list[Content]:
@@ -83,32 +81,52 @@ def _base_styles(base: PairedDifference | None) -> dict[str, str]:
     return {"base": sure if base.significant else "", "base95": QUIET}
 
 
-def about(line: ReportLine) -> Content:
-    """Return all figures of a row as a paragraph."""
-    row = line.main
+def about(line: ReportLine, width: int) -> Content:
+    """Return all figures of a row as labelled paragraphs in `width` cells."""
+    row, computed = line.main, f"{line.main.precision} on {line.main.device}"
     routed = " · routed: the base encodes texts without a negation" if row.routed else ""
     lines = [
         _line(
             "right",
-            f"{count(row.correct)} of {row.n:,} ({row.metric}) = {percent(row.accuracy.estimate)} %, "
-            f"{span(row.accuracy)} · {row.protocol}",
+            f"{count(row.correct)} of {row.n:,} = {percent(row.accuracy.estimate)} %, "
+            f"{span(row.accuracy)} · {row.metric}, {row.protocol}{_doubt(row)}",
         ),
         *_partners(line),
         *(_line(each.name, f"{percent(each.accuracy.estimate)} %, {span(each.accuracy)}") for each in row.others),
         *_baselines(row),
         *_against_base(row),
-        *(Content.assemble(("⚠ ", f"bold {WARN}"), plain(note, limit=200)) for note in row.notes),
-        _line("model", f"{row.arch} · {row.activation} · {row.precision} · {row.model_hash[:12]}{routed}"),
-        _line("data", f"{row.dataset_sha256[:12]} · {row.ties} ties · {row.nan} NaN"),
+        *(_line("⚠ note", note, style=f"bold {WARN}") for note in row.notes),
+        _line("model", f"{row.arch} · {row.activation} · {computed} · {row.model_hash[:12]}{routed}"),
+        _line(
+            "data", f"{row.dataset_sha256[:12]} · version {row.version} · undecided: {undecided_text(row.undecided)}"
+        ),
     ]
-    return Content("\n").join(lines)
+    return Content("\n").join(part for line in lines for part in line.wrapped(width))
 
 
-def _line(label: str, value: str) -> Content:
-    return Content.assemble((f"{display_text(label, limit=20):<10} ", QUIET), plain(value, limit=300))
+def _doubt(row: ComparisonRow) -> str:
+    """Return the counts of undecided items; "" if there are none."""
+    counts = undecided_text(row.undecided)
+    return "" if counts == "0" else f" · {counts}"
 
 
-def _partners(line: ReportLine) -> list[Content]:
+class _Line(NamedTuple):
+    label: Content
+    value: Content
+
+    def wrapped(self, width: int) -> list[Content]:
+        """Return the lines of the value, the first one behind the label and the others below the value."""
+        values = self.value.wrap(max(16, width - _LABEL_CELLS))
+        labels = [self.label, *[Content(" " * _LABEL_CELLS)] * (len(values) - 1)]
+        return [Content.assemble(label, value) for label, value in zip(labels, values, strict=True)]
+
+
+def _line(label: str, value: str, *, style: str = QUIET) -> _Line:
+    name = display_text(label, limit=20)
+    return _Line(Content.styled(f"{name:<{_LABEL_CELLS - 1}} ", style), plain(value, limit=300))
+
+
+def _partners(line: ReportLine) -> list[_Line]:
     lines = []
     if line.main.denied:
         partner = line.affirmed
@@ -124,7 +142,7 @@ def _partners(line: ReportLine) -> list[Content]:
     return lines
 
 
-def _baselines(row: ComparisonRow) -> list[Content]:
+def _baselines(row: ComparisonRow) -> list[_Line]:
     named = [f"{each.name} {percent(each.accuracy.estimate)}" for each in row.baselines]
     figures = [f"chance {percent(row.chance)}", *named]
     lines = [
@@ -133,7 +151,7 @@ def _baselines(row: ComparisonRow) -> list[Content]:
     return [*lines, *([_line("", ties)] if (ties := tie_notes(row)) else [])]
 
 
-def _against_base(row: ComparisonRow) -> list[Content]:
+def _against_base(row: ComparisonRow) -> list[_Line]:
     if row.base is None:
         return [_line("vs base", "this is the base" if row.is_base else "the base was not run on these items")]
     paired, gain = row.base, row.base.difference
@@ -151,10 +169,10 @@ def _against_base(row: ComparisonRow) -> list[Content]:
 
 
 def published(rows: Sequence[PublishedRow], task: str) -> Content:
-    """Return published results on the task, with their sources."""
+    """Return published results on the task, with their sources; empty if there are none."""
     matching = [row for row in rows if row.task == task]
     if not matching:
-        return Content.styled("nothing published on this task", QUIET)
+        return Content("")
     lines = [Content.styled("PUBLISHED · not measured here", "bold")]
     lines += [plain(source, limit=200) for source in dict.fromkeys(row.source for row in matching)]
     for row in matching:
@@ -172,7 +190,7 @@ def heading(line: ReportLine) -> Content:
         plain(row.model, "bold", limit=40),
         " on ",
         plain(row.task, "bold", limit=40),
-        f" · {percent(row.accuracy.estimate)} % right of {row.n:,} ({row.protocol})",
+        f" · {percent(row.accuracy.estimate)} % of {row.n:,} ({row.protocol})",
     )
     if not line.main.denied:
         return content
@@ -180,11 +198,13 @@ def heading(line: ReportLine) -> Content:
     return Content.assemble(content, " · affirmed ", (beside, "bold"))
 
 
-def slice_row(each: Slice | None, row: ComparisonRow, columns: Sequence[str]) -> list[Content]:
+def slice_row(each: Slice | None, row: ComparisonRow, columns: Mapping[str, Column]) -> list[Content]:
     """Return a row of the table of slices; None is the row of all items."""
     name = Content.styled("all items", "bold")
     if each is not None:
-        name = Content.assemble((f"{display_text(each.cut, limit=16):<12}", QUIET), plain(each.value, limit=60))
-    texts = slice_cells(each, row) | {"chart": interval_bar((each or row).accuracy)}
-    styles = {"chart": "$primary", "right": "bold", "interval": QUIET, **_base_styles(each.base if each else row.base)}
+        cut = display_text(each.cut.replace("_", " "), limit=_CUT_CELLS)
+        name = Content.assemble((f"{cut:<{_CUT_CELLS}}", QUIET), plain(each.value, limit=60))
+    part = each or row
+    texts = slice_cells(each, row) | {"chart": interval_bar(part.accuracy, columns["chart"].width)}
+    styles = {"chart": "$primary", "right": "bold", "interval": QUIET, **_base_styles(part.base)}
     return [name if column == "slice" else Content.styled(texts[column], styles.get(column, "")) for column in columns]

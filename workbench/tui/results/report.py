@@ -17,8 +17,11 @@ from textual.widgets import Static
 from benchmarks.errors import BenchError
 from curation_db.language.sanitize import display_text
 from workbench.reports.benchmark_report import ReportLine, report_lines
-from workbench.tui.rendering.report import COLUMNS, about, cells_of, columns_for, published
+from workbench.reports.retention import RetentionPlot, plot_of, retention_plots
+from workbench.tui.rendering.report import COLUMNS, about, cells_of, columns_for, published, shows_all
+from workbench.tui.rendering.retention import retention_chart
 from workbench.tui.results.context import STYLES
+from workbench.tui.results.retention import RetentionScreen
 from workbench.tui.results.slices import ItemsScreen, SlicesScreen
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.threads import run_in_daemon_thread
@@ -28,9 +31,14 @@ from workbench.tui.widgets.static_table import StaticTable
 from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
-    from benchmarks.analysis.comparison import Report
+    from benchmarks.analysis.comparison import ComparisonRow, Report
     from workbench.tui.results.context import Page, ResultsContext
 
+_BESIDE_SHARE = 43
+"""Percent of the width that the scatter and the published results have, as in results.tcss."""
+_PADDING = 3
+"""Cells of the padding and the scrollbar on either side of the details."""
+_ABOUT_LINES = 12
 _EMPTY = "Nothing measured yet. It begins with: negwb bench list"
 
 
@@ -46,6 +54,7 @@ class ReportScreen(ActionScreen):
         super().__init__(context.actions, KeyScope.REPORT)
         self.context = context
         self.lines: list[ReportLine] = []
+        self.plots: list[RetentionPlot] = []
         self._request = 0
 
     def compose(self) -> ComposeResult:
@@ -55,6 +64,7 @@ class ReportScreen(ActionScreen):
             with VerticalScroll(id="measured", can_focus=False):
                 yield Static(id="row", markup=False)
             with VerticalScroll(id="published", can_focus=False):
+                yield Static(id="scatter", markup=False)
                 yield Static(id="others", markup=False)
         yield KeyHints(self.actions, KeyScope.REPORT, id="keys")
 
@@ -71,6 +81,7 @@ class ReportScreen(ActionScreen):
     def on_resize(self) -> None:
         if self.is_whole:
             self._list()
+            self.call_after_refresh(self._paint_row)  # its texts are wrapped to the new width
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -94,6 +105,7 @@ class ReportScreen(ActionScreen):
 
     def _show(self, report: Report) -> None:
         self.lines = report_lines(report)
+        self.plots = retention_plots(report)
         self._list()
         if self.context.row is not None:
             self.table.choose(self.context.row)
@@ -130,21 +142,45 @@ class ReportScreen(ActionScreen):
         box = self.query_one("#about")
         problems = report.problems if report is not None else ()
         box.display = line is not None or bool(problems)
-        lines = [about(line)] if line else []
+        beside = self._paint_beside(line, report) if line is not None and report is not None else False
+        self.query_one("#published").display = beside
+        self.set_class(beside, "-beside")
+        lines = [about(line, self._about_width(beside))] if line else []
         lines += [Content.styled("⚠ " + display_text(each, limit=200), "$text-warning") for each in problems[:5]]
         self.query_one("#row", Static).update(Content("\n").join(lines))
-        if line is not None and report is not None:
-            self.query_one("#others", Static).update(published(report.published, line.main.task))
+        if line is not None:
             box.border_title = Content(display_text(f"{line.main.model} · {line.main.task}", limit=70))
+
+    def _paint_beside(self, line: ReportLine, report: Report) -> bool:
+        """Show the scatter and the published results beside the details; return whether there is any of them."""
+        plot = plot_of(self.plots, line) if shows_all(self.size.width) else None
+        others = published(report.published, line.main.task)
+        scatter = self.query_one("#scatter", Static)
+        scatter.display = plot is not None
+        if plot is not None:
+            width = self._inner_width * _BESIDE_SHARE // 100 - _PADDING
+            scatter.update(retention_chart(plot, line.main.model_hash, width, _ABOUT_LINES))
+        self.query_one("#others", Static).update(others)
+        self.query_one("#others").display = bool(others)
+        return plot is not None or bool(others)
+
+    @property
+    def _inner_width(self) -> int:
+        """Cells inside the frame of the details."""
+        return self.size.width - (2 if self.has_class("-narrow") else 4)
+
+    def _about_width(self, beside: bool) -> int:
+        share = _BESIDE_SHARE if beside and not self.has_class("-narrow") else 0
+        return self._inner_width - self._inner_width * share // 100 - _PADDING
 
     # -- acting -------------------------------------------------------------------------------------------------
 
     def base_run(self, line: ReportLine) -> str | None:
         """Return the base model's run on the same items; None for the base itself."""
         row = line.main
-        wanted = (row.task, row.dataset_sha256, row.protocol)
+        wanted = _place(row)
         rows = self.context.report.rows if self.context.report else ()
-        theirs = (row for row in rows if row.is_base and (row.task, row.dataset_sha256, row.protocol) == wanted)
+        theirs = (row for row in rows if row.is_base and _place(row) == wanted)
         return None if row.is_base else next((row.run for row in theirs), None)
 
     @on(StaticTable.RowOpened)
@@ -157,6 +193,17 @@ class ReportScreen(ActionScreen):
         """Open all items of the row."""
         if self.line is not None:
             self.app.push_screen(ItemsScreen(self.context, self.line, self.base_run(self.line)))
+
+    def action_retention(self) -> None:
+        """Open the scatter of negated by affirmative accuracy."""
+        if self.line is None:
+            return
+        if not self.plots:
+            self.show_message("no task with denied phrases was run with its affirmative twin")
+            return
+        plot = plot_of(self.plots, self.line) or self.plots[0]
+        at = self.plots.index(plot)
+        self.app.push_screen(RetentionScreen(self.context, self.plots, at, self.line.main.model_hash))
 
     def action_base(self) -> None:
         """Compare all rows with this model."""
@@ -188,3 +235,8 @@ def _compared(context: ResultsContext, base: str | None) -> Report:
 
     cache = context.workspace.cache
     return compare(context.results, base=base, default_base=base_hash(context.workspace), slices=False, cache=cache)
+
+
+def _place(row: ComparisonRow) -> tuple[str, str, str, str]:
+    """Return what results have in common that are compared."""
+    return row.task, row.version, row.dataset_sha256, row.protocol

@@ -13,7 +13,7 @@ from benchmarks.analysis.comparison import Slice, slices_of_run
 from benchmarks.errors import BenchError
 from workbench.reports.benchmark_report import ReportLine
 from workbench.tui.rendering.items import COLUMNS, ItemAnswers, Only, cells_of, list_summary, read_answers
-from workbench.tui.rendering.report import SLICES, heading, slice_columns_for, slice_row
+from workbench.tui.rendering.report import heading, slice_columns, slice_row
 from workbench.tui.results.context import STYLES
 from workbench.tui.results.item import ItemScreen
 from workbench.tui.screens.base.action_screen import ActionScreen
@@ -34,6 +34,9 @@ class _ResultTable(ActionScreen):
     CSS_PATH = STYLES
     AUTO_FOCUS = "#table"
 
+    GAP = 2
+    """Cells between columns."""
+
     table = getters.query_one("#table", StaticTable)
 
     def __init__(self, context: ResultsContext, line: ReportLine, base_run: str | None, place: KeyScope) -> None:
@@ -43,7 +46,7 @@ class _ResultTable(ActionScreen):
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
         yield Static(heading(self.line), id="head", markup=False)
-        yield StaticTable(id="table", empty="reading …")
+        yield StaticTable(id="table", empty="reading …", gap=self.GAP)
         yield KeyHints(self.actions, self.place, id="keys")
 
     def action_back(self) -> None:
@@ -53,6 +56,8 @@ class _ResultTable(ActionScreen):
 
 class SlicesScreen(_ResultTable):
     """The figures by cue, position and length, each for a part of the items."""
+
+    GAP = 1  # with bars, two cells do not fit into 80 columns
 
     def __init__(self, context: ResultsContext, line: ReportLine, base_run: str | None) -> None:
         super().__init__(context, line, base_run, KeyScope.SLICES)
@@ -88,9 +93,9 @@ class SlicesScreen(_ResultTable):
             self._list()
 
     def _list(self) -> None:
-        columns = slice_columns_for(self.app.size.width)
+        columns = slice_columns(self.app.size.width)
         self.table.fill(
-            [SLICES[name] for name in columns],
+            list(columns.values()),
             [f"{each.cut}\0{each.value}" if each else "" for each in self._slices],
             lambda at: slice_row(self._slices[at], self.line.main, columns),
         )

@@ -6,7 +6,8 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from support.benches import TinyModel, draw_picture
@@ -16,8 +17,11 @@ from support.screen_sizes import SIZES
 from benchmarks.registry import task_from_file
 from benchmarks.runner import run_task
 from curation_db.stats.intervals import Interval
+from workbench.reports.interval_bars import interval_bar
+from workbench.reports.retention import RetentionPlot, RetentionPoint
 from workbench.tui.rendering.boxes import picture_with_boxes
-from workbench.tui.rendering.report import cells_of, interval_bar
+from workbench.tui.rendering.report import cells_of
+from workbench.tui.rendering.retention import retention_chart
 from workbench.tui.results.app import ResultsApp
 from workbench.tui.results.benchmark_images import located
 from workbench.tui.results.item import ItemScreen
@@ -57,7 +61,7 @@ async def test_every_figure_is_shown_with_its_context(workspace: Workspace, size
         await pilot.press("end")
         await pilot.pause()
         content = lines(app)
-        assert "10 of 20 (accuracy) = 50.0 %" in content
+        assert "10 of 20 = 50.0 %" in content
         assert "a baseline that does not see the image does as well" in content or "smaller box 50.0" in content
         if size[0] > 100:
             assert "PUBLISHED" in content
@@ -182,8 +186,8 @@ async def test_an_item_opens_and_closes(workspace: Workspace, size: tuple[int, i
         await until(pilot, lambda: isinstance(app.screen, SlicesScreen))
         assert "affirmed 80.0 %" in lines(app)
         assert "without" in lines(app)
-        if size[0] >= 112:
-            await until(pilot, lambda: "█████████████▓▓▓▓░░·" in lines(app))  # 85.0 %, 64.0 to 94.8
+        bar = "━━━━━━━━━━━━━━━━━━━══════●───┈" if size[0] >= 112 else "━━━━━━══●─"  # 85.0 %, 64.0 to 94.8
+        await until(pilot, lambda: bar in lines(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: "10 of 20 · all · cue: no" in lines(app))
         await pilot.press("w")
@@ -204,13 +208,71 @@ async def test_an_item_opens_and_closes(workspace: Workspace, size: tuple[int, i
         await until(pilot, lambda: isinstance(app.screen, ReportScreen))
 
 
+async def test_gain_is_plotted_over_retention(workspace: Workspace) -> None:
+    for at in range(3):
+        for task, right in (("demo-negref", 10 + at), ("demo-affirm", 14)):
+            make_result(workspace, task, f"other-{at}", [place < right for place in range(20)])
+    app = ResultsApp(workspace, start="report")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "demo-negref" in lines(app))
+        assert "affirmative right %" in lines(app), "beside the details of a row"
+        await pilot.press("end")
+        await until(pilot, lambda: "affirmative right %" not in lines(app) and "PUBLISHED" in lines(app))
+        await pilot.press("home", "down", "s")
+        await until(pilot, lambda: "demo-negref beside demo-affirm, strict" in lines(app))
+        rows = [line.split() for line in lines(app).split("\n")]
+        legend = [row[-6:-1] for row in rows if "tuned" in row and "▸" in row]
+        assert legend == [["▸", "1", "tuned", "80.0", "85.0"]]
+        await pilot.press("up")
+        await until(pilot, lambda: "▸ 0 base" in lines(app))
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "▸ 0 base" in lines(app) and "other-2" in lines(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, ReportScreen))
+
+
+def point(name: str, affirmed: tuple[float, float, float], negated: tuple[float, float, float]) -> RetentionPoint:
+    report = SimpleNamespace(model=name, model_hash=name)
+    rows = (SimpleNamespace(**vars(report), accuracy=Interval(*ends)) for ends in (negated, affirmed))
+    return RetentionPoint(*cast("Any", rows))
+
+
+def test_the_cells_of_the_scatter() -> None:
+    points = (
+        point("base", (0.9, 0.9, 0.9), (0.1, 0.1, 0.1)),
+        point("a" * 40, (0.5, 0.5, 0.7), (0.9, 0.5, 0.9)),
+        point("b", (0.9, 0.9, 0.9), (0.1, 0.1, 0.1)),
+    )
+    plot = RetentionPlot("negref", "affirm", "strict", points)
+    drawn = retention_chart(plot, "a" * 40, 46, 12).plain.split("\n")
+    assert max(map(len, drawn)) <= 46
+    assert len(drawn) == 12
+    columns = [line[5:24] for line in drawn]
+    assert columns[1] == "1" + "─" * 9 + " " * 9, "half of the axis from 50 to 90"
+    assert [line[0] for line in columns[2:5]] == ["│", "│", "│"], "down to 50 on the axis from 10 to 90"
+    assert columns[8] == " " * 18 + "*", "two models in one cell"
+    assert drawn[1][:5] == " 90 ┤"
+    assert drawn[10].split() == ["50", "70", "90"]
+    assert drawn[2][26:].split() == ["▸", "1", "a" * 14 + "…"]
+
+
+def test_the_legend_of_many_models_shows_the_chosen_one() -> None:
+    points = tuple(point(f"m{at}", (0.9, 0.9, 0.9), (at / 300, at / 300, at / 300)) for at in range(200))
+    plot = RetentionPlot("negref", "affirm", "strict", points)
+    for chosen in (0, 100, 199):
+        drawn = retention_chart(plot, f"m{chosen}", 80, 20).plain
+        assert f"m{chosen} " in drawn
+        assert "184 more" in drawn
+
+
 @pytest.mark.parametrize(
     ("ends", "drawn"),
     [
-        ((0.8, 0.6, 0.9), "██████▓▓░·"),
-        ((0.5, 0.5, 0.5), "████▓·····"),
-        ((0.0, 0.0, 0.2), "▓░········"),
-        ((1.0, 0.8, 1.0), "████████▓▓"),
+        ((0.8, 0.6, 0.9), "━━━━━━══●┈"),
+        ((0.5, 0.5, 0.5), "━━━━━●┈┈┈┈"),
+        ((0.0, 0.0, 0.2), "●─┈┈┈┈┈┈┈┈"),
+        ((1.0, 0.8, 1.0), "━━━━━━━━═●"),
+        ((0.35, 0.1, 0.7), "━══●───┈┈┈"),
     ],
 )
 def test_the_interval_of_a_bar(ends: tuple[float, float, float], drawn: str) -> None:
