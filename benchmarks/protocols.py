@@ -108,24 +108,32 @@ def judge(
     return ItemOutcome(pred, _is_right(item, pred, rule) and not tie, tie, nan)
 
 
-def judge_rank(item: BenchItem, similarities: npt.NDArray[np.float32], rule: Protocol) -> Ranking:
-    """Return the best rank of a right option of a retrieval item, in a gallery of images or of captions.
+def judge_rank(
+    item: BenchItem, similarities: npt.NDArray[np.float32], rule: Protocol, *, nan_first: bool = False
+) -> Ranking:
+    """Return the best rank of a right option of a retrieval or classification item, in a gallery.
 
     `official` ranks by a stable sort: earlier options win ties, and NaN comes last. `strict` ranks all tied wrong
     options before the right one. Published recall defines no rule for ties.
 
     Args:
         similarities: Shape (G,), one similarity per option of the gallery.
+        nan_first: NaN comes first under `official`, as in the argmax of published classification.
 
     Raises:
         BenchError: A similarity is NaN, and `strict` does not allow NaN.
     """
+    sound = abs(similarities) <= math.inf  # all but NaN
+    nan = not sound.all()
+    if nan and nan_first and rule.name == "official":
+        similarities = similarities.copy()
+        similarities[~sound] = math.inf
+        sound[:] = True
     best = best_right(item, similarities)
     target = float(similarities[best])
-    sound = abs(similarities) <= math.inf  # all but NaN
     same, higher = (~sound, sound) if math.isnan(target) else (similarities == target, similarities > target)
     same[[item.target, *item.also_right]] = False
-    nan, earlier, shared = not sound.all(), int(same[:best].sum()), int(same.sum())
+    earlier, shared = int(same[:best].sum()), int(same.sum())
     if rule.name == "official":
         return Ranking(1 + int(higher.sum()) + earlier, shared > 0, nan)
     if nan:

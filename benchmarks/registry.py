@@ -131,6 +131,27 @@ for _name, _about in {
     "aro-attribution": "which thing has which attribute (28,748 items)",
 }.items():
     register(_name, "benchmarks.tasks.aro:load", f"ARO: {_about}", part_of="aro")
+for _name, _about in {
+    "imagenet": "mean of 80 prompts",
+    "imagenet-one-prompt": 'one prompt, "a photo of a ..."',
+}.items():
+    register(
+        _name,
+        "benchmarks.tasks.classification.imagenet:load",
+        f"ImageNet: which of 1,000 classes, {_about} (50,000 images)",
+        part_of="imagenet",
+    )
+for _name, _about in {
+    "cifar10": "CIFAR-10: which of 10 classes",
+    "cifar100": "CIFAR-100: which of 100 classes",
+}.items():
+    register(
+        _name,
+        "benchmarks.tasks.classification.cifar:load",
+        f"{_about}, mean of 18 prompts (10,000 images)",
+        part_of=_name,
+    )
+register("celeba", "benchmarks.tasks.celeba:load", "CelebA: a person with or without an attribute (20,000 items)")
 
 
 def entries() -> Mapping[str, TaskEntry]:
@@ -157,6 +178,17 @@ def load_task(name: str, folder: Path, pictures: Path | None = None) -> Task:
     if entry.part_of:
         return cast("PartLoader", loader)(name, folder, pictures)
     return cast("Loader", loader)(folder, pictures)
+
+
+def task_from_folder(path: Path) -> Task:
+    """Load the classification task whose classes are the sub-folders of `path`; its name is that of the folder.
+
+    Raises:
+        BenchError: It is not a folder of classes.
+    """
+    from benchmarks.tasks.classification import folder  # noqa: PLC0415 -- most commands do not need it
+
+    return folder.load(path.resolve().name, path)
 
 
 def task_from_file(name: str, path: Path, pictures: Path) -> Task:

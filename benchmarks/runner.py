@@ -22,6 +22,7 @@ from benchmarks.schema import (
     NO_CUE,
     SCHEMA,
     SUBSET_METRIC,
+    TOP_5,
     TWIN_METRICS,
     GuessShare,
     ItemRow,
@@ -29,6 +30,7 @@ from benchmarks.schema import (
     Result,
     Score,
     TaskFacts,
+    balanced_score,
     twin_scores,
 )
 from benchmarks.scoring import ModelIdentity, Progress, Scores, TextImageEncoder, score
@@ -121,13 +123,16 @@ def _options(item: BenchItem) -> list[Any]:
 
 
 def _retrieval_row(task: Task, item: BenchItem, similarities: Features, rule: Protocol) -> ItemRow:
-    ranking = judge_rank(item, similarities, rule)
-    order = similarities.argsort()[::-1]  # NaN first: it explains the result
+    classes = task.kind == "classification"
+    ranking = judge_rank(item, similarities, rule, nan_first=classes)
     right = best_right(item, similarities)
-    rival = int(next(place for place in order if place not in (item.target, *item.also_right)))
+    wrong = similarities.copy()
+    wrong[[item.target, *item.also_right]] = -math.inf
+    rival = int(wrong.argmax())  # the first NaN, if there is one: it explains the result
     shown = [float(similarities[place]) for place in (right, rival)]
     row = _row(item, [task.gallery[right], task.gallery[rival]], shown, 0)
-    correct, pred = ranking.rank == 1, None if ranking.nan else int(ranking.rank != 1)
+    undecided = ranking.nan and (rule.name == "strict" or not classes)
+    correct, pred = ranking.rank == 1, None if undecided else int(ranking.rank != 1)
     return {**row, "pred": pred, "correct": correct, "tie": ranking.tie, "rank": ranking.rank}
 
 
@@ -153,7 +158,7 @@ def _row(item: BenchItem, options: list[Any], similarities: Sequence[float], tar
 def _result(
     task: Task, scores: Scores, model: ModelFacts, rule: Protocol, rows: Sequence[ItemRow], seconds: float
 ) -> Result:
-    return {
+    result: Result = {
         "schema": SCHEMA,
         "run": "",
         "created": datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -168,6 +173,9 @@ def _result(
         "versions": versions(),
         "items_sha256": "",
     }
+    if task.balanced_by:
+        result["balanced"] = balanced_score(rows, task.balanced_by)
+    return result
 
 
 def _metrics(task: Task, rows: Sequence[ItemRow]) -> dict[str, Score]:
@@ -177,6 +185,9 @@ def _metrics(task: Task, rows: Sequence[ItemRow]) -> dict[str, Score]:
         halves = {name: share(sum(map(right, map(twin_scores, rows))), len(rows)) for name, right in parts}
         return accuracy | halves | dict(_subset_metrics(task, rows))
     ranks = [row["rank"] or math.inf for row in rows]
+    if task.kind == "classification":
+        depths = {"accuracy": 1} | ({TOP_5: 5} if len(task.gallery) > 5 else {})
+        return {name: share(sum(rank <= k for rank in ranks), len(rows)) for name, k in depths.items()}
     return {f"recall_at_{k}": share(sum(rank <= k for rank in ranks), len(rows)) for k in RECALLS}
 
 
@@ -218,6 +229,8 @@ def _task_facts(task: Task, scores: Scores) -> TaskFacts:
     }
     if task.subsets:
         facts["subsets"] = {each.name: [each.cut, each.value] for each in task.subsets}
+    if task.templates:
+        facts["templates"] = task.templates
     return facts
 
 

@@ -27,7 +27,7 @@ class TaskFacts(TypedDict):
     version: str
     """Version of the task's code."""
     kind: str
-    """regions, captions, retrieval, caption_retrieval or twins"""
+    """regions, captions, retrieval, caption_retrieval, twins or classification"""
     dataset_sha256: str
     """SHA-256 of the file with the items."""
     pictures_sha256: str
@@ -42,6 +42,8 @@ class TaskFacts(TypedDict):
     """Expected share of right answers of a random choice, 0..1."""
     subsets: NotRequired[dict[str, list[str]]]
     """Subset with a score of its own, to the cut and the value of its items."""
+    templates: NotRequired[str]
+    """Name of the templates of the prompts, and their number: "openai-imagenet (80)"."""
 
 
 class ModelFacts(TypedDict):
@@ -108,6 +110,17 @@ class GuessShare(TypedDict):
     """Number of items with a tie. Absent in older files."""
 
 
+class BalancedScore(TypedDict):
+    """The mean of the accuracies of groups of items, each with the same weight."""
+
+    cut: str
+    """The items of a group have the same value of this cut: class, or attribute_state of an attribute task."""
+    value: float
+    """Mean over the groups, 0..1: balanced accuracy."""
+    groups: dict[str, float]
+    """Accuracy of each group, 0..1, by the value of the cut."""
+
+
 class Result(TypedDict):
     """One result file."""
 
@@ -126,8 +139,10 @@ class Result(TypedDict):
     protocol: ProtocolFacts
     """The protocol."""
     metrics: dict[str, Score]
-    """The first is the main metric: accuracy (then texts and images of twins, accuracy_on_SUBSET), or recall_at_1 (then
-    recall_at_5 and 10)."""
+    """The first is the main metric: accuracy (then texts and images of twins, accuracy_on_SUBSET, or top_5 of more than
+    five classes), or recall_at_1 (then recall_at_5 and 10)."""
+    balanced: NotRequired[BalancedScore]
+    """Balanced accuracy, for tasks that define its groups."""
     baselines: dict[str, GuessShare]
     """Expected scores of the baselines under the same protocol."""
     ties: int
@@ -150,7 +165,7 @@ class ItemRow(TypedDict):
     text: str
     """The input of the model, including typos."""
     options: list[Any]
-    """Boxes [x, y, width, height] or captions, in the file's order; for retrieval the best right and best wrong one;
+    """Boxes [x, y, width, height] or captions, in the file's order; with a gallery the best right and best wrong one;
     for twins {image, box, text}: the first image with both texts, then the second."""
     scores: list[float | None]
     """Cosine similarity of each option, float32; null for NaN."""
@@ -176,10 +191,22 @@ class ItemRow(TypedDict):
 
 SUBSET_METRIC: Final = "accuracy_on_"
 """Prefix of the metrics over a subset of the items."""
+TOP_5: Final = "top_5"
+"""Metric of classification: the right class is one of the five with the highest scores."""
 TWIN_METRICS: Final[Mapping[str, Callable[[Sequence[float]], bool]]] = {"texts": texts_right, "images": images_right}
 """Halves of a twins item, by the name of their metric."""
 _ROUNDING: Final = 1e-6
 """Largest difference of a share from correct / n."""
+
+
+def balanced_score(rows: Sequence[ItemRow], cut: str) -> BalancedScore:
+    """Return the mean accuracy over the values of `cut`; items without the cut do not count."""
+    right: dict[str, list[bool]] = {}
+    for row in rows:
+        if cut in row["slices"]:
+            right.setdefault(row["slices"][cut], []).append(row["correct"])
+    groups = {value: sum(each) / len(each) for value, each in right.items()}
+    return {"cut": cut, "value": math.fsum(groups.values()) / max(1, len(groups)), "groups": groups}
 
 
 def twin_scores(row: ItemRow) -> list[float]:
@@ -284,7 +311,7 @@ def items_problem(result: Result, rows: list[ItemRow]) -> str:
     if len({row["id"] for row in rows}) < len(rows):
         return "two items have the same id"
     for name, score in result["metrics"].items():
-        _, at, depth = name.partition("recall_at_")
+        _, at, depth = ("", "at", "5") if name == TOP_5 else name.partition("recall_at_")
         if name in TWIN_METRICS:
             right = sum(map(TWIN_METRICS[name], map(twin_scores, rows)))
         elif at and depth.isdecimal():
@@ -296,6 +323,9 @@ def items_problem(result: Result, rows: list[ItemRow]) -> str:
                 return f"{name} is over {score['n']} items, its subset has {len(within)}"
         if right != score["correct"]:
             return f"{name} has {score['correct']} right answers, its items have {right}"
+    balanced = result.get("balanced")
+    if balanced and abs(balanced["value"] - balanced_score(rows, balanced["cut"])["value"]) > _ROUNDING:
+        return f"balanced accuracy {balanced['value']} does not follow from its items"
     return ""
 
 

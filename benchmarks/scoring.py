@@ -37,7 +37,7 @@ Pixels = tuple[int, int, int, int]
 Crop = tuple[str, Pixels | None]
 """File name and region of the image; None: the whole image."""
 Progress = Callable[[str, int, int], None]
-"""Called with the stage ("crops", "pictures" or "texts"), the number of inputs with features, and the total."""
+"""Called with the stage ("unpacked", "crops", "pictures" or "texts"), the number done, and the total."""
 
 CROPPING_VERSION: Final = "1"
 """Incremented if the same image and box give other pixels."""
@@ -126,14 +126,14 @@ class Scores:
     """Cosine similarities (float32) of each item's options, in the file's order; for twins, of the first image with
     both texts, then of the second; empty for retrieval."""
     queries: Features
-    """The items' texts, or images in caption retrieval: shape (items, D) for retrieval, else (0, D)."""
+    """The items' texts, or images in caption retrieval and classification: shape (items, D), without gallery (0, D)."""
     gallery: Features
-    """Images, or captions in caption retrieval: shape (G, D) for retrieval, else (0, D)."""
+    """Images, captions in caption retrieval, classes in classification: shape (G, D), without gallery (0, D)."""
     pictures_sha256: str
     """Hash of names and content of the images used."""
 
     def of_gallery(self) -> Iterator[Features]:
-        """Yield for each item of a retrieval task its similarities to the whole gallery, shape (G,), in blocks."""
+        """Yield for each item of a task with a gallery its similarities to all of it, shape (G,), in blocks."""
         gallery = self.gallery.astype(np.float64).T
         for start in range(0, len(self.queries), _BLOCK):
             yield from (self.queries[start : start + _BLOCK] @ gallery).astype(np.float32)
@@ -157,13 +157,15 @@ def score(
     Raises:
         BenchError: Images are missing or damaged, or the model's features have a wrong shape or length.
     """
+    report = progress or (lambda stage, done, total: None)
     task.check_pictures()
+    if task.unpack and not task.pictures.exists():
+        task.unpack(partial(report, "unpacked"))
     try:
         hashes = FileHashes(cache).of([task.pictures / name for name in task.images])
     except TrainerError as error:
         raise BenchError(error.message) from error
     files = dict(zip(task.images, hashes, strict=True))
-    report = progress or (lambda stage, done, total: None)
     identity = ModelIdentity.of(model)
     crops = list(dict.fromkeys(_crops_of(task)))
     images = FeatureStore(cache, image_feature_key(identity))
@@ -177,9 +179,13 @@ def score(
     if task.kind == "retrieval":
         return Scores(identity, (), rows[[row_of[item.text] for item in task.items]], of_crop, pictures)
     place = {crop: row for row, crop in enumerate(crops)}
-    if task.kind == "caption_retrieval":
+    if task.gallery:
         images_of_items = of_crop[[place[item.image, None] for item in task.items]]
-        return Scores(identity, (), images_of_items, rows[[row_of[text] for text in task.gallery]], pictures)
+        if task.kind == "classification":
+            classes = _mean_of_prompts(rows, [[row_of[text] for text in texts] for texts in task.prompts])
+        else:
+            classes = rows[[row_of[text] for text in task.gallery]]
+        return Scores(identity, (), images_of_items, classes, pictures)
     options = tuple(
         _cosines(
             of_crop[[place[crop] for crop in _crops_of_item(item)]],
@@ -188,6 +194,20 @@ def score(
         for item in task.items
     )
     return Scores(identity, options, rows[:0], of_crop[:0], pictures)
+
+
+def _mean_of_prompts(rows: Features, places: Sequence[Sequence[int]]) -> Features:
+    """Return the mean of the unit embeddings of each class's prompts, scaled to length 1 (Radford et al., 2021, 3.1.4).
+
+    Args:
+        rows: Shape (texts, D).
+        places: The rows of each class.  -> (classes, D) float32
+    """
+    means = np.stack([rows[list(of_class)].astype(np.float64).mean(axis=0) for of_class in places])
+    lengths = np.linalg.norm(means, axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # embeddings that cancel out have no direction: NaN
+        classes: Features = (means / lengths).astype(np.float32)
+    return classes
 
 
 def image_feature_key(identity: ModelIdentity) -> dict[str, object]:
@@ -225,6 +245,8 @@ def _texts_of(task: Task) -> list[str]:
     """Return the distinct texts of a task, in order of first use."""
     if task.kind == "caption_retrieval":
         return list(dict.fromkeys(task.gallery))
+    if task.kind == "classification":
+        return list(dict.fromkeys(text for texts in task.prompts for text in texts))
     return list(dict.fromkeys(text for item in task.items for text in _texts_of_item(item)))
 
 

@@ -30,10 +30,15 @@ class Box(NamedTuple):
 
 Baseline = Callable[[Sequence[Any]], Sequence[float]]
 """A guess without the model: returns a score for each option, boxes or captions, in the presented order."""
-TaskKind = Literal["regions", "captions", "retrieval", "caption_retrieval", "twins"]
+TaskKind = Literal["regions", "captions", "retrieval", "caption_retrieval", "twins", "classification"]
 """regions: which box does the text describe; captions: which text describes the image; retrieval: which image of the
 gallery does the text describe; caption_retrieval: which of all texts describes the image; twins: which of two texts
-describes each of two images, and which of the images is described by each text."""
+describes each of two images, and which of the images is described by each text; classification: which class, each with
+the mean embedding of its prompts, has the image."""
+Unpack = Callable[[Callable[[int, int], None]], None]
+"""Writes the images of a task to its folder; calls its argument with the number of images written and the total.
+
+It raises a BenchError if they cannot be written."""
 OfficialRule = Literal["argmax", "greater"]
 """How the published code chooses. argmax: the first highest score, NaN is the highest. greater: the answer is right if
 the right option has a higher score than every other one, so that a tie and NaN are wrong."""
@@ -58,7 +63,8 @@ class BenchItem:
     image: str
     """File name of the image; in a retrieval task, of the right image."""
     text: str
-    """As published, including typos; the input of the model. In a captions task, the right caption."""
+    """As published, including typos; the input of the model. In a captions task, the right caption; in a classification
+    task, the right class."""
     options: tuple[Box, ...] = ()
     """Boxes of a regions task in the file's order."""
     captions: tuple[str, ...] = ()
@@ -105,7 +111,14 @@ class Task:
     items: tuple[BenchItem, ...]
     pictures: Path
     gallery: tuple[str, ...] = ()
-    """Retrieval: file names of the images, in the file's order; caption retrieval: the captions."""
+    """Retrieval: file names of the images, in the file's order; caption retrieval: the captions; classification: the
+    classes, each once."""
+    prompts: tuple[tuple[str, ...], ...] = ()
+    """Classification: the texts of each class of the gallery, as many for each."""
+    templates: str = ""
+    """Name of the templates of the prompts, and their number; "" if the task has none."""
+    balanced_by: str = ""
+    """The cut over whose values the mean accuracy is computed (balanced accuracy); "": no such score."""
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     """Baselines that use the boxes or the captions only, by name."""
     official: OfficialRule = "argmax"
@@ -113,6 +126,8 @@ class Task:
     subsets: tuple[Subset, ...] = ()
     fetch_command: str = ""
     """The command that downloads the images, for the hint if images are missing."""
+    unpack: Unpack | None = None
+    """Creates the folder of images, if the benchmark has them in another file."""
 
     @cached_property
     def images(self) -> tuple[str, ...]:
@@ -131,7 +146,9 @@ class Task:
         return sum(shares) / len(shares)
 
     def missing_pictures(self) -> list[str]:
-        """Return the file names of the images that do not exist."""
+        """Return the file names of the images that do not exist; none if `unpack` creates them."""
+        if self.unpack and not self.pictures.exists():
+            return []
         return [name for name in self.images if not (self.pictures / name).is_file()]
 
     def check_pictures(self) -> None:

@@ -493,6 +493,11 @@ def _notes(entry: _ReadResult, base: _ReadResult | None, broken: Sequence[Verdic
         biases = f"text {effects.text:+.4f}, image {effects.image:+.4f}, interaction {effects.interaction:+.4f}"
         verdict = "; the sign is flipped: wrong pairs score higher" if effects.interaction < 0 else ""
         notes.append(f"mean effects on the score: {biases}{verdict}")
+    if balanced := result.get("balanced"):
+        groups = f"{len(balanced['groups']):,} groups by {balanced['cut'].replace('_', ' ')}"
+        notes.append(f"balanced accuracy {balanced['value']:.2%}: the mean of {groups}")
+    if templates := result["task"].get("templates"):
+        notes.append(f"prompt templates: {templates}")
     correction = result["model"]["details"].get("correction")
     if isinstance(correction, dict) and correction.get("kind") == "projection":
         notes.append(f"strength {correction.get('strength')}, chosen on {correction.get('chosen_on')}")

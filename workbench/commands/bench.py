@@ -49,12 +49,15 @@ Examples:
   negwb bench run negrefcocog                            the base model and the newest finished run
   negwb bench run negrefcocog --model ViT-B-32:openai --protocol official
   negwb bench run my-task.json --pictures photos/        your own task
+  negwb bench run photos/                                zero-shot: each sub-folder is a class
   negwb bench run negrefcocog --correct projection       without training: remove the denied concept
 
 \b
 The file of a task is a list of {image, phrase, ref_bbox, bbox_list}, {image, captions, right} or {images, texts},
 or {images, captions: [{image, text}]}.
 Saved as benchmarks/NAME.json in the workspace, with image paths relative to that folder, it is the task NAME.
+A folder of classes has one sub-folder per class, and optionally classes.json:
+{"classes": {sub-folder: name}, "templates": ["a photo of a {}."]}.
 """
 
 bench = typer.Typer(
@@ -244,7 +247,9 @@ def _report_fetch(result: FetchResult, arguments: str, again: str) -> None:
 @bench.command(epilog=_RUN_EPILOG)
 def run(
     context: typer.Context,
-    tasks: Annotated[list[str], typer.Argument(metavar="TASK...", help="Names from `negwb bench list`, or files.")],
+    tasks: Annotated[
+        list[str], typer.Argument(metavar="TASK...", help="Names from `negwb bench list`, files, or folders.")
+    ],
     models: Annotated[
         list[str] | None,
         typer.Option(

@@ -480,6 +480,8 @@ def result_json(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str
         **{key: result[key] for key in ("metrics", "baselines", "ties", "nan", "seconds")},
         "undecided": asdict(undecided(stored.items())),
         "verdicts": [asdict(each) for each in verdicts(result, stored.items())],
+        **({"balanced": result["balanced"]} if "balanced" in result else {}),
+        **({"templates": result["task"]["templates"]} if "templates" in result["task"] else {}),
         "affirmative": _stored_twin_json(stored, known) if _denies(stored) else None,
     }
 

@@ -261,18 +261,21 @@ def find_or_freeze(workspace: Workspace, selection: ExportFilter, event: int) ->
 
 
 def own_tasks(workspace: Workspace) -> list[str]:
-    """Return the names of the workspace's own tasks."""
-    return sorted(path.stem for path in (workspace.root / BENCHMARKS).glob("*.json"))
+    """Return the names of the workspace's own tasks: files, and folders of classes that have a classes.json."""
+    home = workspace.root / BENCHMARKS
+    return sorted(
+        {path.stem for path in home.glob("*.json")} | {path.parent.name for path in home.glob("*/classes.json")}
+    )
 
 
 def find_task(workspace: Workspace, name: str, *, folder: Path | None = None, pictures: Path | None = None) -> Task:
-    """Load a task: a registered benchmark, a file in the workspace's benchmarks/, or any JSON file.
+    """Load a task: a registered benchmark, a file or folder in the workspace's benchmarks/, or any JSON file or folder.
 
     Raises:
         UsageError: There is no such task.
         BenchError: Its files cannot be read.
     """
-    from benchmarks.registry import entries, task_from_file  # noqa: PLC0415
+    from benchmarks.registry import entries, task_from_file, task_from_folder  # noqa: PLC0415
 
     home = workspace.root / BENCHMARKS
     if entry := entries().get(name):
@@ -280,6 +283,9 @@ def find_task(workspace: Workspace, name: str, *, folder: Path | None = None, pi
     for path in ((folder or home) / f"{name}.json", Path(name)):
         if path.suffix == ".json" and path.is_file():
             return task_from_file(path.stem, path, pictures or path.parent)
+    own = (folder or home) / name
+    if classes := own if (own / "classes.json").is_file() else Path(name) if Path(name).is_dir() else None:
+        return task_from_folder(classes)
     raise unknown_task(name, [*entries(), *own_tasks(workspace)])
 
 
