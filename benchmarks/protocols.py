@@ -124,7 +124,7 @@ def judge_rank(
         BenchError: A similarity is NaN, and `strict` does not allow NaN.
     """
     sound = abs(similarities) <= math.inf  # all but NaN
-    nan = not sound.all()
+    nan, tie = not sound.all(), _has_rank_tie(item, similarities)
     if nan and nan_first and rule.name == "official":
         similarities = similarities.copy()
         similarities[~sound] = math.inf
@@ -135,11 +135,18 @@ def judge_rank(
     same[[item.target, *item.also_right]] = False
     earlier, shared = int(same[:best].sum()), int(same.sum())
     if rule.name == "official":
-        return Ranking(1 + int(higher.sum()) + earlier, shared > 0, nan)
+        return Ranking(1 + int(higher.sum()) + earlier, tie, nan)
     if nan:
         _refuse_nan(item, rule)
         return Ranking(len(similarities), False, nan)
-    return Ranking(1 + int(higher.sum()) + shared, shared > 0, nan)
+    return Ranking(1 + int(higher.sum()) + shared, tie, nan)
+
+
+def _has_rank_tie(item: BenchItem, similarities: npt.NDArray[np.float32]) -> bool:
+    """Return whether a wrong option has the same similarity as the best right one; NaN equals nothing."""
+    equal = similarities == similarities[best_right(item, similarities)]
+    equal[[item.target, *item.also_right]] = False
+    return bool(equal.any())
 
 
 def judge_twins(item: BenchItem, scores: Sequence[float], rule: Protocol) -> ItemOutcome:

@@ -180,15 +180,19 @@ def load_task(name: str, folder: Path, pictures: Path | None = None) -> Task:
     return cast("Loader", loader)(folder, pictures)
 
 
-def task_from_folder(path: Path) -> Task:
-    """Load the classification task whose classes are the sub-folders of `path`; its name is that of the folder.
+def task_from_folder(path: Path, pictures: Path | None = None) -> Task:
+    """Load the classification task whose classes are sub-folders; its name is that of the folder `path`.
+
+    Args:
+        path: The folder of classes.json, if there is one.
+        pictures: The folder of the sub-folders; None: `path`.
 
     Raises:
         BenchError: It is not a folder of classes.
     """
     from benchmarks.tasks.classification import folder  # noqa: PLC0415 -- most commands do not need it
 
-    return folder.load(path.resolve().name, path)
+    return folder.load(path.resolve().name, path, pictures)
 
 
 def task_from_file(name: str, path: Path, pictures: Path) -> Task:

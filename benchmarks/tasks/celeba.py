@@ -155,7 +155,7 @@ def _image(name: str, path: Path, line: int) -> str:
     try:
         return file_name(name)
     except ValueError as error:
-        raise BenchError(f"{path}, line {line}: {error}") from error
+        raise BenchError(f"{path}, line {line}: {error}", hint=_HINT) from error
 
 
 def _read(path: Path) -> tuple[list[str], str]:

@@ -285,7 +285,7 @@ def find_task(workspace: Workspace, name: str, *, folder: Path | None = None, pi
             return task_from_file(path.stem, path, pictures or path.parent)
     own = (folder or home) / name
     if classes := own if (own / "classes.json").is_file() else Path(name) if Path(name).is_dir() else None:
-        return task_from_folder(classes)
+        return task_from_folder(classes, pictures)
     raise unknown_task(name, [*entries(), *own_tasks(workspace)])
 
 
@@ -299,7 +299,7 @@ def unknown_task(name: str, known: Sequence[str]) -> UsageError:
     import difflib  # noqa: PLC0415
 
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}, or a .json file"
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}, a .json file, or a folder of classes"
     return UsageError(f"there is no benchmark {name!r}", hint=hint)
 
 

@@ -22,16 +22,21 @@ SETTINGS: Final = "classes.json"
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 
 
-def load(name: str, folder: Path) -> Task:
-    """Load the task whose images are below `folder`.
+def load(name: str, folder: Path, pictures: Path | None = None) -> Task:
+    """Load the task whose classes are the sub-folders of `pictures`.
+
+    Args:
+        folder: The folder of classes.json.
+        pictures: None: `folder`.
 
     Raises:
         BenchError: The folder has fewer than two sub-folders, one has no images, or classes.json is invalid.
     """
-    by_class = images_by_class(folder)
+    root = pictures or folder
+    by_class = images_by_class(root)
     names, templates = _settings(folder, list(by_class))
     images = [LabelledImage(image, place) for place, of_class in enumerate(by_class.values()) for image in of_class]
-    return classification_task(name, VERSION, images, names, templates, folder, where=str(folder), keys=list(by_class))
+    return classification_task(name, VERSION, images, names, templates, root, where=str(root), keys=list(by_class))
 
 
 def images_by_class(folder: Path) -> dict[str, list[str]]:

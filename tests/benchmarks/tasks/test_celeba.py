@@ -83,7 +83,7 @@ def test_items_are_those_of_the_test_split_with_their_labels(folder: Path) -> No
     names = list(celeba.PHRASES)
     for item in task.items:
         name = item.slices["attribute"]
-        present = labels()[int(item.image[:6]) - 1, names.index(name)] == 1
+        present = bool(labels()[int(item.image[:6]) - 1, names.index(name)] == 1)
         assert (item.target == 0) is (present != (name == "No_Beard"))
         assert item.captions == celeba.captions_of_attribute(name)
     of_test = labels()[[n for n in range(IMAGES) if n % 3]]

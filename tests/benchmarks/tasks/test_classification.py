@@ -107,7 +107,8 @@ def plain_classifier(model: TinyModel, images: list[Image.Image], classes: list[
 
 def test_cifar_equals_the_published_rule_for_every_image(tmp_path: Path) -> None:
     task = load_task("cifar10", write_cifar10(tmp_path))
-    assert (task.gallery, task.chance, task.templates) == (tuple(NAMES), 0.1, "openai-cifar (18)")
+    assert (task.gallery, task.templates) == (tuple(NAMES), "openai-cifar (18)")
+    assert task.chance == pytest.approx(0.1)
     assert task.missing_pictures() == []
     stored = run(TinyModel(3), task, tmp_path / "results")
     images = [Image.fromarray(row.reshape(3, 32, 32).transpose(1, 2, 0)) for row in pixels()]
@@ -259,7 +260,7 @@ def test_nothing_in_a_pickle_is_run(tmp_path: Path, protocol: int, capfd: pytest
     write_cifar10(tmp_path)
     path = tmp_path / "cifar-10-batches-py" / "test_batch"
     path.write_bytes(pickle.dumps({b"data": _Exploit(), b"labels": []}, protocol))
-    with pytest.raises(BenchError, match="it names .*system, which no published file does"):
+    with pytest.raises(BenchError, match=r"it names .*system, which no published file does"):
         load_task("cifar10", tmp_path)
     assert "ran" not in capfd.readouterr().out
 
