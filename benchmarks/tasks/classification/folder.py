@@ -7,7 +7,8 @@ folders, and files that are no images by their suffix, are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -46,20 +47,28 @@ def images_by_class(folder: Path) -> dict[str, list[str]]:
         BenchError: The folder cannot be read, has fewer than two sub-folders, or one has no images.
     """
     try:
-        classes = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-        found = {name: _images(folder, name) for name in classes}
+        with os.scandir(folder) as entries:
+            classes = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        by_class = {name: sorted(_images(folder / name, f"{name}/")) for name in classes}
     except OSError as error:
         raise BenchError(f"{error.filename or folder} cannot be read: {error.strerror or error}") from error
-    empty = [name for name, images in found.items() if not images]
-    if len(found) < 2 or empty:
+    empty = [name for name, images in by_class.items() if not images]
+    if len(by_class) < 2 or empty:
         reason = f"the sub-folder {empty[0]!r} has no images" if empty else "it has fewer than two sub-folders"
         raise BenchError(f"{folder} is not a folder of classes: {reason}", hint="expected FOLDER/CLASS/IMAGE.jpg")
-    return found
+    return by_class
 
 
-def _images(folder: Path, name: str) -> list[str]:
-    files = (path.relative_to(folder) for path in (folder / name).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(path.as_posix() for path in files if not any(part.startswith(".") for part in path.parts))
+def _images(folder: Path, prefix: str) -> Iterator[str]:
+    """Yield the images below a folder, each after `prefix`; sub-folders that are links are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _images(folder / entry.name, f"{prefix}{entry.name}/")
+            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+                yield prefix + entry.name
 
 
 def _settings(folder: Path, classes: list[str]) -> tuple[list[str], Templates]:

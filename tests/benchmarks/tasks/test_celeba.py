@@ -129,10 +129,20 @@ def test_a_constant_a_broken_and_a_flipped_model_are_exposed(folder: Path, tmp_p
     [
         (celeba.ATTRIBUTES, lambda text: text.replace("18\n", "19\n", 1), "line 1: expected the number of images, 18"),
         (celeba.ATTRIBUTES, lambda text: text.replace("Bald", "Balding"), "line 2: expected the names"),
-        (celeba.ATTRIBUTES, lambda text: text.replace(" 1 ", " 2 ", 1), "expected an image and 40 values"),
-        (celeba.ATTRIBUTES, lambda text: text.replace("000001.jpg", "../a.jpg"), "leads out of the image folder"),
+        (celeba.ATTRIBUTES, lambda text: text.replace(" 1 ", " 2 ", 1), "expected another image and 40 values"),
+        (
+            celeba.ATTRIBUTES,
+            lambda text: text.replace("000001.jpg", "../a.jpg"),
+            "line 3: expected another image",
+        ),
+        (celeba.ATTRIBUTES, lambda text: text.replace("000002", "000001"), "line 4: expected another image"),
         (celeba.ATTRIBUTES, lambda text: "", "is empty"),
-        (celeba.PARTITION, lambda text: text.replace("jpg 2", "jpg 3", 1), "line 2: expected an image and 0, 1 or 2"),
+        (
+            celeba.PARTITION,
+            lambda text: text.replace("jpg 2", "jpg 3", 1),
+            "line 2: expected another image and 0",
+        ),
+        (celeba.PARTITION, lambda text: text.replace("000002", "000001"), "line 2: expected another image"),
         (celeba.PARTITION, lambda text: text.replace("000001", "000099"), "lists other images"),
         (celeba.PARTITION, lambda text: text.replace("jpg 2", "jpg 1"), "lists no test image"),
     ],
