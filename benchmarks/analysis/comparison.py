@@ -27,6 +27,8 @@ from benchmarks.twins import mean_effects
 from benchmarks.verdicts import Undecided, Verdict, undecided, verdicts
 from curation_db.stats.intervals import RESAMPLES, Interval, wilson
 
+MOST_VALUES: Final = 200
+"""Slices of a cut with more values are left out: of ImageNet's 1,000 classes none would differ after the correction."""
 _SHOWN_HASH: Final = 8
 """Characters of a hash that tell apart the models of one name."""
 _HASH_MARK: Final = " #"
@@ -411,7 +413,7 @@ def _cached(
             denied=needs_twin(
                 entry.result["task"]["kind"], entry.result["task"]["name"], (row["cue"] for row in entry.items)
             ),
-            base=_paired_items(entry.items, base.items, resamples) if base else None,
+            base=_paired_items(entry.items, _right_by_id(base.items), resamples) if base else None,
             differing=_differing(entry, others),
             undecided=undecided(entry.items),
             verdicts=broken,
@@ -429,27 +431,39 @@ def _cached_slices(
     return figures.get(key, tuple[Slice, ...], lambda: _slices(entry.items, base.items if base else None, resamples))
 
 
-def _paired_items(ours: Sequence[ItemRow], theirs: Sequence[ItemRow], resamples: int) -> PairedDifference | None:
-    """Compare two models on the items that both results have."""
-    other = {row["id"]: row["correct"] for row in theirs}
-    both = [row for row in ours if row["id"] in other]
+def _paired_items(ours: Sequence[ItemRow], theirs: Mapping[str, bool], resamples: int) -> PairedDifference | None:
+    """Compare two models on the items that both results have; `theirs` tells by id which ones the other has right."""
+    both = [row for row in ours if row["id"] in theirs]
     if not both:
         return None
     right = [row["correct"] for row in both]
     return paired_difference(
-        right, [other[row["id"]] for row in both], [row["cluster"] for row in both], resamples=resamples
+        right, [theirs[row["id"]] for row in both], [row["cluster"] for row in both], resamples=resamples
     )
+
+
+def _right_by_id(items: Sequence[ItemRow]) -> dict[str, bool]:
+    return {row["id"]: row["correct"] for row in items}
 
 
 def _slices(items: Sequence[ItemRow], base: Sequence[ItemRow] | None, resamples: int) -> tuple[Slice, ...]:
     groups: dict[tuple[str, str], list[ItemRow]] = {}
+    values = _values_of_cuts(items)
     for row in items:
         for cut, value in row["slices"].items():
-            groups.setdefault((cut, str(value)), []).append(row)
+            if values[cut] <= MOST_VALUES:
+                groups.setdefault((cut, str(value)), []).append(row)
     ordered = sorted(groups.items(), key=lambda group: (group[0][0], _rank(*group[0]), -len(group[1]), group[0][1]))
-    slices = [_slice(cut, value, rows, base, resamples) for (cut, value), rows in ordered]
+    theirs = None if base is None else _right_by_id(base)
+    slices = [_slice(cut, value, rows, theirs, resamples) for (cut, value), rows in ordered]
     corrected = with_holm([each.base for each in slices])
     return tuple(replace(each, base=base) for each, base in zip(slices, corrected, strict=True))
+
+
+def _values_of_cuts(items: Sequence[ItemRow]) -> dict[str, int]:
+    """Return the number of values of each cut."""
+    distinct = {(cut, str(value)) for row in items for cut, value in row["slices"].items()}
+    return Counter(cut for cut, _ in sorted(distinct))
 
 
 def _rank(cut: str, value: str) -> int:
@@ -458,7 +472,7 @@ def _rank(cut: str, value: str) -> int:
     return order.index(value) if value in order else len(order)
 
 
-def _slice(cut: str, value: str, rows: list[ItemRow], base: Sequence[ItemRow] | None, resamples: int) -> Slice:
+def _slice(cut: str, value: str, rows: list[ItemRow], base: Mapping[str, bool] | None, resamples: int) -> Slice:
     correct = sum(row["correct"] for row in rows)
     against = _paired_items(rows, base, resamples) if base is not None else None
     return Slice(cut=cut, value=value, correct=correct, n=len(rows), accuracy=wilson(correct, len(rows)), base=against)
@@ -498,6 +512,9 @@ def _notes(entry: _ReadResult, base: _ReadResult | None, broken: Sequence[Verdic
         notes.append(f"balanced accuracy {balanced['value']:.2%}: the mean of {groups}")
     if templates := result["task"].get("templates"):
         notes.append(f"prompt templates: {templates}")
+    for cut, values in _values_of_cuts(entry.items).items():
+        if values > MOST_VALUES:
+            notes.append(f"{values:,} values of the cut {cut.replace('_', ' ')}: too many for slices")
     correction = result["model"]["details"].get("correction")
     if isinstance(correction, dict) and correction.get("kind") == "projection":
         notes.append(f"strength {correction.get('strength')}, chosen on {correction.get('chosen_on')}")

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from support.benches import BrokenModel, ConstantModel, TinyModel, draw_picture
 
+from benchmarks.analysis import comparison
 from benchmarks.analysis.comparison import compare
 from benchmarks.errors import BenchError
 from benchmarks.protocols import Protocol, judge_rank
@@ -105,6 +106,13 @@ def plain_classifier(model: TinyModel, images: list[Image.Image], classes: list[
     return torch.cat([100.0 * model.encode_images([image]) @ weights for image in images])
 
 
+def test_templates_of_cifar_are_those_of_openai() -> None:
+    a = list(OPENAI_CIFAR.texts[:9])
+    assert a[:2] == ["a photo of a {}.", "a blurry photo of a {}."]
+    assert a[-2:] == ["a photo of a small {}.", "a photo of a big {}."]
+    assert list(OPENAI_CIFAR.texts[9:]) == [text.replace(" of a ", " of the ") for text in a]
+
+
 def test_cifar_equals_the_published_rule_for_every_image(tmp_path: Path) -> None:
     task = load_task("cifar10", write_cifar10(tmp_path))
     assert (task.gallery, task.templates) == (tuple(NAMES), "openai-cifar (18)")
@@ -145,6 +153,19 @@ def test_per_class_slices_and_balanced_accuracy(tmp_path: Path) -> None:
     assert "prompt templates: openai-cifar (18)" in row.notes
     changed: Any = {**strict.result, "balanced": {**balanced, "value": balanced["value"] + 0.01}}
     assert "balanced accuracy" in items_problem(changed, rows)
+
+
+def test_a_cut_of_very_many_classes_has_no_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = load_task("cifar10", write_cifar10(tmp_path))
+    for model in (TinyModel(3), TinyModel(4)):
+        run(model, task, tmp_path / "results", protocols=[Protocol("strict")])
+    note = "10 values of the cut class: too many for slices"
+    monkeypatch.setattr(comparison, "MOST_VALUES", 10)
+    rows = compare(tmp_path / "results", resamples=20).rows
+    assert [(len(row.slices), note in row.notes) for row in rows] == [(10, False)] * 2
+    monkeypatch.setattr(comparison, "MOST_VALUES", 9)
+    rows = compare(tmp_path / "results", resamples=20).rows
+    assert [(len(row.slices), note in row.notes) for row in rows] == [(0, True)] * 2
 
 
 def test_cifar_100_has_superclasses(tmp_path: Path) -> None:
@@ -367,16 +388,21 @@ def write_classes(folder: Path, images: dict[str, int]) -> Path:
 def test_a_folder_of_classes_equals_a_plain_evaluation(tmp_path: Path) -> None:
     folder = write_classes(tmp_path / "pets", {"golden_retriever": 4, "cat": 5, "fox": 3})
     (folder / "cat" / "notes.txt").write_text("no image")
+    (folder / "cat" / ".trash").mkdir()
+    draw_picture(folder / "cat" / ".trash" / "0.jpg", (40, 30), 1)
+    (folder / "cat" / "more").mkdir()
+    os.replace(folder / "cat" / "4.jpg", folder / "cat" / "more" / "4.JPEG")
     (folder / ".hidden").mkdir()
     task = task_from_folder(folder)
     assert (task.name, task.gallery) == ("pets", ("cat", "fox", "golden retriever"))
     stored = run(TinyModel(5), task, tmp_path / "results")["official"]
-    paths = sorted(folder.glob("*/*.jpg"))
+    paths = sorted(folder / item.image for item in task.items)
+    assert len(paths) == 12
     images = [Image.open(path).convert("RGB") for path in paths]
     chosen = plain_classifier(TinyModel(5), images, list(task.gallery), ["a photo of a {}."]).argmax(dim=1)
     folders = ["cat", "fox", "golden_retriever"]
     assert [row["correct"] for row in stored.items()] == [
-        folders[place] == path.parent.name for place, path in zip(chosen.tolist(), paths, strict=True)
+        folders[place] == path.relative_to(folder).parts[0] for place, path in zip(chosen.tolist(), paths, strict=True)
     ]
     assert list(stored.result["metrics"]) == ["accuracy"]  # one of five of three classes says nothing
 
@@ -389,6 +415,16 @@ def test_names_and_templates_of_a_folder(tmp_path: Path) -> None:
     assert task.prompts == (("the ape", "no ape here"), ("the b", "no b here"))
     assert task.templates == "classes.json (2)"
     assert task.dataset_sha256 != plain.dataset_sha256
+
+
+def test_the_images_of_classes_may_be_in_another_folder(tmp_path: Path) -> None:
+    photos = write_classes(tmp_path / "photos", {"a": 1, "b": 2})
+    settings = tmp_path / "pets" / "classes.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({"classes": {"a": "ape"}}))
+    task = task_from_folder(settings.parent, photos)
+    assert (task.name, task.gallery, len(task.items), task.pictures) == ("pets", ("ape", "b"), 3, photos)
+    assert task.missing_pictures() == []
 
 
 @pytest.mark.parametrize(

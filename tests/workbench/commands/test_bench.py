@@ -130,6 +130,28 @@ class TestRun:
         assert len(list((filled.root / "results").glob("*.items.jsonl"))) == 3
         assert (filled.cache / "features").is_dir()
 
+    def test_a_folder_of_classes(self, workspace: Workspace, tiny: Path, tmp_path: Path) -> None:
+        for at, name in enumerate(("red_fox", "dog", "cat", "cow", "hen", "owl")):
+            (tmp_path / "photos" / name).mkdir(parents=True)
+            draw_picture(tmp_path / "photos" / name / "a.jpg", (64, 40), at)
+        own = workspace.root / "benchmarks" / "pets"
+        own.mkdir(parents=True)
+        (own / "classes.json").write_text(json.dumps({"templates": ["a photo of a {}.", "the {}"]}))
+        pictures = ("--pictures", tmp_path / "photos")
+        completed = bench(workspace, "run", "pets", *pictures, "--model", tiny, "--protocol", "strict", "--json")
+        assert completed.exit_code == 0, completed.stderr
+        (result,) = json.loads(completed.stdout)["results"]
+        assert {name: score["n"] for name, score in result["metrics"].items()} == {"accuracy": 6, "top_5": 6}
+        assert set(result["balanced"]["groups"]) == {"red fox", "dog", "cat", "cow", "hen", "owl"}
+        assert result["templates"] == "classes.json (2)"
+        rows = {row["name"]: row for row in json.loads(bench(workspace, "list", "--json").stdout)["tasks"]}
+        assert (rows["pets"]["ready"], "sub-folders" in rows["pets"]["state"]) == (False, True)
+        (row,) = json.loads(report(workspace).stdout)["rows"]
+        assert (row["task"], row["metric"], row["affirmative"]) == ("pets", "accuracy", None)
+        direct = bench(workspace, "run", tmp_path / "photos", "--model", tiny, "--protocol", "strict", "--json")
+        (result,) = json.loads(direct.stdout)["results"]
+        assert (result["task"], result["templates"]) == ("photos", "a photo of a (1)")
+
     def test_a_projection_is_evaluated_beside_the_model(self, filled: Workspace, tiny: Path) -> None:
         words = ("run", "negrefcocog", "--model", tiny, "--protocol", "strict", "--correct", "projection", "--json")
         completed = bench(filled, *words)

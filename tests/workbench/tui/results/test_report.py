@@ -14,8 +14,9 @@ from support.benches import TinyModel, draw_picture
 from support.results import HOSTILE, build_workspace, fill_results, lines, make_result, running, until
 from support.screen_sizes import SIZES
 
-from benchmarks.registry import task_from_file
+from benchmarks.registry import task_from_file, task_from_folder
 from benchmarks.runner import run_task
+from benchmarks.task import Task
 from curation_db.stats.intervals import Interval
 from workbench.reports.interval_bars import interval_bar
 from workbench.reports.retention import RetentionPlot, RetentionPoint
@@ -148,10 +149,16 @@ async def test_images_are_read_from_the_folders_of_the_benchmark_run(tmp_path: P
 @asynccontextmanager
 async def opened_item(folder: Path, row: dict[str, Any]) -> AsyncIterator[str]:
     """Evaluate a model on one item about the image a.jpg, and open the item; the text of the screen."""
-    workspace = build_workspace(folder / "workspace")
     draw_picture(folder / "a.jpg", (64, 40), 1)
     (folder / "mine.json").write_text(json.dumps([row]))
-    task = task_from_file("mine", folder / "mine.json", folder)
+    async with first_item(folder, task_from_file("mine", folder / "mine.json", folder)) as content:
+        yield content
+
+
+@asynccontextmanager
+async def first_item(folder: Path, task: Task) -> AsyncIterator[str]:
+    """Evaluate a model on the task "mine", and open its first item; the text of the screen."""
+    workspace = build_workspace(folder / "workspace")
     run_task(TinyModel(1), task, results_folder=workspace.root / "results")
     app = ResultsApp(workspace, start="report")
     async with running(app, (80, 24)) as pilot:
@@ -167,6 +174,17 @@ async def test_the_captions_of_an_item_are_shown_with_their_scores(tmp_path: Pat
     async with opened_item(tmp_path, {"image": "a.jpg", "captions": captions, "right": 0}) as content:
         for words in ("There are no dogs", "[bold]here[/][31m", "There are dogs", "✓ right"):
             assert words in content
+        assert "right box" not in content
+
+
+async def test_the_class_of_an_image_is_shown_beside_the_best_wrong_one(tmp_path: Path) -> None:
+    for name in ("red_fox", "dog"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        draw_picture(tmp_path / "mine" / name / "a.jpg", (64, 40), 1)
+    async with first_item(tmp_path, task_from_folder(tmp_path / "mine")) as content:
+        assert "item dog/a.jpg" in content.replace("\n", " ")
+        assert content.index("✓ right") < content.index("  dog") < content.index("  red fox")
+        assert "rank" in content
         assert "right box" not in content
 
 
