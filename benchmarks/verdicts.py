@@ -119,7 +119,7 @@ def _cells(row: ItemRow, kind: str) -> Iterator[_Cell]:
         if pairs:
             pair = pairs[place]
             yield pair["text"], f"{pair['image']} {pair['box']}", score
-        elif kind in {"captions", "caption_retrieval"}:
+        elif kind in {"captions", "caption_retrieval", "classification"}:
             yield str(option), row["image"], score
         else:
             yield row["text"], str(option) if kind == "retrieval" else f"{row['image']} {option}", score
@@ -150,14 +150,16 @@ _MIDDLE: Final = 0.5
 def _reversed_text(result: Result, rows: Sequence[ItemRow]) -> str:
     """Return what the flipped sign gives, if it is better than chance and the model worse; "" otherwise.
 
-    Both by their 95 % Wilson intervals. The file of a retrieval result has the scores of two options only: there the
-    rank of the right image decides, whose mean is the middle of the gallery by chance.
+    Both by their 95 % Wilson intervals. The file of a result with a gallery has the scores of two options only: there
+    the rank of the right image or class decides, whose mean is the middle of the gallery by chance.
     """
     task = result["task"]
     if task["kind"] == "caption_retrieval":
         return ""  # an image has several right captions, and the size of the gallery is not in the result
     if task["kind"] == "retrieval":
-        return _reversed_ranks(rows, task["images"])
+        return _reversed_ranks(rows, task["images"], "image")
+    if task["kind"] == "classification":
+        return _reversed_ranks(rows, round(1 / task["chance"]), "class")
     right = sum(_is_right_flipped(row, task["kind"]) for row in rows)
     headline = next(iter(result["metrics"].values()))
     flipped = wilson(right, len(rows))
@@ -177,7 +179,7 @@ def _is_right_flipped(row: ItemRow, kind: str) -> bool:
     return scores[row["target"]] == lowest and scores.count(lowest) == 1
 
 
-def _reversed_ranks(rows: Sequence[ItemRow], gallery: int) -> str:
+def _reversed_ranks(rows: Sequence[ItemRow], gallery: int, option: str) -> str:
     ranks = [row["rank"] for row in rows if row["rank"] is not None and None not in row["scores"]]
     if not ranks or gallery < 3:
         return ""
@@ -186,5 +188,5 @@ def _reversed_ranks(rows: Sequence[ItemRow], gallery: int) -> str:
     if wilson(lower, len(places)).low <= _MIDDLE:
         return ""
     last = wilson(sum(rank == gallery for rank in ranks), len(ranks)).estimate
-    mean = f"the right image has rank {sum(ranks) / len(ranks):,.0f} of {gallery:,} on average"
+    mean = f"the right {option} has rank {sum(ranks) / len(ranks):,.0f} of {gallery:,} on average"
     return f"{mean}; flipped sign gives {100 * last:.1f} % recall at 1"

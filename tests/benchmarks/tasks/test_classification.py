@@ -31,6 +31,7 @@ from benchmarks.schema import items_problem
 from benchmarks.task import BenchItem, Task
 from benchmarks.tasks.classification import cifar, imagenet, pickled_batches
 from benchmarks.tasks.classification.prompts import OPENAI_CIFAR, openai_imagenet
+from benchmarks.verdicts import VerdictCode, verdicts
 
 IMAGES = 60
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -209,11 +210,26 @@ def test_a_constant_a_broken_and_a_flipped_model_are_exposed(tmp_path: Path) -> 
 
 def test_a_flipped_sign_reverses_the_ranks(tmp_path: Path) -> None:
     task = load_task("cifar10", write_cifar10(tmp_path))
-    ranks = [
-        [row["rank"] or 0 for row in run(model, task, tmp_path / str(n))["strict"].items()]
-        for n, model in enumerate((TinyModel(3), FlippedModel(3)))
-    ]
+    sound, flipped = (
+        run(model, task, tmp_path / str(n))["strict"] for n, model in enumerate((TinyModel(3), FlippedModel(3)))
+    )
+    ranks = [[row["rank"] or 0 for row in one.items()] for one in (sound, flipped)]
     assert [one + other for one, other in zip(*ranks, strict=True)] == [11] * IMAGES
+
+
+def test_broken_models_are_named_and_a_poor_one_is_not(tmp_path: Path) -> None:
+    seen = run(TinyModel(3), load_task("cifar10", write_cifar10(tmp_path / "a")), tmp_path / "first")["strict"].items()
+    chosen = [NAMES.index(row["options"][int(not row["correct"])]) for row in seen]
+    task = load_task("cifar10", write_cifar10(tmp_path / "b", labels=chosen))  # all right under TinyModel(3)
+    poor = load_task("cifar10", write_cifar10(tmp_path / "c", labels=[(each + 1) % 10 for each in chosen]))
+    for model, of, codes in (
+        (TinyModel(3), task, []),
+        (TinyModel(3), poor, []),
+        (FlippedModel(3), task, [VerdictCode.REVERSED]),
+        (ConstantModel(1), task, [VerdictCode.CONSTANT]),
+    ):
+        one = run(model, of, tmp_path / "results")["official"]
+        assert [each.code for each in verdicts(one.result, one.items())] == codes
 
 
 @pytest.mark.parametrize(
