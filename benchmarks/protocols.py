@@ -103,7 +103,7 @@ def judge(
     if rule.name == "official":
         return ItemOutcome(pred, _is_right(item, pred, rule), tie, nan)
     if nan:
-        _refuse_nan(item, rule)
+        refuse_nan(item, rule)
         return ItemOutcome(None, False, tie, nan)
     return ItemOutcome(pred, _is_right(item, pred, rule) and not tie, tie, nan)
 
@@ -137,7 +137,7 @@ def judge_rank(
     if rule.name == "official":
         return Ranking(1 + int(higher.sum()) + earlier, tie, nan)
     if nan:
-        _refuse_nan(item, rule)
+        refuse_nan(item, rule)
         return Ranking(len(similarities), False, nan)
     return Ranking(1 + int(higher.sum()) + shared, tie, nan)
 
@@ -160,7 +160,7 @@ def judge_twins(item: BenchItem, scores: Sequence[float], rule: Protocol) -> Ite
     """
     nan = any(map(math.isnan, scores))
     if nan and rule.name == "strict":
-        _refuse_nan(item, rule)
+        refuse_nan(item, rule)
     right = texts_right(scores) and images_right(scores)
     return ItemOutcome(None if nan else argmax(scores), right, not nan and has_tie(scores), nan)
 
@@ -204,9 +204,14 @@ def _is_right(item: BenchItem, place: int, rule: Protocol) -> bool:
     return place == item.target
 
 
-def _refuse_nan(item: BenchItem, rule: Protocol) -> None:
+def refuse_nan(item: BenchItem, rule: Protocol) -> None:
+    """Refuse a score that is NaN under `strict`.
+
+    Raises:
+        BenchError: The rule does not allow NaN; the message names the item.
+    """
     if not rule.allow_nan:
         raise BenchError(
-            f"item {item.id} ({item.image}): the score is NaN",
+            f"item {item.id} ({item.image or item.text}): the score is NaN",
             hint="the model is broken or its precision too low; --allow-nan counts such items as wrong",
         )

@@ -15,7 +15,7 @@ from typing import cast
 
 from benchmarks.errors import BenchError
 from benchmarks.task import Task, read_json
-from benchmarks.tasks import captions, regions, retrieval, twins
+from benchmarks.tasks import captions, judged, regions, retrieval, twins
 
 Loader = Callable[[Path, Path | None], Task]
 """Loads the task from its folder; the second argument is the folder of images, if it is another one."""
@@ -152,6 +152,11 @@ for _name, _about in {
         part_of=_name,
     )
 register("celeba", "benchmarks.tasks.celeba:load", "CelebA: a person with or without an attribute (20,000 items)")
+register(
+    "simpleneg",
+    "benchmarks.tasks.simpleneg:load",
+    "SimpleNeg: images of any folder by negated text, a judge answers (900 items)",
+)
 
 
 def entries() -> Mapping[str, TaskEntry]:
@@ -207,6 +212,8 @@ def task_from_file(name: str, path: Path, pictures: Path) -> Task:
         return captions.load(name, path, pictures)
     if "texts" in first:
         return twins.load(name, path, pictures)
+    if isinstance(content, list) and content and isinstance(content[0], list):
+        return judged.load(name, path, pictures)
     if isinstance(content, list):
         return regions.load(name, path, pictures)
     if isinstance(content, dict) and "captions" in content:
@@ -214,5 +221,5 @@ def task_from_file(name: str, path: Path, pictures: Path) -> Task:
     raise BenchError(
         f"{path} is not a task",
         hint="expected a list of {image, phrase, ref_bbox, bbox_list}, {image, captions, right} or {images, texts}, "
-        "or {images, captions: [{image, text}]}",
+        "{images, captions: [{image, text}]}, or a list of [text, question on the denied thing, question on the rest]",
     )

@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
+from benchmarks.errors import BenchError
+from benchmarks.judged import ImageJudge, JudgedRetrieval, judge_shares, judged_row, retrieve_and_judge
 from benchmarks.protocols import BOTH_PROTOCOLS, Protocol, baseline_credit, best_right, judge, judge_rank, judge_twins
 from benchmarks.results import StoredResult
 from benchmarks.schema import (
+    JUDGED_METRICS,
     NO_CUE,
     SCHEMA,
     SUBSET_METRIC,
@@ -31,6 +34,7 @@ from benchmarks.schema import (
     Score,
     TaskFacts,
     balanced_score,
+    judged_right,
     twin_scores,
 )
 from benchmarks.scoring import ModelIdentity, Progress, Scores, TextImageEncoder, score
@@ -50,6 +54,7 @@ def run_task(
     cache_folder: Path | None = None,
     protocols: Sequence[Protocol] = BOTH_PROTOCOLS,
     label: str | None = None,
+    judge: ImageJudge | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] = lambda line: None,
 ) -> tuple[StoredResult, ...]:
@@ -61,20 +66,33 @@ def run_task(
         cache_folder: Folder of cached features; None: no cache.
         protocols: Rules by which answers are judged.
         label: Name of the model in reports; None: the name in its description.
+        judge: Answers the questions of a judged task. The data set's hash of the results includes the judge, so that
+            the results of two judges are never compared.
         progress: Called with stage, done and total.
         warn: Called with a line where cached features are damaged; they are computed again.
 
     Raises:
-        BenchError: Images are missing or damaged, or a score is NaN under a protocol that does not allow it.
+        BenchError: Images are missing or damaged, a score is NaN under a protocol that does not allow it, or a judged
+            task has no judge.
     """
     started = time.perf_counter()
+    if task.kind == "judged" and judge is None:
+        raise BenchError(f"{task.name}: a judge has to answer its questions", hint="name one: --judge NAME")
     scores = score(model, task, cache=cache_folder, progress=progress, warn=warn)
-    judged = [(rule, list(_rows(task, scores, rule))) for rule in protocols]
+    retrieved = None
+    if judge is not None and task.kind == "judged":
+        retrieved = retrieve_and_judge(task, scores, judge, protocols, cache=cache_folder, progress=progress)
+        task = retrieved.task
+    judged = [(rule, list(_rows(task, scores, rule, retrieved))) for rule in protocols]
     seconds = time.perf_counter() - started
     facts = _model_facts(scores.identity, label)
-    return tuple(
-        results.write(results_folder, _result(task, scores, facts, rule, rows, seconds), rows) for rule, rows in judged
-    )
+    stored = []
+    for rule, rows in judged:
+        result = _result(task, scores, facts, rule, rows, seconds)
+        if retrieved is not None:
+            result["judge"] = {**retrieved.facts, "shares": judge_shares(rows)}
+        stored.append(results.write(results_folder, result, rows))
+    return tuple(stored)
 
 
 def measure(
@@ -95,7 +113,12 @@ def measure(
     return _metrics(task, list(_rows(task, scores, protocol)))
 
 
-def _rows(task: Task, scores: Scores, rule: Protocol) -> Iterator[ItemRow]:
+def _rows(task: Task, scores: Scores, rule: Protocol, retrieved: JudgedRetrieval | None = None) -> Iterator[ItemRow]:
+    if retrieved is not None:
+        for item, images in zip(task.items, retrieved.images, strict=True):
+            base = _row(item, [image.name for image in images], [image.similarity for image in images], -1)
+            yield judged_row(base, item, images, rule)
+        return
     if task.gallery:
         for item, row in zip(task.items, scores.of_gallery(), strict=True):
             yield _retrieval_row(task, item, row, rule)
@@ -179,6 +202,8 @@ def _result(
 
 
 def _metrics(task: Task, rows: Sequence[ItemRow]) -> dict[str, Score]:
+    if task.kind == "judged":
+        return {name: share(sum(judged_right(row, name) for row in rows), len(rows)) for name in JUDGED_METRICS}
     if not task.gallery:
         accuracy = {"accuracy": share(sum(row["correct"] for row in rows), len(rows))}
         parts = TWIN_METRICS.items() if task.kind == "twins" else ()

@@ -27,7 +27,7 @@ class TaskFacts(TypedDict):
     version: str
     """Version of the task's code."""
     kind: str
-    """regions, captions, retrieval, caption_retrieval, twins or classification"""
+    """regions, captions, retrieval, caption_retrieval, twins, classification or judged"""
     dataset_sha256: str
     """SHA-256 of the file with the items."""
     pictures_sha256: str
@@ -121,6 +121,47 @@ class BalancedScore(TypedDict):
     """Accuracy of each group, 0..1, by the value of the cut."""
 
 
+class JudgeFacts(TypedDict):
+    """The judge of a judged task, and the shares of its answers that are no metric of the task."""
+
+    id: str
+    """Hash of everything that determines its answers; a part of the data set's hash."""
+    name: str
+    """Engine of the workspace; several are joined by " + "."""
+    models: list[str]
+    """Model of each engine."""
+    prompt: str
+    """Version of the prompt."""
+    simulated: bool
+    """Whether a script answers, not a model."""
+    blind: bool
+    """Whether a probe proved that an engine does not see images."""
+    questions: int
+    """Number of distinct questions about an image."""
+    unclear: int
+    """Number of these whose answer is neither yes nor no; they count as wrong."""
+    shares: dict[str, Score]
+    """average_of_5: right images of all retrieved ones, with a bootstrap interval over texts; negation_where_scene: the
+    negation is right, of the first images with the right scene (absent if there is none)."""
+
+
+class JudgedImage(TypedDict):
+    """A retrieved image and the judge's answers."""
+
+    sha256: str
+    """Of the file."""
+    scene: bool | None
+    """Answer to the question about the rest of the text, right if true; null: unclear."""
+    denied: bool | None
+    """Answer to the question about the denied thing, right if false; null: unclear."""
+    p_scene: float | None
+    """Probability of yes; null: unclear."""
+    p_denied: float | None
+    """Probability of yes."""
+    counts: bool
+    """False if the image counts as wrong for a tie or NaN, whatever the answers."""
+
+
 class Result(TypedDict):
     """One result file."""
 
@@ -140,9 +181,11 @@ class Result(TypedDict):
     """The protocol."""
     metrics: dict[str, Score]
     """The first is the main metric: accuracy (then texts and images of twins, accuracy_on_SUBSET, or top_5 of more than
-    five classes), or recall_at_1 (then recall_at_5 and 10)."""
+    five classes), recall_at_1 (then recall_at_5 and 10), or both_at_1 (then the others of `JUDGED_METRICS`)."""
     balanced: NotRequired[BalancedScore]
     """Balanced accuracy, for tasks that define its groups."""
+    judge: NotRequired[JudgeFacts]
+    """The judge of a judged task."""
     baselines: dict[str, GuessShare]
     """Expected scores of the baselines under the same protocol."""
     ties: int
@@ -166,19 +209,23 @@ class ItemRow(TypedDict):
     """The input of the model, including typos."""
     options: list[Any]
     """Boxes [x, y, width, height] or captions, in the file's order; with a gallery the best right and best wrong one;
-    for twins {image, box, text}: the first image with both texts, then the second."""
+    for twins {image, box, text}: the first image with both texts, then the second; for a judged task the retrieved
+    images."""
     scores: list[float | None]
     """Cosine similarity of each option, float32; null for NaN."""
     pred: int | None
     """Index of the chosen option; null if NaN allows no choice."""
     target: int
-    """Index of the right option."""
+    """Index of the right option; in a judged task of the first right image, -1: there is none."""
     correct: bool
     """Whether the answer is right under the result's protocol."""
     tie: bool
     """Whether several options have the highest score."""
     rank: int | None
-    """Best rank of a right option in the gallery, from 1; null in tasks without a gallery."""
+    """Best rank of a right option in the gallery, from 1; null in tasks without a gallery, and in a judged task if no
+    retrieved image is right."""
+    answers: NotRequired[list[JudgedImage]]
+    """Judged task: the judge's answers about each option."""
     cue: str
     """The first negation cue's canonical word, or `NO_CUE`."""
     position: str
@@ -195,6 +242,20 @@ TOP_5: Final = "top_5"
 """Metric of classification: the right class is one of the five with the highest scores."""
 TWIN_METRICS: Final[Mapping[str, Callable[[Sequence[float]], bool]]] = {"texts": texts_right, "images": images_right}
 """Halves of a twins item, by the name of their metric."""
+JUDGED: Final[Mapping[str, Callable[[JudgedImage], bool]]] = {
+    "both": lambda image: image["counts"] and image["scene"] is True and image["denied"] is False,
+    "scene": lambda image: image["counts"] and image["scene"] is True,
+    "negation": lambda image: image["counts"] and image["denied"] is False,
+}
+"""What a judge's answers say of a retrieved image; an unclear answer is wrong."""
+JUDGED_METRICS: Final[Mapping[str, tuple[str, int]]] = {
+    "both_at_1": ("both", 1),
+    "scene_at_1": ("scene", 1),
+    "negation_at_1": ("negation", 1),
+    "both_in_5": ("both", 5),
+    "scene_in_5": ("scene", 5),
+}
+"""Metric of a judged task to its key in `JUDGED` and the number of retrieved images of which one has to be right."""
 _ROUNDING: Final = 1e-6
 """Largest difference of a share from correct / n."""
 
@@ -222,10 +283,16 @@ def twin_options(row: ItemRow) -> list[dict[str, Any]]:
     return pairs if len(pairs) == 4 and all(pair.keys() >= keys for pair in pairs) else []
 
 
+def judged_right(row: ItemRow, metric: str) -> bool:
+    """Return whether a row of a judged task is right by a metric of `JUDGED_METRICS`."""
+    part, depth = JUDGED_METRICS[metric]
+    return any(map(JUDGED[part], row.get("answers", [])[:depth]))
+
+
 def captions_of(row: ItemRow) -> list[str]:
-    """Return the options of a row if they are captions; those of retrieval tasks are names of images."""
+    """Return the options of a row if they are captions; those of retrieval and judged tasks are names of images."""
     options = [text for text in row["options"] if isinstance(text, str)]
-    return [] if options[:1] == [row["image"]] else options
+    return [] if options[:1] == [row["image"]] or "answers" in row else options
 
 
 def result_problem(content: object) -> str:
@@ -291,14 +358,22 @@ def _value_problems(result: Result) -> Iterator[str]:
                 yield f"{kind}: {name}: {problem}"
             if score["n"] != items and not (name.startswith(SUBSET_METRIC) and score["n"] < items):
                 yield f"{kind}: {name}: n is {score['n']}, but the task has {items} items"
-    for name, count in (("ties", result["ties"]), ("nan", result["nan"])):
-        if not 0 <= count <= items:
-            yield f"{name}: {count} of {items} items"
+    if "judge" in result:
+        problems = ((name, _share_problem(score)) for name, score in result["judge"]["shares"].items())
+        yield from (f"judge: shares: {name}: {problem}" for name, problem in problems if problem)
+    yield from _count_problems(result)
     try:
         if datetime.fromisoformat(result["created"]).tzinfo is None:
             yield f"created: {result['created']!r:.60} has no time zone"
     except ValueError:
         yield f"created: {result['created']!r:.60} is not a time"
+
+
+def _count_problems(result: Result) -> Iterator[str]:
+    items = result["task"]["items"]
+    for name, count in (("ties", result["ties"]), ("nan", result["nan"])):
+        if not 0 <= count <= items:
+            yield f"{name}: {count} of {items} items"
 
 
 def items_problem(result: Result, rows: list[ItemRow]) -> str:
@@ -312,7 +387,9 @@ def items_problem(result: Result, rows: list[ItemRow]) -> str:
         return "two items have the same id"
     for name, score in result["metrics"].items():
         _, at, depth = ("", "at", "5") if name == TOP_5 else name.partition("recall_at_")
-        if name in TWIN_METRICS:
+        if name in JUDGED_METRICS:
+            right = sum(judged_right(row, name) for row in rows)
+        elif name in TWIN_METRICS:
             right = sum(map(TWIN_METRICS[name], map(twin_scores, rows)))
         elif at and depth.isdecimal():
             right = sum(row["rank"] is not None and row["rank"] <= int(depth) for row in rows)

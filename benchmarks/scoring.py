@@ -176,7 +176,7 @@ def score(
         warn(damage_line(damaged))
     row_of = {text: row for row, text in enumerate(texts)}
     pictures = hashlib.sha256("".join(f"{sha}  {name}\n" for name, sha in sorted(files.items())).encode()).hexdigest()
-    if task.kind == "retrieval":
+    if task.ranks_images:
         return Scores(identity, (), rows[[row_of[item.text] for item in task.items]], of_crop, pictures)
     place = {crop: row for row, crop in enumerate(crops)}
     if task.gallery:
@@ -225,7 +225,7 @@ def _numeric_description(identity: ModelIdentity) -> dict[str, object]:
 
 
 def _crops_of(task: Task) -> Iterator[Crop]:
-    if task.kind == "retrieval":
+    if task.ranks_images:
         yield from ((name, None) for name in task.gallery)
         return
     # sorted by image, so that each image is opened once

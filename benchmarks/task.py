@@ -30,11 +30,12 @@ class Box(NamedTuple):
 
 Baseline = Callable[[Sequence[Any]], Sequence[float]]
 """A guess without the model: returns a score for each option, boxes or captions, in the presented order."""
-TaskKind = Literal["regions", "captions", "retrieval", "caption_retrieval", "twins", "classification"]
+TaskKind = Literal["regions", "captions", "retrieval", "caption_retrieval", "twins", "classification", "judged"]
 """regions: which box does the text describe; captions: which text describes the image; retrieval: which image of the
 gallery does the text describe; caption_retrieval: which of all texts describes the image; twins: which of two texts
 describes each of two images, and which of the images is described by each text; classification: which class, each with
-the mean embedding of its prompts, has the image."""
+the mean embedding of its prompts, has the image; judged: is the text true of the images that it retrieves, by the
+answers of a judge."""
 Unpack = Callable[[Callable[[int, int], None]], None]
 """Writes the images of a task to its folder; calls its argument with the number of images written and the total.
 
@@ -56,12 +57,21 @@ class ImageRegion(NamedTuple):
     box: Box | None
 
 
+class JudgedQuestions(NamedTuple):
+    """The questions to a judge about an image that a text retrieved."""
+
+    denied: str
+    """About the thing that the text denies; the right answer is no."""
+    scene: str
+    """About the rest of the text; the right answer is yes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchItem:
     id: str
     """Unique in its task, and equal for equal files."""
     image: str
-    """File name of the image; in a retrieval task, of the right image."""
+    """File name of the image; in a retrieval task, of the right image; in a judged task empty: a judge decides."""
     text: str
     """As published, including typos; the input of the model. In a captions task, the right caption; in a classification
     task, the right class."""
@@ -73,8 +83,10 @@ class BenchItem:
     """In a captions or twins task, the region that the captions are about; None: the whole image."""
     twin: ImageRegion | None = None
     """In a twins task, the second image, which the second caption describes."""
+    questions: JudgedQuestions | None = None
+    """Of a judged task."""
     target: int
-    """Index of the right option, among the options or in the gallery."""
+    """Index of the right option, among the options or in the gallery; -1 in a judged task."""
     also_right: tuple[int, ...] = ()
     """Further right options in the gallery: the other captions of the image."""
     cluster: str
@@ -111,8 +123,8 @@ class Task:
     items: tuple[BenchItem, ...]
     pictures: Path
     gallery: tuple[str, ...] = ()
-    """Retrieval: file names of the images, in the file's order; caption retrieval: the captions; classification: the
-    classes, each once."""
+    """Retrieval, judged: file names of the images, in the file's order; caption retrieval: the captions;
+    classification: the classes, each once."""
     prompts: tuple[tuple[str, ...], ...] = ()
     """Classification: the texts of each class of the gallery, as many for each."""
     templates: str = ""
@@ -129,17 +141,24 @@ class Task:
     unpack: Unpack | None = None
     """Creates the folder of images, if the benchmark has them in another file."""
 
+    @property
+    def ranks_images(self) -> bool:
+        """Whether the gallery holds images."""
+        return self.kind in {"retrieval", "judged"}
+
     @cached_property
     def images(self) -> tuple[str, ...]:
         """File names of the distinct images, in order of first use."""
-        if self.kind == "retrieval":
+        if self.ranks_images:
             return tuple(dict.fromkeys(self.gallery))
         twins = (item.twin.image for item in self.items if item.twin)
         return tuple(dict.fromkeys([*(item.image for item in self.items), *twins]))
 
     @cached_property
     def chance(self) -> float:
-        """Expected share of right answers of random scores, 0..1."""
+        """Expected share of right answers of random scores, 0..1; 0 in a judged task, where it is not known."""
+        if self.kind == "judged":
+            return 0.0
         if self.kind == "twins":
             return CHANCE_OF_TWINS
         shares = [(1 + len(item.also_right)) / (len(self.gallery) or len(item.choices)) for item in self.items]

@@ -21,7 +21,7 @@ from benchmarks.analysis.statistics import PairedDifference, paired_difference, 
 from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import StoredResult, list_results, read, short_hash
-from benchmarks.schema import GuessShare, ItemRow, ModelFacts, Result, Score, twin_scores
+from benchmarks.schema import GuessShare, ItemRow, JudgeFacts, ModelFacts, Result, Score, twin_scores
 from benchmarks.task import ORDERS
 from benchmarks.twins import mean_effects
 from benchmarks.verdicts import Undecided, Verdict, undecided, verdicts
@@ -102,6 +102,8 @@ class ComparisonRow:
     """Items with NaN, ties or equal scores."""
     verdicts: tuple[Verdict, ...]
     """What is wrong with the scores; also in `notes`."""
+    judge: JudgeFacts | None
+    """The judge of a judged task."""
     is_base: bool
     base: PairedDifference | None
     """Compared with the base model; None for the base model, and if the base was not run on the same items.
@@ -392,6 +394,7 @@ def _row(
         nan=result["nan"],
         undecided=derived.undecided,
         verdicts=derived.verdicts,
+        judge=result.get("judge"),
         is_base=is_base,
         base=derived.base,
         slices=_cached_slices(entry, base, resamples, figures) if slices else (),

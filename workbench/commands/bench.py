@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from benchmarks.data.fetch import FetchResult
     from benchmarks.protocols import Protocol
     from benchmarks.results import StoredResult
+    from benchmarks.task import Task
+    from workbench.jobs.benchmark_judge import BenchmarkJudge
     from workbench.workspace.layout import Workspace
     from workbench.workspace.models import Model
 
@@ -51,10 +54,11 @@ Examples:
   negwb bench run my-task.json --pictures photos/        your own task
   negwb bench run photos/                                zero-shot: each sub-folder is a class
   negwb bench run negrefcocog --correct projection       without training: remove the denied concept
+  negwb bench run simpleneg --pictures ../val2014 --judge llava     a judge answers for what was retrieved
 
 \b
 The file of a task is a list of {image, phrase, ref_bbox, bbox_list}, {image, captions, right} or {images, texts},
-or {images, captions: [{image, text}]}.
+{images, captions: [{image, text}]}, or a list of [text, question on the denied thing, question on the rest].
 Saved as benchmarks/NAME.json in the workspace, with image paths relative to that folder, it is the task NAME.
 A folder of classes has one sub-folder per class, and optionally classes.json:
 {"classes": {sub-folder: name}, "templates": ["a photo of a {}."]}.
@@ -274,12 +278,31 @@ def run(
         CorrectionChoice | None,
         typer.Option(help="Also evaluate each model with this correction, which needs no training."),
     ] = None,
+    judges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--judge",
+            metavar="ENGINE",
+            help="Engine that answers the questions of a judged benchmark (simpleneg); repeatable.",
+            show_default="judges in negwb.toml",
+        ),
+    ] = None,
+    allow_blind: Annotated[
+        bool, typer.Option("--allow-blind", help="Use judges that were proved not to see images.")
+    ] = False,
+    max_requests: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Stop after so many requests to judges.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, metavar="COST", help="Stop when the judges' answers have cost this much.")
+    ] = None,
     device: Annotated[str, typer.Option(help="Torch device: cpu, cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Evaluate models on benchmarks; each result is a new file in results/.
 
-    Features are cached in cache/, so another protocol or a run with the same image tower costs little.
+    Features are cached in cache/, so another protocol or a run with the same image tower costs little. Answers of
+    judges are stored in the record: a stopped run continues, and another model only asks what is new.
     """
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.models import find_model, require_torch
@@ -292,18 +315,58 @@ def run(
     for task in selected:
         task.check_pictures()
     chosen = [find_model(workspace, spec) for spec in dict.fromkeys(models or default_models(workspace))]
-    require_torch()
-    stored = run_benches(
-        workspace,
-        selected,
-        chosen,
-        rules=_rules(protocol, allow_nan),
-        device=device,
-        projection=correct is CorrectionChoice.PROJECTION,
-        started=print_model,
-        warn=lambda line: typer.echo(f"negwb: warning: {_safe_text(line)}", err=True),
-    )
+    with _judge_of(
+        workspace, selected, judges or (), allow_blind=allow_blind, max_requests=max_requests, max_cost=max_cost
+    ) as judge:
+        require_torch()
+        stored = run_benches(
+            workspace,
+            selected,
+            chosen,
+            rules=_rules(protocol, allow_nan),
+            device=device,
+            projection=correct is CorrectionChoice.PROJECTION,
+            judge=judge,
+            started=print_model,
+            warn=lambda line: typer.echo(f"negwb: warning: {_safe_text(line)}", err=True),
+        )
     _print_results(workspace, stored, as_json=as_json)
+
+
+@contextmanager
+def _judge_of(
+    workspace: Workspace,
+    tasks: Sequence[Task],
+    judges: Sequence[str],
+    *,
+    allow_blind: bool,
+    max_requests: int | None,
+    max_cost: float | None,
+) -> Iterator[BenchmarkJudge | None]:
+    """Yield the judge, if one of the tasks needs it.
+
+    Raises:
+        UsageError: a judge is named but no task needs one, or none is named.
+    """
+    if not any(task.kind == "judged" for task in tasks):
+        if judges:
+            raise UsageError("none of these benchmarks is answered by a judge", hint="leave out --judge")
+        yield None
+        return
+    from workbench.demo.engine_kinds import register_demo_engines
+    from workbench.generation.budget import Budget
+    from workbench.jobs.benchmark_judge import open_judge
+
+    register_demo_engines()
+    budget = Budget(max_requests=max_requests, max_cost=max_cost)
+    with open_judge(
+        workspace,
+        judges,
+        allow_blind=allow_blind,
+        budget=budget,
+        notify=lambda line: typer.echo(f"negwb: {_safe_text(line)}", err=True),
+    ) as judge:
+        yield judge
 
 
 def print_model(model: Model) -> None:
@@ -327,17 +390,24 @@ def _rules(name: ProtocolChoice, allow_nan: bool) -> tuple[Protocol, ...]:
 def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_json: bool) -> None:
     from benchmarks.results import list_results
     from workbench.console.tables import show
-    from workbench.reports.benchmark_report import result_json, results_listing, twin_advice, verdict_lines
+    from workbench.reports.benchmark_report import (
+        judge_notes,
+        result_json,
+        results_listing,
+        stored_judged_listings,
+        twin_advice,
+        verdict_lines,
+    )
 
     known = list_results(workspace.root / RESULTS).results  # an earlier run may have measured an affirmative twin
     if as_json:
         typer.echo(json.dumps({"results": [result_json(one, known) for one in stored]}))
     else:
-        show([results_listing(stored, known)])
+        show([results_listing(stored, known), *stored_judged_listings(stored)])
         typer.echo("negwb: to compare models, with intervals: negwb report", err=True)
     for line in verdict_lines(stored, known):
         typer.echo(f"negwb: warning: {_safe_text(line)}", err=True)
-    for line in twin_advice(stored, known):
+    for line in [*judge_notes(stored), *twin_advice(stored, known)]:
         typer.echo(f"negwb: {_safe_text(line)}", err=True)
 
 

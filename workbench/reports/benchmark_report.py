@@ -38,6 +38,7 @@ from workbench.console.number_format import NONE, count, p_value, percent, signe
 from workbench.console.tables import Listing
 from workbench.reports.interval_bars import TITLE as BAR_TITLE
 from workbench.reports.interval_bars import interval_bar
+from workbench.reports.judged_scores import JudgedScore, judge_note, judged_listings
 
 _HIDDEN_CUTS = frozenset({"cue_class"})
 """Slices that only --json shows: the cue itself is more specific."""
@@ -166,10 +167,24 @@ def slice_cells(each: Slice | None, row: ComparisonRow) -> dict[str, str]:
 def listings(report: Report, *, slices: bool = False) -> list[Listing]:
     """Return the tables of the report, optionally with a table per slice."""
     by_task = _by_task(report.rows)
-    tables = [_task(rows, report) for rows in by_task]
+    tables = [_task(rows, report) for rows in by_task] + judged_listings(_judged_scores(report))
     if slices:
         tables += [listing for rows in by_task for listing in _slices(_first_protocol(rows), report)]
     return [listing for listing in [*tables, _differing(report), _notes(report), *_published(report)] if listing.rows]
+
+
+def _judged_scores(report: Report) -> list[JudgedScore]:
+    return [
+        JudgedScore(
+            task=row.task,
+            model=row.model,
+            protocol=row.protocol,
+            judge=row.judge,
+            shares={row.metric: row.accuracy.estimate, **{each.name: each.accuracy.estimate for each in row.others}},
+        )
+        for row in report.rows
+        if row.judge is not None
+    ]
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -221,7 +236,8 @@ def _task(rows: Sequence[ComparisonRow], report: Report) -> Listing:
         own = [row for row in rows if row.protocol == rule]
         cells += [_model_cells(row, report, others, undecided_column=bool(doubtful)) for row in own]
         cells += [_blind_cells(rule, share, len(headers)) for share in own[0].baselines]
-    title = f"{first.task}: {first.metric.replace('_', ' ')}, n = {first.n:,}, chance {percent(first.chance)} %"
+    chance = "" if first.judge else f", chance {percent(first.chance)} %"
+    title = f"{first.task}: {first.metric.replace('_', ' ')}, n = {first.n:,}{chance}"
     title = f"{title}, data {first.dataset_sha256[:8]}"
     if len(report.versions_of(first.task)) > 1:
         title = f"{title}, version {first.version} of the task"
@@ -336,6 +352,8 @@ def power_note(base: PairedDifference) -> str:
 
 def _further_notes(row: ComparisonRow, report: Report) -> list[str]:
     notes = [tie_notes(row)]
+    if row.judge is not None:
+        notes.append(judge_note(row.judge))
     if row.base is not None and row.base.p_holm is not None:
         notes.append("p is McNemar's, corrected for all comparisons with the base under one rule (Holm)")
     if row.base is not None:
@@ -422,6 +440,29 @@ def verdict_lines(stored: Sequence[StoredResult], known: Sequence[StoredResult])
     return lines
 
 
+def stored_judged_listings(stored: Sequence[StoredResult]) -> list[Listing]:
+    """Return the tables of the judged tasks among the results of `negwb bench run`."""
+    return judged_listings(
+        [
+            JudgedScore(
+                task=result["task"]["name"],
+                model=result["model"]["name"],
+                protocol=result["protocol"]["name"],
+                judge=result["judge"],
+                shares={name: score["value"] for name, score in result["metrics"].items()},
+            )
+            for result in (each.result for each in stored)
+            if "judge" in result
+        ]
+    )
+
+
+def judge_notes(stored: Sequence[StoredResult]) -> list[str]:
+    """Return who answered the questions of the judged tasks among the results, each once."""
+    judged = (each.result for each in stored if "judge" in each.result)
+    return list(dict.fromkeys(f"{result['task']['name']}: {judge_note(result['judge'])}" for result in judged))
+
+
 def _without(cells: tuple[str, ...], column: int) -> tuple[str, ...]:
     return cells[:column] + cells[column + 1 :]
 
@@ -482,6 +523,7 @@ def result_json(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str
         "verdicts": [asdict(each) for each in verdicts(result, stored.items())],
         **({"balanced": result["balanced"]} if "balanced" in result else {}),
         **({"templates": result["task"]["templates"]} if "templates" in result["task"] else {}),
+        **({"judge": result["judge"]} if "judge" in result else {}),
         "affirmative": _stored_twin_json(stored, known) if _denies(stored) else None,
     }
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import NegwbError, NothingToDo, UsageError
 
 if TYPE_CHECKING:
+    from benchmarks.judged import ImageJudge
     from benchmarks.protocols import Protocol
     from benchmarks.results import StoredResult
     from benchmarks.scoring import TextImageEncoder
@@ -326,6 +327,7 @@ def run_benches(
     rules: Sequence[Protocol],
     device: str = "cpu",
     projection: bool = False,
+    judge: ImageJudge | None = None,
     started: Callable[[Model], None] = lambda model: None,
     warn: Callable[[str], None] = lambda line: None,
 ) -> list[StoredResult]:
@@ -334,6 +336,7 @@ def run_benches(
     Args:
         projection: Evaluate each model with `corrections.ProjectedEncoder`, too. Its strength is chosen on a share of
             the first task with negated texts, which the score of this task leaves out.
+        judge: Answers the questions of judged tasks.
         started: Called before a model is loaded.
         warn: Called with each warning about a loaded model or the cache.
 
@@ -360,6 +363,7 @@ def run_benches(
                     cache_folder=workspace.cache,
                     protocols=rules,
                     label=label,
+                    judge=judge,
                     progress=_named(bars, f"{label}, {task.name}: "),
                     warn=warn,
                 )

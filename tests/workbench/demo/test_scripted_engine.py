@@ -20,7 +20,7 @@ from curation_db.lint.minimal_edit import insertion_fault
 from workbench.demo.simulation.corpus import DemoImage as Drawn
 from workbench.demo.simulation.corpus import make_corpus
 from workbench.demo.simulation.judges import JUDGES, ask_judge
-from workbench.demo.simulation.scripted_engine import make
+from workbench.demo.simulation.scripted_engine import DrawnWorld, make
 from workbench.demo.simulation.scripted_rewrites import rewrite
 from workbench.demo.world.world import make_scene
 from workbench.errors import UsageError
@@ -195,6 +195,19 @@ def test_an_image_is_found_by_id_or_name_and_the_truth_file_has_precedence(tmp_p
 def _sees(answer: ModelAnswer) -> bool:
     assert answer.p is not None
     return answer.p >= 0.5
+
+
+def test_an_image_file_of_the_corpus_is_known_without_the_record(tmp_path: Path):
+    scene = make_scene(7)
+    folder = tmp_path / "corpus" / "images"
+    folder.mkdir(parents=True)
+    truth = {"file_name": "demo_000001.jpg", "scene": scene.to_dict()}
+    (tmp_path / "corpus" / "truth.jsonl").write_text(json.dumps(truth) + "\n")
+    world = DrawnWorld(tmp_path)
+    key = f"sha256/{64 * 'a'}"
+    assert world.scene(ImagePayload(key=key, path=folder / "demo_000001.jpg")) == scene
+    assert world.scene(ImagePayload(key=key, path=tmp_path / "demo_000001.jpg")) is None
+    assert world.scene(ImagePayload(key=key)) is None
 
 
 def test_acceptability_needs_a_true_and_well_formed_text():

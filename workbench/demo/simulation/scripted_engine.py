@@ -72,10 +72,15 @@ class DrawnWorld:
     _scenes: dict[str, Scene] | None = field(default=None, init=False)
 
     def scene(self, image: ImagePayload | None) -> Scene | None:
-        """Return the scene of an image; None if the image is not of the demo."""
-        if image is None or not image.key.startswith(f"{SOURCE}/"):
+        """Return the scene of an image, by its source or by its folder; None if the image is not of the demo."""
+        if image is None:
             return None
-        name = _file_name(image)
+        if image.key.startswith(f"{SOURCE}/"):
+            name = _file_name(image)
+        elif image.path is not None and (self.folder / TRUTH).parent.resolve() in image.path.resolve().parents:
+            name = image.path.name  # an image of the corpus that a benchmark reads as a file
+        else:
+            return None
         if self._scenes is None:
             self._scenes = _read_scenes(self.folder / TRUTH)
         if self._scenes:
