@@ -1,63 +1,52 @@
-"""The items of a benchmark result for the screen: read, filtered, and shown with scores and boxes."""
+"""The items of a benchmark result for the screen, with the scores of the model and of the base. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from collections import Counter
+from collections.abc import Mapping
 
 from textual.content import Content
 
-from benchmarks.results import read
 from benchmarks.schema import ItemRow, captions_of, twin_options, twin_scores
 from benchmarks.twins import effects
 from curation_db.foreign_json import finite_number
 from curation_db.language.sanitize import display_text
 from workbench.annotation.text_spans import highlighted_spans
-from workbench.tui.rendering.boxes import letter
+from workbench.images.boxes import letter
+from workbench.reports.item_answers import Change, ItemAnswers, Only
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, marked, plain
 from workbench.tui.widgets.static_table import Column
 
-Only = Literal["all", "right", "wrong", "differs"]
 _TRUE_PAIRS = (0, 3)
 """Places of the pairs of a twins item whose text is true of the image."""
-COLUMNS = (Column("", 1), Column("base", 4), Column("text"), Column("margin", 7, right=True), Column("cue", 10))
-_SAYS: dict[Only, str] = {"all": "all", "right": "right", "wrong": "wrong", "differs": "differing from the base"}
+_WIDE = 100
+"""Columns of a screen from which the cue has a column of its own."""
+_CHANGES: dict[Change | None, Content] = {
+    "gained": Content.styled("▲ gained", f"bold {GOOD}"),
+    "lost": Content.styled("▼ lost", f"bold {BAD}"),
+    None: Content(""),
+}
+_SMALLEST_SPAN, _BAR_SPANS = 0.02, 2.25
+"""The least difference of similarities that the bars are scaled to; a bar is this many times as long."""
+_SAYS: dict[Only, str] = {"all": "all", "right": "right", "wrong": "wrong", "differs": "differing from the base",
+                          "gained": "gained", "lost": "lost"}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class ItemAnswers:
-    """The items of a result, and the base model's answers to them."""
-
-    items: tuple[ItemRow, ...]
-    base: Mapping[str, bool]
-    """Item id to correctness; empty for the base model itself, or if it was not run on these items."""
-
-    def only(self, which: Only, cut: tuple[str, str] | None = None) -> list[ItemRow]:
-        """Return the items that match, of one slice if `cut` is given."""
-        return [row for row in self.items if _within(row, cut) and self._is(row, which)]
-
-    def _is(self, row: ItemRow, which: Only) -> bool:
-        if which == "differs":
-            return self.base.get(row["id"], row["correct"]) is not row["correct"]
-        return which == "all" or row["correct"] is (which == "right")
-
-
-def _within(row: ItemRow, cut: tuple[str, str] | None) -> bool:
-    return cut is None or str(row["slices"].get(cut[0])) == cut[1]
-
-
-def read_answers(results: Path, run: str, base_run: str | None) -> ItemAnswers:
-    """Read the items of `run` and the answers of the base model.
-
-    Raises:
-        BenchError: a file is missing or was changed.
-    """
-    items = read(results / f"{run}.json").items()
-    theirs = read(results / f"{base_run}.json").items() if base_run else []
-    return ItemAnswers(tuple(items), {row["id"]: row["correct"] for row in theirs})
+def item_columns(width: int, *, has_base: bool) -> dict[str, Column]:
+    """Return the columns of the list that fit into `width`; those of the base model only if it was run."""
+    columns = {
+        "right": Column("", 1),
+        "change": Column("vs base", 8),
+        "text": Column("text"),
+        "margin": Column("margin", 7, right=True),
+        "base margin": Column("base", 7, right=True),
+        "cue": Column("cue", 10),
+    }
+    left_out = set() if has_base else {"change", "base margin"}
+    if width < _WIDE:
+        left_out.add("cue")  # it is marked in the text
+    return {name: column for name, column in columns.items() if name not in left_out}
 
 
 def list_summary(which: Only, count: int, of: int, cut: tuple[str, str] | None) -> str:
@@ -66,20 +55,36 @@ def list_summary(which: Only, count: int, of: int, cut: tuple[str, str] | None) 
     return display_text(f"{count:,} of {of:,} · {_SAYS[which]}{where}", limit=100)
 
 
-def cells_of(row: ItemRow, base: Mapping[str, bool]) -> list[Content]:
-    theirs = base.get(row["id"])
-    return [
-        correct_mark(row["correct"]),
-        Content("") if theirs is None else correct_mark(theirs, quiet=theirs is row["correct"]),
-        marked(highlighted_spans(row["text"], limit=200), base=""),
-        Content.styled(_margin(row), QUIET),
-        plain(row["cue"], QUIET, limit=20),
-    ]
+def changes_line(answers: ItemAnswers, base: str) -> Content:
+    """Return how many items the model gained and lost against the base model, and how many both answer alike."""
+    changes = Counter((row["correct"], answers.change(row)) for row in answers.items if row["id"] in answers.base)
+    return Content.assemble(
+        ("against ", QUIET),
+        plain(base, "bold", limit=40),
+        (": ", QUIET),
+        (f"▲ {changes[True, 'gained']:,} gained", GOOD),
+        (" · ", QUIET),
+        (f"▼ {changes[False, 'lost']:,} lost", BAD),
+        (f" · {changes[True, None]:,} both right · {changes[False, None]:,} both wrong", QUIET),
+    )
 
 
-def correct_mark(right: bool, *, quiet: bool = False) -> Content:
+def cells_of(row: ItemRow, answers: ItemAnswers, columns: Mapping[str, Column]) -> list[Content]:
+    theirs = answers.base.get(row["id"])
+    cells = {
+        "right": correct_mark(row["correct"]),
+        "change": _CHANGES[answers.change(row)],
+        "text": marked(highlighted_spans(row["text"], limit=200), base=""),
+        "margin": Content(_margin(row)),
+        "base margin": Content.styled("" if theirs is None else _margin(theirs), QUIET),
+        "cue": plain(row["cue"], QUIET, limit=20),
+    }
+    return [cells[name] for name in columns]
+
+
+def correct_mark(right: bool) -> Content:
     """Return a glyph for correct or incorrect."""
-    return Content.styled("✓" if right else "✗", QUIET if quiet else f"bold {GOOD if right else BAD}")
+    return Content.styled("✓" if right else "✗", f"bold {GOOD if right else BAD}")
 
 
 def scores_of(row: ItemRow) -> list[float | None]:
@@ -106,14 +111,33 @@ def phrase(row: ItemRow) -> Content:
     return marked(highlighted_spans(row["text"]))
 
 
-def options(row: ItemRow, width: int) -> Content:
+def scores(row: ItemRow, model: str, theirs: ItemRow | None, base: str, width: int) -> Content:
+    """Return the options with the scores of the model and, if it was run, of the base model.
+
+    The bars of both models have the same length per similarity, but each starts at its own: the similarities of two
+    models do not compare, their differences do.
+    """
+    span = max(_SMALLEST_SPAN, *(max(known) - min(known) for each in (row, theirs or row) if (known := _known(each))))
+    if theirs is None:
+        return _options(row, width, span, texts=True)
+    blocks = [(model, row, True), (f"{base} (base)" if base != "base" else base, theirs, False)]
+    lines: list[Content] = []
+    for name, answer, texts in blocks:
+        title = plain(name, "bold" if texts else QUIET, limit=60)
+        lines += [title, _options(answer, width, span, texts=texts), Content("")]
+    return Content("\n").join(lines[:-1])
+
+
+def _options(row: ItemRow, width: int, span: float, *, texts: bool) -> Content:
     """Return one line per option: letter, similarity as a bar, whether it is correct and whether it was chosen.
 
-    A caption follows in a line of its own, with its cue marked. The letters of twins are those of the images.
+    With `texts`, a caption follows in a line of its own, with its cue marked. The letters of twins are those of the
+    images.
     """
     scores, twins = scores_of(row), twin_options(row)
-    texts = [str(pair["text"]) for pair in twins] or captions_of(row)
-    low, high = _scale([score for score in scores if score is not None])
+    captions = [str(pair["text"]) for pair in twins] or captions_of(row) if texts else []
+    high = max(_known(row), default=1.0) + span / 4
+    low = high - _BAR_SPANS * span  # not 0: similarities of one image lie close together
     cells = max(5, min(16, width - 26))
     lines = []
     for place, score in enumerate(scores):
@@ -122,16 +146,13 @@ def options(row: ItemRow, width: int) -> Content:
         figure = "   NaN" if score is None else f"{score:+.3f}"
         name = letter(place // 2 if twins else place)
         lines.append(Content.assemble((f"{name} ", "bold"), (bar(share, cells), "$primary"), f" {figure} ", marks))
-        if texts:
-            lines.append(Content.assemble("  ", marked(highlighted_spans(texts[place]))))
+        if captions:
+            lines.append(Content.assemble("  ", marked(highlighted_spans(captions[place]))))
     return Content("\n").join(lines)
 
 
-def _scale(scores: Sequence[float]) -> tuple[float, float]:
-    """Return the ends of the bars' scale: similarities of one image lie close together, so the scale is not [0, 1]."""
-    low, high = min(scores, default=0.0), max(scores, default=1.0)
-    margin = max(high - low, 0.02)
-    return low - margin, high + margin / 4
+def _known(row: ItemRow) -> list[float]:
+    return [score for score in scores_of(row) if score is not None]
 
 
 def _marks(row: ItemRow, place: int) -> Content:
@@ -145,19 +166,23 @@ def _marks(row: ItemRow, place: int) -> Content:
     return Content(" ").join(parts)
 
 
-def outcome(row: ItemRow, base: Mapping[str, bool]) -> Content:
+def outcome(row: ItemRow, answers: ItemAnswers) -> Content:
     """Return whether the answer is correct, its rank, ties and the base model's answer."""
     content = Content.assemble(correct_mark(row["correct"]), " right" if row["correct"] else " wrong")
     if row["rank"] is not None:
         content = Content.assemble(content, f" · rank {row['rank']:,}")
     if row["tie"]:
         content = Content.assemble(content, (" · ⚠ a tie", WARN))
-    if (theirs := base.get(row["id"])) is not None:
-        content = Content.assemble(content, (" · base ", QUIET), correct_mark(theirs))
+    if (theirs := answers.base.get(row["id"])) is not None:
+        content = Content.assemble(content, (" · base ", QUIET), correct_mark(theirs["correct"]))
+        if theirs["rank"] is not None:
+            content = Content.assemble(content, (f" rank {theirs['rank']:,}", QUIET))
+    if (change := answers.change(row)) is not None:
+        content = Content.assemble(content, (" · ", QUIET), _CHANGES[change])
     return content
 
 
 def facts(row: ItemRow) -> Content:
     """Return the item's id and slices."""
-    cuts = [f"{name}: {value}" for name, value in row["slices"].items()]
+    cuts = [f"{name.replace('_', ' ')}: {value}" for name, value in row["slices"].items()]
     return plain(" · ".join([f"item {row['id']}", *cuts]), QUIET, limit=400)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from textual.screen import Screen
 
 from workbench.jobs.run_monitor import RunMonitor
-from workbench.tui.results.benchmark_images import located
+from workbench.reports.benchmark_images import located
 from workbench.workspace.keymap import ActionMap, results_actions
 from workbench.workspace.layout import Workspace
 
@@ -54,6 +54,11 @@ class ResultsContext:
     @property
     def results(self) -> Path:
         return self.workspace.root / "results"
+
+    @property
+    def base_name(self) -> str:
+        """Name of the base model of the report; empty before it was read."""
+        return (self.report.base if self.report is not None else None) or ""
 
     def locate(self, row: ComparisonRow, image: str) -> Path | None:
         """The file of an image of the row's benchmark."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual import events, work
 from textual.app import ComposeResult
@@ -14,10 +14,11 @@ from textual.widgets import Static
 
 from benchmarks.schema import captions_of, twin_options
 from curation_db.language.sanitize import display_text
+from workbench.images.boxes import letter, picture_in_box, picture_with_boxes
 from workbench.images.terminal_graphics import picture_box
 from workbench.reports.benchmark_report import ReportLine
-from workbench.tui.rendering.boxes import letter, picture_with_boxes
-from workbench.tui.rendering.items import facts, options, outcome, phrase
+from workbench.reports.item_answers import ItemAnswers, boxes_of, images_of
+from workbench.tui.rendering.items import facts, outcome, phrase, scores
 from workbench.tui.rendering.report import heading
 from workbench.tui.results.context import STYLES
 from workbench.tui.screens.base.action_screen import ActionScreen
@@ -46,7 +47,7 @@ class ItemScreen(ActionScreen):
         line: ReportLine,
         items: Sequence[ItemRow],
         at: int,
-        base: Mapping[str, bool],
+        answers: ItemAnswers,
         follow: Callable[[int], None],
     ) -> None:
         """`follow` is called with the index of the item shown last, for the cursor of the list."""
@@ -54,33 +55,19 @@ class ItemScreen(ActionScreen):
         self.context, self.line, self.at = context, line, at
         self._items = items
         self._follow = follow
-        self._base = base
+        self._answers = answers
+        self._crop: int | None = None
+        """The box whose inside is shown; None: the whole image."""
 
     @property
     def row(self) -> ItemRow:
         return self._items[self.at]
 
-    @property
-    def _pictures(self) -> list[str]:
-        """One image with boxes; for a retrieval item the correct image and the best other one."""
-        row = self.row
-        if twins := twin_options(row):
-            return list(dict.fromkeys(str(pair["image"]) for pair in twins))
-        return [row["image"]] if row["rank"] is None or captions_of(row) else row["options"][:2]
-
-    @property
-    def _boxes(self) -> list[Any]:
-        """The boxes to draw into the one image; none if there are two images, or none in the item."""
-        row = self.row
-        if len(self._pictures) > 1 or captions_of(row):
-            return []
-        return [twin_options(row)[place]["box"] for place in (0, 2)] if twin_options(row) else row["options"]
-
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
         with Horizontal(id="item"):
             with Vertical(id="picture-side"):
-                for place in range(len(self._pictures)):
+                for place in range(len(images_of(self.row))):
                     yield PicturePane(self.context.protocol, id=f"picture-{place}")
             with VerticalScroll(id="item-text", can_focus=False):
                 yield Static(id="body", markup=False)
@@ -106,8 +93,18 @@ class ItemScreen(ActionScreen):
         """Show the next item of the list, or the previous one."""
         at = max(0, min(self.at + by, len(self._items) - 1))
         if at != self.at:
-            self.at = at
+            self.at, self._crop = at, None
             self._show()
+
+    def action_crop(self) -> None:
+        """Show the inside of the first box, then of the next, then the whole image again."""
+        boxes = boxes_of(self.row)
+        if not boxes:
+            self.show_message("the item has no boxes")
+            return
+        shown = 0 if self._crop is None else self._crop + 1
+        self._crop = shown if shown < len(boxes) else None
+        self._show()
 
     def action_back(self) -> None:
         """Return to the list, with the cursor on this item."""
@@ -122,24 +119,35 @@ class ItemScreen(ActionScreen):
         has_captions = captions_of(row) or twin_options(row)  # which are shown with their scores
         # fmt: off
         asked = [] if has_captions else [phrase(row), blank]
-        lines = [heading(self.line), blank, *asked, options(row, width), blank, outcome(row, self._base), blank,
-                facts(row)]
+        theirs, base = self._answers.base.get(row["id"]), self.context.base_name
+        lines = [heading(self.line), blank, *asked, scores(row, self.line.main.model, theirs, base, width), blank,
+                outcome(row, self._answers), blank, facts(row)]
         # fmt: on
         self.query_one("#body", Static).update(Content("\n").join(lines))
         right = f"{self.at + 1:,} of {len(self._items):,}"
         self.query_one(HeaderBar).show("results", "report", "items", f"item {row['id']}", right=right)
+        names = images_of(row)
         side = self.query_one("#picture-side")
-        side.border_subtitle = Content(display_text(" · ".join(self._pictures), limit=60))
-        legend = "" if captions_of(row) or twin_options(row) else _LEGEND
-        side.border_title = Content(legend if len(self._pictures) == 1 else f"{letter(0)} above, {letter(1)} below")
+        side.border_subtitle = Content(display_text(" · ".join(names), limit=60))
+        side.border_title = Content(f"{letter(0)} above, {letter(1)} below" if len(names) > 1 else self._legend())
         self._load()
+
+    def _legend(self) -> str:
+        if self._crop is not None:
+            target = self._crop == self.row["target"] and not twin_options(self.row)
+            return f"inside box {letter(self._crop)}{', the right one' if target else ''}"
+        return "" if captions_of(self.row) or twin_options(self.row) else _LEGEND
 
     @work(exclusive=True)
     async def _load(self) -> None:
-        row = self.row
-        for place, name in enumerate(self._pictures):
+        row, crop, boxes = self.row, self._crop, boxes_of(self.row)
+        for place, name in enumerate(images_of(row)):
             pane = self.query_one(f"#picture-{place}", PicturePane)
             size = picture_box(max(1, pane.size.width), max(1, pane.size.height), self.context.protocol)
             path = self.context.locate(self.line.main, name)
-            draw = partial(picture_with_boxes, path, size, self._boxes, row["target"], name=name)
+            draw = (
+                partial(picture_with_boxes, path, size, boxes, row["target"], name=name)
+                if crop is None
+                else partial(picture_in_box, path, size, boxes[crop], name=name)
+            )
             pane.show(await run_in_daemon_thread(draw), alt="images are turned off")

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, cast
 
 from textual import getters, on, work
 from textual.app import ComposeResult
+from textual.content import Content
 from textual.widgets import Static
 
 from benchmarks.analysis.comparison import Slice, slices_of_run
 from benchmarks.errors import BenchError
 from workbench.reports.benchmark_report import ReportLine
-from workbench.tui.rendering.items import COLUMNS, ItemAnswers, Only, cells_of, list_summary, read_answers
+from workbench.reports.item_answers import ItemAnswers, Only, read_answers
+from workbench.tui.rendering.items import cells_of, changes_line, item_columns, list_summary
 from workbench.tui.rendering.report import heading, slice_columns, slice_row
 from workbench.tui.results.context import STYLES
 from workbench.tui.results.item import ItemScreen
@@ -135,12 +137,20 @@ class ItemsScreen(_ResultTable):
             )
         except BenchError as error:
             self.show_message(error.message, hint=error.hint, trouble=True)
-        if self.is_mounted:
+        if not self.is_mounted:
+            return
+        if self._answers.base:
+            counts = changes_line(self._answers, self.context.base_name)
+            self.query_one("#head", Static).update(Content("\n").join([heading(self.line), counts]))
+        self._list()
+
+    def on_resize(self) -> None:
+        if self.is_whole and self._answers.items:
             self._list()
 
     def action_only(self, which: str) -> None:
-        """List all items, or only those that are right, wrong, or differ from the base model's answer."""
-        if which == "differs" and not self._answers.base:
+        """List all items, or only those that are right, wrong, or differ from the base model's answer, either way."""
+        if which in ("differs", "gained", "lost") and not self._answers.base:
             self.show_message("this is the base" if self.line.main.is_base else "the base was not run on these items")
             return
         self._only = cast("Only", which)
@@ -150,11 +160,11 @@ class ItemsScreen(_ResultTable):
         self.items = self._answers.only(self._only, self._cut)
         keys = [str(at) for at in range(len(self._answers.items))]
         places = {id(row): key for row, key in zip(self._answers.items, keys, strict=True)}
-        base = self._answers.base
+        columns = item_columns(self.app.size.width, has_base=bool(self._answers.base))
         self.table.fill(
-            COLUMNS,
+            list(columns.values()),
             [places[id(row)] for row in self.items],
-            lambda at: cells_of(self.items[at], base),
+            lambda at: cells_of(self.items[at], self._answers, columns),
             empty="no such item",
         )
         right = list_summary(self._only, len(self.items), len(self._answers.items), self._cut)
@@ -164,7 +174,7 @@ class ItemsScreen(_ResultTable):
     def action_open(self) -> None:
         """Open the item under the cursor, with its image."""
         if self.items:
-            screen = ItemScreen(self.context, self.line, self.items, self.table.cursor, self._answers.base, self.follow)
+            screen = ItemScreen(self.context, self.line, self.items, self.table.cursor, self._answers, self.follow)
             self.app.push_screen(screen)
 
     def follow(self, at: int) -> None:

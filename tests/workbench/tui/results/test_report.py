@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,15 +17,17 @@ from support.screen_sizes import SIZES
 
 from benchmarks.registry import task_from_file, task_from_folder
 from benchmarks.runner import run_task
+from benchmarks.schema import ItemRow
 from benchmarks.task import Task
 from curation_db.stats.intervals import Interval
+from workbench.images.boxes import RIGHT, picture_in_box, picture_with_boxes
+from workbench.reports.benchmark_images import located
 from workbench.reports.interval_bars import interval_bar
 from workbench.reports.retention import RetentionPlot, RetentionPoint
-from workbench.tui.rendering.boxes import picture_with_boxes
+from workbench.tui.rendering.items import scores
 from workbench.tui.rendering.report import cells_of
 from workbench.tui.rendering.retention import retention_chart
 from workbench.tui.results.app import ResultsApp
-from workbench.tui.results.benchmark_images import located
 from workbench.tui.results.item import ItemScreen
 from workbench.tui.results.report import ReportScreen
 from workbench.tui.results.runs import RunsScreen
@@ -249,6 +252,65 @@ async def test_gain_is_plotted_over_retention(workspace: Workspace) -> None:
         await until(pilot, lambda: isinstance(app.screen, ReportScreen))
 
 
+async def test_gained_and_lost_items_have_the_scores_of_the_base(workspace: Workspace) -> None:
+    app = ResultsApp(workspace, start="report")
+    async with running(app, (80, 24)) as pilot:
+        await until(pilot, lambda: "demo-negref" in lines(app))
+        await pilot.press("down", "i")  # tuned on demo-affirm
+        await until(pilot, lambda: "against base: ▲ 0 gained · ▼ 2 lost · 16 both right · 2 both wrong" in lines(app))
+        await pilot.press("plus")
+        await until(pilot, lambda: "no such item" in lines(app) and "0 of 20 · gained" in lines(app))
+        await pilot.press("minus")
+        await until(pilot, lambda: "2 of 20 · lost" in lines(app))
+        listed = [line.split() for line in lines(app).split("\n") if "▼ lost" in line and "✗" in line]
+        assert [row[-2:] for row in listed] == [["-0.100", "+0.100"]] * 2
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ItemScreen) and "▼ lost" in lines(app))
+        rows = [line.split("│")[-1].split() for line in lines(app).split("\n")]
+        shown = [[row[0], *row[2:]] for row in rows if row and row[0] in ("A", "B")]
+        assert shown == [
+            ["A", "+0.200", "✓", "right"],
+            ["B", "+0.300", "◀", "chosen"],
+            ["A", "+0.300", "✓", "right", "◀", "chosen"],
+            ["B", "+0.200"],
+        ]
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: isinstance(app.screen, ReportScreen))
+        await pilot.press("up", "i")
+        await until(pilot, lambda: "20 of 20 · all" in lines(app))
+        await pilot.press("plus")
+        await until(pilot, lambda: "this is the base" in lines(app))
+
+
+def test_the_bars_of_two_models_have_one_scale() -> None:
+    row = {"image": "a.jpg", "options": [[0, 0, 1, 1]] * 2, "pred": 0, "target": 0, "correct": True}
+    ours, base = cast("list[ItemRow]", [row | {"scores": [0.9, 0.5]}, row | {"scores": [0.2, 0.19]}])
+    drawn = scores(ours, "tuned", base, "base", 42).plain.split("\n")
+    lengths = [line.count("▓") for line in drawn if line[:2] in ("A ", "B ")]
+    assert lengths[0] - lengths[1] == 7, "0.4 of 0.9, the whole bar of 16"
+    assert lengths[2] - lengths[3] == 0, "0.01 is no difference on this scale"
+    assert lengths[0] == lengths[2] == 14
+
+
+async def test_the_inside_of_each_box_can_be_shown(workspace: Workspace) -> None:
+    benchmarks = workspace.root / "benchmarks"
+    (benchmarks / "demo" / "s0.png").rename(benchmarks / "s0.png")
+    app = ResultsApp(workspace, start="report")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "demo-negref" in lines(app))
+        await pilot.press("i", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ItemScreen) and pane(app).thumbnail is not None)
+        for title in ("inside box A, the right one", "inside box B ", "right box"):
+            await pilot.press("c")
+            await until(pilot, partial(shows, app, title))
+            await app.workers.wait_for_complete()
+            assert pane(app).thumbnail.size == ((100, 60) if title == "right box" else (40, 50))
+
+
+def shows(app: ResultsApp, text: str) -> bool:
+    return text in lines(app)
+
+
 def point(name: str, affirmed: tuple[float, float, float], negated: tuple[float, float, float]) -> RetentionPoint:
     report = SimpleNamespace(model=name, model_hash=name)
     rows = (SimpleNamespace(**vars(report), accuracy=Interval(*ends)) for ends in (negated, affirmed))
@@ -414,5 +476,8 @@ def test_invalid_boxes_are_drawn_without_an_error(tmp_path: Path, boxes: list[An
     drawn = picture_with_boxes(tmp_path / "p.png", (80, 80), boxes, 0, name="p.png")
     assert drawn.image is not None
     colours = {colour for _, colour in drawn.image.getcolors(1_000_000)}
-    assert ((120, 220, 130) in colours) is (boxes[0] in ([10, 10, 30, 30], [-5, 0, 9e300, 5]))
+    assert (RIGHT in colours) is (boxes[0] in ([10, 10, 30, 30], [-5, 0, 9e300, 5]))
     assert picture_with_boxes(None, (80, 80), boxes, 0, name="[/x]").problem == "the image is missing: [/x]"
+    inside = [picture_in_box(tmp_path / "p.png", (80, 80), box, name="p.png").size for box in boxes]
+    sizes = {"[10, 10, 30, 30]": (30, 30), "[50, 10, 40, 40]": (40, 40), "[-5, 0, 9e+300, 5]": (80, 4)}
+    assert inside == [sizes.get(str(box), (80, 48)) for box in boxes], "no box: the whole image"

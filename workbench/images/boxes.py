@@ -1,6 +1,7 @@
 """Draws the boxes of a benchmark item into its image: the target box solid, the others dashed, each with a letter.
 
-Runs off the UI thread. Malformed boxes in a result file are skipped.
+The colours are those of Okabe and Ito, which colour-blind readers can tell apart. Runs off the UI thread. Malformed
+boxes in a result file are skipped.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curation_db.foreign_json import finite_number
-from workbench.images.decode import Thumbnail, load_thumbnail
+from workbench.images.decode import Thumbnail, load_full, load_thumbnail
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-_RIGHT, _OTHER, _DARK = (120, 220, 130), (255, 176, 84), (16, 18, 22)
+RIGHT, OTHER, _DARK = (86, 180, 233), (240, 160, 40), (16, 18, 22)
 _SMALLEST = 320
 """Minimum length in pixels of the longer side, so that lines and letters do not hide a small image."""
 
@@ -36,11 +37,28 @@ def picture_with_boxes(
         return thumbnail
     canvas = _enlarged(thumbnail.image)
     scale = canvas.width / thumbnail.size[0], canvas.height / thumbnail.size[1]
+    last = canvas.width - 1, canvas.height - 1
     order = sorted(range(len(options)), key=lambda place: place == target)  # the target last, on top
     for place in order:
-        if (corners := _corners(options[place], scale, canvas.size)) is not None:
+        if (corners := _corners(options[place], scale, last)) is not None:
             _draw(canvas, corners, letter(place), shown=max(8, max(size) // 2), right=place == target)
     return replace(thumbnail, image=canvas)
+
+
+def picture_in_box(path: Path | None, size: tuple[int, int], box: object, *, name: str) -> Thumbnail:
+    """Return what the image at `path` shows inside `box`, in at most `size` pixels; the whole image if it is no box."""
+    thumbnail = load_full(path, name=name)
+    if thumbnail.image is None or thumbnail.size is None:
+        return thumbnail
+    image = thumbnail.image
+    scale = image.width / thumbnail.size[0], image.height / thumbnail.size[1]
+    if (corners := _corners(box, scale, image.size)) is not None:
+        left, top, right, bottom = corners
+        image = image.crop((math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)))
+    else:
+        image = image.copy()
+    image.thumbnail(size)
+    return replace(thumbnail, image=image, size=image.size)
 
 
 def _enlarged(image: Image.Image) -> Image.Image:
@@ -51,15 +69,15 @@ def _enlarged(image: Image.Image) -> Image.Image:
 def _corners(
     box: object, scale: tuple[float, float], size: tuple[int, int]
 ) -> tuple[float, float, float, float] | None:
-    """Return left, top, right and bottom inside the image; None if `box` is no valid box."""
+    """Return left, top, right and bottom within `size`; None if `box` is no valid box."""
     if not isinstance(box, list) or len(box) != 4:
         return None
     numbers = [finite_number(value) for value in box]
     x, y, width, height = (value if value is not None else math.nan for value in numbers)
     if not all(map(math.isfinite, (x, y, width, height))):
         return None
-    left, right = (min(max(value * scale[0], 0), size[0] - 1) for value in (x, x + width))
-    top, bottom = (min(max(value * scale[1], 0), size[1] - 1) for value in (y, y + height))
+    left, right = (min(max(value * scale[0], 0), size[0]) for value in (x, x + width))
+    top, bottom = (min(max(value * scale[1], 0), size[1]) for value in (y, y + height))
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
@@ -67,11 +85,11 @@ def _draw(
     canvas: Image.Image, corners: tuple[float, float, float, float], name: str, *, shown: int, right: bool
 ) -> None:
     """Draw one box. `shown`: pixels of the longer side on the screen, at least; few in half cells."""
-    from PIL import ImageDraw, ImageFont  # 10 ms, in a thread
+    from PIL import ImageDraw, ImageFont  # noqa: PLC0415 -- 10 ms, in a thread
 
     draw = ImageDraw.Draw(canvas)
     unit = max(canvas.size)
-    thick, colour = max(3, unit // 90, unit // shown), _RIGHT if right else _OTHER
+    thick, colour = max(3, unit // 90, unit // shown), RIGHT if right else OTHER
     for line in _sides(corners):
         _line(draw, line, thick, colour, dash=None if right else unit / 20)
     font = ImageFont.load_default(size=max(18, unit // 10, 7 * unit // shown))
