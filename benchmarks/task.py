@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from benchmarks.errors import BenchError
 from benchmarks.schema import NO_CUE
+from curation_db.exporting.manifest import file_facts
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.language import negation_cues
 
@@ -136,6 +137,8 @@ class Task:
     official: OfficialRule = "argmax"
     """Choice of the published code."""
     subsets: tuple[Subset, ...] = ()
+    image_sha256: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the images by file name, where the benchmark states them."""
     fetch_command: str = ""
     """The command that downloads the images, for the hint if images are missing."""
     unpack: Unpack | None = None
@@ -171,15 +174,20 @@ class Task:
         return [name for name in self.images if not (self.pictures / name).is_file()]
 
     def check_pictures(self) -> None:
-        """Check that all images exist.
+        """Check that all images exist and, where `image_sha256` has their hash, that they are unchanged.
 
         Raises:
-            BenchError: Images are missing; the hint names the command that downloads them.
+            BenchError: Images are missing or changed; the hint names the command that downloads them.
         """
         if missing := self.missing_pictures():
             message = f"{len(missing):,} of {len(self.images):,} images are missing in {self.pictures}"
             hint = f"fetch them with: {self.fetch_command}" if self.fetch_command else f"the first is {missing[0]}"
             raise BenchError(f"{self.name}: {message}", hint=hint)
+        for name in (name for name in self.images if name in self.image_sha256):
+            if file_facts(self.pictures / name).sha256 != self.image_sha256[name]:
+                raise BenchError(
+                    f"{self.name}: {self.pictures / name} is not the image of the benchmark", hint="restore the file"
+                )
 
 
 _SHORT: Final = 7

@@ -1,8 +1,8 @@
 """Captions tasks: which caption describes the image?
 
 Reads a list of {image, captions, right}: the captions to choose from, and the index of the right one. Optional keys:
-id, cluster, and box, [x, y, width, height] in pixels, if the captions are about a region. Benchmarks with a format of
-their own build their items with `caption_item`.
+id, cluster, slices (texts by the name of a cut), and box, [x, y, width, height] in pixels, if the captions are about a
+region. Benchmarks with a format of their own build their items with `caption_item`.
 """
 
 from __future__ import annotations
@@ -104,6 +104,9 @@ def _item(row: object, place: int) -> BenchItem:
     captions, right = row.get("captions"), row.get("right")
     if not isinstance(captions, list) or type(right) is not int:
         raise ValueError("'captions' must be a list and 'right' an index in it")
+    slices = row.get("slices", {})
+    if not isinstance(slices, dict) or not all(isinstance(value, str) for value in slices.values()):
+        raise ValueError("'slices' must be an object of texts")
     return caption_item(
         id=str(row.get("id", f"{place:05d}")),
         image=row.get("image"),
@@ -111,4 +114,5 @@ def _item(row: object, place: int) -> BenchItem:
         target=right,
         cluster=str(row["cluster"]) if "cluster" in row else None,
         box=parse_box(row["box"]) if "box" in row else None,
+        slices=slices,
     )

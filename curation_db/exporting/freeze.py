@@ -109,6 +109,7 @@ def _nothing_chosen(selection: ExportFilter, event: int) -> NothingChosen:
         f" for {' or '.join(selection.reasons)}": bool(selection.reasons),
         " without a hasty decision": not selection.hasty,
         " by a person": not selection.auto,
+        " on an image outside the benchmarks": bool(selection.held_out),
     }
     condition = "".join(text for text, applies in conditions.items() if applies)
     return NothingChosen(f"no pair was {' or '.join(selection.to_dict()['states'])}{condition} at event {event}")

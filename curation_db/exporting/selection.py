@@ -59,6 +59,10 @@ _KEYS = text("""
     JOIN image i ON i.id = c.image_id JOIN source s ON s.id = i.source_id LEFT JOIN caption t ON t.id = c.caption_id
     WHERE c.id IN :ids
 """).bindparams(bindparam("ids", expanding=True))
+_OF_IMAGES = text("""
+    SELECT c.id FROM candidate c JOIN image i ON i.id = c.image_id JOIN source s ON s.id = i.source_id
+    WHERE s.name = :source AND i.key IN :keys
+""").bindparams(bindparam("keys", expanding=True))
 _DIGITS = re.compile("([0-9]+)")
 _NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
 
@@ -80,12 +84,15 @@ class ExportFilter:
     """Reasons of which a rejected pair must have one; empty: rejected pairs with any reason or without one."""
     auto: bool = True
     """Include pairs that a policy accepted and no person decided on."""
+    held_out: frozenset[tuple[str, str]] = frozenset()
+    """Images, as (source, image key), whose pairs are left out because benchmarks of the workspace use them."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the form for the manifest; it does not depend on the order of `states` and `reasons`."""
         left_out = {name: False for name in _SWITCHES if not getattr(self, name)}
         reasons = {"reasons": sorted(self.reasons)} if self.reasons else {}
-        return {"states": sorted(self.states), **reasons, **left_out}
+        held_out = {"held_out": [list(image) for image in sorted(self.held_out)]} if self.held_out else {}
+        return {"states": sorted(self.states), **reasons, **left_out, **held_out}
 
     @classmethod
     def from_dict(cls, selection: Mapping[str, Any]) -> ExportFilter:
@@ -94,16 +101,17 @@ class ExportFilter:
         Raises:
             KeyError, TypeError, ValueError: it is damaged, or a newer negwb wrote it.
         """
-        if unknown := sorted(selection.keys() - {"states", "reasons", *_SWITCHES}):
+        if unknown := sorted(selection.keys() - {"states", "reasons", "held_out", *_SWITCHES}):
             raise ValueError(f"unknown selection {unknown[0]!r}")
         return cls(
             tuple(State(word) for word in selection["states"]),
             reasons=tuple(Reason(word) for word in selection.get("reasons", ())),
+            held_out=frozenset((str(source), str(key)) for source, key in selection.get("held_out", ())),
             **{name: bool(selection.get(name, True)) for name in _SWITCHES},
         )
 
     def holds(self, outcome: DecidedCandidate) -> bool:
-        """Return whether a candidate with this outcome is selected; `edits` depends on the candidate alone."""
+        """Return whether a candidate with this outcome is selected; see also `left_out`."""
         if outcome.state not in self.states or (outcome.hasty and not self.hasty) or (outcome.auto and not self.auto):
             return False
         return outcome.state != State.REJECTED or not self.reasons or not set(outcome.reasons).isdisjoint(self.reasons)
@@ -127,6 +135,8 @@ class DecidedCandidate:
     """Whether a hasty decision is in effect."""
     auto: bool = False
     """Whether a policy accepted it and no person decided."""
+    adjudicated: bool = False
+    """Whether an adjudication is in effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +163,8 @@ def choose(connection: Connection, selection: ExportFilter, *, at: int | None = 
     outcomes = {number: outcome for number, outcome in outcomes_at(connection, until) if selection.holds(outcome)}
     if State.OPEN in selection.states:
         outcomes |= {row.id: DecidedCandidate() for row in connection.execute(_UNTOUCHED, {"at": until})}
-    if not selection.edits:
-        outcomes = {number: outcomes[number] for number in outcomes.keys() - edited_candidates(connection)}
+    if ignored := left_out(connection, selection):
+        outcomes = {number: outcomes[number] for number in outcomes.keys() - ignored}
     return _in_order(connection, until, outcomes)
 
 
@@ -173,9 +183,18 @@ def _no_such_event(connection: Connection, at: int) -> ExportRefused:
     return ExportRefused(f"there is no event {at}", hint=f"the newest is {newest}; see: negwb status")
 
 
-def edited_candidates(connection: Connection) -> set[int]:
-    """Return the ids of candidates that annotators wrote by editing."""
-    return {row.id for row in connection.execute(text("SELECT id FROM candidate WHERE parent_id IS NOT NULL"))}
+def left_out(connection: Connection, selection: ExportFilter) -> set[int]:
+    """Return the ids of candidates that `selection` leaves out whatever their events are: edits, held-out images."""
+    ignored: set[int] = set()
+    if not selection.edits:
+        ignored.update(connection.execute(text("SELECT id FROM candidate WHERE parent_id IS NOT NULL")).scalars())
+    by_source: dict[str, list[str]] = {}
+    for source, key in sorted(selection.held_out):
+        by_source.setdefault(source, []).append(key)
+    for source, keys in by_source.items():
+        for batch in batches(keys, BATCH):
+            ignored.update(connection.execute(_OF_IMAGES, {"source": source, "keys": batch}).scalars())
+    return ignored
 
 
 def outcomes_at(connection: Connection, at: int, *, since: int | None = None) -> Iterator[tuple[int, DecidedCandidate]]:
@@ -208,6 +227,7 @@ def _outcome(history: History, overlap: str) -> DecidedCandidate:
         _stream(decisive),
         is_hasty(events, {number for number, event in enumerate(history, 1) if event.quick}),
         status.state is State.ACCEPTED and {event.role for event in decisive} == {Role.POLICY},
+        any(event.kind == Kind.ADJUDICATE for event in decisive),
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import State
 from curation_db.events import event_clock
-from curation_db.exporting.selection import ExportFilter, edited_candidates, outcomes_at
+from curation_db.exporting.selection import ExportFilter, left_out, outcomes_at
 
 # `since` grows with the id: a search from the end costs only the new candidates
 _LATE = text("""
@@ -43,7 +43,7 @@ def drift_since(connection: Connection, event_seq: int, selection: ExportFilter)
     The cost grows with the events in between.
     """
     has_open = State.OPEN in selection.states
-    ignored = set() if selection.edits else edited_candidates(connection)
+    ignored = left_out(connection, selection)
     late = {row.id for row in connection.execute(_LATE, {"seq": event_seq})} if has_open else set()
     earlier = outcomes_at(connection, event_seq, since=event_seq)
     before = {number: selection.holds(outcome) for number, outcome in earlier}

@@ -1,4 +1,4 @@
-"""`negwb bench`: list benchmarks, download their files, evaluate models on them."""
+"""`negwb bench`: list benchmarks, download or make them, evaluate models on them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.commands import bench_make
 from workbench.errors import ExitCode, NegwbError, UsageError
 from workbench.workspace.operations import (
     BENCHMARKS,
@@ -38,6 +39,7 @@ Examples:
   negwb bench list
   negwb bench fetch negrefcocog
   negwb bench run negrefcocog --model base --model run-001
+  negwb bench make quiz --dry-run
 """
 _FETCH_EPILOG = """\b
 Examples:
@@ -69,7 +71,7 @@ bench = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     epilog=_EPILOG,
-    help="List, fetch and run benchmarks. Files are in benchmarks/ of the workspace, results in results/.",
+    help="List, fetch, make and run benchmarks. Files are in benchmarks/ of the workspace, results in results/.",
 )
 
 
@@ -87,6 +89,9 @@ class DownloadError(NegwbError):
     """A download failed or is incomplete; downloaded files are kept."""
 
     exit_code = ExitCode.NETWORK
+
+
+bench.command(epilog=bench_make.EPILOG)(bench_make.make)
 
 
 def register(app: typer.Typer) -> None:
@@ -119,7 +124,23 @@ def list_tasks(workspace: Workspace) -> list[dict[str, Any]]:
 
     known = entries()
     rows = [_task_row(workspace, name, entry.folder, entry.summary) for name, entry in known.items()]
-    return rows + [_task_row(workspace, name, name, "") for name in own_tasks(workspace) if name not in known]
+    own = (name for name in own_tasks(workspace) if name not in known)
+    return rows + [_task_row(workspace, name, name, _own_summary(workspace, name)) for name in own]
+
+
+def _own_summary(workspace: Workspace, name: str) -> str:
+    """Return what a frozen benchmark was made of; "" for other tasks and damaged benchmarks."""
+    from benchmarks.errors import BenchError
+    from benchmarks.frozen.folder import is_frozen, read_frozen
+
+    folder = workspace.root / BENCHMARKS / name
+    if not is_frozen(folder):
+        return ""
+    try:
+        frozen = read_frozen(folder)
+    except BenchError:
+        return ""
+    return f"from the record at event {frozen.manifest.get('event_seq')}; sha256 {frozen.sha256[:12]}"
 
 
 def _task_row(workspace: Workspace, name: str, folder_name: str, summary: str) -> dict[str, Any]:

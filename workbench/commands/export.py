@@ -12,6 +12,8 @@ import typer
 from curation_db.enums import Reason, State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from curation_db.exporting.manifest import Manifest
     from workbench.workspace.layout import Workspace
     from workbench.workspace.picture_folders import MissingImages
@@ -26,6 +28,7 @@ Examples:
   negwb export bad --state rejected     the rejected pairs, with reasons
   negwb export all --state accepted --state rejected --reason present   and those rejected for one reason
   negwb export --without-hasty          without decisions made too fast to have read the card
+  negwb export --with-benchmarks        also on images of the benchmarks from `negwb bench make`
 """
 
 
@@ -84,15 +87,23 @@ def export(
         bool,
         typer.Option("--with-auto/--without-auto", help="Include pairs that a policy accepted and no person decided."),
     ] = True,
+    with_benchmarks: Annotated[
+        bool,
+        typer.Option(
+            "--with-benchmarks", help="Include pairs on images of the benchmarks that `negwb bench make` froze."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the path.")] = False,
 ) -> None:
     """Freeze the accepted pairs into exports/NAME, for training.
 
     The folder is written completely or not at all and never changes afterwards. Equal events give equal bytes.
+    Pairs on images of benchmarks from `negwb bench make` are left out, so that models can be evaluated on them.
     """
     from curation_db.exporting.manifest import read_items
     from curation_db.exporting.selection import ExportFilter
     from workbench.errors import UsageError
+    from workbench.workspace.held_out import all_images, images_by_benchmark, pairs_by_benchmark
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.operations import freeze_set
     from workbench.workspace.picture_folders import PictureFolders, missing_images
@@ -106,14 +117,38 @@ def export(
     states = tuple(state or (State.ACCEPTED,))
     if reason and State.REJECTED not in states:
         raise UsageError("--reason needs --state rejected: other pairs have no reason")
-    selection = ExportFilter(states, edits=edits, hasty=hasty, reasons=tuple(reason or ()), auto=auto)
+    benchmarks = images_by_benchmark(workspace)
+    held_out = frozenset[tuple[str, str]]() if with_benchmarks else all_images(benchmarks)
+    selection = ExportFilter(
+        states, edits=edits, hasty=hasty, reasons=tuple(reason or ()), auto=auto, held_out=held_out
+    )
     formats = None if data_format is DataFormat.ALL else (data_format.value,)
     manifest = freeze_set(workspace, name, formats=formats, at=at, selection=selection)
     path = workspace.exports / manifest.name
     missing = missing_images(read_items(path), folders)
-    report = {**export_json(workspace, manifest), "missing_pictures": missing.count}
+    inside = pairs_by_benchmark(read_items(path), benchmarks)
+    report = {
+        **export_json(workspace, manifest),
+        "missing_pictures": missing.count,
+        "held_out_images": len(held_out),
+        "benchmark_pairs": inside,
+    }
     typer.echo(json.dumps(report) if as_json else str(path))
-    typer.echo("\n".join([_summary(manifest), *_missing_lines(missing)]), err=True)
+    lines = [_summary(manifest), *_benchmark_lines(sorted(benchmarks), len(held_out), inside), *_missing_lines(missing)]
+    typer.echo("\n".join(lines), err=True)
+
+
+def _benchmark_lines(names: Sequence[str], held_out: int, inside: Mapping[str, int]) -> list[str]:
+    from curation_db.language.sanitize import counted, display_text
+
+    if held_out:
+        listed = display_text(", ".join(names), limit=200)
+        return [f"       without the {counted(held_out, 'image')} of the benchmarks from the record: {listed}"]
+    return [
+        f"       warning: {counted(pairs, 'pair')} on images of the benchmark {display_text(name)}:"
+        " a model trained on this export has seen them, so its score there is no measurement"
+        for name, pairs in inside.items()
+    ]
 
 
 def _missing_lines(missing: MissingImages) -> list[str]:

@@ -7,7 +7,7 @@ named after the export of the accepted pairs and the arm, so that a repeated cal
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from curation_db.enums import Reason, State
 from curation_db.events.event_clock import HistoryRelation, current_seq, relation_of
 from curation_db.exporting.manifest import Manifest, ManifestError, read_manifest
-from curation_db.exporting.selection import ExportFilter, choose
+from curation_db.exporting.selection import ExportFilter, choose, left_out
 from curation_db.storage.store import open_store
 from trainers.run_files import TrainingStatus, read_run
 from trainers.settings import RunConfig, TrainSettings
 from workbench.errors import NothingToDo, UsageError
 from workbench.jobs.runs import find_export, find_or_create_run, make_config
+from workbench.workspace.held_out import without_benchmarks
 from workbench.workspace.operations import find_frozen, freeze_set
 
 if TYPE_CHECKING:
@@ -73,23 +74,27 @@ def make_plan(workspace: Workspace, export: str | None = None, names: Sequence[s
         names: Arms besides `ACCEPTED`; empty: all.
 
     Raises:
-        UsageError: an arm or the export does not exist, or the export has other pairs or another history.
+        UsageError: an arm or the export does not exist, the export has other pairs or another history, or an arm has
+            pairs on images of a benchmark that was made after the export.
         NothingToDo: no pair is accepted, or no arm differs from the accepted pairs.
+        BenchError: the manifest of a frozen benchmark is damaged.
     """
     if unknown := [name for name in names if name not in ARMS]:
         raise UsageError(f"unknown arm {unknown[0]!r}", hint=f"known: {', '.join(ARMS)}")
+    today = without_benchmarks(workspace, ExportFilter())
     with open_store(workspace.database) as store, store.read() as connection:
         if export is None:
-            event = current_seq(connection, ExportFilter().depends_on())
-            manifest = find_frozen(workspace, ExportFilter(), event)
+            event = current_seq(connection, today.depends_on())
+            manifest = find_frozen(workspace, today, event)
             folder = None if manifest is None else workspace.exports / manifest.name
         else:
             folder = find_export(workspace, export)
             manifest = _accepted_export(connection, folder)
             event = manifest.event_seq
-        base = ExportFilter() if manifest is None else ExportFilter.from_dict(manifest.selection)
+        base = today if manifest is None else ExportFilter.from_dict(manifest.selection)
         wanted = [each for each in ARMS if not names or each in names or each == ACCEPTED]
-        arms, omitted = _count(connection, base, None if manifest is None else event, wanted)
+        held_out = left_out(connection, ExportFilter(held_out=today.held_out - base.held_out))
+        arms, omitted = _count(connection, base, None if manifest is None else event, wanted, held_out)
     if len(arms) < 2:
         raise NothingToDo(
             "no arm differs from the accepted pairs",
@@ -119,8 +124,13 @@ def _accepted_export(connection: Connection, folder: Path) -> Manifest:
 
 
 def _count(
-    connection: Connection, base: ExportFilter, at: int | None, names: Sequence[str]
+    connection: Connection, base: ExportFilter, at: int | None, names: Sequence[str], held_out: Collection[int]
 ) -> tuple[list[AblationArm], list[OmittedArm]]:
+    """Return the arms and those left out; `held_out` are candidates that no arm may add to the accepted pairs.
+
+    Raises:
+        UsageError: an arm adds some of them.
+    """
     decided = choose(connection, replace(base, states=(State.ACCEPTED, State.REJECTED)), at=at)
     arms, omitted, seen = list[AblationArm](), list[OmittedArm](), dict[frozenset[int], str]()
     for name, selection in _selections(base, names):
@@ -129,6 +139,11 @@ def _count(
             omitted.append(OmittedArm(name, len(pairs), why))
             continue
         accepted = next(iter(seen), pairs)
+        if late := (pairs - accepted).intersection(held_out):
+            raise UsageError(
+                f"{len(late):,} pairs of the arm {name} are on images of a benchmark that was made after the export",
+                hint="leave EXPORT out: a new export leaves out these images",
+            )
         seen[pairs] = name
         arms.append(AblationArm(name, selection, len(pairs), len(pairs - accepted), len(accepted - pairs)))
     return arms, omitted

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from workbench.workspace.settings import Settings
 
 BENCHMARKS = "benchmarks"
-"""Folder of a workspace with NAME/ for each registered benchmark and NAME.json for each task of the workspace."""
+"""Folder of a workspace with NAME/ for each registered or frozen benchmark and NAME.json for each other own task."""
 RESULTS = "results"
 _QUIET_S = 1.0
 """A shorter export shows no progress bar."""
@@ -190,10 +190,11 @@ def freeze_set(
         name: Name of the folder; None: the next free one.
         formats: Formats of the data files; None: all.
         at: Sequence number of the event up to which the record is read; None: the last one.
-        selection: The pairs; None: the accepted ones.
+        selection: The pairs, exactly; None: the accepted ones, without those on images of frozen benchmarks.
 
     Raises:
         NothingToDo: No candidate is selected.
+        BenchError: The manifest of a frozen benchmark is damaged.
         UsageError: The name is taken or is not a name, or there is no such event.
         NegwbError: The folder cannot be written.
     """
@@ -202,9 +203,11 @@ def freeze_set(
     from curation_db.storage.store import open_store  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
     from workbench.console.progress_bars import step_bars  # noqa: PLC0415
+    from workbench.workspace.held_out import without_benchmarks  # noqa: PLC0415
     from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
     limit = read_settings(workspace.settings).checks.text_limit
+    selection = without_benchmarks(workspace, ExportFilter()) if selection is None else selection
     try:
         with open_store(workspace.database) as store, step_bars() as bars:
             started = time.monotonic()
@@ -217,7 +220,7 @@ def freeze_set(
                 store,
                 workspace.exports,
                 name,
-                selection=ExportFilter() if selection is None else selection,
+                selection=selection,
                 tool_version=version(),
                 at=at,
                 formats=tuple(FORMATS if formats is None else formats),
@@ -255,18 +258,24 @@ def find_frozen(workspace: Workspace, selection: ExportFilter, event: int, name:
 def find_or_freeze(workspace: Workspace, selection: ExportFilter, event: int) -> Manifest:
     """Return an export of `selection` as of `event` by this version of negwb: an intact existing one, or a new one.
 
+    Pairs on images of frozen benchmarks are left out.
+
     Raises:
         NothingToDo: No candidate is selected.
     """
+    from workbench.workspace.held_out import without_benchmarks  # noqa: PLC0415
+
+    selection = without_benchmarks(workspace, selection)
     return find_frozen(workspace, selection, event) or freeze_set(workspace, at=event, selection=selection)
 
 
 def own_tasks(workspace: Workspace) -> list[str]:
-    """Return the names of the workspace's own tasks: files, and folders of classes that have a classes.json."""
+    """Return the names of the workspace's own tasks: files, folders with a classes.json, and frozen benchmarks."""
+    from benchmarks.frozen.folder import frozen_names  # noqa: PLC0415
+
     home = workspace.root / BENCHMARKS
-    return sorted(
-        {path.stem for path in home.glob("*.json")} | {path.parent.name for path in home.glob("*/classes.json")}
-    )
+    classes = (path.parent.name for path in home.glob("*/classes.json"))
+    return sorted({*(path.stem for path in home.glob("*.json")), *classes, *frozen_names(home)})
 
 
 def find_task(workspace: Workspace, name: str, *, folder: Path | None = None, pictures: Path | None = None) -> Task:
@@ -276,11 +285,17 @@ def find_task(workspace: Workspace, name: str, *, folder: Path | None = None, pi
         UsageError: There is no such task.
         BenchError: Its files cannot be read.
     """
+    from benchmarks.frozen.folder import is_frozen, load_frozen  # noqa: PLC0415
     from benchmarks.registry import entries, task_from_file, task_from_folder  # noqa: PLC0415
 
     home = workspace.root / BENCHMARKS
     if entry := entries().get(name):
         return _load_known(name, folder or home / entry.folder, pictures, task_arguments(name, folder, pictures))
+    for path in (folder or home / name, Path(name)):
+        if is_frozen(path):
+            if pictures is not None:
+                raise UsageError(f"the benchmark {path.name} has its own images", hint="leave out --pictures")
+            return load_frozen(path)
     for path in ((folder or home) / f"{name}.json", Path(name)):
         if path.suffix == ".json" and path.is_file():
             return task_from_file(path.stem, path, pictures or path.parent)

@@ -120,9 +120,13 @@ def test_the_last_adjudicator_is_the_one_who_decided(record):
     items = list(read_items(record.export("s")))
     assert [(item.deciders, item.reasons) for item in items] == [(("eva",), ("present",)), (("dan",), ("present",))]
     dan.undo()
-    assert outcome_of(record, 2) == DecidedCandidate(State.REJECTED, 0, 0, ("eva",), ("scope",), "review")
+    assert outcome_of(record, 2) == DecidedCandidate(
+        State.REJECTED, 0, 0, ("eva",), ("scope",), "review", adjudicated=True
+    )
     eva.decide(2, Kind.REJECT, reason=Reason.DUPLICATE)  # a vote, which changes no final word
-    assert outcome_of(record, 2) == DecidedCandidate(State.REJECTED, 0, 1, ("eva",), ("scope",), "review")
+    assert outcome_of(record, 2) == DecidedCandidate(
+        State.REJECTED, 0, 1, ("eva",), ("scope",), "review", adjudicated=True
+    )
 
 
 @pytest.mark.parametrize("audited", [(True, False), (False, True)])
