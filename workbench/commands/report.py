@@ -14,7 +14,8 @@ from workbench.commands.report_compare import EPILOG, compare
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
-    from benchmarks.analysis.comparison import Report
+    from benchmarks.analysis.comparison import ComparisonRow, Report
+    from workbench.reports.flipped_items import FlippedItems
     from workbench.tui.results.context import Page
     from workbench.workspace.layout import Workspace
 
@@ -24,6 +25,7 @@ Examples:
   negwb report --base run-001 --slices     compare with this model instead
   negwb report --json | jq '.rows[] | [.task, .model, .accuracy.estimate]'
   negwb report --html report.html          one file with charts, for a browser
+  negwb report --html r.html --flipped run-001    and the items that it gained and lost
   negwb report --csv > report.csv          one line per figure, slices included
   negwb report compare base run-001        two models: difference, test, slices, flipped items
   negwb report --screen                    browse down to the items: images, boxes, scores
@@ -60,6 +62,14 @@ def report(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write one HTML file with tables and charts; - is stdout."),
     ] = None,
+    flipped: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="With --html: also items that this model gained and lost against the base, with thumbnails.",
+            show_default="the only model besides the base",
+        ),
+    ] = None,
     screen: Annotated[bool, typer.Option("--screen", help="Open the report screen instead of printing.")] = False,
     runs: Annotated[
         bool, typer.Option("--runs", help="Open the screen of training runs: live curves, start, stop, compare.")
@@ -73,7 +83,9 @@ def report(
     from workbench.workspace.layout import find_workspace
 
     if context.invoked_subcommand is not None:
-        if base is not None or html is not None or any((slices, plain, markdown, as_csv, as_json, screen, runs)):
+        if any(value is not None for value in (base, html, flipped)) or any(
+            (slices, plain, markdown, as_csv, as_json, screen, runs)
+        ):
             raise UsageError("options of report do not apply to compare", hint="negwb report compare --help")
         return
     workspace = find_workspace(context.obj)
@@ -82,21 +94,56 @@ def report(
     outputs = {"--json": as_json, "--plain": plain, "--md": markdown, "--csv": as_csv, "--html": html is not None}
     if len(chosen := [name for name, wanted in outputs.items() if wanted]) > 1:
         raise UsageError(f"{' and '.join(chosen)} exclude each other", hint="run the command once for each output")
+    if flipped is not None and html is None:
+        raise UsageError("--flipped is for --html", hint="in a terminal: negwb report --screen, then i and d")
     compared = gather(workspace, base=base, slices=slices or as_json or as_csv or html is not None)
     if html is not None:
-        _write_html(compared, html)
+        _write_html(compared, html, _flipped(workspace, compared, flipped))
     elif plain or markdown or as_csv:
         _print_text(compared, slices=slices, kind=chosen[0])
     else:
         print_report(compared, slices=slices, as_json=as_json)
 
 
-def _write_html(compared: Report, path: Path) -> None:
+def _flipped(workspace: Workspace, compared: Report, wanted: str | None) -> FlippedItems | None:
+    """Return the flipped items of the model called `wanted`, by default of the only model that has a base."""
+    from benchmarks.errors import BenchError
+    from workbench.console.progress_bars import step_bars
+    from workbench.reports.benchmark_images import located
+    from workbench.reports.flipped_items import flipped_items, only_other_model
+    from workbench.workspace.operations import RESULTS
+
+    def locate(row: ComparisonRow, image: str) -> Path | None:
+        return located(workspace.root / "benchmarks", row.task, image, first=row.pictures_folder)
+
+    try:
+        model = only_other_model(compared) if wanted is None else compared.model_called(wanted)
+        if model is None:
+            return None
+        with step_bars() as bars:
+            items = flipped_items(
+                compared,
+                model,
+                workspace.root / RESULTS,
+                locate,
+                progress=lambda done, total: bars("reading flipped items", done, total),
+            )
+    except BenchError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+    if items is None:
+        raise UsageError(
+            f"{_safe_text(str(wanted))} has no task in common with another base",
+            hint="name a model that was run on the tasks of the base; --base names the base",
+        )
+    return items
+
+
+def _write_html(compared: Report, path: Path, flipped: FlippedItems | None) -> None:
     """Write the page: a file at once, so that no reader sees a part of it; a pipe or standard output directly."""
     from curation_db.atomic_write import replace_file
     from workbench.reports.html_report import html_report
 
-    page = html_report(compared)
+    page = html_report(compared, flipped)
     if to_output := _is_standard_output(path):
         typer.echo(page, nl=False)
     else:

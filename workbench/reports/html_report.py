@@ -1,4 +1,6 @@
-"""The report as one HTML file without scripts or links: tables, and charts as inline SVG, in a light and a dark scheme.
+"""The report as one HTML file without scripts or links: tables, charts as inline SVG, thumbnails as data URIs.
+
+It has a light and a dark scheme.
 
 All texts of the data are escaped. The palette is that of Okabe and Ito (2008), which colour-blind readers can tell
 apart; each model also has a mark of its own.
@@ -15,15 +17,20 @@ from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
 from workbench.console.tables import Listing
 from workbench.reports.benchmark_report import affirmed_figure, listings, report_lines, visible_cuts
+from workbench.reports.flipped_items import FlippedItems
+from workbench.reports.html_items import STYLE as ITEM_STYLE
+from workbench.reports.html_items import flipped_section
 from workbench.reports.retention import retention_plots
 from workbench.reports.svg_charts import Bar, Point, bar_plot, mark, scatter_plot
 
 MOST_DRAWN = 12
 """Models in the charts; the tables have all."""
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = """
-:root{color-scheme:light dark;--bg:#fdfdfb;--fg:#1d2126;--quiet:#626a73;--line:#dfe2e5;--card:#fff;
+:root{color-scheme:light dark;--bg:#fdfdfb;--fg:#1d2126;--quiet:#626a73;--line:#dfe2e5;--card:#fff;--well:#eef0f2;
 --c0:#000000;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#cc79a7;--c5:#e69f00;--c6:#56b4e9;--c7:#b8ab00}
 @media (prefers-color-scheme: dark){:root{--bg:#14171b;--fg:#e6e8ea;--quiet:#9aa3ad;--line:#31373e;--card:#1b1f24;
+--well:#101317;
 --c0:#e6e8ea;--c1:#4aa3df;--c2:#f07f2e;--c3:#1fc498;--c4:#e29cc3;--c5:#e69f00;--c6:#8acdf3;--c7:#f0e442}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:1080px;padding:32px 24px 64px;background:var(--bg);color:var(--fg);
@@ -39,7 +46,8 @@ tr:last-child td{border-bottom:0}
 summary{cursor:pointer;color:var(--quiet);margin:12px 0 4px}
 .legend{display:flex;flex-wrap:wrap;gap:6px 20px;list-style:none;padding:0;margin:0 0 12px}
 .legend svg{vertical-align:-3px;margin-right:6px}
-svg{max-width:100%;height:auto}svg text{fill:var(--fg);font-size:13px}svg text.tick{fill:var(--quiet);font-size:11px}
+svg{max-width:100%;height:auto}.card>svg{display:block}
+svg text{fill:var(--fg);font-size:13px}svg text.tick{fill:var(--quiet);font-size:11px}
 svg text.figure{fill:var(--quiet);font-size:12px;font-variant-numeric:tabular-nums}
 .grid{stroke:var(--line)}.chance{stroke:var(--quiet);stroke-dasharray:4 4}.whisker{stroke:var(--fg);stroke-width:1.5}
 .mark{stroke:var(--card);stroke-width:1.2}
@@ -56,12 +64,13 @@ class _Drawn:
     """By hash."""
 
 
-def html_report(report: Report) -> str:
-    """Return the page. `report` has the slices of its rows."""
+def html_report(report: Report, flipped: FlippedItems | None = None) -> str:
+    """Return the page. `report` has the slices of its rows; `flipped`: the items of one model to show."""
     drawn = _Drawn(_series(report), _names(report))
     series = drawn.series
     tables = listings(report)
     sections = [_scatters(report, drawn), *(_task(rows, report, drawn) for rows in _drawn_tasks(report))]
+    sections.append(_flipped(report, flipped))
     sections.append("<h2>Tables</h2>" + "".join(map(_table, tables)))
     base = f"Base model: {_text(report.base)}. " if report.base else ""
     legend = "".join(f"<li>{_key(number)}{_text(drawn.names[model])}</li>" for model, number in series.items())
@@ -73,11 +82,21 @@ def html_report(report: Report) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>negwb report</title><style>{_STYLE}</style></head><body><h1>Benchmark report</h1>"
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f"<title>negwb report</title><style>{_STYLE}{ITEM_STYLE}</style></head><body><h1>Benchmark report</h1>"
         f"<p>{base}Intervals are 95 %. Dashed lines show chance.{left_out}</p>"
         f'<ul class="legend">{legend}</ul>{problems}{"".join(sections)}</body></html>\n'
     )
+
+
+def _flipped(report: Report, flipped: FlippedItems | None) -> str:
+    """Return the section of flipped items, or how to get one."""
+    if flipped is not None:
+        return flipped_section(flipped)
+    if not any(row.base is not None for row in report.rows):
+        return ""
+    command = "negwb report --html FILE --flipped MODEL"
+    return f"<h2>Flipped items</h2><p>Items that a model gained or lost, with images: <code>{command}</code></p>"
 
 
 def _series(report: Report) -> dict[str, int]:
@@ -111,7 +130,13 @@ def _scatters(report: Report, drawn: _Drawn) -> str:
         ]
         if points:
             x_name = f"{plot.affirmed_task} (affirmed)"
-            chart = scatter_plot(points, title=plot.title, x_name=x_name, y_name=plot.negated_task)
+            chart = scatter_plot(
+                points,
+                title=plot.title,
+                x_name=x_name,
+                y_name=f"{plot.negated_task} (negated)",
+                columns=("affirmed %", "negated %"),
+            )
             parts.append(f'<h3>{_text(plot.title)}</h3><div class="card">{chart}</div>')
     if not parts:
         return ""

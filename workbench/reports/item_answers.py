@@ -58,10 +58,15 @@ def read_answers(results: Path, run: str, base_run: str | None) -> ItemAnswers:
 
 
 def images_of(row: ItemRow) -> list[str]:
-    """Return the names of the images to show: one, both of twins, or for retrieval the right one and the best wrong."""
+    """Return the names of the images to show: one, both of twins, or the first two of a list of images.
+
+    Those are the right image and the best wrong one of a retrieval task, and the most similar ones of a judged task.
+    """
     if twins := twin_options(row):
         return list(dict.fromkeys(str(pair["image"]) for pair in twins))
-    return [row["image"]] if row["rank"] is None or captions_of(row) else row["options"][:2]
+    if "answers" in row or (row["rank"] is not None and not captions_of(row)):
+        return row["options"][:2]
+    return [row["image"]]
 
 
 def boxes_of(row: ItemRow) -> list[Any]:

@@ -35,14 +35,14 @@ def retention_plots(report: Report) -> list[RetentionPlot]:
 
     Strict results are plotted, and official ones where strict was not run.
     """
-    groups: dict[tuple[str, str, str], list[RetentionPoint]] = {}
+    groups: dict[tuple[str, str, str, str], list[RetentionPoint]] = {}
     for line in report_lines(report):
         if line.main.denied and line.affirmed is not None:
-            place = line.main.task, line.main.dataset_sha256, line.main.protocol
+            place = line.main.task, line.main.version, line.main.dataset_sha256, line.main.protocol
             groups.setdefault(place, []).append(RetentionPoint(line.main, line.affirmed))
     return [
         RetentionPlot(task, points[0].affirmed.task, protocol, tuple(points))
-        for (task, _, protocol), points in groups.items()
+        for (task, _, _, protocol), points in groups.items()
     ]
 
 

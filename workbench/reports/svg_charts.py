@@ -76,9 +76,13 @@ def bar_plot(bars: Sequence[Bar], *, title: str, chance: float) -> str:
     return _svg(width, height, title, parts)
 
 
-def scatter_plot(points: Sequence[Point], *, title: str, x_name: str, y_name: str) -> str:
-    """Return the points on axes from 0 to 100 %, with both intervals, and their figures beside the plot."""
-    parts = []
+def scatter_plot(
+    points: Sequence[Point], *, title: str, x_name: str, y_name: str, columns: tuple[str, str] = ("x", "y")
+) -> str:
+    """Return the points on axes from 0 to 100 %, with both intervals, and their figures in columns beside the plot."""
+    parts, ends = [], [_SIDE + 2 * _MARGIN + _LEGEND - 90, _SIDE + 2 * _MARGIN + _LEGEND]
+    for end, name in zip(ends, columns, strict=True):
+        parts.append(_right(_text(name, 20), end, _MARGIN / 2 + 16, "tick"))
     for share in (0, 0.25, 0.5, 0.75, 1):
         x, y = _MARGIN + share * _SIDE, _MARGIN / 2 + (1 - share) * _SIDE
         parts.append(_axis_x(share, x, _MARGIN / 2 + _SIDE, top=_MARGIN / 2))
@@ -91,15 +95,23 @@ def scatter_plot(points: Sequence[Point], *, title: str, x_name: str, y_name: st
         parts.append(f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{y_low:.1f}" y2="{y_high:.1f}"/>')
         figures = f"x {percent(point.x.estimate)}, y {percent(point.y.estimate)}"
         parts.append(f"<g><title>{_text(point.label, 80)}: {figures}</title>{mark(point.series, x, y)}</g>")
-        left, line = _SIDE + 2 * _MARGIN, _MARGIN / 2 + 12 + _ROW * row
+        left, line = _SIDE + 2 * _MARGIN, _MARGIN / 2 + 12 + _ROW * (row + 1)
         parts.append(mark(point.series, left, line))
         parts.append(f'<text x="{left + 14}" y="{line + 4}">{_text(point.label, 26)}</text>')
-        parts.append(f'<text class="figure" x="{left + _LEGEND - 100}" y="{line + 4}">{figures}</text>')
+        parts += [
+            _right(percent(share.estimate), end, line + 4, "figure")
+            for share, end in zip((point.x, point.y), ends, strict=True)
+        ]
     middle, below = _MARGIN + _SIDE / 2, _MARGIN / 2 + _SIDE + 38
     parts.append(f'<text x="{middle}" y="{below}" text-anchor="middle">{_text(x_name, 60)}, %</text>')
     turned = f"translate(14,{_MARGIN / 2 + _SIDE / 2}) rotate(-90)"
     parts.append(f'<text transform="{turned}" text-anchor="middle">{_text(y_name, 60)}, %</text>')
-    return _svg(_SIDE + 2 * _MARGIN + _LEGEND, below + 12, title, parts)
+    height = max(below + 12, _MARGIN / 2 + _ROW * (len(points) + 2))
+    return _svg(_SIDE + 2 * _MARGIN + _LEGEND, height, title, parts)
+
+
+def _right(text: str, x: float, y: float, kind: str) -> str:
+    return f'<text class="{kind}" x="{x}" y="{y}" text-anchor="end">{text}</text>'
 
 
 def _ends(interval: Interval) -> tuple[float, float, float]:

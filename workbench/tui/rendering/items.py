@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 
@@ -124,15 +124,17 @@ def scores(row: ItemRow, model: str, theirs: ItemRow | None, base: str, width: i
     lines: list[Content] = []
     for name, answer, texts in blocks:
         title = plain(name, "bold" if texts else QUIET, limit=60)
-        lines += [title, _options(answer, width, span, texts=texts), Content("")]
+        others = [option not in row["options"] for option in answer["options"]]
+        lines += [title, _options(answer, width, span, texts=texts or any(others), others=others), Content("")]
     return Content("\n").join(lines[:-1])
 
 
-def _options(row: ItemRow, width: int, span: float, *, texts: bool) -> Content:
+def _options(row: ItemRow, width: int, span: float, *, texts: bool, others: Sequence[bool] = ()) -> Content:
     """Return one line per option: letter, similarity as a bar, whether it is correct and whether it was chosen.
 
     With `texts`, a caption follows in a line of its own, with its cue marked. The letters of twins are those of the
-    images.
+    images. `others` tells which options are not those of the model above: in a gallery each model has a best wrong one
+    of its own.
     """
     scores, twins = scores_of(row), twin_options(row)
     captions = [str(pair["text"]) for pair in twins] or captions_of(row) if texts else []
@@ -146,6 +148,8 @@ def _options(row: ItemRow, width: int, span: float, *, texts: bool) -> Content:
         figure = "   NaN" if score is None else f"{score:+.3f}"
         name = letter(place // 2 if twins else place)
         lines.append(Content.assemble((f"{name} ", "bold"), (bar(share, cells), "$primary"), f" {figure} ", marks))
+        if not captions and any(others[place : place + 1]):
+            lines.append(Content.styled("  another image", QUIET))
         if captions:
             lines.append(Content.assemble("  ", marked(highlighted_spans(captions[place]))))
     return Content("\n").join(lines)

@@ -292,6 +292,13 @@ def test_the_bars_of_two_models_have_one_scale() -> None:
     assert lengths[0] == lengths[2] == 14
 
 
+def test_another_wrong_image_of_the_base_is_named() -> None:
+    row = {"image": "a", "pred": 0, "target": 0, "correct": True, "scores": [0.5, 0.4], "rank": 1}
+    ours, base = cast("list[ItemRow]", [row | {"options": ["a", "b"]}, row | {"options": ["a", "c"]}])
+    drawn = scores(ours, "tuned", base, "base", 42).plain.split("\n")
+    assert [at for at, line in enumerate(drawn) if line == "  another image"] == [len(drawn) - 1]
+
+
 async def test_the_inside_of_each_box_can_be_shown(workspace: Workspace) -> None:
     benchmarks = workspace.root / "benchmarks"
     (benchmarks / "demo" / "s0.png").rename(benchmarks / "s0.png")
