@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from benchmarks.caveats import caveats_of
 from benchmarks.errors import BenchError
 from benchmarks.task import Task, read_json
 from benchmarks.tasks import captions, judged, regions, retrieval, twins
@@ -37,6 +38,11 @@ class TaskEntry:
     def folder(self) -> str:
         """Name of the folder of its files in benchmarks/ of a workspace."""
         return self.part_of or self.name
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a score does not show, one line each."""
+        return caveats_of(self.name, self.folder)
 
 
 _ENTRIES: dict[str, TaskEntry] = {}

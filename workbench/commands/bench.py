@@ -41,6 +41,12 @@ Examples:
   negwb bench run negrefcocog --model base --model run-001
   negwb bench make quiz --dry-run
 """
+_LIST_EPILOG = """\b
+Examples:
+  negwb bench list
+  negwb bench list negrefcocog ccneg                     with what their scores do not show
+  negwb bench list --json
+"""
 _FETCH_EPILOG = """\b
 Examples:
   negwb bench fetch negrefcocog                          into benchmarks/negrefcocog of the workspace
@@ -98,16 +104,20 @@ def register(app: typer.Typer) -> None:
     app.add_typer(bench)
 
 
-@bench.command(name="list", epilog="Example:  negwb bench list --json")
+@bench.command(name="list", epilog=_LIST_EPILOG)
 def list_command(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TASK]...", help="Only these, with their caveats.", show_default="all"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with the caveats of each.")] = False,
 ) -> None:
     """List the benchmarks and whether their files are in the workspace."""
     from workbench.console.tables import Listing, show
     from workbench.workspace.layout import find_workspace
 
-    rows = list_tasks(find_workspace(context.obj))
+    rows = list_tasks(find_workspace(context.obj), names)
     if as_json:
         typer.echo(json.dumps({"tasks": rows}))
         return
@@ -115,17 +125,35 @@ def list_command(
         (row["name"], f"{row['items']:,}" if row["items"] else "", row["state"], row["summary"] or row["folder"])
         for row in rows
     ]
-    show([Listing("Benchmarks", ("name", "items", "files", "about"), cells, left=4)])
+    listings = [Listing("Benchmarks", ("name", "items", "files", "about"), cells, left=4)]
+    caveats = [(row["name"], caveat) for row in rows for caveat in row["caveats"]] if names else []
+    if caveats:
+        listings.append(Listing("Caveats", ("name", "what a score does not show"), caveats, left=2))
+    show(listings)
 
 
-def list_tasks(workspace: Workspace) -> list[dict[str, Any]]:
-    """Return the known benchmarks and the workspace's own ones, as `--json` prints them."""
+def list_tasks(workspace: Workspace, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Return the known benchmarks and the workspace's own ones, as `--json` prints them.
+
+    Args:
+        names: Only these, in this order; None: all.
+
+    Raises:
+        UsageError: There is no task of one of the names.
+    """
     from benchmarks.registry import entries
 
     known = entries()
-    rows = [_task_row(workspace, name, entry.folder, entry.summary) for name, entry in known.items()]
-    own = (name for name in own_tasks(workspace) if name not in known)
-    return rows + [_task_row(workspace, name, name, _own_summary(workspace, name)) for name in own]
+    every = [*known, *(name for name in own_tasks(workspace) if name not in known)]
+    if unknown := [name for name in names or () if name not in every]:
+        raise unknown_task(unknown[0], every)
+    rows = []
+    for name in dict.fromkeys(names or every):
+        entry = known.get(name)
+        summary = entry.summary if entry else _own_summary(workspace, name)
+        row = _task_row(workspace, name, entry.folder if entry else name, summary)
+        rows.append({**row, "caveats": list(entry.caveats if entry else ())})
+    return rows
 
 
 def _own_summary(workspace: Workspace, name: str) -> str:

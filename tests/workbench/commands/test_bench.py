@@ -20,6 +20,7 @@ from support.clip_models import make_tiny
 from support.loops import NEGWB, ONE_THREAD
 from typer.testing import CliRunner
 
+from benchmarks.caveats import CAVEATS
 from benchmarks.data.download import RequestLimits
 from benchmarks.data.fetch import DownloadSources
 from benchmarks.errors import BenchError
@@ -98,6 +99,19 @@ class TestList:
         rows = {row["name"]: row for row in json.loads(bench(workspace, "list", "--json").stdout)["tasks"]}
         assert (rows["demo-negref"]["ready"], rows["demo-negref"]["items"]) == (True, 1)
         assert "cannot be read" in rows["broken"]["state"]
+
+    def test_every_benchmark_states_its_caveats(self, workspace: Workspace) -> None:
+        rows = {row["name"]: row for row in json.loads(bench(workspace, "list", "--json").stdout)["tasks"]}
+        assert all(row["caveats"] for row in rows.values())
+        assert rows["valse-plurals"]["caveats"] == list(CAVEATS["valse"])
+        assert rows["valse-existence"]["caveats"] == [*CAVEATS["valse-existence"], *CAVEATS["valse"]]
+        assert set(CAVEATS) <= rows.keys() | {Path(row["folder"]).name for row in rows.values()}
+
+    def test_named_benchmarks_are_listed_with_their_caveats(self, workspace: Workspace) -> None:
+        listed = bench(workspace, "list", "ccneg", "celeba").stdout
+        assert all(text in " ".join(listed.split()) for text in (*CAVEATS["ccneg"], *CAVEATS["celeba"]))
+        assert "aro" not in listed
+        assert isinstance(bench(workspace, "list", "cneg").exception, UsageError)
 
 
 def own_task(workspace: Workspace, name: str) -> Path:
