@@ -47,7 +47,9 @@ _BLOCK: Final = 256
 _WORKERS: Final = 2
 _PREFETCH: Final = 8
 """Images that are decoded while the model is busy; limits memory."""
-_NON_NUMERIC_KEYS: Final = frozenset({"name", "model_hash", "visual_hash", "parameters", "context_length", "routed"})
+_NON_NUMERIC_KEYS: Final = frozenset(
+    {"name", "model_hash", "visual_hash", "parameters", "context_length", "routed", "correction"}
+)
 """Keys of a description that do not affect features, or that the hash covers."""
 _NORM_TOLERANCE: Final = 1e-2
 """Tolerance of feature norms: bfloat16 rounds to 3 digits; features without normalisation differ far more."""

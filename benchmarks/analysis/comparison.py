@@ -214,6 +214,7 @@ def compare(
     default_base: str | None = None,
     resamples: int = RESAMPLES,
     slices: bool = True,
+    corrections: bool = True,
     cache: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
@@ -224,6 +225,7 @@ def compare(
         base: Name, or beginning of the hash, of the base model.
         default_base: Hash of the base model if `base` is None; if that model was not run, the model that was run first.
         slices: Whether the rows have their slices, which take most of the time.
+        corrections: Whether models with a correction without training (`benchmarks.corrections`) have rows.
         cache: Folder of cached figures; None: no cache.
         progress: Called with the number of rows that are done and their total.
 
@@ -231,6 +233,9 @@ def compare(
         BenchError: `base` matches no model, or several.
     """
     listing = list_results(folder)
+    if not corrections:
+        uncorrected = (stored for stored in listing.results if "correction" not in stored.result["model"]["details"])
+        listing = replace(listing, results=tuple(uncorrected))
     figures = ComparisonCache(cache)
     entries, problems = _newest_valid(listing.results, figures)
     base_hash = _base_hash(entries, base, default_base, listing.results)
@@ -518,11 +523,10 @@ def _notes(entry: _ReadResult, base: _ReadResult | None, broken: Sequence[Verdic
     for cut, values in _values_of_cuts(entry.items).items():
         if values > MOST_VALUES:
             notes.append(f"{values:,} values of the cut {cut.replace('_', ' ')}: too many for slices")
-    correction = result["model"]["details"].get("correction")
-    if isinstance(correction, dict) and correction.get("kind") == "projection":
-        notes.append(f"strength {correction.get('strength')}, chosen on {correction.get('chosen_on')}")
+    if (correction := result["model"]["details"].get("correction")) and isinstance(correction, dict):
+        notes += _correction_note(correction)
     notes += [verdict.text for verdict in broken]
-    if base and base.result["task"]["pictures_sha256"] != result["task"]["pictures_sha256"]:
+    if base and _on_other_images(result, base.result):
         notes.append("the base model was run on other images with the same names")
     if base and (ours := _computation(result)) != (theirs := _computation(base.result)):
         notes.append(f"measured in {ours}, the base in {theirs}")
@@ -532,6 +536,18 @@ def _notes(entry: _ReadResult, base: _ReadResult | None, broken: Sequence[Verdic
 def _computation(result: Result) -> str:
     """Return precision and device of a result."""
     return f"{result['model']['precision']} on {result['model']['device'].partition(':')[0]}"
+
+
+def _on_other_images(ours: Result, theirs: Result) -> bool:
+    """Return whether images of equal names differ; unknown, so False, where a result leaves out some of the images."""
+    task, other = ours["task"], theirs["task"]
+    return task["images"] == other["images"] and task["pictures_sha256"] != other["pictures_sha256"]
+
+
+def _correction_note(correction: dict[str, Any]) -> list[str]:
+    """Return the parameters of a correction and what they were chosen on; none for one without parameters."""
+    parameters = ", ".join(f"{name} {correction[name]}" for name in ("layer", "strength") if name in correction)
+    return [f"{parameters}, chosen on {correction.get('chosen_on')}, which are not scored"] if parameters else []
 
 
 def tie_notes(row: ComparisonRow) -> str:

@@ -1,4 +1,4 @@
-"""Tests of corrections without training: the projection, its strength, and what it leaves as it is."""
+"""Tests of corrections without training: projection and steering, their strength, and what they leave as it is."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ import pytest
 import torch
 from PIL import Image
 from support.benches import TinyModel
+from support.clip_models import make_tiny
 
-from benchmarks.corrections import (
-    NEUTRAL,
-    STRENGTHS,
-    ProjectedEncoder,
-    choose_strength,
-    denied_concepts,
-    tuning_split,
-)
+from benchmarks.corrections.choosing import choose, tuning_split
+from benchmarks.corrections.corrected import IdentifiedModel
+from benchmarks.corrections.projection import NEUTRAL, STRENGTHS, denied_concepts, project, projections
+from benchmarks.corrections.steering import affirmed_counterpart, negation_directions, pairs_of, steer, steerings
 from benchmarks.errors import BenchError
 from benchmarks.protocols import Protocol
 from benchmarks.registry import task_from_file
 from benchmarks.runner import measure, run_task
-from benchmarks.scoring import RoutedEncoder, TextImageEncoder
+from benchmarks.scoring import ModelIdentity, RoutedEncoder, TextImageEncoder, image_feature_key
 from benchmarks.task import Task
+from trainers.models.steering import SteeredTower, end_states
 
 WORDS = ("hat", "dog", "bag")
 COLOURS = {"hat": (255, 0, 0), "dog": (0, 255, 0), "bag": (0, 0, 255)}
@@ -80,10 +78,15 @@ def test_the_denied_concepts_of_a_text(text: str, concepts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])
-def test_the_projection_by_hand(strength: float) -> None:
-    base, text = WordModel(), "a dog without a hat"
-    corrected = ProjectedEncoder(base, strength).encode_texts([text])[0]
-    feature, concept = (base.encode_texts([each])[0].double() for each in (text, "hat"))
+@pytest.mark.parametrize(
+    ("text", "concepts"), [("a dog without a hat", ["hat"]), ("a dog with no hat and no bag", ["hat", "bag"])]
+)
+@pytest.mark.parametrize("make", [WordModel, make_tiny])
+def test_the_projection_by_hand(make: Any, text: str, concepts: list[str], strength: float) -> None:
+    base = make()
+    corrected = project(base, strength).encode_texts([text])[0]
+    feature = base.encode_texts([text])[0].double()
+    concept = sum(base.encode_texts([each])[0].double() for each in concepts) / len(concepts)
     direction = concept - base.encode_texts(NEUTRAL).double().mean(dim=0)
     direction /= direction.norm()
     expected = feature - strength * (feature @ direction) * direction
@@ -94,7 +97,7 @@ def test_the_projection_by_hand(strength: float) -> None:
 
 def test_texts_that_deny_nothing_are_unchanged() -> None:
     base, texts = WordModel(), ["a dog", "a man without a hat", "a hat on a dog"]
-    model = ProjectedEncoder(base, 1.5)
+    model = project(base, 1.5)
     assert isinstance(model, RoutedEncoder)
     assert model.routes(texts) == [False, True, False]
     ours, theirs = model.encode_texts(texts), base.encode_texts(texts)
@@ -102,7 +105,7 @@ def test_texts_that_deny_nothing_are_unchanged() -> None:
     assert not torch.allclose(ours[1], theirs[1])
     assert torch.allclose(ours.norm(dim=1), torch.ones(3), atol=1e-6)
     assert model.visual_hash == base.visual_hash
-    assert len({model.model_hash, base.model_hash, ProjectedEncoder(base, 1.0).model_hash}) == 3
+    assert len({model.model_hash, base.model_hash, project(base, 1.0).model_hash}) == 3
 
 
 def test_the_strength_is_chosen_on_items_that_are_not_scored(task: Task) -> None:
@@ -119,10 +122,10 @@ def test_the_strength_is_chosen_on_items_that_are_not_scored(task: Task) -> None
 def test_the_best_strength_on_the_tuning_items_is_chosen(task: Task) -> None:
     model = WordModel()
     tuning, scored = tuning_split(task, share=0.3)
-    chosen = choose_strength(model, tuning)
-    right = {each: count_right(ProjectedEncoder(model, each), tuning) for each in STRENGTHS}
+    chosen = choose(projections(model, "some items"), tuning)
+    right = {each: count_right(project(model, each), tuning) for each in STRENGTHS}
     assert chosen.strength == max(STRENGTHS, key=lambda each: (right[each], -each))
-    assert chosen.describe()["correction"]["chosen_on"] == f"{len(tuning.items)} items of own"
+    assert chosen.describe()["correction"]["chosen_on"] == "some items"
     assert count_right(model, scored) == 0  # the model looks for what the text denies
     assert count_right(chosen, scored) == len(scored.items)
 
@@ -130,7 +133,77 @@ def test_the_best_strength_on_the_tuning_items_is_chosen(task: Task) -> None:
 def test_a_result_of_a_corrected_model_is_consistent(task: Task, tmp_path: Path) -> None:
     tuning, scored = tuning_split(task, share=0.3)
     model = WordModel()
-    chosen = choose_strength(model, tuning, cache=tmp_path / "cache")
+    chosen = choose(projections(model, "some items"), tuning, cache=tmp_path / "cache")
     stored = run_task(chosen, scored, results_folder=tmp_path / "results", cache_folder=tmp_path / "cache")
     assert all(len(one.items()) == len(scored.items) for one in stored)
     assert stored[0].result["model"]["details"]["correction"]["strength"] == chosen.strength
+
+
+class DeviceModel(WordModel):
+    """Has the attributes that `ModelIdentity` adds to a description, as `ClipModel`; its device is not the CPU."""
+
+    device, preprocess_config, config = "cuda:0", {"size": 32}, {"vision_cfg": {"layers": 1}}
+
+    def describe(self) -> dict[str, Any]:
+        return {name: value for name, value in super().describe().items() if name != "device"}
+
+
+def test_a_corrected_model_shares_the_image_features_and_the_device_of_its_base(task: Task, tmp_path: Path) -> None:
+    base = DeviceModel()
+    corrected = project(DeviceModel(), 1.0)
+    ours, theirs = ModelIdentity.of(corrected), ModelIdentity.of(base)
+    assert image_feature_key(ours) == image_feature_key(theirs)
+    assert ours.description["device"] == "cuda:0"
+    run_task(base, task, results_folder=tmp_path / "results", cache_folder=tmp_path / "cache")
+    seen = corrected.base.model
+    run_task(corrected, task, results_folder=tmp_path / "results", cache_folder=tmp_path / "cache")
+    assert isinstance(seen, DeviceModel)
+    assert (base.images, seen.images) == (2 * len(WORDS), 0), "the distinct crops"
+
+
+@pytest.mark.parametrize(
+    ("text", "affirmed"),
+    [
+        ("a man without a hat", "a man with a hat"),
+        ("no dog on the bench", "dog on the bench"),
+        ("a street with no cars and no people", "a street with cars and people"),
+        ("a woman who is not sitting", "a woman who is sitting"),
+        ("nobody is in the room", "somebody is in the room"),
+        ("a man lacking a hat", "a man with a hat"),
+        ("a dog", None),
+        ("neither a dog nor a cat", None),
+    ],
+)
+def test_the_affirmed_counterpart_of_a_text(text: str, affirmed: str | None) -> None:
+    assert affirmed_counterpart(text) == affirmed
+
+
+def test_the_steering_by_hand() -> None:
+    """The direction is the mean over the pairs; only negated texts are steered."""
+    model, texts = make_tiny(), ["a man without a hat", "no dog on the bench", "a dog", "no cat"]
+    pairs = pairs_of(texts)
+    assert [affirmed for _, affirmed in pairs] == ["a man with a hat", "dog on the bench", "cat"]
+    states = {text: end_states(model, [text])[:, 0] for pair in pairs for text in pair}
+    summed = sum(states[negated] - states[affirmed] for negated, affirmed in pairs)
+    directions = negation_directions(model, pairs)
+    assert torch.allclose(directions, torch.nn.functional.normalize(summed, dim=1), atol=1e-5)
+    base = IdentifiedModel.of(model)
+    steered = steer(model, base, pairs, directions, layer=2, strength=0.4, chosen_on="some items")
+    tower = SteeredTower(model.text_tower, 2, 0.4 * directions[1])
+    ours, theirs = steered.encode_texts(texts), model.encode_texts(texts)
+    assert steered.routes(texts) == [True, True, False, True]
+    assert torch.equal(ours[2], theirs[2])
+    assert torch.allclose(ours[[0, 1, 3]], tower.encode_all(model.tokenizer([*texts[:2], "no cat"])), atol=1e-6)
+    assert steered.describe()["correction"] == {
+        "kind": "steering", "strength": 0.4, "layer": 2, "pairs": 3, "chosen_on": "some items",
+    }  # fmt: skip
+
+
+def test_the_candidates_of_a_steering_begin_with_no_steering() -> None:
+    model = make_tiny()
+    candidates = list(steerings(model, ["no hat", "a dog"], "some items"))
+    assert [each.strength for each in candidates] == sorted(each.strength for each in candidates)
+    assert len({each.model_hash for each in candidates}) == len(candidates) == 1 + 5 * 2
+    assert torch.equal(candidates[0].encode_texts(["no hat"]), model.encode_texts(["no hat"]))
+    with pytest.raises(BenchError, match="none is here"):
+        next(steerings(model, ["a dog"], ""))

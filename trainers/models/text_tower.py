@@ -84,8 +84,12 @@ class TextTower:
         order = torch.argsort(eot_lengths(ids), stable=True)
         count = min(_MOST_BUCKETS, max(_FEWEST_BUCKETS, len(ids) // _BUCKET_ROWS))
         buckets = torch.split(order, max(_MIN_BUCKET_ROWS, -(-len(ids) // count))) if len(ids) else (order,)
-        parts = [encode_short(self.model, cut(ids[rows])) for rows in buckets]
+        parts = [self._encode(cut(ids[rows])) for rows in buckets]
         return torch.cat(parts)[torch.argsort(order)]
+
+    def _encode(self, ids: Tensor) -> Tensor:
+        """Encode rows cut to a common length, without normalisation.  (N, l) -> (N, D)"""
+        return encode_short(self.model, ids)
 
     @torch.inference_mode()
     def encode_all(self, ids: Tensor, *, batch: int = 256, wanted: Tensor | None = None) -> Tensor:

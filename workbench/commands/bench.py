@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmarks.corrections.kind import CorrectionKind
 from workbench.commands import bench_make
 from workbench.errors import ExitCode, NegwbError, UsageError
 from workbench.workspace.operations import (
@@ -61,8 +62,9 @@ Examples:
   negwb bench run negrefcocog --model ViT-B-32:openai --protocol official
   negwb bench run my-task.json --pictures photos/        your own task
   negwb bench run photos/                                zero-shot: each sub-folder is a class
-  negwb bench run negrefcocog --correct projection       without training: remove the denied concept
   negwb bench run simpleneg --pictures ../val2014 --judge llava     a judge answers for what was retrieved
+  negwb bench run negrefcocog --model run-001 --no-corrections
+  negwb bench run negrefcocog --model base --correct projection --correct steering
 
 \b
 The file of a task is a list of {image, phrase, ref_bbox, bbox_list}, {image, captions, right} or {images, texts},
@@ -85,10 +87,6 @@ class ProtocolChoice(StrEnum):
     OFFICIAL = "official"
     STRICT = "strict"
     BOTH = "both"
-
-
-class CorrectionChoice(StrEnum):
-    PROJECTION = "projection"
 
 
 class DownloadError(NegwbError):
@@ -324,8 +322,13 @@ def run(
     ] = None,
     allow_nan: Annotated[bool, typer.Option("--allow-nan", help="Strict rule: count NaN scores as wrong.")] = False,
     correct: Annotated[
-        CorrectionChoice | None,
-        typer.Option(help="Also evaluate each model with this correction, which needs no training."),
+        list[CorrectionKind] | None,
+        typer.Option(
+            help="Also evaluate each model with this correction, which needs no training; repeatable. projection: "
+            "remove the denied concept; steering: shift one layer along the negation; route: texts without a negation "
+            "get the base's embedding.",
+            show_default="where a run is evaluated: route of it, projection and steering of its base",
+        ),
     ] = None,
     judges: Annotated[
         list[str] | None,
@@ -345,6 +348,9 @@ def run(
     max_cost: Annotated[
         float | None, typer.Option(min=0, metavar="COST", help="Stop when the judges' answers have cost this much.")
     ] = None,
+    no_corrections: Annotated[
+        bool, typer.Option("--no-corrections", help="Evaluate no correction beside a run.")
+    ] = False,
     device: Annotated[str, typer.Option(help="Torch device: cpu, cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -357,6 +363,8 @@ def run(
     from workbench.workspace.models import find_model, require_torch
 
     workspace = find_workspace(context.obj)
+    if correct and no_corrections:
+        raise UsageError("--correct and --no-corrections exclude each other")
     if folder is not None and len(tasks) > 1:
         raise UsageError("--folder needs exactly one task", hint="run the tasks one by one, or leave out --folder")
     # before torch is loaded: a wrong name or a missing image is reported at once
@@ -374,7 +382,7 @@ def run(
             chosen,
             rules=_rules(protocol, allow_nan),
             device=device,
-            projection=correct is CorrectionChoice.PROJECTION,
+            corrections=_corrections(correct, no_corrections),
             judge=judge,
             started=print_model,
             warn=lambda line: typer.echo(f"negwb: warning: {_safe_text(line)}", err=True),
@@ -428,6 +436,13 @@ def default_models(workspace: Workspace) -> list[str]:
     from workbench.workspace.models import BASE, finished_runs
 
     return [BASE, *(folder.name for folder in finished_runs(workspace)[-1:])]
+
+
+def _corrections(correct: list[CorrectionKind] | None, no_corrections: bool) -> list[CorrectionKind] | None:
+    """Return the corrections of `run_benches`; None: its choice."""
+    if not (correct or no_corrections):
+        return None
+    return list(dict.fromkeys(correct or ()))
 
 
 def _rules(name: ProtocolChoice, allow_nan: bool) -> tuple[Protocol, ...]:

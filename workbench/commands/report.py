@@ -54,6 +54,12 @@ def report(
         ),
     ] = None,
     slices: Annotated[bool, typer.Option("--slices", help="Also print results by cue, position and length.")] = False,
+    corrections: Annotated[
+        bool,
+        typer.Option(
+            "--corrections/--no-corrections", help="Show the corrections without training that were evaluated."
+        ),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, slices included.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Print the tables as ASCII text without colour.")] = False,
     markdown: Annotated[bool, typer.Option("--md", help="Print the tables in Markdown.")] = False,
@@ -84,7 +90,7 @@ def report(
 
     if context.invoked_subcommand is not None:
         if any(value is not None for value in (base, html, flipped)) or any(
-            (slices, plain, markdown, as_csv, as_json, screen, runs)
+            (slices, not corrections, plain, markdown, as_csv, as_json, screen, runs)
         ):
             raise UsageError("options of report do not apply to compare", hint="negwb report compare --help")
         return
@@ -96,7 +102,9 @@ def report(
         raise UsageError(f"{' and '.join(chosen)} exclude each other", hint="run the command once for each output")
     if flipped is not None and html is None:
         raise UsageError("--flipped is for --html", hint="in a terminal: negwb report --screen, then i and d")
-    compared = gather(workspace, base=base, slices=slices or as_json or as_csv or html is not None)
+    compared = gather(
+        workspace, base=base, slices=slices or as_json or as_csv or html is not None, corrections=corrections
+    )
     if html is not None:
         _write_html(compared, html, _flipped(workspace, compared, flipped))
     elif plain or markdown or as_csv:
@@ -193,11 +201,12 @@ def _open_screen(workspace: Workspace, page: Page, base: str | None) -> int:
     return run_results(workspace, start=page, base=base)
 
 
-def gather(workspace: Workspace, *, base: str | None = None, slices: bool = False) -> Report:
+def gather(workspace: Workspace, *, base: str | None = None, slices: bool = False, corrections: bool = True) -> Report:
     """Compare the workspace's results, with a progress bar on stderr.
 
     Args:
         slices: Whether the rows have their slices.
+        corrections: Whether models with a correction have rows.
 
     Raises:
         NothingToDo: there are no results.
@@ -216,6 +225,7 @@ def gather(workspace: Workspace, *, base: str | None = None, slices: bool = Fals
                 base=base,
                 default_base=base_hash(workspace),
                 slices=slices,
+                corrections=corrections,
                 cache=workspace.cache,
                 progress=lambda done, total: bars("comparing results", done, total) if total > _MANY else None,
             )

@@ -45,6 +45,11 @@ def step_bars(*, lines: bool = False) -> Iterator[Step]:
         yield update
 
 
+def prefixed(step: Step, prefix: str) -> Step:
+    """Return a function that calls `step` with `prefix` before the name."""
+    return lambda name, done, total: step(prefix + name, done, total)
+
+
 def _lines() -> Step:
     """Return a function that prints a line if the last one is ten seconds ago."""
     from curation_db.language.sanitize import display_text  # noqa: PLC0415

@@ -157,11 +157,23 @@ def base_model(workspace: Workspace) -> str:
     """
     starts = (_start_of(folder) for folder in reversed(list_runs(workspace)) if not _failed(folder))
     spec = next((model for model in starts if model), "")
+    return _first_ancestor(spec) or _model_of_settings(workspace) or DEFAULT_MODEL
+
+
+def _first_ancestor(spec: str) -> str:
+    """Return the model that the first run was trained from of the runs that lead to `spec`; `spec` if it is no run."""
     seen: set[str] = set()
     while spec not in seen and Path(spec).name == MODEL and (earlier := _start_of(Path(spec).parent)):
         seen.add(spec)
         spec = earlier
-    return spec or _model_of_settings(workspace) or DEFAULT_MODEL
+    return spec
+
+
+def base_of(model: Model) -> Model | None:
+    """Return the untrained model that a run, or its first ancestor, was trained from; None: `model` is no run."""
+    spec = model.spec.removeprefix(TUNED)
+    base = _first_ancestor(spec)
+    return None if base == spec else Model(base, short_name(base))
 
 
 def _failed(folder: Path) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import NegwbError, NothingToDo, UsageError
 
 if TYPE_CHECKING:
+    from benchmarks.corrections.kind import CorrectionKind
     from benchmarks.judged import ImageJudge
     from benchmarks.protocols import Protocol
     from benchmarks.results import StoredResult
@@ -341,17 +342,17 @@ def run_benches(
     *,
     rules: Sequence[Protocol],
     device: str = "cpu",
-    projection: bool = False,
     judge: ImageJudge | None = None,
+    corrections: Sequence[CorrectionKind] | None = (),
     started: Callable[[Model], None] = lambda model: None,
     warn: Callable[[str], None] = lambda line: None,
 ) -> list[StoredResult]:
     """Evaluate each model on each task. Each result is stored as soon as it is measured.
 
     Args:
-        projection: Evaluate each model with `corrections.ProjectedEncoder`, too. Its strength is chosen on a share of
-            the first task with negated texts, which the score of this task leaves out.
         judge: Answers the questions of judged tasks.
+        corrections: Evaluate each model with these corrections, too. None: for each run among the models, its routing
+            and the other corrections of its base, as far as tasks and models allow (`corrected_models`).
         started: Called before a model is loaded.
         warn: Called with each warning about a loaded model or the cache.
 
@@ -359,15 +360,14 @@ def run_benches(
         BenchError: A task cannot be run.
         TrainerError: A model cannot be loaded.
     """
-    from benchmarks.corrections import choose_strength, tuning_split  # noqa: PLC0415
     from benchmarks.runner import run_task  # noqa: PLC0415
-    from trainers.models.loading import load_model  # noqa: PLC0415
-    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
+    from workbench.console.progress_bars import prefixed, step_bars  # noqa: PLC0415
+    from workbench.workspace.corrected_models import Corrector, plan_evaluations  # noqa: PLC0415
 
-    chosen_on = _task_to_choose_on(tasks) if projection else None
-    split = None if chosen_on is None else tuning_split(chosen_on)
+    plan = plan_evaluations(workspace, models, corrections)
     stored: list[StoredResult] = []
     with step_bars(lines=True) as bars:
+        corrector = Corrector(workspace, tasks, device, required=corrections is not None, bars=bars, warn=warn)
 
         def evaluate(encoder: TextImageEncoder, label: str, task: Task) -> None:
             stored.extend(
@@ -379,44 +379,21 @@ def run_benches(
                     protocols=rules,
                     label=label,
                     judge=judge,
-                    progress=_named(bars, f"{label}, {task.name}: "),
+                    progress=prefixed(bars, f"{label}, {task.name}: "),
                     warn=warn,
                 )
             )
 
-        for model in models:
-            started(model)
-            loaded = load_model(model.spec, device=device)
+        for each in corrector.possible(plan):
+            started(each.model)
+            if (loaded := corrector.load(each)) is None:
+                continue
             for line in loaded.warnings:
                 warn(line)
-            for task in tasks:
-                evaluate(loaded, model.label, task)
-            if split is not None:
-                tuning, scored = split
-                choosing = _named(bars, f"{model.label}, strength: ")
-                corrected = choose_strength(loaded, tuning, cache=workspace.cache, progress=choosing)
-                for task in tasks:
-                    evaluate(corrected, f"{model.label} + projection", scored if task is chosen_on else task)
+            for task in tasks if each.measured else ():
+                evaluate(loaded, each.model.label, task)
+            for kind in each.corrections:
+                if (corrected := corrector.correct(kind, each, loaded)) is not None:
+                    for task in corrector.tasks_for(kind):
+                        evaluate(corrected, f"{each.model.label} + {kind}", task)
     return stored
-
-
-def _task_to_choose_on(tasks: Sequence[Task]) -> Task:
-    """Return the first task with negated texts.
-
-    Raises:
-        UsageError: There is none.
-    """
-    from benchmarks.affirmative_twins import is_negated_task  # noqa: PLC0415
-
-    negated = (task for task in tasks if is_negated_task(task.name, (item.slices["cue"] for item in task.items)))
-    if (task := next(negated, None)) is None:
-        raise UsageError(
-            "no task has mostly negated texts, on which the strength of the projection could be chosen",
-            hint="add one, such as negrefcocog",
-        )
-    return task
-
-
-def _named(bars: Step, name: str) -> Step:
-    """Return the progress of one model and task, with their names before the step."""
-    return lambda stage, done, total: bars(name + stage, done, total)

@@ -1,0 +1,1 @@
+"""Corrections of a model that need no training data and no training: what any tuning has to beat."""
