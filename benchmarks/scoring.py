@@ -312,7 +312,8 @@ def _text_features(
     store = FeatureStore(cache, text_feature_key(identity))
 
     def compute(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Features]]:
-        inputs = ((key, by_key[key]) for key in missing)
+        # A batch is encoded up to the longest of its texts, so texts of similar length are encoded together.
+        inputs = ((key, by_key[key]) for key in sorted(missing, key=lambda key: len(by_key[key])))
         yield from _encoded(inputs, model.encode_texts, keys, missing, report, batch)
 
     rows = store.rows(keys, compute, progress=lambda done, of: report(0, len(keys)))

@@ -43,7 +43,7 @@ CAPTIONS_PER_IMAGE = 5
 _COMPARED_STEPS = 2
 _LR = 1e-4
 """Higher than the recipe's 1e-6, so that a wrong step shows in the next loss."""
-_TINY: dict[str, Any] = {
+TINY: dict[str, Any] = {
     "embed_dim": 32,
     "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
@@ -83,7 +83,7 @@ def run(*, quick: bool) -> dict[str, Any]:
 
 def _plans(*, quick: bool) -> dict[str, Plan]:
     if quick:
-        return {name: Plan(_TINY, images=4, reference_batch=8, our_batch=32, turns=1) for name in _NAMES}
+        return {name: Plan(TINY, images=4, reference_batch=8, our_batch=32, turns=1) for name in _NAMES}
     base, large = (dict(open_clip.get_model_config(name)) for name in _NAMES.values())
     return {
         "vit_b_32": Plan(base, images=128, reference_batch=64, our_batch=512, turns=3),
@@ -100,7 +100,7 @@ def _measure(name: str, plan: Plan) -> dict[str, Any]:
     model = build(plan.config, {}, name=name, arch=name)
     with tempfile.TemporaryDirectory(prefix="negwb-bench-") as temporary:
         folder = Path(temporary)
-        paths = _write_images(folder / "images", plan.images)
+        paths = write_images(folder / "images", plan.images)
         captions = plan.images * CAPTIONS_PER_IMAGE
         texts = [subject.text for subject in make_subjects(max(captions, plan.our_batch))]
         pairs = [TrainingPair(str(n % plan.images), paths[n % plan.images], text) for n, text in enumerate(texts)]
@@ -213,22 +213,27 @@ def expected_ratio(config: dict[str, Any], lengths: list[int]) -> float:
         config: open_clip's model_cfg of a vision transformer.
         lengths: tokens of each text up to its end.
     """
-    vision, text = config["vision_cfg"], config["text_cfg"]
-    patches = (vision["image_size"] // vision["patch_size"]) ** 2
-    image = _forward(patches + 1, vision["width"], vision["layers"])
-    image += patches * 3 * vision["patch_size"] ** 2 * vision["width"]
-    whole = _forward(text.get("context_length", 77), text["width"], text["layers"])
-    trimmed = statistics.mean(_forward(length, text["width"], text["layers"]) for length in lengths)
+    text, image = config["text_cfg"], image_cost(config)
+    whole = forward_cost(text.get("context_length", 77), text["width"], text["layers"])
+    trimmed = statistics.mean(forward_cost(length, text["width"], text["layers"]) for length in lengths)
     # The backward pass of the text tower costs twice its forward pass; the image tower has none.
     return float((image + 3 * whole) / (3 * trimmed + image / CAPTIONS_PER_IMAGE / EPOCHS))
 
 
-def _forward(tokens: int, width: int, layers: int) -> float:
+def image_cost(config: dict[str, Any]) -> float:
+    """Return the multiply-adds of the vision transformer of `config`, for one image."""
+    vision = config["vision_cfg"]
+    patches = (vision["image_size"] // vision["patch_size"]) ** 2
+    embedding = patches * 3 * vision["patch_size"] ** 2 * vision["width"]
+    return float(embedding) + forward_cost(patches + 1, vision["width"], vision["layers"])
+
+
+def forward_cost(tokens: int, width: int, layers: int) -> float:
     """Return the multiply-adds of a transformer: projections and MLP (12 width^2 per token), scores and their sum."""
     return float(layers) * (12.0 * tokens * width**2 + 2.0 * tokens**2 * width)
 
 
-def _write_images(folder: Path, count: int) -> list[Path]:
+def write_images(folder: Path, count: int) -> list[Path]:
     """Write distinct JPEGs of 640 x 480 pixels, of about the bytes of COCO's."""
     folder.mkdir()
     paths = []

@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
 
 import open_clip  # type: ignore[import-untyped]
 import torch
@@ -86,14 +88,14 @@ class ClipModel:
         """sha256 over all present weights, the structure, the preprocessing and the tokenizer."""
         vocabulary = self.vocabulary.read_bytes() if self.vocabulary else b""
         tokenizer = {"context_length": self.context_length, "vocabulary": hashlib.sha256(vocabulary).hexdigest()}
-        return hash_of(self.visual_hash, hash_state(self.model.state_dict()), hash_structure(self.model), tokenizer)
+        weights, _ = hash_weights(self.model, self.model.visual)
+        return hash_of(self.visual_hash, weights, hash_structure(self.model), tokenizer)
 
     @property
     def visual_hash(self) -> str:
         """sha256 over the image tower and its preprocessing."""
-        return hash_of(
-            hash_state(self.model.visual.state_dict()), hash_structure(self.model.visual), self._preprocessing
-        )
+        (weights,) = hash_weights(self.model.visual)
+        return hash_of(weights, hash_structure(self.model.visual), self._preprocessing)
 
     @property
     def _preprocessing(self) -> Mapping[str, Any]:
@@ -148,6 +150,64 @@ def hash_state(state: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}\n{value.dtype}\n{tuple(value.shape)}\n".encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+_PROBED_VALUES: Final = 64
+"""Values per tensor in a stamp."""
+_Stamp = tuple[tuple[object, ...], ...]
+_HASHED: Final[WeakKeyDictionary[nn.Module, tuple[_Stamp, str]]] = WeakKeyDictionary()
+
+
+def hash_weights(*modules: nn.Module) -> list[str]:
+    """Return the `hash_state` of each module, computed again only if its weights have changed.
+
+    One evaluation asks for the hash of a model several times, and ViT-B/32 has 605 MB. The modules are hashed at once,
+    each in a thread, because hashlib releases the GIL.
+    """
+    stamps = [_stamp(module) for module in modules]
+    known = [_HASHED.get(module) for module in modules]
+    changed = [
+        module
+        for module, stamp, entry in zip(modules, stamps, known, strict=True)
+        if stamp is None or entry is None or entry[0] != stamp
+    ]
+    with ThreadPoolExecutor(max(1, len(changed)), thread_name_prefix="hash") as pool:
+        hashed = dict(zip(changed, pool.map(lambda module: hash_state(module.state_dict()), changed), strict=True))
+    for module, stamp in zip(modules, stamps, strict=True):
+        if module in hashed and stamp is not None:
+            _HASHED[module] = stamp, hashed[module]
+    return [hashed[module] if module in hashed else _HASHED[module][1] for module in modules]
+
+
+def _stamp(module: nn.Module) -> _Stamp | None:
+    """Return what changes with the weights of a module; None if a tensor does not record that it was written.
+
+    torch counts the writes to a tensor, except those through `.data`, of which conversions make use. For these the
+    stamp has some values of each tensor, too.
+    """
+    state = sorted(module.state_dict(keep_vars=True).items())
+    if any(value.is_inference() for _, value in state):
+        return None
+    return tuple(
+        (
+            name,
+            id(value),
+            value.data_ptr(),
+            value._version,
+            value.dtype,
+            value.device,
+            tuple(value.shape),
+            _probe(value),
+        )
+        for name, value in state
+    )
+
+
+def _probe(value: Tensor) -> bytes:
+    """Return some values of a tensor, evenly spaced."""
+    flat = value.detach().reshape(-1)
+    step = max(1, len(flat) // _PROBED_VALUES)
+    return bytes(flat[::step].contiguous().view(torch.uint8).cpu().numpy().data)
 
 
 _NOT_STRUCTURE = frozenset({"training", "grad_checkpointing", "output_dict", "image_mean", "image_std"})

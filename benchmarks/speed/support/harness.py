@@ -37,6 +37,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "generate": Bench("benchmarks.speed.generate:run", "requests to a server, against its maximum rate"),
     "generate-memory": Bench("benchmarks.speed.generate_memory:run", "memory of a run over 100,000 captions"),
     "report": Bench("benchmarks.speed.report:run", "comparing 200 models, against a report without a cache"),
+    "evaluate": Bench("benchmarks.speed.evaluate:run", "evaluation of ViT-B/32, against the published loop"),
     "train": Bench("benchmarks.speed.train:run", "fine-tuning of ViT-B/32 and ViT-L/14, against the published loop"),
     "writers": Bench("benchmarks.speed.writers:run", "eight processes deciding at once on one record"),
 }

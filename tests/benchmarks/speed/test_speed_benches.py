@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -169,6 +170,40 @@ def test_train_compares_both_loops() -> None:
         assert result[name]["captions"] == 5 * result[name]["pictures"]
         assert 8 < result[name]["mean_tokens"] < 30
         assert result[name]["ratio"] > 0
+
+
+@pytest.mark.long
+def test_evaluate_compares_both_loops() -> None:
+    result = run("evaluate")
+    # fmt: off
+    assert result.keys() >= ALWAYS | {
+        "items", "crops", "mean_tokens", "reference_s", "first_s", "second_s", "ratio", "second_ratio", "cpu_ratio",
+        "cpu_second_ratio", "flop_ratio", "flop_second_ratio", "differing", "max_score_difference", "threads",
+    }
+    # fmt: on
+    assert (result["items"], result["crops"], result["differing"]) == (12, 22, 0)
+    assert 0 < result["max_score_difference"] < 1e-5
+    assert 0 < result["second_s"] < result["first_s"]
+
+
+@pytest.mark.long
+def test_the_rows_of_evaluate_have_the_shape_of_the_published_file(shared_data: Path) -> None:
+    from benchmarks.speed.evaluate import make_rows
+
+    def figures(rows: list[dict[str, Any]]) -> tuple[float, ...]:
+        words = [len(row["phrase"].split()) for row in rows]
+        areas = [width * height for row in rows for _, _, width, height in row["bbox_list"]]
+        crops = {(row["image"], *box) for row in rows for box in row["bbox_list"]}
+        return (
+            len(rows),
+            len({row["image"] for row in rows}),
+            statistics.mean(words),
+            len(crops),
+            statistics.mean(areas),
+        )
+
+    published = json.loads((shared_data / "NegRefCOCOg.json").read_bytes())
+    assert figures(make_rows(440, 402)) == pytest.approx(figures(published), rel=0.12)
 
 
 @pytest.mark.long

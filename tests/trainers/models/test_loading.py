@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import pytest
@@ -12,6 +16,7 @@ from PIL import Image
 from support.clip_models import make_tiny
 
 from trainers.errors import TrainerError
+from trainers.models import clip_model
 from trainers.models.clip_model import BPE_FILE, CONFIG_FILE, WEIGHTS_FILE, hash_state, hash_structure
 from trainers.models.loading import load_model
 from trainers.models.saving import save_model, save_pth
@@ -55,6 +60,59 @@ def test_hashes_differ_by_tower() -> None:
     other.model.ln_final.weight.data[0] += 1
     assert one.visual_hash == other.visual_hash
     assert one.model_hash != other.model_hash
+
+
+def test_weights_are_hashed_once_until_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Describing a model twice reads each tower once, and the whole model once."""
+    tiny, read = make_tiny(), []
+    monkeypatch.setattr(clip_model, "hash_state", lambda state: read.append(len(state)) or hash_state(state))
+    described = tiny.describe()
+    assert tiny.describe() == described
+    assert described["model_hash"] == tiny.model_hash
+    weights = [count for count in read if count > 1]  # hash_structure hashes the buffers without weights
+    assert sorted(weights) == sorted([len(tiny.model.visual.state_dict()), len(tiny.model.state_dict())])
+    tiny.model.ln_final.weight.requires_grad_(False).add_(1)
+    assert tiny.describe()["model_hash"] != described["model_hash"]
+    assert tiny.describe()["visual_hash"] == described["visual_hash"]
+
+
+def _step(model: Any) -> None:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    sum(value.sum() for value in model.parameters()).backward()
+    optimizer.step()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.load_state_dict({name: value + 1 for name, value in model.state_dict().items()}),
+        lambda model: model.load_state_dict(
+            {name: value + 1 for name, value in model.state_dict().items()}, assign=True
+        ),
+        lambda model: model.half().float(),
+        lambda model: setattr(model, "text_projection", torch.nn.Parameter(model.text_projection.detach() * 2)),
+        lambda model: model.ln_final.weight.data.zero_(),
+        _step,
+    ],
+    ids=["loaded", "assigned", "rounded", "replaced", "written-through-data", "optimised"],
+)
+def test_every_change_of_weights_changes_the_hash(change: Callable[[Any], object]) -> None:
+    tiny = make_tiny()
+    before = tiny.model_hash
+    for _ in range(2):
+        change(tiny.model)
+        after = tiny.model_hash
+        assert after == replace(tiny, model=copy.deepcopy(tiny.model)).model_hash  # hashed anew
+        assert after != before
+
+
+def test_inference_tensors_are_hashed_each_time() -> None:
+    """They do not count their changes."""
+    with torch.inference_mode():
+        tiny = make_tiny()
+        before = tiny.model_hash
+        tiny.model.ln_final.weight[0] += 1
+        assert tiny.model_hash != before
 
 
 def test_the_hashes_know_more_than_weights(tmp_path: Path) -> None:
