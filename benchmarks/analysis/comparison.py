@@ -12,7 +12,8 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 from benchmarks.affirmative_twins import needs_twin, twin_name
 from benchmarks.analysis.comparison_cache import ComparisonCache, key_of
@@ -105,8 +106,13 @@ class ComparisonRow:
     judge: JudgeFacts | None
     """The judge of a judged task."""
     is_base: bool
+    """Whether a training run of the workspace started from this model."""
+    is_reference: bool
+    """Whether the other models are compared with this one."""
+    against: Against
+    """What the model is called that the others are compared with."""
     base: PairedDifference | None
-    """Compared with the base model; None for the base model, and if the base was not run on the same items.
+    """Compared with the reference; None for the reference, and if it was not run on the same items.
 
     p is corrected for all comparisons of the report under this protocol."""
     slices: tuple[Slice, ...]
@@ -123,8 +129,10 @@ class Report:
     """Ordered by task, protocol (strict first), base model first, and time of the run."""
     published: tuple[PublishedRow, ...]
     """Published scores on the tasks in `rows`."""
-    base: str | None
-    """Name of the base model."""
+    reference: str | None
+    """Name of the model that the others are compared with."""
+    reference_note: str
+    """Why that model is not the base of a run; "" if it is."""
     problems: tuple[str, ...]
     """Files that could not be read."""
 
@@ -151,6 +159,8 @@ class Report:
         return asdict(self)
 
 
+Against = Literal["base", "reference"]
+"""base: a run started from the model; reference: it was chosen, or evaluated first."""
 _Key = tuple[str, str, str, str]
 """Task, its version, data set hash and protocol: equal for results that can be compared."""
 
@@ -212,6 +222,7 @@ def compare(
     *,
     base: str | None = None,
     default_base: str | None = None,
+    run_bases: Mapping[str, str] = MappingProxyType({}),
     resamples: int = RESAMPLES,
     slices: bool = True,
     corrections: bool = True,
@@ -224,6 +235,7 @@ def compare(
         folder: Folder of result files; other files are skipped and listed in `problems`.
         base: Name, or beginning of the hash, of the base model.
         default_base: Hash of the base model if `base` is None; if that model was not run, the model that was run first.
+        run_bases: Hash of each trained model to the hash of the model that its run started from.
         slices: Whether the rows have their slices, which take most of the time.
         corrections: Whether models with a correction without training (`benchmarks.corrections`) have rows.
         cache: Folder of cached figures; None: no cache.
@@ -240,12 +252,11 @@ def compare(
     entries, problems = _newest_valid(listing.results, figures)
     base_hash = _base_hash(entries, base, default_base, listing.results)
     by_place = {(entry.model, entry.key): entry for entry in entries}
-    ambiguous = ambiguous_names(entry.stored for entry in entries)
+    names = _Names.of(entries, base_hash, default_base, run_bases)
     rows: list[ComparisonRow] = []
     for entry in sorted(entries, key=_order(base_hash)):
         progress(len(rows), len(entries))
-        row = _row(entry, by_place, base_hash, resamples, figures, slices=slices)
-        rows.append(replace(row, model=shown_name(entry.result["model"], ambiguous)))
+        rows.append(_row(entry, by_place, names, resamples, figures, slices=slices))
     progress(len(rows), len(entries))
     figures.save()
     rows = _corrected(rows)
@@ -253,7 +264,8 @@ def compare(
     return Report(
         tuple(rows),
         tuple(row for row in published_rows() if row.task in tasks),
-        next((row.model for row in rows if row.is_base), None),
+        None if base_hash is None else names.shown[base_hash],
+        names.reference_note(chosen=base is not None),
         listing.problems + tuple(problems),
     )
 
@@ -303,6 +315,57 @@ def _newest_valid(results: Sequence[StoredResult], figures: ComparisonCache) -> 
         except BenchError as error:
             problems.append(error.message)
     return list(newest.values()), problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The shown names of the models, and which of them are bases of runs."""
+
+    shown: Mapping[str, str]
+    """By hash."""
+    reference: str | None
+    """Hash of the model that the others are compared with."""
+    default_base: str | None
+    run_bases: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        entries: Sequence[_ReadResult],
+        reference: str | None,
+        default_base: str | None,
+        run_bases: Mapping[str, str],
+    ) -> _Names:
+        ambiguous = ambiguous_names(entry.stored for entry in entries)
+        shown = {entry.model: shown_name(entry.result["model"], ambiguous) for entry in entries}
+        return cls(shown, reference, default_base, run_bases)
+
+    def is_base(self, model: str | None) -> bool:
+        return model is not None and (model == self.default_base or model in self.run_bases.values())
+
+    @property
+    def against(self) -> Against:
+        return "base" if self.is_base(self.reference) else "reference"
+
+    def reference_note(self, *, chosen: bool) -> str:
+        if self.reference is None or self.is_base(self.reference):
+            return ""
+        name = self.shown[self.reference]
+        if chosen:
+            return f"compared with {name}, as requested, which is not the base of a run"
+        why = "no run names its base"
+        if self.default_base:
+            why = f"the base of the newest run, #{short_hash(self.default_base, _SHOWN_HASH)}, was not measured"
+        return f"compared with {name}, the model that was evaluated first: {why}"
+
+    def note_on_base(self, model: str) -> str:
+        """Return a remark if the run of `model` started from another model than the reference; else ""."""
+        own = self.run_bases.get(model)
+        if own is None or self.reference in {None, own, model}:
+            return ""
+        if own in self.shown:
+            return f"its base is {self.shown[own]}, not the model that it is compared with"
+        return f"its base, #{short_hash(own, _SHOWN_HASH)}, was not measured"
 
 
 def _base_hash(
@@ -362,20 +425,21 @@ def _order(base_hash: str | None) -> Callable[[_ReadResult], tuple[Any, ...]]:
 def _row(
     entry: _ReadResult,
     by_place: dict[tuple[str, _Key], _ReadResult],
-    base_hash: str | None,
+    names: _Names,
     resamples: int,
     figures: ComparisonCache,
     *,
     slices: bool,
 ) -> ComparisonRow:
-    result, is_base = entry.result, entry.model == base_hash
-    base = None if is_base or base_hash is None else by_place.get((base_hash, entry.key))
+    result, reference = entry.result, names.reference
+    is_reference = entry.model == reference
+    base = None if is_reference or reference is None else by_place.get((reference, entry.key))
     derived = _cached(entry, base, _other_protocols(entry, by_place), resamples, figures)
     model, (metric, *further) = result["model"], result["metrics"]
     headline = result["metrics"][metric]
     return ComparisonRow(
         run=result["run"],
-        model=model["name"],
+        model=names.shown[entry.model],
         model_hash=model["hash"],
         arch=model["arch"],
         activation=model["activation"],
@@ -400,11 +464,13 @@ def _row(
         undecided=derived.undecided,
         verdicts=derived.verdicts,
         judge=result.get("judge"),
-        is_base=is_base,
+        is_base=names.is_base(entry.model),
+        is_reference=is_reference,
+        against=names.against,
         base=derived.base,
         slices=_cached_slices(entry, base, resamples, figures) if slices else (),
         differing=derived.differing,
-        notes=derived.notes,
+        notes=(*derived.notes, *filter(None, [names.note_on_base(entry.model)])),
     )
 
 
@@ -527,9 +593,9 @@ def _notes(entry: _ReadResult, base: _ReadResult | None, broken: Sequence[Verdic
         notes += _correction_note(correction)
     notes += [verdict.text for verdict in broken]
     if base and _on_other_images(result, base.result):
-        notes.append("the base model was run on other images with the same names")
+        notes.append("the model that it is compared with was run on other images with the same names")
     if base and (ours := _computation(result)) != (theirs := _computation(base.result)):
-        notes.append(f"measured in {ours}, the base in {theirs}")
+        notes.append(f"measured in {ours}, {base.result['model']['name']} in {theirs}")
     return tuple(notes)
 
 

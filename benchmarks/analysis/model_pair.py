@@ -77,7 +77,7 @@ def compare_pair(
         raise BenchError(
             f"{first} and {second} were not run on the same items", hint="negwb bench run TASK --model ..."
         )
-    bases = {_place(row): row for row in report.rows if row.is_base}
+    bases = {_place(row): row for row in report.rows if row.is_reference}
     corrected = _corrected(rows)
     tasks = []
     for row in rows:
@@ -99,7 +99,7 @@ def _place(row: ComparisonRow) -> _Place:
 
 def _hash_of(report: Report, wanted: str) -> str:
     model = report.model_called(wanted)
-    if any(row.is_base and row.model_hash == model for row in report.rows):
+    if any(row.is_reference and row.model_hash == model for row in report.rows):
         raise BenchError(f"{wanted!r} is the same model as the first", hint="name two models")
     return model
 

@@ -210,7 +210,7 @@ def test_a_damaged_rerun_does_not_hide_a_valid_result(folder: Path, task: Task, 
 
 def test_a_rerun_of_the_base_stays_the_base(folder: Path, task: Task) -> None:
     run_task(TinyModel(1), task, results_folder=folder, label="base")
-    assert compare(folder, resamples=50).base == "base"
+    assert compare(folder, resamples=50).reference == "base"
 
 
 def test_results_of_earlier_versions_are_read(folder: Path) -> None:
@@ -267,7 +267,7 @@ def test_the_report(folder: Path) -> None:
         ("official", "tuned"),
     ]
     base, tuned = report.rows[:2]
-    assert base.is_base
+    assert (base.is_base, base.is_reference) == (False, True)
     assert base.base is None
     assert tuned.base is not None
     right = [[row["correct"] for row in stored.items()] for stored in list_results(folder).results[::2]]
@@ -279,7 +279,7 @@ def test_the_report(folder: Path) -> None:
     assert tuned.accuracy == wilson(sum(right[1]), 60)
     assert {one.name for one in tuned.baselines} >= {"smaller box", "first box"}
     assert {row.task for row in report.published} == {"negrefcocog"}
-    assert json.loads(json.dumps(report.as_dict(), allow_nan=False))["base"] == "base"
+    assert json.loads(json.dumps(report.as_dict(), allow_nan=False))["reference"] == "base"
 
 
 def test_slices_cover_every_item_once(folder: Path) -> None:
@@ -316,12 +316,12 @@ def test_an_unknown_base_lists_the_measured_models(folder: Path) -> None:
     with pytest.raises(BenchError, match="matches no model") as raised:
         compare(folder, base="gpt")
     assert raised.value.hint == "measured: base, tuned"
-    assert compare(folder, base=TinyModel(2).model_hash[:10]).base == "tuned"
+    assert compare(folder, base=TinyModel(2).model_hash[:10]).reference == "tuned"
 
 
 def test_no_results_are_an_empty_report(tmp_path: Path) -> None:
     report = compare(tmp_path / "nowhere")
-    assert (report.rows, report.base, report.problems) == ((), None, ())
+    assert (report.rows, report.reference, report.problems) == ((), None, ())
 
 
 def test_published_rows_equal_the_published_percentages() -> None:

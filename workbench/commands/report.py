@@ -215,7 +215,7 @@ def gather(workspace: Workspace, *, base: str | None = None, slices: bool = Fals
     from benchmarks.analysis.comparison import compare as compare_all
     from benchmarks.errors import BenchError
     from workbench.console.progress_bars import step_bars
-    from workbench.workspace.models import base_hash
+    from workbench.workspace.models import base_hash, run_bases
     from workbench.workspace.operations import RESULTS
 
     try:
@@ -224,6 +224,7 @@ def gather(workspace: Workspace, *, base: str | None = None, slices: bool = Fals
                 workspace.root / RESULTS,
                 base=base,
                 default_base=base_hash(workspace),
+                run_bases=run_bases(workspace),
                 slices=slices,
                 corrections=corrections,
                 cache=workspace.cache,

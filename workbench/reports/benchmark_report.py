@@ -20,6 +20,7 @@ from benchmarks.affirmative_twins import (
     twin_name,
 )
 from benchmarks.analysis.comparison import (
+    Against,
     ComparisonRow,
     Report,
     Share,
@@ -42,7 +43,10 @@ from workbench.reports.judged_scores import JudgedScore, judge_note, judged_list
 
 _HIDDEN_CUTS = frozenset({"cue_class"})
 """Slices that only --json shows: the cue itself is more specific."""
-_BASE = ("vs base", "95 %", "p")
+_AGAINST: dict[Against, tuple[str, str, str]] = {
+    "base": ("vs base", "95 %", "p"),
+    "reference": ("vs ref", "95 %", "p"),
+}
 _AFFIRMED = "affirm %"
 _BAR_CELLS = 16
 """With bars of this length, the table of a slice fits into 80 columns: model, share, interval, bar, difference."""
@@ -120,13 +124,14 @@ class ReportLine:
             "affirmed": self.affirmed_figure if row.denied else "",
             "official": official,
             "blind": percent(max((each.accuracy.estimate for each in row.baselines), default=row.chance)),
-            **base_cells(figures, is_base=row.is_base),
+            **base_cells(figures, row),
         }
 
 
-def base_cells(figures: FigureCells, *, is_base: bool) -> dict[str, str]:
-    """Return the screen cells of the difference from the base, or a mark for the base itself."""
-    difference = figures.difference or ("base" if is_base else NONE)
+def base_cells(figures: FigureCells, row: ComparisonRow) -> dict[str, str]:
+    """Return the screen cells of the difference from the reference of `row`, or a mark for the reference itself."""
+    mark = "base" if row.against == "base" else "ref"
+    difference = figures.difference or (mark if row.is_reference else NONE)
     return {"base": difference, "base95": figures.difference_interval, "p": figures.p}
 
 
@@ -160,7 +165,7 @@ def slice_cells(each: Slice | None, row: ComparisonRow) -> dict[str, str]:
     """Return the cells of the slices screen by column, without the slice's name; None: all items of `row`."""
     part = each or row
     figures = figure_cells(part.correct, part.n, part.accuracy, part.base)
-    base = base_cells(figures, is_base=row.is_base)
+    base = base_cells(figures, row)
     return {"n": f"{part.n:,}", "right": figures.share, "interval": figures.interval, **base}
 
 
@@ -230,7 +235,7 @@ def _task(rows: Sequence[ComparisonRow], report: Report) -> Listing:
     others = [share.name for share in first.others]
     affirmed = [_AFFIRMED] if first.denied else []
     doubtful = [_UNDECIDED] if any(undecided_text(row.undecided) != "0" for row in rows) else []
-    headers = ("rule", "model", "right", "%", "95 %", *_BASE, *affirmed, *doubtful, *others)
+    headers = ("rule", "model", "right", "%", "95 %", *_AGAINST[first.against], *affirmed, *doubtful, *others)
     cells: list[tuple[str, ...]] = []
     for rule in dict.fromkeys(row.protocol for row in rows):
         own = [row for row in rows if row.protocol == rule]
@@ -246,7 +251,7 @@ def _task(rows: Sequence[ComparisonRow], report: Report) -> Listing:
 
 def _dispensable(headers: Sequence[str], others: Sequence[str] = ()) -> list[tuple[int, str]]:
     """Return the columns to omit in a narrow terminal: other metrics, then p, then the interval of the difference."""
-    at = list(headers).index(_BASE[0])
+    at = next(place for place, header in enumerate(headers) if header.startswith("vs "))
     return [(headers.index(name), name) for name in others] + [
         (at + 2, "p"),
         (at + 1, "the interval of the difference"),
@@ -256,7 +261,7 @@ def _dispensable(headers: Sequence[str], others: Sequence[str] = ()) -> list[tup
 def _model_cells(
     row: ComparisonRow, report: Report, others: Sequence[str], *, undecided_column: bool
 ) -> tuple[str, ...]:
-    name = row.model + (" (base)" if row.is_base and row.model != "base" else "")
+    name = row.model + (f" ({row.against})" if row.is_reference and row.model != row.against else "")
     cells = (row.protocol, name, *figure_cells(row.correct, row.n, row.accuracy, row.base))
     measured = {share.name: percent(share.accuracy.estimate) for share in row.others}
     doubt = (undecided_text(row.undecided),) if undecided_column else ()
@@ -293,7 +298,7 @@ def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report) -> Listing:
         if (part.cut, part.value) == (cut, value)
     ]
     affirmed = [f"{_AFFIRMED} (all)"] if rows[0].denied else []
-    headers = (cut, "model", "right", "%", "95 %", BAR_TITLE, *_BASE, *affirmed)
+    headers = (cut, "model", "right", "%", "95 %", BAR_TITLE, *_AGAINST[rows[0].against], *affirmed)
     dispensable = [*_dispensable(headers), (2, "right"), (5, "the bars")]
     title = f"{rows[0].task}, {rows[0].protocol}, by {cut}"
     return Listing(title, headers, cells, left=2, dispensable=dispensable, grouped=True)
@@ -330,6 +335,8 @@ def _notes(report: Report) -> Listing:
         for note in (*row.notes, *_further_notes(row, report)):
             concerned.setdefault((row.task, note), []).append(row)
     cells = [(task, _model_names(rows, report), note) for (task, note), rows in concerned.items()]
+    if report.reference_note:
+        cells.append(("all tasks", "all", report.reference_note))
     return Listing("Notes", ("task", "model", "note"), cells, left=3, grouped=True)
 
 
@@ -355,7 +362,7 @@ def _further_notes(row: ComparisonRow, report: Report) -> list[str]:
     if row.judge is not None:
         notes.append(judge_note(row.judge))
     if row.base is not None and row.base.p_holm is not None:
-        notes.append("p is McNemar's, corrected for all comparisons with the base under one rule (Holm)")
+        notes.append("p is McNemar's, corrected for all comparisons of the report under one rule (Holm)")
     if row.base is not None:
         notes += difference_notes(row.base)
     if len(versions := report.versions_of(row.task)) > 1:

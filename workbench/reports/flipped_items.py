@@ -92,7 +92,7 @@ def flipped_items(
         BenchError: a file of items is missing or was changed.
     """
     rows = [line.main for line in report_lines(report) if line.main.model_hash == model and line.main.base is not None]
-    bases = {_place(row): row.run for row in report.rows if row.is_base}
+    bases = {_place(row): row.run for row in report.rows if row.is_reference}
     tasks, thumbnails = [], _Thumbnails()
     for done, row in enumerate(rows):
         progress(done, len(rows))
@@ -105,7 +105,7 @@ def flipped_items(
         if items:
             tasks.append(FlippedTask(row, len(gained), len(lost), items))
     progress(len(rows), len(rows))
-    return FlippedItems(rows[0].model, report.base or "", tuple(tasks), thumbnails.left_out) if rows else None
+    return FlippedItems(rows[0].model, report.reference or "", tuple(tasks), thumbnails.left_out) if rows else None
 
 
 def _place(row: ComparisonRow) -> tuple[str, str, str, str]:

@@ -72,7 +72,8 @@ def html_report(report: Report, flipped: FlippedItems | None = None) -> str:
     sections = [_scatters(report, drawn), *(_task(rows, report, drawn) for rows in _drawn_tasks(report))]
     sections.append(_flipped(report, flipped))
     sections.append("<h2>Tables</h2>" + "".join(map(_table, tables)))
-    base = f"Base model: {_text(report.base)}. " if report.base else ""
+    note = report.reference_note
+    base = f"{note[0].upper()}{note[1:]}. " if note else f"Base model: {report.reference}. " if report.reference else ""
     legend = "".join(f"<li>{_key(number)}{_text(drawn.names[model])}</li>" for model, number in series.items())
     models = len({row.model_hash for row in report.rows})
     left_out = (
@@ -84,7 +85,7 @@ def html_report(report: Report, flipped: FlippedItems | None = None) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f"<title>negwb report</title><style>{_STYLE}{ITEM_STYLE}</style></head><body><h1>Benchmark report</h1>"
-        f"<p>{base}Intervals are 95 %. Dashed lines show chance.{left_out}</p>"
+        f"<p>{_text(base)} Intervals are 95 %. Dashed lines show chance.{left_out}</p>"
         f'<ul class="legend">{legend}</ul>{problems}{"".join(sections)}</body></html>\n'
     )
 
@@ -101,7 +102,7 @@ def _flipped(report: Report, flipped: FlippedItems | None) -> str:
 
 def _series(report: Report) -> dict[str, int]:
     """Return the number of each drawn model: the base first, then the models in the order of the report."""
-    hashes = [row.model_hash for row in sorted(report.rows, key=lambda row: not row.is_base)]
+    hashes = [row.model_hash for row in sorted(report.rows, key=lambda row: not row.is_reference)]
     return {model: number for number, model in enumerate(list(dict.fromkeys(hashes))[:MOST_DRAWN])}
 
 

@@ -14,13 +14,14 @@ from curation_db.stats.intervals import Interval
 from workbench.console.tables import Listing, plain_text
 from workbench.reports.interval_bars import ASCII as BARS_IN_ASCII
 
-_ROW_COLUMNS = ("kind", "task", "version", "dataset_sha256", "protocol", "metric", "model", "model_hash", "is_base")
+_ROW_COLUMNS = ("kind", "task", "version", "dataset_sha256", "protocol", "metric", "model", "model_hash")
 _COMPUTATION_COLUMNS = ("device", "precision", "nan", "ties", "equal_scores", "verdicts")
 _SHARE_COLUMNS = ("correct", "n", "share", "low", "high")
 _DIFFERENCE_COLUMNS = ("difference", "difference_low", "difference_high", "gained", "lost", "p", "p_holm")
 _DOUBT_COLUMNS = ("interval_disagrees", "detectable")
 _DETAIL_COLUMNS = ("affirmative_share", "source", *_COMPUTATION_COLUMNS)
-CSV_COLUMNS = (*_ROW_COLUMNS, "cut", "value", *_SHARE_COLUMNS, *_DIFFERENCE_COLUMNS, *_DOUBT_COLUMNS, *_DETAIL_COLUMNS)
+_FIGURE_COLUMNS = (*_SHARE_COLUMNS, *_DIFFERENCE_COLUMNS, *_DOUBT_COLUMNS)
+CSV_COLUMNS = (*_ROW_COLUMNS, "is_base", "is_reference", "cut", "value", *_FIGURE_COLUMNS, *_DETAIL_COLUMNS)
 _LIMIT = 400
 _ASCII = str.maketrans({"–": "-", "…": "..", "≠": "!=", "·": ";", "—": "-", **BARS_IN_ASCII})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>!|~&$@:])")
@@ -76,7 +77,8 @@ def _csv_lines(report: Report) -> Iterator[dict[str, object]]:
     for row in report.rows:
         place: dict[str, object] = {"task": row.task, "version": row.version}
         place |= {"dataset_sha256": row.dataset_sha256, "protocol": row.protocol}
-        model = {"model": row.model, "model_hash": row.model_hash, "is_base": int(row.is_base)}
+        model: dict[str, object] = {"model": row.model, "model_hash": row.model_hash, "is_base": int(row.is_base)}
+        model["is_reference"] = int(row.is_reference)
         twin = report.twin_of(row) if row.denied else None
         affirmative = {} if twin is None else {"affirmative_share": twin.accuracy.estimate}
         main = {**place, **model, "metric": row.metric}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -199,6 +200,29 @@ def base_hash(workspace: Workspace) -> str | None:
             base = read_run(folder).result.get("base", {})
             return str(base["model_hash"]) if isinstance(base, dict) and "model_hash" in base else None
     return None
+
+
+def run_bases(workspace: Workspace) -> dict[str, str]:
+    """Return the hash of each trained model and of the model that its run, or its first ancestor, started from."""
+    starts: dict[str, str] = {}
+    for folder in finished_runs(workspace):
+        result = read_run(folder).result
+        trained, start = _hash_in(result.get("model")), _hash_in(result.get("base"))
+        if trained and start:
+            starts[trained] = start
+    return {model: _first_of(base, starts) for model, base in starts.items()}
+
+
+def _hash_in(description: object) -> str:
+    value = description.get("model_hash") if isinstance(description, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _first_of(model: str, starts: Mapping[str, str]) -> str:
+    seen = {model}
+    while (earlier := starts.get(model)) is not None and earlier not in seen:
+        seen.add(model := earlier)
+    return model
 
 
 def _model_of_settings(workspace: Workspace) -> str:

@@ -72,7 +72,7 @@ def test_models_are_compared_with_the_base_and_blind_baselines(workspace: Worksp
     assert "N = 24, CHANCE 50.0 %" in title
     header, *lines = output[title]
     assert header.split() == [
-        *["rule", "model", "right", "%", "95", "%", "vs", "base", "95", "%", "p", "affirm", "%"],
+        *["rule", "model", "right", "%", "95", "%", "vs", "ref", "95", "%", "p", "affirm", "%"],
         "undecided",
     ]
     assert [line.split()[:2] for line in lines[:3]] == [["strict", "base"], ["strict", "tuned"], ["strict", "constant"]]
@@ -156,12 +156,12 @@ def test_json_has_all_of_it(workspace: Workspace) -> None:
     assert result.stdout.count("\n") == 1
     data = json.loads(result.stdout)
     row = next(row for row in data["rows"] if (row["task"], row["model"]) == ("demo-negref", "tuned"))
-    assert (row["protocol"], row["n"], row["is_base"]) == ("strict", 24, False)
+    assert (row["protocol"], row["n"], row["is_reference"]) == ("strict", 24, False)
     paired = row["base"]
     assert paired["difference"]["low"] <= paired["difference"]["estimate"] <= paired["difference"]["high"]
     assert paired["gained"] - paired["lost"] == round(24 * paired["difference"]["estimate"])
     assert {part["cut"] for part in row["slices"]} >= {"cue", "position", "length"}
-    assert data["base"] == "base"
+    assert data["reference"] == "base"
     assert as_json(compare(workspace.root / "results", resamples=50)).keys() == data.keys()
 
 
@@ -204,7 +204,7 @@ def test_another_device_or_precision_than_that_of_the_base_has_a_note(tmp_path: 
     result_of(workspace, "tuned", [True] * 20, device="cuda:0", precision="fp16")
     result_of(workspace, "third", [True] * 20)
     notes = [row for table in listings(gather(workspace)) if table.title == "Notes" for row in table.rows]
-    assert [row[1] for row in notes if row[2] == "measured in fp16 on cuda, the base in fp32 on cpu"] == ["tuned"]
+    assert [row[1] for row in notes if row[2] == "measured in fp16 on cuda, base in fp32 on cpu"] == ["tuned"]
 
 
 def test_correction_and_disagreement_are_printed(tmp_path: Path) -> None:
@@ -215,14 +215,66 @@ def test_correction_and_disagreement_are_printed(tmp_path: Path) -> None:
     result_of(workspace, "better", [at < 12 for at in range(30)])
     rows = {row.model: row for row in gather(workspace).rows}
     text = report(workspace).stdout
-    assert "corrected for all comparisons with the base under one rule (Holm)" in text
+    assert "corrected for all comparisons of the report under one rule (Holm)" in text
     assert ("McNemar's test disagree" in text) is any(row.base.interval_disagrees for row in rows.values() if row.base)
     assert p_value(rows["better"].base.p_holm) in next(line for line in text.splitlines() if " better " in line)
 
 
+class TestReference:
+    """Whether the model that the others are compared with is the base of a run."""
+
+    def workspace(self, folder: Path, base: str, *, measured: str = "base") -> Workspace:
+        workspace = create_workspace(folder / "ws")
+        stored = {
+            name: make_result(workspace, "t-affirm", name, [name == "tuned"] * 20) for name in (measured, "tuned")
+        }
+        hashes = {name: each.result["model"]["hash"] for name, each in stored.items()} | {"absent": "f" * 64}
+        result = {"base": {"model_hash": hashes[base]}, "model": {"model_hash": hashes["tuned"]}}
+        run = make_run(workspace, "run-001", done=False)
+        RunWriter(run).end(DONE, result)
+        return workspace
+
+    def test_the_base_of_a_run_is_called_base(self, tmp_path: Path) -> None:
+        compared = gather(self.workspace(tmp_path, "base"))
+        assert [(row.model, row.is_base, row.against) for row in compared.rows] == [
+            ("base", True, "base"),
+            ("tuned", False, "base"),
+        ]
+        assert compared.reference_note == ""
+        assert "vs base" in listings(compared)[0].headers
+
+    def test_a_base_that_was_not_measured_is_stated(self, tmp_path: Path) -> None:
+        workspace = self.workspace(tmp_path, "absent", measured="old")
+        compared = gather(workspace)
+        assert [(row.model, row.is_base, row.is_reference) for row in compared.rows] == [
+            ("old", False, True),
+            ("tuned", False, False),
+        ]
+        assert compared.reference_note == (
+            "compared with old, the model that was evaluated first: "
+            "the base of the newest run, #ffffffff, was not measured"
+        )
+        assert compared.rows[1].notes[-1] == "its base, #ffffffff, was not measured"
+        table = listings(compared)[0]
+        assert "vs ref" in table.headers
+        assert "old (reference)" in {row[1] for row in table.rows}
+        text = report(workspace).stdout
+        assert "the base of the newest run, #ffffffff, was not measured" in text
+        assert "vs base" not in text
+        assert json.loads(report(workspace, "--json").stdout)["reference_note"] == compared.reference_note
+
+    def test_a_run_of_another_base_than_the_reference_is_named(self, tmp_path: Path) -> None:
+        workspace = self.workspace(tmp_path, "base")
+        make_result(workspace, "t-affirm", "third", [False] * 20)
+        compared = gather(workspace, base="third")
+        assert compared.reference_note == "compared with third, as requested, which is not the base of a run"
+        tuned = next(row for row in compared.rows if row.model == "tuned")
+        assert tuned.notes[-1] == "its base is base, not the model that it is compared with"
+
+
 def test_another_base(workspace: Workspace) -> None:
     rows = json.loads(report(workspace, "--base", "tuned", "--json").stdout)["rows"]
-    assert {row["model"] for row in rows if row["is_base"]} == {"tuned"}
+    assert {row["model"] for row in rows if row["is_reference"]} == {"tuned"}
     refused = report(workspace, "--base", "nobody").exception
     assert isinstance(refused, UsageError)
     assert "measured: base, constant, tuned" in refused.hint
@@ -282,7 +334,7 @@ def test_no_figure_is_truncated_in_a_terminal(workspace: Workspace, width: int) 
     assert [each for each in wanted if not any(each in line for line in text)] == []
     intervals = re.findall(r"[+-]\d+\.\d…[+-]\d+\.\d", "\n".join(text))
     assert intervals, "the interval of the difference goes last"
-    assert ("too narrow: p" in "\n".join(lines)) is (width < 120), "the count of undecided items is not left out"
+    assert ("too narrow: p" in "\n".join(lines)) is (width == 80)
     for name in ("tuned", "constant", "blind: smaller box", "not run", "no twin"):
         assert any(name in line for line in lines)
 
@@ -333,9 +385,9 @@ def test_the_default_base_is_the_base_of_the_newest_run(tmp_path: Path) -> None:
     workspace = create_workspace(tmp_path / "ws")
     make_result(workspace, "demo-negref", "a", [True, False, True])
     make_result(workspace, "demo-negref", "begun-with", [False, False, True])
-    assert gather(workspace).base == "a"
+    assert gather(workspace).reference == "a"
     run = make_run(workspace, "run-001", done=False, model="/models/begun-with")
     base = next(row for row in gather(workspace).rows if row.model == "begun-with")
     RunWriter(run).end(DONE, {"steps": 40, "base": {"model_hash": base.model_hash}})
-    assert gather(workspace).base == "begun-with"
-    assert gather(workspace, base="a").base == "a"
+    assert gather(workspace).reference == "begun-with"
+    assert gather(workspace, base="a").reference == "a"

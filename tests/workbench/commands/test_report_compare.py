@@ -74,4 +74,4 @@ def test_models_of_one_name_are_compared_by_their_hash(tmp_path: Path) -> None:
     for words in (("00000000", "11111111"), ("same #00000000", "same #11111111")):
         text = compare(workspace, *words).stdout
         assert text.startswith("A: SAME #00000000, B: SAME #11111111")
-        assert "measured in fp32 on cuda, the base in fp32 on cpu" in text
+        assert "measured in fp32 on cuda, same in fp32 on cpu" in text

@@ -29,18 +29,18 @@ _CHANGES: dict[Change | None, Content] = {
 }
 _SMALLEST_SPAN, _BAR_SPANS = 0.02, 2.25
 """The least difference of similarities that the bars are scaled to; a bar is this many times as long."""
-_SAYS: dict[Only, str] = {"all": "all", "right": "right", "wrong": "wrong", "differs": "differing from the base",
+_SAYS: dict[Only, str] = {"all": "all", "right": "right", "wrong": "wrong", "differs": "differing from the reference",
                           "gained": "gained", "lost": "lost"}  # fmt: skip
 
 
 def item_columns(width: int, *, has_base: bool) -> dict[str, Column]:
-    """Return the columns of the list that fit into `width`; those of the base model only if it was run."""
+    """Return the columns of the list that fit into `width`; those of the reference only if it was run."""
     columns = {
         "right": Column("", 1),
-        "change": Column("vs base", 8),
+        "change": Column("vs ref", 8),
         "text": Column("text"),
         "margin": Column("margin", 7, right=True),
-        "base margin": Column("base", 7, right=True),
+        "base margin": Column("ref", 7, right=True),
         "cue": Column("cue", 10),
     }
     left_out = set() if has_base else {"change", "base margin"}
@@ -120,7 +120,7 @@ def scores(row: ItemRow, model: str, theirs: ItemRow | None, base: str, width: i
     span = max(_SMALLEST_SPAN, *(max(known) - min(known) for each in (row, theirs or row) if (known := _known(each))))
     if theirs is None:
         return _options(row, width, span, texts=True)
-    blocks = [(model, row, True), (f"{base} (base)" if base != "base" else base, theirs, False)]
+    blocks = [(model, row, True), (base, theirs, False)]
     lines: list[Content] = []
     for name, answer, texts in blocks:
         title = plain(name, "bold" if texts else QUIET, limit=60)
@@ -171,14 +171,14 @@ def _marks(row: ItemRow, place: int) -> Content:
 
 
 def outcome(row: ItemRow, answers: ItemAnswers) -> Content:
-    """Return whether the answer is correct, its rank, ties and the base model's answer."""
+    """Return whether the answer is correct, its rank, ties and the reference's answer."""
     content = Content.assemble(correct_mark(row["correct"]), " right" if row["correct"] else " wrong")
     if row["rank"] is not None:
         content = Content.assemble(content, f" · rank {row['rank']:,}")
     if row["tie"]:
         content = Content.assemble(content, (" · ⚠ a tie", WARN))
     if (theirs := answers.base.get(row["id"])) is not None:
-        content = Content.assemble(content, (" · base ", QUIET), correct_mark(theirs["correct"]))
+        content = Content.assemble(content, (" · reference ", QUIET), correct_mark(theirs["correct"]))
         if theirs["rank"] is not None:
             content = Content.assemble(content, (f" rank {theirs['rank']:,}", QUIET))
     if (change := answers.change(row)) is not None:

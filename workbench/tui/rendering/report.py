@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from textual.content import Content
@@ -38,6 +39,7 @@ _ALWAYS = ("task", "model", "n", "right", "interval", "affirmed", "base")
 _WIDE = 112
 """Columns of a screen from which all columns of a table are shown."""
 _CUT_CELLS, _LABEL_CELLS = 12, 11
+_NOT_RUN = "was not run on these items"
 _SLICE_FIGURES = ("n", "right", "interval", "base", "base95", "p")
 _SLICES_NARROW = ("slice", "chart", "n", "right", "interval", "base")
 
@@ -52,10 +54,19 @@ def columns_for(width: int) -> list[str]:
     return [name for name in COLUMNS if name in _ALWAYS or shows_all(width)]
 
 
-def slice_columns(width: int) -> dict[str, Column]:
+def titled(column: Column, row: ComparisonRow | None) -> Column:
+    """Return the column with "vs ref" as its title if the models are not compared with the base of a run."""
+    return replace(column, title="vs ref") if column == COLUMNS["base"] and row and row.against != "base" else column
+
+
+def slice_columns(width: int, row: ComparisonRow) -> dict[str, Column]:
     """Return the columns of the table of slices that fit into `width`; the bars are always among them."""
     chart = Column(BAR_TITLE, 30 if shows_all(width) else 10)
-    columns = {"slice": Column("slice"), "chart": chart, **{name: COLUMNS[name] for name in _SLICE_FIGURES}}
+    columns = {
+        "slice": Column("slice"),
+        "chart": chart,
+        **{name: titled(COLUMNS[name], row) for name in _SLICE_FIGURES},
+    }
     return {name: column for name, column in columns.items() if name in _SLICES_NARROW or shows_all(width)}
 
 
@@ -152,14 +163,15 @@ def _baselines(row: ComparisonRow) -> list[_Line]:
 
 
 def _against_base(row: ComparisonRow) -> list[_Line]:
+    label = "vs base" if row.against == "base" else "vs ref"
     if row.base is None:
-        return [_line("vs base", "this is the base" if row.is_base else "the base was not run on these items")]
+        return [_line(label, f"this is the {row.against}" if row.is_reference else f"the {row.against} {_NOT_RUN}")]
     paired, gain = row.base, row.base.difference
     corrected = "" if paired.p_holm is None else f" (Holm {p_value(paired.p_holm)})"
     few = f"; fewer than {FEW_DISCORDANT} differ: Newcombe's interval" if paired.has_few_discordant else ""
     return [
         _line(
-            "vs base",
+            label,
             f"{signed(gain.estimate)} points, {signed_span(gain)}; {paired.gained} gained, "
             f"{paired.lost} lost, p {p_value(paired.p_value)}{corrected}{few}",
         ),

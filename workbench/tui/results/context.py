@@ -58,7 +58,7 @@ class ResultsContext:
     @property
     def base_name(self) -> str:
         """Name of the base model of the report; empty before it was read."""
-        return (self.report.base if self.report is not None else None) or ""
+        return (self.report.reference if self.report is not None else None) or ""
 
     def locate(self, row: ComparisonRow, image: str) -> Path | None:
         """The file of an image of the row's benchmark."""

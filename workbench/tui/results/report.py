@@ -18,7 +18,7 @@ from benchmarks.errors import BenchError
 from curation_db.language.sanitize import display_text
 from workbench.reports.benchmark_report import ReportLine, report_lines
 from workbench.reports.retention import RetentionPlot, plot_of, retention_plots
-from workbench.tui.rendering.report import COLUMNS, about, cells_of, columns_for, published, shows_all
+from workbench.tui.rendering.report import COLUMNS, about, cells_of, columns_for, published, shows_all, titled
 from workbench.tui.rendering.retention import retention_chart
 from workbench.tui.results.context import STYLES
 from workbench.tui.results.retention import RetentionScreen
@@ -110,7 +110,8 @@ class ReportScreen(ActionScreen):
         if self.context.row is not None:
             self.table.choose(self.context.row)
         self._paint_row()
-        base = f"base: {display_text(report.base, limit=40)}" if report.base else ""
+        name = "reference" if report.reference_note else "base"
+        base = f"{name}: {display_text(report.reference, limit=40)}" if report.reference else ""
         wrong = f"⚠ {len(report.problems)} files skipped · " if report.problems else ""
         self._update_header(wrong + base)
 
@@ -119,9 +120,10 @@ class ReportScreen(ActionScreen):
 
     def _list(self) -> None:
         columns = columns_for(self.size.width)
+        first = self.lines[0].main if self.lines else None
         empty = _EMPTY if self.context.report is not None else None
         self.table.fill(
-            [COLUMNS[name] for name in columns],
+            [titled(COLUMNS[name], first) for name in columns],
             [line.key for line in self.lines],
             lambda at: cells_of(self.lines[at], columns),
             empty=empty,
@@ -180,8 +182,8 @@ class ReportScreen(ActionScreen):
         row = line.main
         wanted = _place(row)
         rows = self.context.report.rows if self.context.report else ()
-        theirs = (row for row in rows if row.is_base and _place(row) == wanted)
-        return None if row.is_base else next((row.run for row in theirs), None)
+        theirs = (row for row in rows if row.is_reference and _place(row) == wanted)
+        return None if row.is_reference else next((row.run for row in theirs), None)
 
     @on(StaticTable.RowOpened)
     def action_open(self) -> None:
@@ -231,10 +233,17 @@ class ReportScreen(ActionScreen):
 
 def _compared(context: ResultsContext, base: str | None) -> Report:
     from benchmarks.analysis.comparison import compare  # with its imports, 30 ms
-    from workbench.workspace.models import base_hash
+    from workbench.workspace.models import base_hash, run_bases
 
-    cache = context.workspace.cache
-    return compare(context.results, base=base, default_base=base_hash(context.workspace), slices=False, cache=cache)
+    workspace = context.workspace
+    return compare(
+        context.results,
+        base=base,
+        default_base=base_hash(workspace),
+        run_bases=run_bases(workspace),
+        slices=False,
+        cache=workspace.cache,
+    )
 
 
 def _place(row: ComparisonRow) -> tuple[str, str, str, str]:

@@ -95,7 +95,7 @@ class SlicesScreen(_ResultTable):
             self._list()
 
     def _list(self) -> None:
-        columns = slice_columns(self.app.size.width)
+        columns = slice_columns(self.app.size.width, self.line.main)
         self.table.fill(
             list(columns.values()),
             [f"{each.cut}\0{each.value}" if each else "" for each in self._slices],
@@ -149,9 +149,11 @@ class ItemsScreen(_ResultTable):
             self._list()
 
     def action_only(self, which: str) -> None:
-        """List all items, or only those that are right, wrong, or differ from the base model's answer, either way."""
+        """List all items, or only those that are right, wrong, or differ from the reference's answer, either way."""
         if which in ("differs", "gained", "lost") and not self._answers.base:
-            self.show_message("this is the base" if self.line.main.is_base else "the base was not run on these items")
+            row = self.line.main
+            this = f"this is the {row.against}"
+            self.show_message(this if row.is_reference else f"the {row.against} was not run on these items")
             return
         self._only = cast("Only", which)
         self._list()

@@ -125,7 +125,7 @@ async def test_damaged_results_are_listed_and_do_not_end_the_screen(workspace: W
 async def test_the_stated_base_is_used(workspace: Workspace) -> None:
     app = ResultsApp(workspace, start="report", base="tuned")
     async with running(app) as pilot:
-        await until(pilot, lambda: "base: tuned" in lines(app))
+        await until(pilot, lambda: "reference: tuned" in lines(app))
 
 
 async def test_images_are_read_from_the_folders_of_the_benchmark_run(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ async def test_an_item_opens_and_closes(workspace: Workspace, size: tuple[int, i
         await until(pilot, lambda: isinstance(app.screen, ItemScreen))
         await until(pilot, lambda: pane(app).thumbnail is not None)
         content = lines(app)
-        for words in ("✓ right", "◀ chosen", "+0.300", "right box", "affirmed 80.0 %", "base ✗"):
+        for words in ("✓ right", "◀ chosen", "+0.300", "right box", "affirmed 80.0 %", "reference ✗"):
             assert words in content.replace("\n", " ") or words in content
         first = app.screen.row["id"]
         await pilot.press("down")
@@ -279,7 +279,7 @@ async def test_gained_and_lost_items_have_the_scores_of_the_base(workspace: Work
         await pilot.press("up", "i")
         await until(pilot, lambda: "20 of 20 · all" in lines(app))
         await pilot.press("plus")
-        await until(pilot, lambda: "this is the base" in lines(app))
+        await until(pilot, lambda: "this is the reference" in lines(app))
 
 
 def test_the_bars_of_two_models_have_one_scale() -> None:
@@ -373,9 +373,9 @@ def pane(app: ResultsApp) -> PicturePane:
 async def test_another_base_can_be_chosen(workspace: Workspace) -> None:
     app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
-        await until(pilot, lambda: "base: base" in lines(app))
+        await until(pilot, lambda: "reference: base" in lines(app))
         await pilot.press("down", "b")
-        await until(pilot, lambda: "base: tuned" in lines(app))
+        await until(pilot, lambda: "reference: tuned" in lines(app))
         assert "-65.0" in row_of(app, "demo-negref", "base")
 
 
