@@ -37,7 +37,7 @@ from benchmarks.schema import (
     judged_right,
     twin_scores,
 )
-from benchmarks.scoring import ModelIdentity, Progress, Scores, TextImageEncoder, score
+from benchmarks.scoring import EncodedImages, ModelIdentity, Progress, Scores, TextImageEncoder, score
 from benchmarks.task import BenchItem, Task
 from benchmarks.tasks.retrieval import RECALLS
 from curation_db.stats.intervals import wilson
@@ -100,16 +100,20 @@ def measure(
     task: Task,
     *,
     protocol: Protocol,
+    images: EncodedImages | None = None,
     cache_folder: Path | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Score]:
     """Return the metrics of `model` on `task` under one protocol, the headline first; nothing is stored.
 
+    Args:
+        images: Features of the task's images under the model's image tower; None: they are computed.
+
     Raises:
         BenchError: as for `run_task`.
     """
-    scores = score(model, task, cache=cache_folder, progress=progress, warn=warn)
+    scores = score(model, task, images=images, cache=cache_folder, progress=progress, warn=warn)
     return _metrics(task, list(_rows(task, scores, protocol)))
 
 

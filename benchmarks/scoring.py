@@ -141,20 +141,34 @@ class Scores:
             yield from (self.queries[start : start + _BLOCK] @ gallery).astype(np.float32)
 
 
-def score(
+@dataclass(frozen=True, slots=True)
+class EncodedImages:
+    """The features of a task's images, which all models with one image tower share."""
+
+    places: Mapping[Crop, int]
+    """The row of each crop."""
+    rows: Features
+    """Shape (crops, D)."""
+    pictures_sha256: str
+    """Hash of names and content of the images."""
+    damaged: int = 0
+    """Rows in the cache that were damaged."""
+
+
+def encode_task_images(
     model: TextImageEncoder,
     task: Task,
     *,
+    identity: ModelIdentity | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-    warn: Callable[[str], None] = lambda line: None,
     batch: int = _BATCH,
-) -> Scores:
-    """Compute the similarities of all texts and options of `task` under `model`.
+) -> EncodedImages:
+    """Compute the features of all images of `task`.
 
     Args:
+        identity: That of `model`; None: it is computed.
         cache: Folder of cached features; None: no cache.
-        warn: Called with a line where the cache is damaged.
 
     Raises:
         BenchError: Images are missing or damaged, or the model's features have a wrong shape or length.
@@ -168,19 +182,45 @@ def score(
     except TrainerError as error:
         raise BenchError(error.message) from error
     files = dict(zip(task.images, hashes, strict=True))
-    identity = ModelIdentity.of(model)
     crops = list(dict.fromkeys(_crops_of(task)))
-    images = FeatureStore(cache, image_feature_key(identity))
-    of_crop = _image_features(model, task, crops, files, images, report, batch)
+    store = FeatureStore(cache, image_feature_key(identity or ModelIdentity.of(model)))
+    rows = _image_features(model, task, crops, files, store, report, batch)
+    pictures = hashlib.sha256("".join(f"{sha}  {name}\n" for name, sha in sorted(files.items())).encode()).hexdigest()
+    return EncodedImages({crop: row for row, crop in enumerate(crops)}, rows, pictures, store.damaged)
+
+
+def score(
+    model: TextImageEncoder,
+    task: Task,
+    *,
+    images: EncodedImages | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] = lambda line: None,
+    batch: int = _BATCH,
+) -> Scores:
+    """Compute the similarities of all texts and options of `task` under `model`.
+
+    Args:
+        images: Features of the task's images under the model's image tower; None: they are computed.
+        cache: Folder of cached features; None: no cache.
+        warn: Called with a line where the cache is damaged.
+
+    Raises:
+        BenchError: Images are missing or damaged, or the model's features have a wrong shape or length.
+    """
+    report = progress or (lambda stage, done, total: None)
+    identity = ModelIdentity.of(model)
+    if images is None:
+        images = encode_task_images(model, task, identity=identity, cache=cache, progress=progress, batch=batch)
+    of_crop, place, pictures = images.rows, images.places, images.pictures_sha256
     texts = _texts_of(task)
     rows, damaged_texts = _text_features(model, identity, texts, cache, partial(report, "texts"), batch)
     if damaged := images.damaged + damaged_texts:
         warn(damage_line(damaged))
     row_of = {text: row for row, text in enumerate(texts)}
-    pictures = hashlib.sha256("".join(f"{sha}  {name}\n" for name, sha in sorted(files.items())).encode()).hexdigest()
     if task.ranks_images:
         return Scores(identity, (), rows[[row_of[item.text] for item in task.items]], of_crop, pictures)
-    place = {crop: row for row, crop in enumerate(crops)}
     if task.gallery:
         images_of_items = of_crop[[place[item.image, None] for item in task.items]]
         if task.kind == "classification":

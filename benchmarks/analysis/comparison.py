@@ -613,7 +613,9 @@ def _on_other_images(ours: Result, theirs: Result) -> bool:
 def _correction_note(correction: dict[str, Any]) -> list[str]:
     """Return the parameters of a correction and what they were chosen on; none for one without parameters."""
     parameters = ", ".join(f"{name} {correction[name]}" for name in ("layer", "strength") if name in correction)
-    return [f"{parameters}, chosen on {correction.get('chosen_on')}, which are not scored"] if parameters else []
+    largest = " (the largest candidate)" if correction.get("largest") else ""
+    chosen = f"{parameters}{largest}, chosen on {correction.get('chosen_on')}, which are not scored"
+    return [chosen] if parameters else []
 
 
 def tie_notes(row: ComparisonRow) -> str:

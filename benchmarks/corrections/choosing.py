@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.affirmative_twins import is_negated_task
-from benchmarks.corrections.corrected import CorrectedEncoder, IdentifiedModel
+from benchmarks.corrections.corrected import Candidate, CorrectedEncoder, IdentifiedModel, RememberingModel
 from benchmarks.corrections.kind import CorrectionKind
 from benchmarks.corrections.projection import projections
 from benchmarks.corrections.steering import steerings
@@ -17,6 +17,7 @@ from benchmarks.errors import BenchError
 from benchmarks.protocols import Protocol
 from benchmarks.runner import measure
 from benchmarks.schema import NO_CUE
+from benchmarks.scoring import TextImageEncoder, encode_task_images
 from benchmarks.task import BenchItem, Task
 
 if TYPE_CHECKING:
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 TUNING_SHARE: Final = 0.1
 """Share of the clusters of a task on which the strength is chosen."""
 MOST_TUNING_ITEMS: Final = 400
-"""Expected number of these items at most; more cost minutes and change the choice little."""
+"""Expected number of these items of all tasks at most; more cost minutes and change the choice little."""
+_MOST_NAMES: Final = 3
 _RULE: Final = Protocol("strict", allow_nan=True)
+
+Progress = Callable[[str, int, int], None]
 
 
 def tuning_split(task: Task, *, share: float = TUNING_SHARE, seed: int = 0) -> tuple[Task, Task]:
@@ -35,7 +39,6 @@ def tuning_split(task: Task, *, share: float = TUNING_SHARE, seed: int = 0) -> t
     Raises:
         BenchError: The task has too few clusters for both.
     """
-    share = min(share, MOST_TUNING_ITEMS / len(task.items))
     chosen = {
         item.cluster
         for item in task.items
@@ -50,31 +53,45 @@ def tuning_split(task: Task, *, share: float = TUNING_SHARE, seed: int = 0) -> t
 
 @dataclass(frozen=True)
 class TuningItems:
-    """The items of one of the tasks to choose on, and all tasks without them."""
+    """A share of the items of each task with mostly negated texts, and all tasks without them."""
 
-    tuning: Task
+    tuning: tuple[Task, ...]
     scored: tuple[Task, ...]
-    """The other items of that task, and the other tasks. Those with a negated text have no image of the tuning items:
-    twins, for example, ask about the same images with the same texts."""
+    """Tasks with a negated text have no item about an image of the tuning items of any task: twins, for example, ask
+    about the same images with the same texts."""
 
     @classmethod
     def of(cls, tasks: Sequence[Task]) -> TuningItems | None:
-        """Choose the items in the first task with mostly negated texts; None: there is no such task.
+        """Choose the items; None: no task has mostly negated texts. A judged task has none, since its judge would cost.
 
         Raises:
-            BenchError: That task has too few clusters.
+            BenchError: Each of these tasks has too few clusters, or all images of a task are among the chosen ones.
         """
-        measurable = (task for task in tasks if task.kind != "judged")
-        chosen_on = next((task for task in measurable if is_negated_task(task.name, _cues_of(task))), None)
-        if chosen_on is None:
+        negated = [each for each in tasks if each.kind != "judged" and is_negated_task(each.name, _cues_of(each))]
+        if not negated:
             return None
-        tuning, scored = tuning_split(chosen_on)
-        images = {tuning.pictures / name for name in tuning.images}
-        return cls(tuning, tuple(scored if task is chosen_on else _without(task, images) for task in tasks))
+        share = min(TUNING_SHARE, MOST_TUNING_ITEMS / sum(len(task.items) for task in negated))
+        tuning, problems = [], []
+        for task in negated:
+            try:
+                tuning.append(tuning_split(task, share=share)[0])
+            except BenchError as error:
+                problems.append(error)
+        if not tuning:
+            raise problems[0]
+        images = {image for task in tuning for item in task.items for image in _images_of(task, item)}
+        return cls(tuple(tuning), tuple(_without(task, images) for task in tasks))
 
     @property
     def description(self) -> str:
-        return f"{len(self.tuning.items):,} items of {self.tuning.name}"
+        """The number of items by task, as "20 items of a and 30 of b"."""
+        if len(self.tuning) > _MOST_NAMES:
+            return f"{sum(len(task.items) for task in self.tuning):,} items of {len(self.tuning)} tasks"
+        first, *further = ((f"{len(task.items):,}", task.name) for task in self.tuning)
+        return " and ".join([f"{first[0]} items of {first[1]}", *(f"{count} of {name}" for count, name in further)])
+
+    def texts(self) -> list[str]:
+        return [text for task in self.tuning for item in task.items for text in (item.captions or (item.text,))]
 
 
 def _cues_of(task: Task) -> Iterable[str]:
@@ -96,7 +113,7 @@ def _without(task: Task, images: set[Path]) -> Task:
 
 
 def _images_of(task: Task, item: BenchItem) -> set[Path]:
-    return {task.pictures / name for name in (item.image, *([item.twin.image] if item.twin else []))}
+    return {task.pictures / name for name in (item.image, *([item.twin.image] if item.twin else [])) if name}
 
 
 def choose_correction(
@@ -105,35 +122,44 @@ def choose_correction(
     items: TuningItems,
     *,
     cache: Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> CorrectedEncoder:
-    """Return the projection or steering with the most right answers on the tuning items.
+    """Return the best projection or steering on the tuning items.
 
     Raises:
         BenchError: The texts of the tuning items give no direction to steer.
         TrainerError: The text tower cannot be steered.
     """
     if kind is CorrectionKind.PROJECTION:
-        candidates = projections(IdentifiedModel.of(model), items.description)
+        candidates = projections(items.description)
     else:
-        texts = [text for item in items.tuning.items for text in (item.captions or (item.text,))]
-        candidates = steerings(model, texts, items.description)
-    return choose(candidates, items.tuning, cache=cache, progress=progress)
+        candidates = steerings(model, items.texts(), items.description)
+    return choose(model, candidates, items.tuning, cache=cache, progress=progress)
 
 
 def choose(
-    candidates: Iterable[CorrectedEncoder],
-    tuning: Task,
+    model: TextImageEncoder,
+    candidates: Sequence[Candidate],
+    tuning: Sequence[Task],
     *,
     cache: Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> CorrectedEncoder:
-    """Return the candidate with the most right answers on `tuning`; of equal ones the first."""
-    best = None
-    for candidate in candidates:
-        metrics = measure(candidate, tuning, protocol=_RULE, cache_folder=cache, progress=progress)
-        right = next(iter(metrics.values()))["correct"]
-        if best is None or right > best[0]:
-            best = right, candidate
+    """Return the correction of `model` with the highest mean score over the tasks `tuning`; of equal ones the first.
+
+    The score of a task is its main metric under the strict rule; a NaN is wrong.
+    """
+    identified = IdentifiedModel.of(model)
+    images = [encode_task_images(identified, task, cache=cache, progress=progress) for task in tuning]
+    remembering = RememberingModel(identified.model, identified.identity)
+    best: tuple[float, Candidate] | None = None
+    for number, candidate in enumerate(candidates):
+        progress("candidates", number, len(candidates))
+        corrected = candidate(remembering)
+        scores = [measure(corrected, task, protocol=_RULE, images=of) for task, of in zip(tuning, images, strict=True)]
+        mean = sum(next(iter(metrics.values()))["value"] for metrics in scores) / len(scores)
+        if best is None or mean > best[0]:
+            best = mean, candidate
+    progress("candidates", len(candidates), len(candidates))
     assert best is not None
-    return best[1]
+    return best[1](identified)

@@ -46,6 +46,20 @@ class IdentifiedModel:
 
 
 @dataclass(frozen=True)
+class RememberingModel(IdentifiedModel):
+    """Encodes each text once. The last bits of a feature depend on its batch, and can differ from those of `model`."""
+
+    seen: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        import torch  # noqa: PLC0415 -- a second, which listing the tasks does not need
+
+        if new := [text for text in dict.fromkeys(texts) if text not in self.seen]:
+            self.seen.update(zip(new, self.model.encode_texts(new), strict=True))
+        return torch.stack([self.seen[text] for text in texts])
+
+
+@dataclass(frozen=True)
 class CorrectedTexts:
     """The corrected part: `encode` gives the features of the texts that are corrected; images are those of `base`."""
 
@@ -112,3 +126,7 @@ class CorrectedEncoder:
             features = features.clone()
             features[corrected] = self.tuned.encode_texts([texts[place] for place in corrected])
         return features
+
+
+Candidate = Callable[[IdentifiedModel], CorrectedEncoder]
+"""A correction with its parameters, of any model."""

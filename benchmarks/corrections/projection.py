@@ -7,11 +7,11 @@ the denied concepts minus that of neutral words; e* is scaled to length 1. `cura
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.corrections.corrected import CorrectedEncoder, CorrectedTexts, IdentifiedModel
+from benchmarks.corrections.corrected import Candidate, CorrectedEncoder, CorrectedTexts, IdentifiedModel
 from benchmarks.corrections.kind import CorrectionKind
 from benchmarks.scoring import TextImageEncoder
 from curation_db.language.negation_cues import CUES_VERSION, find_cues
@@ -19,8 +19,9 @@ from curation_db.language.negation_cues import CUES_VERSION, find_cues
 if TYPE_CHECKING:
     import torch
 
-STRENGTHS: Final = tuple(n / 4 for n in range(11))
-"""Candidates of s; 0 changes nothing, 1 removes the component, 2 mirrors it."""
+STRENGTHS: Final = (*(n / 4 for n in range(11)), 3.0, 4.0, 6.0, 8.0)
+"""Candidates of s; 0 changes nothing, 1 removes the component, 2 mirrors it. With 8, little is left of the text but the
+absence of the concept. The authors chose 1.9 for CLIP, and 0.3 for a tuned model."""
 NEUTRAL: Final = ("thing", "object", "item", "something", "stuff", "a photo", "an image", "a picture")
 _CODE: Final = "1"
 """Raised if an equal strength gives another embedding."""
@@ -32,7 +33,7 @@ def denied_concepts(text: str) -> list[str]:
     return [text[start:end] for start, end in filter(None, spans)]
 
 
-def project(model: TextImageEncoder, strength: float, *, chosen_on: str = "") -> CorrectedEncoder:
+def project(model: TextImageEncoder, *, strength: float, chosen_on: str = "") -> CorrectedEncoder:
     """Return `model` with the projection; texts in which no denied concept is found stay as they are.
 
     Args:
@@ -49,7 +50,12 @@ def project(model: TextImageEncoder, strength: float, *, chosen_on: str = "") ->
     def encode(texts: Sequence[str]) -> torch.Tensor:
         return _projected(base, neutral(), texts, strength)
 
-    correction = {"kind": CorrectionKind.PROJECTION.value, "strength": strength, "chosen_on": chosen_on}
+    correction = {
+        "kind": CorrectionKind.PROJECTION.value,
+        "strength": strength,
+        "largest": strength == STRENGTHS[-1],
+        "chosen_on": chosen_on,
+    }
     tuned = CorrectedTexts(base, model_hash, encode)
     return CorrectedEncoder(base, tuned, lambda text: bool(denied_concepts(text)), correction, model_hash)
 
@@ -70,6 +76,6 @@ def _projected(model: TextImageEncoder, neutral: torch.Tensor, texts: Sequence[s
     return torch.nn.functional.normalize(torch.stack(rows), dim=1)
 
 
-def projections(model: TextImageEncoder, chosen_on: str) -> Iterator[CorrectedEncoder]:
-    """Yield the candidates to choose from, the smallest strength first."""
-    yield from (project(model, strength, chosen_on=chosen_on) for strength in STRENGTHS)
+def projections(chosen_on: str) -> list[Candidate]:
+    """Return the candidates to choose from, the smallest strength first."""
+    return [partial(project, strength=strength, chosen_on=chosen_on) for strength in STRENGTHS]

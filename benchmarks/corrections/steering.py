@@ -9,10 +9,11 @@ layer and the strength are chosen, each with its cue removed by a rule: no furth
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.corrections.corrected import CorrectedEncoder, CorrectedTexts, IdentifiedModel
+from benchmarks.corrections.corrected import Candidate, CorrectedEncoder, CorrectedTexts, IdentifiedModel
 from benchmarks.corrections.kind import CorrectionKind
 from benchmarks.errors import BenchError
 from curation_db.language.negation_cues import CUES_VERSION, Cue, CueClass, find_cues, negates
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from trainers.models.clip_model import ClipModel
 
-STRENGTHS: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+STRENGTHS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Candidates of the strength: the length of the shift, relative to that of the hidden state."""
 _LAYERS: Final = 4
 """Number of layers to choose from, at equal distances up to the last one."""
@@ -82,8 +83,8 @@ def negation_directions(model: ClipModel, pairs: Sequence[tuple[str, str]]) -> t
 
 
 def steer(
-    model: ClipModel,
     base: IdentifiedModel,
+    model: ClipModel,
     pairs: Sequence[tuple[str, str]],
     directions: torch.Tensor,
     *,
@@ -114,6 +115,7 @@ def steer(
     correction = {
         "kind": CorrectionKind.STEERING.value,
         "strength": strength,
+        "largest": strength == STRENGTHS[-1],
         "layer": layer,
         "pairs": len(pairs),
         "chosen_on": chosen_on,
@@ -126,8 +128,8 @@ def layers_to_choose_from(count: int) -> list[int]:
     return sorted({-(-count * part // _LAYERS) for part in range(1, _LAYERS + 1)})
 
 
-def steerings(model: ClipModel, texts: Iterable[str], chosen_on: str) -> Iterator[CorrectedEncoder]:
-    """Yield the candidates to choose from, the smallest strength first, then the first layer.
+def steerings(model: ClipModel, texts: Iterable[str], chosen_on: str) -> list[Candidate]:
+    """Return the candidates to choose from, the smallest strength first, then the first layer.
 
     Args:
         texts: The negated ones give the direction of negation.
@@ -138,7 +140,10 @@ def steerings(model: ClipModel, texts: Iterable[str], chosen_on: str) -> Iterato
     """
     if not (pairs := pairs_of(texts)):
         raise BenchError("steering needs negated texts that can be affirmed by a rule, such as 'no hat'; none is here")
-    directions, base = negation_directions(model, pairs), IdentifiedModel.of(model)
-    for strength in STRENGTHS:
-        for layer in layers_to_choose_from(len(directions))[: None if strength else 1]:
-            yield steer(model, base, pairs, directions, layer=layer, strength=strength, chosen_on=chosen_on)
+    directions = negation_directions(model, pairs)
+    steered = partial(steer, model=model, pairs=pairs, directions=directions, chosen_on=chosen_on)
+    return [
+        partial(steered, layer=layer, strength=strength)
+        for strength in STRENGTHS
+        for layer in layers_to_choose_from(len(directions))[: None if strength else 1]
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 from support.benches import TinyModel
 from support.clip_models import make_tiny
 
-from benchmarks.corrections.choosing import choose, tuning_split
+from benchmarks.corrections.choosing import TuningItems, choose, tuning_split
 from benchmarks.corrections.corrected import IdentifiedModel
 from benchmarks.corrections.projection import NEUTRAL, STRENGTHS, denied_concepts, project, projections
 from benchmarks.corrections.steering import affirmed_counterpart, negation_directions, pairs_of, steer, steerings
@@ -21,6 +22,7 @@ from benchmarks.errors import BenchError
 from benchmarks.protocols import Protocol
 from benchmarks.registry import task_from_file
 from benchmarks.runner import measure, run_task
+from benchmarks.schema import NO_CUE
 from benchmarks.scoring import ModelIdentity, RoutedEncoder, TextImageEncoder, image_feature_key
 from benchmarks.task import Task
 from trainers.models.steering import SteeredTower, end_states
@@ -84,7 +86,7 @@ def test_the_denied_concepts_of_a_text(text: str, concepts: list[str]) -> None:
 @pytest.mark.parametrize("make", [WordModel, make_tiny])
 def test_the_projection_by_hand(make: Any, text: str, concepts: list[str], strength: float) -> None:
     base = make()
-    corrected = project(base, strength).encode_texts([text])[0]
+    corrected = project(base, strength=strength).encode_texts([text])[0]
     feature = base.encode_texts([text])[0].double()
     concept = sum(base.encode_texts([each])[0].double() for each in concepts) / len(concepts)
     direction = concept - base.encode_texts(NEUTRAL).double().mean(dim=0)
@@ -97,7 +99,7 @@ def test_the_projection_by_hand(make: Any, text: str, concepts: list[str], stren
 
 def test_texts_that_deny_nothing_are_unchanged() -> None:
     base, texts = WordModel(), ["a dog", "a man without a hat", "a hat on a dog"]
-    model = project(base, 1.5)
+    model = project(base, strength=1.5)
     assert isinstance(model, RoutedEncoder)
     assert model.routes(texts) == [False, True, False]
     ours, theirs = model.encode_texts(texts), base.encode_texts(texts)
@@ -105,7 +107,7 @@ def test_texts_that_deny_nothing_are_unchanged() -> None:
     assert not torch.allclose(ours[1], theirs[1])
     assert torch.allclose(ours.norm(dim=1), torch.ones(3), atol=1e-6)
     assert model.visual_hash == base.visual_hash
-    assert len({model.model_hash, base.model_hash, project(base, 1.0).model_hash}) == 3
+    assert len({model.model_hash, base.model_hash, project(base, strength=1.0).model_hash}) == 3
 
 
 def test_the_strength_is_chosen_on_items_that_are_not_scored(task: Task) -> None:
@@ -122,8 +124,8 @@ def test_the_strength_is_chosen_on_items_that_are_not_scored(task: Task) -> None
 def test_the_best_strength_on_the_tuning_items_is_chosen(task: Task) -> None:
     model = WordModel()
     tuning, scored = tuning_split(task, share=0.3)
-    chosen = choose(projections(model, "some items"), tuning)
-    right = {each: count_right(project(model, each), tuning) for each in STRENGTHS}
+    chosen = choose(model, projections("some items"), [tuning])
+    right = {each: count_right(project(model, strength=each), tuning) for each in STRENGTHS}
     assert chosen.strength == max(STRENGTHS, key=lambda each: (right[each], -each))
     assert chosen.describe()["correction"]["chosen_on"] == "some items"
     assert count_right(model, scored) == 0  # the model looks for what the text denies
@@ -133,7 +135,7 @@ def test_the_best_strength_on_the_tuning_items_is_chosen(task: Task) -> None:
 def test_a_result_of_a_corrected_model_is_consistent(task: Task, tmp_path: Path) -> None:
     tuning, scored = tuning_split(task, share=0.3)
     model = WordModel()
-    chosen = choose(projections(model, "some items"), tuning, cache=tmp_path / "cache")
+    chosen = choose(model, projections("some items"), [tuning], cache=tmp_path / "cache")
     stored = run_task(chosen, scored, results_folder=tmp_path / "results", cache_folder=tmp_path / "cache")
     assert all(len(one.items()) == len(scored.items) for one in stored)
     assert stored[0].result["model"]["details"]["correction"]["strength"] == chosen.strength
@@ -150,7 +152,7 @@ class DeviceModel(WordModel):
 
 def test_a_corrected_model_shares_the_image_features_and_the_device_of_its_base(task: Task, tmp_path: Path) -> None:
     base = DeviceModel()
-    corrected = project(DeviceModel(), 1.0)
+    corrected = project(DeviceModel(), strength=1.0)
     ours, theirs = ModelIdentity.of(corrected), ModelIdentity.of(base)
     assert image_feature_key(ours) == image_feature_key(theirs)
     assert ours.description["device"] == "cuda:0"
@@ -188,22 +190,58 @@ def test_the_steering_by_hand() -> None:
     directions = negation_directions(model, pairs)
     assert torch.allclose(directions, torch.nn.functional.normalize(summed, dim=1), atol=1e-5)
     base = IdentifiedModel.of(model)
-    steered = steer(model, base, pairs, directions, layer=2, strength=0.4, chosen_on="some items")
+    steered = steer(base, model, pairs, directions, layer=2, strength=0.4, chosen_on="some items")
     tower = SteeredTower(model.text_tower, 2, 0.4 * directions[1])
     ours, theirs = steered.encode_texts(texts), model.encode_texts(texts)
     assert steered.routes(texts) == [True, True, False, True]
     assert torch.equal(ours[2], theirs[2])
     assert torch.allclose(ours[[0, 1, 3]], tower.encode_all(model.tokenizer([*texts[:2], "no cat"])), atol=1e-6)
     assert steered.describe()["correction"] == {
-        "kind": "steering", "strength": 0.4, "layer": 2, "pairs": 3, "chosen_on": "some items",
+        "kind": "steering", "strength": 0.4, "largest": False, "layer": 2, "pairs": 3, "chosen_on": "some items",
     }  # fmt: skip
 
 
 def test_the_candidates_of_a_steering_begin_with_no_steering() -> None:
     model = make_tiny()
-    candidates = list(steerings(model, ["no hat", "a dog"], "some items"))
+    base = IdentifiedModel.of(model)
+    candidates = [build(base) for build in steerings(model, ["no hat", "a dog"], "some items")]
     assert [each.strength for each in candidates] == sorted(each.strength for each in candidates)
-    assert len({each.model_hash for each in candidates}) == len(candidates) == 1 + 5 * 2
+    assert len({each.model_hash for each in candidates}) == len(candidates) == 1 + 6 * 2
     assert torch.equal(candidates[0].encode_texts(["no hat"]), model.encode_texts(["no hat"]))
     with pytest.raises(BenchError, match="none is here"):
-        next(steerings(model, ["a dog"], ""))
+        steerings(model, ["a dog"], "")
+
+
+def test_one_strength_has_the_highest_mean_score_of_all_tasks(task: Task) -> None:
+    """The second task asks for what its texts deny, and has more items, so the sum would decide for it."""
+    tuning, _ = tuning_split(task, share=0.3)
+    against = replace(task, items=tuple(replace(item, target=1 - item.target) for item in task.items))
+    model = WordModel()
+    scores = {
+        each: [count_right(project(model, strength=each), part) / len(part.items) for part in (tuning, against)]
+        for each in STRENGTHS
+    }
+    best = max(STRENGTHS, key=lambda each: (sum(scores[each]), -each))
+    assert choose(model, projections(""), [tuning, against]).strength == best
+    assert choose(model, projections(""), [against]).strength == 0
+
+
+def test_the_tuning_items_of_several_tasks(task: Task, tmp_path: Path) -> None:
+    """A gallery of all images does not make the items of other tasks tuning items; a tiny task has none of its own."""
+    gallery = tuple(item.image for item in task.items)
+    ranked = replace(task, name="ranked", kind="retrieval", gallery=gallery, official="argmax")
+    judged = replace(ranked, name="judged", kind="judged")
+    tiny = replace(task, name="tiny", items=task.items[-1:])
+    items = TuningItems.of([judged, ranked, task, tiny])
+    assert items is not None
+    assert [part.name for part in items.tuning] == ["ranked", "own"]
+    assert items.description == f"{len(items.tuning[0].items)} items of ranked and {len(items.tuning[1].items)} of own"
+    left = {item.image for part in items.tuning for item in part.items}
+    assert 0 < len(left) < 20
+    assert [part.name for part in items.scored] == ["judged", "ranked", "own", "tiny"]
+    for part in items.scored:
+        assert not left & {item.image for item in part.items}
+    assert items.scored[1].gallery == gallery
+    affirmed = replace(task, items=tuple(replace(item, slices={"cue": NO_CUE}) for item in task.items))
+    assert TuningItems.of([affirmed]) is None
+    assert TuningItems.of([judged]) is None

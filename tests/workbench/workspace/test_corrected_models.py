@@ -133,7 +133,9 @@ def test_no_item_on_which_a_strength_was_chosen_is_scored(beside: Bench) -> None
     assert len(twins) == len(left), "the twins of these images are not scored either"
     assert len(beside.scores("first + route", "negref")) == SCENES
     result = next(one.result for one in beside.stored if one.result["model"]["name"] == "tiny + projection")
-    assert result["model"]["details"]["correction"]["chosen_on"] == f"{len(left)} items of own-negref"
+    assert result["model"]["details"]["correction"]["chosen_on"] == (
+        f"{len(left)} items of own-negref and {len(left)} of own-twins"
+    )
 
 
 def test_the_base_of_a_run_that_is_evaluated_alone(workspace: Workspace) -> None:
