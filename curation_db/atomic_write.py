@@ -8,13 +8,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 _NOT_SUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOTSUP})
 """Error codes of file systems that cannot sync a folder (some network shares)."""
+_PARTIAL: Final = ".partial"
+_ABANDONED_S: Final = 86_400.0
+_WRITE: Final = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 @contextlib.contextmanager
@@ -80,6 +85,37 @@ def create_file(path: Path, content: bytes) -> bool:
         draft.unlink(missing_ok=True)
     sync(path.parent)
     return True
+
+
+@contextlib.contextmanager
+def partial_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Yield a new hidden folder in `parent`, which is to be renamed to its final name when it is complete.
+
+    At the end of the block it is removed, unless it was renamed. Those that killed processes left behind are removed
+    after a day.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for abandoned in parent.glob(f".*{_PARTIAL}"):
+        if time.time() - abandoned.stat().st_mtime > _ABANDONED_S:
+            shutil.rmtree(abandoned, ignore_errors=True)
+    folder = parent / f".{name}.{os.urandom(4).hex()}{_PARTIAL}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def seal(folder: Path) -> None:
+    """Sync all files below `folder` and take their write permission.
+
+    The folders keep theirs, so that they can be deleted like any other.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_WRITE)
+        sync(path)
+    sync(folder)
 
 
 def sync(path: Path) -> None:

@@ -11,11 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
 import shutil
-import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +20,7 @@ from typing import Any, Final
 from benchmarks.errors import BenchError
 from benchmarks.task import Subset, Task
 from benchmarks.tasks import captions
-from curation_db.atomic_write import sync
+from curation_db.atomic_write import partial_folder, seal, sync
 from curation_db.exporting.manifest import file_facts
 from curation_db.foreign_json import JsonError, parse_json
 
@@ -40,7 +37,6 @@ _SUBSETS: Final = tuple(Subset(f"{value}_true", TRUTH, value) for value in (NEGA
 _NAME: Final = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LINE: Final = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._/-]*)")
 _MAX_BYTES: Final = 256 << 20
-_WRITE: Final = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +110,7 @@ def write_frozen(
     """
     if folder.exists():
         raise _already_exists(folder.name)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _partial(folder) as partial:
+    with partial_folder(folder.parent, folder.name) as partial:
         (partial / IMAGES).mkdir()
         for done, (name, (source, sha256)) in enumerate(images.items(), 1):
             shutil.copyfile(source, partial / name)
@@ -127,9 +122,7 @@ def write_frozen(
         _write(partial / MANIFEST_FILE, json.dumps({"format": FORMAT, **manifest}, indent=1, allow_nan=False) + "\n")
         names = sorted(path.relative_to(partial).as_posix() for path in partial.rglob("*") if path.is_file())
         _write(partial / HASHES_FILE, "".join(f"{file_facts(partial / name).sha256}  {name}\n" for name in names))
-        for path in (path for path in partial.rglob("*") if path.is_file()):
-            path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_WRITE)
-            sync(path)
+        seal(partial)
         try:
             partial.rename(folder)
         except OSError as error:
@@ -148,16 +141,6 @@ def _already_exists(name: str) -> BenchError:
     return BenchError(
         f"the benchmark {name} exists already", hint="benchmarks are never overwritten: choose another name"
     )
-
-
-@contextmanager
-def _partial(folder: Path) -> Iterator[Path]:
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
-    partial.mkdir()
-    try:
-        yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def is_frozen(folder: Path) -> bool:

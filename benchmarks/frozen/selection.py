@@ -149,6 +149,7 @@ def select(
     judge = _BlindJudge(seed)
     blocking = ""
     while True:
+        progress(available - len(matches), available)
         chosen = _admitted(matches, items, quotas)
         if 2 * len(chosen) < needed:
             raise TooFewItems(
@@ -162,7 +163,6 @@ def select(
             return Selection(_placed(chosen, seed), shares, 2 * available, 2 * (available - len(matches)))
         excess = math.ceil(sum(credits[blocking]) - len(chosen))
         matches = _without_right(matches, chosen, credits[blocking], max(1, excess // 4, len(chosen) // _STEPS))
-        progress(available - len(matches), available)
 
 
 def _share(credits: Sequence[float]) -> Interval:

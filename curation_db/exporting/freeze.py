@@ -7,20 +7,16 @@ permission. The folder keeps it, so that an export can be deleted like any other
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
-import stat
-import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from curation_db.atomic_write import sync
+from curation_db.atomic_write import partial_folder, seal, sync
 from curation_db.events import event_clock
 from curation_db.events.event_clock import RecordOrigin, origin_of
 from curation_db.exporting.coco import CocoWriter
@@ -35,10 +31,7 @@ FORMATS: Mapping[str, Format] = {"coco": CocoWriter, "jsonl": PairsWriter}
 """Optional data formats by name; items.jsonl is in every export."""
 
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_PARTIAL = ".partial"
-_ABANDONED_S = 86_400.0
 _PROGRESS_INTERVAL = 500
-_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 Progress = Callable[[int, int], None]
 
@@ -80,7 +73,7 @@ def freeze(
         if not chosen.ids:
             raise _nothing_chosen(selection, chosen.event_seq)
         header = read_header(connection, selection, chosen, tool_version, limit)
-        with _partial_folder(exports, name or "set") as folder:
+        with partial_folder(exports, name or "set") as folder:
             counts = _write_data(connection, folder, header, formats, progress)
             return _publish(folder, exports, name, header, counts, origin_of(connection, event_seq))
 
@@ -134,26 +127,6 @@ def _check_name(exports: Path, name: str) -> None:
 
 def _name_taken(name: str) -> NameTaken:
     return NameTaken(f"the export {name} exists already", hint="exports are never overwritten: choose another name")
-
-
-@contextmanager
-def _partial_folder(exports: Path, name: str) -> Iterator[Path]:
-    """Create the hidden folder of an export in progress; remove it at the end, unless it was renamed."""
-    exports.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(exports)
-    folder = exports / f".{name}.{secrets.token_hex(4)}{_PARTIAL}"
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_abandoned(exports: Path) -> None:
-    """Remove partial folders of killed exports; those of running exports are younger than a day."""
-    for folder in exports.glob(f".*{_PARTIAL}"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED_S:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_data(
@@ -260,7 +233,7 @@ def _publish(
         text_limit={"most_tokens": header.limit.most_tokens, "tokenizer": header.limit.counter.name},
     )
     (folder / MANIFEST_FILE).write_text(manifest.to_text(), encoding="ascii", newline="\n")
-    _sync_read_only(folder)
+    seal(folder)
     final = _rename(folder, exports, name)
     sync(exports)
     return replace(manifest, name=final)
@@ -279,10 +252,3 @@ def _rename(folder: Path, exports: Path, name: str | None) -> str:
                 raise _name_taken(name) from error
         else:
             return final
-
-
-def _sync_read_only(folder: Path) -> None:
-    for path in folder.iterdir():
-        sync(path)
-        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_WRITE)
-    sync(folder)

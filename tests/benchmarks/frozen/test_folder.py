@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import stat
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +166,15 @@ def test_an_interrupted_benchmark_leaves_nothing(tmp_path: Path, fault: str) -> 
     with pytest.raises(raised):
         write(benchmarks / "quiz", tmp_path / "pictures", **more)
     assert list(benchmarks.iterdir()) == []
+
+
+def test_folders_of_killed_processes_are_removed_after_a_day(folder: Path, tmp_path: Path) -> None:
+    for name, age in ((".old.1.partial", 90_000), (".young.1.partial", 100)):
+        (folder.parent / name).mkdir()
+        os.utime(folder.parent / name, (time.time() - age,) * 2)
+    write(folder.parent / "again", tmp_path / "pictures")
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".young.1.partial", "again", "quiz"]
+    assert frozen_names(folder.parent) == ["again", "quiz"]
 
 
 @pytest.mark.parametrize("name", ["", ".quiz", "a/b", "../a", "a b", "x" * 101, "-a"])

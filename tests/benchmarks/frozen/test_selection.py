@@ -34,14 +34,23 @@ def contrast(number: int, *, true: bool, cue: str = "no", thing: str = "hat", im
     )
 
 
-contrasts = st.lists(
-    st.tuples(st.booleans(), st.sampled_from(sorted(FORMS)), st.sampled_from(THINGS), st.integers(0, 60)), max_size=80
-).map(
-    lambda rows: [
-        contrast(number, true=true, cue=cue, thing=thing, image=image)
-        for number, (true, cue, thing, image) in enumerate(rows)
+def random_contrasts(seed: int, count: int) -> list[Contrast]:
+    """Return candidates of fewer images than candidates, with more of one side than of the other."""
+    rng = random.Random(seed)
+    share, images = rng.choice((0.2, 0.5, 0.8)), rng.randint(1, 2 * count)
+    return [
+        contrast(
+            number,
+            true=rng.random() < share,
+            cue=rng.choice(sorted(FORMS)),
+            thing=rng.choice(THINGS),
+            image=rng.randrange(images),
+        )
+        for number in range(count)
     ]
-)
+
+
+contrasts = st.builds(random_contrasts, st.integers(0, 10**6), st.integers(1, 120))
 quotas = st.lists(
     st.sampled_from(["cue=no:6", "cue=*:50%", "type=absence:30%", "concept=*:4", "concept=hat:0", "cue=without:25%"]),
     max_size=2,

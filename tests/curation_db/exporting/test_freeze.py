@@ -84,7 +84,7 @@ def test_exception_midway_leaves_nothing(decided, monkeypatch):
     assert list((decided.folder / "exports").iterdir()) == []
 
 
-@pytest.mark.parametrize("step", ["_sync_read_only", "_rename", "file_facts"])
+@pytest.mark.parametrize("step", ["seal", "_rename", "file_facts"])
 def test_failure_at_the_end_leaves_nothing(decided, monkeypatch, step):
     def fails(*_):
         raise OSError(28, "No space left on device")
@@ -114,7 +114,7 @@ def test_existing_export_is_not_overwritten(decided):
 
 def test_name_taken_during_the_export(decided, monkeypatch):
     """GIVEN another process that takes the name while we write THEN ours is refused, or takes the next one."""
-    real = freezing._sync_read_only
+    real = freezing.seal
 
     def rival(folder):
         real(folder)
@@ -122,7 +122,7 @@ def test_name_taken_during_the_export(decided, monkeypatch):
         taken.mkdir()
         (taken / "theirs").touch()
 
-    monkeypatch.setattr(freezing, "_sync_read_only", rival)
+    monkeypatch.setattr(freezing, "seal", rival)
     assert decided.freeze().name == "set-002"
     with pytest.raises(NameTaken):
         decided.freeze("set-003")
