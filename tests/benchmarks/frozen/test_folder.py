@@ -128,8 +128,9 @@ def test_an_image_that_the_hashes_do_not_list_is_refused(folder: Path) -> None:
 def test_hashes_of_files_outside_the_folder_are_refused(folder: Path) -> None:
     path = folder / "benchmark.sha256"
     path.chmod(0o600)
+    content = path.read_text()
     for name in ("../secret", "images/../../secret", "/etc/passwd", "images/a b"):
-        path.write_text(path.read_text() + f"{'0' * 64}  {name}\n")
+        path.write_text(f"{content}{'0' * 64}  {name}\n")
         with pytest.raises(BenchError, match="not as it was frozen"):
             read_frozen(folder)
 

@@ -122,6 +122,34 @@ def test_another_seed_selects_other_items() -> None:
     assert first == select(items, items=40, margin=0.4, seed=0)
 
 
+def test_the_seed_chooses_among_the_items_of_the_frequent_side() -> None:
+    items = [contrast(n, true=True) for n in range(60)] + [contrast(100 + n, true=False) for n in range(10)]
+    chosen = [{each.contrast.id for each in select(items, items=100, margin=0.4, seed=seed).items} for seed in range(3)]
+    assert [len(ids) for ids in chosen] == [20, 20, 20]
+    assert chosen[0] != chosen[1] != chosen[2]
+
+
+@pytest.mark.parametrize(
+    ("quota", "items", "most"),
+    [("cue=no:6", 24, 6), ("cue=*:8", 24, 8), ("cue=no:25%", 32, 8), ("cue=*:34%", 24, 8), ("cue=no:0", 20, 0)],
+)
+def test_quotas_limit_values(quota: str, items: int, most: int) -> None:
+    """Of 60 candidates, 20 of each cue, each quota admits so many that its limit is reached."""
+    cues = sorted(FORMS)
+    several = [contrast(n, true=n % 2 == 0, cue=cues[n // 2 % 3], thing=THINGS[n // 6 % 6]) for n in range(60)]
+    found = select(several, items=items, margin=0.4, seed=0, quotas=[Quota.parse(quota)])
+    seen = Counter(each.contrast.cuts["cue"] for each in found.items)
+    assert len(found.items) == items
+    limited = cues if "*" in quota else ["no"]
+    assert [seen[cue] for cue in limited] == [most] * len(limited)
+
+
+@pytest.mark.parametrize(("most", "items"), [(10, 8), (11, 8), (12, 12), (39, 36)])
+def test_each_place_of_each_side_has_a_quarter_of_the_items(most: int, items: int) -> None:
+    several = [contrast(n, true=n % 2 == 0, thing=THINGS[n // 2 % 6]) for n in range(40)]
+    assert len(select(several, items=most, margin=0.4, seed=0).items) == items
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from(sorted(FORMS))), max_size=60))
 def test_as_many_items_are_balanced_as_the_cells_allow(rows: list[tuple[bool, str]]) -> None:

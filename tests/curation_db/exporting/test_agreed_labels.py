@@ -109,6 +109,8 @@ def test_a_withdrawn_vote_does_not_count(overlapping):
     bob.undo()
     assert keys(overlapping) == []
     bob.redo()
+    bob.decide(1, Kind.REJECT, reason=Reason.SCOPE)
+    bob.decide(1, Kind.ACCEPT)
     (label,) = labels(overlapping).labels
     with overlapping.store.read() as connection:
         known = {row.uid: row.kind for row in connection.execute(text("SELECT uid, kind FROM event"))}

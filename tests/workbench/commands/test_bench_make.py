@@ -17,7 +17,7 @@ from benchmarks.errors import BenchError
 from benchmarks.frozen.folder import load_frozen
 from curation_db.events.annotators import begin_session
 from curation_db.events.state import Overlap
-from curation_db.exporting.manifest import read_items, read_manifest
+from curation_db.exporting.manifest import file_facts, read_items, read_manifest
 from curation_db.review.decisions import DecisionWriter
 from curation_db.review.overlaps import set_overlap
 from curation_db.storage.store import open_store
@@ -189,6 +189,22 @@ def test_images_of_exports_are_left_out_of_a_benchmark(workspace: Workspace) -> 
     assert "12 left out: images of exports can be used with --with-exported" in shown.stdout
     report = make(workspace, "quiz", "--with-exported")
     assert "the export set-001 has 12 of its images: models trained on it have seen them" in report["limits"]
+
+
+def test_a_copy_of_an_exported_image_is_known_by_its_content(workspace: Workspace) -> None:
+    """GIVEN an exported image, and a second entry of the same file whose hash the record does not have yet."""
+    digest = file_facts(workspace.root / "pictures" / "p000.png").sha256
+    run_sql(workspace, f"UPDATE image SET content_sha256 = x'{digest}' WHERE id = 1")
+    negwb(workspace, "export")
+    run_sql(
+        workspace,
+        "INSERT INTO image(id, source_id, key, file_name) VALUES (98, 1, 'other', 'p000.png')",
+        "UPDATE candidate SET image_id = 98 WHERE id = 1",
+    )
+    assert make(workspace, "quiz", "--dry-run")["omitted"] == {"exported": 12}
+    make(workspace, "quiz", "--with-exported")
+    limits = json.loads((workspace.root / "benchmarks" / "quiz" / "manifest.json").read_text())["limits"]
+    assert "the export set-001 has 12 of its images: models trained on it have seen them" in limits
 
 
 def test_a_dry_run_writes_nothing_and_counts_what_is_lacking(workspace: Workspace) -> None:
