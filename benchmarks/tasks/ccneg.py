@@ -3,7 +3,8 @@
 Reads ccneg_preprocessed.pt, a torch file of {image_paths, annotations}, without running anything in it. The published
 code removes the commas of negated captions and takes the first highest score of [true, negated], so that ties and NaN
 count as right under `official`. Nearly all negated captions have a cue and no true one has, so the baseline "no
-negation cue" is right nearly always: a model that avoids negated texts looks perfect here.
+negation cue" is right nearly always: a model that avoids negated texts looks perfect here. Rows with a known defect are
+flagged: the others are the subset clean.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.errors import BenchError
+from benchmarks.row_defects import CLEAN, defect_slice
 from benchmarks.task import BenchItem, Task, items_in
 from benchmarks.tasks.captions import caption_item, captions_task
 from benchmarks.tasks.published_files import check_count
@@ -44,7 +46,7 @@ def load(folder: Path, pictures: Path | None = None) -> Task:
     root = os.path.commonpath(images) if len(set(images)) > 1 else str(Path(images[0]).parent)
     rows = list(enumerate(zip(images, annotations, strict=True)))[-EVALUATED:]
     items = items_in(rows, lambda row, place: _item(row, root), f"{path}, item")
-    return captions_task(NAME, VERSION, _sha256(path), items, pictures or folder / IMAGES)
+    return captions_task(NAME, VERSION, _sha256(path), items, pictures or folder / IMAGES, subsets=(CLEAN,))
 
 
 def _read(path: Path) -> tuple[list[str], list[Any]]:
@@ -75,8 +77,13 @@ def _item(row: tuple[int, tuple[str, Any]], root: str) -> BenchItem:
         raise ValueError("expected json.caption and sop_data.negative-prompt") from error
     if not isinstance(negated, str):
         raise ValueError("sop_data.negative-prompt must be a text")
+    captions = [caption, negated.replace(",", "")]
     return caption_item(
-        id=f"{number:06d}", image=os.path.relpath(image, root), captions=[caption, negated.replace(",", "")], target=0
+        id=f"{number:06d}",
+        image=os.path.relpath(image, root),
+        captions=captions,
+        target=0,
+        slices=defect_slice(captions, 0),
     )
 
 

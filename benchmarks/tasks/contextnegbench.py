@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.row_defects import CLEAN, defect_slice
 from benchmarks.task import BenchItem, Task, items_in, read_json_lines
 from benchmarks.tasks.captions import caption_item, captions_task
 
@@ -29,16 +30,17 @@ def load(folder: Path, pictures: Path | None = None) -> Task:
     path = folder / ANNOTATIONS
     rows, sha256 = read_json_lines(path)
     items = items_in(rows, _item, f"{path}, line")
-    return captions_task(NAME, VERSION, sha256, items, pictures or folder, official="greater")
+    return captions_task(NAME, VERSION, sha256, items, pictures or folder, official="greater", subsets=(CLEAN,))
 
 
 def _item(row: object, place: int) -> BenchItem:
     if not isinstance(row, Mapping) or not isinstance(negatives := row.get("hard_negative_captions"), list):
         raise ValueError("expected an object with a list of 'hard_negative_captions'")
+    captions = [row.get("correct_caption"), *negatives]
     return caption_item(
         id=str(row.get("image_id", place)),
         image=row.get("image_path"),
-        captions=[row.get("correct_caption"), *negatives],
+        captions=captions,
         target=0,
-        slices={"part": str(row.get("task_type", "none"))},
+        slices={"part": str(row.get("task_type", "none")), **defect_slice(captions, 0)},
     )

@@ -3,8 +3,9 @@
 Multiple choice, which of four captions describes the image, reads the CSV files of the published folder: image_path,
 correct_answer (an index), caption_0 to caption_3 and correct_answer_template (positive, negative or hybrid). In COCO
 and VOC the right caption is always the first one, and the published code takes the first highest score, so a constant
-model has 100 % under `official`. Paths of images are those of the authors' machine; only the file name counts. Captions
-with remarks of the language model that wrote them are flagged: the other items are the subset clean.
+model has 100 % under `official`. Paths of images are those of the authors' machine; only the file name counts. Rows
+with a known defect, such as remarks of the language model that wrote the captions, are flagged: the other items are
+the subset clean.
 
 Retrieval reads filepath and captions, a Python list written as text, which is parsed and never evaluated.
 """
@@ -17,11 +18,11 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from benchmarks.errors import BenchError
+from benchmarks.row_defects import CLEAN, defect_slice
 from benchmarks.task import BenchItem, Subset, Task, items_in
 from benchmarks.tasks.captions import caption_item, captions_task
 from benchmarks.tasks.published_files import check_count, read_csv
 from benchmarks.tasks.retrieval import from_captions
-from curation_db.language.chatter import chatter_excerpt
 
 VERSION = "1"
 CHOICES: Final = tuple(f"caption_{n}" for n in range(4))
@@ -59,7 +60,7 @@ def load_mcq(name: str, folder: Path, pictures: Path | None = None) -> Task:
     rows, sha256 = read_csv(path, ["image_path", "correct_answer", *CHOICES, "correct_answer_template"])
     check_count(len(rows), file.items, path)
     items = items_in(rows, _item, f"{path}, row")
-    subsets = (*(Subset(template, "template", template) for template in TEMPLATES), Subset("clean", "clean", "yes"))
+    subsets = (*(Subset(template, "template", template) for template in TEMPLATES), CLEAN)
     return captions_task(name, VERSION, sha256, items, pictures or folder / file.images, subsets=subsets)
 
 
@@ -75,7 +76,7 @@ def _item(row: Mapping[str, str], place: int) -> BenchItem:
         image=PurePosixPath(row["image_path"]).name,
         captions=captions,
         target=int(answer),
-        slices={"template": template, "clean": "no" if any(map(chatter_excerpt, captions)) else "yes"},
+        slices={"template": template, **defect_slice(captions, int(answer))},
     )
 
 

@@ -3,6 +3,8 @@
 Reads the files of github.com/Heidelberg-NLP/VALSE (MIT), an object of {image_file, caption, foil, mturk, ...} by id. An
 item is valid if at least two of three annotators chose the caption over the foil (mturk.caption >= 2). The figures of
 the NegationCLIP paper are over all 534 items of existence; VALSE's own are over the 505 valid ones, a subset here.
+Rows with a known defect are flagged: the others are the subset clean. One item of existence has a foil that equals its
+caption.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from benchmarks.row_defects import CLEAN, defect_slice
 from benchmarks.task import BenchItem, Subset, Task, items_in, read_json
 from benchmarks.tasks.captions import caption_item, captions_task
 from benchmarks.tasks.published_files import check_count, rows_by_id
@@ -52,8 +55,8 @@ def load(name: str, folder: Path, pictures: Path | None = None) -> Task:
     rows = rows_by_id(content, path)
     check_count(len(rows), ITEMS[phenomenon], path)
     items = items_in(rows, _item, f"{path}, item")
-    valid = (Subset("valid", "valid", "yes"),)
-    return captions_task(name, VERSION, sha256, items, pictures or folder / IMAGES, official="greater", subsets=valid)
+    subsets = (Subset("valid", "valid", "yes"), CLEAN)
+    return captions_task(name, VERSION, sha256, items, pictures or folder / IMAGES, official="greater", subsets=subsets)
 
 
 def _item(entry: tuple[str, object], place: int) -> BenchItem:
@@ -63,10 +66,11 @@ def _item(entry: tuple[str, object], place: int) -> BenchItem:
     chosen = votes.get("caption")
     if type(chosen) is not int:
         raise ValueError(f"'mturk' must hold the number of votes for the caption, got {chosen!r}")
+    captions = [row.get("caption"), row.get("foil")]
     return caption_item(
         id=id,
         image=row.get("image_file"),
-        captions=[row.get("caption"), row.get("foil")],
+        captions=captions,
         target=0,
-        slices={"valid": "yes" if chosen >= VALID_VOTES else "no"},
+        slices={"valid": "yes" if chosen >= VALID_VOTES else "no", **defect_slice(captions, 0)},
     )

@@ -93,7 +93,7 @@ def test_official_equals_the_published_rule_for_every_item(task: Task, folder: P
 def test_valid_items_have_a_score_of_their_own(task: Task, tmp_path: Path) -> None:
     result = run(TinyModel(3), task, tmp_path)["strict"]
     valid = [row for row in result.items() if row["slices"]["valid"] == "yes"]
-    assert list(result.result["metrics"]) == ["accuracy", "accuracy_on_valid"]
+    assert list(result.result["metrics"]) == ["accuracy", "accuracy_on_valid", "accuracy_on_clean"]
     score = result.result["metrics"]["accuracy_on_valid"]
     assert (score["n"], score["correct"]) == (480, sum(row["correct"] for row in valid))
     assert score["n"] < result.result["metrics"]["accuracy"]["n"] == 534
