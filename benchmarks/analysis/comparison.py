@@ -390,7 +390,7 @@ def matching_model(wanted: str, shown: Mapping[str, str]) -> str:
     Raises:
         BenchError: There is no such model, or several; the hint lists the shown names.
     """
-    named = {model for model, name in shown.items() if wanted == name or name.startswith(wanted + _HASH_MARK)}
+    named = {model for model, name in shown.items() if is_named(name, wanted)}
     matching = named or {model for model in shown if wanted and model.startswith(wanted)}
     if len(matching) != 1:
         problem = "matches several models" if matching else "matches no model"
@@ -411,6 +411,11 @@ def shown_name(model: ModelFacts, ambiguous: Container[str]) -> str:
     """Return the name of a model, with the beginning of its hash if other models have the name."""
     name = model["name"]
     return f"{name}{_HASH_MARK}{short_hash(model['hash'], _SHOWN_HASH)}" if name in ambiguous else name
+
+
+def is_named(shown: str, name: str) -> bool:
+    """Return whether a model that is shown as `shown` has the name `name`, with or without the hash."""
+    return shown == name or shown.startswith(name + _HASH_MARK)
 
 
 def _order(base_hash: str | None) -> Callable[[_ReadResult], tuple[Any, ...]]:

@@ -16,9 +16,10 @@ from support.benches import ConstantModel, TinyModel, negrefcocog_folder, write_
 
 from benchmarks import results, schema
 from benchmarks.analysis.comparison import compare, slices_of_run
-from benchmarks.analysis.published import published_rows
+from benchmarks.analysis.published import misses, published_rows
 from benchmarks.analysis.statistics import mcnemar_exact
 from benchmarks.errors import BenchError
+from benchmarks.registry import entries as registered
 from benchmarks.results import list_results, read
 from benchmarks.runner import run_task
 from benchmarks.task import Task
@@ -325,7 +326,8 @@ def test_no_results_are_an_empty_report(tmp_path: Path) -> None:
 
 
 def test_published_rows_equal_the_published_percentages() -> None:
-    percentages = {(row.model, row.arch, row.task): round(100 * row.accuracy.estimate, 2) for row in published_rows()}
+    rows = [row for row in published_rows() if "2501.10913" in row.source]
+    percentages = {(row.model, row.arch, row.task): round(100 * row.accuracy.estimate, 2) for row in rows}
     assert percentages == {
         ("CLIP", "ViT-B/32", "negrefcocog"): 57.73,
         ("CLIP", "ViT-B/32", "valse-existence"): 70.97,
@@ -340,7 +342,28 @@ def test_published_rows_equal_the_published_percentages() -> None:
         ("NegationCLIP", "ViT-L/14", "negrefcocog"): 62.95,
         ("NegationCLIP", "ViT-L/14", "valse-existence"): 79.59,
     }
-    assert all("2501.10913" in row.source for row in published_rows())
+    assert {row.kind for row in rows} == {"published"}
+
+
+def test_every_published_figure_belongs_to_a_task_and_a_metric_of_negwb() -> None:
+    rows = published_rows()
+    assert {row.task for row in rows} <= set(registered())
+    assert {row.metric for row in rows} == {"accuracy", "accuracy_on_valid", "recall_at_1", ""}
+    for row in rows:
+        assert row.accuracy.low < row.accuracy.estimate < row.accuracy.high, row
+        if row.correct is not None:
+            assert row.accuracy == wilson(row.correct, row.n)
+    valid = {row.model: row.correct for row in rows if row.about == "505 valid items"}
+    assert (valid["CE-CLIP"], valid["NegCLIP"]) == (396, 379)
+
+
+def test_a_checkpoint_that_misses_the_figure_of_its_paper() -> None:
+    missed = {(each.task, each.model, each.arch, each.items, each.n) for each in misses(published_rows())}
+    assert missed == {
+        ("negrefcocog", "NegationCLIP", "ViT-B/32", 3, 440),
+        ("valse-existence", "NegationCLIP", "ViT-B/32", 13, 534),
+        ("negbench-coco-mcq", "CLIP + projection", "ViT-B/32", round(0.211 * 5914), 5914),
+    }
 
 
 def reading_nothing(*arguments: object) -> None:

@@ -40,6 +40,7 @@ from workbench.console.tables import Listing
 from workbench.reports.interval_bars import TITLE as BAR_TITLE
 from workbench.reports.interval_bars import interval_bar
 from workbench.reports.judged_scores import JudgedScore, judge_note, judged_listings
+from workbench.reports.published_figures import misses_json, published_listings
 
 _HIDDEN_CUTS = frozenset({"cue_class"})
 """Slices that only --json shows: the cue itself is more specific."""
@@ -175,7 +176,11 @@ def listings(report: Report, *, slices: bool = False) -> list[Listing]:
     tables = [_task(rows, report) for rows in by_task] + judged_listings(_judged_scores(report))
     if slices:
         tables += [listing for rows in by_task for listing in _slices(_first_protocol(rows), report)]
-    return [listing for listing in [*tables, _differing(report), _notes(report), *_published(report)] if listing.rows]
+    return [
+        listing
+        for listing in [*tables, _differing(report), _notes(report), *published_listings(report)]
+        if listing.rows
+    ]
 
 
 def _judged_scores(report: Report) -> list[JudgedScore]:
@@ -194,7 +199,8 @@ def _judged_scores(report: Report) -> list[JudgedScore]:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report as JSON types; a row about denied phrases has its affirmative twin, or why there is none."""
-    return {**report.as_dict(), "rows": [_row_json(row, report) for row in report.rows]}
+    rows = [_row_json(row, report) for row in report.rows]
+    return {**report.as_dict(), "rows": rows, "published_misses": misses_json(report)}
 
 
 def _row_json(row: ComparisonRow, report: Report) -> dict[str, Any]:
@@ -393,21 +399,6 @@ def _model_names(rows: Sequence[ComparisonRow], report: Report) -> str:
         model if len(rules) == sum(row.model == model for row in task_rows) else f"{model} ({', '.join(rules)})"
         for model, rules in protocols.items()
     )
-
-
-def _published(report: Report) -> list[Listing]:
-    """Return the published results; without their items they cannot be paired with ours."""
-    cells = [
-        (row.task, row.model, row.arch, row.protocol, *figure_cells(row.correct, row.n, row.accuracy).measured)
-        for row in report.published
-    ]
-    headers = ("task", "model", "arch", "rule", "right", "%", "95 %")
-    texts = [text for row in report.published for text in (row.source, *row.note.split("; "))]
-    sources = [(text,) for text in dict.fromkeys(texts)]
-    return [
-        Listing("Published by others, not measured here", headers, cells, left=4, grouped=True),
-        Listing("Source of the published rows", ("",), sources),
-    ]
 
 
 def results_listing(stored: Sequence[StoredResult], known: Sequence[StoredResult]) -> Listing:

@@ -94,8 +94,9 @@ def _csv_lines(report: Report) -> Iterator[dict[str, object]]:
                 yield {"kind": "blind", **place, "metric": row.metric, "model": share.name, **_share(share)}
     for other in report.published:
         place = {"task": other.task, "protocol": other.protocol, "metric": other.metric, "model": other.model}
-        figures = {"correct": other.correct, "n": other.n, **_interval(other.accuracy)}
-        yield {"kind": "published", **place, **figures, "source": other.source}
+        correct = "" if other.correct is None else other.correct
+        figures = {"correct": correct, "n": other.n, **_interval(other.accuracy)}
+        yield {"kind": other.kind, **place, **figures, "source": other.source}
 
 
 def _share(part: ComparisonRow | Slice | Share) -> dict[str, object]:

@@ -144,11 +144,31 @@ def test_a_twin_that_was_not_run_is_reported(tmp_path: Path) -> None:
 
 def test_published_results_are_in_their_own_table_with_their_source(workspace: Workspace) -> None:
     output = sections(report(workspace).stdout)
-    rows = output["PUBLISHED BY OTHERS, NOT MEASURED HERE"]
-    assert any("NegationCLIP" in row and "282/440" in row for row in rows)
-    source = output["SOURCE OF THE PUBLISHED ROWS"]
-    assert "arXiv 2501.10913" in source[0]
+    header, *rows = output["PUBLISHED BY OTHERS, IN PERCENT, NOT PAIRED WITH THE RESULTS HERE"]
+    assert header.split() == ["task", "model", "arch", "n", "published", "95", "%", "rerun", "95", "%", "source"]
+    (negationclip,) = [row.split() for row in rows if " NegationCLIP  " in row and "B/32" in row]
+    assert negationclip[2:] == ["ViT-B/32", "440", "64.1", "59.5–68.4", "63.4", "58.8–67.8", "1,", "2"]
+    source = output["SOURCES OF THE PUBLISHED FIGURES"]
+    assert "arXiv 2501.10913" in source[0] or "arXiv 2501.10913" in source[1]
+    missed = output["WHERE A PAPER'S OWN CHECKPOINT MISSES ITS FIGURE"]
+    assert [row.split()[-4:] for row in missed[1:]] == [["440", "64.1", "63.4", "-3"]]
     assert not any(line.endswith("…") for line in source)
+
+
+def test_the_same_weights_measured_here_have_a_column_beside_published_figures(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    for name, right in (("/models/negationclip_ViT-B32.pth", 270), ("ViT-B-32:openai", 254)):
+        make_result(workspace, "negrefcocog", name, [at < right for at in range(440)], protocol="official")
+    output = sections(report(workspace).stdout)
+    header, *rows = output["PUBLISHED BY OTHERS, IN PERCENT, NOT PAIRED WITH THE RESULTS HERE"]
+    assert header.split()[-6:] == ["95", "%", "measured", "95", "%", "source"]
+    lines = {tuple(row.split()[1:3]): row.split()[-4:-2] for row in rows}
+    assert lines["NegationCLIP", "ViT-B/32"] == ["61.4", "56.7–65.8"]
+    assert lines["CLIP", "ViT-B/32"] == ["57.7", "53.1–62.3"]
+    missed = output["WHERE A PAPER'S OWN CHECKPOINT MISSES ITS FIGURE"]
+    assert missed[-1].split()[-6:] == ["measured", "here", "440", "64.1", "61.4", "-12"]
+    found = json.loads(report(workspace, "--json").stdout)["published_misses"]
+    assert [each["items"] for each in found] == [3, 12]
 
 
 def test_json_has_all_of_it(workspace: Workspace) -> None:

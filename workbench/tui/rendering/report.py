@@ -10,7 +10,7 @@ from textual.content import Content
 
 from benchmarks.affirmative_twins import missing_twin_advice
 from benchmarks.analysis.comparison import ComparisonRow, Slice, tie_notes
-from benchmarks.analysis.published import PublishedRow
+from benchmarks.analysis.published import PublishedRow, misses
 from benchmarks.analysis.statistics import FEW_DISCORDANT, PairedDifference
 from benchmarks.verdicts import undecided_text
 from curation_db.language.sanitize import display_text
@@ -186,10 +186,20 @@ def published(rows: Sequence[PublishedRow], task: str) -> Content:
     if not matching:
         return Content("")
     lines = [Content.styled("PUBLISHED · not measured here", "bold")]
-    lines += [plain(source, limit=200) for source in dict.fromkeys(row.source for row in matching)]
-    for row in matching:
-        figures = f"{percent(row.accuracy.estimate):>5} %  {span(row.accuracy)}"
-        lines.append(Content.assemble(f"{figures}  ", plain(row.model), (f" {row.arch}", QUIET)))
+    for source in dict.fromkeys(row.source for row in matching):
+        lines.append(plain(source, limit=200))
+        for row in (row for row in matching if row.source == source):
+            kind = f"{'rerun · ' if row.kind == 'rerun' else ''}n {row.n:,}"
+            figures = f"{percent(row.accuracy.estimate):>5} %  {span(row.accuracy)}"
+            lines.append(Content.assemble(f"{figures}  ", plain(row.model), (f" {row.arch} · {kind}", QUIET)))
+    lines += [
+        Content.styled(
+            f"{each.model} {each.arch}: its own checkpoint reaches {percent(each.reached.estimate)} % in a rerun, "
+            f"{each.items} of {each.n:,} items fewer than its paper",
+            WARN,
+        )
+        for each in misses(matching)
+    ]
     notes = dict.fromkeys(f"{row.protocol} · {row.note}" for row in matching)
     lines += [plain(note, QUIET, limit=400) for note in notes]
     return Content("\n").join(lines)
