@@ -386,19 +386,10 @@ def items_problem(result: Result, rows: list[ItemRow]) -> str:
     if len({row["id"] for row in rows}) < len(rows):
         return "two items have the same id"
     for name, score in result["metrics"].items():
-        _, at, depth = ("", "at", "5") if name == TOP_5 else name.partition("recall_at_")
-        if name in JUDGED_METRICS:
-            right = sum(judged_right(row, name) for row in rows)
-        elif name in TWIN_METRICS:
-            right = sum(map(TWIN_METRICS[name], map(twin_scores, rows)))
-        elif at and depth.isdecimal():
-            right = sum(row["rank"] is not None and row["rank"] <= int(depth) for row in rows)
-        else:
-            within = rows if name == "accuracy" else _rows_of_subset(result, rows, name)
-            right = sum(row["correct"] for row in within)
-            if len(within) != score["n"]:
-                return f"{name} is over {score['n']} items, its subset has {len(within)}"
-        if right != score["correct"]:
+        answers = answers_of_metric(result, rows, name)
+        if len(answers) != score["n"]:
+            return f"{name} is over {score['n']} items, its subset has {len(answers)}"
+        if (right := sum(good for _, good in answers)) != score["correct"]:
             return f"{name} has {score['correct']} right answers, its items have {right}"
     balanced = result.get("balanced")
     if balanced and abs(balanced["value"] - balanced_score(rows, balanced["cut"])["value"]) > _ROUNDING:
@@ -406,6 +397,18 @@ def items_problem(result: Result, rows: list[ItemRow]) -> str:
     return ""
 
 
-def _rows_of_subset(result: Result, rows: list[ItemRow], metric: str) -> list[ItemRow]:
+def answers_of_metric(result: Result, rows: Sequence[ItemRow], name: str) -> list[tuple[ItemRow, bool]]:
+    """Return the items that a metric counts, each with whether it is right by that metric."""
+    _, at, depth = ("", "at", "5") if name == TOP_5 else name.partition("recall_at_")
+    if name in JUDGED_METRICS:
+        return [(row, judged_right(row, name)) for row in rows]
+    if name in TWIN_METRICS:
+        return [(row, TWIN_METRICS[name](twin_scores(row))) for row in rows]
+    if at and depth.isdecimal():
+        return [(row, row["rank"] is not None and row["rank"] <= int(depth)) for row in rows]
+    return [(row, row["correct"]) for row in (rows if name == "accuracy" else _rows_of_subset(result, rows, name))]
+
+
+def _rows_of_subset(result: Result, rows: Sequence[ItemRow], metric: str) -> list[ItemRow]:
     cut, *values = result["task"].get("subsets", {}).get(metric.removeprefix(SUBSET_METRIC), [""])
     return [row for row in rows if [row["slices"].get(cut)] == values]

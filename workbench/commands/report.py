@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.commands.report_compare import EPILOG, compare
+from workbench.commands.report_publish import publish as write_publication
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ Examples:
   negwb report --html report.html          one file with charts, for a browser
   negwb report --html r.html --flipped run-001    and the items that it gained and lost
   negwb report --csv > report.csv          one line per figure, slices included
+  negwb report --publish pub --owner me    model cards, Every Eval Ever records
   negwb report compare base run-001        two models: difference, test, slices, flipped items
   negwb report --screen                    browse down to the items: images, boxes, scores
   negwb report --runs                      training runs, live
@@ -76,6 +78,22 @@ def report(
             show_default="the only model besides the base",
         ),
     ] = None,
+    publish: Annotated[
+        Path | None,
+        typer.Option(
+            "--publish",
+            metavar="FOLDER",
+            help="Write model cards, .eval_results and records of Every Eval Ever; nothing is uploaded.",
+        ),
+    ] = None,
+    owner: Annotated[str | None, typer.Option(metavar="NAME", help="With --publish: your account on the hubs.")] = None,
+    hub_dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK=OWNER/NAME:ID",
+            help="With --publish: data set on the Hugging Face Hub that is registered as this benchmark. Repeatable.",
+        ),
+    ] = None,
     screen: Annotated[bool, typer.Option("--screen", help="Open the report screen instead of printing.")] = False,
     runs: Annotated[
         bool, typer.Option("--runs", help="Open the screen of training runs: live curves, start, stop, compare.")
@@ -89,24 +107,34 @@ def report(
     from workbench.workspace.layout import find_workspace
 
     if context.invoked_subcommand is not None:
-        if any(value is not None for value in (base, html, flipped)) or any(
-            (slices, not corrections, plain, markdown, as_csv, as_json, screen, runs)
-        ):
+        given = (base, html, flipped, publish, owner, hub_dataset)
+        if any(given) or any((slices, not corrections, plain, markdown, as_csv, as_json, screen, runs)):
             raise UsageError("options of report do not apply to compare", hint="negwb report compare --help")
         return
     workspace = find_workspace(context.obj)
     if screen or runs:
         raise typer.Exit(_open_screen(workspace, "runs" if runs else "report", base))
-    outputs = {"--json": as_json, "--plain": plain, "--md": markdown, "--csv": as_csv, "--html": html is not None}
+    outputs = {
+        "--json": as_json,
+        "--plain": plain,
+        "--md": markdown,
+        "--csv": as_csv,
+        "--html": html is not None,
+        "--publish": publish is not None,
+    }
     if len(chosen := [name for name, wanted in outputs.items() if wanted]) > 1:
         raise UsageError(f"{' and '.join(chosen)} exclude each other", hint="run the command once for each output")
     if flipped is not None and html is None:
         raise UsageError("--flipped is for --html", hint="in a terminal: negwb report --screen, then i and d")
+    if publish is None and (owner is not None or hub_dataset):
+        raise UsageError("--owner and --hub-dataset need --publish FOLDER", hint="negwb report --help")
     compared = gather(
         workspace, base=base, slices=slices or as_json or as_csv or html is not None, corrections=corrections
     )
     if html is not None:
         _write_html(compared, html, _flipped(workspace, compared, flipped))
+    elif publish is not None:
+        write_publication(workspace, compared, publish, owner=owner, hub_datasets=hub_dataset or ())
     elif plain or markdown or as_csv:
         _print_text(compared, slices=slices, kind=chosen[0])
     else:

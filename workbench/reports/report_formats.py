@@ -41,15 +41,16 @@ def as_markdown(listings: Sequence[Listing]) -> str:
     for listing in listings:
         rule = ["---" if at < listing.left else "--:" for at in range(len(listing.headers))]
         lines = [_markdown_row(listing.headers), "|" + "|".join(rule) + "|", *map(_markdown_row, listing.rows)]
-        parts.append(f"### {_markdown(listing.title)}\n\n" + "\n".join(lines) + "\n")
+        parts.append(f"### {markdown_text(listing.title)}\n\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_markdown, cells)) + " |"
+    return "| " + " | ".join(map(markdown_text, cells)) + " |"
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """Return `text` on one line with the characters that Markdown interprets escaped."""
     return _MARKDOWN.sub(r"\\\1", display_text(text, limit=_LIMIT))
 
 
