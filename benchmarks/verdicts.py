@@ -122,7 +122,7 @@ def _cells(row: ItemRow, kind: str) -> Iterator[_Cell]:
         elif kind in {"captions", "caption_retrieval", "classification"}:
             yield str(option), row["image"], score
         else:
-            yield row["text"], str(option) if kind == "retrieval" else f"{row['image']} {option}", score
+            yield row["text"], str(option) if kind in {"retrieval", "judged"} else f"{row['image']} {option}", score
 
 
 def _repeated(cells: Sequence[_Cell], *, fixed_text: bool) -> list[list[float]]:
@@ -156,6 +156,8 @@ def _reversed_text(result: Result, rows: Sequence[ItemRow]) -> str:
     task = result["task"]
     if task["kind"] == "caption_retrieval":
         return ""  # an image has several right captions, and the size of the gallery is not in the result
+    if task["kind"] == "judged":
+        return ""  # no image is known to be right
     if task["kind"] == "retrieval":
         return _reversed_ranks(rows, task["images"], "image")
     if task["kind"] == "classification":

@@ -198,6 +198,9 @@ class Method(StrEnum):
     """A score instead of a text answer: CLIP's margin, an annotation."""
 
 
+BENCHMARK = "benchmark"
+"""Pipeline of candidates that review the judge of a benchmark. Exports leave them and their edits out by default."""
+
 BLIND_SUFFIX = "/blind"
 """Follows the method of a verdict whose judge was proved not to see images."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from benchmarks.task import ORDERS
 from benchmarks.twins import mean_effects
 from benchmarks.verdicts import Undecided, Verdict, undecided, verdicts
 from curation_db.stats.intervals import RESAMPLES, Interval, wilson
+from curation_db.stats.misclassification import JudgeErrors
 
 MOST_VALUES: Final = 200
 """Slices of a cut with more values are left out: of ImageNet's 1,000 classes none would differ after the correction."""
@@ -135,6 +136,8 @@ class Report:
     """Why that model is not the base of a run; "" if it is."""
     problems: tuple[str, ...]
     """Files that could not be read."""
+    judge_errors: Mapping[str, JudgeErrors] = field(default_factory=dict)
+    """Errors of the judges of judged tasks by `JudgeFacts.id`, as far as people reviewed their answers."""
 
     def versions_of(self, task: str) -> tuple[str, ...]:
         """Return the versions of a task's code under which it was run."""

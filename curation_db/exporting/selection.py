@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from curation_db.enums import Kind, Reason, Role, State, Stream
+from curation_db.enums import BENCHMARK, Kind, Reason, Role, State, Stream
 from curation_db.errors import HintedError
 from curation_db.events import event_clock
 from curation_db.events.event_clock import Arrival
@@ -63,6 +63,12 @@ _OF_IMAGES = text("""
     SELECT c.id FROM candidate c JOIN image i ON i.id = c.image_id JOIN source s ON s.id = i.source_id
     WHERE s.name = :source AND i.key IN :keys
 """).bindparams(bindparam("keys", expanding=True))
+_REVIEWS_OF_BENCHMARKS = text("""
+    WITH RECURSIVE review(id) AS (
+        SELECT id FROM candidate WHERE pipeline = :pipeline
+        UNION SELECT c.id FROM candidate c JOIN review r ON c.parent_id = r.id
+    ) SELECT id FROM review
+""")
 _DIGITS = re.compile("([0-9]+)")
 _NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
 
@@ -86,13 +92,16 @@ class ExportFilter:
     """Include pairs that a policy accepted and no person decided on."""
     held_out: frozenset[tuple[str, str]] = frozenset()
     """Images, as (source, image key), whose pairs are left out because benchmarks of the workspace use them."""
+    benchmarks: bool = False
+    """Include pairs that review the judge of a benchmark (pipeline `enums.BENCHMARK`), and their edits."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the form for the manifest; it does not depend on the order of `states` and `reasons`."""
         left_out = {name: False for name in _SWITCHES if not getattr(self, name)}
         reasons = {"reasons": sorted(self.reasons)} if self.reasons else {}
         held_out = {"held_out": [list(image) for image in sorted(self.held_out)]} if self.held_out else {}
-        return {"states": sorted(self.states), **reasons, **left_out, **held_out}
+        benchmarks = {"benchmarks": True} if self.benchmarks else {}
+        return {"states": sorted(self.states), **reasons, **left_out, **held_out, **benchmarks}
 
     @classmethod
     def from_dict(cls, selection: Mapping[str, Any]) -> ExportFilter:
@@ -101,12 +110,13 @@ class ExportFilter:
         Raises:
             KeyError, TypeError, ValueError: it is damaged, or a newer negwb wrote it.
         """
-        if unknown := sorted(selection.keys() - {"states", "reasons", "held_out", *_SWITCHES}):
+        if unknown := sorted(selection.keys() - {"states", "reasons", "held_out", "benchmarks", *_SWITCHES}):
             raise ValueError(f"unknown selection {unknown[0]!r}")
         return cls(
             tuple(State(word) for word in selection["states"]),
             reasons=tuple(Reason(word) for word in selection.get("reasons", ())),
             held_out=frozenset((str(source), str(key)) for source, key in selection.get("held_out", ())),
+            benchmarks=bool(selection.get("benchmarks", False)),
             **{name: bool(selection.get(name, True)) for name in _SWITCHES},
         )
 
@@ -184,10 +194,13 @@ def _no_such_event(connection: Connection, at: int) -> ExportRefused:
 
 
 def left_out(connection: Connection, selection: ExportFilter) -> set[int]:
-    """Return the ids of candidates that `selection` leaves out whatever their events are: edits, held-out images."""
+    """Return the ids of candidates that `selection` leaves out whatever their events are: edits, held-out images,
+    reviews of a benchmark's judge."""
     ignored: set[int] = set()
     if not selection.edits:
         ignored.update(connection.execute(text("SELECT id FROM candidate WHERE parent_id IS NOT NULL")).scalars())
+    if not selection.benchmarks:
+        ignored.update(connection.execute(_REVIEWS_OF_BENCHMARKS, {"pipeline": BENCHMARK}).scalars())
     by_source: dict[str, list[str]] = {}
     for source, key in sorted(selection.held_out):
         by_source.setdefault(source, []).append(key)

@@ -40,6 +40,7 @@ Examples:
   negwb bench list
   negwb bench fetch negrefcocog
   negwb bench run negrefcocog --model base --model run-001
+  negwb bench review simpleneg --sample 200              people review a sample of a judge's answers
   negwb bench make quiz --dry-run
 """
 _LIST_EPILOG = """\b
@@ -72,6 +73,16 @@ The file of a task is a list of {image, phrase, ref_bbox, bbox_list}, {image, ca
 Saved as benchmarks/NAME.json in the workspace, with image paths relative to that folder, it is the task NAME.
 A folder of classes has one sub-folder per class, and optionally classes.json:
 {"classes": {sub-folder: name}, "templates": ["a photo of a {}."]}.
+"""
+
+_REVIEW_EPILOG = """\b
+Examples:
+  negwb bench run simpleneg --pictures ../val2014 --judge llava
+  negwb bench review simpleneg --sample 200
+  negwb curate --stream audit
+  negwb report                                           the corrected score, with the judge's error in its interval
+
+A larger sample contains a smaller one: run it again with a larger N.
 """
 
 bench = typer.Typer(
@@ -426,6 +437,32 @@ def _judge_of(
         yield judge
 
 
+@bench.command(epilog=_REVIEW_EPILOG)
+def review(
+    context: typer.Context,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A benchmark with answers of a judge, as simpleneg.")],
+    sample: Annotated[int, typer.Option(min=1, metavar="N", help="Size of the random sample.")] = 200,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Add a random sample of what a judge answered to the record, to be reviewed in Curate without seeing the answers.
+
+    Accept a text that is true of the image; reject it with "present" if the denied thing is there, with "rest false" if
+    the scene is wrong. `negwb report` then corrects the score for the judge's errors, with an interval that includes
+    them. These pairs never enter an export, unless it asks for them.
+    """
+    from curation_db.language.sanitize import counted
+    from workbench.jobs.judge_review import add_review
+    from workbench.workspace.layout import find_workspace
+
+    added = add_review(find_workspace(context.obj), task, sample)
+    if as_json:
+        typer.echo(json.dumps({"task": task, "judged": added.pairs, "sample": added.sample, "new": added.new}))
+    else:
+        pairs = counted(added.sample, "pair")
+        typer.echo(f"{pairs} of {added.pairs:,} judged ones are in the record, {added.new:,} of them new")
+    typer.echo("negwb: next: negwb curate --stream audit", err=True)
+
+
 def print_model(model: Model) -> None:
     """Print on stderr which model is evaluated next."""
     typer.echo(f"negwb: {model.label}: {model.spec}", err=True)
@@ -462,12 +499,13 @@ def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_j
         twin_advice,
         verdict_lines,
     )
+    from workbench.reports.judge_errors import measured_errors
 
     known = list_results(workspace.root / RESULTS).results  # an earlier run may have measured an affirmative twin
     if as_json:
         typer.echo(json.dumps({"results": [result_json(one, known) for one in stored]}))
     else:
-        show([results_listing(stored, known), *stored_judged_listings(stored)])
+        show([results_listing(stored, known), *stored_judged_listings(stored, measured_errors(workspace, known))])
         typer.echo("negwb: to compare models, with intervals: negwb report", err=True)
     for line in verdict_lines(stored, known):
         typer.echo(f"negwb: warning: {_safe_text(line)}", err=True)

@@ -120,7 +120,13 @@ def export(
     benchmarks = images_by_benchmark(workspace)
     held_out = frozenset[tuple[str, str]]() if with_benchmarks else all_images(benchmarks)
     selection = ExportFilter(
-        states, edits=edits, hasty=hasty, reasons=tuple(reason or ()), auto=auto, held_out=held_out
+        states,
+        edits=edits,
+        hasty=hasty,
+        reasons=tuple(reason or ()),
+        auto=auto,
+        held_out=held_out,
+        benchmarks=with_benchmarks,
     )
     formats = None if data_format is DataFormat.ALL else (data_format.value,)
     manifest = freeze_set(workspace, name, formats=formats, at=at, selection=selection)

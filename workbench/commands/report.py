@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
     from benchmarks.analysis.comparison import ComparisonRow, Report
+    from curation_db.stats.misclassification import JudgeErrors
     from workbench.reports.flipped_items import FlippedItems
     from workbench.tui.results.context import Page
     from workbench.workspace.layout import Workspace
@@ -260,11 +262,21 @@ def gather(workspace: Workspace, *, base: str | None = None, slices: bool = Fals
             )
     except BenchError as error:
         raise UsageError(error.message, hint=error.hint) from error
+    if any(row.judge for row in report.rows):
+        report = dataclasses.replace(report, judge_errors=_judge_errors(workspace))
     for problem in report.problems:
         typer.echo(f"negwb: skipped: {_safe_text(problem)}", err=True)
     if not report.rows:
         raise NothingToDo("there are no results yet", hint="evaluate a model: negwb bench run TASK")
     return report
+
+
+def _judge_errors(workspace: Workspace) -> dict[str, JudgeErrors]:
+    from benchmarks.results import list_results
+    from workbench.reports.judge_errors import measured_errors
+    from workbench.workspace.operations import RESULTS
+
+    return measured_errors(workspace, list_results(workspace.root / RESULTS).results)
 
 
 def print_report(report: Report, *, slices: bool = False, as_json: bool = False) -> None:

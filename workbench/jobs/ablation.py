@@ -93,7 +93,7 @@ def make_plan(workspace: Workspace, export: str | None = None, names: Sequence[s
             event = manifest.event_seq
         base = today if manifest is None else ExportFilter.from_dict(manifest.selection)
         wanted = [each for each in ARMS if not names or each in names or each == ACCEPTED]
-        held_out = left_out(connection, ExportFilter(held_out=today.held_out - base.held_out))
+        held_out = left_out(connection, ExportFilter(held_out=today.held_out - base.held_out, benchmarks=True))
         arms, omitted = _count(connection, base, None if manifest is None else event, wanted, held_out)
     if len(arms) < 2:
         raise NothingToDo(

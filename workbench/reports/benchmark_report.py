@@ -7,7 +7,7 @@ raises the first figure and lowers the second.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -35,11 +35,12 @@ from benchmarks.results import StoredResult
 from benchmarks.schema import Score
 from benchmarks.verdicts import undecided, undecided_text, verdicts
 from curation_db.stats.intervals import Interval
+from curation_db.stats.misclassification import JudgeErrors
 from workbench.console.number_format import NONE, count, p_value, percent, signed, signed_span, span
 from workbench.console.tables import Listing
 from workbench.reports.interval_bars import TITLE as BAR_TITLE
 from workbench.reports.interval_bars import interval_bar
-from workbench.reports.judged_scores import JudgedScore, judge_note, judged_listings
+from workbench.reports.judged_scores import JudgedScore, corrected_both, error_note, judge_note, judged_listings
 from workbench.reports.published_figures import misses_json, published_listings
 
 _HIDDEN_CUTS = frozenset({"cue_class"})
@@ -173,7 +174,7 @@ def slice_cells(each: Slice | None, row: ComparisonRow) -> dict[str, str]:
 def listings(report: Report, *, slices: bool = False) -> list[Listing]:
     """Return the tables of the report, optionally with a table per slice."""
     by_task = _by_task(report.rows)
-    tables = [_task(rows, report) for rows in by_task] + judged_listings(_judged_scores(report))
+    tables = [_task(rows, report) for rows in by_task] + judged_listings(_judged_scores(report), report.judge_errors)
     if slices:
         tables += [listing for rows in by_task for listing in _slices(_first_protocol(rows), report)]
     return [
@@ -184,17 +185,32 @@ def listings(report: Report, *, slices: bool = False) -> list[Listing]:
 
 
 def _judged_scores(report: Report) -> list[JudgedScore]:
-    return [
-        JudgedScore(
-            task=row.task,
-            model=row.model,
-            protocol=row.protocol,
-            judge=row.judge,
-            shares={row.metric: row.accuracy.estimate, **{each.name: each.accuracy.estimate for each in row.others}},
-        )
-        for row in report.rows
-        if row.judge is not None
-    ]
+    scores = (_judged_score(row) for row in report.rows)
+    return [score for score in scores if score is not None]
+
+
+def _judged_score(row: ComparisonRow) -> JudgedScore | None:
+    if row.judge is None:
+        return None
+    share = row.accuracy
+    return JudgedScore(
+        task=row.task,
+        model=row.model,
+        protocol=row.protocol,
+        judge=row.judge,
+        both={"correct": row.correct, "n": row.n, "value": share.estimate, "low": share.low, "high": share.high},
+        shares={row.metric: share.estimate, **{each.name: each.accuracy.estimate for each in row.others}},
+    )
+
+
+def _corrected_json(row: ComparisonRow, report: Report) -> dict[str, Any]:
+    """Return the share corrected for the judge's errors; null if they are not measured. Empty without a judge."""
+    score = _judged_score(row)
+    if score is None:
+        return {}
+    errors = report.judge_errors.get(score.judge["id"])
+    corrected = corrected_both(score, errors)
+    return {"corrected": asdict(corrected) if corrected else None}
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -206,7 +222,11 @@ def as_json(report: Report) -> dict[str, Any]:
 def _row_json(row: ComparisonRow, report: Report) -> dict[str, Any]:
     slices = [asdict(part) | {"base": difference_json(part.base)} for part in row.slices]
     twin = _twin_json(row, report) if row.denied else None
-    return asdict(row) | {"base": difference_json(row.base), "slices": slices, "affirmative": twin}
+    return (
+        asdict(row)
+        | {"base": difference_json(row.base), "slices": slices, "affirmative": twin}
+        | _corrected_json(row, report)
+    )
 
 
 def difference_json(base: PairedDifference | None) -> dict[str, Any] | None:
@@ -366,7 +386,7 @@ def power_note(base: PairedDifference) -> str:
 def _further_notes(row: ComparisonRow, report: Report) -> list[str]:
     notes = [tie_notes(row)]
     if row.judge is not None:
-        notes.append(judge_note(row.judge))
+        notes += [judge_note(row.judge), error_note(row.task, report.judge_errors.get(row.judge["id"]))]
     if row.base is not None and row.base.p_holm is not None:
         notes.append("p is McNemar's, corrected for all comparisons of the report under one rule (Holm)")
     if row.base is not None:
@@ -438,21 +458,22 @@ def verdict_lines(stored: Sequence[StoredResult], known: Sequence[StoredResult])
     return lines
 
 
-def stored_judged_listings(stored: Sequence[StoredResult]) -> list[Listing]:
+def stored_judged_listings(stored: Sequence[StoredResult], errors: Mapping[str, JudgeErrors]) -> list[Listing]:
     """Return the tables of the judged tasks among the results of `negwb bench run`."""
-    return judged_listings(
-        [
-            JudgedScore(
-                task=result["task"]["name"],
-                model=result["model"]["name"],
-                protocol=result["protocol"]["name"],
-                judge=result["judge"],
-                shares={name: score["value"] for name, score in result["metrics"].items()},
-            )
-            for result in (each.result for each in stored)
-            if "judge" in result
-        ]
-    )
+    scores = [
+        JudgedScore(
+            task=result["task"]["name"],
+            model=result["model"]["name"],
+            protocol=result["protocol"]["name"],
+            judge=result["judge"],
+            both=_headline(each),
+            shares={name: score["value"] for name, score in result["metrics"].items()},
+        )
+        for each in stored
+        for result in [each.result]
+        if "judge" in result
+    ]
+    return judged_listings(scores, errors)
 
 
 def judge_notes(stored: Sequence[StoredResult]) -> list[str]:

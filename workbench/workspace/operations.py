@@ -156,7 +156,7 @@ def _pictures(workspace: Workspace, plan: ImportPlan, settings: Settings, folder
     sources = plan.sources or (plan.source,)
     if folder is not None:
         for source in sources:
-            add_picture_folder(workspace.settings, source, _as_written(folder, workspace.root))
+            add_picture_folder(workspace.settings, source, folder_as_written(folder, workspace.root))
         settings = read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     paths = tuple(dict.fromkeys(path for source in sources for path in folders.folders(source)))
@@ -170,7 +170,7 @@ def _pictures(workspace: Workspace, plan: ImportPlan, settings: Settings, folder
     )
 
 
-def _as_written(folder: Path, root: Path) -> str:
+def folder_as_written(folder: Path, root: Path) -> str:
     """Return the folder relative to the workspace if it is in or near it, so that both can be moved together."""
     whole = folder.resolve()
     near = Path(os.path.relpath(whole, root.resolve()))

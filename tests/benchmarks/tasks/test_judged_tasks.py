@@ -22,6 +22,7 @@ from benchmarks.schema import JudgeFacts
 from benchmarks.scoring import score
 from benchmarks.task import Task
 from benchmarks.tasks import judged, simpleneg
+from benchmarks.verdicts import VerdictCode, verdicts
 
 ROWS = [
     ["a desk with no lamp", "is there a lamp on the desk?", "is there a desk in the image?"],
@@ -186,6 +187,16 @@ class TestScores:
             strict.result["metrics"], 0
         )
         assert strict.result["ties"] == official.result["ties"] == len(ROWS)
+
+    def test_a_model_that_ignores_the_texts_is_named(self, task: Task, tmp_path: Path) -> None:
+        class OneText(TinyModel):
+            def encode_texts(self, texts: Sequence[str]) -> Any:
+                return super().encode_texts(["a"] * len(texts))
+
+        strict, _ = self.run(OneText(3), task, tmp_path)
+        assert [verdict.code for verdict in verdicts(strict.result, strict.items())] == [VerdictCode.COLLAPSED_TEXTS]
+        strict, _ = self.run(TinyModel(3), task, tmp_path)
+        assert verdicts(strict.result, strict.items()) == ()
 
     def test_nan_is_refused_before_a_question_is_asked(self, task: Task, tmp_path: Path) -> None:
         judge = TableJudge()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from curation_db.enums import Kind, Reason, Role, State, Stream
+from curation_db.enums import BENCHMARK, Kind, Reason, Role, State, Stream
 from curation_db.errors import RecordError
 from curation_db.events.annotators import begin_session
 from curation_db.events.history_cache import events_of
@@ -318,3 +318,24 @@ def test_a_filter_is_read_back_from_its_manifest(selection):
 def test_a_damaged_filter_is_refused(damaged):
     with pytest.raises((KeyError, ValueError)):
         ExportFilter.from_dict(damaged)
+
+
+def test_reviews_of_benchmarks_stay_out_with_their_edits(decided):
+    source = decided.source("benchmark-val2014")
+    image = decided.image(source, "1.jpg", "1.jpg")
+    review = decided.candidate(source, "benchmark/1", image, "a desk with no lamp", pipeline=BENCHMARK)
+    second = decided.candidate(source, "benchmark/2", image, "a desk with no cup", pipeline=BENCHMARK)
+    event, ana = decided.last_event(), decided.person("ana")
+    ana.decide(review, Kind.ACCEPT)
+    edited = ana.edit(second, "a desk without a cup").child_id
+    with decided.store.read() as connection:
+        everything = choose(connection, ExportFilter(tuple(State))).ids
+        assert not {review, second, edited}.intersection(everything)
+        with_reviews = choose(connection, ExportFilter(benchmarks=True)).ids
+        assert {review, edited} <= set(with_reviews)
+        assert set(with_reviews) - {review, edited} == set(choose(connection, ExportFilter()).ids)
+        assert not drift_since(connection, event, ExportFilter()).stale
+        assert drift_since(connection, event, ExportFilter(benchmarks=True)).entered == 2
+    for selection in (ExportFilter(), ExportFilter(benchmarks=True)):
+        assert ExportFilter.from_dict(selection.to_dict()) == selection
+    assert "benchmarks" not in ExportFilter().to_dict()

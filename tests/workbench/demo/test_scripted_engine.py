@@ -197,10 +197,11 @@ def _sees(answer: ModelAnswer) -> bool:
     return answer.p >= 0.5
 
 
-def test_an_image_file_of_the_corpus_is_known_without_the_record(tmp_path: Path):
+def test_an_image_file_of_the_workspace_is_known_without_the_record(tmp_path: Path):
     scene = make_scene(7)
-    folder = tmp_path / "corpus" / "images"
-    folder.mkdir(parents=True)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (tmp_path / "corpus").mkdir()
     truth = {"file_name": "demo_000001.jpg", "scene": scene.to_dict()}
     (tmp_path / "corpus" / "truth.jsonl").write_text(json.dumps(truth) + "\n")
     world = DrawnWorld(tmp_path)

@@ -34,6 +34,8 @@ from workbench.workspace.engine_settings import Edits, EngineSettings
 MODEL: Final = "a script, not a model"
 SOURCE: Final = "demo"
 """Source whose images are scenes of the demo."""
+PICTURES: Final = "pictures"
+"""Folder of the images in the workspace."""
 TRUTH: Final = Path("corpus") / "truth.jsonl"
 _CAPACITY: Final = 256
 _CANNOT_TELL: Final = "I cannot tell: this picture is not of the drawn world."
@@ -77,8 +79,8 @@ class DrawnWorld:
             return None
         if image.key.startswith(f"{SOURCE}/"):
             name = _file_name(image)
-        elif image.path is not None and (self.folder / TRUTH).parent.resolve() in image.path.resolve().parents:
-            name = image.path.name  # an image of the corpus that a benchmark reads as a file
+        elif image.path is not None and image.path.resolve().parent == (self.folder / PICTURES).resolve():
+            name = image.path.name  # an image that a benchmark reads as a file
         else:
             return None
         if self._scenes is None:

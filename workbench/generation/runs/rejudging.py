@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from curation_db.enums import Question
+from curation_db.enums import BENCHMARK, Question
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.generation.unjudged import UnjudgedPage, WantedVerdict, candidates_without
 from curation_db.generation.work_items import Categories, image_contexts
@@ -28,7 +28,7 @@ _PAGE = 200
 _ROWS = text("""
     SELECT c.id, c.image_id, c.text, c.concept, c.extra, p.extra AS parent_extra, t.text AS caption
     FROM candidate c LEFT JOIN candidate p ON p.id = c.parent_id LEFT JOIN caption t ON t.id = c.caption_id
-    WHERE c.id IN :ids ORDER BY c.id
+    WHERE c.id IN :ids AND c.pipeline <> :benchmark ORDER BY c.id
 """).bindparams(bindparam("ids", expanding=True))
 
 
@@ -76,7 +76,7 @@ class UnjudgedCandidates:
             return []
         rows = [
             row
-            for row in connection.execute(_ROWS, {"ids": list(lacking)})
+            for row in connection.execute(_ROWS, {"ids": list(lacking), "benchmark": BENCHMARK})
             if (question_of(row) is not None) is (self.recipe.pipeline is Pipeline.P2)
         ]
         contexts = {
