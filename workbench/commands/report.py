@@ -13,6 +13,8 @@ import typer
 
 from workbench.commands.report_compare import EPILOG, compare
 from workbench.commands.report_publish import publish as write_publication
+from workbench.commands.report_training import EPILOG as TRAINING_EPILOG
+from workbench.commands.report_training import training
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ Examples:
   negwb report --csv > report.csv          one line per figure, slices included
   negwb report --publish pub --owner me    model cards, Every Eval Ever records
   negwb report compare base run-001        two models: difference, test, slices, flipped items
+  negwb report training                    runs with their exports and decisions; arms of an ablation
   negwb report --screen                    browse down to the items: images, boxes, scores
   negwb report --runs                      training runs, live
 """
@@ -44,6 +47,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(name="report", rich_markup_mode=None)
     group.callback(invoke_without_command=True, epilog=_EPILOG)(report)
     group.command(epilog=EPILOG)(compare)
+    group.command(epilog=TRAINING_EPILOG)(training)
     app.add_typer(group)
 
 
@@ -111,7 +115,8 @@ def report(
     if context.invoked_subcommand is not None:
         given = (base, html, flipped, publish, owner, hub_dataset)
         if any(given) or any((slices, not corrections, plain, markdown, as_csv, as_json, screen, runs)):
-            raise UsageError("options of report do not apply to compare", hint="negwb report compare --help")
+            command = context.invoked_subcommand
+            raise UsageError(f"options of report do not apply to {command}", hint=f"negwb report {command} --help")
         return
     workspace = find_workspace(context.obj)
     if screen or runs:

@@ -21,6 +21,7 @@ from trainers.run_files import TrainingStatus, read_run
 from trainers.settings import RunConfig, TrainSettings
 from workbench.errors import NothingToDo, UsageError
 from workbench.jobs.runs import find_export, find_or_create_run, make_config
+from workbench.workspace.ablation_names import ACCEPTED, ARMS, WITHOUT_AUTO
 from workbench.workspace.held_out import without_benchmarks
 from workbench.workspace.operations import find_frozen, freeze_set
 
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from workbench.workspace.layout import Workspace
-
-ACCEPTED = "accepted"
-"""Name of the arm that the others are compared with."""
-WITHOUT_AUTO = "without-auto"
-ARMS = (ACCEPTED, *Reason, WITHOUT_AUTO)
-"""Names of all arms; that of a reason is the arm with the pairs that were rejected for it."""
 
 
 @dataclass(frozen=True, slots=True)
