@@ -20,7 +20,7 @@ from curation_db.exporting.selection import BATCH, DecidedCandidate, ExportFilte
 from curation_db.language.token_counter import TextLimit
 from curation_db.storage.sqlite import batches
 
-_LABELLED = ExportFilter((State.ACCEPTED, State.REJECTED), hasty=False, auto=False)
+_DECIDED = ExportFilter((State.ACCEPTED, State.REJECTED))
 _DIGESTS_AT_ONCE = 30_000
 """SQLite takes 32,766 variables. Few queries are better, because the column has no index and each reads all images."""
 _EVENTS = text(f"""
@@ -48,15 +48,15 @@ class AgreedLabels:
     event_seq: int
     labels: tuple[AgreedLabel, ...]
     too_few_votes: int
-    """Accepted and rejected candidates with fewer votes."""
+    """Accepted and rejected candidates with fewer votes, or with a hasty decision."""
     other_reason: int
     """Rejected candidates with enough votes, and another reason than `present`."""
 
 
 def read_agreed_labels(connection: Connection, votes: int, limit: TextLimit) -> AgreedLabels:
     """Return the labels of now that at least `votes` people agree on, or that an adjudicator decided."""
-    at = event_clock.current_seq(connection, _LABELLED.depends_on())
-    chosen = choose(connection, _LABELLED, at=None)
+    at = event_clock.current_seq(connection, _DECIDED.depends_on())
+    chosen = choose(connection, _DECIDED, at=None)
     agreed = {number for number in chosen.ids if _has_votes(chosen.outcomes[number], votes)}
     usable = [number for number in chosen.ids if number in agreed and _is_usable(chosen.outcomes[number])]
     events = _events_of(connection, usable, at)
@@ -69,6 +69,8 @@ def read_agreed_labels(connection: Connection, votes: int, limit: TextLimit) -> 
 
 
 def _has_votes(outcome: DecidedCandidate, votes: int) -> bool:
+    if outcome.hasty or outcome.auto:
+        return False
     return outcome.adjudicated or (outcome.accepts if outcome.state is State.ACCEPTED else outcome.rejects) >= votes
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.errors import NothingToDo, UsageError
+from workbench.errors import NegwbError, NothingToDo, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +80,10 @@ def make(
     )
     with step_bars(lines=True) as bars:
         plan = make_plan(workspace, name, settings, bars)
-        frozen = None if dry_run or plan.selection is None else write_benchmark(workspace, plan, bars)
+        try:
+            frozen = None if dry_run or plan.selection is None else write_benchmark(workspace, plan, bars)
+        except OSError as error:
+            raise NegwbError(f"cannot write {error.filename or name}: {error.strerror or error}") from error
     if as_json:
         typer.echo(json.dumps(_report(plan, frozen), allow_nan=False))
     elif dry_run:

@@ -94,6 +94,7 @@ def test_hasty_decisions_policies_gold_and_unsure_answers_are_no_votes(overlappi
     ana.decide(4, Kind.ACCEPT)
     bob.decide(4, Kind.UNSURE)
     assert keys(overlapping) == []
+    assert labels(overlapping).too_few_votes == 2, "1 is hasty, and a policy accepted 2; 3 and 4 are undecided"
     with store.write() as connection:
         mark(connection, {5: KnownAnswer(Kind.ACCEPT)}, "test")
     for writer in (ana, bob):

@@ -22,7 +22,7 @@ from curation_db.review.decisions import DecisionWriter
 from curation_db.review.overlaps import set_overlap
 from curation_db.storage.store import open_store
 from trainers.models.saving import save_model
-from workbench.errors import NothingToDo, UsageError
+from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.jobs.ablation import make_plan
 from workbench.workspace.layout import Workspace
 
@@ -227,6 +227,9 @@ def test_too_few_votes_are_named(workspace: Workspace) -> None:
     refused = negwb(workspace, "bench", "make", "quiz", "--votes", 3, *SMALL)
     assert isinstance(refused.exception, NothingToDo)
     assert "0 items can be balanced; it takes 8" in refused.exception.message
+    as_json = negwb(workspace, "bench", "make", "quiz", "--votes", 3, *SMALL, "--json")
+    assert isinstance(as_json.exception, NothingToDo)
+    assert json.loads(as_json.stdout)["lacking"] == refused.exception.message
     shown = negwb(workspace, "bench", "make", "quiz", "--votes", 3, "--dry-run").stdout
     assert "24 left out: let more people decide" in shown
 
@@ -272,6 +275,13 @@ def test_names_that_are_taken(workspace: Workspace) -> None:
         assert isinstance(refused.exception, BenchError | UsageError), name
 
 
+def test_a_folder_that_cannot_be_written_is_named(workspace: Workspace) -> None:
+    (workspace.root / "benchmarks").touch()
+    refused = negwb(workspace, "bench", "make", "quiz", *SMALL)
+    assert isinstance(refused.exception, NegwbError)
+    assert "benchmarks" in refused.exception.message
+
+
 def test_a_damaged_benchmark_stops_exports_and_is_listed(workspace: Workspace) -> None:
     make(workspace)
     manifest = workspace.root / "benchmarks" / "quiz" / "manifest.json"
@@ -288,6 +298,9 @@ def test_an_ablation_of_today_leaves_out_its_images(workspace: Workspace) -> Non
     make(workspace, "quiz", "--items", 8)
     plan = make_plan(workspace)
     assert [(arm.name, arm.pairs) for arm in plan.arms] == [("accepted", 8), ("present", 16)]
+    negwb(workspace, "export")
+    negwb(workspace, "export", "--with-benchmarks")
+    assert make_plan(workspace).export == "set-001", "which leaves them out, too"
 
 
 def test_an_ablation_of_an_older_export_is_refused_where_it_would_train_on_the_benchmark(workspace: Workspace) -> None:
