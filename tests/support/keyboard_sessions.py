@@ -18,7 +18,7 @@ from support.screen import ScreenReader
 from support.terminal import Terminal
 
 TIMEOUT_SECONDS = 40.0
-IGNORED_KEY_TEXT = "that key did nothing"
+IGNORED_KEY_TEXT = "key ignored"
 REPEAT_SECONDS = 0.6
 RETRY_SECONDS = 5.0
 """Seconds after which the first key of a start is pressed again: the app drops one from before its first screen."""

@@ -25,7 +25,7 @@ def rows(database: Path, statement: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
-IGNORED_KEY_TEXT = b"that key did nothing"
+IGNORED_KEY_TEXT = b"key ignored"
 
 
 class CurateTerminal(Terminal):

@@ -66,6 +66,16 @@ class PreparedCard:
 
 
 @dataclass(frozen=True, slots=True)
+class RecentDecision:
+    """A decision of the annotator that is in force, for the list of the last ones."""
+
+    kind: Kind
+    reason: str | None
+    text: str
+    """The negated caption."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSummary:
     """State of the workspace and of the session, for the end of the queue."""
 
@@ -87,10 +97,10 @@ class SessionSummary:
 def waiting_edits_line(summary: SessionSummary) -> str:
     """Return how many edits of the annotator wait, and for whom."""
     edits = f"{summary.edits:,} of your edits" if summary.edits > 1 else "1 of your edits"
-    verb = "wait" if summary.edits > 1 else "waits"
+    verb = "need" if summary.edits > 1 else "needs"
     if summary.alone:
-        return f"{edits} {verb} for a check, and you are the only annotator: check by yourself"
-    return f"{edits} {verb} for another person"
+        return f"{edits} {verb} a check, and you are the only annotator: check by yourself"
+    return f"{edits} {verb} a second opinion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from curation_db.enums import Kind, PictureShown, Reason, State
 from curation_db.errors import CardChanged, NoLongerQueued, RecordError, RecordReplaced
 from curation_db.events.annotator_status import count_waiting_edits, works_alone
 from curation_db.events.annotators import Actor, end_session
-from curation_db.events.event_log import PreviousDecision
+from curation_db.events.event_log import PreviousDecision, decisions_before
 from curation_db.queue.claims import Queue, count_remaining
 from curation_db.queue.leases import Clock
 from curation_db.queue.ordering import Policy
@@ -30,7 +30,14 @@ from workbench.annotation.decision_kind import DecisionKind, decision_kind
 from workbench.annotation.dwell_time import DwellTimer
 from workbench.annotation.key_guard import CardVisibility
 from workbench.annotation.loader import CardLoader
-from workbench.annotation.models import CardOrigin, ImageLoader, PreparedCard, SessionSettings, SessionSummary
+from workbench.annotation.models import (
+    CardOrigin,
+    ImageLoader,
+    PreparedCard,
+    RecentDecision,
+    SessionSettings,
+    SessionSummary,
+)
 from workbench.annotation.prefetch import CardPrefetcher
 from workbench.annotation.progress_counter import ProgressCounter, ThroughputSnapshot
 
@@ -230,6 +237,16 @@ class AnnotationSession:
                 count_waiting_edits(connection).get(self.actor.name, 0),
                 works_alone(connection, self.actor.name),
             )
+
+    def recent_decisions(self, count: int) -> list[RecentDecision]:
+        """Return the annotator's last `count` decisions in force, also of earlier sessions; the newest first."""
+        with self.store.read() as connection:
+            past = decisions_before(connection, self.actor.name, None, count)
+            texts = {
+                match.candidate_id: match.text
+                for match in queries.matches(connection, [each.candidate_id for each in past], self.actor.name)
+            }
+        return [RecentDecision(each.kind, each.reason, texts[each.candidate_id]) for each in past]
 
     def revisit(self) -> None:
         """From now on, also serve cards that the annotator skipped, was unsure about or edited."""

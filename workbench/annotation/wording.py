@@ -55,9 +55,9 @@ STATES: Final[Mapping[State, StateWording]] = {
     State.NEEDS_MORE: StateWording(
         glyph="◔",
         label="needs more",
-        status="waits for another person",
-        after_decision="it waits for another person",
-        prediction="will wait for another person",
+        status="needs a second opinion",
+        after_decision="it needs a second opinion",
+        prediction="will need a second opinion",
     ),
     State.CONTESTED: StateWording(
         glyph="≠",
@@ -87,7 +87,7 @@ STATES: Final[Mapping[State, StateWording]] = {
         glyph="?",
         label="unsure",
         status="unsure",
-        after_decision="others are asked first",
+        after_decision="others decide first",
         prediction="will be unsure",
         tone=Tone.WARN,
     ),
@@ -199,7 +199,7 @@ def origin(method: str | None, label_mass: float | None, prior: float | None, se
     source = (method or "").removesuffix(BLIND_SUFFIX)
     parts = [_METHODS.get(Method(source), source) if source in set(Method) else source] if source else []
     parts += ["does not see images"] if source != (method or "") else []
-    parts += [] if label_mass is None else [f"{label_mass:.0%} of it on yes and no"]
+    parts += [] if label_mass is None else [f"{label_mass:.0%} of probability on yes and no"]
     parts += [] if prior is None else [f"{prior:.2f} for a blank image"]
     parts += [] if seed is None else [f"seed {seed}"]
     return tuple(display_text(part, limit=40) for part in parts)

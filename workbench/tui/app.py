@@ -91,8 +91,18 @@ class NegwbApp(BaseApp):
 
     def get_default_screen(self) -> Screen[None]:
         return CurateScreen(
-            self.session, self.actions, protocol=self._protocol, banner=self._banner, viewer=self._viewer
+            self.session,
+            self.actions,
+            protocol=self._protocol,
+            banner=self._banner,
+            viewer=self._viewer,
+            guidelines=self._guidelines,
         )
+
+    def _guidelines(self) -> str:
+        from workbench.workspace.guidelines import read_guidelines, shipped_guidelines  # only when shown
+
+        return read_guidelines(self._workspace).text if self._workspace is not None else shipped_guidelines()
 
     def on_mount(self) -> None:
         """Subscribe to changes of the session, and open the first screen."""
@@ -144,8 +154,8 @@ class NegwbApp(BaseApp):
             await super().on_event(event)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Disable the app's actions except quitting while the reason of a rejection is asked for."""
-        asked = self._cards is not None and self._cards.asks_reason
+        """Disable the app's actions except quitting while Curate asks a question."""
+        asked = self._cards is not None and self._cards.question is not None
         return action in _ALWAYS if asked else super().check_action(action, parameters)
 
     # -- whether the annotator has seen the card -----------------------------------------------------------------------
@@ -200,7 +210,9 @@ class NegwbApp(BaseApp):
     def action_show_help(self) -> None:
         from workbench.tui.screens.help import HelpScreen  # only when opened
 
-        self.push_screen(HelpScreen(self.actions, places=(KeyScope.CARD, KeyScope.REASON, KeyScope.DONE)))
+        self.push_screen(
+            HelpScreen(self.actions, places=(KeyScope.CARD, KeyScope.REASON, KeyScope.COPY, KeyScope.DONE))
+        )
 
     def action_show_results(self) -> None:
         """Open generation, training runs and report above the card; session and leases stay as they are."""

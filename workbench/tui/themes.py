@@ -1,6 +1,7 @@
 """The two themes of negwb. Any Textual theme works too: the style sheets use theme variables only.
 
-Quiet greys, so that image and caption stand out; one warm accent for the negation cue.
+Quiet greys, so that image and caption stand out; one warm accent for the negation cue. Success is blue-green and error
+orange-red, which deuteranopes tell apart. Quiet text is 70 % foreground, which reaches a contrast of 4.5:1.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ DARK = Theme(
     secondary="#a99ccf",
     accent="#e8b06a",
     warning="#e5c07b",
-    error="#e08283",
-    success="#8fbf8f",
+    error="#f0714f",
+    success="#5cb8c4",
     foreground="#d7dce2",
     background="#14171b",
     surface="#191d22",
@@ -32,8 +33,8 @@ LIGHT = Theme(
     secondary="#65559b",
     accent="#9a5206",
     warning="#8a6100",
-    error="#ab3a39",
-    success="#2b7343",
+    error="#b5300f",
+    success="#006a7c",
     foreground="#2a2e33",
     background="#fbf9f5",
     surface="#f4f1ea",

@@ -20,6 +20,8 @@ class KeyScope(StrEnum):
     CARD = "card"
     REASON = "reason"
     """The choice of a reason after `x`."""
+    COPY = "copy"
+    """The choice of what to copy after `y`."""
     DONE = "done"
     """The end of the queue."""
     ZOOM = "zoom"
@@ -78,18 +80,23 @@ _ADJUDICATE, _CAUSE, _TALLY = frozenset({KeyScope.ADJUDICATE}), frozenset({KeySc
 _HISTORY = frozenset({KeyScope.HISTORY})
 _SCROLLED = _GUIDELINES | _PROGRESS | _HISTORY
 _BROWSE = frozenset({KeyScope.BROWSE})
+_COPYING = frozenset({KeyScope.COPY})
 _DECIDE, _LOOK, _ELSE, _REASON = "Decide", "Look", "Everything else", "Reject because"
+_COPY = "Copy"
 _SCREEN, _IMAGE, _SETTLE, _WHY = "Screens", "The image", "Adjudicate", "Why they disagreed"
 _GENERATION, _TRAINING, _RESULTS = "Generation", "Training runs", "Report"
 
 # fmt: off
 _CURATE_ACTIONS = (
-    Action("accept", "a", "accept", "It is true, and someone could say it", _DECIDE, _CARD,
+    Action("accept", "a", "accept", "True of the image, and natural", _DECIDE, _CARD,
            "decide('accept')", 9),
     Action("reject", "x", "reject", "It is false or unnatural; one more key for the reason", _DECIDE, _CARD,
            "ask_reason", 9),
+    Action("repeat-reason", "full_stop", "same reason", "Reject with the reason of your last rejection", _DECIDE, _CARD,
+           "repeat_reason"),
     Action("edit", "e", "edit", "Correct the text; your version replaces it", _DECIDE, _CARD, "edit", 8),
-    Action("unsure", "u", "unsure", "You cannot tell; others are asked first", _DECIDE, _CARD,
+    Action("edit-outside", "E", "editor", "Correct the text in $VISUAL or $EDITOR", _DECIDE, _CARD, "edit_outside"),
+    Action("unsure", "u", "unsure", "You cannot decide: others decide first", _DECIDE, _CARD,
            "decide('unsure')", 8),
     Action("skip", "space", "skip", "Leave it for others, or for later", _DECIDE, _CARD, "decide('skip')", 8),
     Action("undo", "z", "undo", "Undo your last action and show its card again", _DECIDE, _CURATE, "undo", 8),
@@ -102,11 +109,14 @@ _CURATE_ACTIONS = (
     Action("flag", "f", "flag", "Flag this card, or remove the flag", _DECIDE, _CARD, "flag", 3),
     Action("judges", "v", "judges", "The verdicts of the judges, in full", _LOOK, _CARD,
            "judges", 4),
+    Action("copy", "y", "copy", "Copy the text, the id or the path of the image", _LOOK, _CARD, "ask_copy"),
+    Action("panel", "G", "panel", "Next content of the panel below the image", _LOOK,
+           _CARD, "next_panel"),
     Action("zoom", "i", "zoom", "The image on the whole screen, to zoom in", _LOOK, _CARD, "zoom", 4),
     Action("zoom-in", "+,=", "larger", "Zoom in; also the mouse wheel", _IMAGE, _ZOOM, "step(1)", 8),
     Action("zoom-out", "-,_", "smaller", "Zoom out", _IMAGE, _ZOOM, "step(-1)", 8),
-    Action("zoom-fit", "0", "all of it", "Fit the image to the screen", _IMAGE, _ZOOM, "fit", 7),
-    Action("zoom-actual", "1", "pixel for pixel", "One screen pixel for each image pixel", _IMAGE, _ZOOM, "actual", 6),
+    Action("zoom-fit", "0", "fit", "Fit the image to the screen", _IMAGE, _ZOOM, "fit", 7),
+    Action("zoom-actual", "1", "100 %", "One screen pixel for each image pixel", _IMAGE, _ZOOM, "actual", 6),
     Action("pan-left", "left,h", "left", "Move left; also by dragging", _IMAGE, _ZOOM, "pan(-1, 0)"),
     Action("pan-right", "right,l", "right", "Move right", _IMAGE, _ZOOM, "pan(1, 0)"),
     Action("pan-up", "up,k", "up", "Move up", _IMAGE, _ZOOM, "pan(0, -1)"),
@@ -152,7 +162,7 @@ _CURATE_ACTIONS = (
            "bulk('accept')", 6),
     Action("browse-reject", "X", "reject", "Reject the selected rows, or all of the view", _DECIDE, _BROWSE,
            "bulk('reject')", 6),
-    Action("browse-requeue", "Q", "ask anew", "Ask all annotators again about the selected rows",
+    Action("browse-requeue", "Q", "reopen", "Ask all annotators again about the selected rows",
            _DECIDE, _BROWSE, "bulk('requeue')", 3),
     Action("browse-undo", "z", "undo", "Undo your last action; a bulk decision as a whole", _DECIDE, _BROWSE,
            "travel(True)", 4),
@@ -173,7 +183,7 @@ _CURATE_ACTIONS = (
     Action("browse-page-up", "pageup,ctrl+u", "page up", "A page up", _LOOK, _BROWSE, "page(-1)"),
     Action("browse-first", "home,g", "first", "To the first", _LOOK, _BROWSE, "move(-1000000000)"),
     Action("browse-last", "end,G", "last", "To the last", _LOOK, _BROWSE, "move(1000000000)"),
-    Action("settle-accept", "a", "accept", "Final: it is true, and someone could say it", _SETTLE, _ADJUDICATE,
+    Action("settle-accept", "a", "accept", "Final: true of the image, and natural", _SETTLE, _ADJUDICATE,
            "final('accept')", 9),
     Action("settle-reject", "x", "reject", "Final: false or unnatural; one more key: the reason",
            _SETTLE, _ADJUDICATE, "ask_reason", 9),
@@ -194,7 +204,7 @@ _CURATE_ACTIONS = (
     Action("next-page", "right,l,tab", "next page", "Show the next page", _SCREEN, _PROGRESS, "turn_page(1)", 8),
     Action("previous-page", "left,h,shift+tab", "page before", "Show the previous page", _SCREEN, _PROGRESS,
            "turn_page(-1)", 7),
-    Action("count-anew", "r", "count anew", "Count now; each decision also starts a count", _SCREEN,
+    Action("count-anew", "r", "refresh", "Count now; each decision also starts a count", _SCREEN,
            _PROGRESS, "count_anew", 6),
     Action("change", "enter,e", "change", "Choose another value; negwb.toml is updated", _SCREEN, _SETTINGS,
            "change", 8),
@@ -231,6 +241,10 @@ _CURATE_ACTIONS = (
       for key, reason in REASON_KEYS.items()),
     Action("reason-cancel", "escape,backspace", "cancel", "cancel the rejection", _REASON,
            frozenset({KeyScope.REASON}), "cancel_reason", 9),
+    Action("copy-text", "t,y", "text", "the negated caption", _COPY, _COPYING, "copy('text')"),
+    Action("copy-id", "i", "id", "the id of the candidate", _COPY, _COPYING, "copy('id')"),
+    Action("copy-path", "p", "path", "the path of the image", _COPY, _COPYING, "copy('path')"),
+    Action("copy-cancel", "escape,backspace", "cancel", "copy nothing", _COPY, _COPYING, "cancel_copy", 9),
 )
 # fmt: on
 
@@ -271,7 +285,7 @@ _RESULTS_ACTIONS = (
            6),
     Action("retention", "s", "scatter", "Scatter: accuracy on negated phrases by accuracy on affirmative ones",
            _RESULTS, _REPORT, "retention", 6),
-    Action("reread", "f5", "read again", "Read the result files again", _RESULTS, _REPORT, "reread", 4),
+    Action("reread", "f5", "refresh", "Read the result files again", _RESULTS, _REPORT, "reread", 4),
     Action("more", "J,shift+down", "more", "Scroll the details down", _RESULTS, _REPORT | _RUNS, "scroll_about(1)"),
     Action("less", "K,shift+up", "less", "Scroll the details up", _RESULTS, _REPORT | _RUNS, "scroll_about(-1)"),
     Action("items", "i", "items", "All items of this result", _RESULTS, _REPORT | _SLICES, "items", 6),
@@ -309,7 +323,7 @@ _RESULTS_ACTIONS = (
 )
 # fmt: on
 
-GROUPS = (_DECIDE, _SETTLE, _REASON, _WHY, _GENERATION, _TRAINING, _RESULTS, _IMAGE, _LOOK, _SCREEN, _ELSE)
+GROUPS = (_DECIDE, _SETTLE, _REASON, _COPY, _WHY, _GENERATION, _TRAINING, _RESULTS, _IMAGE, _LOOK, _SCREEN, _ELSE)
 """In the order of the help; a group without actions is not shown."""
 
 

@@ -83,7 +83,7 @@ def test_every_answer_is_stored_in_order(workspace: WorkspaceFixture, drive: Dri
         "NOTED",
         "FLAGGED",
         "NOT FLAGGED any more",
-        "DONE unsure; others are asked first",
+        "DONE unsure; others decide first",
         "DONE skipped; it comes again later",
     ):
         assert line in lines

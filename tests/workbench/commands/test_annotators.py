@@ -38,7 +38,7 @@ def test_waiting_edits_are_counted_in_every_report(workspace: Workspace) -> None
     curate_plain(workspace, "ben", "a\nq\n")
     done = curate_plain(workspace, "ana", "e a dog with no hat\na\na\nc\nq\n")
     assert "EDIT saved; another person will check it" in done.stdout
-    assert "EDITS 1 of your edits waits for another person" in done.stdout
+    assert "EDITS 1 of your edits needs a second opinion" in done.stdout
     assert json.loads(negwb(workspace, "status", "--json").stdout)["edits_waiting"] == {"ana": 1}
     assert "EDITS THAT WAIT" in negwb(workspace, "status").stdout.upper()
     assert json.loads(negwb(workspace, "progress", "--json").stdout)["work"]["edits_waiting"] == {"ana": 1}

@@ -79,3 +79,22 @@ def test_after_a_crash_the_same_card_is_served(tmp_path: Path) -> None:
         app.end()
     assert rows(workspace.database, "SELECT candidate_id, late FROM event") == [(1, 0), (2, 0)]
     assert rows(workspace.database, "SELECT * FROM lease") == []
+
+
+def test_the_editor_of_the_annotator_edits_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    with open_store(workspace.database) as store:
+        Record(store).add(2)
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i \'1s/$/ today/\' "$1" && cat "$1" > ' + str(tmp_path / "seen"))
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+    before = rows(workspace.database, "SELECT text FROM candidate WHERE id = 1")[0][0]
+    with CurateTerminal(workspace.root) as app:
+        app.type("E")
+        app.type("a")  # the screen takes keys again
+        app.press("q")
+        assert app.end() == 0
+    assert rows(workspace.database, "SELECT text FROM candidate WHERE parent_id = 1") == [(f"{before} today",)]
+    assert (tmp_path / "seen").read_text().splitlines()[2].startswith("# original: ")
+    assert app.actions() == ["edit", "accept"]

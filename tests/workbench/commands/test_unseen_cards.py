@@ -36,7 +36,7 @@ def test_type_ahead_decides_only_the_visible_card(folder: Path) -> None:
     with CurateTerminal(folder) as app:
         app.type("a")
         app.press("a" * 20)
-        app.wait_for(b"that key did nothing")
+        app.wait_for(b"key ignored")
         assert len(decided(app)) <= 2
         app.type("u")
         assert app.actions()[-1] == "unsure"
@@ -52,7 +52,7 @@ def test_a_held_key_decides_once_or_twice(folder: Path) -> None:
         for _ in range(30):
             app.send("a")
             time.sleep(0.03)
-        app.wait_for(b"that key did nothing")
+        app.wait_for(b"key ignored")
         assert len(decided(app)) - before <= 2
         app.press("q")
         app.end()

@@ -34,8 +34,8 @@ def test_every_reason_has_its_key_and_every_action_a_group_and_a_help_text() -> 
 
 
 def test_keys_of_the_user_replace_the_defaults() -> None:
-    keys = by_id(ActionMap({"accept": "y, enter", "find": "/"}))
-    assert keys["accept"] == ["y", "enter"]
+    keys = by_id(ActionMap({"accept": "c, enter", "find": "/"}))
+    assert keys["accept"] == ["c", "enter"]
     assert keys["find"] == ["slash"]
 
 

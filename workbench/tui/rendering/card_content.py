@@ -18,12 +18,12 @@ from curation_db.search.cards import Card, CardVerdict
 from workbench.annotation.text_spans import TextSpan, highlighted_original
 from workbench.annotation.wording import DECISIONS, Tone, answer, disagreement, readable
 
-QUIET = "$foreground 60%"
+QUIET = "$foreground 70%"
 GOOD, BAD, WARN, MARK = "$text-success", "$text-error", "$text-warning", "$text-accent"
 _FULL, _EMPTY, _NONE = "▓", "░", "·"
 _NAME_CELLS, _CONCEPT_CELLS, _ROOM_TO_ASK = 19, 10, 44
 _SIBLINGS = 4
-_CONCEPT_LINE, _CONCEPT_LINE_NARROW = 48, 34
+_CONCEPT_LINE, _CONCEPT_LINE_NARROW = 44, 34
 STYLES: dict[Tone, str] = {Tone.PLAIN: "", Tone.QUIET: QUIET, Tone.GOOD: GOOD, Tone.BAD: BAD, Tone.WARN: WARN}
 
 

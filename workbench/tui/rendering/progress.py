@@ -74,7 +74,7 @@ def _columns(cells: Iterable[tuple[str, int]], style: str = "") -> Content:
 
 # -- pace -----------------------------------------------------------------------------------------------------------
 
-_PACE = (("decisions/h", 13), ("median", 10), ("active", 11), ("timed", 12), ("left for one", 14))
+_PACE = (("decisions/h", 13), ("median", 10), ("active", 11), ("timed", 12), ("time left (1)", 14))
 
 
 def _pace(progress: RecordProgress, width: int) -> Lines:
@@ -101,7 +101,7 @@ def _work(progress: RecordProgress, width: int) -> Lines:
         left = Content.assemble(left, ": ", (hours_text(hours), "bold"), " of one annotator's time")
     edits = sum(work.edits.values())
     if edits:
-        left = Content.assemble(left, f" · {edits:,} {'edits wait' if edits > 1 else 'edit waits'} for another person")
+        left = Content.assemble(left, f" · {edits:,} {'edits need' if edits > 1 else 'edit needs'} a second opinion")
     each = " · ".join(f"{number:,} {readable(state)}" for state, number in sorted(states.items()))
     return [
         heading("work"),

@@ -202,7 +202,7 @@ class RunsScreen(PollingScreen[RunSnapshot]):
         choices = [Choice(_NO_GROUP, "newest first")]
         choices += [Choice(name, _values_of(name, settings)) for name in names]
         self.app.push_screen(
-            ChooseModal("group by", choices, self.context.group or _NO_GROUP, foot="↑ ↓ choose · enter · esc leaves"),
+            ChooseModal("group by", choices, self.context.group or _NO_GROUP, foot="↑ ↓ choose · enter · esc: cancel"),
             self._group_by,
         )
 

@@ -350,7 +350,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
     def _paint(self, ready: PreparedCard) -> None:
         self.query_one(PicturePane).show(ready.thumbnail, alt="images are turned off")
         name = display_text(ready.card.picture.file_name or ready.card.picture.key, limit=60)
-        self.query_one("#picture-box").border_subtitle = Content.styled(name, "$foreground 60%")
+        self.query_one("#picture-box").border_subtitle = Content.styled(name, "$foreground 70%")
         narrow = self.app.size.width < _NARROW
         self.query_one(CardView).show(ready, audit=False, narrow=narrow, forward_key="", hidden_because=_HIDDEN)
 

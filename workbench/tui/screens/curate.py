@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
-from textual import getters
+from textual import getters, work
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
@@ -20,19 +21,31 @@ from textual.widgets import Static
 
 from curation_db.enums import Kind, PictureShown, Reason, Stream
 from curation_db.errors import NoLongerQueued, RecordError
-from curation_db.language.sanitize import display_text
+from curation_db.language.sanitize import clean, display_text
 from curation_db.queue.gold import ANSWERS
 from workbench.annotation.decision_kind import state_line
 from workbench.annotation.models import ActionError, CardOrigin, PreparedCard, Severity
-from workbench.annotation.wording import COUNTED, DECISIONS, edit_outcome, gold_feedback, judge_reveal
+from workbench.annotation.wording import COUNTED, DECISIONS, edit_outcome, gold_feedback, judge_reveal, readable
 from workbench.tui.bindings import bind
+from workbench.tui.rendering.card_content import QUIET, decision_style
 from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES, DecisionScreen
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
+from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.reasons import ReasonStrip
+from workbench.tui.widgets.side_panel import (
+    DECISIONS_SHOWN,
+    PanelView,
+    SidePanel,
+    caption_lines,
+    decision_lines,
+    guideline_lines,
+    panel_rows,
+)
 from workbench.tui.widgets.status import StatusContent, StatusLine
+from workbench.workspace.guidelines import shipped_guidelines
 from workbench.workspace.keymap import ActionMap, KeyScope
 
 if TYPE_CHECKING:
@@ -40,15 +53,23 @@ if TYPE_CHECKING:
     from curation_db.search.queries import Match
     from workbench.annotation.key_guard import KeyTooEarly
     from workbench.annotation.session import AnnotationSession
-    from workbench.tui.screens.modals.edit import EditedCaption
 
 T = TypeVar("T")
 _NARROW = 100
 _SLOW_SECONDS = 0.5
 _LONGEST_EDITED = 5_000
-_NEED_CARD = frozenset({"decide", "ask_reason", "edit", "note", "flag", "judges", "zoom", "open_outside"})
-_ASKED = frozenset({"reject", "cancel_reason"})
-_DECIDING = frozenset({"decide", "ask_reason"})
+_SMALL_IMAGE = 60
+"""Pixels; the card of a smaller image names the key that zooms in."""
+_NEED_CARD = frozenset(
+    {"decide", "ask_reason", "repeat_reason", "edit", "edit_outside", "note", "flag", "judges", "zoom", "open_outside",
+     "ask_copy"}
+)  # fmt: skip
+_ANSWERS: Mapping[KeyScope, frozenset[str]] = MappingProxyType(
+    {KeyScope.REASON: frozenset({"reject", "cancel_reason"}), KeyScope.COPY: frozenset({"copy", "cancel_copy"})}
+)
+"""The actions that answer a question of the screen; while it is asked, only they apply."""
+_ALL_ANSWERS = frozenset().union(*_ANSWERS.values())
+_DECIDING = frozenset({"decide", "ask_reason", "repeat_reason"})
 _PAUSE_SECONDS = 0.4
 """Seconds without a key after a key that found no card; an early second key must not decide about the next card."""
 
@@ -63,7 +84,8 @@ class CurateScreen(DecisionScreen):
     status = getters.query_one(StatusLine)
     picture = getters.query_one(PicturePane)
     card_view = getters.query_one(CardView)
-    reasons = getters.query_one(ReasonStrip)
+    action_line = getters.query_one(ActionLine)
+    panel = getters.query_one(SidePanel)
 
     def __init__(
         self,
@@ -73,8 +95,11 @@ class CurateScreen(DecisionScreen):
         protocol: str,
         banner: str | None = None,
         viewer: str = "",
+        guidelines: Callable[[], str] = shipped_guidelines,
     ) -> None:
+        """Args: guidelines: returns the guidelines as Markdown, for the panel below the image."""
         super().__init__()
+        self._guidelines = guidelines
         self.session = session
         self.card_visibility = session.card_visibility
         self.actions = actions
@@ -83,8 +108,11 @@ class CurateScreen(DecisionScreen):
         self._protocol = protocol
         self._viewer = viewer
         self._banner = banner
-        self.asks_reason = False
-        """Whether the reason of a rejection is asked for; then only the keys of that question apply."""
+        self.question: KeyScope | None = None
+        """The question that is asked, a key of `_ANSWERS`; then only its keys apply."""
+        self._last_reason: Reason | None = None
+        """The reason of the last rejection of this session."""
+        self._panel, self._panel_chosen = PanelView.DECISIONS, False
         self._at_end = False
         """Whether the queue-end screen is shown above."""
         self._painted_narrow = False
@@ -93,7 +121,7 @@ class CurateScreen(DecisionScreen):
         self._turn = asyncio.Lock()
         self._missed = -_PAUSE_SECONDS
         """Time of the last key that found no card, or that followed closely on such a key."""
-        bind(self, actions, KeyScope.CARD, KeyScope.REASON)
+        bind(self, actions, KeyScope.CARD, *_ANSWERS)
 
     @property
     def is_whole(self) -> bool:
@@ -104,11 +132,15 @@ class CurateScreen(DecisionScreen):
         yield StatusLine(id="status")
         yield Static(id="banner", markup=False)
         with Horizontal(id="main"):
-            with Vertical(id="picture-box"):
-                yield PicturePane(self._protocol, id="picture")
+            with Vertical(id="left"):
+                with Vertical(id="picture-box"):
+                    yield PicturePane(self._protocol, id="picture")
+                yield SidePanel(id="panel")
             with Container(id="text-box"):
                 yield CardView(id="card")
                 yield ReasonStrip(self.actions)
+                yield ReasonStrip(self.actions, place=KeyScope.COPY, title="copy", id="copy")
+        yield ActionLine(id="done")
         yield KeyHints(self.actions, KeyScope.CARD, id="keys")
 
     def on_mount(self) -> None:
@@ -116,8 +148,11 @@ class CurateScreen(DecisionScreen):
         if self.is_whole:
             self._update_banner()
             self._show_current()
+            self._lay_out_panel()
 
     def on_resize(self) -> None:
+        if self.is_whole:
+            self.call_after_refresh(self._lay_out_panel)
         if self.is_whole and self.shown is not None and self._narrow is not self._painted_narrow:
             self._paint(self.shown)
 
@@ -141,15 +176,15 @@ class CurateScreen(DecisionScreen):
         self._missed = time.monotonic()
         actions = [bound.action.partition("(")[0] for bound in self._bindings.key_to_bindings.get(key, [])]
         if not _NEED_CARD.isdisjoint(actions):
-            self.show_message("no card yet: that key did nothing", severity="warning")
+            self.show_message("still loading; key ignored", severity="warning")
 
     def _is_burst(self) -> bool:
         return time.monotonic() - self._missed < _PAUSE_SECONDS
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Allow only reasons while the reason is asked, and no action on a card without a card."""
-        if self.asks_reason or action in _ASKED:
-            return self.asks_reason and action in _ASKED
+        """Allow only answers while a question is asked, and no action on a card without a card."""
+        if self.question is not None or action in _ALL_ANSWERS:
+            return self.question is not None and action in _ANSWERS[self.question]
         if action in _DECIDING and self._is_burst():
             return False
         return not (action in _NEED_CARD and self.shown is None)
@@ -161,29 +196,45 @@ class CurateScreen(DecisionScreen):
         await self._decide(Kind(kind))
 
     def action_ask_reason(self) -> None:
-        self._ask(True)
+        self._ask(KeyScope.REASON)
 
     def action_cancel_reason(self) -> None:
-        self._ask(False)
+        self._ask(None)
+
+    async def action_repeat_reason(self) -> None:
+        """Reject with the reason of the last rejection."""
+        if self._last_reason is None:
+            self.show_message("no reason to repeat: you have rejected nothing in this session")
+            return
+        await self._decide(Kind.REJECT, self._last_reason)
 
     async def action_reject(self, reason: str) -> None:
         """Reject with a reason. The question closes together with its card, so that one frame removes both."""
         try:
             await self._decide(Kind.REJECT, Reason(reason))
         finally:
-            self._ask(False)
+            self._ask(None)
 
     async def _decide(self, kind: Kind, reason: Reason | None = None) -> None:
         ready = self.shown
         done = await self._run(lambda: self.session.submit(kind, reason))
         if done is None or ready is None:
             return
+        if reason is not None:
+            self._last_reason = reason
         self.app.clear_notifications()  # an earlier message must not seem to be about the new card
+        self._show_decision(kind, reason)
         if done.known is not None and kind in ANSWERS:
             right, line = gold_feedback(done.known, kind)
             self.show_message(line, severity="information" if right else "warning")
         elif self.session.settings.reveal and ready.hidden and (verdicts := judge_reveal(ready.card)):
             self.show_message(verdicts, hint="you can go back and change your decision")
+
+    def _show_decision(self, kind: Kind, reason: Reason | None) -> None:
+        wording, undo = DECISIONS[kind], next(each for each in self.actions.at(KeyScope.CARD) if each.id == "undo")
+        because = f": {readable(reason)}" if reason is not None else ""
+        line = (f"{wording.glyph} {wording.past}{because}", decision_style(kind))
+        self.action_line.show(Content.assemble(line, (f" · {self.actions.cap(undo)} {undo.label}", QUIET)))
 
     async def action_undo(self) -> None:
         await self._travel(self.session.undo, "undone", "nothing to undo")
@@ -222,16 +273,35 @@ class CurateScreen(DecisionScreen):
             card.text,
             card.caption,
             card.concept,
-            partial(self._save_edit, card.candidate_id),
+            lambda typed: self._save_edit(card.candidate_id, typed.text, typed.concept),
             self.session.settings.checks.text_limit,
         )
         await self.app.push_screen(modal, self._written)
 
+    async def action_edit_outside(self) -> None:
+        """Correct the text in the annotator's editor, and store it as an edit of the card that was shown."""
+        from workbench.tui.screens.base.text_editor import NoEditor, edit_in_editor  # only when opened
+
+        if self.shown is None:
+            return
+        card = self.shown.card
+        try:
+            text = edit_in_editor(self.app, card.text, card.caption)
+        except NoEditor as error:
+            self.show_message(error.message, hint=error.hint, severity="warning")
+            return
+        if not text or text == card.text:
+            self.show_message("the text is unchanged")
+            return
+        refused = await self._save_edit(card.candidate_id, text, None)
+        if refused is not None:
+            self.show_message(refused, severity="error")
+
     async def _save_note(self, candidate_id: int, words: str) -> str | None:
         return await self._save(candidate_id, lambda: self.session.note(words))
 
-    async def _save_edit(self, candidate_id: int, typed: EditedCaption) -> str | None:
-        return await self._save(candidate_id, lambda: self.session.edit(typed.text, typed.concept))
+    async def _save_edit(self, candidate_id: int, text: str, concept: str | None) -> str | None:
+        return await self._save(candidate_id, lambda: self.session.edit(text, concept))
 
     async def _save(self, candidate_id: int, work: Callable[[], DecisionResult]) -> str | None:
         """Write about the card for which the dialog was opened; return why that failed, or None."""
@@ -306,6 +376,55 @@ class CurateScreen(DecisionScreen):
         if self.shown is not None:
             open_outside(self, self._viewer, self.shown.path, picture_name(self.shown))
 
+    def action_ask_copy(self) -> None:
+        self._ask(KeyScope.COPY)
+
+    def action_cancel_copy(self) -> None:
+        self._ask(None)
+
+    def action_copy(self, what: str) -> None:
+        """Copy a part of the card to the clipboard of the terminal (OSC 52)."""
+        self._ask(None)
+        if self.shown is None:
+            return
+        card, path = self.shown.card, self.shown.path
+        if what == "path" and path is None:
+            self.show_message("the image is missing", severity="warning")
+            return
+        self.app.copy_to_clipboard({"text": clean(card.text), "id": str(card.candidate_id), "path": str(path)}[what])
+        self.show_message(f"copied: the {what}")
+
+    def action_next_panel(self) -> None:
+        """Show the next content of the panel below the image."""
+        shows = self.panel.display
+        self._panel = self._panel.following() if self._panel_chosen or shows else self._panel
+        self._panel_chosen = True
+        self._lay_out_panel()
+
+    def _lay_out_panel(self) -> None:
+        box = self.query_one("#left")
+        rows = panel_rows(box.size.width, box.size.height, chosen=self._panel_chosen)
+        self.panel.display = rows > 0 and self._panel is not PanelView.NONE
+        self.panel.styles.height = rows
+        key = next(action for action in self.actions.at(KeyScope.CARD) if action.id == "panel")
+        self.panel.border_subtitle = f"{self.actions.cap(key)} next"
+        self._fill_panel()
+
+    def _fill_panel(self) -> None:
+        if self.panel.display:
+            self._read_panel()
+
+    @work(group="panel", exclusive=True, exit_on_error=False)
+    async def _read_panel(self) -> None:
+        view, shown = self._panel, self.shown
+        if view is PanelView.DECISIONS:
+            content = decision_lines(await asyncio.to_thread(self.session.recent_decisions, DECISIONS_SHOWN))
+        elif view is PanelView.GUIDELINES:
+            content = guideline_lines(await asyncio.to_thread(self._guidelines))
+        else:
+            content = caption_lines(shown.card.siblings if shown is not None else ())
+        self.panel.show(view, content)
+
     def action_scroll_card(self, by: int) -> None:
         self.card_view.scroll_relative(y=by, animate=False)
 
@@ -360,6 +479,8 @@ class CurateScreen(DecisionScreen):
             self._track_shown()
         if ready is not None and ready is not before:
             self._paint(ready)
+            if self._panel is not PanelView.GUIDELINES:
+                self._fill_panel()
         elif ready is None and self.session.finished and self.is_active:
             self._show_done()
         self._show_status()
@@ -390,12 +511,20 @@ class CurateScreen(DecisionScreen):
         self._painted_narrow = self._narrow
         self.picture.show(ready.thumbnail, alt="images are turned off")
         box, note = self.query_one("#picture-box"), ready.thumbnail.note if ready.thumbnail else ""
-        box.border_subtitle = Content.styled(display_text(picture_name(ready), limit=60), "$foreground 60%")
-        box.border_title = Content.styled(note, "$text-warning")
+        box.border_subtitle = Content.styled(display_text(picture_name(ready), limit=60), "$foreground 70%")
+        box.border_title = Content.styled(note or self._small_image_note(ready), "$text-warning")
         forward = next(action for action in self.actions.at(KeyScope.CARD) if action.id == "forward")
         audit, key = ready.stream is Stream.AUDIT, self.actions.cap(forward)
         standing = state_line(ready, self.session.actor.role)
         self.card_view.show(ready, audit=audit, narrow=self._narrow, forward_key=key, standing=standing)
+
+    def _small_image_note(self, ready: PreparedCard) -> str:
+        """Return the size of an image too small to judge, and the key that zooms in; "" for others."""
+        size = ready.thumbnail.size if ready.thumbnail is not None else None
+        if size is None or min(size) >= _SMALL_IMAGE:
+            return ""
+        zoom = next(action for action in self.actions.at(KeyScope.CARD) if action.id == "zoom")
+        return f"image {size[0]}x{size[1]} px: {self.actions.cap(zoom)} zooms"
 
     def _show_status(self) -> None:
         ready = self.shown
@@ -435,16 +564,24 @@ class CurateScreen(DecisionScreen):
             return
         self._show_current()
 
-    def _ask(self, asking: bool) -> None:
-        self.asks_reason = asking
+    def _ask(self, question: KeyScope | None) -> None:
+        """Ask a question whose answer is one key; None: close the question."""
+        self.question = question
         if not self.is_whole:
             return
-        self.reasons.display = asking
-        self.query_one(KeyHints).show(KeyScope.REASON if asking else KeyScope.CARD)
+        for strip in self.query(ReasonStrip):
+            strip.display = strip.place is question
+        self.query_one(KeyHints).show(question or KeyScope.CARD)
 
     def show_message(self, message: str, *, hint: str = "", severity: Severity = "information") -> None:
-        """Show a notification for a few seconds; data may be in it."""
+        """Show a message for a few seconds, in the line above the keys if it fits there; data may be in it.
+
+        Warnings and errors are notifications.
+        """
         line = display_text(f"{message} — {hint}" if hint else message, limit=300)
+        if severity == "information" and self.is_whole and self.action_line.fits(Content(line)):
+            self.action_line.show(Content(line), seconds=3)
+            return
         self.notify(line, severity=severity, timeout=3 if severity == "information" else 8, markup=False)
 
     async def action_quit(self) -> None:

@@ -69,4 +69,4 @@ class HelpScreen(Dialog[None]):
         keys = (f"  {self._actions.caps(action):<{_KEY_CELLS}}", "bold")
         if not self._with_ids:
             return Content.assemble(keys, action.help)
-        return Content.assemble(keys, f"{action.help:<{widest}}", ("  " + action.id, "$foreground 60% italic"))
+        return Content.assemble(keys, f"{action.help:<{widest}}", ("  " + action.id, "$foreground 70% italic"))

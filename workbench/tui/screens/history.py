@@ -47,9 +47,7 @@ class HistoryScreen(SideScreen):
         self.query_one(HeaderBar).show("history")
         number = self.navigation.candidate
         if number is None:
-            self._show_content(
-                Content("There is no current card. Find one with / at the end of the queue, then come back.")
-            )
+            self._show_content(Content("No card is open. Find one with /, then come back."))
             return
         self.run_worker(self._read(number))
 

@@ -66,7 +66,7 @@ class Tabs(Widget):
     def render(self) -> Content:
         """Render the names, with marks around the current one."""
         parts = [
-            (f"▸{page}◂", "bold $text-accent") if page is self.page else (f" {page} ", "$foreground 60%")
+            (f"▸{page}◂", "bold $text-accent") if page is self.page else (f" {page} ", "$foreground 70%")
             for page in _PAGES
         ]
         return Content(" ").join(Content.assemble(part) for part in parts)

@@ -22,7 +22,7 @@ from workbench.workspace.keymap import ActionMap, KeyScope
 if TYPE_CHECKING:
     from workbench.annotation.session import AnnotationSession
 
-_QUIET = "$foreground 60%"
+_QUIET = "$foreground 70%"
 
 
 class QueueEndScreen(Screen[str | None]):

@@ -54,7 +54,7 @@ class ZoomScreen(ActionScreen):
     DEFAULT_CSS = """
     ZoomScreen > #zoom-foot { height: 1; padding: 0 1; background: $panel; }
     ZoomScreen #zoom-line { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
-    ZoomScreen #zoom-hint { width: auto; color: $foreground 60%; }
+    ZoomScreen #zoom-hint { width: auto; color: $foreground 70%; }
     """
 
     def __init__(

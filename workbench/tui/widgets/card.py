@@ -10,7 +10,7 @@ from curation_db.language.sanitize import display_text
 from workbench.annotation.models import PreparedCard
 from workbench.annotation.text_spans import highlighted_spans
 from workbench.tui.rendering import card_content
-from workbench.tui.widgets.field import LabelledField
+from workbench.tui.widgets.field import LabelledField, QuestionBox
 from workbench.tui.widgets.judges import JudgesField
 
 HIDDEN_AUDIT = "hidden: this is an audit card"
@@ -21,9 +21,9 @@ class CardView(VerticalScroll, can_focus=False):
     def compose(self) -> ComposeResult:
         """Compose the fields in reading order."""
         yield LabelledField("YOU DECIDED", id="past")
+        yield QuestionBox("NEGATED", id="negated")
         yield LabelledField("CAPTION", id="caption")
         yield LabelledField("WAS", id="parent")
-        yield LabelledField("NEGATED", id="negated")
         yield LabelledField("CONCEPT", id="concept")
         yield JudgesField("JUDGES", id="judges")
         yield LabelledField("CHECKS", id="checks")
@@ -54,7 +54,9 @@ class CardView(VerticalScroll, can_focus=False):
         card = ready.card
         back_key = None if ready.second_look else forward_key
         self._set("past", card_content.past_decision(ready.past, back_key) if ready.past else None)
-        self._set("caption", card_content.original(card.caption, card.text) if card.caption else None)
+        self._set(
+            "caption", card_content.original(card.caption, card.text, base=card_content.QUIET) if card.caption else None
+        )
         self._set("parent", card_content.plain(card.parent_text, card_content.QUIET) if card.parent_text else None)
         self._set("negated", card_content.marked(highlighted_spans(card.text, card.caption)))
         self._set("concept", card_content.concept_line(card, narrow=narrow))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
@@ -51,3 +52,27 @@ class LabelledField(Horizontal):
             self._text.set_content(content)
         else:
             self._text.is_stale = False
+
+
+class QuestionBox(LabelledField):
+    """The negated caption in a box of its own, with the question that the annotator answers about it."""
+
+    DEFAULT_CSS = """
+    QuestionBox {
+        border: round $accent; border-title-color: $text-accent; border-subtitle-color: $text-muted;
+        border-subtitle-align: left; padding: 0 1;
+    }
+    """
+    QUESTIONS = ("Is this true of the image, and would a person say it?", "true of the image, and natural?", "true?")
+    """The question, the longest first; the box shows the first that fits."""
+
+    def __init__(self, label: str, *, id: str) -> None:
+        super().__init__(label, id=id)
+        self.border_title = label
+
+    def compose(self) -> ComposeResult:
+        yield self._text
+
+    def on_resize(self, event: events.Resize) -> None:
+        room = event.size.width - 2
+        self.border_subtitle = next((each for each in self.QUESTIONS if len(each) <= room), "")

@@ -141,7 +141,7 @@ class FilterBar(Vertical):
 def _hint_of(line: str) -> str:
     if not line.strip():
         return 'state:open   judge:llava=present   lint:in-sibling   by:ana   concept:"fire hydrant"   "red hat"'
-    return "enter shows it · -term leaves out · a,b is either · sort: orders · tab completes · esc"
+    return "enter: apply · -term: exclude · a,b: either · sort: order · tab: complete · esc"
 
 
 # -- completion ---------------------------------------------------------------------------------------------------

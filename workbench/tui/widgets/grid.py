@@ -120,7 +120,7 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
             return self._strip(self._header(width), width, "")
         row = self.scroll_offset.y + y - 1
         if not self.row_count and y == 2:
-            return self._strip(Content.styled(_NO_MARK + self._empty, "$foreground 60%"), width, "")
+            return self._strip(Content.styled(_NO_MARK + self._empty, "$foreground 70%"), width, "")
         if not 0 <= row < self.row_count:
             return Strip.blank(width, self.rich_style)
         chosen = row == self.cursor
@@ -133,7 +133,7 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         return Visual.to_strips(self, styled, width, 1, self.visual_style, pad=True)[0]
 
     def _header(self, width: int) -> Content:
-        titles = [Content.styled(column.title, "$foreground 60%") for column in self._columns]
+        titles = [Content.styled(column.title, "$foreground 70%") for column in self._columns]
         return Content(_NO_MARK) + self._joined(titles, width) if self.row_count else Content("")
 
     def _row_content(self, row: int, width: int) -> Content:

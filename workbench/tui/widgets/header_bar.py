@@ -23,7 +23,7 @@ class HeaderBar(Widget):
 
     def render(self) -> Content:
         """Render both parts with the free width between them."""
-        dot = ("  ·  " if len(self._path) < 3 else " · ", "$foreground 60%")
+        dot = ("  ·  " if len(self._path) < 3 else " · ", "$foreground 70%")
         left = Content.styled("negwb", "bold $text-accent")
         for number, part in enumerate(self._path, 1):
             last = "bold" if number == len(self._path) else ""

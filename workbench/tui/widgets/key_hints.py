@@ -34,7 +34,7 @@ class KeyHints(Widget):
         self._spans = []
         for action in shown:
             cap = self._actions.cap(action)
-            entry = Content.assemble((cap, "bold $text-accent"), " ", (action.label, "$foreground 60%"))
+            entry = Content.assemble((cap, "bold $text-accent"), " ", (action.label, "$foreground 70%"))
             self._spans.append((at, at + entry.cell_length, action))
             content = Content.assemble(content, entry, " " * gap)
             at += entry.cell_length + gap

@@ -44,12 +44,12 @@ class ReasonStrip(Vertical):
         id: str = "reasons",
     ) -> None:
         super().__init__(id=id)
-        self._actions, self._place = actions, place
+        self._actions, self.place = actions, place
         self.border_title = title
 
     def compose(self) -> ComposeResult:
         """Compose an entry per answer, and one for cancelling."""
-        listed = [(action, self._actions.cap(action)) for action in self._actions.at(self._place)]
+        listed = [(action, self._actions.cap(action)) for action in self._actions.at(self.place)]
         width = max(len(cap) for _, cap in listed)
         for action, cap in listed:
             yield ReasonEntry(action, cap, width)

@@ -13,7 +13,7 @@ from workbench.annotation.progress_counter import ThroughputSnapshot
 from workbench.annotation.wording import DECISIONS
 from workbench.tui.rendering.card_content import decision_style
 
-_HASTY, _HASTY_SHORT = "⚠ faster than an image can be seen", "⚠ too fast"
+_HASTY, _HASTY_SHORT = "⚠ too fast to have looked at the image", "⚠ too fast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,13 @@ def _right(status: StatusContent, drop: int) -> Content:
     line = _dotted(parts)
     if progress.streak and drop < 4:
         streak = Content.assemble(*((DECISIONS[kind].glyph, decision_style(kind)) for kind in progress.streak))
-        line = Content.assemble(line, (" · " if drop else " · streak ", "$foreground 60%"), streak)
+        line = Content.assemble(line, (" · " if drop else " · streak ", "$foreground 70%"), streak)
     return line
 
 
 def _dotted(parts: list[tuple[str, str]]) -> Content:
     content = Content("")
     for part in parts:
-        content = Content.assemble(content, (" · ", "$foreground 60%"), part) if content else Content.assemble(part)
+        content = Content.assemble(content, (" · ", "$foreground 70%"), part) if content else Content.assemble(part)
     assert cell_len(content.plain) == content.cell_length
     return content

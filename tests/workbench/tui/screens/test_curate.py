@@ -241,13 +241,13 @@ ALL_PLACES = (KeyScope.CARD, KeyScope.REASON, KeyScope.DONE)
 
 async def test_user_defined_keys_and_the_theme_key(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(2)
-    app = open_app(workspace, app={"actions": ActionMap({"accept": "f5,y"})})
+    app = open_app(workspace, app={"actions": ActionMap({"accept": "f5,c"})})
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a")
         assert workspace.events() == []
         assert "f5 accept" in lines(app)
-        await press(pilot, "y", "f2")
+        await press(pilot, "c", "f2")
         assert app.theme == "negwb-light"
         await press(pilot, "f2")
         assert app.theme == "negwb-dark"

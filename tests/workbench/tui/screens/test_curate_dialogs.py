@@ -19,6 +19,7 @@ from workbench.tui.screens.modals.edit import CaptionArea, EditModal
 from workbench.tui.screens.modals.find import FindModal
 from workbench.tui.screens.modals.note import NoteModal
 from workbench.tui.screens.queue_end import QueueEndScreen
+from workbench.tui.widgets.action_line import ActionLine
 
 
 async def test_an_edit_counts_against_the_limit_of_the_model(make_workspace: Any, open_app: Any) -> None:
@@ -163,7 +164,8 @@ async def test_a_message_replaces_the_one_before_it(make_workspace: Any, open_ap
             app.post_message(Key("right_square_bracket", key))
         await until(pilot, lambda: "this is the newest card" in lines(app))
         await pilot.pause()
-        assert len(app.screen.query(Toast)) == 1
+        assert not app.screen.query(Toast)
+        assert app.screen.query_one(ActionLine).text == "this is the newest card"
         await press(pilot, "e")
         assert not app.screen.query(Toast)  # no notification covers the bottom of a dialog
 

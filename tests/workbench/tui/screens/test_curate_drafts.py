@@ -113,7 +113,7 @@ async def test_after_an_edit_of_another_annotator_the_draft_can_be_copied(
             await press(pilot, "enter")
             await until(pilot, lambda: "another annotator has edited this caption meanwhile" in lines(app))
             assert draft(app) == TYPED
-            assert "esc leaves" in lines(app)
+            assert "esc: cancel" in lines(app)
         assert workspace.events() == events
         assert workspace.rows("SELECT * FROM lease WHERE candidate_id = 1") == leases != []
         assert shown(app) == 1
@@ -222,4 +222,4 @@ async def test_the_dialog_fits_a_small_window_with_a_long_caption_and_a_refusal(
         content = lines(app)
         assert "mended" in content
         assert "tokens" in content
-        assert "esc leaves" in content
+        assert "esc: cancel" in content

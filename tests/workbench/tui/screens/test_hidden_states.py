@@ -112,5 +112,5 @@ async def test_an_adjudicator_learns_that_the_decision_is_final_but_not_the_vote
 
 
 def test_plain_mode_does_not_reveal_a_vote_after_an_unsure() -> None:
-    assert {decision_line(Kind.UNSURE, state) for state in State} == {"DONE unsure; others are asked first"}
-    assert decision_line(Kind.ACCEPT, State.NEEDS_MORE) == "DONE accepted; it waits for another person"
+    assert {decision_line(Kind.UNSURE, state) for state in State} == {"DONE unsure; others decide first"}
+    assert decision_line(Kind.ACCEPT, State.NEEDS_MORE) == "DONE accepted; it needs a second opinion"

@@ -161,7 +161,7 @@ async def test_without_a_card_it_shows_a_message(make_workspace: Any, open_app: 
         await press(pilot, "a")
         await until(pilot, lambda: "No card waits for you" in lines(app))
         await pilot.press("h")
-        await until(pilot, lambda: "There is no current card" in lines(app))
+        await until(pilot, lambda: "No card is open" in lines(app))
         await pilot.press("escape")
         await until(pilot, lambda: "No card waits for you" in lines(app))
 

@@ -25,7 +25,7 @@ from workbench.tui.screens.progress import ProgressScreen
 from workbench.workspace.layout import Workspace
 
 EXPECTED = {
-    "pace": "left for one",
+    "pace": "time left (1)",
     "decisions": "rejections in force",
     "balance": "share of the accepted",
     "agreement": "votes in force",

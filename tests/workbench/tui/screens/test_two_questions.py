@@ -85,7 +85,8 @@ def test_the_verdicts_in_full_show_the_origin_of_their_numbers(workspace: Worksp
     screen_text = judges.verdicts_content(card(workspace, 1)).plain
     for expected in ("P(present) = 0.0700", "P(acceptable) = 0.9100", "asked: present", "asked: acceptable"):
         assert screen_text.count(expected) == 2
-    assert screen_text.count("from log-probabilities · 98% of it on yes and no · 0.61 for a blank image · seed 7") == 4
+    origin = "from log-probabilities · 98% of probability on yes and no · 0.61 for a blank image · seed 7"
+    assert screen_text.count(origin) == 4
 
 
 def test_missing_values_are_not_shown(workspace: WorkspaceFixture) -> None:
@@ -128,7 +129,7 @@ def test_the_revealed_verdicts_show_both_questions(workspace: WorkspaceFixture) 
 
 def test_plain_mode_names_the_questions(workspace: WorkspaceFixture) -> None:
     there, fine = card(workspace, 1).verdicts[0], card(workspace, 1).verdicts[-1]
-    beside = "(from log-probabilities, 98% of it on yes and no, 0.61 for a blank image, seed 7)"
+    beside = "(from log-probabilities, 98% of probability on yes and no, 0.61 for a blank image, seed 7)"
     assert plain.verdict_line(there, "hat") == f"a: hat is there with probability 0.07 {beside}"
     assert plain.verdict_line(fine, "hat") == f"b: the caption is fine with probability 0.91 {beside}"
     unclear = [plain.verdict_line(each, "hat") for each in card(workspace, 3).verdicts]
@@ -143,7 +144,7 @@ def test_history_names_the_questions(workspace: WorkspaceFixture) -> None:
         screen_text = timeline(connection, 1, workspace.root / "exports")
     lines = "\n".join(history.plain_lines(screen_text, 160))
     assert lines.count(".07 absent") == lines.count(".91 fine") == 2
-    assert lines.count("from log-probabilities · 98% of it on yes and no") == 4
+    assert lines.count("from log-probabilities · 98% of probability on yes and no") == 4
     expected = [moment.content for moment in screen_text.entries if isinstance(moment.content, JudgeVerdictRow)]
     assert {(each.method, each.label_mass, each.prior, each.seed) for each in expected} == {("logprobs", 0.98, 0.61, 7)}
 

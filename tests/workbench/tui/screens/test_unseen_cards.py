@@ -17,7 +17,7 @@ from workbench.tui.screens.curate import CurateScreen
 from workbench.workspace.layout import Workspace
 
 HOUR = 3600.0
-DROPPED = "card just appeared: that key did nothing"
+DROPPED = "card just appeared: key ignored"
 
 
 async def test_a_key_that_decides_about_a_new_card_is_dropped_with_a_message(
@@ -30,7 +30,7 @@ async def test_a_key_that_decides_about_a_new_card_is_dropped_with_a_message(
         for key in ("a", "u", "space", "x"):
             await pilot.press(key)
             await until(pilot, lambda: DROPPED in lines(app))
-            assert not app.screen.asks_reason
+            assert app.screen.question is None
             await pilot.press("question_mark", "escape")
         assert workspace.events() == []
         assert shown(app) == 1
@@ -57,7 +57,7 @@ async def test_the_reason_after_a_dropped_rejection_opens_nothing(make_workspace
             await pilot.press("x", reason)
             await pilot.pause()
             assert isinstance(app.screen, CurateScreen)
-            assert not app.screen.asks_reason
+            assert app.screen.question is None
         assert workspace.events() == []
         await pilot.press("p")
         await until(pilot, lambda: not isinstance(app.screen, CurateScreen))

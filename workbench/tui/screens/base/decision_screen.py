@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from workbench.annotation.key_guard import CardVisibility
 
 EARLY_KEY_MESSAGES = {
-    KeyTooEarly.NEW: "card just appeared: that key did nothing",
-    KeyTooEarly.BEHIND: "screen is behind: that key did nothing",
+    KeyTooEarly.NEW: "card just appeared: key ignored",
+    KeyTooEarly.BEHIND: "screen is behind: key ignored",
 }
 """Message about a key that was dropped."""
 BEHIND = "screen is behind"

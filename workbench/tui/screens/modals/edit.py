@@ -116,7 +116,7 @@ class EditModal(DraftDialog):
         yield Static(_CONCEPT_LABEL, markup=False, classes="dialog-label", id="denies")
         yield ConceptInput(self._concept, placeholder=_CONCEPT_HINT, id="concept-input", max_length=200)
         yield self.refusal()
-        yield self.foot("enter or ctrl+s saves · tab concept · esc leaves")
+        yield self.foot("enter or ctrl+s: save · tab: concept · esc: cancel")
 
     def on_mount(self) -> None:
         """Put the cursor at the end of the text."""
@@ -144,7 +144,7 @@ class EditModal(DraftDialog):
         edited, named = one_line(text), concept.strip()
         same_text, same_concept = self._text in {text, edited}, named in {"", self._derived}
         if not edited or (same_text and same_concept):
-            line = "⚠ change the text or the concept, or leave with esc"
+            line = "⚠ change the text or the concept, or cancel with esc"
             self.query_one("#live", Static).update(Content.styled(line, WARN))
             return
         self.write(self._save, EditedCaption(self._text if same_text else edited, None if same_concept else named))

@@ -47,7 +47,7 @@ class FindModal(Dialog[int]):
         yield Input(placeholder="words of a caption or a concept", id="words")
         yield Static("", id="find-status", markup=False)
         yield OptionList(id="matches", markup=False, compact=True)
-        yield self.foot("↑ ↓ choose · enter opens · esc leaves")
+        yield self.foot("↑ ↓ choose · enter: open · esc: cancel")
 
     def on_mount(self) -> None:
         """Keep the focus in the input; the list is moved through from there."""

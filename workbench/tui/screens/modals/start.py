@@ -125,7 +125,7 @@ class StartModal(Dialog[TrainingOrder]):
         with Horizontal(classes="row", id="cost-row"):
             yield Static("cost", markup=False)
             yield Static(_IDLE, id="cost", markup=False)
-        yield self.foot("tab next field · ↑ ↓ choose · f5 cost · enter starts · esc leaves")
+        yield self.foot("tab: next field · ↑ ↓ choose · f5: cost · enter: start · esc: cancel")
 
     def _row(self, *parts: FormField | Widget) -> ComposeResult:
         first = parts[0]
@@ -278,7 +278,7 @@ class StartModal(Dialog[TrainingOrder]):
 
 
 def _line(name: str, content: str) -> Content:
-    return Content.assemble(display_text(name, limit=60), (f" · {display_text(content, limit=80)}", "$foreground 60%"))
+    return Content.assemble(display_text(name, limit=60), (f" · {display_text(content, limit=80)}", "$foreground 70%"))
 
 
 def _problem(error: NegwbError) -> Content:

@@ -1,0 +1,156 @@
+"""The card and the lines around it: question, action line, panel, copying, the same reason again, $EDITOR."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PIL import Image
+from support.curating import field_text, lines, running, shown, until
+from support.workspaces import Case, press, settled
+
+from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.widgets.action_line import ActionLine
+from workbench.tui.widgets.field import QuestionBox
+from workbench.tui.widgets.side_panel import PanelView, SidePanel, guideline_lines, panel_rows
+
+
+@pytest.mark.parametrize(("size", "question"), [((120, 36), 0), ((80, 24), 1), ((60, 20), 2)])
+async def test_the_negated_caption_comes_first_in_a_box_with_the_question(
+    make_workspace: Any, open_app: Any, size: tuple[int, int], question: int
+) -> None:
+    app = open_app(make_workspace(1))
+    async with running(app, size) as pilot:
+        await settled(pilot)
+        assert app.screen.query_one(QuestionBox).border_subtitle == QuestionBox.QUESTIONS[question]
+        on_screen = lines(app).splitlines()
+        label, text, caption = (
+            next(n for n, line in enumerate(on_screen) if part in line) for part in ("NEGATED", "«", "CAPTION")
+        )
+        assert label < text < caption
+        assert (field_text(app, "caption").split()[-1] in on_screen[caption]) is (size[0] >= 100)
+
+
+async def test_the_line_above_the_keys_shows_the_last_decision_for_a_moment(
+    make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_app(make_workspace(4))
+    async with running(app, (80, 24)) as pilot:
+        await settled(pilot)
+        line = app.screen.query_one(ActionLine)
+        await press(pilot, "a")
+        assert line.text == "✓ accepted · z undo"
+        assert lines(app).splitlines()[-2].strip() == line.text
+        await press(pilot, "x", "p")
+        assert line.text == "✗ rejected: present · z undo"
+        await press(pilot, "z")
+        assert line.text == "undone: ✗ reject"
+        monkeypatch.setattr(ActionLine.show, "__defaults__", (0.01,))
+        await press(pilot, "u")
+        await until(pilot, lambda: line.text == "")
+
+
+async def test_a_period_rejects_with_the_reason_of_the_last_rejection(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(4)
+    app = open_app(workspace)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "full_stop")
+        assert workspace.events() == []
+        assert "no reason to repeat" in lines(app)
+        await press(pilot, "x", "s", "a", "full_stop")
+        assert workspace.events() == [(1, "reject", "scope"), (2, "accept", None), (3, "reject", "scope")]
+        await press(pilot, "x", "full_stop", "escape")  # only reasons answer the question
+    assert len(workspace.events()) == 3
+
+
+@pytest.mark.parametrize("key", ["t", "i", "p", "escape"])
+async def test_y_copies_a_part_of_the_card(make_workspace: Any, open_app: Any, key: str) -> None:
+    workspace = make_workspace(cases=[Case(text="a dog\x1b]52;c;AAAA\x07 without a [hat]")])
+    app = open_app(workspace)
+    async with running(app) as pilot:
+        await settled(pilot)
+        assert isinstance(app.screen, CurateScreen)
+        await press(pilot, "y", "a", "x", "z")  # no other key applies while the question is open
+        assert "the path of the image" in lines(app)
+        await press(pilot, key)
+        assert "the path of the image" not in lines(app)
+        card = app.screen.shown
+        assert card is not None
+        copied = {"t": card.card.text, "i": "1", "p": str(card.path), "escape": ""}[key]
+        assert app.clipboard == copied
+        assert "\x1b" not in copied
+        assert shown(app) == 1
+    assert workspace.events() == []
+
+
+async def test_the_panel_shows_decisions_guidelines_and_captions_in_turn(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(4)
+    app = open_app(workspace)
+    async with running(app, (80, 24)) as pilot:
+        await settled(pilot)
+        panel = app.screen.query_one(SidePanel)
+        assert not panel.display  # the image needs the room
+        await press(pilot, "a", "x", "p", "G")
+        await until(pilot, lambda: "✗ present: " in lines(app))
+        rows = [line[:20].strip("│ ") for line in lines(app).splitlines() if "✓ a" in line or "✗ p" in line]
+        assert [row[0] for row in rows] == ["✗", "✓"]
+        await press(pilot, "z")
+        await until(pilot, lambda: "✗ present: " not in lines(app))
+        await press(pilot, "G")
+        await until(pilot, lambda: "Each card asks" in lines(app))
+        await press(pilot, "G")
+        assert panel.border_title == PanelView.CAPTIONS
+        await press(pilot, "G")
+        assert not panel.display
+        await press(pilot, "G")
+        assert panel.border_title == PanelView.DECISIONS
+        assert panel.display
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "chosen", "expected"),
+    [
+        (33, 20, False, 0),
+        (33, 20, True, 10),
+        (33, 40, False, 23),
+        (55, 32, False, 0),
+        (55, 32, True, 10),
+        (33, 9, True, 0),
+    ],
+)
+def test_the_panel_takes_what_a_square_image_leaves(columns: int, rows: int, chosen: bool, expected: int) -> None:
+    assert panel_rows(columns, rows, chosen=chosen) == expected
+
+
+def test_guidelines_are_joined_by_paragraph() -> None:
+    text = guideline_lines("# Rules\n\nOne **bold**\nline.\n\n- first\n- second\n| a | b |")
+    assert text.plain.splitlines() == ["Rules", "", "One bold line.", "", "- first", "- second", "| a | b |"]
+
+
+async def test_a_small_image_names_the_key_that_zooms(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(1)
+    path = workspace.root / "pictures" / "001.png"
+    for size, is_small in (((31, 32), True), ((60, 60), False)):
+        Image.new("RGB", size).save(path)
+        app = open_app(workspace)
+        async with running(app) as pilot:
+            await settled(pilot)
+            assert (f"image {size[0]}x{size[1]} px: i zooms" in lines(app)) is is_small
+
+
+async def test_without_a_terminal_of_its_own_no_editor_opens(
+    make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = make_workspace(1)
+    app = open_app(workspace)
+    async with running(app) as pilot:
+        await settled(pilot)
+        for variable in ("VISUAL", "EDITOR"):
+            monkeypatch.delenv(variable, raising=False)
+        await press(pilot, "E")
+        assert "no editor is set" in lines(app)
+        monkeypatch.setenv("EDITOR", "true")
+        await press(pilot, "E")
+        assert "an editor needs a terminal of its own" in lines(app)
+    assert workspace.events() == []

@@ -1,0 +1,107 @@
+"""The panel below the image: the annotator's last decisions, the guidelines, or the other captions of the image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from curation_db.language.sanitize import display_text
+from workbench.annotation.models import RecentDecision
+from workbench.annotation.wording import DECISIONS, readable
+from workbench.tui.rendering.card_content import MARK, QUIET, decision_style
+
+DECISIONS_SHOWN = 8
+_LEAST_ROWS, _CHOSEN_ROWS = 5, DECISIONS_SHOWN + 2
+_CELLS_PER_ROW = 2
+"""A cell is about twice as high as wide, so a square image of `n` columns has `n / 2` rows."""
+_BORDER = 2
+_PARAGRAPH = re.compile(r"\n(?=\s*(?:[-*+#|]|\d+\.)|[ \t]*(?:\n|$))|(?<=\n)\n")
+"""Between two lines of Markdown that are not of one paragraph: before a list item, a heading, a row of a table or a
+blank line, and after a blank line."""
+
+
+class PanelView(StrEnum):
+    """What the panel shows; the key of the panel goes through them in this order."""
+
+    DECISIONS = "your last decisions"
+    GUIDELINES = "guidelines"
+    CAPTIONS = "other captions"
+    NONE = "none"
+
+    def following(self) -> PanelView:
+        views = list(PanelView)
+        return views[(views.index(self) + 1) % len(views)]
+
+
+def panel_rows(columns: int, rows: int, *, chosen: bool) -> int:
+    """Return the height of the panel, 0 for no panel.
+
+    A square image keeps its size unless the annotator chose the panel; then the panel takes up to half of the rows.
+
+    Args:
+        columns: Width of the image box and of the panel, with the border.
+        rows: Rows for both.
+        chosen: The annotator has chosen what the panel shows.
+    """
+    free = rows - ((columns - _BORDER) // _CELLS_PER_ROW + _BORDER)
+    if chosen:
+        free = max(free, min(_CHOSEN_ROWS, rows // 2))
+    return free if free >= _LEAST_ROWS else 0
+
+
+class SidePanel(VerticalScroll, can_focus=False):
+    """A titled box; its content is set by the screen."""
+
+    DEFAULT_CSS = """
+    SidePanel { display: none; border: round $border; padding: 0 1; scrollbar-size-vertical: 1;
+        border-title-color: $text-muted; border-subtitle-color: $text-muted; }
+    SidePanel > Static { height: auto; }
+    SidePanel.-one-line > Static { text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static(markup=False)
+
+    def show(self, view: PanelView, content: Content) -> None:
+        """Show `content` from its first line."""
+        self.border_title = str(view)
+        self.set_class(view is PanelView.DECISIONS, "-one-line")
+        self.query_one(Static).update(content)
+        self.scroll_home(animate=False)
+
+
+def decision_lines(decisions: Sequence[RecentDecision]) -> Content:
+    """Return one line per decision: glyph, reason of a rejection, text."""
+    if not decisions:
+        return Content.styled("none yet", QUIET)
+    return Content("\n").join([_decision_line(each) for each in decisions])
+
+
+def _decision_line(decision: RecentDecision) -> Content:
+    wording = DECISIONS[decision.kind]
+    reason = f"{readable(decision.reason)}: " if decision.reason else ""
+    text = display_text(decision.text, limit=200)
+    return Content.assemble((f"{wording.glyph} ", decision_style(decision.kind)), (reason, QUIET), text)
+
+
+def caption_lines(captions: Sequence[str]) -> Content:
+    """Return the other captions of the image, one per line."""
+    if not captions:
+        return Content.styled("the image has no other caption", QUIET)
+    return Content("\n").join([Content(display_text(text, limit=400)) for text in captions])
+
+
+def guideline_lines(markdown: str) -> Content:
+    """Return the guidelines as text: headings are bold, and the lines of a paragraph are joined."""
+    lines: list[Content] = []
+    for paragraph in re.split(_PARAGRAPH, markdown.replace("**", "").strip()):
+        is_heading = paragraph.startswith("#")
+        text = display_text(" ".join(paragraph.lstrip("# " if is_heading else "").split()), limit=2_000)
+        lines.append(Content.styled(text, f"bold {MARK}" if is_heading else ""))
+    return Content("\n").join(lines)
