@@ -591,7 +591,7 @@ def _notes(entry: _ReadResult, base: _ReadResult | None, broken: Sequence[Verdic
         notes.append(f"mean effects on the score: {biases}{verdict}")
     if balanced := result.get("balanced"):
         groups = f"{len(balanced['groups']):,} groups by {balanced['cut'].replace('_', ' ')}"
-        notes.append(f"balanced accuracy {balanced['value']:.2%}: the mean of {groups}")
+        notes.append(f"balanced accuracy {100 * balanced['value']:.1f} %: the mean of {groups}")
     if templates := result["task"].get("templates"):
         notes.append(f"prompt templates: {templates}")
     for cut, values in _values_of_cuts(entry.items).items():

@@ -40,7 +40,9 @@ STATE: Final = "attribute_state"
 _TEST: Final = "2"
 _PRESENT, _ABSENT = "1", "-1"
 _ROW: Final = re.compile(r"(\d{6}\.jpg)((?: +-?1){40}) *")
-_HINT: Final = "mmlab.ie.cuhk.edu.hk/projects/CelebA.html has Anno/, Eval/ and img_align_celeba.zip (non-commercial)"
+_HINT: Final = (
+    f"put {ATTRIBUTES}, {PARTITION} and {IMAGES}/ of mmlab.ie.cuhk.edu.hk/projects/CelebA.html there (non-commercial)"
+)
 _NEGATED: Final = {"with ": "without ", "wearing ": "not wearing ", "who is ": "who is not "}
 PHRASES: Final[Mapping[str, str]] = {
     "5_o_Clock_Shadow": "with a five o'clock shadow",

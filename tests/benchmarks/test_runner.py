@@ -85,6 +85,7 @@ def smaller_first(rows: Sequence[dict[str, Any]]) -> int:
     return sum(first < second for first, second in areas)
 
 
+@pytest.mark.long
 def test_the_published_file(shared_data: Path, tmp_path: Path) -> None:
     negrefcocog_folder(tmp_path / "data", shared_data / "NegRefCOCOg.json")
     model = TinyModel(1)

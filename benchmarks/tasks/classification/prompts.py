@@ -32,7 +32,7 @@ class Templates:
         return tuple(text.replace(PLACE, name) for text in self.texts)
 
 
-ONE_PROMPT: Final = Templates("a photo of a", ("a photo of a {}.",))
+ONE_PROMPT: Final = Templates("a photo of a {}.", ("a photo of a {}.",))
 _CIFAR_PHOTOS: Final = (
     "a photo of {article} {}.",
     "a blurry photo of {article} {}.",

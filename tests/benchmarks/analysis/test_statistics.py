@@ -93,13 +93,11 @@ def test_many_discordant_items_use_the_cluster_bootstrap() -> None:
     assert (paired.difference.low, paired.difference.high) != (alone.low, alone.high)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 12])
+@pytest.mark.parametrize("count", [1, 3, 30])  # statsmodels collects garbage at each call, which takes 0.1 s
 def test_holm_equals_statsmodels(count: int) -> None:
-    rng = np.random.default_rng(count)
-    for _ in range(2):
-        p_values = np.round(rng.random(count) ** 4, 2).tolist()  # small ones and ties
-        expected = multipletests(p_values, method="holm")[1]
-        assert holm(p_values) == pytest.approx(expected.tolist())
+    p_values = np.round(np.random.default_rng(count).random(count) ** 4, 2).tolist()  # small ones and ties
+    expected = multipletests(p_values, method="holm")[1]
+    assert holm(p_values) == pytest.approx(expected.tolist())
 
 
 def test_a_single_comparison_is_not_corrected() -> None:

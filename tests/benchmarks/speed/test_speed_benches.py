@@ -62,6 +62,7 @@ def test_browse_measures_views_pages_and_the_screen() -> None:
     assert result["rss_mb"] > 10
 
 
+@pytest.mark.long
 def test_report_compares_equal_rows() -> None:
     result = run("report")
     assert result.keys() >= ALWAYS | {"models", "rows", "reference_s", "first_s", "second_s", "second_ratio"}
@@ -147,6 +148,7 @@ def test_generate_reports_its_ratio_to_the_ceiling() -> None:
     assert result["median_latency_ms"] >= result["latency_ms"]
 
 
+@pytest.mark.long
 def test_lint_compares_both_runs() -> None:
     result = run("lint")
     assert result.keys() >= ALWAYS | {"candidates", "before_s", "ours_s", "ratio", "per_million_s"}

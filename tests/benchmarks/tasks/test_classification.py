@@ -150,7 +150,7 @@ def test_per_class_slices_and_balanced_accuracy(tmp_path: Path) -> None:
     assert {(each.value, each.n) for each in row.slices if each.cut == "class"} == {
         (name, Counter(uneven)[place]) for place, name in enumerate(NAMES[:3])
     }
-    assert f"balanced accuracy {balanced['value']:.2%}: the mean of 3 groups by class" in row.notes
+    assert f"balanced accuracy {100 * balanced['value']:.1f} %: the mean of 3 groups by class" in row.notes
     assert "prompt templates: openai-cifar (18)" in row.notes
     changed: Any = {**strict.result, "balanced": {**balanced, "value": balanced["value"] + 0.01}}
     assert "balanced accuracy" in items_problem(changed, rows)

@@ -164,7 +164,7 @@ class TestRun:
         assert (row["task"], row["metric"], row["affirmative"]) == ("pets", "accuracy", None)
         direct = bench(workspace, "run", tmp_path / "photos", "--model", tiny, "--protocol", "strict", "--json")
         (result,) = json.loads(direct.stdout)["results"]
-        assert (result["task"], result["templates"]) == ("photos", "a photo of a (1)")
+        assert (result["task"], result["templates"]) == ("photos", "a photo of a {}. (1)")
 
     def test_a_projection_is_evaluated_beside_the_model(self, filled: Workspace, tiny: Path) -> None:
         words = ("run", "negrefcocog", "--model", tiny, "--protocol", "strict", "--correct", "projection", "--json")

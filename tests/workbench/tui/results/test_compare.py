@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.results import HOSTILE, build_workspace, lines, make_run, running, until
-from support.screen_sizes import SIZES
+from support.screen_sizes import SIZES, THEMES
 
 from trainers.run_files import METRICS, RunWriter
 from trainers.settings import TrainSettings
@@ -48,7 +48,7 @@ async def compare(app: ResultsApp, pilot: Any, *keys: str) -> CompareScreen:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("theme", ["negwb-dark", "negwb-light"])
+@pytest.mark.parametrize("theme", THEMES)
 async def test_exactly_the_settings_that_differ_are_highlighted(
     workspace: Workspace, size: tuple[int, int], theme: str
 ) -> None:

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import text
 from support.plugin_engine import install
 from support.results import build_workspace, lines, running, until
-from support.screen_sizes import SIZES
+from support.screen_sizes import SIZES, THEMES
 from support.workspaces import HOSTILE, Case, WorkspaceFixture, build, press, settled
 from tools.generation_screenshots import half_way, settings, write_drops, write_runs
 
@@ -76,7 +76,7 @@ def set_pause(workspace: WorkspaceFixture, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("theme", ["negwb-dark", "negwb-light"])
+@pytest.mark.parametrize("theme", THEMES)
 async def test_a_run_is_shown_with_its_figures(workspace: WorkspaceFixture, size: tuple[int, int], theme: str) -> None:
     with workspace.store.write() as connection:
         write_drops(connection, write_runs(connection, time.time()))

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 from support.benches import TinyModel, draw_picture
 from support.results import HOSTILE, build_workspace, fill_results, lines, make_result, running, until
-from support.screen_sizes import SIZES
+from support.screen_sizes import SIZES, THEMES
 
 from benchmarks.registry import task_from_file, task_from_folder
 from benchmarks.runner import run_task
@@ -50,7 +50,7 @@ def row_of(app: ResultsApp, task: str, model: str) -> str:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("theme", ["negwb-dark", "negwb-light"])
+@pytest.mark.parametrize("theme", THEMES)
 async def test_every_figure_is_shown_with_its_context(workspace: Workspace, size: tuple[int, int], theme: str) -> None:
     app = ResultsApp(workspace, start="report", theme=theme)
     async with running(app, size) as pilot:

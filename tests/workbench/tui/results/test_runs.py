@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support.clip_models import freeze
 from support.results import HOSTILE, build_workspace, lines, make_run, running, until
-from support.screen_sizes import SIZES
+from support.screen_sizes import SIZES, THEMES
 
 from curation_db.enums import State
 from curation_db.exporting.manifest import ExportItem, ManifestCounts, read_manifest
@@ -36,7 +36,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("theme", ["negwb-dark", "negwb-light"])
+@pytest.mark.parametrize("theme", THEMES)
 async def test_a_run_is_shown_with_its_figures(workspace: Workspace, size: tuple[int, int], theme: str) -> None:
     make_run(workspace, "first", 20, done=False, log="features computed 12")
     app = ResultsApp(workspace, theme=theme)
