@@ -15,12 +15,16 @@ from tools.screenshots import Shot, settled
 
 from workbench.tui.results.app import ResultsApp
 from workbench.tui.results.context import Page
+from workbench.tui.results.report import ReportScreen
 from workbench.workspace.layout import Workspace
 
+_ROW = "demo-negref", "tuned"
+"""Task and model of the row under the cursor of the report."""
 SHOTS: tuple[tuple[Page, Shot], ...] = (
     ("runs", Shot("runs", (120, 36), "negwb-dark", ("down",))),
-    ("report", Shot("report", (120, 36), "negwb-dark", ("down",) * 5)),
-    ("report", Shot("item", (120, 36), "negwb-light", (*("down",) * 5, "i", "down", "down", "enter"))),
+    ("report", Shot("report", (120, 36), "negwb-dark", ())),
+    ("report", Shot("slices", (80, 24), "negwb-dark", ("enter",))),
+    ("report", Shot("item", (120, 36), "negwb-light", ("i", "plus", "down", "enter"))),
 )
 """The first page of the app, and the keys to press there."""
 
@@ -41,6 +45,10 @@ async def take(workspace: Workspace, page: Page, shot: Shot) -> str:
     title = f"negwb {page}"
     async with app.run_test(size=shot.size) as pilot:
         await settled(pilot, title)
+        if isinstance(app.screen, ReportScreen):
+            rows = [(line.main.task, line.main.model) for line in app.screen.lines]
+            app.screen.table.go(rows.index(_ROW))
+            await settled(pilot, title)
         for key in shot.keys:
             await pilot.press(key)
             await settled(pilot, title)

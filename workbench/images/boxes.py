@@ -1,4 +1,4 @@
-"""Draws the boxes of a benchmark item into its image: the target box solid, the others dashed, each with a letter.
+"""Draws the boxes of a benchmark item into its image: the right box solid, the others dashed, each with a letter.
 
 The colours are those of Okabe and Ito, which colour-blind readers can tell apart. Runs off the UI thread. Malformed
 boxes in a result file are skipped.
@@ -29,9 +29,12 @@ def letter(place: int) -> str:
 
 
 def picture_with_boxes(
-    path: Path | None, size: tuple[int, int], options: Sequence[Any], target: int, *, name: str
+    path: Path | None, size: tuple[int, int], options: Sequence[Any], target: int | None, *, name: str
 ) -> Thumbnail:
-    """Return the image at `path` in at most `size` pixels with the options drawn in: boxes [x, y, width, height]."""
+    """Return the image at `path` in at most `size` pixels with the options drawn in: boxes [x, y, width, height].
+
+    The box `target` is solid, the others are dashed; without a target all are solid.
+    """
     thumbnail = load_thumbnail(path, size, name=name)
     if thumbnail.image is None or thumbnail.size is None:
         return thumbnail
@@ -41,7 +44,8 @@ def picture_with_boxes(
     order = sorted(range(len(options)), key=lambda place: place == target)  # the target last, on top
     for place in order:
         if (corners := _corners(options[place], scale, last)) is not None:
-            _draw(canvas, corners, letter(place), shown=max(8, max(size) // 2), right=place == target)
+            right, dashed = place == target, target not in (place, None)
+            _draw(canvas, corners, letter(place), shown=max(8, max(size) // 2), right=right, dashed=dashed)
     return replace(thumbnail, image=canvas)
 
 
@@ -82,7 +86,7 @@ def _corners(
 
 
 def _draw(
-    canvas: Image.Image, corners: tuple[float, float, float, float], name: str, *, shown: int, right: bool
+    canvas: Image.Image, corners: tuple[float, float, float, float], name: str, *, shown: int, right: bool, dashed: bool
 ) -> None:
     """Draw one box. `shown`: pixels of the longer side on the screen, at least; few in half cells."""
     from PIL import ImageDraw, ImageFont  # noqa: PLC0415 -- 10 ms, in a thread
@@ -91,7 +95,7 @@ def _draw(
     unit = max(canvas.size)
     thick, colour = max(3, unit // 90, unit // shown), RIGHT if right else OTHER
     for line in _sides(corners):
-        _line(draw, line, thick, colour, dash=None if right else unit / 20)
+        _line(draw, line, thick, colour, dash=unit / 20 if dashed else None)
     font = ImageFont.load_default(size=max(18, unit // 10, 7 * unit // shown))
     left, top = corners[0] + thick, corners[1] + thick
     around = draw.textbbox((left + thick, top), name, font=font)

@@ -16,7 +16,7 @@ from benchmarks.analysis.comparison import ComparisonRow, Report
 from benchmarks.schema import ItemRow
 from workbench.images.boxes import picture_with_boxes
 from workbench.reports.benchmark_report import report_lines
-from workbench.reports.item_answers import Change, ItemAnswers, boxes_of, images_of, read_answers
+from workbench.reports.item_answers import Change, ItemAnswers, boxes_of, images_of, read_answers, target_of
 
 MOST_ITEMS = 8
 """Gained items of a task, and as many lost ones."""
@@ -63,6 +63,7 @@ class FlippedTask:
 @dataclass(frozen=True, slots=True)
 class FlippedItems:
     model: str
+    model_hash: str
     base: str
     tasks: tuple[FlippedTask, ...]
     """Those with a flipped item."""
@@ -105,7 +106,9 @@ def flipped_items(
         if items:
             tasks.append(FlippedTask(row, len(gained), len(lost), items))
     progress(len(rows), len(rows))
-    return FlippedItems(rows[0].model, report.reference or "", tuple(tasks), thumbnails.left_out) if rows else None
+    if not rows:
+        return None
+    return FlippedItems(rows[0].model, model, report.reference or "", tuple(tasks), thumbnails.left_out)
 
 
 def _place(row: ComparisonRow) -> tuple[str, str, str, str]:
@@ -138,7 +141,7 @@ class _Thumbnails:
             self.left_out += 1
             return Thumbnail(name, b"", "no room for more images")
         size = LONGEST_SIDE, LONGEST_SIDE
-        drawn = picture_with_boxes(path, size, boxes_of(item), item["target"], name=name)
+        drawn = picture_with_boxes(path, size, boxes_of(item), target_of(item), name=name)
         if drawn.image is None:
             return Thumbnail(name, b"", drawn.problem or "no image")
         image, file = drawn.image.convert("RGB"), io.BytesIO()

@@ -25,12 +25,12 @@ figure{margin:0;background:var(--card);border:1px solid var(--line);border-radiu
 .thumbs span{color:var(--quiet);font-size:12px;padding:8px;text-align:center;overflow-wrap:anywhere}
 figcaption{padding:10px 12px}
 figcaption p{color:var(--fg);margin:6px 0 8px;overflow-wrap:anywhere}
-figcaption td,figcaption th{padding:2px 0 2px 8px;border:0;white-space:normal;font-size:12px}
+figcaption td,figcaption th{padding:2px 0 2px 8px;border:0;white-space:normal;font-size:12px;vertical-align:top}
 figcaption td:first-child,figcaption th:first-child{padding-left:0;overflow-wrap:anywhere}
 figcaption .won{font-weight:600}
 mark{background:none;color:inherit;font-weight:700;text-decoration:underline;text-decoration-thickness:2px}
 .gained figcaption>b{color:var(--c1)}.lost figcaption>b{color:var(--c2)}
-.quiet{color:var(--quiet)}
+.quiet{color:var(--quiet);display:inline-block}
 """
 _CHANGES = {"gained": "▲ gained", "lost": "▼ lost"}
 _TRUE_PAIRS = (0, 3)
@@ -43,7 +43,8 @@ def flipped_section(flipped: FlippedItems) -> str:
     left_out = f" {flipped.left_out:,} more images had no room." if flipped.left_out else ""
     about = (
         f"Items that only one of the two models has right: at most {MOST_ITEMS} gained and {MOST_ITEMS} lost ones of "
-        f"each task, chosen by the hash of their id. Solid blue: the right box; dashed orange: the others. ◀: chosen. "
+        f"each task, chosen by the hash of their id. Solid blue: the right box; dashed orange: the others. "
+        "✓: right, ◀: chosen. "
         f"Images have at most {LONGEST_SIDE} pixels, and {MOST_BYTES / 1e6:.0f} MB together.{left_out}"
     )
     tasks = "".join(_task(task, flipped) for task in flipped.tasks) or "<p>Both models answer all items alike.</p>"
@@ -64,7 +65,7 @@ def _figure(flipped: FlippedItem, names: FlippedItems) -> str:
     text = "" if captions else f"<p>{_marked(item['text'])}</p>"
     return (
         f'<figure class="{flipped.change}"><div class="thumbs">{_thumbnails(flipped)}</div><figcaption>{change} '
-        f'<span class="quiet">item {_text(item["id"], 60)}{_ranks(flipped)}</span>{text}'
+        f'<span class="quiet">item {_text(item["id"], 60)}</span>{_ranks(flipped, names)}{text}'
         f"{_scores(flipped, names)}</figcaption></figure>"
     )
 
@@ -83,9 +84,11 @@ def _thumbnails(flipped: FlippedItem) -> str:
     return "".join(parts)
 
 
-def _ranks(flipped: FlippedItem) -> str:
+def _ranks(flipped: FlippedItem, names: FlippedItems) -> str:
     ours, theirs = flipped.item["rank"], flipped.base["rank"]
-    return "" if ours is None or theirs is None else f" · rank {ours:,} (base {theirs:,})"
+    if ours is None or theirs is None:
+        return ""
+    return f' <span class="quiet">rank {ours:,}, {_text(names.base, 24)} {theirs:,}</span>'
 
 
 def _scores(flipped: FlippedItem, names: FlippedItems) -> str:

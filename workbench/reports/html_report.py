@@ -46,7 +46,7 @@ tr:last-child td{border-bottom:0}
 summary{cursor:pointer;color:var(--quiet);margin:12px 0 4px}
 .legend{display:flex;flex-wrap:wrap;gap:6px 20px;list-style:none;padding:0;margin:0 0 12px}
 .legend svg{vertical-align:-3px;margin-right:6px}
-svg{max-width:100%;height:auto}.card>svg{display:block}
+svg{max-width:100%;height:auto}.card>svg{display:block;min-width:680px}
 svg text{fill:var(--fg);font-size:13px}svg text.tick{fill:var(--quiet);font-size:11px}
 svg text.figure{fill:var(--quiet);font-size:12px;font-variant-numeric:tabular-nums}
 .grid{stroke:var(--line)}.chance{stroke:var(--quiet);stroke-dasharray:4 4}.whisker{stroke:var(--fg);stroke-width:1.5}
@@ -66,7 +66,7 @@ class _Drawn:
 
 def html_report(report: Report, flipped: FlippedItems | None = None) -> str:
     """Return the page. `report` has the slices of its rows; `flipped`: the items of one model to show."""
-    drawn = _Drawn(_series(report), _names(report))
+    drawn = _Drawn(_series(report, flipped.model_hash if flipped else None), _names(report))
     series = drawn.series
     tables = listings(report)
     sections = [_scatters(report, drawn), *(_task(rows, report, drawn) for rows in _drawn_tasks(report))]
@@ -100,9 +100,10 @@ def _flipped(report: Report, flipped: FlippedItems | None) -> str:
     return f"<h2>Flipped items</h2><p>Items that a model gained or lost, with images: <code>{command}</code></p>"
 
 
-def _series(report: Report) -> dict[str, int]:
-    """Return the number of each drawn model: the base first, then the models in the order of the report."""
-    hashes = [row.model_hash for row in sorted(report.rows, key=lambda row: not row.is_reference)]
+def _series(report: Report, chosen: str | None) -> dict[str, int]:
+    """Return the number of each drawn model: the base first, then `chosen`, then the others in the report's order."""
+    rows = sorted(report.rows, key=lambda row: (not row.is_reference, row.model_hash != chosen))
+    hashes = [row.model_hash for row in rows]
     return {model: number for number, model in enumerate(list(dict.fromkeys(hashes))[:MOST_DRAWN])}
 
 

@@ -69,6 +69,11 @@ def images_of(row: ItemRow) -> list[str]:
     return [row["image"]]
 
 
+def target_of(row: ItemRow) -> int | None:
+    """Return the index of the right box; None for twins, whose boxes are both right for one of the texts."""
+    return None if twin_options(row) else row["target"]
+
+
 def boxes_of(row: ItemRow) -> list[Any]:
     """Return the boxes to draw into the one image; none if there are two images, or none in the item."""
     if len(images_of(row)) > 1 or captions_of(row):

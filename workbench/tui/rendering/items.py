@@ -151,7 +151,8 @@ def _options(row: ItemRow, width: int, span: float, *, texts: bool, others: Sequ
         if not captions and any(others[place : place + 1]):
             lines.append(Content.styled("  another image", QUIET))
         if captions:
-            lines.append(Content.assemble("  ", marked(highlighted_spans(captions[place]))))
+            caption = marked(highlighted_spans(captions[place]), base="")
+            lines += [Content.assemble("  ", line) for line in caption.wrap(max(16, width - 2))]
     return Content("\n").join(lines)
 
 

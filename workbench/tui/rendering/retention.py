@@ -23,6 +23,8 @@ _AXIS_CELLS = 5
 _NAME_CELLS, _FIGURE_CELLS = 24, 16
 _STEP, _SHORTEST_AXIS = 10, 20
 """The axes end at multiples of the first, in percent, and are at least as long as the second."""
+_MOST_INTERVALS = 12
+"""With more models than this, only the chosen one is drawn with its intervals."""
 _DETAILED = 64
 """Cells from which the legend has the figures."""
 
@@ -90,6 +92,8 @@ def _field(points: Sequence[RetentionPoint], chosen: str | None, x: _Axis, y: _A
     """Return the drawn cells by (column, row): intervals, then marks; the mark of the chosen model is on top."""
     cells: dict[tuple[int, int], Content] = {}
     for negated, affirmed in points:
+        if len(points) > _MOST_INTERVALS and negated.model_hash != chosen:
+            continue
         column, row = x.cell(affirmed.accuracy.estimate), y.cell(negated.accuracy.estimate)
         cells |= {(each, row): Content.styled("─", QUIET) for each in x.span(affirmed.accuracy)}
         cells |= {(column, each): Content.styled("│", QUIET) for each in y.span(negated.accuracy)}

@@ -17,7 +17,7 @@ from curation_db.language.sanitize import display_text
 from workbench.images.boxes import letter, picture_in_box, picture_with_boxes
 from workbench.images.terminal_graphics import picture_box
 from workbench.reports.benchmark_report import ReportLine
-from workbench.reports.item_answers import ItemAnswers, boxes_of, images_of
+from workbench.reports.item_answers import ItemAnswers, boxes_of, images_of, target_of
 from workbench.tui.rendering.items import facts, outcome, phrase, scores
 from workbench.tui.rendering.report import heading
 from workbench.tui.results.context import STYLES
@@ -146,7 +146,7 @@ class ItemScreen(ActionScreen):
             size = picture_box(max(1, pane.size.width), max(1, pane.size.height), self.context.protocol)
             path = self.context.locate(self.line.main, name)
             draw = (
-                partial(picture_with_boxes, path, size, boxes, row["target"], name=name)
+                partial(picture_with_boxes, path, size, boxes, target_of(row), name=name)
                 if crop is None
                 else partial(picture_in_box, path, size, boxes[crop], name=name)
             )

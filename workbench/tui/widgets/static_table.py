@@ -38,6 +38,10 @@ class StaticTable(Grid, can_focus=True):
     def cells_at(self, row: int) -> Sequence[Content]:
         return self._cells(row)
 
+    def _widths(self, width: int) -> list[tuple[int, bool]]:
+        # a cell between the last column, which often has numbers, and the scrollbar or the edge of the screen
+        return super()._widths(width - 1)
+
     @property
     def chosen(self) -> str | None:
         """The key of the row under the cursor."""

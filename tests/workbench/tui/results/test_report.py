@@ -59,7 +59,7 @@ async def test_every_figure_is_shown_with_its_context(workspace: Workspace, size
         for words in ("20", "85.0", "64.0–94.8", "80.0", "+65.0"):  # n, share, Wilson, affirmed, against the base
             assert words in denied
         if size[0] > 100:
-            assert "0.0002" in denied
+            assert "0.0007" in denied, "corrected for three tasks"
             assert "≠ 100.0" in row_of(app, "negrefcocog", "base"), "official beside strict, where they differ"
             assert "same" in row_of(app, "negrefcocog", "tuned")
         await pilot.press("end")
@@ -348,6 +348,7 @@ def test_the_legend_of_many_models_shows_the_chosen_one() -> None:
     plot = RetentionPlot("negref", "affirm", "strict", points)
     for chosen in (0, 100, 199):
         drawn = retention_chart(plot, f"m{chosen}", 80, 20).plain
+        assert "─" not in drawn.split("└")[0], "no interval is longer than its cell"
         assert f"m{chosen} " in drawn
         assert "184 more" in drawn
 
