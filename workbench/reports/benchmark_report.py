@@ -50,6 +50,8 @@ _AGAINST: dict[Against, tuple[str, str, str]] = {
     "reference": ("vs ref", "95 %", "p"),
 }
 _AFFIRMED = "affirm %"
+_LOSS = "affirm loss"
+"""Points of affirmative accuracy that a model has lost against the base."""
 _BAR_CELLS = 16
 """With bars of this length, the table of a slice fits into 80 columns: model, share, interval, bar, difference."""
 _UNDECIDED = "undecided"
@@ -242,7 +244,8 @@ def _twin_json(row: ComparisonRow, report: Report) -> dict[str, Any]:
     if twin is None:
         return {"task": twin_name(row.task), "state": missing_twin_label(row.task)}
     accuracy = asdict(twin.accuracy)
-    return {"task": twin.task, "state": "measured", "correct": twin.correct, "n": twin.n, "accuracy": accuracy}
+    measured = {"state": "measured", "correct": twin.correct, "n": twin.n, "accuracy": accuracy}
+    return {"task": twin.task, **measured, "base": difference_json(twin.base)}
 
 
 def _by_task(rows: Iterable[ComparisonRow]) -> list[list[ComparisonRow]]:
@@ -259,7 +262,7 @@ def _first_protocol(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
 def _task(rows: Sequence[ComparisonRow], report: Report) -> Listing:
     first = rows[0]
     others = [share.name for share in first.others]
-    affirmed = [_AFFIRMED] if first.denied else []
+    affirmed = [_AFFIRMED, _LOSS] if first.denied else []
     doubtful = [_UNDECIDED] if any(undecided_text(row.undecided) != "0" for row in rows) else []
     headers = ("rule", "model", "right", "%", "95 %", *_AGAINST[first.against], *affirmed, *doubtful, *others)
     cells: list[tuple[str, ...]] = []
@@ -276,9 +279,11 @@ def _task(rows: Sequence[ComparisonRow], report: Report) -> Listing:
 
 
 def _dispensable(headers: Sequence[str], others: Sequence[str] = ()) -> list[tuple[int, str]]:
-    """Return the columns to omit in a narrow terminal: other metrics, then p, then the interval of the difference."""
+    """Return the columns to omit in a narrow terminal: other metrics, then the affirmative loss, p, the interval."""
     at = next(place for place, header in enumerate(headers) if header.startswith("vs "))
+    loss = [(headers.index(_LOSS), "the affirmative loss")] if _LOSS in headers else []
     return [(headers.index(name), name) for name in others] + [
+        *loss,
         (at + 2, "p"),
         (at + 1, "the interval of the difference"),
     ]
@@ -291,7 +296,15 @@ def _model_cells(
     cells = (row.protocol, name, *figure_cells(row.correct, row.n, row.accuracy, row.base))
     measured = {share.name: percent(share.accuracy.estimate) for share in row.others}
     doubt = (undecided_text(row.undecided),) if undecided_column else ()
-    return (*cells, *_twin_cell(row, report), *doubt, *(measured.get(name, "") for name in others))
+    loss = (_affirmative_loss(report.twin_of(row)),) if row.denied else ()
+    return (*cells, *_twin_cell(row, report), *loss, *doubt, *(measured.get(name, "") for name in others))
+
+
+def _affirmative_loss(twin: ComparisonRow | None) -> str:
+    """Return the base's accuracy on the affirmed phrases minus that of the model, in points; empty without both."""
+    if twin is None or twin.base is None:
+        return ""
+    return percent(round(-twin.base.difference.estimate, 3) + 0.0)  # + 0.0: -0.0 would show its sign
 
 
 def _twin_cell(row: ComparisonRow, report: Report) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def test_models_are_compared_with_the_base_and_blind_baselines(workspace: Worksp
     header, *lines = output[title]
     assert header.split() == [
         *["rule", "model", "right", "%", "95", "%", "vs", "ref", "95", "%", "p", "affirm", "%"],
-        "undecided",
+        *["affirm", "loss", "undecided"],
     ]
     assert [line.split()[:2] for line in lines[:3]] == [["strict", "base"], ["strict", "tuned"], ["strict", "constant"]]
     assert lines[2].split()[2:4] == ["0/24", "0.0"], "ties are wrong under strict"
@@ -94,6 +94,14 @@ def test_denied_phrases_are_reported_with_affirmed_ones(workspace: Workspace) ->
         affirm.get((row["model"], row["protocol"])) for row in negref
     ]
     text = report(workspace).stdout
+    lost = round(100 * (affirm["base", "strict"] - affirm["tuned", "strict"]), 1)
+    header, *lines = next(block for title, block in sections(text).items() if title.startswith("DEMO-NEGREF"))
+    at = header.index("affirm loss")
+    shown = {tuple(line.split()[:2]): line[at : at + len("affirm loss")].strip() for line in lines}
+    assert shown["strict", "tuned"] == f"{lost:.1f}"
+    assert shown["strict", "base"] == shown["strict", "constant"] == ""
+    against = next(row for row in negref if row["model"] == "tuned")["affirmative"]["base"]
+    assert against["difference"]["estimate"] == pytest.approx(-lost / 100, abs=6e-4)
     assert "not run" in next(line for line in text.splitlines() if line.startswith("strict    constant"))
     by_cue = sections(report(workspace, "--slices").stdout)["DEMO-NEGREF, STRICT, BY CUE"]
     assert by_cue[0].endswith("affirm % (all)")
