@@ -59,6 +59,20 @@ class FrozenBenchmark:
     sha256: str
 
     @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a score on it does not show, one line each, of the manifest; other values are left out."""
+        limits, power = self.manifest.get("limits"), self.manifest.get("power")
+        lines = [line for line in limits if isinstance(line, str)] if isinstance(limits, list) else []
+        for row in power if isinstance(power, list) else ():
+            match row:
+                case {"discordant": float(share), "difference": float(found)}:
+                    lines.append(
+                        f"where only one of two models has {share:.0%} of the items right, a difference below"
+                        f" {100 * found:.1f} points is seldom found (power 80 %)"
+                    )
+        return tuple(lines)
+
+    @property
     def images(self) -> list[FrozenImage]:
         """The images, in the order of the manifest.
 

@@ -159,25 +159,25 @@ def list_tasks(workspace: Workspace, names: Sequence[str] | None = None) -> list
     rows = []
     for name in dict.fromkeys(names or every):
         entry = known.get(name)
-        summary = entry.summary if entry else _own_summary(workspace, name)
+        summary, caveats = (entry.summary, entry.caveats) if entry else _own_facts(workspace, name)
         row = _task_row(workspace, name, entry.folder if entry else name, summary)
-        rows.append({**row, "caveats": list(entry.caveats if entry else ())})
+        rows.append({**row, "caveats": list(caveats)})
     return rows
 
 
-def _own_summary(workspace: Workspace, name: str) -> str:
-    """Return what a frozen benchmark was made of; "" for other tasks and damaged benchmarks."""
+def _own_facts(workspace: Workspace, name: str) -> tuple[str, tuple[str, ...]]:
+    """Return what a frozen benchmark was made of, and its caveats; nothing for other tasks and damaged benchmarks."""
     from benchmarks.errors import BenchError
     from benchmarks.frozen.folder import is_frozen, read_frozen
 
     folder = workspace.root / BENCHMARKS / name
     if not is_frozen(folder):
-        return ""
+        return "", ()
     try:
         frozen = read_frozen(folder)
     except BenchError:
-        return ""
-    return f"from the record at event {frozen.manifest.get('event_seq')}; sha256 {frozen.sha256[:12]}"
+        return "", ()
+    return f"from the record at event {frozen.manifest.get('event_seq')}; sha256 {frozen.sha256[:12]}", frozen.caveats
 
 
 def _task_row(workspace: Workspace, name: str, folder_name: str, summary: str) -> dict[str, Any]:

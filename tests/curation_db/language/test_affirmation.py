@@ -44,7 +44,8 @@ def test_the_concept_is_affirmed(text: str, concept: str, expected: str) -> None
         ("a dog with a hat", "hat"),  # nothing is denied
         ("a dog without a hat and with no ball", "hat"),  # two cues
         ("a man with nothing on his head", "hat"),  # no rule
-        ("a man without zero hats", "hats"),  # the rest denies it still
+        ("a man without zero hats", "hats"),
+        ("a man without zero nonsense", "nonsense"),  # the rest denies it
         ("nobody is on the bench", "person"),
         ("a hatless man", "hat"),
         ("a sign that says no parking", "parking"),  # a quoted cue

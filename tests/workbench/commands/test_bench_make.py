@@ -25,7 +25,7 @@ from trainers.models.saving import save_model
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.jobs.ablation import make_plan
 from workbench.workspace.layout import Workspace
-from workbench.workspace.operations import find_task
+from workbench.workspace.operations import find_task, freeze_set
 
 SMALL = ("--margin", 0.3)
 """Items that this margin needs: 8."""
@@ -106,6 +106,9 @@ def test_it_is_listed_run_and_reported_like_any_other(workspace: Workspace, tmp_
     rows = {row["name"]: row for row in json.loads(negwb(workspace, "bench", "list", "--json").stdout)["tasks"]}
     assert (rows["quiz"]["items"], rows["quiz"]["ready"]) == (16, True)
     assert rows["quiz"]["summary"].startswith("from the record")
+    assert "people decided about these only" in rows["quiz"]["caveats"][0]
+    assert len(rows["quiz"]["caveats"]) == 4
+    assert "a difference below 10.0 points is seldom found" in negwb(workspace, "bench", "list", "quiz").stdout
     save_model(make_tiny(), tmp_path / "tiny")
     done = negwb(workspace, "bench", "run", "quiz", "--model", tmp_path / "tiny", "--json")
     results = json.loads(done.stdout)["results"]
@@ -143,10 +146,14 @@ def test_exports_leave_out_its_images(workspace: Workspace) -> None:
     report = json.loads(done.stdout)
     assert report["held_out_images"] == before["item_count"] == 8
     assert report["benchmark_pairs"] == {}
+    assert freeze_set(workspace).counts.pairs == 8, "accepted ones by default"
     assert exported_images(workspace, "set-001") == {str(n) for n in range(1, 25)} - inside
     assert "without the 8 images of the benchmarks from the record: quiz" in done.stderr
     status = json.loads(negwb(workspace, "status", "--json").stdout)
-    assert [(each["name"], each["stale"]) for each in status["exports"]] == [("set-001", False)]
+    assert [(each["name"], each["stale"]) for each in status["exports"]] == [
+        ("set-001", False),
+        ("set-002", False),
+    ]
 
 
 def test_with_benchmarks_the_export_says_so(workspace: Workspace) -> None:
