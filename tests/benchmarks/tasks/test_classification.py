@@ -208,6 +208,27 @@ def test_a_constant_a_broken_and_a_flipped_model_are_exposed(tmp_path: Path) -> 
     assert notes == {(IMAGES, 0), (0, IMAGES), (0, 0)}
 
 
+class BrokenCat(TinyModel):
+    """Returns NaN for the texts about one class."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Any:
+        features = super().encode_texts(texts)
+        features[["cat" in text for text in texts]] = float("nan")
+        return features
+
+
+def test_a_class_whose_score_is_nan_is_chosen_as_by_argmax(tmp_path: Path) -> None:
+    task = load_task("cifar10", write_cifar10(tmp_path))
+    official, strict = (
+        run(BrokenCat(3), task, tmp_path / rule.name, protocols=[rule])[rule.name]
+        for rule in (Protocol("official"), Protocol("strict", allow_nan=True))
+    )
+    assert [row["text"] for row in official.items() if row["correct"]] == ["cat"] * labels().count(3)
+    assert {row["options"][1] for row in official.items() if not row["correct"]} == {"cat"}
+    assert (official.result["nan"], official.result["ties"]) == (IMAGES, 0)
+    assert strict.result["metrics"]["accuracy"]["correct"] == 0
+
+
 def test_a_flipped_sign_reverses_the_ranks(tmp_path: Path) -> None:
     task = load_task("cifar10", write_cifar10(tmp_path))
     sound, flipped = (
