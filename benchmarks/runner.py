@@ -40,6 +40,7 @@ from benchmarks.schema import (
 from benchmarks.scoring import EncodedImages, ModelIdentity, Progress, Scores, TextImageEncoder, score
 from benchmarks.task import BenchItem, Task
 from benchmarks.tasks.retrieval import RECALLS
+from benchmarks.training_overlap import TrainingImages
 from curation_db.stats.intervals import wilson
 from trainers.features.feature_store import Floats as Features
 
@@ -54,6 +55,7 @@ def run_task(
     cache_folder: Path | None = None,
     protocols: Sequence[Protocol] = BOTH_PROTOCOLS,
     label: str | None = None,
+    trained_on: TrainingImages | None = None,
     judge: ImageJudge | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] = lambda line: None,
@@ -66,6 +68,7 @@ def run_task(
         cache_folder: Folder of cached features; None: no cache.
         protocols: Rules by which answers are judged.
         label: Name of the model in reports; None: the name in its description.
+        trained_on: The images of its training, whose overlap with those of the task is in the results.
         judge: Answers the questions of a judged task. The data set's hash of the results includes the judge, so that
             the results of two judges are never compared.
         progress: Called with stage, done and total.
@@ -89,6 +92,8 @@ def run_task(
     stored = []
     for rule, rows in judged:
         result = _result(task, scores, facts, rule, rows, seconds)
+        if trained_on is not None:
+            result["overlap"] = trained_on.overlap(task, scores.image_hashes)
         if retrieved is not None:
             result["judge"] = {**retrieved.facts, "shares": judge_shares(rows)}
         stored.append(results.write(results_folder, result, rows))

@@ -145,6 +145,23 @@ class JudgeFacts(TypedDict):
     negation is right, of the first images with the right scene (absent if there is none)."""
 
 
+class OverlapFacts(TypedDict):
+    """Images of the benchmark that the model was trained on; see `benchmarks.training_overlap`."""
+
+    runs: list[str]
+    """Runs of the training, the last one first."""
+    training_images: int
+    """Number of images of the training."""
+    images: int
+    """Number of images of the benchmark that the training had."""
+    by_id: int
+    """Of these, those with an equal id: the number of an image of COCO, or the file name if the content is unknown."""
+    by_content: int
+    """Those whose files are equal."""
+    items: int
+    """Number of items with such an image."""
+
+
 class JudgedImage(TypedDict):
     """A retrieved image and the judge's answers."""
 
@@ -186,6 +203,8 @@ class Result(TypedDict):
     """Balanced accuracy, for tasks that define its groups."""
     judge: NotRequired[JudgeFacts]
     """The judge of a judged task."""
+    overlap: NotRequired[OverlapFacts]
+    """Absent if the model is not from a run of the workspace, or its training images are not known."""
     baselines: dict[str, GuessShare]
     """Expected scores of the baselines under the same protocol."""
     ties: int
@@ -358,6 +377,10 @@ def _value_problems(result: Result) -> Iterator[str]:
                 yield f"{kind}: {name}: {problem}"
             if score["n"] != items and not (name.startswith(SUBSET_METRIC) and score["n"] < items):
                 yield f"{kind}: {name}: n is {score['n']}, but the task has {items} items"
+    if "overlap" in result:
+        overlap, images = result["overlap"], result["task"]["images"]
+        if not 0 <= max(overlap["by_id"], overlap["by_content"]) <= overlap["images"] <= images:
+            yield f"overlap: {overlap['images']} of {images} images is impossible"
     if "judge" in result:
         problems = ((name, _share_problem(score)) for name, score in result["judge"]["shares"].items())
         yield from (f"judge: shares: {name}: {problem}" for name, problem in problems if problem)

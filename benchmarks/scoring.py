@@ -131,8 +131,14 @@ class Scores:
     """The items' texts, or images in caption retrieval and classification: shape (items, D), without gallery (0, D)."""
     gallery: Features
     """Images, captions in caption retrieval, classes in classification: shape (G, D), without gallery (0, D)."""
-    pictures_sha256: str
-    """Hash of names and content of the images used."""
+    image_hashes: Mapping[str, str]
+    """SHA-256 of each image, by file name."""
+
+    @property
+    def pictures_sha256(self) -> str:
+        """Hash of names and content of the images."""
+        lines = "".join(f"{sha}  {name}\n" for name, sha in sorted(self.image_hashes.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
 
     def of_gallery(self) -> Iterator[Features]:
         """Yield for each item of a task with a gallery its similarities to all of it, shape (G,), in blocks."""
@@ -149,8 +155,8 @@ class EncodedImages:
     """The row of each crop."""
     rows: Features
     """Shape (crops, D)."""
-    pictures_sha256: str
-    """Hash of names and content of the images."""
+    hashes: Mapping[str, str]
+    """SHA-256 of each image, by file name."""
     damaged: int = 0
     """Rows in the cache that were damaged."""
 
@@ -185,8 +191,7 @@ def encode_task_images(
     crops = list(dict.fromkeys(_crops_of(task)))
     store = FeatureStore(cache, image_feature_key(identity or ModelIdentity.of(model)))
     rows = _image_features(model, task, crops, files, store, report, batch)
-    pictures = hashlib.sha256("".join(f"{sha}  {name}\n" for name, sha in sorted(files.items())).encode()).hexdigest()
-    return EncodedImages({crop: row for row, crop in enumerate(crops)}, rows, pictures, store.damaged)
+    return EncodedImages({crop: row for row, crop in enumerate(crops)}, rows, files, store.damaged)
 
 
 def score(
@@ -213,21 +218,21 @@ def score(
     identity = ModelIdentity.of(model)
     if images is None:
         images = encode_task_images(model, task, identity=identity, cache=cache, progress=progress, batch=batch)
-    of_crop, place, pictures = images.rows, images.places, images.pictures_sha256
+    of_crop, place, hashes = images.rows, images.places, images.hashes
     texts = _texts_of(task)
     rows, damaged_texts = _text_features(model, identity, texts, cache, partial(report, "texts"), batch)
     if damaged := images.damaged + damaged_texts:
         warn(damage_line(damaged))
     row_of = {text: row for row, text in enumerate(texts)}
     if task.ranks_images:
-        return Scores(identity, (), rows[[row_of[item.text] for item in task.items]], of_crop, pictures)
+        return Scores(identity, (), rows[[row_of[item.text] for item in task.items]], of_crop, hashes)
     if task.gallery:
         images_of_items = of_crop[[place[item.image, None] for item in task.items]]
         if task.kind == "classification":
             classes = _mean_of_prompts(rows, [[row_of[text] for text in texts] for texts in task.prompts])
         else:
             classes = rows[[row_of[text] for text in task.gallery]]
-        return Scores(identity, (), images_of_items, classes, pictures)
+        return Scores(identity, (), images_of_items, classes, hashes)
     options = tuple(
         _cosines(
             of_crop[[place[crop] for crop in _crops_of_item(item)]],
@@ -235,7 +240,7 @@ def score(
         )
         for item in task.items
     )
-    return Scores(identity, options, rows[:0], of_crop[:0], pictures)
+    return Scores(identity, options, rows[:0], of_crop[:0], hashes)
 
 
 def _mean_of_prompts(rows: Features, places: Sequence[Sequence[int]]) -> Features:

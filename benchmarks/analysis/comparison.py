@@ -22,8 +22,9 @@ from benchmarks.analysis.statistics import PairedDifference, paired_difference, 
 from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import StoredResult, list_results, read, short_hash
-from benchmarks.schema import GuessShare, ItemRow, JudgeFacts, ModelFacts, Result, Score, twin_scores
+from benchmarks.schema import GuessShare, ItemRow, JudgeFacts, ModelFacts, OverlapFacts, Result, Score, twin_scores
 from benchmarks.task import ORDERS
+from benchmarks.training_overlap import overlap_text
 from benchmarks.twins import mean_effects
 from benchmarks.verdicts import Undecided, Verdict, undecided, verdicts
 from curation_db.stats.intervals import RESAMPLES, Interval, wilson
@@ -106,6 +107,8 @@ class ComparisonRow:
     """What is wrong with the scores; also in `notes`."""
     judge: JudgeFacts | None
     """The judge of a judged task."""
+    overlap: OverlapFacts | None
+    """Images of the task that the model was trained on; None: not known, or the model is not from a run."""
     is_base: bool
     """Whether a training run of the workspace started from this model."""
     is_reference: bool
@@ -124,6 +127,18 @@ class ComparisonRow:
     """Remarks on the scores, one line each."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A model without rows for a task, because it was trained on images of the task."""
+
+    task: str
+    model: str
+    model_hash: str
+    overlap: OverlapFacts
+    images: int
+    """Number of images of the task."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     rows: tuple[ComparisonRow, ...]
@@ -136,6 +151,8 @@ class Report:
     """Why that model is not the base of a run; "" if it is."""
     problems: tuple[str, ...]
     """Files that could not be read."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Empty if such models are allowed."""
     judge_errors: Mapping[str, JudgeErrors] = field(default_factory=dict)
     """Errors of the judges of judged tasks by `JudgeFacts.id`, as far as people reviewed their answers."""
 
@@ -229,6 +246,7 @@ def compare(
     resamples: int = RESAMPLES,
     slices: bool = True,
     corrections: bool = True,
+    allow_overlap: bool = True,
     cache: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
@@ -241,6 +259,7 @@ def compare(
         run_bases: Hash of each trained model to the hash of the model that its run started from.
         slices: Whether the rows have their slices, which take most of the time.
         corrections: Whether models with a correction without training (`benchmarks.corrections`) have rows.
+        allow_overlap: Whether a model has rows for a task with images that it was trained on.
         cache: Folder of cached figures; None: no cache.
         progress: Called with the number of rows that are done and their total.
 
@@ -254,8 +273,10 @@ def compare(
     figures = ComparisonCache(cache)
     entries, problems = _newest_valid(listing.results, figures)
     base_hash = _base_hash(entries, base, default_base, listing.results)
-    by_place = {(entry.model, entry.key): entry for entry in entries}
+    left_out = [] if allow_overlap else [entry for entry in entries if _trained_on_images(entry)]
     names = _Names.of(entries, base_hash, default_base, run_bases)
+    entries = [entry for entry in entries if allow_overlap or not _trained_on_images(entry)]
+    by_place = {(entry.model, entry.key): entry for entry in entries}
     rows: list[ComparisonRow] = []
     for entry in sorted(entries, key=_order(base_hash)):
         progress(len(rows), len(entries))
@@ -270,7 +291,25 @@ def compare(
         None if base_hash is None else names.shown[base_hash],
         names.reference_note(chosen=base is not None),
         listing.problems + tuple(problems),
+        _left_out(left_out, names),
     )
+
+
+def _trained_on_images(entry: _ReadResult) -> bool:
+    overlap = entry.result.get("overlap")
+    return overlap is not None and overlap["images"] > 0
+
+
+def _left_out(entries: Iterable[_ReadResult], names: _Names) -> tuple[LeftOut, ...]:
+    """Return one entry per model and task, ordered by task and model."""
+    found: dict[tuple[str, str], LeftOut] = {}
+    for entry in entries:
+        task, shown = entry.result["task"], names.shown[entry.model]
+        if overlap := entry.result.get("overlap"):
+            found[task["name"], shown] = LeftOut(
+                task=task["name"], model=shown, model_hash=entry.model, overlap=overlap, images=task["images"]
+            )
+    return tuple(found[place] for place in sorted(found))
 
 
 def _corrected(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
@@ -360,6 +399,13 @@ class _Names:
         if self.default_base:
             why = f"the base of the newest run, #{short_hash(self.default_base, _SHOWN_HASH)}, was not measured"
         return f"compared with {name}, the model that was evaluated first: {why}"
+
+    def note_on_overlap(self, result: Result) -> str:
+        """Return which images the model was trained on, or that this is not known of a run; else ""."""
+        if (overlap := result.get("overlap")) is None:
+            unknown = result["model"]["hash"] in self.run_bases
+            return "whether it was trained on images of the benchmark is not known" if unknown else ""
+        return overlap_text(overlap, result["task"]["images"]) if overlap["images"] else ""
 
     def note_on_base(self, model: str) -> str:
         """Return a remark if the run of `model` started from another model than the reference; else ""."""
@@ -472,13 +518,14 @@ def _row(
         undecided=derived.undecided,
         verdicts=derived.verdicts,
         judge=result.get("judge"),
+        overlap=result.get("overlap"),
         is_base=names.is_base(entry.model),
         is_reference=is_reference,
         against=names.against,
         base=derived.base,
         slices=_cached_slices(entry, base, resamples, figures) if slices else (),
         differing=derived.differing,
-        notes=(*derived.notes, *filter(None, [names.note_on_base(entry.model)])),
+        notes=(*derived.notes, *filter(None, [names.note_on_base(entry.model), names.note_on_overlap(result)])),
     )
 
 

@@ -493,6 +493,7 @@ def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_j
     from workbench.console.tables import show
     from workbench.reports.benchmark_report import (
         judge_notes,
+        overlap_lines,
         result_json,
         results_listing,
         stored_judged_listings,
@@ -507,6 +508,8 @@ def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_j
     else:
         show([results_listing(stored, known), *stored_judged_listings(stored, measured_errors(workspace, known))])
         typer.echo("negwb: to compare models, with intervals: negwb report", err=True)
+    for line in overlap_lines(stored):
+        typer.echo(f"negwb: warning: {_safe_text(line)}; negwb report needs --allow-overlap to show it", err=True)
     for line in verdict_lines(stored, known):
         typer.echo(f"negwb: warning: {_safe_text(line)}", err=True)
     for line in [*judge_notes(stored), *twin_advice(stored, known)]:

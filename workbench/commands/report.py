@@ -68,6 +68,10 @@ def report(
             "--corrections/--no-corrections", help="Show the corrections without training that were evaluated."
         ),
     ] = True,
+    allow_overlap: Annotated[
+        bool,
+        typer.Option("--allow-overlap", help="Also show models that were trained on images of the benchmark."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, slices included.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Print the tables as ASCII text without colour.")] = False,
     markdown: Annotated[bool, typer.Option("--md", help="Print the tables in Markdown.")] = False,
@@ -114,7 +118,7 @@ def report(
 
     if context.invoked_subcommand is not None:
         given = (base, html, flipped, publish, owner, hub_dataset)
-        if any(given) or any((slices, not corrections, plain, markdown, as_csv, as_json, screen, runs)):
+        if any(given) or any((slices, not corrections, allow_overlap, plain, markdown, as_csv, as_json, screen, runs)):
             command = context.invoked_subcommand
             raise UsageError(f"options of report do not apply to {command}", hint=f"negwb report {command} --help")
         return
@@ -136,7 +140,11 @@ def report(
     if publish is None and (owner is not None or hub_dataset):
         raise UsageError("--owner and --hub-dataset need --publish FOLDER", hint="negwb report --help")
     compared = gather(
-        workspace, base=base, slices=slices or as_json or as_csv or html is not None, corrections=corrections
+        workspace,
+        base=base,
+        slices=slices or as_json or as_csv or html is not None,
+        corrections=corrections,
+        allow_overlap=allow_overlap,
     )
     if html is not None:
         _write_html(compared, html, _flipped(workspace, compared, flipped))
@@ -236,12 +244,20 @@ def _open_screen(workspace: Workspace, page: Page, base: str | None) -> int:
     return run_results(workspace, start=page, base=base)
 
 
-def gather(workspace: Workspace, *, base: str | None = None, slices: bool = False, corrections: bool = True) -> Report:
+def gather(
+    workspace: Workspace,
+    *,
+    base: str | None = None,
+    slices: bool = False,
+    corrections: bool = True,
+    allow_overlap: bool = False,
+) -> Report:
     """Compare the workspace's results, with a progress bar on stderr.
 
     Args:
         slices: Whether the rows have their slices.
         corrections: Whether models with a correction have rows.
+        allow_overlap: Whether models have rows for tasks with images that they were trained on.
 
     Raises:
         NothingToDo: there are no results.
@@ -262,6 +278,7 @@ def gather(workspace: Workspace, *, base: str | None = None, slices: bool = Fals
                 run_bases=run_bases(workspace),
                 slices=slices,
                 corrections=corrections,
+                allow_overlap=allow_overlap,
                 cache=workspace.cache,
                 progress=lambda done, total: bars("comparing results", done, total) if total > _MANY else None,
             )
@@ -271,7 +288,7 @@ def gather(workspace: Workspace, *, base: str | None = None, slices: bool = Fals
         report = dataclasses.replace(report, judge_errors=_judge_errors(workspace))
     for problem in report.problems:
         typer.echo(f"negwb: skipped: {_safe_text(problem)}", err=True)
-    if not report.rows:
+    if not report.rows and not report.left_out:
         raise NothingToDo("there are no results yet", hint="evaluate a model: negwb bench run TASK")
     return report
 

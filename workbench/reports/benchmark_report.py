@@ -33,6 +33,7 @@ from benchmarks.analysis.statistics import FEW_DISCORDANT, PairedDifference
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import StoredResult
 from benchmarks.schema import Score
+from benchmarks.training_overlap import overlap_text
 from benchmarks.verdicts import undecided, undecided_text, verdicts
 from curation_db.stats.intervals import Interval
 from curation_db.stats.misclassification import JudgeErrors
@@ -181,7 +182,7 @@ def listings(report: Report, *, slices: bool = False) -> list[Listing]:
         tables += [listing for rows in by_task for listing in _slices(_first_protocol(rows), report)]
     return [
         listing
-        for listing in [*tables, _differing(report), _notes(report), *published_listings(report)]
+        for listing in [*tables, _left_out(report), _differing(report), _notes(report), *published_listings(report)]
         if listing.rows
     ]
 
@@ -349,6 +350,13 @@ def _slice_figures(part: Slice) -> tuple[str, ...]:
     return (*figures.measured, interval_bar(part.accuracy, _BAR_CELLS), *figures[3:])
 
 
+def _left_out(report: Report) -> Listing:
+    """Return the models that have no rows for a task, because they were trained on its images."""
+    cells = [(each.task, each.model, overlap_text(each.overlap, each.images)) for each in report.left_out]
+    title = "Left out: trained on images of the benchmark (--allow-overlap shows them)"
+    return Listing(title, ("task", "model", "overlap"), cells, left=3, grouped=True)
+
+
 def _differing(report: Report) -> Listing:
     """Return the strict and official results that differ in any item."""
     rules = {(*_line_key(row), row.protocol): row for row in report.rows}
@@ -460,6 +468,16 @@ def _undecided_cell(stored_result: StoredResult) -> str:
     return undecided_text(undecided(stored_result.items()))
 
 
+def overlap_lines(stored: Sequence[StoredResult]) -> list[str]:
+    """Return a line for each model and task whose images the model was trained on."""
+    lines = []
+    for result in (one.result for one in stored):
+        if (overlap := result.get("overlap")) and overlap["images"]:
+            seen = overlap_text(overlap, result["task"]["images"])
+            lines.append(f"{result['model']['name']} on {result['task']['name']}: {seen}")
+    return list(dict.fromkeys(lines))
+
+
 def verdict_lines(stored: Sequence[StoredResult], known: Sequence[StoredResult]) -> list[str]:
     """Return a line for each verdict on the results of `negwb bench run`."""
     ambiguous = ambiguous_names([*known, *stored])
@@ -551,6 +569,7 @@ def result_json(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str
         "model": result["model"]["name"],
         "model_hash": result["model"]["hash"],
         **{key: result[key] for key in ("metrics", "baselines", "ties", "nan", "seconds")},
+        "overlap": result.get("overlap"),
         "undecided": asdict(undecided(stored.items())),
         "verdicts": [asdict(each) for each in verdicts(result, stored.items())],
         **({"balanced": result["balanced"]} if "balanced" in result else {}),

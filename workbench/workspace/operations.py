@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.results import StoredResult
     from benchmarks.scoring import TextImageEncoder
     from benchmarks.task import Task
+    from benchmarks.training_overlap import TrainingImages
     from curation_db.exporting.manifest import Manifest
     from curation_db.exporting.selection import ExportFilter
     from curation_db.importing.image_check import ImageChecker
@@ -363,13 +364,14 @@ def run_benches(
     from benchmarks.runner import run_task  # noqa: PLC0415
     from workbench.console.progress_bars import prefixed, step_bars  # noqa: PLC0415
     from workbench.workspace.corrected_models import Corrector, plan_evaluations  # noqa: PLC0415
+    from workbench.workspace.training_images import training_images  # noqa: PLC0415
 
     plan = plan_evaluations(workspace, models, corrections)
     stored: list[StoredResult] = []
     with step_bars(lines=True) as bars:
         corrector = Corrector(workspace, tasks, device, required=corrections is not None, bars=bars, warn=warn)
 
-        def evaluate(encoder: TextImageEncoder, label: str, task: Task) -> None:
+        def evaluate(encoder: TextImageEncoder, label: str, task: Task, trained_on: TrainingImages | None) -> None:
             stored.extend(
                 run_task(
                     encoder,
@@ -378,6 +380,7 @@ def run_benches(
                     cache_folder=workspace.cache,
                     protocols=rules,
                     label=label,
+                    trained_on=trained_on,
                     judge=judge,
                     progress=prefixed(bars, f"{label}, {task.name}: "),
                     warn=warn,
@@ -390,10 +393,11 @@ def run_benches(
                 continue
             for line in loaded.warnings:
                 warn(line)
+            seen = training_images(workspace, each.model, warn)
             for task in tasks if each.measured else ():
-                evaluate(loaded, each.model.label, task)
+                evaluate(loaded, each.model.label, task, seen)
             for kind in each.corrections:
                 if (corrected := corrector.correct(kind, each, loaded)) is not None:
                     for task in corrector.tasks_for(kind):
-                        evaluate(corrected, f"{each.model.label} + {kind}", task)
+                        evaluate(corrected, f"{each.model.label} + {kind}", task, seen)
     return stored

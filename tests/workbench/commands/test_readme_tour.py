@@ -163,7 +163,7 @@ def test_the_whole_tour(folder: Path) -> None:
     assert done["model"]["visual_hash"] == done["base"]["visual_hash"], "the image tower is frozen"
     assert done["model"]["model_hash"] != done["base"]["model_hash"]
     assert "402 images fetched" in output["bench fetch negrefcocog"].stderr
-    report = re.sub(" +", " ", output["report"].stdout)
+    report = re.sub(" +", " ", output["report --allow-overlap"].stdout)
     for rule in ("strict", "official"):
         for model in ("ViT-B-32:openai (base)", "run-001"):
             assert report.count(f"\n{rule} {model} ") == 1, report

@@ -248,6 +248,31 @@ def test_correction_and_disagreement_are_printed(tmp_path: Path) -> None:
     assert p_value(rows["better"].base.p_holm) in next(line for line in text.splitlines() if " better " in line)
 
 
+def test_models_trained_on_images_of_the_benchmark_are_left_out_unless_asked_for(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    result_of(workspace, "base", [False] * 20)
+    result_of(workspace, "tuned", [True] * 20)
+    (path,) = (each for each in (workspace.root / "results").glob("*.json") if '"tuned"' in each.read_text())
+    content = json.loads(path.read_text())
+    overlap = {"runs": ["tuned"], "training_images": 9, "images": 3, "by_id": 2, "by_content": 3, "items": 4}
+    path.write_text(json.dumps(content | {"overlap": overlap}))
+    text = "trained on 3 of its 20 images (2 by id, 3 by content), in 4 items: tuned"
+
+    refused = sections(report(workspace).stdout)
+    (title,) = [title for title in refused if title.startswith("T-AFFIRM")]
+    assert not any(" tuned " in line for line in refused[title])
+    left_out = refused["LEFT OUT: TRAINED ON IMAGES OF THE BENCHMARK (--ALLOW-OVERLAP SHOWS THEM)"]
+    assert left_out[1].split() == ["t-affirm", "tuned", *text.split()]
+    data = json.loads(report(workspace, "--json").stdout)
+    assert [row["model"] for row in data["rows"]] == ["base"]
+    assert [(each["model"], each["overlap"]) for each in data["left_out"]] == [("tuned", overlap)]
+
+    allowed = sections(report(workspace, "--allow-overlap").stdout)
+    assert any(" tuned " in line for line in allowed[title])
+    assert any(line.endswith(text) for line in allowed["NOTES"])
+    assert not any(name.startswith("LEFT OUT") for name in allowed)
+
+
 class TestReference:
     """Whether the model that the others are compared with is the base of a run."""
 
@@ -282,7 +307,7 @@ class TestReference:
             "compared with old, the model that was evaluated first: "
             "the base of the newest run, #ffffffff, was not measured"
         )
-        assert compared.rows[1].notes[-1] == "its base, #ffffffff, was not measured"
+        assert "its base, #ffffffff, was not measured" in compared.rows[1].notes
         table = listings(compared)[0]
         assert "vs ref" in table.headers
         assert "old (reference)" in {row[1] for row in table.rows}
@@ -297,7 +322,7 @@ class TestReference:
         compared = gather(workspace, base="third")
         assert compared.reference_note == "compared with third, as requested, which is not the base of a run"
         tuned = next(row for row in compared.rows if row.model == "tuned")
-        assert tuned.notes[-1] == "its base is base, not the model that it is compared with"
+        assert "its base is base, not the model that it is compared with" in tuned.notes
 
 
 def test_another_base(workspace: Workspace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +17,13 @@ from benchmarks.corrections.kind import CorrectionKind
 from benchmarks.protocols import Protocol
 from benchmarks.results import StoredResult
 from benchmarks.task import Task
+from curation_db.exporting.manifest import read_items
+from trainers.data.dataset import locate_in
 from trainers.loop.finetune import run_training
 from trainers.models.clip_model import ClipModel
 from trainers.models.loading import load_model
 from trainers.models.routed import route_models
+from trainers.settings import read_config
 from workbench.errors import UsageError
 from workbench.jobs.runs import prepare_run
 from workbench.workspace.corrected_models import plan_evaluations
@@ -181,3 +185,29 @@ def test_the_plan(workspace: Workspace, tmp_path: Path) -> None:
     assert [each.corrections for each in plan_evaluations(workspace, [first, base], [])] == [(), ()]
     asked = plan_evaluations(workspace, [other, first], [ROUTE, PROJECTION])
     assert [(each.base.spec, each.corrections) for each in asked] == [(base.spec, (ROUTE, PROJECTION))] * 2
+
+
+def test_images_of_the_training_are_counted_in_the_results(workspace: Workspace) -> None:
+    config = read_config(workspace.root / "runs" / "first")
+    locate = locate_in(config.pictures)
+    trained = {locate(item.source, item.file_name) for item in read_items(Path(config.export))}
+    folder = workspace.root / "benchmarks"
+    seen = [path for path in sorted(filter(None, trained))][:2]
+    for number, path in enumerate(seen):
+        shutil.copy(path, folder / f"copy-{number}{path.suffix}")
+    names = [f"copy-{number}{path.suffix}" for number, path in enumerate(seen)]
+    boxes = [[0, 0, 4, 8], [4, 0, 4, 8]]
+    rows = [{"image": name, "phrase": "no hat", "ref_bbox": boxes[0], "bbox_list": boxes} for name in (*names, "3.png")]
+    (folder / "seen-negref.json").write_text(json.dumps(rows))
+    models = [find_model(workspace, "first"), find_model(workspace, "base")]
+    stored = run_benches(workspace, [find_task(workspace, "seen-negref")], models, rules=(Protocol("official"),))
+    tuned, base = (one.result for one in stored)
+    assert "overlap" not in base
+    assert tuned["overlap"] == {
+        "runs": ["first"],
+        "training_images": len(trained),
+        "images": 2,
+        "by_id": 0,
+        "by_content": 2,
+        "items": 2,
+    }

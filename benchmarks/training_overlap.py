@@ -1,0 +1,72 @@
+"""Counts the images of a benchmark that a model was trained on. Does not import torch.
+
+An image is found again by the SHA-256 of its file, by the number of an image of COCO ("COCO_train2014_000000000139.jpg"
+and "000000000139.jpg" are one image), or by its file name, where the content of the training image is not known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Final
+
+from benchmarks.schema import OverlapFacts
+from benchmarks.task import BenchItem, Task
+
+_COCO: Final = re.compile(r"(?:COCO_\w+_)?(\d{12})")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingImage:
+    name: str
+    """File name, or key."""
+    sha256: str | None
+    """None: the file is not on this machine, and its export has no hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingImages:
+    """The images of all trainings that a model went through."""
+
+    runs: tuple[str, ...]
+    """Names of the runs, the last one first."""
+    images: Sequence[TrainingImage]
+
+    def overlap(self, task: Task, hashes: Mapping[str, str]) -> OverlapFacts:
+        """Return how many images and items of `task` the model was trained on.
+
+        Args:
+            hashes: SHA-256 of each image of the task, by file name.
+        """
+        contents = {image.sha256 for image in self.images if image.sha256}
+        numbers = set(filter(None, (_coco_number(image.name) for image in self.images)))
+        names = {PurePath(image.name).name for image in self.images if not image.sha256}
+        by_content = {name for name in task.images if hashes.get(name) in contents}
+        by_id = {name for name in task.images if _coco_number(name) in numbers or PurePath(name).name in names}
+        seen = by_content | by_id
+        return {
+            "runs": list(self.runs),
+            "training_images": len(self.images),
+            "images": len(seen),
+            "by_id": len(by_id),
+            "by_content": len(by_content),
+            "items": sum(not seen.isdisjoint(_images_of(item)) for item in task.items),
+        }
+
+
+def overlap_text(facts: OverlapFacts, images: int) -> str:
+    """Return the overlap as a sentence; `images` is the number of images of the benchmark."""
+    found = f"{facts['by_id']:,} by id, {facts['by_content']:,} by content"
+    where = f"{facts['images']:,} of its {images:,} images ({found}), in {facts['items']:,} items"
+    return f"trained on {where}: {', '.join(facts['runs'])}"
+
+
+def _coco_number(name: str) -> str | None:
+    match = _COCO.fullmatch(PurePath(name).stem)
+    return match[1] if match else None
+
+
+def _images_of(item: BenchItem) -> Iterable[str]:
+    return (item.image, item.twin.image) if item.twin else (item.image,)
