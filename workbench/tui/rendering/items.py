@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 
+from benchmarks.analysis.comparison import Against
 from benchmarks.schema import ItemRow, captions_of, twin_options, twin_scores
 from benchmarks.twins import effects
 from curation_db.foreign_json import finite_number
@@ -29,18 +30,19 @@ _CHANGES: dict[Change | None, Content] = {
 }
 _SMALLEST_SPAN, _BAR_SPANS = 0.02, 2.25
 """The least difference of similarities that the bars are scaled to; a bar is this many times as long."""
-_SAYS: dict[Only, str] = {"all": "all", "right": "right", "wrong": "wrong", "differs": "differing from the reference",
+_SAYS: dict[Only, str] = {"all": "all", "right": "right", "wrong": "wrong", "differs": "differing",
                           "gained": "gained", "lost": "lost"}  # fmt: skip
 
 
-def item_columns(width: int, *, has_base: bool) -> dict[str, Column]:
+def item_columns(width: int, against: Against, *, has_base: bool) -> dict[str, Column]:
     """Return the columns of the list that fit into `width`; those of the reference only if it was run."""
+    other = "base" if against == "base" else "ref"
     columns = {
         "right": Column("", 1),
-        "change": Column("vs ref", 8),
+        "change": Column(f"vs {other}", 8),
         "text": Column("text"),
         "margin": Column("margin", 7, right=True),
-        "base margin": Column("ref", 7, right=True),
+        "base margin": Column(other, 7, right=True),
         "cue": Column("cue", 10),
     }
     left_out = set() if has_base else {"change", "base margin"}
@@ -171,7 +173,7 @@ def _marks(row: ItemRow, place: int) -> Content:
     return Content(" ").join(parts)
 
 
-def outcome(row: ItemRow, answers: ItemAnswers) -> Content:
+def outcome(row: ItemRow, answers: ItemAnswers, against: Against) -> Content:
     """Return whether the answer is correct, its rank, ties and the reference's answer."""
     content = Content.assemble(correct_mark(row["correct"]), " right" if row["correct"] else " wrong")
     if row["rank"] is not None:
@@ -179,7 +181,7 @@ def outcome(row: ItemRow, answers: ItemAnswers) -> Content:
     if row["tie"]:
         content = Content.assemble(content, (" · ⚠ a tie", WARN))
     if (theirs := answers.base.get(row["id"])) is not None:
-        content = Content.assemble(content, (" · reference ", QUIET), correct_mark(theirs["correct"]))
+        content = Content.assemble(content, (f" · {against} ", QUIET), correct_mark(theirs["correct"]))
         if theirs["rank"] is not None:
             content = Content.assemble(content, (f" rank {theirs['rank']:,}", QUIET))
     if (change := answers.change(row)) is not None:

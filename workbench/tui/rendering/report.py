@@ -61,7 +61,7 @@ def titled(column: Column, row: ComparisonRow | None) -> Column:
 
 def slice_columns(width: int, row: ComparisonRow) -> dict[str, Column]:
     """Return the columns of the table of slices that fit into `width`; the bars are always among them."""
-    chart = Column(BAR_TITLE, 30 if shows_all(width) else 10)
+    chart = Column(BAR_TITLE, 28 if shows_all(width) else 10)
     columns = {
         "slice": Column("slice"),
         "chart": chart,

@@ -121,7 +121,7 @@ class ItemScreen(ActionScreen):
         asked = [] if has_captions else [phrase(row), blank]
         theirs, base = self._answers.base.get(row["id"]), self.context.base_name
         lines = [heading(self.line), blank, *asked, scores(row, self.line.main.model, theirs, base, width), blank,
-                outcome(row, self._answers), blank, facts(row)]
+                outcome(row, self._answers, self.line.main.against), blank, facts(row)]
         # fmt: on
         self.query_one("#body", Static).update(Content("\n").join(lines))
         right = f"{self.at + 1:,} of {len(self._items):,}"

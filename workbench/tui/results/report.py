@@ -5,6 +5,8 @@ Results are read and compared in a thread; the last report stays in the context,
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,6 +41,8 @@ _BESIDE_SHARE = 43
 _PADDING = 3
 """Cells of the padding and the scrollbar on either side of the details."""
 _ABOUT_LINES = 12
+_MANY = 20
+"""Comparing this many results takes less than a second."""
 _EMPTY = "Nothing measured yet. It begins with: negwb bench list"
 
 
@@ -91,8 +95,14 @@ class ReportScreen(ActionScreen):
 
     @work
     async def _compare(self, request: int, base: str | None) -> None:
+        loop = asyncio.get_running_loop()
+
+        def progress(done: int, total: int) -> None:
+            if total > _MANY and done % _MANY == 0:
+                loop.call_soon_threadsafe(self._show_progress, request, done, total)
+
         try:
-            report = await run_in_daemon_thread(partial(_compared, self.context, base))
+            report = await run_in_daemon_thread(partial(_compared, self.context, base, progress))
         except BenchError as error:  # the base's results are gone
             if base is not None and request == self._request:
                 self.context.base = None
@@ -114,6 +124,10 @@ class ReportScreen(ActionScreen):
         base = f"{name}: {display_text(report.reference, limit=40)}" if report.reference else ""
         wrong = f"⚠ {len(report.problems)} files skipped · " if report.problems else ""
         self._update_header(wrong + base)
+
+    def _show_progress(self, request: int, done: int, total: int) -> None:
+        if request == self._request and self.is_mounted and done < total:
+            self._update_header(f"comparing {done:,} of {total:,} …")
 
     def _update_header(self, right: str) -> None:
         self.query_one(HeaderBar).show("results", "report", right=right)
@@ -231,7 +245,7 @@ class ReportScreen(ActionScreen):
         self.context.leave()
 
 
-def _compared(context: ResultsContext, base: str | None) -> Report:
+def _compared(context: ResultsContext, base: str | None, progress: Callable[[int, int], None]) -> Report:
     from benchmarks.analysis.comparison import compare  # with its imports, 30 ms
     from workbench.workspace.models import base_hash, run_bases
 
@@ -243,6 +257,7 @@ def _compared(context: ResultsContext, base: str | None) -> Report:
         run_bases=run_bases(workspace),
         slices=False,
         cache=workspace.cache,
+        progress=progress,
     )
 
 

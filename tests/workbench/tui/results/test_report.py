@@ -122,6 +122,24 @@ async def test_damaged_results_are_listed_and_do_not_end_the_screen(workspace: W
         assert "is damaged" in " ".join(lines(app).replace("│", " ").split()) or "no number" in lines(app)
 
 
+async def test_the_progress_of_many_results_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = build_workspace(tmp_path / "workspace")
+    for at in range(41):
+        make_result(workspace, "demo-affirm", f"run-{at}", [True, False])
+    shown: list[str] = []
+    update = ReportScreen._update_header
+
+    def recorded(screen: ReportScreen, right: str) -> None:
+        shown.append(right)
+        update(screen, right)
+
+    monkeypatch.setattr(ReportScreen, "_update_header", recorded)
+    app = ResultsApp(workspace, start="report")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "demo-affirm" in lines(app))
+    assert shown[:4] == ["reading …", "comparing 0 of 41 …", "comparing 20 of 41 …", "comparing 40 of 41 …"]
+
+
 async def test_the_stated_base_is_used(workspace: Workspace) -> None:
     app = ResultsApp(workspace, start="report", base="tuned")
     async with running(app) as pilot:
@@ -207,7 +225,7 @@ async def test_an_item_opens_and_closes(workspace: Workspace, size: tuple[int, i
         await until(pilot, lambda: isinstance(app.screen, SlicesScreen))
         assert "affirmed 80.0 %" in lines(app)
         assert "without" in lines(app)
-        bar = "━━━━━━━━━━━━━━━━━━━══════●───┈" if size[0] >= 112 else "━━━━━━══●─"  # 85.0 %, 64.0 to 94.8
+        bar = "━━━━━━━━━━━━━━━━━══════●───┈" if size[0] >= 112 else "━━━━━━══●─"  # 85.0 %, 64.0 to 94.8
         await until(pilot, lambda: bar in lines(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: "10 of 20 · all · cue: no" in lines(app))
