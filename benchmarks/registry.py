@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -186,9 +186,17 @@ def load_task(name: str, folder: Path, pictures: Path | None = None) -> Task:
         raise BenchError(f"unknown benchmark {name!r}", hint=hint)
     module, _, attribute = entry.loader.partition(":")
     loader = getattr(importlib.import_module(module), attribute)
-    if entry.part_of:
-        return cast("PartLoader", loader)(name, folder, pictures)
-    return cast("Loader", loader)(folder, pictures)
+    command = f"negwb bench fetch {name}"
+    try:
+        if entry.part_of:
+            task = cast("PartLoader", loader)(name, folder, pictures)
+        else:
+            task = cast("Loader", loader)(folder, pictures)
+    except BenchError as error:
+        if isinstance(error.__cause__, FileNotFoundError) and not error.hint:
+            raise BenchError(error.message, hint=f"fetch it with: {command}", fetch_command=command) from error
+        raise
+    return task if task.fetch_command else replace(task, fetch_command=command)
 
 
 def task_from_folder(path: Path, pictures: Path | None = None) -> Task:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Check = Callable[[Path], None]
 """Raises ValueError with the reason if the file is not valid."""
 
+_PROGRESS_BYTES: Final = 4 << 20
+"""Bytes of one file after which the deadline starts anew: a large file takes longer than `patience_s`."""
 _PARTIAL: Final = 206
 _RANGE_NOT_SATISFIABLE: Final = 416
 _NOT_FOUND: Final = frozenset({404, 410})
@@ -58,7 +60,7 @@ class RequestLimits:
     """Pause after each file, per connection."""
     connections: int = 4
     most_bytes: int = 64 << 20
-    """Largest file."""
+    """Largest image; annotation files have a limit of their own."""
     user_agent: str = "negwb (benchmark data; resumes, few connections)"
 
     @property
@@ -71,8 +73,8 @@ class ServerUnreachable(BenchError):
     """No source answers, so further files are not requested."""
 
 
-class _FileNotFound(BenchError):
-    """The server does not have this file; it may have others."""
+class FileGone(BenchError):
+    """The servers do not have this file; they may have others."""
 
 
 class DownloadStopped(Exception):
@@ -123,15 +125,17 @@ def download(
 
     Raises:
         ServerUnreachable: No server answers, so no other file can be downloaded either.
+        FileGone: No source has the file.
         BenchError: All sources failed; the message has the last reason.
         DownloadStopped: The session was stopped.
     """
-    reason = "no source is given"
+    reason, gone = "no source is given", 0
     for url in urls:
         try:
             received = _download_from(http, url, target, check, limits, session)
         except BenchError as error:
             reason = error.message
+            gone += isinstance(error, FileGone)
         else:
             session.file_received(_host(url))
             return received
@@ -140,7 +144,7 @@ def download(
         raise ServerUnreachable(f"no file was received for {session.patience_s:g} s{why}")
     if urls and all(_host(url) in session.given_up for url in urls):
         raise ServerUnreachable(reason)
-    raise BenchError(reason)
+    raise FileGone(reason) if urls and gone == len(urls) else BenchError(reason)
 
 
 def _download_from(
@@ -174,7 +178,7 @@ def _download_from(
                 session.given_up[host] = f"{host} asks to wait {wait_s:,.0f} s ({again})"
             elif attempt + 1 < limits.tries:
                 session.wait(limits.backoff.delay(attempt, again.wait_s))
-        except _FileNotFound:
+        except FileGone:
             raise
         except BenchError as error:
             session.last_problem = reason = error.message
@@ -260,7 +264,7 @@ def _raise_for_status(response: httpx.Response, url: str) -> None:
     if response.status_code in _RETRYABLE:
         raise _RetryableError(f"HTTP {response.status_code}", retry_after(response.headers))
     if response.status_code in _NOT_FOUND:
-        raise _FileNotFound(f"{url}: HTTP {response.status_code}")
+        raise FileGone(f"{url}: HTTP {response.status_code}")
     if not response.is_success:
         raise BenchError(f"{url}: HTTP {response.status_code}")
 
@@ -276,7 +280,7 @@ def _body_offset(response: httpx.Response, have: int) -> int:
 
 
 def _write(response: httpx.Response, part: Path, start: int, limits: RequestLimits, session: DownloadSession) -> int:
-    received, began = 0, session.now()
+    received, began, renewed = 0, session.now(), 0
     with part.open("r+b" if start else "wb") as file:
         file.seek(start)
         for chunk in response.iter_bytes():
@@ -287,6 +291,9 @@ def _write(response: httpx.Response, part: Path, start: int, limits: RequestLimi
             took = session.now() - began
             if took > limits.slow_after_s and received < took * limits.slowest:
                 raise _RetryableError(f"only {received:,} bytes were received in {took:.0f} s")
+            if received - renewed >= _PROGRESS_BYTES:
+                session.renew_deadline()
+                renewed = received
             if start + received > limits.most_bytes:
                 part.unlink()
                 raise BenchError(f"{response.url}: more than {limits.most_bytes} bytes")

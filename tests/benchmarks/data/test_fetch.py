@@ -12,18 +12,26 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.benches import negrefcocog_folder, write_negrefcocog
+from PIL import Image
+from support.benches import draw_picture, negrefcocog_folder, write_negrefcocog
 
 from benchmarks.data.download import RequestLimits
-from benchmarks.data.fetch import DownloadSources, FetchResult, fetch_negrefcocog, image_file_check
+from benchmarks.data.fetch import GONE_FILE, FetchResult, Progress, fetch_benchmark, image_file_check, smallest_sizes
+from benchmarks.data.sources import AnnotationFile, BenchmarkSource, ImageSource, source_of
 from benchmarks.errors import BenchError
+from benchmarks.registry import entries
+from benchmarks.task import Box, ImageRegion, Task
+from benchmarks.tasks import coco_flickr, sugarcrepe, valse
+from benchmarks.tasks.captions import caption_item, captions_task
 
 HASTY = RequestLimits(tries=5, backoff_s=0.01, timeout_s=0.5, pause_s=0)
 Trick = Callable[["Handler", bytes], bool]
@@ -190,17 +198,34 @@ def names_of(server: Server) -> list[str]:
     return sorted(path.name for path in server.folder.glob("*.jpg"))
 
 
-def sources(server: Server) -> DownloadSources:
-    content = (server.folder / "NegRefCOCOg.json").read_bytes()
-    return DownloadSources(
-        annotations=(f"{server.url}/NegRefCOCOg.json",),
-        annotations_sha256=hashlib.sha256(content).hexdigest(),
-        pictures=(f"{server.url}/train2014/",),
+def source(
+    server: Server, *, sha256: str | None = "published", bases: tuple[str, ...] | None = None
+) -> BenchmarkSource:
+    """Return the server as source; `sha256` "published" is that of its file."""
+    if sha256 == "published":
+        sha256 = hashlib.sha256((server.folder / "NegRefCOCOg.json").read_bytes()).hexdigest()
+    file = AnnotationFile(name="NegRefCOCOg.json", urls=(f"{server.url}/NegRefCOCOg.json",), sha256=sha256)
+    images = ImageSource(bases=(f"{server.url}/train2014/",) if bases is None else bases)
+    return BenchmarkSource(files=(file,), licence="MIT", images=(images,))
+
+
+def fetch(
+    server: Server,
+    folder: Path,
+    limits: RequestLimits = HASTY,
+    *,
+    retry_failed: bool = False,
+    progress: Progress | None = None,
+    **changes: Any,
+) -> FetchResult:
+    return fetch_benchmark(
+        "negrefcocog",
+        folder,
+        source(server, **changes),
+        limits=limits,
+        retry_failed=retry_failed,
+        progress=progress,
     )
-
-
-def fetch(server: Server, folder: Path, limits: RequestLimits = HASTY, **changes: object) -> FetchResult:
-    return fetch_negrefcocog(folder, replace(sources(server), **changes), limits=limits)  # type: ignore[arg-type]
 
 
 def is_whole(server: Server, folder: Path) -> bool:
@@ -211,11 +236,12 @@ def is_whole(server: Server, folder: Path) -> bool:
 
 def test_each_file_is_downloaded_once(server: Server, tmp_path: Path) -> None:
     steps: list[tuple[str, int, int]] = []
-    first = fetch_negrefcocog(tmp_path, sources(server), limits=HASTY, progress=lambda *step: steps.append(step))
+    first = fetch(server, tmp_path, progress=lambda *step: steps.append(step))
     count = len(names_of(server))
     assert (first.pictures, first.present, first.fetched, first.complete) == (count, 0, count, True)
     assert is_whole(server, tmp_path)
-    assert [step[1] for step in steps] == list(range(count + 1))
+    assert [step for step in steps if step[0] == "images"] == [("images", done, count) for done in range(count + 1)]
+    assert [step[1] for step in steps if step[0] == "checking"] == list(range(1, count + 1))
     assert all("negwb" in agent for agent in server.agents)
     asked = server.asked.total()
     second = fetch(server, tmp_path)
@@ -403,14 +429,39 @@ def test_failed_images_are_named_and_the_others_downloaded(server: Server, tmp_p
     assert result.fetched == len(names_of(server)) - 2
     server.tricks.clear()
     again = fetch(server, tmp_path)
-    assert (again.fetched, again.complete) == (2, True)
+    assert (again.fetched, set(again.failed), again.gone) == (1, {gone}, {gone})
+    assert server.asked[gone] == 1  # it is not requested again unless asked for
+    again = fetch(server, tmp_path, retry_failed=True)
+    assert (again.present, again.fetched, again.complete) == (len(names_of(server)) - 1, 1, True)
+    assert not (tmp_path / GONE_FILE).exists()
+
+
+def test_an_image_that_was_gone_is_requested_from_another_server(server: Server, tmp_path: Path) -> None:
+    name = names_of(server)[0]
+    server.tricks[name, 0] = failing(404)
+    assert fetch(server, tmp_path).gone == {name}
+    server.tricks.clear()
+    assert fetch(server, tmp_path, bases=(f"{server.url}/elsewhere/",)).complete
+
+
+def test_a_damaged_list_of_what_is_gone_is_ignored(server: Server, tmp_path: Path) -> None:
+    (tmp_path / GONE_FILE).write_text('{"a.jpg": 3}')
+    assert fetch(server, tmp_path).complete
+
+
+def test_a_repeated_try_checks_no_existing_image(server: Server, tmp_path: Path) -> None:
+    name = names_of(server)[0]
+    fetch(server, tmp_path)
+    (tmp_path / "train2014" / name).write_bytes(b"damaged")
+    assert fetch(server, tmp_path, retry_failed=True).present == len(names_of(server))
+    assert fetch(server, tmp_path).fetched == 1
 
 
 def test_the_next_source_is_used(server: Server, tmp_path: Path) -> None:
     urls = (f"{server.url}/nowhere", f"{server.url}/train2014")
     elsewhere = Server(tmp_path)
     elsewhere.server_close()  # its port refuses connections from here on
-    result = fetch(server, tmp_path / "data", pictures=(f"{elsewhere.url}/", *urls), limits=replace(HASTY, tries=2))
+    result = fetch(server, tmp_path / "data", replace(HASTY, tries=2), bases=(f"{elsewhere.url}/", *urls))
     assert result.complete
 
 
@@ -429,7 +480,7 @@ def test_without_a_network_the_download_ends_after_a_few_tries(server: Server, t
     existing.write_bytes((server.folder / names[0]).read_bytes())
     slow = RequestLimits(tries=6, backoff_s=0.2, pause_s=5)  # 31 * 0.2 s for each picture, were each tried to the end
     started = time.monotonic()
-    result = fetch(server, tmp_path, slow, pictures=(closed_port(tmp_path),))
+    result = fetch(server, tmp_path, slow, bases=(closed_port(tmp_path),))
     assert time.monotonic() - started < 4
     assert "does not answer" in result.unreachable or "refused" in result.unreachable
     assert (result.complete, result.present, len(result.failed)) == (False, 1, len(names) - 1)
@@ -451,7 +502,7 @@ def test_a_server_that_answers_sometimes_is_not_given_up(server: Server, tmp_pat
 
 def test_wrong_annotations_are_refused(server: Server, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="sha256") as raised:
-        fetch(server, tmp_path, annotations_sha256="0" * 64)
+        fetch(server, tmp_path, sha256="0" * 64)
     assert raised.value.hint
     assert list(tmp_path.iterdir()) == []
 
@@ -475,7 +526,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(server: Server, tmp_path:
     rows[0]["image"] = "../../.bashrc"
     (tmp_path / "NegRefCOCOg.json").write_text(json.dumps(rows))
     with pytest.raises(BenchError, match="leads out"):
-        fetch(server, tmp_path, annotations_sha256=None)
+        fetch(server, tmp_path, sha256=None)
 
 
 def test_an_interrupted_fetch_ends_at_once_and_is_continued(server: Server, tmp_path: Path) -> None:
@@ -487,11 +538,13 @@ def test_an_interrupted_fetch_ends_at_once_and_is_continued(server: Server, tmp_
         server.tricks[name, 0] = slow
     code = (
         "import sys\nfrom pathlib import Path\nfrom benchmarks.data.download import RequestLimits\n"
-        "from benchmarks.data.fetch import DownloadSources, fetch_negrefcocog\n"
-        f"s = DownloadSources(annotations={sources(server).annotations!r}, annotations_sha256=None,"
-        f" pictures={sources(server).pictures!r})\n"
-        "def report_step(name, done, total): sys.stdout.write(str(done) + chr(10)); sys.stdout.flush()\n"
-        "try:\n    fetch_negrefcocog(Path(sys.argv[1]), s, limits=RequestLimits(connections=2), progress=report_step)\n"
+        "from benchmarks.data.fetch import fetch_benchmark\n"
+        "from benchmarks.data.sources import AnnotationFile, BenchmarkSource, ImageSource\n"
+        f"s = {source(server)!r}\n"
+        "def report_step(stage, done, total):\n"
+        "    if stage == 'images': sys.stdout.write(str(done) + chr(10)); sys.stdout.flush()\n"
+        "try:\n    fetch_benchmark('negrefcocog', Path(sys.argv[1]), s, limits=RequestLimits(connections=2),"
+        " progress=report_step)\n"
         "except KeyboardInterrupt:\n    print('interrupted')\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -509,3 +562,166 @@ def test_an_interrupted_fetch_ends_at_once_and_is_continued(server: Server, tmp_
     result = fetch(server, tmp_path)
     assert result.present == there
     assert is_whole(server, tmp_path)
+
+
+# -- other benchmarks, from files of the published format
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Server]:
+    """Return a server for the files of an empty folder."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    server = Server(folder)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def redirect(published: BenchmarkSource, server: Server) -> BenchmarkSource:
+    """Return the published source with the server in place of each host, and without hashes."""
+
+    def local(url: str) -> str:
+        return f"{server.url}/{url.split('/', 3)[3]}"
+
+    files = tuple(replace(file, urls=tuple(map(local, file.urls)), sha256=None) for file in published.files)
+    images = tuple(replace(each, bases=tuple(map(local, each.bases))) for each in published.images)
+    return replace(published, files=files, images=images)
+
+
+def published_source(name: str) -> BenchmarkSource:
+    source = source_of(name, entries()[name].folder)
+    assert source is not None
+    return source
+
+
+def test_sugarcrepe_gets_the_needed_images_of_coco(
+    other: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sugarcrepe, "ITEMS", {"add_att": 3})
+    rows = {
+        str(n): {"filename": f"{n % 2:012d}.jpg", "caption": f"a cat {n}", "negative_caption": "a red cat"}
+        for n in range(3)
+    }
+    (other.folder / "add_att.json").write_text(json.dumps(rows))
+    for number in range(2):
+        draw_picture(other.folder / f"{number:012d}.jpg", (60, 40), number)
+    published = published_source("sugarcrepe-add-att")
+    assert all(file.sha256 for file in published.files)
+    result = fetch_benchmark("sugarcrepe-add-att", tmp_path / "data", redirect(published, other), limits=HASTY)
+    assert (result.complete, result.fetched) == (True, 2)
+    assert sorted(path.name for path in (tmp_path / "data" / "val2017").iterdir()) == [
+        "000000000000.jpg",
+        "000000000001.jpg",
+    ]
+
+
+def test_images_of_valse_come_from_several_sources_and_some_by_hand(
+    other: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["COCO_val2014_000000000001.jpg", "000000000002.jpg", "v7w_3.jpg", "v7w_4.jpg", "exercising_255.jpg"]
+    monkeypatch.setattr(valse, "ITEMS", {"plurals": 5})
+    rows = {name: {"image_file": name, "caption": "a", "foil": "b", "mturk": {"caption": 3}} for name in names}
+    (other.folder / "plurals.json").write_text(json.dumps(rows))
+    for name in names[:2]:
+        draw_picture(other.folder / name, (60, 40), 1)
+    folder = tmp_path / "data"
+    result = fetch_benchmark("valse-plurals", folder, redirect(published_source("valse-plurals"), other), limits=HASTY)
+    assert (result.complete, result.pictures, result.fetched, dict(result.failed)) == (False, 5, 2, {})
+    assert [(step.what, step.where) for step in result.by_hand] == [
+        ("2 images (v7w_3.jpg, ...)", folder / "images"),
+        ("1 images (exercising_255.jpg)", folder / "images"),
+    ]
+    assert "visual7w_images.zip" in result.by_hand[0].source
+    for name in names[2:]:
+        draw_picture(folder / "images" / name, (60, 40), 1)
+    assert fetch_benchmark("valse-plurals", folder, redirect(published_source("valse-plurals"), other)).complete
+
+
+def test_coco_unpacks_the_karpathy_file_and_gets_the_test_images(
+    other: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coco_flickr, "FILES", {"coco": coco_flickr.KarpathyFile("dataset_coco.json", 2)})
+    rows = [
+        {
+            "filepath": "val2014",
+            "filename": f"{n}.jpg",
+            "split": "test" if n < 2 else "train",
+            "sentences": [{"raw": f"caption {n}"}],
+        }
+        for n in range(3)
+    ]
+    with zipfile.ZipFile(other.folder / "caption_datasets.zip", "w") as archive:
+        archive.writestr("__MACOSX/x", "")
+        archive.writestr("caption_datasets/dataset_coco.json", json.dumps({"images": rows}))
+    for number in range(2):
+        draw_picture(other.folder / f"{number}.jpg", (60, 40), number)
+    folder = tmp_path / "data"
+    result = fetch_benchmark("coco-t2i", folder, redirect(published_source("coco-t2i"), other), limits=HASTY)
+    assert (result.complete, result.fetched) == (True, 2)
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert files == ["dataset_coco.json", "val2014/0.jpg", "val2014/1.jpg"]
+    again = fetch_benchmark("coco-t2i", folder, redirect(published_source("coco-t2i"), other), limits=HASTY)
+    assert (again.received_bytes, other.asked["caption_datasets.zip"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [({"other.json": "{}"}, "has no dataset_coco.json"), ({"dataset_coco.json": "x" * 500}, "more than 400 bytes")],
+)
+def test_a_wrong_archive_is_refused(other: Server, tmp_path: Path, content: dict[str, str], message: str) -> None:
+    with zipfile.ZipFile(other.folder / "caption_datasets.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in content.items():
+            archive.writestr(name, text)
+    source = redirect(published_source("coco-t2i"), other)
+    source = replace(source, files=tuple(replace(file, most_bytes=400) for file in source.files))
+    with pytest.raises(BenchError, match=message):
+        fetch_benchmark("coco-t2i", tmp_path / "data", source, limits=HASTY)
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["negbench-coco-mcq", "ccneg", "aro-relation"])
+def test_a_file_that_cannot_be_downloaded_is_named_with_its_source(name: str, tmp_path: Path) -> None:
+    result = fetch_benchmark(name, tmp_path, published_source(name), limits=HASTY)
+    (step,) = result.by_hand
+    assert not result.complete
+    assert (step.what, step.where) == (published_source(name).files[0].name, tmp_path)
+    assert step.source
+
+
+def test_every_benchmark_names_where_its_files_come_from() -> None:
+    """All files and images have an address, or words for a person; addresses are pinned where they have a commit."""
+    for name, entry in entries().items():
+        source = source_of(name, entry.folder)
+        if source is None:
+            continue
+        assert source.licence
+        for each in (*source.files, *source.images):
+            assert bool(getattr(each, "urls", getattr(each, "bases", ()))) != bool(each.by_hand), (name, each)
+        assert all(file.sha256 for file in source.files for url in file.urls if "raw.githubusercontent" in url)
+
+
+def test_a_mirror_has_what_cannot_be_downloaded_elsewhere() -> None:
+    mirrored = published_source("negbench-voc-mcq").on_mirror("http://localhost/copy/")
+    assert mirrored.files[0].urls == ("http://localhost/copy/VOC2007_mcq_llama3.1_rephrased.csv",)
+    assert mirrored.images[0].bases == ("http://localhost/copy/voc2007/",)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+def test_images_of_any_format_are_valid(form: str, tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20), (9, 9, 9)).save(tmp_path / "a.jpg", format=form)
+    image_file_check((30, 20))(tmp_path / "a.jpg")
+    whole = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="not a"):
+        image_file_check((30, 20))(tmp_path / "a.jpg")
+
+
+def test_all_boxes_of_an_item_must_fit_into_its_image(tmp_path: Path) -> None:
+    item = caption_item(id="1", image="a.jpg", captions=["x", "y"], target=0, box=Box(10, 5, 50, 20))
+    twin = replace(item, id="2", image="b.jpg", box=None, twin=ImageRegion("c.jpg", Box(0, 0, 7, 9)))
+    task: Task = captions_task("t", "1", "0", (item, twin), tmp_path)
+    assert smallest_sizes(task) == {"a.jpg": (60, 25), "b.jpg": (1, 1), "c.jpg": (7, 9)}

@@ -22,13 +22,12 @@ from typer.testing import CliRunner
 
 from benchmarks.caveats import CAVEATS
 from benchmarks.data.download import RequestLimits
-from benchmarks.data.fetch import DownloadSources
 from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
 from trainers.errors import TrainerError
 from trainers.models.saving import save_model
 from workbench.cli import app, main
-from workbench.commands.bench import DownloadError, ProtocolChoice
+from workbench.commands.bench import DownloadError, NotDownloadable, ProtocolChoice
 from workbench.errors import UsageError
 from workbench.workspace.create import settings_template
 from workbench.workspace.layout import Workspace
@@ -316,9 +315,7 @@ class TestFetch:
     @pytest.fixture(autouse=True)
     def other_items(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Accept the hash of the first items instead of the published file's."""
-        monkeypatch.setattr(
-            "benchmarks.data.fetch.DownloadSources", functools.partial(DownloadSources, annotations_sha256=None)
-        )
+        monkeypatch.setattr("benchmarks.tasks.negrefcocog.SHA256", None)
 
     def test_fetch_then_run(self, workspace: Workspace, server: tuple[str, Path]) -> None:
         result = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0])
@@ -336,9 +333,14 @@ class TestFetch:
         assert isinstance(result.exception, DownloadError)
         assert (result.exception.exit_code, result.stdout) == (4, "")
         assert "1 of 12 images are missing" in result.exception.message
+        assert result.exception.hint.endswith(f"--mirror {server[0]} --retry-failed")
+        table = result.stderr.partition("MISSING IMAGES")[2].split("\n")
+        assert table[2].split()[:2] == [gone.name, "gone"]
         gone.write_bytes(held)
-        again = json.loads(bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], "--json").stdout)
-        assert (again["fetched"], again["present"]) == (1, 11)
+        words = ("fetch", "negrefcocog", "--mirror", server[0], "--json")
+        assert json.loads(bench(workspace, *words).stdout)["gone"] == [gone.name]  # not requested again
+        again = json.loads(bench(workspace, *words, "--retry-failed").stdout)
+        assert (again["fetched"], again["present"], again["gone"]) == (1, 11, [])
 
     def test_without_a_network_fetch_ends_with_one_line_and_code_4(
         self, workspace: Workspace, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
@@ -389,6 +391,25 @@ class TestFetch:
 
     def test_unknown(self, workspace: Workspace) -> None:
         assert isinstance(bench(workspace, "fetch", "coco").exception, UsageError)
+
+    @pytest.mark.parametrize(
+        ("name", "what"), [("negbench-coco-mcq", "COCO_val_mcq_llama3.1_rephrased.csv"), ("celeba", "no such file: ")]
+    )
+    def test_files_that_a_person_has_to_get(self, workspace: Workspace, name: str, what: str) -> None:
+        result = bench(workspace, "fetch", name)
+        assert isinstance(result.exception, NotDownloadable)
+        assert (result.exception.exit_code, result.stdout) == (5, "")
+        assert what in result.exception.message
+        assert str(workspace.root / "benchmarks" / name.split("-", maxsplit=1)[0]) in result.exception.hint
+        assert "TO BE PUT THERE BY HAND" in result.stderr
+        (step,) = json.loads(bench(workspace, "fetch", name, "--json").stdout)["by_hand"]
+        assert what in step["what"]
+        assert step["from"]
+
+    def test_licences_are_stated(self, workspace: Workspace, server: tuple[str, Path]) -> None:
+        result = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], "--json")
+        assert json.loads(result.stdout)["licences"][0] == "annotations MIT"
+        assert "licence: annotations MIT" in result.stderr
 
 
 def test_the_command_offers_the_protocols_of_the_benchmarks() -> None:
