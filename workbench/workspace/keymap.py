@@ -40,6 +40,10 @@ class KeyScope(StrEnum):
     COMPARE = "compare"
     REPORT = "report"
     RETENTION = "retention"
+    ORIGIN = "origin"
+    """The training data of a run."""
+    DECISIONS = "decisions"
+    """The decisions that chose the training data of a run."""
     SLICES = "slices"
     ITEMS = "items"
     ITEM = "item"
@@ -252,7 +256,8 @@ _GENERATE, _RUNS, _REPORT = frozenset({KeyScope.GENERATE}), frozenset({KeyScope.
 _SLICES, _ITEMS, _ITEM = frozenset({KeyScope.SLICES}), frozenset({KeyScope.ITEMS}), frozenset({KeyScope.ITEM})
 _COMPARE = frozenset({KeyScope.COMPARE})
 _RETENTION = frozenset({KeyScope.RETENTION})
-_DEEP = _SLICES | _ITEMS | _ITEM | _COMPARE | _RETENTION
+_ORIGIN, _DECISIONS = frozenset({KeyScope.ORIGIN}), frozenset({KeyScope.DECISIONS})
+_DEEP = _SLICES | _ITEMS | _ITEM | _COMPARE | _RETENTION | _ORIGIN | _DECISIONS
 _TOP = _GENERATE | _RUNS | _REPORT
 _RESULT_SCREENS = _TOP | _DEEP
 
@@ -279,8 +284,8 @@ _RESULTS_ACTIONS = (
     Action("figure", "v", "figure", "Draw the next figure: losses, R@1, learning rate", _TRAINING, _COMPARE,
            "figure(1)", 9),
     Action("figure-before", "V", "figure", "Draw the previous figure", _TRAINING, _COMPARE, "figure(-1)"),
-    Action("open", "enter", "open", "Open the details: slices, items, one item", _RESULTS, _REPORT | _SLICES | _ITEMS,
-           "open", 9),
+    Action("open", "enter", "open", "Open the details: slices, items, one item; of a run its data", _RESULTS,
+           _REPORT | _SLICES | _ITEMS | _RUNS, "open", 9),
     Action("base", "b", "base", "Compare all models with the model of this row", _RESULTS, _REPORT, "base",
            6),
     Action("retention", "s", "scatter", "Scatter: accuracy on negated phrases by accuracy on affirmative ones",
@@ -288,6 +293,9 @@ _RESULTS_ACTIONS = (
     Action("reread", "f5", "refresh", "Read the result files again", _RESULTS, _REPORT, "reread", 4),
     Action("more", "J,shift+down", "more", "Scroll the details down", _RESULTS, _REPORT | _RUNS, "scroll_about(1)"),
     Action("less", "K,shift+up", "less", "Scroll the details up", _RESULTS, _REPORT | _RUNS, "scroll_about(-1)"),
+    Action("origin", "o", "data", "Training data of the run: export, cues, reasons, who decided", _RESULTS,
+           _REPORT | _RUNS, "origin", 6),
+    Action("decisions", "enter", "decisions", "The decisions on these pairs", _RESULTS, _ORIGIN, "open", 9),
     Action("items", "i", "items", "All items of this result", _RESULTS, _REPORT | _SLICES, "items", 6),
     Action("all", "a", "all", "All items", _RESULTS, _ITEMS, "only('all')", 7),
     Action("wrong", "w", "wrong", "Only items with a wrong answer", _RESULTS, _ITEMS, "only('wrong')", 7),

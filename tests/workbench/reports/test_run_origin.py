@@ -8,52 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.ablated import SCORES, ablated_workspace, decide
 from support.commands import workspace_with_candidates
-from support.results import make_result
 from typer.testing import CliRunner
 
 from curation_db.enums import Kind, Reason
-from curation_db.events.annotators import begin_session
-from curation_db.exporting.manifest import read_manifest
-from curation_db.review.decisions import DecisionWriter
-from curation_db.storage.store import open_store
-from trainers.run_files import DONE, RunWriter
 from workbench.cli import app
 from workbench.errors import NothingToDo, UsageError
-from workbench.jobs.ablation import make_plan, prepare_runs
 from workbench.reports.run_origin import count_by, read_origins
 from workbench.workspace.ablation_names import ARMS, ArmName, arm_of
 from workbench.workspace.layout import Workspace
 
-SETTINGS = {"batch": 2, "epochs": 3, "threads": 1}
-SCORES = {"accepted": 16, "present": 10, "scope": 15}
 
-
-def decide(workspace: Workspace, name: str, *decisions: tuple[int, Kind, Reason | None]) -> None:
-    with open_store(workspace.database) as store:
-        writer = DecisionWriter(store, begin_session(store, name, version="test"))
-        for number, kind, reason in decisions:
-            writer.decide(number, kind, reason=reason)
-
-
-def finish(workspace: Workspace, folder: Path, export: str, right: int | None) -> None:
-    """Complete a run with the hash of its export and, with `right`, a result of its model."""
-    result: dict[str, Any] = {"steps": 1, "export_sha256": read_manifest(workspace.exports / export).export_sha256}
-    if right is not None:
-        stored = make_result(workspace, "demo-negref", folder.name, [at < right for at in range(20)])
-        result["model"] = {"model_hash": stored.result["model"]["hash"]}
-    RunWriter(folder).end(DONE, result)
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return ablated_workspace(tmp_path_factory.mktemp("origin"))
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    """1 to 4 accepted, 5 and 6 rejected as present by bob, 7 for its scope; three arms, evaluated."""
-    created = workspace_with_candidates(tmp_path, 10)
-    decide(created, "ana", *((number, Kind.ACCEPT, None) for number in (1, 2, 3, 4)), (7, Kind.REJECT, Reason.SCOPE))
-    decide(created, "bob", (5, Kind.REJECT, Reason.PRESENT), (6, Kind.REJECT, Reason.PRESENT))
-    for run in prepare_runs(created, make_plan(created), settings=SETTINGS):
-        finish(created, run.folder, run.export, SCORES[run.arm.name])
-    return created
+def own_workspace(tmp_path: Path) -> Workspace:
+    """A workspace that the test may change."""
+    return ablated_workspace(tmp_path)
 
 
 def origins(workspace: Workspace) -> dict[str, Any]:
@@ -75,34 +50,35 @@ def test_a_run_leads_to_its_pairs_and_to_the_rejected_ones(workspace: Workspace)
     assert all(each.problem == "" for each in found.values())
 
 
-def test_later_decisions_change_nothing(workspace: Workspace) -> None:
-    decide(workspace, "ana", (8, Kind.REJECT, Reason.DUPLICATE), (1, Kind.REJECT, Reason.PRESENT))
-    accepted = origins(workspace)["accepted"]
+def test_later_decisions_change_nothing(own_workspace: Workspace) -> None:
+    decide(own_workspace, "ana", (8, Kind.REJECT, Reason.DUPLICATE), (1, Kind.REJECT, Reason.PRESENT))
+    accepted = origins(own_workspace)["accepted"]
     assert (accepted.accepted, count_by(accepted.left_out, "reason")) == (4, {"present": 2, "scope": 1})
 
 
-def test_a_moved_workspace_is_read_at_its_new_place(workspace: Workspace, tmp_path: Path) -> None:
+@pytest.mark.long
+def test_a_moved_workspace_is_read_at_its_new_place(own_workspace: Workspace, tmp_path: Path) -> None:
     moved = Workspace(tmp_path / "moved")
-    workspace.root.rename(moved.root)
+    own_workspace.root.rename(moved.root)
     assert origins(moved)["accepted"].export.folder == moved.exports / "set-001"
 
 
-def test_a_missing_or_another_export_is_named(workspace: Workspace) -> None:
-    folder = workspace.exports / "set-001"
-    other = workspace.exports / "set-001.ablate-scope"
+def test_a_missing_or_another_export_is_named(own_workspace: Workspace) -> None:
+    folder = own_workspace.exports / "set-001"
+    other = own_workspace.exports / "set-001.ablate-scope"
     shutil.rmtree(folder)
-    assert "does not exist" in origins(workspace)["accepted"].problem
+    assert "does not exist" in origins(own_workspace)["accepted"].problem
     shutil.copytree(other, folder)
-    found = origins(workspace)["accepted"]
+    found = origins(own_workspace)["accepted"]
     assert (found.items, found.left_out) == ((), None)
     assert "hash differs" in found.problem
 
 
-def test_a_record_without_the_history_gives_no_left_out_pairs(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_record_without_the_history_gives_no_left_out_pairs(own_workspace: Workspace, tmp_path: Path) -> None:
     other = workspace_with_candidates(tmp_path / "other", 10)
     decide(other, "eve", *((number, Kind.REJECT, Reason.SCOPE) for number in range(1, 9)))
-    shutil.copyfile(other.database, workspace.database)
-    found = origins(workspace)["accepted"]
+    shutil.copyfile(other.database, own_workspace.database)
+    found = origins(own_workspace)["accepted"]
     assert (found.accepted, found.left_out) == (4, None)
     assert "history" in found.problem
 
@@ -131,9 +107,10 @@ def test_decisions_are_listed_with_a_filter(workspace: Workspace) -> None:
     assert "2 OF 2 DECISIONS, REASON PRESENT" in training(workspace, *words).stdout
 
 
-def test_a_run_without_a_result_is_listed(workspace: Workspace) -> None:
-    shutil.rmtree(workspace.root / "results")
-    done = training(workspace)
+@pytest.mark.long
+def test_a_run_without_a_result_is_listed(own_workspace: Workspace) -> None:
+    shutil.rmtree(own_workspace.root / "results")
+    done = training(own_workspace)
     assert done.exit_code == 0, done.output
     assert "set-001.ablate-scope" in done.stdout
 

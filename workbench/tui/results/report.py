@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import getters, on, work
@@ -23,6 +24,7 @@ from workbench.reports.retention import RetentionPlot, plot_of, retention_plots
 from workbench.tui.rendering.report import COLUMNS, about, cells_of, columns_for, published, shows_all, titled
 from workbench.tui.rendering.retention import retention_chart
 from workbench.tui.results.context import STYLES
+from workbench.tui.results.origin import OriginScreen
 from workbench.tui.results.retention import RetentionScreen
 from workbench.tui.results.slices import ItemsScreen, SlicesScreen
 from workbench.tui.screens.base.action_screen import ActionScreen
@@ -31,6 +33,7 @@ from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.static_table import StaticTable
 from workbench.workspace.keymap import KeyScope
+from workbench.workspace.trained_runs import runs_by_model
 
 if TYPE_CHECKING:
     from benchmarks.analysis.comparison import ComparisonRow, Report
@@ -205,6 +208,19 @@ class ReportScreen(ActionScreen):
         if self.line is not None:
             self.app.push_screen(SlicesScreen(self.context, self.line, self.base_run(self.line)))
 
+    def action_origin(self) -> None:
+        """Open the training data of the row's model."""
+        if self.line is not None:
+            self._open_origin(self.line.main)
+
+    @work
+    async def _open_origin(self, row: ComparisonRow) -> None:
+        run = await run_in_daemon_thread(partial(_run_of, self.context, row))
+        if run is not None:
+            self.app.push_screen(OriginScreen(self.context, run))
+        else:
+            self.show_message("no run of this workspace trained this model", hint="enter opens its slices")
+
     def action_items(self) -> None:
         """Open all items of the row."""
         if self.line is not None:
@@ -243,6 +259,10 @@ class ReportScreen(ActionScreen):
 
     def action_leave(self) -> None:
         self.context.leave()
+
+
+def _run_of(context: ResultsContext, row: ComparisonRow) -> Path | None:
+    return runs_by_model(context.workspace).get(row.model_hash)
 
 
 def _compared(context: ResultsContext, base: str | None, progress: Callable[[int, int], None]) -> Report:

@@ -37,6 +37,7 @@ from workbench.tui.rendering.runs import (
     short,
 )
 from workbench.tui.results.context import STYLES
+from workbench.tui.results.origin import OriginScreen
 from workbench.tui.screens.base.polling_screen import PollingScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.curve import Curve, Series
@@ -211,6 +212,15 @@ class RunsScreen(PollingScreen[RunSnapshot]):
             self.context.group = None if name == _NO_GROUP else name
             if self.snapshot is not None:
                 self._list(self.snapshot)
+
+    @on(StaticTable.RowOpened)
+    def action_open(self) -> None:
+        self.action_origin()
+
+    def action_origin(self) -> None:
+        """Open the training data of the selected run."""
+        if self.table.chosen is not None:
+            self.app.push_screen(OriginScreen(self.context, self.context.watch.folder / self.table.chosen))
 
     def action_log(self) -> None:
         """Show the log in place of the curve, or the curve again."""
