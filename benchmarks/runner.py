@@ -92,6 +92,8 @@ def run_task(
     stored = []
     for rule, rows in judged:
         result = _result(task, scores, facts, rule, rows, seconds)
+        if scores.texts is not None:
+            result["texts"] = scores.texts
         if trained_on is not None:
             result["overlap"] = trained_on.overlap(task, scores.image_hashes)
         if retrieved is not None:
@@ -278,6 +280,7 @@ def _model_facts(model: ModelIdentity, label: str | None) -> ModelFacts:
         "activation": str(details.get("activation", "unknown")),
         "precision": str(details.get("precision", "unknown")),
         "device": str(details.get("device", "unknown")),
+        "normalisation": "features of unit length",
         "details": details,
     }
 

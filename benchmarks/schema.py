@@ -63,6 +63,8 @@ class ModelFacts(TypedDict):
     """Precision of the weights and of the computation: fp32, bf16."""
     device: str
     """Device of torch: cpu, cuda."""
+    normalisation: NotRequired[str]
+    """What is done to the features before they are compared; absent in older files."""
     details: dict[str, Any]
     """The whole description of the model."""
 
@@ -145,6 +147,20 @@ class JudgeFacts(TypedDict):
     negation is right, of the first images with the right scene (absent if there is none)."""
 
 
+class TextFacts(TypedDict):
+    """What the model reads of the texts; see `benchmarks.text_limit`."""
+
+    limit: int
+    """The most tokens that the model reads, with those that its tokenizer adds."""
+    tokenizer: str
+    texts: int
+    """Number of distinct texts."""
+    cut: int
+    """Number of texts with more tokens."""
+    cut_negations: int
+    """Of these, those with a cue, or a part of what it denies, behind the limit."""
+
+
 class OverlapFacts(TypedDict):
     """Images of the benchmark that the model was trained on; see `benchmarks.training_overlap`."""
 
@@ -203,6 +219,8 @@ class Result(TypedDict):
     """Balanced accuracy, for tasks that define its groups."""
     judge: NotRequired[JudgeFacts]
     """The judge of a judged task."""
+    texts: NotRequired[TextFacts]
+    """Absent in older files, and if the tokenizer of the model is not known."""
     overlap: NotRequired[OverlapFacts]
     """Absent if the model is not from a run of the workspace, or its training images are not known."""
     baselines: dict[str, GuessShare]
@@ -358,6 +376,16 @@ def _share_problem(share: Score | GuessShare) -> str:
     return ""
 
 
+def _optional_problems(result: Result) -> Iterator[str]:
+    """Yield the problems of the values that only some results have."""
+    if "texts" in result and not 0 <= result["texts"]["cut_negations"] <= result["texts"]["cut"]:
+        yield "texts: more texts lose a negation than are cut"
+    if "overlap" in result:
+        overlap, images = result["overlap"], result["task"]["images"]
+        if not 0 <= max(overlap["by_id"], overlap["by_content"]) <= overlap["images"] <= images:
+            yield f"overlap: {overlap['images']} of {images} images is impossible"
+
+
 def _value_problems(result: Result) -> Iterator[str]:
     """Yield the problems of values that have the right type."""
     items = result["task"]["items"]
@@ -377,10 +405,7 @@ def _value_problems(result: Result) -> Iterator[str]:
                 yield f"{kind}: {name}: {problem}"
             if score["n"] != items and not (name.startswith(SUBSET_METRIC) and score["n"] < items):
                 yield f"{kind}: {name}: n is {score['n']}, but the task has {items} items"
-    if "overlap" in result:
-        overlap, images = result["overlap"], result["task"]["images"]
-        if not 0 <= max(overlap["by_id"], overlap["by_content"]) <= overlap["images"] <= images:
-            yield f"overlap: {overlap['images']} of {images} images is impossible"
+    yield from _optional_problems(result)
     if "judge" in result:
         problems = ((name, _share_problem(score)) for name, score in result["judge"]["shares"].items())
         yield from (f"judge: shares: {name}: {problem}" for name, problem in problems if problem)

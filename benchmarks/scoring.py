@@ -20,8 +20,10 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.errors import BenchError
+from benchmarks.schema import TextFacts
 from benchmarks.task import BenchItem, Task
 from benchmarks.tasks.regions import pixels
+from benchmarks.text_limit import text_facts
 from trainers.errors import TrainerError
 from trainers.features.feature_store import FeatureStore, damage_line, feature_key
 from trainers.features.feature_store import Floats as Features
@@ -133,6 +135,8 @@ class Scores:
     """Images, captions in caption retrieval, classes in classification: shape (G, D), without gallery (0, D)."""
     image_hashes: Mapping[str, str]
     """SHA-256 of each image, by file name."""
+    texts: TextFacts | None
+    """How many texts the model cuts; None: not known."""
 
     @property
     def pictures_sha256(self) -> str:
@@ -224,15 +228,16 @@ def score(
     if damaged := images.damaged + damaged_texts:
         warn(damage_line(damaged))
     row_of = {text: row for row, text in enumerate(texts)}
+    read = text_facts(model, texts)
     if task.ranks_images:
-        return Scores(identity, (), rows[[row_of[item.text] for item in task.items]], of_crop, hashes)
+        return Scores(identity, (), rows[[row_of[item.text] for item in task.items]], of_crop, hashes, read)
     if task.gallery:
         images_of_items = of_crop[[place[item.image, None] for item in task.items]]
         if task.kind == "classification":
             classes = _mean_of_prompts(rows, [[row_of[text] for text in texts] for texts in task.prompts])
         else:
             classes = rows[[row_of[text] for text in task.gallery]]
-        return Scores(identity, (), images_of_items, classes, hashes)
+        return Scores(identity, (), images_of_items, classes, hashes, read)
     options = tuple(
         _cosines(
             of_crop[[place[crop] for crop in _crops_of_item(item)]],
@@ -240,7 +245,7 @@ def score(
         )
         for item in task.items
     )
-    return Scores(identity, options, rows[:0], of_crop[:0], hashes)
+    return Scores(identity, options, rows[:0], of_crop[:0], hashes, read)
 
 
 def _mean_of_prompts(rows: Features, places: Sequence[Sequence[int]]) -> Features:

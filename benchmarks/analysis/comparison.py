@@ -22,8 +22,19 @@ from benchmarks.analysis.statistics import PairedDifference, paired_difference, 
 from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import StoredResult, list_results, read, short_hash
-from benchmarks.schema import GuessShare, ItemRow, JudgeFacts, ModelFacts, OverlapFacts, Result, Score, twin_scores
+from benchmarks.schema import (
+    GuessShare,
+    ItemRow,
+    JudgeFacts,
+    ModelFacts,
+    OverlapFacts,
+    Result,
+    Score,
+    TextFacts,
+    twin_scores,
+)
 from benchmarks.task import ORDERS
+from benchmarks.text_limit import cut_text
 from benchmarks.training_overlap import overlap_text
 from benchmarks.twins import mean_effects
 from benchmarks.verdicts import Undecided, Verdict, undecided, verdicts
@@ -107,6 +118,12 @@ class ComparisonRow:
     """What is wrong with the scores; also in `notes`."""
     judge: JudgeFacts | None
     """The judge of a judged task."""
+    texts: TextFacts | None
+    """How many texts the model cuts at its token limit; None: not known."""
+    templates: str
+    """Name of the templates of the prompts; "" if the task has none."""
+    normalisation: str
+    """What was done to the features before they were compared; "" in older results."""
     overlap: OverlapFacts | None
     """Images of the task that the model was trained on; None: not known, or the model is not from a run."""
     is_base: bool
@@ -518,6 +535,9 @@ def _row(
         undecided=derived.undecided,
         verdicts=derived.verdicts,
         judge=result.get("judge"),
+        texts=result.get("texts"),
+        templates=result["task"].get("templates", ""),
+        normalisation=model.get("normalisation", ""),
         overlap=result.get("overlap"),
         is_base=names.is_base(entry.model),
         is_reference=is_reference,
@@ -647,8 +667,12 @@ def _notes(entry: _ReadResult, base: _ReadResult | None, broken: Sequence[Verdic
     if (correction := result["model"]["details"].get("correction")) and isinstance(correction, dict):
         notes += _correction_note(correction)
     notes += [verdict.text for verdict in broken]
+    if "texts" in result and (cut := cut_text(result["texts"])):
+        notes.append(cut)
     if base and _on_other_images(result, base.result):
         notes.append("the model that it is compared with was run on other images with the same names")
+    if base and (own := result["task"].get("templates", "")) != (other := base.result["task"].get("templates", "")):
+        notes.append(f"prompts {own or 'without a template'}, {base.result['model']['name']} {other or 'without one'}")
     if base and (ours := _computation(result)) != (theirs := _computation(base.result)):
         notes.append(f"measured in {ours}, {base.result['model']['name']} in {theirs}")
     return tuple(notes)

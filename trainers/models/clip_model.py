@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from trainers.errors import TrainerError
 from trainers.models.text_tower import TextTower
+from trainers.tokens.loaded_tokenizer import counter_of
 from trainers.tokens.token_counting import BPE_FILE
 
 CONFIG_FILE = "open_clip_config.json"
@@ -123,6 +124,17 @@ class ClipModel:
         if not texts:
             return torch.empty(0, self.embed_dim)
         return self.text_tower.encode_all(self.tokenizer(list(texts)))
+
+    @property
+    def tokenizer_name(self) -> str:
+        if self.vocabulary is not None:
+            return self.vocabulary.name
+        hub_name = self.config["text_cfg"].get("hf_tokenizer_name", "")
+        return "clip" if isinstance(self.tokenizer, SimpleTokenizer) else str(hub_name or type(self.tokenizer).__name__)
+
+    def token_counter(self) -> Callable[[str], int] | None:
+        """Return a function that counts the tokens of a text, with those that are added; None: not known."""
+        return counter_of(self.tokenizer)
 
     def describe(self) -> dict[str, Any]:
         """Return the description of the model for a result, as JSON types."""

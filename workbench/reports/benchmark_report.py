@@ -33,6 +33,7 @@ from benchmarks.analysis.statistics import FEW_DISCORDANT, PairedDifference
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import StoredResult
 from benchmarks.schema import Score
+from benchmarks.text_limit import cut_text
 from benchmarks.training_overlap import overlap_text
 from benchmarks.verdicts import undecided, undecided_text, verdicts
 from curation_db.stats.intervals import Interval
@@ -468,6 +469,14 @@ def _undecided_cell(stored_result: StoredResult) -> str:
     return undecided_text(undecided(stored_result.items()))
 
 
+def cut_lines(stored: Sequence[StoredResult]) -> list[str]:
+    """Return a line for each model and task with texts that the model cuts at its token limit."""
+    results = (one.result for one in stored)
+    found = [(result, cut_text(result["texts"])) for result in results if "texts" in result]
+    lines = [f"{result['model']['name']} on {result['task']['name']}: {text}" for result, text in found if text]
+    return list(dict.fromkeys(lines))
+
+
 def overlap_lines(stored: Sequence[StoredResult]) -> list[str]:
     """Return a line for each model and task whose images the model was trained on."""
     lines = []
@@ -570,6 +579,7 @@ def result_json(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str
         "model_hash": result["model"]["hash"],
         **{key: result[key] for key in ("metrics", "baselines", "ties", "nan", "seconds")},
         "overlap": result.get("overlap"),
+        "texts": result.get("texts"),
         "undecided": asdict(undecided(stored.items())),
         "verdicts": [asdict(each) for each in verdicts(result, stored.items())],
         **({"balanced": result["balanced"]} if "balanced" in result else {}),

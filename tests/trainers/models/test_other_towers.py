@@ -16,6 +16,7 @@ from PIL import Image
 from support.clip_models import draw_pictures, freeze, pairs_of, tiny_config
 from support.tiny_models import VOCABULARY, _tokenizer
 
+from benchmarks.text_limit import text_facts
 from trainers.errors import ModelRefused
 from trainers.loop.finetune import run_training
 from trainers.models.clip_model import ClipModel, build
@@ -54,6 +55,18 @@ def family(name: str, folder: Path) -> ClipModel:
     return build(config, {}, name=name, arch=name, tokenizer=tokenizer)
 
 
+def _cuts(model: ClipModel, excess: int) -> tuple[bool, bool]:
+    """Return by `text_facts`, and by the ids, whether a text with so many tokens above the limit is cut."""
+    count = model.token_counter()
+    assert count is not None
+    words = "red " * (model.context_length + excess - count("red") + 1)
+    assert count(words.strip()) == model.context_length + excess
+    facts = text_facts(model, [words.strip()])
+    assert facts is not None
+    whole, longer = model.tokenizer([words.strip(), f"{words}red"])
+    return bool(facts["cut"]), bool((whole == longer).all())
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_they_load_and_evaluate(tmp_path: Path, name: str) -> None:
     model = family(name, tmp_path / "tokenizer")
@@ -63,6 +76,8 @@ def test_they_load_and_evaluate(tmp_path: Path, name: str) -> None:
     assert again.text_tower.trims != bool(model.config["text_cfg"].get("no_causal_mask"))
     image = Image.new("RGB", (50, 40), "red")
     torch.testing.assert_close(again.encode_images([image]), model.encode_images([image]), atol=1e-6, rtol=0)
+    assert again.context_length == (32 if name.startswith("PE") else 64 if "SigLIP" in name else 77)
+    assert [_cuts(again, excess) for excess in (-1, 0, 1)] == [(False, False), (False, True), (True, True)]
     expected = model.model.encode_text(model.tokenizer(TEXTS), normalize=True)
     torch.testing.assert_close(again.encode_texts(TEXTS), expected, atol=1e-6, rtol=0)
 

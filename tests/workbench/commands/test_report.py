@@ -273,6 +273,18 @@ def test_models_trained_on_images_of_the_benchmark_are_left_out_unless_asked_for
     assert not any(name.startswith("LEFT OUT") for name in allowed)
 
 
+def test_texts_that_are_cut_at_the_token_limit_have_a_note(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    stored = make_result(workspace, "t-affirm", "short", [True] * 20)
+    texts = {"limit": 32, "tokenizer": "clip", "texts": 20, "cut": 5, "cut_negations": 2}
+    stored.path.write_text(json.dumps(json.loads(stored.path.read_text()) | {"texts": texts}))
+    notes = sections(report(workspace).stdout)["NOTES"]
+    note = "5 of 20 texts are cut at the limit of 32 tokens (clip); 2 of them lose a negation"
+    assert any(line.split()[:2] == ["t-affirm", "all"] and line.endswith(note) for line in notes)
+    (row,) = json.loads(report(workspace, "--json").stdout)["rows"]
+    assert row["texts"] == texts
+
+
 class TestReference:
     """Whether the model that the others are compared with is the base of a run."""
 
