@@ -246,7 +246,7 @@ class TestRun:
         assert line.endswith(f"{ITEMS} NaN")
         assert f"NaN scores in {ITEMS} of {ITEMS} items; {ITEMS} of them count as right" in printed.stderr
         (data,) = json.loads(bench(filled, *words, "--json").stdout)["results"]
-        assert (data["texts"]["limit"], data["texts"]["cut"], data["texts"]["tokenizer"]) == (77, 0, "clip")
+        assert (data["texts"]["limit"], data["texts"]["cut"], data["texts"]["tokenizer"]) == (24, 0, "clip")
         assert data["undecided"] == {"nan": ITEMS, "ties": 0, "equal": 0, "right": ITEMS}
         assert [each["code"] for each in data["verdicts"]] == ["NaN scores"]
         assert f"{ITEMS} NaN" in CliRunner().invoke(app, ["-w", str(filled.root), "report"]).stdout
