@@ -561,7 +561,7 @@ def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_j
     from workbench.console.tables import show
     from workbench.reports.benchmark_report import (
         cut_lines,
-        judge_notes,
+        judge_lines,
         overlap_lines,
         result_json,
         results_listing,
@@ -581,7 +581,7 @@ def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_j
         typer.echo(f"negwb: warning: {_safe_text(line)}; negwb report needs --allow-overlap to show it", err=True)
     for line in [*cut_lines(stored), *verdict_lines(stored, known)]:
         typer.echo(f"negwb: warning: {_safe_text(line)}", err=True)
-    for line in [*judge_notes(stored), *twin_advice(stored, known)]:
+    for line in [*judge_lines(stored), *twin_advice(stored, known)]:
         typer.echo(f"negwb: {_safe_text(line)}", err=True)
 
 

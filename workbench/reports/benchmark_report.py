@@ -42,7 +42,7 @@ from workbench.console.number_format import NONE, count, p_value, percent, signe
 from workbench.console.tables import Listing
 from workbench.reports.interval_bars import TITLE as BAR_TITLE
 from workbench.reports.interval_bars import interval_bar
-from workbench.reports.judged_scores import JudgedScore, corrected_both, error_note, judge_note, judged_listings
+from workbench.reports.judged_scores import JudgedScore, corrected_share_of, error_note, judge_notes, judged_listings
 from workbench.reports.published_figures import misses_json, published_listings
 
 _HIDDEN_CUTS = frozenset({"cue_class"})
@@ -209,12 +209,8 @@ def _judged_score(row: ComparisonRow) -> JudgedScore | None:
 
 def _corrected_json(row: ComparisonRow, report: Report) -> dict[str, Any]:
     """Return the share corrected for the judge's errors; null if they are not measured. Empty without a judge."""
-    score = _judged_score(row)
-    if score is None:
-        return {}
-    errors = report.judge_errors.get(score.judge["id"])
-    corrected = corrected_both(score, errors)
-    return {"corrected": asdict(corrected) if corrected else None}
+    corrected = corrected_share_of(row, report.judge_errors)
+    return {} if row.judge is None else {"corrected": asdict(corrected) if corrected else None}
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -408,7 +404,7 @@ def power_note(base: PairedDifference) -> str:
 def _further_notes(row: ComparisonRow, report: Report) -> list[str]:
     notes = [tie_notes(row)]
     if row.judge is not None:
-        notes += [judge_note(row.judge), error_note(row.task, report.judge_errors.get(row.judge["id"]))]
+        notes += [*judge_notes(row.judge), error_note(row.task, report.judge_errors.get(row.judge["id"]))]
     if row.base is not None and row.base.p_holm is not None:
         notes.append("p is McNemar's, corrected for all comparisons of the report under one rule (Holm)")
     if row.base is not None:
@@ -516,10 +512,11 @@ def stored_judged_listings(stored: Sequence[StoredResult], errors: Mapping[str, 
     return judged_listings(scores, errors)
 
 
-def judge_notes(stored: Sequence[StoredResult]) -> list[str]:
+def judge_lines(stored: Sequence[StoredResult]) -> list[str]:
     """Return who answered the questions of the judged tasks among the results, each once."""
-    judged = (each.result for each in stored if "judge" in each.result)
-    return list(dict.fromkeys(f"{result['task']['name']}: {judge_note(result['judge'])}" for result in judged))
+    judged = [each.result for each in stored if "judge" in each.result]
+    lines = [f"{result['task']['name']}: {note}" for result in judged for note in judge_notes(result["judge"])]
+    return list(dict.fromkeys(lines))
 
 
 def _without(cells: tuple[str, ...], column: int) -> tuple[str, ...]:

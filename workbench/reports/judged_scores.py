@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmarks.analysis.comparison import ComparisonRow
 from benchmarks.schema import JudgeFacts, Score
 from curation_db.language.sanitize import counted, display_text
 from curation_db.stats.intervals import Interval
@@ -30,16 +31,16 @@ class JudgedScore:
 def judge_label(judge: JudgeFacts) -> str:
     """Return the judge's name with its models, and what makes its answers doubtful."""
     models = ", ".join(dict.fromkeys(judge["models"]))
-    doubts = {"simulated by a script": judge["simulated"], "does not see images": judge["blind"]}
+    doubts = {"simulated": judge["simulated"], "does not see images": judge["blind"]}
     known = [models if models != judge["name"] else "", *(text for text, holds in doubts.items() if holds)]
     details = "; ".join(filter(None, known))
     return display_text(judge["name"] + (f" ({details})" if details else ""), limit=120)
 
 
-def judge_note(judge: JudgeFacts) -> str:
-    """Return who answered how many questions, and how many answers are unclear."""
-    asked = counted(judge["questions"], "question")
-    return f"{asked} answered by {judge_label(judge)}; {judge['unclear']:,} unclear answers count as wrong"
+def judge_notes(judge: JudgeFacts) -> list[str]:
+    """Return who answered, and how many answers are unclear if there are any."""
+    unclear = f"{judge['unclear']:,} of {counted(judge['questions'], 'answer')} are unclear: they count as wrong"
+    return [f"answered by {judge_label(judge)}", *([unclear] if judge["unclear"] else [])]
 
 
 def judged_listings(scores: Sequence[JudgedScore], errors: Mapping[str, JudgeErrors]) -> list[Listing]:
@@ -76,6 +77,13 @@ def error_note(task: str, errors: JudgeErrors | None) -> str:
         f"{errors.right_as_right:,} and {errors.wrong_as_wrong:,}"
     )
     return counts if errors.informative else f"{counts}: too little for a correction; review more answers"
+
+
+def corrected_share_of(row: ComparisonRow, errors: Mapping[str, JudgeErrors]) -> Interval | None:
+    """Return the main share of a row of a judged task, corrected for the judge's errors; None: see `corrected_both`."""
+    if row.judge is None or (found := errors.get(row.judge["id"])) is None:
+        return None
+    return corrected_share(row.correct, row.n, found)
 
 
 def corrected_both(score: JudgedScore, errors: JudgeErrors | None) -> Interval | None:

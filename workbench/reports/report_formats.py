@@ -13,6 +13,7 @@ from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
 from workbench.console.tables import Listing, plain_text
 from workbench.reports.interval_bars import ASCII as BARS_IN_ASCII
+from workbench.reports.judged_scores import corrected_share_of
 
 _ROW_COLUMNS = ("kind", "task", "version", "dataset_sha256", "protocol", "metric", "model", "model_hash")
 _COMPUTATION_COLUMNS = ("device", "precision", "nan", "ties", "equal_scores", "verdicts")
@@ -55,7 +56,8 @@ def markdown_text(text: str) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """Return one line per figure: a model, a slice, a further metric, a blind baseline or a published result.
+    """Return one line per figure: a model, a slice, a further metric, a share corrected for a judge's errors, a blind
+    baseline or a published result.
 
     Shares and differences are 0..1 and -1..1, with all digits. A text that begins like a formula gets a leading quote.
     """
@@ -86,6 +88,8 @@ def _csv_lines(report: Report) -> Iterator[dict[str, object]]:
         yield {"kind": "model", **main, **_share(row), **_difference(row.base), **affirmative, **_computation(row)}
         for share in row.others:
             yield {"kind": "metric", **place, **model, "metric": share.name, **_share(share)}
+        if (corrected := corrected_share_of(row, report.judge_errors)) is not None:
+            yield {"kind": "corrected", **main, "n": row.n, **_interval(corrected)}
         for part in row.slices:
             cut = {"cut": part.cut, "value": part.value}
             yield {"kind": "slice", **main, **cut, **_share(part), **_difference(part.base)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import shutil
 import sqlite3
@@ -173,6 +175,9 @@ def test_the_report_corrects_for_the_measured_error(workspace: Workspace) -> Non
         expected = corrected_share(row["correct"], row["n"], errors[row["judge"]["id"]])
         assert expected is not None
         assert row["corrected"] == {"estimate": expected.estimate, "low": expected.low, "high": expected.high}
+        table = csv.DictReader(io.StringIO(negwb(workspace, "report", "--csv").stdout))
+        figures = [each for each in table if (each["kind"], each["model_hash"]) == ("corrected", row["model_hash"])]
+        assert f"{expected.low}" in {each["low"] for each in figures}
         assert row["corrected"]["high"] - row["corrected"]["low"] > row["accuracy"]["high"] - row["accuracy"]["low"]
     assert "not measured" not in negwb(workspace, "report").stdout
 

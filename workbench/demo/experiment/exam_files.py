@@ -2,6 +2,7 @@
 
 The questions are `exam.make_questions` of the test range. Both choice tasks use the same scenes: a model that flips the
 sign of the text gains on one and loses on the other. Twins put both phrases and both instances of a scene together.
+A list in the format of SimpleNeg has no images of its own: the simulated judges know those of the workspace.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from typing import Any
 
 from curation_db.atomic_write import replace_file
 from workbench.demo.experiment.exam import RETRIEVAL, TEST, ExamQuestion, draw_exam, make_gallery, make_questions
+from workbench.demo.world.captions import a_thing, is_plural
 from workbench.demo.world.drawing import pixel_box
+from workbench.demo.world.world import ATTACHMENTS
 
 NEGREF, AFFIRM, FIND, TWINS = "demo-negref", "demo-affirm", "demo-retrieval", "demo-twins"
+JUDGED = "demo-judged"
 TASKS = (NEGREF, AFFIRM, FIND, TWINS)
 SCENES = 3200
 """Four times the number of validation scenes, to narrow the interval of the curation gain, clustered by scene."""
@@ -31,7 +35,11 @@ def write_exam(
     gallery: int = RETRIEVAL,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
-    """Draw the exam into `folder`, with NAME.json for each of `TASKS`; a complete exam stays as it is."""
+    """Draw the exam into `folder`, with NAME.json for `JUDGED` and each of `TASKS`; a complete exam stays as it is."""
+    judged = folder / f"{JUDGED}.json"
+    if not judged.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(judged, json.dumps(judged_rows(), indent=1) + "\n")
     if all((folder / f"{name}.json").is_file() for name in TASKS):
         return
     (folder / _IMAGES).mkdir(parents=True, exist_ok=True)
@@ -51,6 +59,19 @@ def write_exam(
     retrieval = {"images": [caption["image"] for caption in captions], "captions": captions}
     for task, content in zip(TASKS, (negref, affirm, retrieval, twins), strict=True):
         replace_file(folder / f"{task}.json", json.dumps(content, indent=1) + "\n")
+
+
+def judged_rows() -> list[list[str]]:
+    """Return [text, question about the denied thing, question about the rest] for each kind and thing of the world."""
+    return [
+        [f"{a_thing(anchor)} with no {thing}", _is_there(thing), _is_there(anchor)]
+        for anchor, things in ATTACHMENTS.items()
+        for thing in things
+    ]
+
+
+def _is_there(thing: str) -> str:
+    return f"{'are' if is_plural(thing) else 'is'} there {a_thing(thing)} in the image?"
 
 
 def _choices(folder: Path, number: int, question: ExamQuestion) -> tuple[Row, Row, Row]:

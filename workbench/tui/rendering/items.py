@@ -166,11 +166,24 @@ def _marks(row: ItemRow, place: int) -> Content:
     if twin_options(row):
         return Content.styled("✓ true", f"bold {GOOD}") if place in _TRUE_PAIRS else Content("")
     parts = []
+    if "answers" in row:
+        return _judged_marks(row, place)
     if place == row["target"]:
         parts.append(Content.styled("✓ right", f"bold {GOOD}"))
     if place == row["pred"]:
         parts.append(Content.styled("◀ chosen", f"bold {GOOD if row['correct'] else BAD}"))
     return Content(" ").join(parts)
+
+
+def _judged_marks(row: ItemRow, place: int) -> Content:
+    """Return the judge's answers about a retrieved image: whether the scene is right and the denied thing is absent."""
+    answers = row["answers"][place]
+    scene, absent = answers["scene"], None if answers["denied"] is None else not answers["denied"]
+    return Content.assemble("scene ", _answer_mark(scene), " negation ", _answer_mark(absent))
+
+
+def _answer_mark(right: bool | None) -> Content:
+    return Content.styled("?", WARN) if right is None else correct_mark(right)
 
 
 def outcome(row: ItemRow, answers: ItemAnswers, against: Against) -> Content:
