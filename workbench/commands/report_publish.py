@@ -67,6 +67,7 @@ def _datasets(words: Sequence[str], tasks: set[str]) -> dict[str, HubDataset]:
 def _print(
     written: Publication, report: Report, folder: Path, datasets: dict[str, HubDataset], *, is_local: bool
 ) -> None:
+    from benchmarks.training_overlap import overlap_text
     from curation_db.language.sanitize import display_text
     from workbench.reports.publish.folder import RECORD
     from workbench.reports.publish.models import LOCAL
@@ -81,6 +82,9 @@ def _print(
             for kind in {each.kind for each in written.cautions[row.run]}:
                 kinds[kind] += 1
         typer.echo("  " + ", ".join(f"{kind}: {number:,}" for kind, number in kinds.items()))
+    for each in report.left_out:
+        line = f"{each.task} of {each.model} is left out: {overlap_text(each.overlap, each.images)}"
+        typer.echo(f"{display_text(line, limit=500)}; --allow-overlap publishes it with a caution")
     left_out = sorted({row.task for row in report.rows} - set(written.on_hub))
     if left_out:
         tasks = display_text(", ".join(left_out), limit=300)

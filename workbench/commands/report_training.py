@@ -13,7 +13,7 @@ from workbench.errors import NothingToDo, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.analysis.comparison import ComparisonRow
+    from benchmarks.analysis.comparison import ComparisonRow, Report
     from workbench.reports.run_origin import Cut
     from workbench.reports.training_report import TrainedModel
     from workbench.workspace.layout import Workspace
@@ -96,34 +96,44 @@ def _models(workspace: Workspace, folders: Sequence[Path], base: str | None) -> 
     from workbench.console.progress_bars import step_bars
     from workbench.reports.run_origin import read_origins
     from workbench.reports.training_report import TrainedModel
+    from workbench.workspace.trained_runs import runs_by_model
 
     try:
         with step_bars() as bars:
             origins = read_origins(workspace, folders, lambda done, total: bars("reading exports", done, total))
     except TrainerError as error:
         raise UsageError(error.message, hint=error.hint) from error
-    results = _results(workspace, folders, base)
-    return [TrainedModel(origin, results.get(origin.run, ())) for origin in origins]
-
-
-def _results(workspace: Workspace, folders: Sequence[Path], base: str | None) -> dict[str, tuple[ComparisonRow, ...]]:
-    """Return the results of each run by its name: one for each task, the strict one where it exists."""
-    from workbench.commands.report import gather
-    from workbench.workspace.trained_runs import runs_by_model
-
     hashes = {folder.name: digest for digest, folder in runs_by_model(workspace).items()}
+    report = _report(workspace, folders, hashes, base)
+    if report is None:
+        return [TrainedModel(origin, ()) for origin in origins]
+    return [
+        TrainedModel(
+            origin,
+            _results_of(report, hashes.get(origin.run)),
+            tuple(each for each in report.left_out if each.model_hash == hashes.get(origin.run)),
+        )
+        for origin in origins
+    ]
+
+
+def _report(workspace: Workspace, folders: Sequence[Path], hashes: dict[str, str], base: str | None) -> Report | None:
+    """Compare the results of the workspace; None: there are none."""
+    from workbench.commands.report import gather
+
     try:
-        report = gather(workspace, base=base or _accepted_arm(workspace, folders, hashes), slices=True)
+        return gather(workspace, base=base or _accepted_arm(workspace, folders, hashes), slices=True)
     except NothingToDo:
-        return {}
-    found: dict[str, tuple[ComparisonRow, ...]] = {}
-    for folder in folders:
-        first: dict[tuple[str, str], ComparisonRow] = {}
-        for row in report.rows:  # strict before official
-            if row.model_hash == hashes.get(folder.name):
-                first.setdefault((row.task, row.dataset_sha256), row)
-        found[folder.name] = tuple(first.values())
-    return found
+        return None
+
+
+def _results_of(report: Report, model: str | None) -> tuple[ComparisonRow, ...]:
+    """Return one result of the model for each task, the strict one where it exists."""
+    first: dict[tuple[str, str], ComparisonRow] = {}
+    for row in report.rows:  # strict before official
+        if row.model_hash == model:
+            first.setdefault((row.task, row.dataset_sha256), row)
+    return tuple(first.values())
 
 
 def _accepted_arm(workspace: Workspace, folders: Sequence[Path], hashes: dict[str, str]) -> str | None:
@@ -137,5 +147,6 @@ def _accepted_arm(workspace: Workspace, folders: Sequence[Path], hashes: dict[st
     if len(accepted) != 1 or len({arm.export for arm in arms.values()}) != 1:
         return None
     digest = hashes.get(accepted[0])
-    known = {stored.result["model"]["hash"] for stored in list_results(workspace.root / RESULTS).results}
+    results = (stored.result for stored in list_results(workspace.root / RESULTS).results)
+    known = {each["model"]["hash"] for each in results if not each.get("overlap", {}).get("images")}
     return digest if digest in known else None

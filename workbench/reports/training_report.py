@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.analysis.comparison import ComparisonRow, Slice
+from benchmarks.analysis.comparison import ComparisonRow, LeftOut, Slice
 from benchmarks.schema import NO_CUE
+from benchmarks.training_overlap import overlap_text
 from curation_db.exporting.manifest import ExportItem
 from workbench.console.number_format import NONE
 from workbench.console.tables import Listing
@@ -23,6 +24,8 @@ class TrainedModel:
     origin: RunOrigin
     results: tuple[ComparisonRow, ...]
     """One for each task, with slices; empty: the model was not evaluated."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Tasks without a result here, because the run was trained on their images."""
 
     def result_on(self, task: str, dataset: str) -> ComparisonRow | None:
         return next((row for row in self.results if (row.task, row.dataset_sha256) == (task, dataset)), None)
@@ -118,6 +121,11 @@ def _counts(models: Sequence[TrainedModel], cut: Cut) -> Listing:
 
 def _problems(models: Sequence[TrainedModel]) -> Listing:
     cells = [(model.origin.run, model.origin.problem) for model in models if model.origin.problem]
+    cells += [
+        (model.origin.run, f"{each.task} is left out: {overlap_text(each.overlap, each.images)}")
+        for model in models
+        for each in model.left_out
+    ]
     return Listing("Not complete", ("run", "why"), cells, left=2)
 
 
@@ -168,6 +176,7 @@ def as_dict(model: TrainedModel, only: tuple[Cut, str] | None, most: int) -> dic
         "counts_left_out": {cut: count_by(origin.left_out or (), cut) for cut in CUTS},
         "problem": origin.problem,
         "results": [asdict(row) for row in model.results],
+        "results_left_out": [asdict(each) for each in model.left_out],
         "decisions": [
             {**{name: getattr(item, name) for name in item.__slots__}, "in_export": inside}
             for item, inside in decisions(origin, only)[:most]

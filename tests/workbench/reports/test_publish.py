@@ -192,6 +192,33 @@ def test_the_score_of_a_judge_that_sees_nothing_is_blocked(tmp_path: Path, fault
     assert [each.kind for each in cautions(report.rows[0], report, faulty) if each.blocks] == [CautionKind.JUDGE]
 
 
+def test_a_task_that_the_model_was_trained_on_is_left_out_or_has_a_caution(tmp_path: Path) -> None:
+    workspace = build_workspace(tmp_path / "ws")
+    make_result(workspace, "clean-negref", "base", [True, False])
+    stored = make_result(workspace, "demo-negref", "base", [True, False])
+    overlap = {"runs": ["r"], "training_images": 9, "images": 1, "by_id": 1, "by_content": 0, "items": 1}
+    rewrite: Any = {**stored.result, "overlap": overlap}
+    stored.path.write_text(json.dumps(rewrite))
+    hidden = publish(workspace, tmp_path / "hidden", "--hub-dataset", "clean-negref=org/set")
+    assert "demo-negref of base is left out: trained on 1 of its 2 images" in hidden.stdout
+    assert "demo-negref (left out of the results)" in card_of(tmp_path / "hidden", "base")
+    assert {log["evaluation_results"][0]["source_data"]["dataset_name"] for log in logs_of(tmp_path / "hidden")} == {
+        "clean-negref"
+    }
+    assert (
+        publish(workspace, tmp_path / "shown", "--allow-overlap", "--hub-dataset", "demo-negref=org/set").exit_code == 0
+    )
+    assert len(logs_of(tmp_path / "shown")) == 2
+    before, _, after = card_of(tmp_path / "shown", "base").partition("## Before you cite a figure")
+    assert "trained on 1 of its 2 images" in after
+    assert "demo-negref" not in before
+    assert not list((tmp_path / "shown").glob("models/*/*/.eval_results"))
+
+
+def card_of(folder: Path, model: str) -> str:
+    return (folder / "models/local" / model / "README.md").read_text(encoding="utf-8")
+
+
 def test_an_undecided_difference_is_stated(publication: tuple[Path, str]) -> None:
     card = (publication[0] / TUNED).read_text(encoding="utf-8")
     before, _, cautions = card.partition("## Before you cite a figure")

@@ -100,6 +100,17 @@ def test_the_tables_show_pairs_and_scores_by_training_cue(workspace: Workspace) 
     assert ["present", "set-001.ablate-accepted", "0", "2"] in lines
 
 
+def test_a_task_that_a_run_was_trained_on_is_named(own_workspace: Workspace) -> None:
+    for path in (own_workspace.root / "results").glob("*.json"):
+        content = json.loads(path.read_text())
+        overlap = {"runs": ["r"], "training_images": 9, "images": 1, "by_id": 1, "by_content": 0, "items": 1}
+        path.write_text(json.dumps(content | ({"overlap": overlap} if "scope" in content["model"]["name"] else {})))
+    assert "demo-negref is left out: trained on 1 of its 20 images" in training(own_workspace).stdout
+    for path in (own_workspace.root / "results").glob("*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"overlap": overlap}))
+    assert training(own_workspace).stdout.count("demo-negref is left out") == 3
+
+
 def test_decisions_are_listed_with_a_filter(workspace: Workspace) -> None:
     words = ("set-001.ablate-accepted", "--decisions", "9", "--only", "reason=present")
     (run,) = json.loads(training(workspace, *words, "--json").stdout)["runs"]

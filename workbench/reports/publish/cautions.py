@@ -10,6 +10,7 @@ from benchmarks.affirmative_twins import missing_twin_advice
 from benchmarks.analysis.comparison import ComparisonRow, Report
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.schema import Result
+from benchmarks.training_overlap import overlap_text
 from benchmarks.verdicts import VerdictCode
 from workbench.reports.benchmark_report import DISAGREES, power_note
 
@@ -31,13 +32,15 @@ class CautionKind(StrEnum):
     """Interval and test disagree on whether the difference is zero."""
     NO_TWIN = "no_twin"
     """The affirmative twin was not run, so that a flipped sign would look like success."""
+    OVERLAP = "overlap"
+    """The model was trained on images of the task."""
     JUDGE = "judge"
     """A script answered instead of a model, or the judge does not see images."""
     OFFICIAL_ONLY = "official_only"
     """The published rule alone was run, under which a constant model can be right everywhere."""
 
 
-BLOCKING = frozenset({CautionKind.NAN, CautionKind.COLLAPSED, CautionKind.JUDGE})
+BLOCKING = frozenset({CautionKind.NAN, CautionKind.COLLAPSED, CautionKind.OVERLAP, CautionKind.JUDGE})
 """Results with one of these stay out of the fields that show a score without a remark: leaderboards, `model-index`."""
 
 
@@ -59,11 +62,14 @@ def cautions(row: ComparisonRow, report: Report, result: Result) -> tuple[Cautio
         row: Its row in `report`.
         result: The content of its file.
     """
-    found = (*_judge_cautions(result), *_cautions(row, report))
+    found = (*_cautions_of_result(result), *_cautions(row, report))
     return tuple(Caution(kind, text) for kind, text in found)
 
 
-def _judge_cautions(result: Result) -> Iterator[tuple[CautionKind, str]]:
+def _cautions_of_result(result: Result) -> Iterator[tuple[CautionKind, str]]:
+    overlap = result.get("overlap")
+    if overlap and overlap["images"]:
+        yield CautionKind.OVERLAP, overlap_text(overlap, result["task"]["images"])
     judge = result.get("judge")
     if judge and judge["simulated"]:
         yield CautionKind.JUDGE, f"a script answers as the judge {judge['name']}, not a model"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.analysis.comparison import ComparisonRow, Report
+from benchmarks.training_overlap import overlap_text
 from curation_db.exporting.manifest import ManifestCounts
 from curation_db.language.sanitize import display_text
 from trainers.errors import TrainerError
@@ -54,7 +55,7 @@ def model_card(
         "Written by `negwb report --publish`. License and intended use are not known to negwb: add them.\n",
         _section("Model", _model_lines(model)),
         _section("Training", [*_training_lines(model, export), *problem]),
-        _section("Before you cite a figure", _caution_lines(model, cautions)),
+        _section("Before you cite a figure", _caution_lines(report, model, cautions)),
         "## Results\n\n" + as_markdown(listings(_report_of(report, model))),
         _section("Files", _file_lines(tasks_on_hub)),
     ]
@@ -141,8 +142,12 @@ def _count_lines(counts: ManifestCounts) -> Iterator[str]:
             yield f"by {name}: {', '.join([*shown, *rest])}"
 
 
-def _caution_lines(model: PublishedModel, cautions: Mapping[str, Sequence[Caution]]) -> list[str]:
+def _caution_lines(report: Report, model: PublishedModel, cautions: Mapping[str, Sequence[Caution]]) -> list[str]:
     lines: dict[str, list[str]] = {}
+    for each in report.left_out:
+        if each.model_hash == model.hash:
+            place = f"{markdown_text(each.task)} (left out of the results)"
+            lines.setdefault(markdown_text(overlap_text(each.overlap, each.images)), []).append(place)
     for row in model.rows:
         for caution in cautions[row.run]:
             kept_out = " (not in the metadata and not in `.eval_results/`)" if caution.blocks else ""
@@ -160,7 +165,8 @@ def _report_of(report: Report, model: PublishedModel) -> Report:
         for row in report.rows
         if row.run in runs or (row.model == report.reference and (row.task, row.dataset_sha256, row.protocol) in places)
     ]
-    return replace(report, rows=tuple(rows))
+    left_out = tuple(each for each in report.left_out if each.model_hash == model.hash)
+    return replace(report, rows=tuple(rows), left_out=left_out)
 
 
 def _file_lines(tasks_on_hub: Sequence[str]) -> list[str]:
