@@ -89,6 +89,17 @@ def test_hostile_texts_are_escaped_in_the_items(workspace: Workspace) -> None:
     assert "default-src 'none'; img-src data:" in text
 
 
+def test_hostile_names_are_escaped_in_the_items(tmp_path: Path) -> None:
+    created = build_workspace(tmp_path / "ws")
+    for model, right in (("base", [True, False]), (EVIL, [False, True])):
+        make_result(created, "demo-negref", model, right)
+    text = page(created)
+    assert len(figures(text, "demo-negref")) == 2
+    assert "<script" not in text
+    assert "<img" not in text
+    assert text.partition("<h2>Flipped items")[2].count("&lt;script&gt;") > 2
+
+
 def test_the_images_of_a_page_are_limited(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = page(workspace)
     sizes = [len(data) * 3 // 4 for data in re.findall('base64,([^"]*)', whole)]

@@ -177,7 +177,7 @@ def test_slices_have_bars_with_intervals(workspace: Workspace) -> None:
 def test_html_replaces_a_file_at_once(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.html"
     path.write_text("before")
-    monkeypatch.setattr("workbench.reports.html_report.html_report", lambda report: "\ud800")  # cannot be encoded
+    monkeypatch.setattr("workbench.reports.html_report.html_report", lambda *_: "\ud800")  # cannot be encoded
     assert report(workspace, "--html", str(path)).exit_code != 0
     assert path.read_text() == "before"
     assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
