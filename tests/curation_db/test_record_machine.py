@@ -250,5 +250,5 @@ class Machine(RuleBasedStateMachine):
         assert all(pending == served for _, pending, served in rows)
 
 
-Machine.TestCase.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
+Machine.TestCase.settings = settings(max_examples=10, stateful_step_count=40, deadline=None)
 TestRecordMachine = Machine.TestCase

@@ -33,7 +33,9 @@ def program(patch: str) -> str:
     )
 
 
-@pytest.mark.parametrize("where", ["paint", "thread", "mount"])
+@pytest.mark.parametrize(
+    "where", ["thread", *(pytest.param(where, marks=pytest.mark.long) for where in ("paint", "mount"))]
+)
 def test_an_error_in_the_app_is_logged(tmp_path: Path, where: str) -> None:
     workspace = create_workspace(tmp_path / "ws")
     with open_store(workspace.database) as store:

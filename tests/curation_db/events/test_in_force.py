@@ -103,7 +103,7 @@ def by_hand(record: Record) -> list[dict[str, Any]]:
     return sorted(chosen, key=lambda event: event["seq"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(steps=st.lists(step, max_size=25))
 def test_every_count_is_over_the_decisions_in_force(steps: list[tuple[str, int, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder, create_store(Path(folder) / "curation.db") as store:

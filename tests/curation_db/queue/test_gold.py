@@ -223,7 +223,7 @@ class TestServing:
         assert [claim.candidate_id for claim in ana.queue.claim(revisit=True)] == [1]
         assert score_of(record) == []
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=15, deadline=None)
     @given(
         accepts=st.integers(0, 5),
         rejects=st.integers(0, 5),

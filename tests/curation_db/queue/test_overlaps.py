@@ -165,7 +165,7 @@ step = st.tuples(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(steps=st.lists(step, max_size=20))
 def test_exports_of_past_events_stay_equal(steps: list[tuple[str, list[int], str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder, create_store(Path(folder) / "curation.db") as store:

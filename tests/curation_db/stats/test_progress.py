@@ -170,7 +170,7 @@ def play(record: Record, steps: Iterable[tuple[Any, ...]]) -> None:
                 (reviewer.undo if action == "undo" else reviewer.redo)()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(steps=st.lists(step, max_size=30))
 def test_every_number_equals_the_count_over_the_events(steps: list[tuple[Any, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder, create_store(Path(folder) / "curation.db") as store:

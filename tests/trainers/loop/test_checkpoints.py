@@ -86,7 +86,7 @@ def test_the_newest_checkpoints_stay_with_their_best_weights(
     assert len(list((folder / FOLDER).iterdir())) == 2 + len(best_of(folder)), "no draft stays"
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", [DAMAGES[0], *(pytest.param(each, marks=pytest.mark.long) for each in DAMAGES[1:])])
 def test_a_damaged_checkpoint_is_replaced_by_the_one_before(
     config: RunConfig,
     straight: bytes,
@@ -117,6 +117,7 @@ def test_without_an_intact_checkpoint_the_run_is_refused_in_one_line(
     assert read_run(folder).status is TrainingStatus.FAILED
 
 
+@pytest.mark.long
 def test_damaged_best_weights_make_their_checkpoints_unusable(
     config: RunConfig, straight: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,7 +104,9 @@ def openai_class(path: Path, *, quick_gelu: bool) -> Any:
     return model.eval()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "architecture", [ARCHITECTURES[0], *(pytest.param(each, marks=pytest.mark.long) for each in ARCHITECTURES[1:])]
+)
 def test_every_tower_size(tmp_path: Path, architecture: str) -> None:
     check_all_forms(random_model(reduced(architecture), quick_gelu=True), tmp_path)
 

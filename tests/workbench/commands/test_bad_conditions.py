@@ -363,6 +363,7 @@ class TestTwoVersions:
             assert terminal.end() == 0
         assert "is using" not in with_code(workspace, NEWER, "export").stderr
 
+    @pytest.mark.long
     def test_an_open_older_version_does_not_write_to_a_migrated_record(self, workspace: Workspace) -> None:
         command = [NEGWB, "-w", workspace.root, "curate", "-a", "ben", "--images", "none"]
         with Terminal(command) as terminal:

@@ -67,7 +67,7 @@ def test_an_empty_name_is_not_replaced_by_the_login_name(make_workspace: Any) ->
         assert b"an annotator needs a name" in terminal.output
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("how", [signal.SIGHUP, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_termination_releases_the_leases(make_workspace: Any, how: signal.Signals) -> None:
     workspace = make_workspace(5)
     with curate(workspace) as terminal:

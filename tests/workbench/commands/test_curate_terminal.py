@@ -66,6 +66,7 @@ def test_twenty_decisions_survive_kill_9_and_can_be_undone_and_redone(tmp_path: 
         Record(store).assert_state_matches_events()
 
 
+@pytest.mark.long
 def test_after_a_crash_the_same_card_is_served(tmp_path: Path) -> None:
     workspace = create_workspace(tmp_path / "ws")
     with open_store(workspace.database) as store:
@@ -81,6 +82,7 @@ def test_after_a_crash_the_same_card_is_served(tmp_path: Path) -> None:
     assert rows(workspace.database, "SELECT * FROM lease") == []
 
 
+@pytest.mark.long
 def test_the_editor_of_the_annotator_edits_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = create_workspace(tmp_path / "ws")
     with open_store(workspace.database) as store:

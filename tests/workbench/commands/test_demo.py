@@ -116,6 +116,7 @@ def test_the_report_comes_before_the_last_line(finished) -> None:
     assert done.stdout.count("{") == done.stdout.splitlines()[-1].count("{")
 
 
+@pytest.mark.long
 def test_a_second_run_reuses_everything(finished) -> None:
     folder, done = finished
     before = files_of(folder)

@@ -82,7 +82,7 @@ def assert_nothing_elsewhere(workspace: WorkspaceFixture, lose: Callable[[Path],
         assert events_in(database.with_name("moved.db")) == count
 
 
-@pytest.mark.parametrize("lose", LOSSES)
+@pytest.mark.parametrize("lose", [LOSSES[0], *(pytest.param(each, marks=pytest.mark.long) for each in LOSSES[1:])])
 def test_curate_ends(workspace: WorkspaceFixture, lose: Callable[[Path], None]) -> None:
     command = [NEGWB, "-w", workspace.root, "curate", "-a", "ana", "--order", "oldest", "--images", "halfcell"]
     with Terminal(command) as terminal:

@@ -284,7 +284,9 @@ def test_loopback_addresses() -> None:
     assert address("::1", 80) == "http://[::1]:80"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, *(pytest.param(n, marks=pytest.mark.long) for n in (signal.SIGINT, signal.SIGHUP))]
+)
 async def test_a_stopped_server_ends_the_sessions_of_its_pages(
     workspace: WorkspaceFixture, number: signal.Signals
 ) -> None:

@@ -329,6 +329,7 @@ def test_the_training_survives_its_parent_and_stops_with_the_printed_command(wor
     assert read_saved_steps(run) is not None
 
 
+@pytest.mark.long
 def test_a_detached_training_survives_its_terminal_and_cannot_be_resumed_meanwhile(workspace: Workspace) -> None:
     run = runs_folder(workspace) / "detached"
     words = [NEGWB, "-w", workspace.root, "train", "set-001", "--name", "detached", *LONG, "--steps", 100_000]

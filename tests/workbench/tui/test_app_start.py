@@ -46,7 +46,13 @@ async def left_after(app: Any, messages: int, action: Callable[[], None]) -> Non
     leaving.cancel()
 
 
-@pytest.mark.parametrize("start", [None, MainView.BROWSE, MainView.ADJUDICATE, MainView.PROGRESS])
+@pytest.mark.parametrize(
+    "start",
+    [
+        None,
+        *(pytest.param(v, marks=pytest.mark.long) for v in (MainView.BROWSE, MainView.ADJUDICATE, MainView.PROGRESS)),
+    ],
+)
 def test_the_app_can_be_quit_at_any_moment_of_the_start(
     make_workspace: Any, open_session: Any, start: MainView | None
 ) -> None:
@@ -68,7 +74,9 @@ def test_the_results_app_can_be_quit_at_any_moment_of_the_start(make_workspace: 
         assert (app.failure, app.return_code) == (None, 0), messages
 
 
-@pytest.mark.parametrize("start", [None, MainView.ADJUDICATE, MainView.BROWSE])
+@pytest.mark.parametrize(
+    "start", [None, *(pytest.param(view, marks=pytest.mark.long) for view in (MainView.ADJUDICATE, MainView.BROWSE))]
+)
 def test_a_key_from_before_the_first_screen_has_no_effect(
     make_workspace: Any, open_session: Any, start: MainView | None
 ) -> None:

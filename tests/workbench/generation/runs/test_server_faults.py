@@ -193,6 +193,7 @@ def test_two_processes_never_pay_for_the_same_items(workspace: FaultWorkspace) -
         assert server.stats()["served_again"] == 0
 
 
+@pytest.mark.long
 def test_shards_divide_the_items(workspace: FaultWorkspace) -> None:
     with model_server(latency_ms=1) as server:
         engines(workspace, server)
