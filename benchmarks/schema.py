@@ -153,6 +153,7 @@ class TextFacts(TypedDict):
     limit: int
     """The most tokens that the model reads, with those that its tokenizer adds."""
     tokenizer: str
+    """clip, a vocabulary file, or the name of a tokenizer of the Hugging Face hub."""
     texts: int
     """Number of distinct texts."""
     cut: int
