@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from benchmarks.affirmative_twins import needs_twin
 from benchmarks.schema import ItemRow, Result, twin_options, twin_scores
 from benchmarks.twins import images_right, texts_right
 from curation_db.stats.intervals import wilson
@@ -23,6 +24,12 @@ class VerdictCode(StrEnum):
     COLLAPSED_TEXTS = "collapsed texts"
     COLLAPSED_IMAGES = "collapsed images"
     REVERSED = "order reversed"
+    BELOW_CHANCE = "worse than chance"
+    """On negated texts, where a model that ignores the negation has the order of a flipped sign."""
+
+
+BROKEN: Final = frozenset(VerdictCode) - {VerdictCode.BELOW_CHANCE}
+"""Verdicts on the model; the other one can be what the task is to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,10 @@ def verdicts(result: Result, rows: Sequence[ItemRow]) -> tuple[Verdict, ...]:
         found.append(Verdict(VerdictCode.CONSTANT, f"{VerdictCode.CONSTANT}: equal in all {n:,} items{right}"))
     found += _collapses(result, rows)
     if text := _reversed_text(result, rows):
-        found.append(Verdict(VerdictCode.REVERSED, f"{VerdictCode.REVERSED}: {text}"))
+        ignores = needs_twin(result["task"]["kind"], result["task"]["name"], (row["cue"] for row in rows))
+        code = VerdictCode.BELOW_CHANCE if ignores else VerdictCode.REVERSED
+        why = "; the negation is ignored, or the sign flipped" if ignores else ""
+        found.append(Verdict(code, f"{code}: {text}{why}"))
     return tuple(found)
 
 

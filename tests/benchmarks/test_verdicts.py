@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,12 @@ def test_the_verdicts_state_their_figures(solved: Task, tmp_path: Path) -> None:
     flipped = results_of(FlippedTexts(1), solved, tmp_path)[0]
     (verdict,) = verdicts(flipped.result, flipped.items())
     assert verdict.text == "order reversed: flipped sign gives 100.0 % instead of 0.0 %"
+    negated = dataclasses.replace(solved, name="solved-negref")
+    (below,) = verdicts((one := results_of(FlippedTexts(1), negated, tmp_path)[0]).result, one.items())
+    assert below.code is VerdictCode.BELOW_CHANCE, "a model that ignores the negation is not broken"
+    assert below.text == (
+        "worse than chance: flipped sign gives 100.0 % instead of 0.0 %; the negation is ignored, or the sign flipped"
+    )
     constant = results_of(ConstantModel(), solved, tmp_path)[1]
     counts = undecided(constant.items())
     assert counts.right == constant.result["metrics"]["accuracy"]["correct"] > 0

@@ -35,7 +35,7 @@ from benchmarks.results import StoredResult
 from benchmarks.schema import Score
 from benchmarks.text_limit import cut_text
 from benchmarks.training_overlap import overlap_text
-from benchmarks.verdicts import undecided, undecided_text, verdicts
+from benchmarks.verdicts import BROKEN, undecided, undecided_text, verdicts
 from curation_db.stats.intervals import Interval
 from curation_db.stats.misclassification import JudgeErrors
 from workbench.console.number_format import NONE, count, p_value, percent, signed, signed_span, span
@@ -125,7 +125,7 @@ class ReportLine:
             "task": row.task,
             "model": row.model,
             "n": f"{row.n:,}",
-            "right": f"⚠ {figures.share}" if row.verdicts else figures.share,
+            "right": f"⚠ {figures.share}" if any(each.code in BROKEN for each in row.verdicts) else figures.share,
             "interval": figures.interval,
             "affirmed": self.affirmed_figure if row.denied else "",
             "official": official,

@@ -85,7 +85,7 @@ def _cautions(row: ComparisonRow, report: Report) -> Iterator[tuple[CautionKind,
         yield CautionKind.TIES, f"{row.ties:,} of {row.n:,} items have a tie of the highest score, which {rule}"
     for verdict in row.verdicts:
         if verdict.code != VerdictCode.NAN:
-            reverses = verdict.code == VerdictCode.REVERSED
+            reverses = verdict.code in {VerdictCode.REVERSED, VerdictCode.BELOW_CHANCE}
             yield CautionKind.REVERSED if reverses else CautionKind.COLLAPSED, verdict.text
     if better := [blind.name for blind in row.baselines if blind.correct >= row.correct]:
         yield CautionKind.BLIND, f"a baseline that does not see the image does as well: {', '.join(better)}"
