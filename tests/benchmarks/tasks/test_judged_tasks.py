@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from benchmarks.judged import ImageAnswer, ImageQuestion, highest
 from benchmarks.protocols import Protocol
 from benchmarks.results import StoredResult, list_results
 from benchmarks.runner import run_task
-from benchmarks.schema import JudgeFacts
+from benchmarks.schema import JUDGED, JudgedImage, JudgeFacts
 from benchmarks.scoring import score
 from benchmarks.task import Task
 from benchmarks.tasks import judged, simpleneg
@@ -133,6 +134,25 @@ def test_the_highest_similarities() -> None:
     assert highest(row)[:2] == [3, 7]
 
 
+@pytest.mark.parametrize(
+    ("scene", "denied", "right"),
+    [
+        (True, False, {"both", "scene", "negation"}),
+        (True, True, {"scene"}),
+        (False, False, {"negation"}),
+        (True, None, {"scene"}),
+        (None, False, {"negation"}),
+    ],
+)
+def test_an_unclear_answer_is_wrong(scene: bool | None, denied: bool | None, right: set[str]) -> None:
+    # fmt: off
+    image: JudgedImage = {"sha256": "", "scene": scene, "denied": denied, "p_scene": None, "p_denied": None,
+                          "counts": True}
+    # fmt: on
+    assert {name for name, is_right in JUDGED.items() if is_right(image)} == right
+    assert not any(is_right({**image, "counts": False}) for is_right in JUDGED.values())
+
+
 class TestScores:
     def run(self, model: TinyModel, task: Task, folder: Path, judge: Any = None, **rule: Any) -> list[StoredResult]:
         rules = [Protocol(name, **rule) for name in ("strict", "official")]
@@ -214,6 +234,9 @@ class TestScores:
         other, _ = self.run(TinyModel(3), task, tmp_path, TableJudge("other"))
         assert one.result["task"]["dataset_sha256"] == again.result["task"]["dataset_sha256"]
         assert one.result["task"]["dataset_sha256"] != other.result["task"]["dataset_sha256"]
+        smaller = replace(task, gallery=task.gallery[:-1], dataset_sha256=64 * "0")
+        fewer, _ = self.run(TinyModel(3), smaller, tmp_path, TableJudge("one"))
+        assert one.result["task"]["dataset_sha256"] != fewer.result["task"]["dataset_sha256"]
 
     def test_a_judge_is_needed(self, task: Task, tmp_path: Path) -> None:
         with pytest.raises(BenchError, match="a judge") as caught:

@@ -17,6 +17,7 @@ from support.sugarcrepe import lint_yield, read_captions, sample, scripted, tabl
 from curation_db.enums import ItemStatus, NegationType, Stage
 from curation_db.language.negation_cues import find_cues
 from curation_db.lint.minimal_edit import insertion_fault
+from workbench.demo.experiment.exam_files import judged_rows
 from workbench.demo.simulation.corpus import DemoImage as Drawn
 from workbench.demo.simulation.corpus import make_corpus
 from workbench.demo.simulation.judges import JUDGES, ask_judge
@@ -209,6 +210,15 @@ def test_an_image_file_of_the_workspace_is_known_without_the_record(tmp_path: Pa
     assert world.scene(ImagePayload(key=key, path=folder / "demo_000001.jpg")) == scene
     assert world.scene(ImagePayload(key=key, path=tmp_path / "demo_000001.jpg")) is None
     assert world.scene(ImagePayload(key=key)) is None
+
+
+def test_the_judges_understand_every_question_of_the_judged_exam():
+    scene = make_scene(7)
+    for _, denied, rest in judged_rows():
+        for question in (denied, rest):
+            parts = question_parts(question)
+            assert parts is not None
+            assert isinstance(scene.has(parts.concept or ""), bool), question
 
 
 def test_acceptability_needs_a_true_and_well_formed_text():

@@ -31,6 +31,7 @@ from workbench.cli import app
 from workbench.errors import NothingToDo
 from workbench.jobs.judge_review import add_review
 from workbench.reports.judge_errors import measured_errors
+from workbench.tui.rendering.items import scores
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 from workbench.workspace.operations import freeze_set
@@ -223,3 +224,13 @@ def test_nothing_was_judged(workspace: Workspace) -> None:
     with pytest.raises(NothingToDo) as caught:
         add_review(workspace, "simpleneg", 10)
     assert "bench run simpleneg" in caught.value.hint
+
+
+def test_the_answers_stand_beside_each_retrieved_image(workspace: Workspace) -> None:
+    row = list_results(workspace.root / "results").results[0].items()[0]
+    row["answers"][0].update(scene=True, denied=True)
+    row["answers"][1].update(scene=None, denied=False)
+    lines = scores(row, "tiny", None, "", 60).plain.splitlines()
+    assert len(lines) == len(row["options"])
+    assert lines[0].endswith("scene ✓ negation ✗")
+    assert lines[1].endswith("scene ? negation ✓")
