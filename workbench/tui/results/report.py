@@ -24,7 +24,6 @@ from workbench.reports.retention import RetentionPlot, plot_of, retention_plots
 from workbench.tui.rendering.report import COLUMNS, about, cells_of, columns_for, published, shows_all, titled
 from workbench.tui.rendering.retention import retention_chart
 from workbench.tui.results.context import STYLES
-from workbench.tui.results.origin import OriginScreen
 from workbench.tui.results.retention import RetentionScreen
 from workbench.tui.results.slices import ItemsScreen, SlicesScreen
 from workbench.tui.screens.base.action_screen import ActionScreen
@@ -215,6 +214,8 @@ class ReportScreen(ActionScreen):
 
     @work
     async def _open_origin(self, row: ComparisonRow) -> None:
+        from workbench.tui.results.origin import OriginScreen  # only when opened: it reads the record
+
         run = await run_in_daemon_thread(partial(_run_of, self.context, row))
         if run is not None:
             self.app.push_screen(OriginScreen(self.context, run))

@@ -37,7 +37,6 @@ from workbench.tui.rendering.runs import (
     short,
 )
 from workbench.tui.results.context import STYLES
-from workbench.tui.results.origin import OriginScreen
 from workbench.tui.screens.base.polling_screen import PollingScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.curve import Curve, Series
@@ -219,6 +218,8 @@ class RunsScreen(PollingScreen[RunSnapshot]):
 
     def action_origin(self) -> None:
         """Open the training data of the selected run."""
+        from workbench.tui.results.origin import OriginScreen  # only when opened: it reads the record
+
         if self.table.chosen is not None:
             self.app.push_screen(OriginScreen(self.context, self.context.watch.folder / self.table.chosen))
 
