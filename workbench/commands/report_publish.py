@@ -88,7 +88,11 @@ def _print(
     left_out = sorted({row.task for row in report.rows} - set(written.on_hub))
     if left_out:
         tasks = display_text(", ".join(left_out), limit=300)
-        why = "no data set is named with --hub-dataset" if not datasets else "no data set is named, or a caution blocks"
+        why = (
+            "no data set is named with --hub-dataset"
+            if not datasets
+            else "no data set is named, a caution blocks, or two versions were run"
+        )
         typer.echo(f".eval_results has no score on {tasks}: {why}")
     if is_local:
         typer.echo(f"the ids of your models begin with {LOCAL}/: name your account with --owner")

@@ -219,6 +219,16 @@ def card_of(folder: Path, model: str) -> str:
     return (folder / "models/local" / model / "README.md").read_text(encoding="utf-8")
 
 
+def test_a_task_with_two_data_sets_is_on_no_leaderboard(tmp_path: Path) -> None:
+    workspace = build_workspace(tmp_path / "ws")
+    stored = make_result(workspace, "demo-affirm", "base", [True, False])
+    other: Any = {**stored.result, "task": {**stored.result["task"], "dataset_sha256": "0" * 64}}
+    write(stored.path.parent, other, stored.items())
+    assert publish(workspace, tmp_path / "out", "--hub-dataset", "demo-affirm=org/set").exit_code == 0
+    assert len(logs_of(tmp_path / "out")) == 2
+    assert not list((tmp_path / "out").glob("models/*/*/.eval_results"))
+
+
 def test_an_undecided_difference_is_stated(publication: tuple[Path, str]) -> None:
     card = (publication[0] / TUNED).read_text(encoding="utf-8")
     before, _, cautions = card.partition("## Before you cite a figure")

@@ -153,7 +153,9 @@ def _caution_lines(report: Report, model: PublishedModel, cautions: Mapping[str,
             kept_out = " (not in the metadata and not in `.eval_results/`)" if caution.blocks else ""
             place = f"{markdown_text(row.task)}, {markdown_text(row.protocol)}{kept_out}"
             lines.setdefault(markdown_text(caution.text), []).append(place)
-    return [f"{'; '.join(places)}: {text}" for text, places in lines.items()] or ["No caution on these results."]
+    return [f"{'; '.join(dict.fromkeys(places))}: {text}" for text, places in lines.items()] or [
+        "No caution on these results."
+    ]
 
 
 def _report_of(report: Report, model: PublishedModel) -> Report:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,10 +110,14 @@ def _write_hub_results(
     known: Mapping[str, tuple[Caution, ...]],
     datasets: Mapping[str, HubDataset],
 ) -> list[str]:
-    """Write the scores of one model for leaderboards; return their tasks."""
+    """Write the scores of one model for leaderboards; return their tasks.
+
+    A task with results on two data sets is left out: which of them is registered is not known.
+    """
     chosen: dict[str, ComparisonRow] = {}
+    results = Counter(row.task for row in model.headlines)
     for row in model.headlines:
-        if row.task in datasets and not any(caution.blocks for caution in known[row.run]):
+        if row.task in datasets and results[row.task] == 1 and not any(caution.blocks for caution in known[row.run]):
             chosen[row.task] = row
     for task, row in chosen.items():
         created = _stored(workspace, row).result["created"]
