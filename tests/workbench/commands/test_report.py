@@ -27,6 +27,7 @@ from workbench.errors import NothingToDo, UsageError
 from workbench.reports.benchmark_report import as_json, listings
 from workbench.workspace.create import create_workspace, settings_template
 from workbench.workspace.layout import Workspace
+from workbench.workspace.models import run_bases
 
 PHRASES = ("a man with no hat", "no dog on the grass", "a bench without anybody", "a cat that is not red")
 
@@ -327,6 +328,14 @@ class TestReference:
         assert "the base of the newest run, #ffffffff, was not measured" in text
         assert "vs base" not in text
         assert json.loads(report(workspace, "--json").stdout)["reference_note"] == compared.reference_note
+
+    def test_the_base_of_a_run_on_a_run_is_where_the_first_one_began(self, tmp_path: Path) -> None:
+        workspace = self.workspace(tmp_path, "base")
+        further = make_result(workspace, "t-affirm", "further", [True] * 20).result["model"]["hash"]
+        tuned, base = (row.model_hash for row in gather(workspace, base="tuned").rows if row.model in {"tuned", "base"})
+        result = {"base": {"model_hash": tuned}, "model": {"model_hash": further}}
+        RunWriter(make_run(workspace, "run-002", done=False)).end(DONE, result)
+        assert run_bases(workspace) == {tuned: base, further: base}
 
     def test_a_run_of_another_base_than_the_reference_is_named(self, tmp_path: Path) -> None:
         workspace = self.workspace(tmp_path, "base")
