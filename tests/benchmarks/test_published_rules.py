@@ -13,6 +13,7 @@ from typing import Any
 
 import open_clip
 import pytest
+import torch
 from support.benches import draw_picture, negrefcocog_folder, write_negrefcocog
 from support.clip_models import make_tiny
 
@@ -35,6 +36,7 @@ SCORE_TOLERANCE = 2e-6
 def model(request: pytest.FixtureRequest) -> ClipModel:
     if request.param == "tiny":
         return make_tiny(3)
+    torch.manual_seed(3)
     return build(dict(open_clip.get_model_config(request.param)), {}, name="b32", arch=request.param)
 
 
