@@ -55,7 +55,8 @@ class Record:
     @property
     def path(self) -> str:
         """Path of the log, without its suffix, from the folder that has `data/`."""
-        identity = f"{self.id}\0{self.model.hash}\0{self.stored.result['items_sha256']}"
+        result = self.stored.result
+        identity = "\0".join((self.id, self.model.hash, result["task"]["dataset_sha256"], result["items_sha256"]))
         name = uuid.UUID(bytes=hashlib.sha256(identity.encode()).digest()[:16], version=4)
         return f"data/{portable_name(self.row.task)}/{self.model.id}/{name}"
 

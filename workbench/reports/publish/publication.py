@@ -93,7 +93,7 @@ def _write_record(draft: Path, record: Record) -> None:
     path = draft / record.samples_path
     path.parent.mkdir(parents=True, exist_ok=True)
     digest, lines = hashlib.sha256(), 0
-    with path.open("wb") as file:
+    with path.open("xb") as file:  # two results never share a file
         for instance in instances(record):
             line = (json.dumps(instance, allow_nan=False) + "\n").encode()
             digest.update(line)
