@@ -7,7 +7,7 @@ and "000000000139.jpg" are one image), or by its file name, where the content of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
@@ -52,7 +52,7 @@ class TrainingImages:
             "images": len(seen),
             "by_id": len(by_id),
             "by_content": len(by_content),
-            "items": sum(not seen.isdisjoint(_images_of(item)) for item in task.items),
+            "items": _items_with(seen, task),
         }
 
 
@@ -66,6 +66,13 @@ def overlap_text(facts: OverlapFacts, images: int) -> str:
 def _coco_number(name: str) -> str | None:
     match = _COCO.fullmatch(PurePath(name).stem)
     return match[1] if match else None
+
+
+def _items_with(seen: Collection[str], task: Task) -> int:
+    """Return the number of items with an image in `seen`; of a judged task all, because each may retrieve any image."""
+    if task.kind == "judged":
+        return len(task.items) if seen else 0
+    return sum(any(image in seen for image in _images_of(item)) for item in task.items)
 
 
 def _images_of(item: BenchItem) -> Iterable[str]:

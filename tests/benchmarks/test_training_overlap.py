@@ -61,3 +61,10 @@ def test_both_images_of_a_twin_count(task: Task) -> None:
     twins = dataclasses.replace(task, kind="twins", items=(twin,))
     found = TrainingImages(("r",), [TrainingImage("c", HASHES["cat.jpg"])]).overlap(twins, HASHES)
     assert (found["images"], found["items"]) == (1, 1)
+
+
+def test_any_image_of_a_judged_task_concerns_all_its_items(task: Task) -> None:
+    item = dataclasses.replace(task.items[0], image="", options=(), target=-1)
+    judged = dataclasses.replace(task, kind="judged", gallery=NAMES, items=(item, item))
+    for trained, items in (([TrainingImage("dog.jpg", HASHES["dog.jpg"])], 2), ([], 0)):
+        assert TrainingImages(("run-001",), trained).overlap(judged, HASHES)["items"] == items
