@@ -215,14 +215,14 @@ def test_the_candidates_of_a_steering_begin_with_no_steering() -> None:
 def test_one_strength_has_the_highest_mean_score_of_all_tasks(task: Task) -> None:
     """Most items of the second task ask for what their texts deny, and it has more, so a sum would decide for it."""
     tuning, _ = tuning_split(task, share=0.3)
-    reversed_ = [replace(item, target=1 - item.target) if n % 4 else item for n, item in enumerate(task.items)]
+    reversed_ = [replace(item, target=1 - item.target) if n % 10 else item for n, item in enumerate(task.items)]
     against = replace(task, items=tuple(reversed_))
-    candidates = [partial(project, strength=each) for each in (0.0, 1.0, 2.0, 4.0)]
+    candidates = [partial(project, strength=each) for each in (0.0, 2.0, 4.0)]
     right = [[count_right(make(WordModel()), part) for part in (tuning, against)] for make in candidates]
     assert sum(right[0]) > max(map(sum, right[1:]))
     means = [ours / len(tuning.items) + theirs / len(against.items) for ours, theirs in right]
     chosen = choose(WordModel(), candidates, [tuning, against])
-    assert chosen.strength == [0.0, 1.0, 2.0, 4.0][means.index(max(means))] > 0
+    assert chosen.strength == [0.0, 2.0, 4.0][means.index(max(means))] > 0
     assert choose(WordModel(), candidates, [against]).strength == 0
 
 
