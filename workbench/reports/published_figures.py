@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import PurePath
@@ -24,7 +24,7 @@ def published_listings(report: Report) -> list[Listing]:
     sources = [row for row in dict.fromkeys(texts) if row[1]]
     return [
         _figures(report, numbers),
-        _misses(all_misses(report)),
+        _misses(all_misses(report), numbers),
         Listing("Sources of the published figures", ("", ""), sources, left=2),
     ]
 
@@ -92,13 +92,17 @@ def _cells(figure: Interval | None) -> tuple[str, str]:
     return ("", "") if figure is None else (percent(figure.estimate), span(figure))
 
 
-def _misses(found: Sequence[Miss]) -> Listing:
+def _misses(found: Sequence[Miss], numbers: Mapping[str, str]) -> Listing:
     cells = [
         (
-            *(each.task, each.model, each.arch, each.by, f"{each.n:,}"),
+            *(each.task, each.model, each.arch, _by(each, numbers), f"{each.n:,}"),
             *(percent(each.published.estimate), percent(each.reached.estimate), f"-{each.items:,}"),
         )
         for each in found
     ]
     headers = ("task", "model", "arch", "reached by", "n", "paper %", "reached %", "items")
     return Listing("Where a paper's own checkpoint misses its figure", headers, cells, left=4, grouped=True)
+
+
+def _by(miss: Miss, numbers: Mapping[str, str]) -> str:
+    return f"rerun, source {numbers[miss.by]}" if miss.by in numbers else miss.by
