@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ EARLY = "without a hat a man" + " and a man" * 9
 SHORT = "a man without a hat"
 
 
+@cache
 def limited(length: int) -> ClipModel:
     return make_tiny(context_length=length)
 
 
 @pytest.mark.parametrize(
     ("length", "cut", "negations"),
-    [(77, 0, 0), (34, 0, 0), (33, 2, 1), (30, 2, 1), (6, 3, 2)],
+    [(77, 0, 0), (34, 0, 0), (33, 2, 1), (6, 3, 2)],
 )
 def test_texts_above_the_limit_are_counted(length: int, cut: int, negations: int) -> None:
     model = limited(length)
@@ -31,7 +33,7 @@ def test_texts_above_the_limit_are_counted(length: int, cut: int, negations: int
     assert facts == {"limit": length, "tokenizer": "clip", "texts": 3, "cut": cut, "cut_negations": negations}
 
 
-@pytest.mark.parametrize("length", [6, 32, 33, 34, 40])
+@pytest.mark.parametrize("length", [6, 33, 34, 77])
 def test_a_text_is_cut_exactly_if_its_end_does_not_matter(length: int) -> None:
     """The oracle: the tokenizer gives other ids for a text without its last word."""
     model = limited(length)
@@ -43,15 +45,15 @@ def test_a_text_is_cut_exactly_if_its_end_does_not_matter(length: int) -> None:
 
 
 def test_the_sentence_states_limit_and_lost_negations() -> None:
-    facts = text_facts(limited(32), [LATE, EARLY, SHORT])
+    facts = text_facts(limited(33), [LATE, EARLY, SHORT])
     assert facts is not None
-    assert cut_text(facts) == "2 of 3 texts are cut at the limit of 32 tokens (clip); 1 of them lose a negation"
+    assert cut_text(facts) == "2 of 3 texts are cut at the limit of 33 tokens (clip); 1 of them lose a negation"
     assert cut_text({**facts, "cut": 0, "cut_negations": 0}) == ""
 
 
 def test_a_model_inside_a_correction_is_found() -> None:
     class Correction:
-        base: Any = limited(32)
+        base: Any = limited(33)
 
-    assert text_facts(Correction(), [LATE]) == text_facts(limited(32), [LATE])
+    assert text_facts(Correction(), [LATE]) == text_facts(limited(33), [LATE])
     assert text_facts(Path(), [LATE]) is None
