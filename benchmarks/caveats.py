@@ -29,6 +29,10 @@ CAVEATS: Final[Mapping[str, tuple[str, ...]]] = {
         "hardly any item has a negation (86 of the 1,406 of replace-rel): it shows what a tuned model retained",
         "published figures of models tuned from OpenAI's CLIP were measured with GELU instead of QuickGELU",
     ),
+    "beaf": (
+        "the captions (a photo with a car, a photo without a car) are negwb's: BEAF has questions for language models",
+        "the copies are edited: traces of the removal can show which image is which",
+    ),
     "contextnegbench-lite": ("15 drawn images: an example of the format, too few items for any conclusion",),
     "negbench-coco-mcq": (
         _FIRST_IS_RIGHT,

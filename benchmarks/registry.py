@@ -157,6 +157,7 @@ for _name, _about in {
         f"{_about}, mean of 18 prompts (10,000 images)",
         part_of=_name,
     )
+register("beaf", "benchmarks.tasks.beaf:load", "BEAF: an image with a thing and a copy without it, twins (1,727 pairs)")
 register("celeba", "benchmarks.tasks.celeba:load", "CelebA: a person with or without an attribute (20,000 items)")
 register(
     "simpleneg",
