@@ -1,4 +1,4 @@
-"""Folder of a frozen benchmark: items.json (a captions task), manifest.json, images/, and benchmark.sha256.
+"""Folder of a frozen benchmark: items.json (a captions or twins task), manifest.json, images/, and benchmark.sha256.
 
 The folder appears whole or not at all, is never overwritten, and its files lose their write permission.
 benchmark.sha256 has the SHA-256 of every other file, in the form of `sha256sum`, so `sha256sum -c benchmark.sha256`
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from benchmarks.errors import BenchError
 from benchmarks.task import Subset, Task
-from benchmarks.tasks import captions
+from benchmarks.tasks import captions, twins
 from curation_db.atomic_write import partial_folder, seal, sync
 from curation_db.exporting.manifest import file_facts
 from curation_db.foreign_json import JsonError, parse_json
@@ -232,9 +232,12 @@ def load_frozen(folder: Path) -> Task:
         BenchError: a file other than an image is missing or was changed.
     """
     frozen = read_frozen(folder)
-    task = captions.load(folder.name, folder / ITEMS_FILE, folder)
+    is_twins = frozen.manifest.get("kind") == "twins"
+    load = twins.load if is_twins else captions.load
+    task = load(folder.name, folder / ITEMS_FILE, folder)
     if task.dataset_sha256 != frozen.hashes[ITEMS_FILE]:
         raise _damaged(folder / ITEMS_FILE)
     if not set(task.images) <= frozen.hashes.keys():
         raise _damaged(folder / HASHES_FILE)
-    return replace(task, subsets=_SUBSETS, image_sha256={name: frozen.hashes[name] for name in task.images})
+    image_sha256 = {name: frozen.hashes[name] for name in task.images}
+    return replace(task, subsets=() if is_twins else _SUBSETS, image_sha256=image_sha256)

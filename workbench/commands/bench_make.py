@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from benchmarks.frozen.folder import FrozenBenchmark
     from benchmarks.frozen.quotas import Quota
     from workbench.console.tables import Listing
-    from workbench.jobs.benchmark_making import BenchmarkPlan
+    from workbench.jobs.benchmark_making import BenchmarkPlan, BenchmarkSettings
+    from workbench.workspace.layout import Workspace
 
 EPILOG = """\b
 Examples:
   negwb bench make quiz --dry-run                        what the record has for it, and what is lacking
   negwb bench make quiz --quota 'cue=*:40%' --quota type=action:50
+  negwb bench make pairs --twins                         two images and two captions per item
   negwb bench make quiz --votes 1                        one annotator; the benchmark says so
   negwb bench run quiz                                   then evaluate models on it
 
@@ -56,6 +58,13 @@ def make(
     with_exported: Annotated[
         bool, typer.Option("--with-exported", help="Also use images of existing exports; the benchmark says so.")
     ] = False,
+    twins: Annotated[
+        bool,
+        typer.Option(
+            "--twins",
+            help="Two images and both captions per item; the annotated objects show which image has the denied thing.",
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what can be made.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -78,6 +87,11 @@ def make(
         seed=seed,
         with_exported=with_exported,
     )
+    if twins:
+        if quota or margin != BenchmarkSettings().margin:
+            raise UsageError("--quota and --margin do not apply to --twins", hint="no blind model has twins right")
+        _make_twins(workspace, name, settings, dry_run=dry_run, as_json=as_json)
+        return
     with step_bars(lines=True) as bars:
         plan = make_plan(workspace, name, settings, bars)
         try:
@@ -95,6 +109,49 @@ def make(
     if frozen is not None:
         typer.echo(str(frozen.folder))
     for line in _lines(plan, frozen):
+        typer.echo(line, err=frozen is not None)
+
+
+def _make_twins(workspace: Workspace, name: str, settings: BenchmarkSettings, *, dry_run: bool, as_json: bool) -> None:
+    """Freeze twins, or show what can be made."""
+    from workbench.console.progress_bars import step_bars
+    from workbench.jobs.twin_making import make_twin_plan, write_twins
+
+    with step_bars(lines=True) as bars:
+        plan = make_twin_plan(workspace, name, settings, bars)
+        try:
+            frozen = write_twins(workspace, plan, bars) if plan.chosen and not dry_run else None
+        except OSError as error:
+            raise NegwbError(f"cannot write {error.filename or name}: {error.strerror or error}") from error
+    if as_json:
+        report = {
+            "name": plan.name,
+            "path": None if frozen is None else str(frozen.folder),
+            "sha256": None if frozen is None else frozen.sha256,
+            "event": plan.event_seq,
+            "accepted": plan.accepted,
+            "annotated_images": plan.annotated,
+            "omitted": {why.name.lower(): count for why, count in plan.omitted.items()},
+            **plan.facts(),
+        }
+        typer.echo(json.dumps(report, allow_nan=False))
+    if not plan.chosen:
+        missing = "image with annotated objects" if not plan.annotated else "image that has what a caption denies"
+        raise NothingToDo(
+            f"no twins: {plan.accepted:,} accepted candidates can be used, and no {missing}",
+            hint="import the objects of the images (COCO's instances_*.json): negwb import --help",
+        )
+    if as_json:
+        return
+    if frozen is not None:
+        typer.echo(str(frozen.folder))
+    done = f"froze {plan.name}:" if frozen else f"{plan.name} would have"
+    lines = [f"negwb: {done} {len(plan.chosen):,} pairs of images, of {plan.accepted:,} accepted candidates"]
+    lines += [f"       {cut}: {_counted(counts)}" for cut, counts in plan.facts()["counts"].items()]
+    lines += [f"       limit: {line}" for line in plan.limits()]
+    if frozen is not None:
+        lines.append(f"       exports leave out its images from now on; next: negwb bench run {plan.name}")
+    for line in lines:
         typer.echo(line, err=frozen is not None)
 
 

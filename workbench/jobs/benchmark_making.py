@@ -104,7 +104,7 @@ class BenchmarkPlan:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of selected items by value of each cut, the most frequent first."""
-        return {cut: _frequent(item.contrast.cuts[cut] for item in self.chosen) for cut in _COUNTED}
+        return {cut: frequent(item.contrast.cuts[cut] for item in self.chosen) for cut in _COUNTED}
 
     def overlaps(self) -> dict[str, int]:
         """Return the number of selected images in each export that has some."""
@@ -112,7 +112,7 @@ class BenchmarkPlan:
 
     def limits(self) -> list[str]:
         """Return what the benchmark cannot show, one sentence each."""
-        alone = sum(not item.label.adjudicated and _votes(item.label) < 2 for item in self.chosen)
+        alone = sum(not item.label.adjudicated and votes_of(item.label) < 2 for item in self.chosen)
         lines = ["the affirmed captions are written by rule from the negated ones, and people decided about these only"]
         if alone:
             lines.append(
@@ -136,14 +136,13 @@ def make_plan(
         RecordError: the record cannot be read.
     """
     check_name(workspace.root / BENCHMARKS, name)
-    if name in {each for entry in entries().values() for each in (entry.name, entry.folder)}:
-        raise UsageError(f"{name} is the name of a known benchmark", hint="choose another name")
+    check_free_name(name)
     values = read_settings(workspace.settings)
     with open_read_only(workspace.database) as store, store.read() as connection:
         agreed = read_agreed_labels(connection, settings.votes, values.checks.text_limit)
         origin = origin_of(connection, agreed.event_seq)
     folders = PictureFolders(workspace.root, values.pictures, follow_links=values.follow_links)
-    usable, omitted = _usable(workspace, folders, agreed, settings, progress)
+    usable, omitted = usable_items(workspace, folders, agreed, settings, progress)
     selection, lacking = None, None
     try:
         selection = select(
@@ -169,15 +168,26 @@ def make_plan(
     )
 
 
-def _usable(
+def check_free_name(name: str) -> None:
+    """Check that no known benchmark has this name.
+
+    Raises:
+        UsageError: one has.
+    """
+    if name in {each for entry in entries().values() for each in (entry.name, entry.folder)}:
+        raise UsageError(f"{name} is the name of a known benchmark", hint="choose another name")
+
+
+def usable_items(
     workspace: Workspace,
     folders: PictureFolders,
     agreed: AgreedLabels,
     settings: BenchmarkSettings,
     progress: Progress,
 ) -> tuple[dict[str, LabelledItem], dict[Omission, int]]:
+    """Return the labels that can become items, by the id of their contrast, and how many cannot, by the reason."""
     omitted = Counter({Omission.TOO_FEW_VOTES: agreed.too_few_votes, Omission.OTHER_REASON: agreed.other_reason})
-    exported = _ExportedImages(workspace, progress)
+    exported = ExportedImages(workspace, progress)
     located: list[tuple[AgreedLabel, str, Path]] = []
     locate = ListedFolders(folders).locate
     for label in agreed.labels:
@@ -209,7 +219,7 @@ def _usable(
     return usable, {why: omitted[why] for why in Omission if omitted[why]}
 
 
-class _ExportedImages:
+class ExportedImages:
     """The images in the exports of a workspace, by key and by content."""
 
     def __init__(self, workspace: Workspace, progress: Progress) -> None:
@@ -259,7 +269,7 @@ def write_benchmark(
     """
     if plan.selection is None:
         raise plan.lacking or BenchError("nothing is selected")
-    names = {item.contrast.id: _image_name(item) for item in plan.chosen}
+    names = {item.contrast.id: image_name(item.contrast.image, item.path) for item in plan.chosen}
     return write_frozen(
         workspace.root / BENCHMARKS / plan.name,
         [_row(placed, names[placed.contrast.id]) for placed in plan.selection.items],
@@ -269,9 +279,10 @@ def write_benchmark(
     )
 
 
-def _image_name(item: LabelledItem) -> str:
-    suffix = item.path.suffix.lower()
-    return f"{IMAGES}/{item.contrast.image[:32]}{suffix if suffix in _SUFFIXES else ''}"
+def image_name(sha256: str, path: Path) -> str:
+    """Return the name of an image in the folder of a frozen benchmark, which does not depend on its own name."""
+    suffix = path.suffix.lower()
+    return f"{IMAGES}/{sha256[:32]}{suffix if suffix in _SUFFIXES else ''}"
 
 
 def _row(placed: PlacedContrast, image: str) -> dict[str, Any]:
@@ -312,7 +323,7 @@ def _manifest(plan: BenchmarkPlan, selection: Selection, names: Mapping[str, str
         },
         "decisions": {
             item.contrast.id: {
-                "votes": _votes(item.label),
+                "votes": votes_of(item.label),
                 "adjudicated": item.label.adjudicated,
                 "events": list(item.label.events),
             }
@@ -345,9 +356,11 @@ def _truth(contrast: Contrast) -> str:
     return NEGATED if contrast.negated_is_true else AFFIRMED
 
 
-def _votes(label: AgreedLabel) -> int:
+def votes_of(label: AgreedLabel) -> int:
+    """Return how many people agree on the label."""
     return label.item.accepts if label.item.state == State.ACCEPTED else label.item.rejects
 
 
-def _frequent(values: Iterable[str]) -> dict[str, int]:
+def frequent(values: Iterable[str]) -> dict[str, int]:
+    """Count the values, the most frequent first."""
     return dict(sorted(Counter(values).items(), key=lambda each: (-each[1], each[0])))

@@ -98,7 +98,7 @@ class TestHaste:
             assert not meter.hasty
 
     def test_the_status_line_shows_the_warning(self) -> None:
-        for width, words in ((120, "too fast to have looked at the image"), (60, "too fast")):
+        for width, words in ((120, "too fast to have seen the image"), (60, "too fast")):
             line = StatusLine()
             line.show(StatusContent("ana", progress=ThroughputSnapshot(3, 9, 9_000, (Kind.ACCEPT,), hasty=True)))
             assert words in _render(line, width)

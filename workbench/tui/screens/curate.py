@@ -396,15 +396,18 @@ class CurateScreen(DecisionScreen):
 
     def action_next_panel(self) -> None:
         """Show the next content of the panel below the image."""
-        shows = self.panel.display
-        self._panel = self._panel.following() if self._panel_chosen or shows else self._panel
+        if self._panel_chosen or self.panel.display:
+            self._panel = self._panel.following()
         self._panel_chosen = True
         self._lay_out_panel()
 
     def _lay_out_panel(self) -> None:
         box = self.query_one("#left")
         rows = panel_rows(box.size.width, box.size.height, chosen=self._panel_chosen)
-        self.panel.display = rows > 0 and self._panel is not PanelView.NONE
+        is_shown = rows > 0 and self._panel is not PanelView.NONE
+        if not is_shown and not self.panel.display:
+            return
+        self.panel.display = is_shown
         self.panel.styles.height = rows
         key = next(action for action in self.actions.at(KeyScope.CARD) if action.id == "panel")
         self.panel.border_subtitle = f"{self.actions.cap(key)} next"

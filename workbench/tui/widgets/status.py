@@ -13,7 +13,7 @@ from workbench.annotation.progress_counter import ThroughputSnapshot
 from workbench.annotation.wording import DECISIONS
 from workbench.tui.rendering.card_content import decision_style
 
-_HASTY, _HASTY_SHORT = "⚠ too fast to have looked at the image", "⚠ too fast"
+_HASTY, _HASTY_SHORT = "⚠ too fast to have seen the image", "⚠ too fast"
 
 
 @dataclass(frozen=True, slots=True)

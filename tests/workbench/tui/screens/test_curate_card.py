@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from support.curating import field_text, lines, running, shown, until
+from support.curating import SIZE, field_text, lines, running, shown, until
 from support.workspaces import Case, press, settled
+from textual import events
+from textual.geometry import Size
 
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.widgets.action_line import ActionLine
@@ -154,3 +156,16 @@ async def test_without_a_terminal_of_its_own_no_editor_opens(
         await press(pilot, "E")
         assert "an editor needs a terminal of its own" in lines(app)
     assert workspace.events() == []
+
+
+async def test_a_resize_event_about_an_earlier_size_changes_nothing(make_workspace: Any, open_app: Any) -> None:
+    """Otherwise two sizes in the queue cause layouts without end."""
+    app = open_app(make_workspace(1))
+    async with running(app) as pilot:
+        await settled(pilot)
+        for size in (Size(80, 25), Size(*SIZE), Size(80, 25)):
+            app.screen.post_message(events.Resize(size, size, size))
+        await pilot.pause()
+        assert app.screen._compositor.size == SIZE
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: app.screen._compositor.size == (80, 24))

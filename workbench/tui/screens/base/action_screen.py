@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from textual.screen import Screen
-
 from curation_db.language.sanitize import display_text
 from workbench.tui.bindings import bind
+from workbench.tui.screens.base.sized_screen import SizedScreen
 from workbench.workspace.keymap import ActionMap, KeyScope
 
 
-class ActionScreen(Screen[None]):
+class ActionScreen(SizedScreen):
     """Base class of screens; subclasses pass `actions` and a `place`."""
 
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012

@@ -9,10 +9,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from textual.errors import NoWidget
-from textual.screen import Screen
 
 from curation_db.enums import REASON_KEYS
 from workbench.annotation.key_guard import KeyTooEarly
+from workbench.tui.screens.base.sized_screen import SizedScreen
 from workbench.tui.widgets.field import TrackedText
 from workbench.tui.widgets.picture import PicturePane
 
@@ -30,7 +30,7 @@ _REASON_KEY_SECONDS = 0.4
 """A reason key this soon after a dropped `x` belongs to that `x` and is dropped, too."""
 
 
-class DecisionScreen(Screen[None]):
+class DecisionScreen(SizedScreen):
     """Base class: subclasses set `visibility` and `DECIDING`, and show messages about dropped keys."""
 
     DECIDING: frozenset[str] = frozenset()
