@@ -20,6 +20,7 @@ from curation_db.language.sanitize import display_text
 from workbench.annotation.key_guard import ScreenPlace
 from workbench.errors import ExitCode
 from workbench.tui.base_app import BaseApp
+from workbench.tui.key_folding import fold_key
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.screens.base.decision_screen import DecisionScreen
 from workbench.tui.screens.base.side_screen import SideScreen
@@ -148,8 +149,10 @@ class NegwbApp(BaseApp):
         elif isinstance(event, events.Key) and not event.is_forwarded and (cards := self._cards) is not None:
             self._idle_gc.activity()
             self.app_focus = True
-            cards.note_key(event.key)
-            await self._check_bindings(event.key, priority=True) or await self._check_bindings(event.key)
+            key = self._folded(event)
+            cards.note_key(key)
+            if not (await self._check_bindings(key, priority=True) or await self._check_bindings(key)):
+                cards.show_unknown_key(event)
         else:
             await super().on_event(event)
 
@@ -172,7 +175,11 @@ class NegwbApp(BaseApp):
 
     def _is_too_early(self, key: events.Key) -> bool:
         deciding = self._deciding
-        return deciding is not None and not deciding.may_press(key.key, key.time)
+        return deciding is not None and not deciding.may_press(self._folded(key), key.time)
+
+    def _folded(self, key: events.Key) -> str:
+        """Return the name of the key, or of the key of the screen that it stands for in another keyboard layout."""
+        return fold_key(key.character, self.screen._bindings.key_to_bindings) or key.key
 
     def post_display_hook(self) -> None:
         """Note that a frame was drawn; after the first frame of a card ask the terminal to confirm it."""

@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
-from textual import getters, work
+from textual import events, getters, work
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
@@ -177,6 +177,12 @@ class CurateScreen(DecisionScreen):
         actions = [bound.action.partition("(")[0] for bound in self._bindings.key_to_bindings.get(key, [])]
         if not _NEED_CARD.isdisjoint(actions):
             self.show_message("still loading; key ignored", severity="warning")
+
+    def show_unknown_key(self, event: events.Key) -> None:
+        """Show that a printable key has no action here."""
+        if event.is_printable and event.character and self.question is None and self.shown is not None:
+            help_key = next(self.actions.cap(each) for each in self.actions.at(KeyScope.CARD) if each.id == "help")
+            self.show_message(f"{display_text(event.character)} has no action here · {help_key} lists the keys")
 
     def _is_burst(self) -> bool:
         return time.monotonic() - self._missed < _PAUSE_SECONDS
