@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import threading
@@ -40,6 +41,8 @@ class BaseApp(App[int]):
     TITLE = "negwb"
 
     def __init__(self, *, theme: str = DARK.name) -> None:
+        if os.environ.get("NO_COLOR") == "":
+            del os.environ["NO_COLOR"]  # no-color.org: an empty value is none; Textual takes it as set
         super().__init__()
         for own in THEMES:
             self.register_theme(own)

@@ -133,3 +133,11 @@ async def test_an_unexpected_error_ends_the_app_and_is_stored(make_workspace: An
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", False), ("1", True)])
+def test_an_empty_no_color_is_none(
+    make_workspace: Any, monkeypatch: pytest.MonkeyPatch, value: str, expected: bool
+) -> None:
+    monkeypatch.setenv("NO_COLOR", value)
+    assert ResultsApp(Workspace(make_workspace(1).root)).no_color is expected
