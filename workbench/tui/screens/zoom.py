@@ -13,13 +13,16 @@ from rich.cells import cell_len
 from textual import events, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.geometry import Offset
 from textual.widgets import Static
 
 from curation_db.language.sanitize import display_text
+from workbench.annotation.text_spans import highlighted_spans
 from workbench.images.decode import Thumbnail, load_full
 from workbench.images.terminal_graphics import canvas
 from workbench.images.viewport import Canvas, Pair, Viewport, drawn
+from workbench.tui.rendering.card_content import marked
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.screens.help import HelpScreen
@@ -43,7 +46,15 @@ _STEP = 0.2
 def zoom_into(screen: Screen[Any], ready: PreparedCard, actions: ActionMap, *, protocol: str, viewer: str) -> None:
     """Show the image of a card on the whole screen. The decoded thumbnail is shown first."""
     screen.app.push_screen(
-        ZoomScreen(ready.path, protocol, picture_name(ready), actions=actions, first=ready.thumbnail, viewer=viewer)
+        ZoomScreen(
+            ready.path,
+            protocol,
+            picture_name(ready),
+            actions=actions,
+            first=ready.thumbnail,
+            viewer=viewer,
+            sentence=marked(highlighted_spans(ready.card.text, ready.card.caption)),
+        )
     )
 
 
@@ -52,6 +63,7 @@ class ZoomScreen(ActionScreen):
 
     AUTO_FOCUS = None
     DEFAULT_CSS = """
+    ZoomScreen > #zoom-sentence { height: auto; max-height: 3; padding: 0 1; }
     ZoomScreen > #zoom-foot { height: 1; padding: 0 1; background: $panel; }
     ZoomScreen #zoom-line { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
     ZoomScreen #zoom-hint { width: auto; color: $foreground 70%; }
@@ -66,6 +78,7 @@ class ZoomScreen(ActionScreen):
         actions: ActionMap | None = None,
         first: Thumbnail | None = None,
         viewer: str = "",
+        sentence: Content | None = None,
     ) -> None:
         """Create the screen.
 
@@ -74,6 +87,7 @@ class ZoomScreen(ActionScreen):
             protocol: Image protocol, as `choose_protocol` returns it.
             first: Shown until the image is decoded in full.
             viewer: As `viewer_command` takes it.
+            sentence: The negated caption, shown below the image; None: no line.
         """
         super().__init__(actions or ActionMap(), KeyScope.ZOOM)
         self._path = path
@@ -81,6 +95,7 @@ class ZoomScreen(ActionScreen):
         self._name_shown = name or (path.name if path is not None else "")
         self._first = first
         self._viewer = viewer
+        self._sentence = sentence
         self._image: Image.Image | None = None
         self._note = ""
         self.viewport: Viewport | None = None
@@ -92,6 +107,8 @@ class ZoomScreen(ActionScreen):
 
     def compose(self) -> ComposeResult:
         yield PicturePane(self._protocol, id="zoom-picture")
+        if self._sentence is not None:
+            yield Static(self._sentence, id="zoom-sentence", markup=False)
         with Horizontal(id="zoom-foot"):
             yield Static(self._line(), id="zoom-line", markup=False)
             yield Static(self._hint(), id="zoom-hint", markup=False)

@@ -169,3 +169,12 @@ async def test_a_resize_event_about_an_earlier_size_changes_nothing(make_workspa
         assert app.screen._compositor.size == SIZE
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: app.screen._compositor.size == (80, 24))
+
+
+async def test_zoom_keeps_the_negated_caption_in_view(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(1))
+    async with running(app, (80, 24)) as pilot:
+        await settled(pilot)
+        await press(pilot, "i")
+        await until(pilot, lambda: "a woman «not wearing hat number 0»" in lines(app))
+        assert app.screen.query_one("#zoom-sentence")
