@@ -581,7 +581,7 @@ def _cached_slices(
 
 
 def _paired_items(ours: Sequence[ItemRow], theirs: Mapping[str, bool], resamples: int) -> PairedDifference | None:
-    """Compare two models on the items that both results have; `theirs` tells by id which ones the other has right."""
+    """Compare two models on the items that both results have; `theirs`: whether the other is right, by id."""
     both = [row for row in ours if row["id"] in theirs]
     if not both:
         return None

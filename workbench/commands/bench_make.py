@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from benchmarks.frozen.folder import FrozenBenchmark
     from benchmarks.frozen.quotas import Quota
     from workbench.console.tables import Listing
-    from workbench.jobs.benchmark_making import BenchmarkPlan, BenchmarkSettings
+    from workbench.jobs.benchmark_making import BenchmarkPlan
+    from workbench.jobs.record_labels import BenchmarkSettings
     from workbench.workspace.layout import Workspace
 
 EPILOG = """\b
@@ -75,7 +76,8 @@ def make(
     """
     from workbench.console.progress_bars import step_bars
     from workbench.console.tables import show
-    from workbench.jobs.benchmark_making import BenchmarkSettings, make_plan, write_benchmark
+    from workbench.jobs.benchmark_making import make_plan, write_benchmark
+    from workbench.jobs.record_labels import BenchmarkSettings
     from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
@@ -128,10 +130,10 @@ def _make_twins(workspace: Workspace, name: str, settings: BenchmarkSettings, *,
             "name": plan.name,
             "path": None if frozen is None else str(frozen.folder),
             "sha256": None if frozen is None else frozen.sha256,
-            "event": plan.event_seq,
+            "event": plan.record.event_seq,
             "accepted": plan.accepted,
             "annotated_images": plan.annotated,
-            "omitted": {why.name.lower(): count for why, count in plan.omitted.items()},
+            "omitted": {why.name.lower(): count for why, count in plan.record.omitted.items()},
             **plan.facts(),
         }
         typer.echo(json.dumps(report, allow_nan=False))
@@ -149,7 +151,9 @@ def _make_twins(workspace: Workspace, name: str, settings: BenchmarkSettings, *,
     lines = [f"negwb: {done} {len(plan.chosen):,} pairs of images, of {plan.accepted:,} accepted candidates"]
     lines += [f"       {cut}: {_counted(counts)}" for cut, counts in plan.facts()["counts"].items()]
     lines += [f"       limit: {line}" for line in plan.limits()]
-    if frozen is not None:
+    if frozen is None:
+        lines += [f"       left out: {count:,}, {why}" for why, count in plan.record.omitted.items()]
+    else:
         lines.append(f"       exports leave out its images from now on; next: negwb bench run {plan.name}")
     for line in lines:
         typer.echo(line, err=frozen is not None)
@@ -172,12 +176,12 @@ def _report(plan: BenchmarkPlan, frozen: FrozenBenchmark | None) -> dict[str, An
         "name": plan.name,
         "path": None if frozen is None else str(frozen.folder),
         "sha256": None if frozen is None else frozen.sha256,
-        "event": plan.event_seq,
+        "event": plan.record.event_seq,
         "possible": lacking is None,
         "needed": plan.needed,
-        "usable": plan.labels(plan.usable.values()),
+        "usable": plan.labels(plan.record.usable.values()),
         "balanced": lacking.balanced if lacking else plan.selection.balanced if plan.selection else 0,
-        "omitted": {why.name.lower(): count for why, count in plan.omitted.items()},
+        "omitted": {why.name.lower(): count for why, count in plan.record.omitted.items()},
         "lacking": None if lacking is None else lacking.message,
         **({} if plan.selection is None else facts(plan, plan.selection)),
     }
@@ -186,10 +190,10 @@ def _report(plan: BenchmarkPlan, frozen: FrozenBenchmark | None) -> dict[str, An
 def _listings(plan: BenchmarkPlan) -> list[Listing]:
     from workbench.console.tables import Listing
 
-    usable = plan.labels(plan.usable.values())
+    usable = plan.labels(plan.record.usable.values())
     balanced = plan.lacking.balanced if plan.lacking else plan.selection.balanced if plan.selection else 0
     rows = [(f"usable: the {truth} caption is true", count) for truth, count in usable.items()]
-    rows += [(f"left out: {why}", count) for why, count in plan.omitted.items()]
+    rows += [(f"left out: {why}", count) for why, count in plan.record.omitted.items()]
     rows += [
         ("items that can be balanced: one per image, equally many of both by cue and type", balanced),
         (f"items that a margin of {plan.settings.margin:g} needs", plan.needed),
@@ -214,7 +218,7 @@ def _lines(plan: BenchmarkPlan, frozen: FrozenBenchmark | None) -> list[str]:
     discordant = " / ".join(f"{share:.0%}" for share in plan.selection.power).replace("%", " %")
     lines = [
         f"negwb: {done} {len(plan.chosen):,} items, one per image"
-        f" (event {plan.event_seq:,}, seed {plan.settings.seed})",
+        f" (event {plan.record.event_seq:,}, seed {plan.settings.seed})",
         *(f"       {cut}: {_counted(plan.counts()[cut])}" for cut in ("cue", "type")),
         f"       right without the image, %: {shares}",
         f"       the highest upper 95 % limit is {percent(baselines[worst].high)} ({worst})",
@@ -237,9 +241,9 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _advice(plan: BenchmarkPlan) -> list[str]:
     """Return how to get more items, the greatest gain first."""
-    from workbench.jobs.benchmark_making import Omission
+    from workbench.jobs.record_labels import Omission
 
-    usable = plan.labels(plan.usable.values())
+    usable = plan.labels(plan.record.usable.values())
     scarce = min(usable, key=lambda truth: usable[truth])
     advice = {
         Omission.TOO_FEW_VOTES: "let more people decide: negwb queue overlap 2+1, then negwb curate -a NAME",
@@ -247,8 +251,8 @@ def _advice(plan: BenchmarkPlan) -> list[str]:
         Omission.NO_IMAGE: "set the image folders: [pictures] in negwb.toml",
     }
     lines = [
-        f"{plan.omitted[why]:,} left out: {advice[why]}"
-        for why in sorted(plan.omitted, key=lambda why: -plan.omitted[why])
+        f"{plan.record.omitted[why]:,} left out: {advice[why]}"
+        for why in sorted(plan.record.omitted, key=lambda why: -plan.record.omitted[why])
         if why in advice
     ]
     return [f"the {scarce} caption is true of the fewest, {usable[scarce]:,}, which limits the balance", *lines]

@@ -17,32 +17,25 @@ from typing import Any, Final
 
 from benchmarks.analysis.statistics import detectable_difference
 from benchmarks.errors import BenchError
-from benchmarks.frozen.folder import FrozenBenchmark, check_name, write_frozen
+from benchmarks.frozen.folder import FrozenBenchmark, write_frozen
 from benchmarks.frozen.selection import DISCORDANT_SHARES
 from curation_db.enums import State
-from curation_db.events.event_clock import RecordOrigin, origin_of
-from curation_db.exporting.agreed_labels import read_agreed_labels
 from curation_db.exporting.annotated_images import AnnotatedImage, read_annotated_images
 from curation_db.language.object_mentions import affirms, category_matches, mentions
 from curation_db.storage.store import open_read_only
 from trainers.features.file_hashes import FileHashes
-from workbench import version
-from workbench.jobs.benchmark_making import (
+from workbench.jobs.record_labels import (
     BenchmarkSettings,
-    ExportedImages,
     LabelledItem,
-    Omission,
     Progress,
-    check_free_name,
+    RecordLabels,
     frequent,
     image_name,
-    usable_items,
-    votes_of,
+    limits_of,
+    read_labels,
 )
 from workbench.workspace.layout import Workspace
 from workbench.workspace.operations import BENCHMARKS
-from workbench.workspace.picture_folders import ListedFolders, PictureFolders
-from workbench.workspace.settings import read_settings
 
 KIND: Final = "twins"
 ImageKey = tuple[str, str]
@@ -67,6 +60,8 @@ class Twin:
     """The image with the thing."""
     path: Path
     sha256: str
+    exports: frozenset[str]
+    """Names of the exports with this image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +70,7 @@ class TwinPlan:
 
     name: str
     settings: BenchmarkSettings
-    event_seq: int
-    origin: RecordOrigin
-    omitted: Mapping[Omission, int]
+    record: RecordLabels
     accepted: int
     """Accepted candidates that could be the first image of an item."""
     annotated: int
@@ -102,14 +95,11 @@ class TwinPlan:
 
     def limits(self) -> list[str]:
         """Return what the twins cannot show, one sentence each."""
-        lines = [
+        exports = (names for twin in self.chosen for names in (twin.denial.exports, twin.exports))
+        return [
             "the images with the thing were chosen by their annotated objects: no person checked a caption on them",
-            "the affirmed captions are written by rule from the negated ones",
+            *limits_of([twin.denial for twin in self.chosen], exports),
         ]
-        alone = sum(not each.denial.label.adjudicated and votes_of(each.denial.label) < 2 for each in self.chosen)
-        if alone:
-            lines.append(f"{alone:,} of {len(self.chosen):,} negated captions were accepted by one person only")
-        return lines
 
 
 def choose_partners(
@@ -171,18 +161,10 @@ def make_twin_plan(
         UsageError: it is the name of a known benchmark, or an export cannot be read.
         RecordError: the record cannot be read.
     """
-    check_name(workspace.root / BENCHMARKS, name)
-    check_free_name(name)
-    values = read_settings(workspace.settings)
+    labels = read_labels(workspace, name, settings, progress)
     with open_read_only(workspace.database) as store, store.read() as connection:
-        agreed = read_agreed_labels(connection, settings.votes, values.checks.text_limit)
-        origin = origin_of(connection, agreed.event_seq)
         annotated = read_annotated_images(connection)
-    folders = PictureFolders(workspace.root, values.pictures, follow_links=values.follow_links)
-    usable, omitted = usable_items(workspace, folders, agreed, settings, progress)
-    accepted = _one_per_image(item for item in usable.values() if item.label.item.state == State.ACCEPTED)
-    exported = ExportedImages(workspace, progress)
-    locate = ListedFolders(folders).locate
+    accepted = _one_per_image(item for item in labels.usable.values() if item.label.item.state == State.ACCEPTED)
     denials = [
         Denial(
             item.contrast.id,
@@ -194,20 +176,18 @@ def make_twin_plan(
     ]
 
     def may_use(image: AnnotatedImage) -> bool:
-        is_free = settings.with_exported or not exported.of(image.source, image.key, image.sha256)
-        return is_free and locate(image.source, image.file_name) is not None
+        is_free = settings.with_exported or not labels.exported.of(image.source, image.key, image.sha256)
+        return is_free and labels.locate(image.source, image.file_name) is not None
 
     partners = choose_partners(denials, annotated, may_use, seed=settings.seed)
     ids = sorted(partners, key=lambda each: _rank(settings.seed, each))[: settings.items]
     return TwinPlan(
         name=name,
         settings=settings,
-        event_seq=agreed.event_seq,
-        origin=origin,
-        omitted=omitted,
+        record=labels,
         accepted=len(accepted),
         annotated=len(annotated),
-        chosen=_hashed(workspace, locate, {each: (accepted[each], partners[each]) for each in ids}, progress),
+        chosen=_hashed(workspace, labels, settings, {each: (accepted[each], partners[each]) for each in ids}, progress),
     )
 
 
@@ -221,12 +201,13 @@ def _one_per_image(items: Iterable[LabelledItem]) -> dict[str, LabelledItem]:
 
 def _hashed(
     workspace: Workspace,
-    locate: Callable[[str, str | None], Path | None],
+    labels: RecordLabels,
+    settings: BenchmarkSettings,
     pairs: Mapping[str, tuple[LabelledItem, AnnotatedImage]],
     progress: Progress,
 ) -> list[Twin]:
-    """Return the twins by id, without those whose second image cannot be read, changed, or is in another item."""
-    paths = {each: locate(image.source, image.file_name) for each, (_, image) in pairs.items()}
+    """Return the twins by id, without those whose second image is unreadable, changed, exported or a copy."""
+    paths = {each: labels.locate(image.source, image.file_name) for each, (_, image) in pairs.items()}
     hashes = FileHashes(workspace.cache).hash_all(
         [path for path in paths.values() if path is not None],
         progress=lambda done, total: progress("hashing images", done, total),
@@ -238,8 +219,11 @@ def _hashed(
         sha256 = hashes.hashes.get(path) if path is not None else None
         if path is None or sha256 is None or image.sha256 not in (None, sha256) or taken[sha256]:
             continue
+        exports = labels.exported.of(image.source, image.key, sha256)
+        if exports and not settings.with_exported:
+            continue
         taken[sha256] += 1
-        twins.append(Twin(denial, image, path, sha256))
+        twins.append(Twin(denial, image, path, sha256, exports))
     return twins
 
 
@@ -268,10 +252,7 @@ def write_twins(
     settings = plan.settings
     manifest = {
         "kind": KIND,
-        "tool_version": version(),
-        "event_seq": plan.event_seq,
-        "event_uid": plan.origin.event_uid,
-        "lineage": plan.origin.lineage,
+        **plan.record.manifest(twin.denial for twin in plan.chosen),
         "settings": {
             "votes": settings.votes,
             "items": settings.items,
@@ -280,14 +261,6 @@ def write_twins(
         },
         **plan.facts(),
         "images": named,
-        "decisions": {
-            twin.denial.contrast.id: {
-                "votes": votes_of(twin.denial.label),
-                "adjudicated": twin.denial.label.adjudicated,
-                "events": list(twin.denial.label.events),
-            }
-            for twin in plan.chosen
-        },
     }
     return write_frozen(
         workspace.root / BENCHMARKS / plan.name,

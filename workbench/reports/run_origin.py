@@ -32,7 +32,7 @@ _CUTS: Final[Mapping[Cut, Callable[[ExportItem], Sequence[str]]]] = {
     "cue": lambda item: (item.cue or NO_CUE,),
     "type": lambda item: (item.negation_type,),
     "reason": lambda item: item.reasons or (("without a reason",) if item.state == State.REJECTED else ()),
-    "decider": lambda item: item.deciders or ("nobody",),
+    "decider": lambda item: item.deciders or ("undecided",),
     "generator": lambda item: (item.generator or "unknown",),
     "stream": lambda item: (item.stream or "none",),
 }

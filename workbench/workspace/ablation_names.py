@@ -24,6 +24,6 @@ class ArmName(NamedTuple):
 
 
 def arm_of(run: str) -> ArmName | None:
-    """Return what the name of a run says of its ablation; None for another run."""
+    """Return the ablation arm that the name of a run states; None for another run."""
     found = _RUN.fullmatch(run)
     return found and ArmName(found["export"], found["arm"], None if found["seed"] is None else int(found["seed"]))

@@ -56,8 +56,8 @@ def test_reasons_say_whether_the_text_is_true(store: Store) -> None:
     ana.decide(ids[1], Kind.UNSURE, shown=BLIND)
     for number, reason in zip(ids[2:], Reason, strict=True):
         ana.decide(number, Kind.REJECT, reason=reason, shown=BLIND)
-    said = {Reason.PRESENT: False, Reason.REST_FALSE: False, Reason.GRATUITOUS: True}
-    expected = {key(number): said[reason] for number, reason in zip(ids[2:], Reason, strict=True) if reason in said}
+    truths = {Reason.PRESENT: False, Reason.REST_FALSE: False, Reason.GRATUITOUS: True}
+    expected = {key(number): truths[reason] for number, reason in zip(ids[2:], Reason, strict=True) if reason in truths}
     assert labels(store) == {key(ids[0]): True, **expected}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from sqlalchemy import text
 from support.clip_models import make_tiny
 from support.commands import negwb
@@ -19,7 +20,7 @@ from support.labelled_workspace import THINGS, make_labelled
 from benchmarks.errors import BenchError
 from benchmarks.frozen.folder import load_frozen
 from curation_db.exporting.annotated_images import AnnotatedImage
-from curation_db.exporting.manifest import read_items
+from curation_db.exporting.manifest import file_facts, read_items
 from curation_db.storage.store import open_store
 from trainers.models.saving import save_model
 from workbench.errors import NothingToDo, UsageError
@@ -139,6 +140,27 @@ def test_images_of_exports_are_not_used_and_exports_leave_the_twins_out(workspac
     assert (later["item_count"], later["path"]) == (4, None)
     assert not (workspace.root / "benchmarks" / "later").exists()
     assert make(workspace, "all", "--dry-run", "--with-exported")["item_count"] == 12
+
+
+def test_a_copy_of_an_exported_image_is_known_by_its_content(workspace: Workspace) -> None:
+    """GIVEN an exported image whose file equals that of the only image with the denied thing, under another key."""
+    pictures = workspace.root / "pictures"
+    shutil.copyfile(pictures / "p001.png", pictures / "p004.png")
+    Image.new("RGB", (40, 30), "teal").save(pictures / "new.png")
+    with open_store(workspace.database) as store, store.write() as connection:
+        digest = file_facts(pictures / "p004.png").sha256
+        connection.execute(text(f"UPDATE image SET content_sha256 = x'{digest}' WHERE id = 5"))
+    assert negwb(workspace, "export").exit_code == 0
+    with open_store(workspace.database) as store, store.write() as connection:
+        connection.execute(text("INSERT INTO image(id, source_id, key, file_name) VALUES (98, 1, 'new', 'new.png')"))
+        connection.execute(text("UPDATE candidate SET image_id = 98 WHERE id = 3"))
+        connection.execute(text("DELETE FROM image_object WHERE image_id NOT IN (2, 98)"))
+    done = negwb(workspace, "bench", "make", "pairs", "--twins", "--dry-run", "--json")
+    assert (json.loads(done.stdout)["accepted"], json.loads(done.stdout)["item_count"]) == (1, 0)
+    assert isinstance(done.exception, NothingToDo)
+    report = make(workspace, "pairs", "--with-exported")
+    assert report["item_count"] == 1
+    assert any("the export set-001 has " in line for line in report["limits"])
 
 
 def test_a_changed_file_is_refused(workspace: Workspace) -> None:

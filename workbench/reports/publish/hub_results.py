@@ -1,7 +1,7 @@
 """`.eval_results/TASK.yaml` of a model repository: scores that the Hugging Face Hub shows on a data set's leaderboard.
 
 The Hub accepts only data sets that are registered as a benchmark (huggingface/hub-docs, docs/hub/eval-results.md), and
-offline nobody can know which are: the caller names them. JSON is YAML, so no YAML library is needed.
+which are cannot be known offline: the caller names them. JSON is YAML, so no YAML library is needed.
 """
 
 from __future__ import annotations

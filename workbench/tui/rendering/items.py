@@ -135,7 +135,7 @@ def _options(row: ItemRow, width: int, span: float, *, texts: bool, others: Sequ
     """Return one line per option: letter, similarity as a bar, whether it is correct and whether it was chosen.
 
     With `texts`, a caption follows in a line of its own, with its cue marked. The letters of twins are those of the
-    images. `others` tells which options are not those of the model above: in a gallery each model has a best wrong one
+    images. `others`: the options that are not those of the model above: in a gallery each model has a best wrong one
     of its own.
     """
     scores, twins = scores_of(row), twin_options(row)

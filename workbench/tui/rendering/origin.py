@@ -115,7 +115,7 @@ def decision_details(item: ExportItem) -> Content:
         "image": item.file_name or item.url or item.image_key,
         "cue": f"{item.cue or 'none'} ({item.negation_type})",
         "votes": f"{item.accepts} accept, {item.rejects} reject · {item.stream or 'no decision'}",
-        "decided": f"{', '.join(item.deciders) or 'nobody'}{''.join(f' · {reason}' for reason in item.reasons)}",
+        "decided": f"{', '.join(item.deciders) or 'undecided'}{''.join(f' · {reason}' for reason in item.reasons)}",
         "made by": " · ".join(filter(None, (item.generator, item.prompt_version))) or "not known",
     }
     return Content("\n").join(
