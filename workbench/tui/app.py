@@ -236,7 +236,7 @@ class NegwbApp(BaseApp):
         """Switch between dark and light theme, and name the key that saves the theme."""
         super().action_toggle_dark()
         if self._workspace is not None and self.theme != self._saved_theme:
-            key = next(self.actions.cap(action) for action in self.actions.all_actions if action.id == "keep-theme")
+            key = self.actions.cap_of("keep-theme")
             self.notify(f"{self.theme} for this session; {key} saves it", timeout=3, markup=False)
 
     def action_keep_theme(self) -> None:

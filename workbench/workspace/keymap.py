@@ -388,7 +388,11 @@ class ActionMap:
 
     def cap(self, action: Action) -> str:
         """Return the action's first key as it is printed on a keyboard."""
-        return key_cap(self._keys[action.id][0])
+        return self.cap_of(action.id)
+
+    def cap_of(self, action_id: str) -> str:
+        """Return the first key of the action with this id, as printed on a keyboard."""
+        return key_cap(self._keys[action_id][0])
 
     def caps(self, action: Action) -> str:
         """Return all keys of the action, as printed on a keyboard."""

@@ -118,7 +118,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
         with Horizontal(id="main"):
-            with Vertical(id="picture-box"):
+            with Vertical(id="left"), Vertical(id="picture-box"):
                 yield PicturePane(self.navigation.protocol, id="picture")
             with Container(id="text-box"):
                 yield CardView(id="card")

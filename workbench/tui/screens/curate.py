@@ -181,7 +181,7 @@ class CurateScreen(DecisionScreen):
     def show_unknown_key(self, event: events.Key) -> None:
         """Show that a printable key has no action here."""
         if event.is_printable and event.character and self.question is None and self.shown is not None:
-            help_key = next(self.actions.cap(each) for each in self.actions.at(KeyScope.CARD) if each.id == "help")
+            help_key = self.actions.cap_of("help")
             self.show_message(f"{display_text(event.character)} has no action here · {help_key} lists the keys")
 
     def _is_burst(self) -> bool:
@@ -237,10 +237,10 @@ class CurateScreen(DecisionScreen):
             self.show_message(verdicts, hint="you can go back and change your decision")
 
     def _show_decision(self, kind: Kind, reason: Reason | None) -> None:
-        wording, undo = DECISIONS[kind], next(each for each in self.actions.at(KeyScope.CARD) if each.id == "undo")
+        wording = DECISIONS[kind]
         because = f": {readable(reason)}" if reason is not None else ""
         line = (f"{wording.glyph} {wording.past}{because}", decision_style(kind))
-        self.action_line.show(Content.assemble(line, (f" · {self.actions.cap(undo)} {undo.label}", QUIET)))
+        self.action_line.show(Content.assemble(line, (f" · {self.actions.cap_of('undo')} undo", QUIET)))
 
     async def action_undo(self) -> None:
         await self._travel(self.session.undo, "undone", "nothing to undo")
@@ -415,8 +415,7 @@ class CurateScreen(DecisionScreen):
             return
         self.panel.display = is_shown
         self.panel.styles.height = rows
-        key = next(action for action in self.actions.at(KeyScope.CARD) if action.id == "panel")
-        self.panel.border_subtitle = f"{self.actions.cap(key)} next"
+        self.panel.border_subtitle = f"{self.actions.cap_of('panel')} next"
         self._fill_panel()
 
     def _fill_panel(self) -> None:
@@ -522,8 +521,7 @@ class CurateScreen(DecisionScreen):
         box, note = self.query_one("#picture-box"), ready.thumbnail.note if ready.thumbnail else ""
         box.border_subtitle = Content.styled(display_text(picture_name(ready), limit=60), "$foreground 70%")
         box.border_title = Content.styled(note or self._small_image_note(ready), "$text-warning")
-        forward = next(action for action in self.actions.at(KeyScope.CARD) if action.id == "forward")
-        audit, key = ready.stream is Stream.AUDIT, self.actions.cap(forward)
+        audit, key = ready.stream is Stream.AUDIT, self.actions.cap_of("forward")
         standing = state_line(ready, self.session.actor.role)
         self.card_view.show(ready, audit=audit, narrow=self._narrow, forward_key=key, standing=standing)
 
@@ -532,8 +530,7 @@ class CurateScreen(DecisionScreen):
         size = ready.thumbnail.size if ready.thumbnail is not None else None
         if size is None or min(size) >= _SMALL_IMAGE:
             return ""
-        zoom = next(action for action in self.actions.at(KeyScope.CARD) if action.id == "zoom")
-        return f"image {size[0]}x{size[1]} px: {self.actions.cap(zoom)} zooms"
+        return f"image {size[0]}x{size[1]} px: {self.actions.cap_of('zoom')} zooms"
 
     def _show_status(self) -> None:
         ready = self.shown

@@ -59,7 +59,7 @@ class QueueEndScreen(Screen[str | None]):
         self.query_one(StatusLine).show(StatusContent(self._session.actor.name, progress=self._session.progress))
 
     def _revisit_cap(self) -> str:
-        return next(self._actions.cap(each) for each in self._actions.at(KeyScope.DONE) if each.id == "revisit")
+        return self._actions.cap_of("revisit")
 
     def _leave(self, action: str) -> None:
         if self.is_active:  # a second key may come before the first has closed

@@ -10,6 +10,9 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widgets import Static
 
+_BORDER_LABEL = 6
+"""Cells of a border beside its label: a corner, a line and a blank at each end."""
+
 
 class TrackedText(Static):
     """A text that knows whether its newest content has been drawn."""
@@ -74,5 +77,5 @@ class QuestionBox(LabelledField):
         yield self._text
 
     def on_resize(self, event: events.Resize) -> None:
-        room = event.size.width - 2
-        self.border_subtitle = next((each for each in self.QUESTIONS if len(each) <= room), "")
+        widest = self.outer_size.width - _BORDER_LABEL
+        self.border_subtitle = next((each for each in self.QUESTIONS if len(each) <= widest), "")

@@ -20,6 +20,7 @@ from workbench.errors import UsageError
 from workbench.tui.screens.adjudicate import AdjudicateScreen, AdjudicationStage
 from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.widgets.field import QuestionBox
 from workbench.workspace.layout import Workspace
 
 SPEAKERS = ("benedetta", "chosaku")
@@ -75,6 +76,8 @@ async def test_votes_and_verdicts_are_hidden_until_the_decision(
         if size[1] > 24:
             await until(pilot, lambda: "look at the left edge" in lines(app))  # notes show, without names
         content = lines(app)
+        assert app.screen.query_one("#picture-box").outer_size.width <= 0.46 * size[0]  # as in Curate
+        assert any(question in content for question in QuestionBox.QUESTIONS)
         for hidden in (*SPEAKERS, "judge-0", "gratuitous"):
             assert hidden not in content
         await press_here(pilot, "x", "p")

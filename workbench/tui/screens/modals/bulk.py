@@ -146,7 +146,7 @@ class BulkModal(Dialog[BulkDone]):
             self._deciding = False
             self._refuse(error)
             return
-        undo = next(self._actions.cap(each) for each in self._actions.at(KeyScope.CARD) if each.id == "undo")
+        undo = self._actions.cap_of("undo")
         self.app.notify(bulk.outcome_line(self._done, undo), timeout=8, markup=False)
         self.leave(self._done)
 
