@@ -19,6 +19,8 @@ from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.widgets.field import LabelledField
 
 SIZE = (120, 36)
+LONGEST_WAIT_S = 45.0
+"""Far more than a slow machine needs, and less than the time limit of a test."""
 
 
 @asynccontextmanager
@@ -49,7 +51,8 @@ def lines(app: NegwbApp) -> str:
 
 async def until(pilot: Any, condition: Callable[[], bool]) -> None:
     """Wait for a condition."""
-    for _ in range(500):
+    deadline = time.monotonic() + LONGEST_WAIT_S
+    while time.monotonic() < deadline:
         await pilot.pause()
         if condition():
             return
@@ -71,7 +74,8 @@ def locked_record(root: Path) -> Iterator[None]:
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait for a condition."""
-    for _ in range(2000):
+    deadline = time.monotonic() + LONGEST_WAIT_S
+    while time.monotonic() < deadline:
         if condition():
             return
         time.sleep(0.005)
@@ -80,7 +84,8 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def wait_for_card(session: AnnotationSession) -> PreparedCard:
     """Wait for the current card and return it."""
-    for _ in range(1000):
+    deadline = time.monotonic() + LONGEST_WAIT_S
+    while time.monotonic() < deadline:
         if (ready := session.current_card()) is not None:
             return ready
         time.sleep(0.005)
@@ -89,7 +94,8 @@ def wait_for_card(session: AnnotationSession) -> PreparedCard:
 
 def wait_for_end(session: AnnotationSession) -> None:
     """Wait for the end of the queue."""
-    for _ in range(1000):
+    deadline = time.monotonic() + LONGEST_WAIT_S
+    while time.monotonic() < deadline:
         if session.current_card() is None and session.finished:
             return
         time.sleep(0.005)

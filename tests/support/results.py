@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import math
 import re
+import time
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 from benchmarks.results import StoredResult, write
 from benchmarks.schema import GuessShare, ItemRow, Result, Score
 from curation_db.stats.intervals import wilson
+from tests.support.curating import LONGEST_WAIT_S
 from trainers.run_files import DONE, LOCK, RunWriter
 from trainers.settings import RunConfig, TrainSettings, create_run
 from workbench.tui.results.app import ResultsApp
@@ -140,7 +142,8 @@ def lines(app: Any) -> str:
 
 async def until(pilot: Any, true: Callable[[], bool]) -> None:
     """Wait until `true` returns True."""
-    for _ in range(500):
+    deadline = time.monotonic() + LONGEST_WAIT_S
+    while time.monotonic() < deadline:
         await pilot.pause()
         if true():
             return

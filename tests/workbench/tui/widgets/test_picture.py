@@ -28,6 +28,7 @@ from textual.strip import Strip
 from textual.widgets import Static
 from textual.worker import WorkerCancelled
 
+from tests.support.curating import LONGEST_WAIT_S
 from workbench.images import terminal_graphics
 from workbench.images.decode import Thumbnail
 from workbench.images.terminal_graphics import TerminalAnswer, choose_protocol, picture_box
@@ -111,7 +112,8 @@ def written(app: App[None]) -> str:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    for _ in range(300):
+    deadline = time.monotonic() + LONGEST_WAIT_S
+    while time.monotonic() < deadline:
         if true():
             return
         await asyncio.sleep(0.01)
