@@ -104,6 +104,12 @@ class ProgressCounter:
         self._meter.streak.clear()
         self._meter.streak.extend(past.kind for past in reversed(last))
 
+    def count_total(self) -> None:
+        """Read the number of candidates from the record; may run beside other calls."""
+        with self._store.read() as connection:
+            states = queries.counts(connection)
+        self._total = sum(states.values()) - states.get(State.SUPERSEDED, 0)
+
     def _count(self) -> None:
         with self._store.read() as connection:
             states = queries.counts(connection)

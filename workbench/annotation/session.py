@@ -102,7 +102,7 @@ class AnnotationSession:
         self._prefetcher = CardPrefetcher(
             self._queue,
             self.loader.load_claimed,
-            on_change=self._notify,
+            on_change=self.notify,
             depth=self.settings.depth,
             lease_seconds=self.settings.lease_seconds,
             clock=wall_clock,
@@ -247,6 +247,14 @@ class AnnotationSession:
                 for match in queries.matches(connection, [each.candidate_id for each in past], self.actor.name)
             }
         return [RecentDecision(each.kind, each.reason, texts[each.candidate_id]) for each in past]
+
+    def candidates_arrived(self) -> None:
+        """Serve and count candidates that were added since the start. May be called from any thread."""
+        self._index_outdated = True
+        with contextlib.suppress(RecordError):  # the record is busy: the next recount has the number
+            self._counter.count_total()
+        self._prefetcher.resume()
+        self.notify()
 
     def revisit(self) -> None:
         """From now on, also serve cards that the annotator skipped, was unsure about or edited."""
@@ -495,7 +503,8 @@ class AnnotationSession:
     def _open_past(self, past: PreviousDecision) -> None:
         self._card.load(past.candidate_id, CardOrigin.HISTORY, leased=False, past=past)
 
-    def _notify(self) -> None:
+    def notify(self) -> None:
+        """Let the front end show what has changed. May be called from any thread."""
         self.on_change()
 
     def _note_replaced(self, error: RecordReplaced) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from io import TextIOWrapper
@@ -124,18 +125,20 @@ def run_curate(
     options: CurateOptions | None = None,
     *,
     images: str | None = None,
-    banner: str | None = None,
+    banner: str | Callable[[], str] | None = None,
     start: MainView | None = None,
     view: str = "",
+    on_session: Callable[[AnnotationSession], None] = lambda session: None,
 ) -> int:
     """Run the curate app until the annotator quits; return the exit code.
 
     Args:
         annotator: Name of the annotator; None: the login name.
         images: How to draw images; None: as negwb.toml says.
-        banner: Line below the status line.
+        banner: Line below the status line; a function is called for each change of the session.
         start: Screen to open first, over the card; no card is leased before the annotator closes it.
         view: Query of the browse screen.
+        on_session: Called with the session before the first card.
 
     Raises:
         UsageError: no terminal, invalid settings, or a screen that needs another role.
@@ -151,6 +154,7 @@ def run_curate(
     with _session(workspace, settings, annotator_name(annotator), options or CurateOptions()) as session:
         try:
             _check_role(session, start)
+            on_session(session)
             session.start(prefetch=start is None)
             code = _run_app(
                 session, workspace, settings.curate, images=images, banner=banner, doubt=doubt, start=start, view=view
@@ -336,7 +340,7 @@ def _run_app(
     settings: CurateSettings,
     *,
     images: str | None,
-    banner: str | None,
+    banner: str | Callable[[], str] | None,
     doubt: str,
     start: MainView | None,
     view: str,

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.console import interruption
 from workbench.console.terminal_check import at_a_terminal
 
 if TYPE_CHECKING:
     from curation_db.storage.store import Store
+    from workbench.annotation.session import AnnotationSession
+    from workbench.demo.background_build import BackgroundBuild
     from workbench.workspace.layout import Workspace
 
 BANNER = "demo: drawn images, scripted captions, simulated judges"
+_FIRST_KEYS = ("accept", "reject", "edit", "unsure", "skip", "undo", "help", "quit")
 _EPILOG = """\b
 Examples:
   negwb demo                            decide with the keyboard
@@ -81,25 +85,82 @@ def demo(
     unattended = auto or as_json or not at_a_terminal()
     if unattended:
         require_torch()  # a missing torch is reported before minutes are spent
-    workspace = _build(path, pictures)
+    typer.echo(f"negwb: {BANNER} → {path}", err=True)
     if unattended:
-        figures = _run_unattended(workspace, seeds, arm, report=not as_json)
+        figures = _run_unattended(_build(path, pictures), seeds, arm, report=not as_json)
         typer.echo(json.dumps({**figures, "seconds": round(time.monotonic() - started, 1)}))
         return
-    from workbench.commands.curate import run_curate  # the screens cost half a second
-
-    code = run_curate(workspace, banner=BANNER)
-    _print_next_steps(path)
-    raise typer.Exit(code)
+    raise typer.Exit(_curate(path, pictures))
 
 
 def _build(path: Path, pictures: int) -> Workspace:
     from workbench.console.progress_bars import step_bars
     from workbench.demo.build import DemoSize, build_demo
 
-    typer.echo(f"negwb: {BANNER} → {path}", err=True)
     with step_bars() as progress:
         return build_demo(path, size=DemoSize(pictures=pictures), progress=progress)
+
+
+def _curate(path: Path, pictures: int) -> int:
+    """Let the annotator decide the first cards while a child process builds the rest; return the exit code."""
+    _print_keys(path)
+    from workbench.demo.build import DemoSize, is_finished, open_demo
+
+    workspace = open_demo(path, size=DemoSize(pictures=pictures), progress=lambda *_: None)
+    if is_finished(path):
+        from workbench.commands.curate import run_curate  # the screens cost half a second
+
+        code = run_curate(workspace, banner=BANNER)
+    else:
+        code = _curate_and_build(workspace, path, pictures)
+    _print_next_steps(path)
+    return code
+
+
+def _curate_and_build(workspace: Workspace, path: Path, pictures: int) -> int:
+    from workbench.demo.background_build import BackgroundBuild
+
+    with BackgroundBuild(path, pictures) as build:
+        from workbench.commands.curate import run_curate
+
+        def banner() -> str:
+            return " · ".join(filter(None, (BANNER, build.line)))
+
+        def follow(session: AnnotationSession) -> None:
+            build.on_candidates = session.candidates_arrived
+            build.on_progress = session.notify
+
+        try:
+            code = run_curate(workspace, banner=banner, on_session=follow)
+        finally:
+            build.on_candidates = build.on_progress = lambda: None
+        if not interruption.is_exit_code(code):
+            _wait_for_rest(build, path)
+    return code
+
+
+def _wait_for_rest(build: BackgroundBuild, path: Path) -> None:
+    """Wait until the demo is complete, which training and benchmarks need; Ctrl-C leaves the rest for later."""
+    from workbench.console.progress_bars import step_bars
+
+    if build.step is not None:
+        typer.echo("negwb: the rest of the demo is being drawn; Ctrl-C leaves it for later", err=True)
+    with step_bars() as progress:
+        is_complete = build.wait(progress)
+    if not is_complete:
+        typer.echo(f"negwb: the demo is not complete; finish it with: negwb demo {path}", err=True)
+
+
+def _print_keys(path: Path) -> None:
+    """Print the keys that decide, before the first card is there."""
+    from workbench.workspace.keymap import ActionMap, KeyScope
+    from workbench.workspace.layout import Workspace
+    from workbench.workspace.settings import read_settings
+
+    settings = Workspace(path).settings
+    actions = ActionMap(read_settings(settings).curate.keys if settings.is_file() else None)
+    keys = [f"{actions.cap(each)} {each.label}" for each in actions.at(KeyScope.CARD) if each.id in _FIRST_KEYS]
+    typer.echo(f"       keys: {' · '.join(keys)}", err=True)
 
 
 def _run_unattended(workspace: Workspace, seeds: int, extra: ExtraExperiment | None, *, report: bool) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """Builds the demo workspace with the steps of a real one: corpus file, import, candidates, verdicts.
 
-Every step can be repeated: an interrupted build continues when it is run again. The record itself names what is drawn,
-scripted or simulated (generator, judge, model).
+`open_demo` builds as much as the first cards need, `finish_demo` the rest; the record and the files do not depend on
+what happens between the two. Every step can be repeated: an interrupted build continues when it is run again. The
+record itself names what is drawn, scripted or simulated (generator, judge, model).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,10 +22,10 @@ from curation_db.atomic_write import replace_file
 from curation_db.enums import Question
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, insert_candidates, insert_verdicts
-from curation_db.search import fulltext
+from curation_db.search import fulltext, queries
 from curation_db.storage.store import Store, open_store
 from workbench.demo.experiment.exam import RETRIEVAL
-from workbench.demo.experiment.exam_files import SCENES, write_exam
+from workbench.demo.experiment.exam_files import SCENES, is_complete, write_exam
 from workbench.demo.experiment.finetune_recipe import POOL_IMAGES as POOL
 from workbench.demo.experiment.finetune_recipe import make_pool, recipe_as_toml
 from workbench.demo.simulation.corpus import IMAGES, SEED, DemoImage, make_corpus
@@ -55,7 +58,12 @@ options = { judge = "b" }
 """
 GENERATOR = "scripted-proposer"
 PROMPT_VERSION = "demo-1"
-_BATCH = 100
+OPENING = 50
+"""Images of the first cards."""
+_BATCH = 25
+"""Images of one transaction, which a decision of the annotator may wait for: 10 ms."""
+STORING = "storing candidates and verdicts"
+"""The step after which the queue has new candidates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +127,76 @@ def build_demo(folder: Path, *, size: DemoSize | None = None, overlap: str = "",
     Raises:
         UsageError: the folder is not empty and is no demo workspace.
     """
-    files = DemoFiles(folder)
-    workspace = _workspace(folder, files)
-    size = size or DemoSize()
-    if files.truth.is_file():
-        _write_exam(files, size, progress)  # a task that an earlier version did not have
-        return workspace
-    corpus = list(make_corpus(pictures=size.pictures, seed=size.seed))
-    _draw(corpus, files.pictures, progress)
-    make_pool(files.pool, pictures=size.pool, progress=partial(progress, "drawing images to replay"))
-    _write_exam(files, size, progress)
-    replace_file(files.captions, json.dumps(_as_coco(corpus), indent=1))
-    add_picture_folder(workspace.settings, SOURCE, "pictures")
-    with open_store(workspace.database) as store:
-        import_file(store, make_plan(files.captions, source=SOURCE), progress=progress)
-        _fix_audit_key(store)
-        _propose(store, corpus, _intake(workspace, overlap), progress)
-        fulltext.refresh(store)
-    replace_file(files.truth, "".join(json.dumps(_truth_of(image)) + "\n" for image in corpus))
+    workspace = open_demo(folder, size=size, overlap=overlap, progress=progress)
+    finish_demo(folder, size=size, overlap=overlap, progress=progress)
     return workspace
+
+
+def open_demo(folder: Path, *, size: DemoSize | None = None, overlap: str = "", progress: StepProgress) -> Workspace:
+    """Create the demo workspace in `folder` with the images and candidates of the first cards (see `build_demo`)."""
+    files, size = DemoFiles(folder), size or DemoSize()
+    workspace = _workspace(folder, files)
+    if is_finished(folder):
+        return workspace
+    with open_store(workspace.database) as store:
+        if _is_open(store):
+            return workspace
+        with _only_builder(files):
+            corpus = list(make_corpus(pictures=min(OPENING, size.pictures), seed=size.seed))
+            add_picture_folder(workspace.settings, SOURCE, "pictures")
+            _fix_audit_key(store)
+            _add_images(store, files, corpus, _intake(workspace, overlap), progress, total=size.pictures)
+    return workspace
+
+
+def finish_demo(folder: Path, *, size: DemoSize | None = None, overlap: str = "", progress: StepProgress) -> None:
+    """Build what `open_demo` leaves out: the other images and candidates, the replay pool and the exam.
+
+    A second process waits until the first one has finished.
+    """
+    if is_finished(folder):
+        return
+    files, size = DemoFiles(folder), size or DemoSize()
+    workspace = Workspace(folder.absolute())
+    with _only_builder(files):
+        if files.truth.is_file():  # of an earlier version, which lacks a task
+            _write_exam(files, size, progress)
+            return
+        corpus = list(make_corpus(pictures=size.pictures, seed=size.seed))
+        with open_store(workspace.database) as store:
+            _add_images(store, files, corpus, _intake(workspace, overlap), progress, total=size.pictures)
+            fulltext.refresh(store)
+        make_pool(files.pool, pictures=size.pool, progress=partial(progress, "drawing images to replay"))
+        _write_exam(files, size, progress)
+        replace_file(files.truth, "".join(json.dumps(_truth_of(image)) + "\n" for image in corpus))
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether `finish_demo` has nothing left to do."""
+    files = DemoFiles(folder)
+    return files.truth.is_file() and is_complete(files.exam)
+
+
+def _is_open(store: Store) -> bool:
+    with store.read() as connection:
+        return queries.has_candidates(connection)
+
+
+def _write_exam(files: DemoFiles, size: DemoSize, progress: StepProgress) -> None:
+    write_exam(files.exam, scenes=size.scenes, gallery=size.gallery, progress=partial(progress, "drawing the exam"))
+
+
+@contextmanager
+def _only_builder(files: DemoFiles) -> Iterator[None]:
+    """Wait until no other process builds this demo, and build alone within the block."""
+    try:
+        import fcntl  # noqa: PLC0415 -- not on Windows
+    except ImportError:
+        yield
+        return
+    with (files.captions.parent / ".building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _workspace(folder: Path, files: DemoFiles) -> Workspace:
@@ -154,16 +213,35 @@ def _workspace(folder: Path, files: DemoFiles) -> Workspace:
     return workspace
 
 
-def _write_exam(files: DemoFiles, size: DemoSize, progress: StepProgress) -> None:
-    write_exam(files.exam, scenes=size.scenes, gallery=size.gallery, progress=partial(progress, "drawing the exam"))
+def _add_images(
+    store: Store,
+    files: DemoFiles,
+    corpus: Sequence[DemoImage],
+    intake: Intake,
+    progress: StepProgress,
+    *,
+    total: int,
+) -> None:
+    """Import the captions, then draw each batch of images and store its candidates, so that no card lacks its image."""
+    replace_file(files.captions, json.dumps(_as_coco(corpus), indent=1))
+    import_file(store, make_plan(files.captions, source=SOURCE), progress=progress)
+    for start in range(0, len(corpus), _BATCH):
+        batch = corpus[start : start + _BATCH]
+        for done, image in enumerate(batch, start + 1):
+            _draw(image, files.pictures)
+            progress("drawing images", done, total)
+        with store.write() as connection:
+            _propose_for(connection, batch, intake)
+        progress(STORING, start + len(batch), total)
 
 
-def _draw(corpus: list[DemoImage], folder: Path, progress: StepProgress) -> None:
-    for done, image in enumerate(corpus):
-        path = folder / image.file_name
-        if not path.is_file():
-            path.write_bytes(jpeg(image.scene))
-        progress("drawing images", done + 1, len(corpus))
+def _draw(image: DemoImage, folder: Path) -> None:
+    """Draw an image unless it exists. The file is complete at once: cards may show it while others are drawn."""
+    path = folder / image.file_name
+    if not path.is_file():
+        draft = path.with_suffix(f".{os.getpid()}.new")
+        draft.write_bytes(jpeg(image.scene))
+        draft.replace(path)
 
 
 def _as_coco(corpus: Iterable[DemoImage]) -> dict[str, Any]:
@@ -186,14 +264,7 @@ def candidate_key(image: DemoImage, number: int) -> str:
     return f"demo/{image.index}-{number}"
 
 
-def _propose(store: Store, corpus: list[DemoImage], intake: Intake, progress: StepProgress) -> None:
-    for start in range(0, len(corpus), _BATCH):
-        with store.write() as connection:
-            _propose_for(connection, corpus[start : start + _BATCH], intake)
-        progress("storing candidates and verdicts", min(start + _BATCH, len(corpus)), len(corpus))
-
-
-def _propose_for(connection: Connection, images: list[DemoImage], intake: Intake) -> None:
+def _propose_for(connection: Connection, images: Sequence[DemoImage], intake: Intake) -> None:
     source = connection.execute(text("SELECT id FROM source WHERE name = :name"), {"name": SOURCE}).scalar_one()
     drafts = [draft for image in images for draft in _drafts(connection, source, image)]
     insert_candidates(connection, drafts, intake)

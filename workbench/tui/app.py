@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -59,7 +59,7 @@ class NegwbApp(BaseApp):
         actions: ActionMap | None = None,
         theme: str = DARK.name,
         protocol: str = "halfcell",
-        banner: str | None = None,
+        banner: str | Callable[[], str] | None = None,
         notice: str = "",
         viewer: str = "",
         workspace: Workspace | None = None,
@@ -70,7 +70,7 @@ class NegwbApp(BaseApp):
 
         Args:
             protocol: Image protocol, as `choose_protocol` returns it.
-            banner: A line below the status line.
+            banner: A line below the status line; a function is called for each change of the session.
             notice: Notification that is shown once at the start.
             viewer: Program that shows images outside the terminal.
             workspace: The workspace of the side screens, runs and results; without one they are not available.

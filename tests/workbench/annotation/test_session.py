@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.curating import current_id, wait_for, wait_for_card, wait_for_end
 from support.monotonic import MonotonicClock
+from support.record import Record
 from support.wall_clock import WallClock
 
 from curation_db.enums import Kind, Reason, State, Stream
@@ -53,6 +54,23 @@ def test_the_event_has_the_dwell_time(make_workspace: Any, open_session: Session
     clock.advance(2.5)
     session.submit(Kind.ACCEPT)
     assert workspace.rows("SELECT elapsed_ms FROM event") == [(2_500,)]
+
+
+def test_candidates_that_arrive_later_are_served_and_counted(make_workspace: Any, open_session: SessionOpener) -> None:
+    workspace = make_workspace(1)
+    session = open_session(workspace)
+    wait_for_card(session)
+    session.submit(Kind.ACCEPT)
+    wait_for_end(session)
+    assert session.find("horse") != []
+    added = Record(workspace.store).add(2)
+    changes: list[None] = []
+    session.on_change = lambda: changes.append(None)
+    session.candidates_arrived()
+    assert changes
+    assert current_id(session) == added[0]
+    assert (session.progress.decided, session.progress.total) == (1, 3)
+    assert len(session.find("riding")) == 3, "they can be searched"
 
 
 def test_undo_shows_the_card_again_and_the_other_one_next(make_workspace: Any, open_session: SessionOpener) -> None:

@@ -28,6 +28,11 @@ _IMAGES = "demo-pictures"
 Row = dict[str, Any]
 
 
+def is_complete(folder: Path) -> bool:
+    """Return whether the exam in `folder` has all its files; each is written when its images are drawn."""
+    return all((folder / f"{name}.json").is_file() for name in (*TASKS, JUDGED))
+
+
 def write_exam(
     folder: Path,
     *,

@@ -93,7 +93,7 @@ class CurateScreen(DecisionScreen):
         actions: ActionMap,
         *,
         protocol: str,
-        banner: str | None = None,
+        banner: str | Callable[[], str] | None = None,
         viewer: str = "",
         guidelines: Callable[[], str] = shipped_guidelines,
     ) -> None:
@@ -546,7 +546,8 @@ class CurateScreen(DecisionScreen):
         if not self.is_whole:
             return
         trouble = waiting or self.session.problem
-        line = f"⚠ {trouble}" if trouble else (self._banner or "")
+        quiet = self._banner() if callable(self._banner) else self._banner
+        line = f"⚠ {trouble}" if trouble else (quiet or "")
         banner = self.query_one("#banner", Static)
         banner.update(Content(display_text(line, limit=200)))
         banner.display = bool(line)

@@ -332,6 +332,16 @@ async def test_the_banner_and_the_progress_are_shown(make_workspace: Any, open_a
         assert "streak ✓" in text
 
 
+async def test_a_banner_that_changes_is_shown_again(make_workspace: Any, open_app: Any) -> None:
+    banner = ["drawing images: 50 of 700"]
+    app = open_app(make_workspace(2), app={"banner": lambda: banner[0]})
+    async with running(app) as pilot:
+        await until(pilot, lambda: banner[0] in lines(app))
+        banner[0] = "drawing images: 700 of 700"
+        app.session.notify()
+        await until(pilot, lambda: banner[0] in lines(app))
+
+
 async def test_q_quits(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(1))
     async with running(app) as pilot:
