@@ -39,7 +39,7 @@ _MIN_SIDE, _MAX_SIDE = 1024, 2048
 _PLAIN_BOX = (16, 16)
 """Decoded size in plain mode, which shows no image: decoding only checks the file and reads its size."""
 
-_ASCII_SIGNS = str.maketrans({"«": "[", "»": "]", "‹": "(", "›": ")", "…": "...", "·": "-", "—": "-", "–": "-"})
+_ASCII_SIGNS = str.maketrans({"…": "...", "·": "-", "—": "-", "–": "-"})
 """Replacements of our non-ASCII characters; other characters that the terminal lacks become question marks."""
 
 
@@ -190,7 +190,14 @@ def run_plain(workspace: Workspace, annotator: str | None = None, options: Curat
             session.start()
             interactive = sys.stdin is not None and sys.stdin.isatty()
             session.answers.replaceable = interactive
-            PlainLoop(session, _read_answer, _write_line, interactive=interactive, drop_early=_drop_typed_ahead).run()
+            PlainLoop(
+                session,
+                _read_answer,
+                _write_line,
+                interactive=interactive,
+                drop_early=_drop_typed_ahead,
+                viewer=settings.curate.viewer,
+            ).run()
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
             typer.echo("")

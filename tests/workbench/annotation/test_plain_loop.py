@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.curating import wait_for
 from support.terminal import Terminal
 from support.workspaces import HOSTILE, Case, WorkspaceFixture, build
 
@@ -37,7 +38,7 @@ def workspace(tmp_path: Path) -> Iterator[WorkspaceFixture]:
 def drive() -> Drive:
     """Runs plain mode with these input lines and returns its output lines."""
 
-    def drive_session(workspace: WorkspaceFixture, *answers: str, **settings: Any) -> list[str]:
+    def drive_session(workspace: WorkspaceFixture, *answers: str, viewer: str = "", **settings: Any) -> list[str]:
         remaining, lines = list(answers), list[str]()
 
         def read_line(prompt: str) -> str | None:
@@ -47,7 +48,7 @@ def drive() -> Drive:
         serving = SessionSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
         with open_session(Workspace(workspace.root), "ana", serving=serving, box=(16, 16), version="test") as session:
             session.start()
-            PlainLoop(session, read_line, lines.append).run()
+            PlainLoop(session, read_line, lines.append, viewer=viewer).run()
         return lines
 
     return drive_session
@@ -58,7 +59,7 @@ def test_a_card_is_printed_line_by_line(workspace: WorkspaceFixture, drive: Driv
     assert "CARD 1, review; 0 of 4 decided" in lines
     assert f"IMAGE {workspace.root}/pictures/001.png, 160 by 120 pixels" in lines
     assert "CAPTION a woman riding a horse in a field" in lines
-    assert "NEGATED a man «without» hat 0" in lines
+    assert "NEGATED a man without hat 0" in lines
     assert "CONCEPT hat 0; cue without, at the middle; type attribute" in lines
     assert "JUDGES judge-0: hat 0 is there with probability 0.07" in lines
     assert "JUDGES disagree" in lines
@@ -89,6 +90,34 @@ def test_every_answer_is_stored_in_order(workspace: WorkspaceFixture, drive: Dri
         assert line in lines
     assert lines[-1].startswith("? "), "input after q is not read"
     assert workspace.rows("SELECT * FROM lease") == []
+
+
+def test_the_prompts_are_short_after_five_cards(tmp_path: Path, drive: Drive) -> None:
+    workspace = build(tmp_path / "ws", [Case(text=f"a man without hat {n}") for n in range(6)])
+    lines = drive(workspace, *"aaax", "p", "a", "x", "?", "p")
+    workspace.store.close()
+    prompts = [line for line in lines if line.startswith("? ")]
+    assert prompts[:4] == [f"? {plain.PROMPT}"] * 4
+    assert prompts[4:6] == [f"? {plain.REASON_PROMPT}", f"? {plain.PROMPT}"]
+    short = f"? {plain.SHORT_REASON_PROMPT}"
+    assert prompts[6:] == ["? > ", short, short, "? > "]
+    assert f"REASONS {plain.REASONS}" in lines
+    assert [kind for _, kind, _ in workspace.events()] == ["accept"] * 3 + ["reject", "accept", "reject"]
+
+
+def test_o_opens_the_image_outside(tmp_path: Path, drive: Drive) -> None:
+    workspace = build(tmp_path / "ws", [Case(), Case(picture=False)])
+    viewer, opened = tmp_path / "viewer", tmp_path / "opened"
+    viewer.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.new && mv {opened}.new {opened}\n')
+    viewer.chmod(0o755)
+    lines = drive(workspace, "o", "a", "o", "q", viewer=str(viewer))
+    assert "OPENED with viewer" in lines
+    assert "NOT OPENED the image is missing" in lines
+    wait_for(opened.is_file)
+    assert opened.read_text() == str(workspace.root / "pictures/001.png")
+    lines = drive(workspace, "z", "o", viewer="no-such-program")
+    workspace.store.close()
+    assert "NOT OPENED no-such-program is not installed here" in lines
 
 
 def test_going_back_editing_and_the_end(workspace: WorkspaceFixture, drive: Drive) -> None:

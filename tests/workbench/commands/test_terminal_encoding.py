@@ -132,10 +132,10 @@ def test_a_terminal_without_an_answer_is_used_with_a_notice(workspace: Workspace
 @pytest.mark.parametrize(
     ("environ", "encoding", "shown"),
     [
-        ({"PYTHONIOENCODING": "ascii"}, "ascii", "a caf? [without] ?"),
-        ({"PYTHONIOENCODING": "latin-1"}, "latin-1", "a café [without] ?"),
-        ({"LC_ALL": "POSIX"}, "utf-8", "a café «without» 李"),
-        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, "ascii", "a caf? [without] ?"),
+        ({"PYTHONIOENCODING": "ascii"}, "ascii", "a caf? without ?"),
+        ({"PYTHONIOENCODING": "latin-1"}, "latin-1", "a café without ?"),
+        ({"LC_ALL": "POSIX"}, "utf-8", "a café without 李"),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, "ascii", "a caf? without ?"),
     ],
 )
 def test_plain_mode_works_in_every_encoding(

@@ -6,8 +6,11 @@ end of the input nor Ctrl-C loses one.
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curation_db.enums import Kind, Reason
@@ -16,6 +19,7 @@ from curation_db.language.sanitize import display_text
 from workbench.annotation.plain import text
 from workbench.annotation.plain.text import PlainAction, PlainInput
 from workbench.annotation.wording import edit_outcome
+from workbench.images.external_viewer import NoViewer, launch
 
 if TYPE_CHECKING:
     from curation_db.review.decisions import DecisionResult
@@ -28,6 +32,8 @@ ReadLine = Callable[[str], str | None]
 WriteLine = Callable[[str], None]
 
 _POLL_SECONDS = 0.25
+_CARDS_TO_LEARN = 5
+"""Cards with prompts that list the answers; a screen reader reads each prompt aloud."""
 _CARD_ACTIONS = frozenset(
     {
         PlainAction.ACCEPT,
@@ -37,6 +43,7 @@ _CARD_ACTIONS = frozenset(
         PlainAction.SKIP,
         PlainAction.NOTE,
         PlainAction.FLAG,
+        PlainAction.OPEN,
         PlainAction.FORWARD,
     }
 )
@@ -51,6 +58,7 @@ class PlainLoop:
         *,
         interactive: bool = True,
         drop_early: Callable[[], bool] = lambda: False,
+        viewer: str = "",
     ) -> None:
         """Args:
         session: A started session.
@@ -58,7 +66,11 @@ class PlainLoop:
         write_line: Writes a line.
         interactive: The annotator reads each card before answering; False for prepared input.
         drop_early: Drops typed input that was not read yet; returns whether there was any.
+        viewer: Program that opens an image; empty: the system's.
         """
+        self._viewer = viewer
+        self._failed_viewers: list[str] = []
+        """Lines about programs that have failed since the last prompt; a thread adds them."""
         self._drop_early = drop_early
         self._seen: set[int] = set()
         """Candidates whose card was printed."""
@@ -88,13 +100,19 @@ class PlainLoop:
         finally:
             self._session.on_change = lambda: None
 
+    @property
+    def _is_learning(self) -> bool:
+        return len(self._seen) <= _CARDS_TO_LEARN
+
     # -- lines --------------------------------------------------------------------------------------------------
 
     def _next_answer(self) -> PlainInput | None:
         """Print the current card if it is new, and read an answer; None: end of the input."""
         while True:
             self._print_current()
-            line = self._read_line(text.PROMPT)
+            while self._failed_viewers:
+                self._write(self._failed_viewers.pop(0))
+            line = self._read_line(text.PROMPT if self._is_learning else text.SHORT_PROMPT)
             if line is None:
                 return None
             answer = text.parse_line(line)
@@ -191,6 +209,8 @@ class PlainLoop:
             case PlainAction.FLAG:
                 self._write("FLAGGED" if self._session.toggle_flag() else "NOT FLAGGED any more")
                 self._printed = self._session.current  # printed already, except for the flag
+            case PlainAction.OPEN:
+                self._open_image()
             case PlainAction.UNDO:
                 self._write(text.undo_line(self._session.undo(), back=True))
             case PlainAction.REDO:
@@ -230,8 +250,8 @@ class PlainLoop:
                 self._decide(Kind.REJECT, reason)
                 return
             if word:
-                self._write("NO SUCH reason")
-            line = self._read_line(f"{text.REASON_PROMPT}, empty cancels: ")
+                self._write(f"REASONS {text.REASONS}" if word == PlainAction.HELP else "NO SUCH reason")
+            line = self._read_line(text.REASON_PROMPT if self._is_learning else text.SHORT_REASON_PROMPT)
             if line is None or not line.strip():
                 self._write("NOT REJECTED")
                 return
@@ -254,6 +274,21 @@ class PlainLoop:
         self._session.note(note)
         self._printed = self._session.current
         self._write("NOTED")
+
+    def _open_image(self) -> None:
+        ready = self._session.current
+        path = ready.path if ready is not None else None
+        try:
+            program, process = launch(self._viewer, os.environ, path)
+        except NoViewer as error:
+            self._write(f"NOT OPENED {display_text(error.message, limit=300)}")
+            return
+        self._write(f"OPENED with {display_text(program, limit=60)}")
+        threading.Thread(target=self._wait_for_viewer, args=(program, process, path), daemon=True).start()
+
+    def _wait_for_viewer(self, program: str, process: subprocess.Popen[bytes], path: Path | None) -> None:
+        if code := process.wait():
+            self._failed_viewers.append(display_text(f"NOT OPENED {program} failed ({code}): {path}", limit=400))
 
     def _print_decision(self, kind: Kind, result: DecisionResult, reason: Reason | None = None) -> None:
         self._write(text.decision_line(kind, result.status.state, reason, late=result.late))

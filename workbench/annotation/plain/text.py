@@ -16,11 +16,13 @@ from curation_db.language.sanitize import display_text
 from curation_db.search.cards import Card, CardVerdict
 from workbench.annotation.decision_kind import state_line
 from workbench.annotation.models import PreparedCard, SessionSummary, waiting_edits_line
-from workbench.annotation.text_spans import CLOSES, OPENS, highlighted_spans
 from workbench.annotation.wording import DECISIONS, STATES, asked, origin, readable
 
-PROMPT: Final = "a x e u s z ? > "
-REASON_PROMPT: Final = "because: " + " ".join(f"{key}={readable(reason)}" for key, reason in REASON_KEYS.items())
+PROMPT: Final = "a x e u s z o ? > "
+SHORT_PROMPT: Final = "> "
+REASONS: Final = " ".join(f"{key}={readable(reason)}" for key, reason in REASON_KEYS.items())
+REASON_PROMPT: Final = f"because: {REASONS}, empty cancels: "
+SHORT_REASON_PROMPT: Final = "because, ? lists the reasons: "
 HELP: Final = (
     "One answer per line:",
     "a      accept: it is true, and someone could say it",
@@ -33,6 +35,7 @@ HELP: Final = (
     "Z      redo what you undid last",
     "n      note; then its text, or both at once",
     "f      flag this card, or remove the flag",
+    "o      open the image with the program of [curate] viewer, or the system's",
     "[      show your previous decision; a new decision replaces it",
     "]      go one card back towards the queue",
     "c      print the card again; at the end: check for new cards",
@@ -55,6 +58,7 @@ class PlainAction(StrEnum):
     REDO = "Z"
     NOTE = "n"
     FLAG = "f"
+    OPEN = "o"
     BACK = "["
     FORWARD = "]"
     CARD = "c"
@@ -115,7 +119,7 @@ def card_lines(ready: PreparedCard, *, decided: int, total: int, role: Role = Ro
     lines.append(f"CAPTION {_shown(card.caption)}" if card.caption else "CAPTION none")
     if card.parent_text:
         lines.append(f"WAS {_shown(card.parent_text)}")
-    lines.append(f"NEGATED {_with_cues(card.text)}")
+    lines.append(f"NEGATED {_shown(card.text)}")
     lines.append(f"CONCEPT {_concept(card)}")
     lines += [f"JUDGES {line}" for line in _judges(ready)]
     lines += _checks(card)
@@ -143,11 +147,6 @@ def _image(ready: PreparedCard) -> str:
     if image is not None and image.size is not None:
         return f"{path}, {image.size[0]} by {image.size[1]} pixels"
     return path
-
-
-def _with_cues(text: str) -> str:
-    """Return the text with marks around the negation cues."""
-    return "".join(f"{OPENS}{span.text}{CLOSES}" if span.cue else span.text for span in highlighted_spans(text))
 
 
 def _concept(card: Card) -> str:
