@@ -29,7 +29,7 @@ SHOTS = (
     Shot("browse", (120, 36), "negwb-dark", ("b", "f", "s", "down", "down", "down")),
     Shot("adjudicate", (120, 36), "negwb-dark", ("d",), "hidden until you have decided"),
     Shot("progress", (120, 36), "negwb-dark", ("p", "right", "right", "right"), "votes in force"),
-    Shot("history", (120, 36), "negwb-light", ("d", "4"), "imported"),
+    Shot("history", (120, 36), "negwb-light", ("d", "5"), "imported"),
     Shot("guidelines", (120, 36), "negwb-dark", ("g",)),
     Shot("settings", (120, 36), "negwb-light", ("comma",)),
 )

@@ -23,15 +23,16 @@ from workbench.tui.base_app import BaseApp
 from workbench.tui.key_folding import fold_key
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.screens.base.decision_screen import DecisionScreen
+from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.terminal_parser import PositionReport
 from workbench.tui.themes import DARK
-from workbench.workspace.keymap import ActionMap, KeyScope
+from workbench.workspace.keymap import RESULT_TABS, ActionMap, KeyScope, Tab, results_actions
 
 if TYPE_CHECKING:
     from workbench.annotation.session import AnnotationSession
-    from workbench.tui.screens.base.navigation import MainView, NavigationContext
+    from workbench.tui.results.context import ResultsContext
     from workbench.workspace.layout import Workspace
 
 
@@ -86,6 +87,7 @@ class NegwbApp(BaseApp):
         self._notice = notice
         self._workspace = workspace
         self._navigation: NavigationContext | None = None
+        self._results: ResultsContext | None = None
         self._saved_theme = theme
         """The theme named in negwb.toml."""
         self._start, self._view = start, view
@@ -157,8 +159,8 @@ class NegwbApp(BaseApp):
             await super().on_event(event)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Disable the app's actions except quitting while Curate asks a question."""
-        asked = self._cards is not None and self._cards.question is not None
+        """Disable the app's actions except quitting while a screen asks a question."""
+        asked = self._deciding is not None and self._deciding.asks_question
         return action in _ALWAYS if asked else super().check_action(action, parameters)
 
     # -- whether the annotator has seen the card -----------------------------------------------------------------------
@@ -222,15 +224,10 @@ class NegwbApp(BaseApp):
         )
 
     def action_show_results(self) -> None:
-        """Open generation, training runs and report above the card; session and leases stay as they are."""
-        from workbench.tui.results.app import first_page, page_screen  # only when opened
-        from workbench.tui.results.context import ResultsContext
+        """Open generation if a run is active, else the training runs; session and leases stay as they are."""
+        from workbench.tui.results.app import first_page  # only when opened
 
-        if self._workspace is None:
-            self.notify("there is no workspace here", severity="warning", markup=False)
-            return
-        context = ResultsContext(self._workspace, self._close_results, page_screen, protocol=self._protocol)
-        self.push_screen(context.screen(first_page(self.session.store)))
+        self.action_open_tab(first_page(self.session.store))
 
     def action_toggle_dark(self) -> None:
         """Switch between dark and light theme, and name the key that saves the theme."""
@@ -256,42 +253,60 @@ class NegwbApp(BaseApp):
         self._saved_theme = self.theme
         self.notify(f"{self.theme} is written to negwb.toml", timeout=3, markup=False)
 
-    def action_open_screen(self, name: str) -> None:
-        """Open a side screen above the card; session and leases stay as they are."""
-        from workbench.tui.screens.base.navigation import MainView  # only when opened
-
+    def tab_refusal(self, tab: Tab) -> str | None:
+        if tab is Tab.CURATE:
+            return None
         if self._workspace is None:
-            self.notify("there is no workspace here", severity="warning", markup=False)
-            return
+            return "there is no workspace here"
+        return None if tab in RESULT_TABS else self._navigation_for(self._workspace).refusal(MainView(tab.value))
+
+    def tab_screen(self, tab: Tab) -> Screen[None]:
+        assert self._workspace is not None
+        if tab in RESULT_TABS:
+            from workbench.tui.results.context import TAB_PAGES  # only when opened
+
+            return self._results_for(self._workspace).screen(TAB_PAGES[tab])
         navigation = self._navigation_for(self._workspace)
-        refusal = navigation.refusal(MainView(name))
-        if refusal is not None:
-            self.notify(refusal, severity="warning", markup=False)
-            return
-        top = self.screen
-        if isinstance(top, SideScreen):
-            top.action_open_screen(name)
-            return
-        current = self.session.current
-        navigation.candidate = current.card.candidate_id if current is not None else None
-        self.push_screen(navigation.screen(MainView(name)))
+        if not isinstance(self.screen, SideScreen):
+            current = self.session.current
+            navigation.candidate = current.card.candidate_id if current is not None else None
+        return navigation.screen(MainView(tab.value))
+
+    @property
+    def lowest_screens(self) -> int:
+        """The number of screens up to the card, or up to the end of the queue."""
+        from workbench.tui.screens.queue_end import QueueEndScreen  # only when needed
+
+        cards = [at for at, screen in enumerate(self.screen_stack) if isinstance(screen, CurateScreen | QueueEndScreen)]
+        return max(cards, default=0) + 1
+
+    def _results_for(self, workspace: Workspace) -> ResultsContext:
+        from workbench.tui.results.app import page_screen  # only when opened
+        from workbench.tui.results.context import ResultsContext
+
+        if self._results is None:
+            actions = results_actions(self.actions.own_keys)
+            self._results = ResultsContext(
+                workspace, self.close_tabs, page_screen, protocol=self._protocol, actions=actions
+            )
+        return self._results
 
     def _navigation_for(self, workspace: Workspace) -> NavigationContext:
-        from workbench.tui.screens.base.navigation import NavigationContext
         from workbench.workspace.settings import read_settings  # only when opened
 
         if self._navigation is None:
             settings = read_settings(workspace.settings)
             # fmt: off
             self._navigation = NavigationContext(
-                self.session, workspace, settings, self.actions, self._close_side_screens, self._open_card,
+                self.session, workspace, settings, self.actions, self.close_tabs, self._open_card,
                 self._protocol, view=self._view,
             )
             # fmt: on
         return self._navigation
 
-    def _close_side_screens(self) -> None:
-        self.pop_screen()
+    def close_tabs(self) -> None:
+        """Return to the card."""
+        super().close_tabs()
         self.session.start_prefetch()
         self.post_message(PrefetchChanged())  # new cards may have arrived meanwhile
 
@@ -306,10 +321,6 @@ class NegwbApp(BaseApp):
             below.open_card(candidate_id)
         elif isinstance(below, CurateScreen):
             self.call_later(below.action_open_card, candidate_id)
-
-    def _close_results(self) -> None:
-        self.pop_screen()
-        self.post_message(PrefetchChanged())  # new cards may have arrived meanwhile
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Return the actions of this screen (none in a dialog) and the themes."""

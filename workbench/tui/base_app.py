@@ -21,13 +21,14 @@ from textual.driver import Driver
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
+from curation_db.language.sanitize import display_text
 from workbench.console import interruption
 from workbench.errors import ExitCode
 from workbench.tui.gc_control import QUIET_SECONDS, IdleGC, manual_gc
 from workbench.tui.screens.too_small import TooSmallScreen, too_small
 from workbench.tui.terminal_parser import with_own_parser
 from workbench.tui.themes import DARK, LIGHT, THEMES
-from workbench.workspace.keymap import Action, ActionMap
+from workbench.workspace.keymap import Action, ActionMap, Tab
 
 APP_STYLES = Path(__file__).with_name("app.tcss")
 _TERMINAL_CHECK_SECONDS = 1.0
@@ -131,6 +132,59 @@ class BaseApp(App[int]):
         elif covered and not too_small(event.size):
             self.pop_screen()
 
+    # -- tabs ---------------------------------------------------------------------------------------------------
+
+    def action_open_tab(self, name: str) -> None:
+        """Open the screen of a tab in place of the screens above the lowest ones; 1 closes these."""
+        tab = Tab(name)
+        refusal = f"{tab} is open already" if _tab_of(self.screen) is tab else self.tab_refusal(tab)
+        if refusal is not None:
+            self.show_message(refusal)
+        elif tab is Tab.CURATE:
+            self.close_tabs()
+        elif tab is self.tab:  # above its screen are the screens of an item or a run
+            while _tab_of(self.screen) is not tab:
+                self.pop_screen()
+        else:
+            screen = self.tab_screen(tab)
+            while len(self.screen_stack) > self.lowest_screens + 1:
+                self.pop_screen()
+            if len(self.screen_stack) > self.lowest_screens:
+                self.switch_screen(screen)
+            else:
+                self.push_screen(screen)
+
+    @property
+    def tab(self) -> Tab:
+        """The tab whose screen is shown, or from which the shown screen was opened."""
+        return next((tab for screen in reversed(self.screen_stack) if (tab := _tab_of(screen)) is not None), Tab.CURATE)
+
+    def tab_refusal(self, tab: Tab) -> str | None:
+        """Return why the tab cannot be opened, or None."""
+        raise NotImplementedError
+
+    def tab_screen(self, tab: Tab) -> Screen[None]:
+        """Create the screen of a tab other than Curate."""
+        raise NotImplementedError
+
+    @property
+    def lowest_screens(self) -> int:
+        """The number of screens that stay below the screen of a tab."""
+        return 1
+
+    def close_tabs(self) -> None:
+        """Close all screens above the lowest ones."""
+        while len(self.screen_stack) > self.lowest_screens:
+            self.pop_screen()
+
+    def show_message(self, message: str) -> None:
+        """Show a message on the screen."""
+        show = getattr(self.screen, "show_message", None)
+        if show is not None:
+            show(message)
+        else:
+            self.notify(display_text(message, limit=300), markup=False)
+
     def on_notify(self) -> None:
         """Replace the previous notification: several of them would cover the card when keys follow quickly."""
         self.clear_notifications()
@@ -204,6 +258,11 @@ class BaseApp(App[int]):
         if not _has_terminal():
             interruption.hung_up()
             self._end_for(signal.SIGHUP)
+
+
+def _tab_of(screen: Screen[Any]) -> Tab | None:
+    """Return the tab that the screen belongs to; None for a screen that was opened from that of a tab."""
+    return getattr(screen, "TAB", None)
 
 
 def _has_terminal() -> bool:

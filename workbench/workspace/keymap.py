@@ -49,6 +49,25 @@ class KeyScope(StrEnum):
     ITEM = "item"
 
 
+class Tab(StrEnum):
+    """The screens that the digits open, in the order of the top line: 1 opens the first, 0 the tenth."""
+
+    CURATE = "curate"
+    BROWSE = "browse"
+    ADJUDICATE = "adjudicate"
+    PROGRESS = "progress"
+    HISTORY = "history"
+    GUIDELINES = "guidelines"
+    SETTINGS = "settings"
+    GENERATE = "generate"
+    RUNS = "runs"
+    REPORT = "report"
+
+
+RESULT_TABS = (Tab.GENERATE, Tab.RUNS, Tab.REPORT)
+"""The results screens, which also open without an annotation session."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     id: str
@@ -64,6 +83,8 @@ class Action:
     """The action method of the screen or the app."""
     weight: int = 0
     """Where the key hints lack room, those of the smallest weight are left out; 0: never among the key hints."""
+    tab: Tab | None = None
+    """The tab that the action opens."""
 
 
 # -- the actions ----------------------------------------------------------------------------------------------------
@@ -89,6 +110,42 @@ _DECIDE, _LOOK, _ELSE, _REASON = "Decide", "Look", "Everything else", "Reject be
 _COPY = "Copy"
 _SCREEN, _IMAGE, _SETTLE, _WHY = "Screens", "The image", "Adjudicate", "Why they disagreed"
 _GENERATION, _TRAINING, _RESULTS = "Generation", "Training runs", "Report"
+
+_GENERATE, _RUNS, _REPORT = frozenset({KeyScope.GENERATE}), frozenset({KeyScope.RUNS}), frozenset({KeyScope.REPORT})
+_SLICES, _ITEMS, _ITEM = frozenset({KeyScope.SLICES}), frozenset({KeyScope.ITEMS}), frozenset({KeyScope.ITEM})
+_COMPARE = frozenset({KeyScope.COMPARE})
+_RETENTION = frozenset({KeyScope.RETENTION})
+_ORIGIN, _DECISIONS = frozenset({KeyScope.ORIGIN}), frozenset({KeyScope.DECISIONS})
+_DEEP = _SLICES | _ITEMS | _ITEM | _COMPARE | _RETENTION | _ORIGIN | _DECISIONS
+_TOP = _GENERATE | _RUNS | _REPORT
+_RESULT_SCREENS = _TOP | _DEEP
+
+_TAB_HELP = {
+    Tab.CURATE: "The card that waits for your decision",
+    Tab.BROWSE: "All candidates, with filters and bulk decisions",
+    Tab.ADJUDICATE: "Decide the cards on which annotators disagree",
+    Tab.PROGRESS: "Speed, time left, balance, agreement, judges",
+    Tab.HISTORY: "All events of a card",
+    Tab.GUIDELINES: "The rules for accepting and rejecting",
+    Tab.SETTINGS: "All settings, where each is set, and your keys",
+    Tab.GENERATE: "Generation runs, live",
+    Tab.RUNS: "Training runs, live",
+    Tab.REPORT: "Results of the models by task",
+}
+_TAB_ACTIONS = tuple(
+    Action(
+        f"screen-{tab}",
+        str(number % 10),
+        str(tab),
+        _TAB_HELP[tab],
+        _SCREEN,
+        _CURATE | _SIDE | _RESULT_SCREENS,
+        f"app.open_tab('{tab}')",
+        tab=tab,
+    )
+    for number, tab in enumerate(Tab, 1)
+)
+"""One digit per tab; it opens the tab from every screen that has a top line."""
 
 # fmt: off
 _CURATE_ACTIONS = (
@@ -137,17 +194,17 @@ _CURATE_ACTIONS = (
     Action("scroll-down", "down,j", "down", "Scroll a long card down", _LOOK, _CARD, "scroll_card(1)"),
     Action("scroll-up", "up,k", "up", "Scroll a long card up", _LOOK, _CARD, "scroll_card(-1)"),
     Action("browse", "b", "browse", "All candidates, with filters and bulk decisions",
-           _SCREEN, _CURATE, "app.open_screen('browse')", 1),
+           _SCREEN, _CURATE, "app.open_tab('browse')", 1),
     Action("guidelines", "g", "guidelines", "The rules of deciding, with an example of each reason",
-           _SCREEN, _CURATE, "app.open_screen('guidelines')", 1),
+           _SCREEN, _CURATE, "app.open_tab('guidelines')", 1),
     Action("adjudicate", "d", "adjudicate", "Decide the cards on which annotators disagree", _SCREEN,
-           _CURATE, "app.open_screen('adjudicate')", 1),
+           _CURATE, "app.open_tab('adjudicate')", 1),
     Action("history", "h", "history", "All events of this card, and who caused them", _SCREEN,
-           _CURATE | _TALLY, "app.open_screen('history')", 1),
+           _CURATE | _TALLY, "app.open_tab('history')", 1),
     Action("progress", "p", "progress", "Speed, time left, balance, agreement, judges",
-           _SCREEN, _CURATE, "app.open_screen('progress')", 1),
+           _SCREEN, _CURATE, "app.open_tab('progress')", 1),
     Action("settings", "comma", "settings", "All settings, where each is set, and your keys",
-           _SCREEN, _CURATE, "app.open_screen('settings')"),
+           _SCREEN, _CURATE, "app.open_tab('settings')"),
     Action("leave-screen", "escape,q", "back to the card", "Close the screen; your card is kept", _SCREEN, _SIDE,
            "leave_screen", 9),
     Action("browse-open", "enter", "open", "Open the card; in the facets: change the filter",
@@ -212,18 +269,6 @@ _CURATE_ACTIONS = (
            _PROGRESS, "count_anew", 6),
     Action("change", "enter,e", "change", "Choose another value; negwb.toml is updated", _SCREEN, _SETTINGS,
            "change", 8),
-    Action("screen-browse", "1", "browse", "All candidates, with filters", _SCREEN, _SIDE - _BROWSE,
-           "open_screen('browse')", 4),
-    Action("screen-adjudicate", "2", "adjudicate", "Decide the cards on which annotators disagree", _SCREEN,
-           _SIDE - _ADJUDICATE, "open_screen('adjudicate')", 3),
-    Action("screen-progress", "3", "progress", "Speed, time left, balance, agreement, judges", _SCREEN,
-           _SIDE - _PROGRESS, "open_screen('progress')", 4),
-    Action("screen-history", "4", "history", "All events of a card", _SCREEN, _SIDE - _HISTORY,
-           "open_screen('history')", 3),
-    Action("screen-guidelines", "5", "guidelines", "The rules for accepting and rejecting", _SCREEN,
-           _SIDE - _GUIDELINES, "open_screen('guidelines')", 4),
-    Action("screen-settings", "6", "settings", "All settings", _SCREEN, _SIDE - _SETTINGS,
-           "open_screen('settings')", 4),
     Action("text-down", "down,j", "down", "Scroll down", _LOOK, _SCROLLED, "scroll_text(1)"),
     Action("text-up", "up,k", "up", "Scroll up", _LOOK, _SCROLLED, "scroll_text(-1)"),
     Action("text-page-down", "pagedown,space", "page down", "Scroll a page down", _LOOK, _SCROLLED,
@@ -249,17 +294,9 @@ _CURATE_ACTIONS = (
     Action("copy-id", "i", "id", "the id of the candidate", _COPY, _COPYING, "copy('id')"),
     Action("copy-path", "p", "path", "the path of the image", _COPY, _COPYING, "copy('path')"),
     Action("copy-cancel", "escape,backspace", "cancel", "copy nothing", _COPY, _COPYING, "cancel_copy", 9),
+    *_TAB_ACTIONS,
 )
 # fmt: on
-
-_GENERATE, _RUNS, _REPORT = frozenset({KeyScope.GENERATE}), frozenset({KeyScope.RUNS}), frozenset({KeyScope.REPORT})
-_SLICES, _ITEMS, _ITEM = frozenset({KeyScope.SLICES}), frozenset({KeyScope.ITEMS}), frozenset({KeyScope.ITEM})
-_COMPARE = frozenset({KeyScope.COMPARE})
-_RETENTION = frozenset({KeyScope.RETENTION})
-_ORIGIN, _DECISIONS = frozenset({KeyScope.ORIGIN}), frozenset({KeyScope.DECISIONS})
-_DEEP = _SLICES | _ITEMS | _ITEM | _COMPARE | _RETENTION | _ORIGIN | _DECISIONS
-_TOP = _GENERATE | _RUNS | _REPORT
-_RESULT_SCREENS = _TOP | _DEEP
 
 # fmt: off
 _RESULTS_ACTIONS = (
@@ -317,17 +354,13 @@ _RESULTS_ACTIONS = (
     Action("previous-task", "left,h", "task before", "The scatter of the previous task", _RESULTS, _RETENTION,
            "turn(-1)", 5),
     Action("back", "escape,backspace", "back", "Return to the previous screen", _LOOK, _DEEP, "back", 8),
-    Action("show-runs", "1,f3", "runs", "Training runs, live", _LOOK, _TOP - _RUNS, "show('runs')", 5),
-    Action("show-report", "2,f4", "report", "Results of the models by task", _LOOK, _TOP - _REPORT,
-           "show('report')", 5),
-    Action("show-generate", "3,f6", "generate", "Generation runs, live", _LOOK, _TOP - _GENERATE,
-           "show('generate')", 5),
     Action("theme", "f2", "theme", "Switch between dark and light", _ELSE, _RESULT_SCREENS, "app.toggle_dark"),
     Action("palette", "ctrl+p", "palette", "All actions by name, and all themes", _ELSE, _RESULT_SCREENS,
            "app.command_palette"),
     Action("help", "?,f1", "help", "This page", _ELSE, _RESULT_SCREENS, "show_help", 6),
-    Action("leave", "q", "quit", "Quit; running jobs continue", _ELSE, _TOP, "leave", 5),
+    Action("leave", "escape,q", "back", "Close the results; running jobs continue", _ELSE, _TOP, "leave", 5),
     Action("back-too", "q", "back", "Return to the previous screen", _ELSE, _DEEP, "back"),
+    *_TAB_ACTIONS,
 )
 # fmt: on
 
@@ -366,17 +399,22 @@ class ActionMap:
         Raises:
             UsageError: An id is unknown, an action has no key, or a key has two actions in one scope.
         """
-        own = dict(own_keys or {})
+        own = self.own_keys = dict(own_keys or {})
         self._actions = tuple(actions)
         known = {action.id for action in self._actions}
         if unknown := sorted(own.keys() - known):
             raise UsageError(f"[curate.keys] has no action {unknown[0]!r}", hint=f"known: {', '.join(sorted(known))}")
         self._keys = {action.id: _split(action.id, own.get(action.id, action.keys)) for action in self._actions}
+        self._free_digits(own)
         self._refuse_clashes()
 
     @property
     def all_actions(self) -> tuple[Action, ...]:
         return self._actions
+
+    def tabs(self, scope: KeyScope) -> list[Action]:
+        """Return the actions that open the tabs of the top line, in order."""
+        return [action for action in self.at(scope) if action.tab is not None]
 
     def at(self, *scopes: KeyScope) -> list[Action]:
         """Return the actions that apply in one of `scopes`, in order."""
@@ -391,8 +429,9 @@ class ActionMap:
         return self.cap_of(action.id)
 
     def cap_of(self, action_id: str) -> str:
-        """Return the first key of the action with this id, as printed on a keyboard."""
-        return key_cap(self._keys[action_id][0])
+        """Return the first key of the action with this id, as printed on a keyboard; "" for none."""
+        keys = self._keys[action_id]
+        return key_cap(keys[0]) if keys else ""
 
     def caps(self, action: Action) -> str:
         """Return all keys of the action, as printed on a keyboard."""
@@ -401,6 +440,13 @@ class ActionMap:
     def default_caps(self, action: Action) -> list[str]:
         """Return the action's default keys, as printed on a keyboard."""
         return [key_cap(key) for key in _split(action.id, action.keys)]
+
+    def _free_digits(self, own: Mapping[str, str]) -> None:
+        """Take from the tabs the digits that the user gave to other actions; the tabs remain in the palette."""
+        tabs = {action.id for action in self._actions if action.tab is not None}
+        taken = {key for action_id in own.keys() - tabs for key in self._keys[action_id]}
+        for tab in tabs - own.keys():
+            self._keys[tab] = [key for key in self._keys[tab] if key not in taken]
 
     def _refuse_clashes(self) -> None:
         taken: dict[tuple[KeyScope, str], str] = {}
@@ -415,9 +461,10 @@ class ActionMap:
                         )
 
 
-def results_actions() -> ActionMap:
-    """Return the actions of generation, training runs and report, with their default keys."""
-    return ActionMap(actions=_RESULTS_ACTIONS)
+def results_actions(own_keys: Mapping[str, str] | None = None) -> ActionMap:
+    """Return the actions of generation, training runs and report, with own keys only for the tabs."""
+    tabs = {action.id for action in _TAB_ACTIONS}
+    return ActionMap({name: keys for name, keys in (own_keys or {}).items() if name in tabs}, actions=_RESULTS_ACTIONS)
 
 
 def _split(action_id: str, keys: str) -> list[str]:

@@ -14,9 +14,10 @@ from textual.screen import Screen
 
 from curation_db.errors import RecordError
 from workbench.tui.base_app import APP_STYLES, BaseApp
-from workbench.tui.results.context import STYLES, Page, ResultsContext
+from workbench.tui.results.context import STYLES, TAB_PAGES, Page, ResultsContext
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.themes import DARK
+from workbench.workspace.keymap import Tab
 from workbench.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 _NEWEST = 5
 """Number of newest generation runs that are checked for a running one."""
+
+
+_COMMANDS = {Tab.GUIDELINES: "curate", Tab.SETTINGS: "curate"}
+"""The command that opens a tab, where it has another name."""
 
 
 def page_screen(context: ResultsContext, page: Page) -> Screen[None]:
@@ -73,6 +78,12 @@ class ResultsApp(BaseApp):
     def on_mount(self) -> None:
         """Open the first page above the default screen, because the lowest screen cannot be replaced."""
         self.open_first(self.context.screen(self._start))
+
+    def tab_refusal(self, tab: Tab) -> str | None:
+        return None if tab in TAB_PAGES else f"{tab} is not open here: start it with negwb {_COMMANDS.get(tab, tab)}"
+
+    def tab_screen(self, tab: Tab) -> Screen[None]:
+        return self.context.screen(TAB_PAGES[tab])
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         listed = screen.actions.at(screen.place) if isinstance(screen, ActionScreen) else []

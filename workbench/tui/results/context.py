@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from textual.screen import Screen
 
 from workbench.jobs.run_monitor import RunMonitor
 from workbench.reports.benchmark_images import located
-from workbench.workspace.keymap import ActionMap, results_actions
+from workbench.workspace.keymap import ActionMap, Tab, results_actions
 from workbench.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from benchmarks.analysis.comparison import ComparisonRow, Report
 
 Page = Literal["generate", "runs", "report"]
+TAB_PAGES: Mapping[Tab, Page] = MappingProxyType({Tab.GENERATE: "generate", Tab.RUNS: "runs", Tab.REPORT: "report"})
 STYLES = Path(__file__).with_name("results.tcss")
 """CSS of the results pages."""
 

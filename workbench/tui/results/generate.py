@@ -34,11 +34,11 @@ from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.static_table import StaticTable
-from workbench.workspace.keymap import KeyScope
+from workbench.workspace.keymap import KeyScope, Tab
 
 if TYPE_CHECKING:
     from workbench.jobs.generation import GenerationOrder
-    from workbench.tui.results.context import Page, ResultsContext
+    from workbench.tui.results.context import ResultsContext
 
 _POLL_SECONDS = 1.0
 _NO_RUN = ("there is no generation run yet: n starts one",)
@@ -47,6 +47,7 @@ _NO_RUN = ("there is no generation run yet: n starts one",)
 class GenerateScreen(PollingScreen[GenerationSnapshot]):
     """List of runs at the left, the selected run at the right."""
 
+    TAB = Tab.GENERATE
     CSS_PATH = STYLES
     AUTO_FOCUS = "#generations"
 
@@ -191,10 +192,6 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
 
     def action_scroll_about(self, by: int) -> None:
         self.query_one("#generation").scroll_relative(y=by, animate=False)
-
-    def action_show(self, page: Page) -> None:
-        if page != "generate":
-            self.app.switch_screen(self.context.screen(page))
 
     def action_leave(self) -> None:
         """Close the results pages; generation runs continue."""

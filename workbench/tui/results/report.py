@@ -31,12 +31,12 @@ from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.static_table import StaticTable
-from workbench.workspace.keymap import KeyScope
+from workbench.workspace.keymap import KeyScope, Tab
 from workbench.workspace.trained_runs import runs_by_model
 
 if TYPE_CHECKING:
     from benchmarks.analysis.comparison import ComparisonRow, Report
-    from workbench.tui.results.context import Page, ResultsContext
+    from workbench.tui.results.context import ResultsContext
 
 _BESIDE_SHARE = 43
 """Percent of the width that the scatter and the published results have, as in results.tcss."""
@@ -51,6 +51,7 @@ _EMPTY = "Nothing measured yet. It begins with: negwb bench list"
 class ReportScreen(ActionScreen):
     """The table above, the details of the selected row below."""
 
+    TAB = Tab.REPORT
     CSS_PATH = STYLES
     AUTO_FOCUS = "#table"
 
@@ -253,10 +254,6 @@ class ReportScreen(ActionScreen):
         """Read the results again."""
         self._update_header("reading …")
         self._read()
-
-    def action_show(self, page: Page) -> None:
-        if page != "report":
-            self.app.switch_screen(self.context.screen(page))
 
     def action_leave(self) -> None:
         self.context.leave()

@@ -43,13 +43,13 @@ from workbench.tui.widgets.curve import Curve, Series
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.static_table import Column, StaticTable
-from workbench.workspace.keymap import KeyScope
+from workbench.workspace.keymap import KeyScope, Tab
 
 if TYPE_CHECKING:
     from curation_db.exporting.manifest import Manifest
     from trainers.recipes.recipe import TrainRecipe
     from workbench.jobs.training import TrainingOrder
-    from workbench.tui.results.context import Page, ResultsContext
+    from workbench.tui.results.context import ResultsContext
 
 _POLL_SECONDS = 0.5
 _NO_GROUP = "none"
@@ -73,6 +73,7 @@ class RunsTable(StaticTable, can_focus=True, inherit_bindings=False):
 class RunsScreen(PollingScreen[RunSnapshot]):
     """List of runs above, the selected run below."""
 
+    TAB = Tab.RUNS
     CSS_PATH = STYLES
     AUTO_FOCUS = "#runs"
 
@@ -291,10 +292,6 @@ class RunsScreen(PollingScreen[RunSnapshot]):
         """Show a run that was just created, with the cursor on it."""
         await self.show(await run_in_daemon_thread(partial(self.context.watch.snapshot, name)))
         self.table.choose(name)
-
-    def action_show(self, page: Page) -> None:
-        if page != "runs":
-            self.app.switch_screen(self.context.screen(page))
 
     def action_leave(self) -> None:
         """Close the results pages; training runs continue."""

@@ -39,7 +39,7 @@ from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.reasons import ReasonStrip
-from workbench.workspace.keymap import KeyScope
+from workbench.workspace.keymap import KeyScope, Tab
 
 if TYPE_CHECKING:
     from workbench.annotation.key_guard import KeyTooEarly
@@ -89,6 +89,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
     """Shows the disagreements one by one, in the order of `disagreements`."""
 
     VIEW = MainView.ADJUDICATE
+    TAB = Tab.ADJUDICATE
     CSS_PATH = "adjudicate.tcss"
     AUTO_FOCUS = None
     DECIDING = frozenset({"final", "ask_reason"})
@@ -152,7 +153,11 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         """Allow only the answers while a question is open, and no action on a card without a card."""
         if action in _OWN:
             return self.stage in _OWN[action] and not (action in _NEED_CARD and self.shown is None)
-        return self.stage not in (AdjudicationStage.REASON, AdjudicationStage.CAUSE)
+        return not self.asks_question
+
+    @property
+    def asks_question(self) -> bool:
+        return self.stage in (AdjudicationStage.REASON, AdjudicationStage.CAUSE)
 
     def on_key(self, event: events.Key) -> None:
         """Continue on any key without another meaning, while the vote summary is shown."""

@@ -41,6 +41,7 @@ from workbench.tui.widgets.grid import Grid
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.record_table import RecordTable
+from workbench.workspace.keymap import Tab
 
 _BULK = {"accept": Kind.ACCEPT, "reject": Kind.REJECT, "requeue": Kind.REQUEUE}
 
@@ -49,6 +50,7 @@ class BrowseScreen(SideScreen):
     """The filter bar, the list, and the candidate under the cursor."""
 
     VIEW = MainView.BROWSE
+    TAB = Tab.BROWSE
     CSS_PATH = "browse.tcss"
     AUTO_FOCUS = "#records"
 

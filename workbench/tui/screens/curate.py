@@ -46,7 +46,7 @@ from workbench.tui.widgets.side_panel import (
 )
 from workbench.tui.widgets.status import StatusContent, StatusLine
 from workbench.workspace.guidelines import shipped_guidelines
-from workbench.workspace.keymap import ActionMap, KeyScope
+from workbench.workspace.keymap import ActionMap, KeyScope, Tab
 
 if TYPE_CHECKING:
     from curation_db.review.decisions import DecisionResult
@@ -80,6 +80,7 @@ class CurateScreen(DecisionScreen):
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (_NARROW, "-wide")]  # noqa: RUF012
     AUTO_FOCUS = None
     DECIDING = _DECIDING
+    TAB = Tab.CURATE
 
     status = getters.query_one(StatusLine)
     picture = getters.query_one(PicturePane)
@@ -168,6 +169,10 @@ class CurateScreen(DecisionScreen):
         self._track_shown()
         if not self._at_end:
             self.session_changed()
+
+    @property
+    def asks_question(self) -> bool:
+        return self.question is not None
 
     def note_key(self, key: str) -> None:
         """Note every key before it is applied."""

@@ -15,10 +15,12 @@ from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.workspace.guidelines import Guidelines, read_guidelines
+from workbench.workspace.keymap import Tab
 
 
 class GuidelinesScreen(SideScreen):
     VIEW = MainView.GUIDELINES
+    TAB = Tab.GUIDELINES
     CSS_PATH = "guidelines.tcss"
     AUTO_FOCUS = None
 

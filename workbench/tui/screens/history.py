@@ -24,12 +24,14 @@ from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
+from workbench.workspace.keymap import Tab
 
 
 class HistoryScreen(SideScreen):
     """One scrolling text, oldest event first."""
 
     VIEW = MainView.HISTORY
+    TAB = Tab.HISTORY
     CSS_PATH = "history.tcss"
     AUTO_FOCUS = None
 

@@ -28,6 +28,7 @@ from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
+from workbench.workspace.keymap import Tab
 
 if TYPE_CHECKING:
     from curation_db.stats.targets import Targets
@@ -84,6 +85,7 @@ class ProgressScreen(SideScreen):
     """One page at a time, as scrolling text."""
 
     VIEW = MainView.PROGRESS
+    TAB = Tab.PROGRESS
     CSS_PATH = "progress.tcss"
     AUTO_FOCUS = None
 

@@ -17,7 +17,7 @@ from workbench.annotation.wording import session_counts
 from workbench.tui.bindings import bind
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.status import StatusContent, StatusLine
-from workbench.workspace.keymap import ActionMap, KeyScope
+from workbench.workspace.keymap import ActionMap, KeyScope, Tab
 
 if TYPE_CHECKING:
     from workbench.annotation.session import AnnotationSession
@@ -34,6 +34,7 @@ class QueueEndScreen(Screen[str | None]):
     QueueEndScreen #done { width: 74; max-width: 100%; height: auto; border: round $border; padding: 1 3; }
     """
     AUTO_FOCUS = None
+    TAB = Tab.CURATE
 
     def __init__(self, session: AnnotationSession, actions: ActionMap) -> None:
         super().__init__()

@@ -23,6 +23,7 @@ from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.static_table import Column, StaticTable
+from workbench.workspace.keymap import Tab
 from workbench.workspace.settings import OWN_THEMES
 from workbench.workspace.settings_catalog import Choice, ListedSetting, can_change, choices, read_setting_list
 from workbench.workspace.toml.settings_writer import change_setting
@@ -35,6 +36,7 @@ class SettingsScreen(SideScreen):
     """A table of settings above, the selected setting below."""
 
     VIEW = MainView.SETTINGS
+    TAB = Tab.SETTINGS
     CSS_PATH = "settings.tcss"
     AUTO_FOCUS = "#table"
 

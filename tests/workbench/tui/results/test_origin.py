@@ -76,7 +76,7 @@ async def test_a_model_without_a_run_and_a_run_without_its_export_are_named(tmp_
         await until(pilot, lambda: "85.0" in lines(app))
         await pilot.press("o")
         await until(pilot, lambda: "no run of this workspace" in lines(app))
-        await pilot.press("1")
+        await pilot.press("9")
         await until(pilot, lambda: "run-001" in lines(app))
         await pilot.press("o")
         await until(pilot, lambda: "does not exist here" in lines(app))

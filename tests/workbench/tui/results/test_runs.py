@@ -82,7 +82,7 @@ async def test_an_empty_workspace_says_what_to_do(workspace: Workspace) -> None:
         await until(pilot, lambda: "negwb train EXPORT" in lines(app))
         await pilot.press("s", "r", "n", "enter", "down", "end")
         await until(pilot, lambda: "no export yet" in lines(app))
-        await pilot.press("f4")
+        await pilot.press("0")
         await until(pilot, lambda: "negwb bench list" in lines(app))
 
 

@@ -153,7 +153,7 @@ async def test_an_annotator_learns_how_to_become_adjudicator(disputed: Workspace
         await settled(pilot)
         await pilot.press("d")
         await until(pilot, lambda: "negwb adjudicate --role adjudicator" in lines(app))
-        await pilot.press("g", "2")
+        await pilot.press("g", "3")
         await until(pilot, lambda: "negwb adjudicate --role adjudicator" in lines(app))
         assert not isinstance(app.screen, AdjudicateScreen)
 

@@ -71,7 +71,7 @@ async def test_every_page_opens_by_key_and_the_card_stays(
         await until(pilot, lambda: shows(app, EXPECTED["judges"]))
         await pilot.press("escape", "p")
         await until(pilot, lambda: shows(app, EXPECTED["judges"]))  # the page is remembered
-        await pilot.press("5", "3", "question_mark")
+        await pilot.press("6", "4", "question_mark")
         await until(pilot, lambda: "Show the next page" in lines(app))
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))

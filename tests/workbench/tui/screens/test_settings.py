@@ -150,7 +150,7 @@ async def test_user_defined_keys_work_on_side_screens(make_workspace: Any, open_
 @pytest.mark.parametrize(
     ("own", "expected"),
     [
-        ({"screen-progress": "5"}, "'5' would mean both screen-progress and screen-guidelines"),
+        ({"screen-progress": "6"}, "'6' would mean both screen-progress and screen-guidelines"),
         ({"next-page": "r"}, "'r' would mean both next-page and count-anew"),
         ({"progress": "a"}, "'a' would mean both accept and progress"),
         ({"leave-screen": "?"}, "would mean both leave-screen and screen-help"),

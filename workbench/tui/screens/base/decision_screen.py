@@ -39,6 +39,11 @@ class DecisionScreen(SizedScreen):
     card_visibility: CardVisibility
     _question_dropped_at: float | None = None
 
+    @property
+    def asks_question(self) -> bool:
+        """Whether a question is open, such as the reason of a rejection; then only its keys apply."""
+        raise NotImplementedError
+
     def track_card(self, card: int | None, *, known: bool = False) -> None:
         """Register the card that is about to be drawn; `known`: the annotator has seen it before."""
         self.card_visibility.turn_to(card, time.monotonic(), known=known)

@@ -58,7 +58,7 @@ class NavigationContext:
     settings: Settings
     actions: ActionMap
     leave: Callable[[], Any]
-    """Close the side screens."""
+    """Close the screens above the card."""
     open_card: Callable[[int], Any]
     """Close the side screens and show this candidate as a card."""
     protocol: str = "halfcell"

@@ -17,14 +17,6 @@ class SideScreen(ActionScreen):
         super().__init__(navigation.actions, KeyScope(self.VIEW.value))
         self.navigation = navigation
 
-    def action_open_screen(self, name: str) -> None:
-        """Open another side screen in place of this one."""
-        refusal = self.navigation.refusal(MainView(name))
-        if refusal is not None:
-            self.show_message(refusal)
-        elif name != self.VIEW:
-            self.app.switch_screen(self.navigation.screen(MainView(name)))
-
     def action_leave_screen(self) -> None:
         self.navigation.leave()
 
