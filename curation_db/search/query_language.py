@@ -69,6 +69,12 @@ class Sort(StrEnum):
     """Lowest margin under a trained model first, then the candidates without one."""
     CONCEPT = "concept"
     TEXT = "text"
+    STATE = "state"
+    """In the order of `State`."""
+
+
+_OPPOSITES: Final = {Sort.NEWEST: Sort.OLDEST, Sort.OLDEST: Sort.NEWEST}
+"""Orders whose reverse has a name of its own."""
 
 
 class TermMeaning(StrEnum):
@@ -122,15 +128,24 @@ class View:
 
     terms: tuple[Term, ...] = ()
     sort: Sort = Sort.NEWEST
+    reverse: bool = False
+    """The order is reversed; candidates without a concept or a margin still come last."""
 
     def __str__(self) -> str:
         """Return the line that `parse_view` parses into this view."""
-        order = [f"sort:{self.sort}"] if self.sort is not Sort.NEWEST else []
+        minus = "-" if self.reverse else ""
+        order = [f"sort:{minus}{self.sort}"] if self.reverse or self.sort is not Sort.NEWEST else []
         return " ".join([*(_printed(term) for term in self.terms), *order])
 
     def sorted_by(self, sort: Sort) -> View:
         """Return a view of the same candidates in another order."""
-        return replace(self, sort=sort)
+        return replace(self, sort=sort, reverse=False)
+
+    def reversed(self) -> View:
+        """Return a view of the same candidates in the reverse order."""
+        if self.sort in _OPPOSITES:
+            return replace(self, sort=_OPPOSITES[self.sort])
+        return replace(self, reverse=not self.reverse)
 
     def toggled(self, term: Term) -> View:
         """Return a view without the term if it contains the term, or else with it."""
@@ -168,18 +183,19 @@ def parse_view(line: str) -> View:
     Raises:
         ViewError: An unknown name or value, a missing value, or an unclosed quote.
     """
-    terms, sort = [], None
+    terms, order = [], None
     for term in _terms(clean(line)):
-        if isinstance(term, Sort):
-            if sort is not None:
-                raise ViewError(f"sort: is given twice: {sort} and {term}")
-            sort = term
+        if isinstance(term, View):
+            if order is not None:
+                raise ViewError(f"sort: is given twice: {order.sort} and {term.sort}")
+            order = term
         else:
             terms.append(term)
-    return View(tuple(terms), sort or Sort.NEWEST)
+    return replace(order or View(), terms=tuple(terms))
 
 
-def _terms(line: str) -> Iterator[Term | Sort]:
+def _terms(line: str) -> Iterator[Term | View]:
+    """Yield the terms, and for `sort:` a view in this order."""
     at = 0
     while at < len(line):
         if blanks := _BLANKS.match(line, at):
@@ -205,13 +221,14 @@ def _plain_word(line: str, at: int) -> tuple[str, int]:
     return match[0], match.end()
 
 
-def _field_term(line: str, name: re.Match[str]) -> tuple[Term | Sort, int]:
+def _field_term(line: str, name: re.Match[str]) -> tuple[Term | View, int]:
     excluded, word = bool(name[1]), name[2].lower()
     if word == "sort":
         if excluded:
             raise ViewError("sort: cannot be excluded")
         value, end = _value(line, name.end(), QueryField.STATE, word)
-        return Sort(_known(word, value.name, tuple(Sort))), end
+        order = View(sort=Sort(_known(word, value.name.removeprefix("-"), tuple(Sort))))
+        return order.reversed() if value.name.startswith("-") else order, end
     field = QueryField(_known("", word, (*QueryField, "sort")))
     values, at = [], name.end()
     while True:

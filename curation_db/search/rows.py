@@ -17,7 +17,7 @@ from curation_db.storage.sqlite import IN_IDS, json_array
 
 _CANDIDATES = text(f"""
     SELECT c.id, c.text, c.concept, c.cue, c.cue_position, c.negation_type, c.pipeline, c.audit, t.text AS caption,
-           o.name AS source, i.key AS image, z.state, z.wanted, z.flagged, z.notes
+           o.name AS source, i.key AS image, i.file_name, z.state, z.wanted, z.flagged, z.notes
     FROM candidate c JOIN candidate_state z ON z.candidate_id = c.id JOIN image i ON i.id = c.image_id
     JOIN source o ON o.id = c.source_id LEFT JOIN caption t ON t.id = c.caption_id WHERE c.id {IN_IDS}
 """)
@@ -64,6 +64,8 @@ class ListedCandidate:
     source: str
     image: str
     """The image's key in its source."""
+    file_name: str | None
+    """The image's file name."""
     audit: bool
     state: State
     flagged: bool
@@ -101,7 +103,7 @@ def page_of(connection: Connection, ids: Sequence[int]) -> list[ListedCandidate]
         rows[row.id] = ListedCandidate(
             id=row.id, text=row.text, caption=row.caption, concept=row.concept, cue=row.cue,
             position=row.cue_position, negation_type=NegationType(row.negation_type), pipeline=row.pipeline,
-            source=row.source, image=row.image, audit=bool(row.audit), state=State(row.state),
+            source=row.source, image=row.image, file_name=row.file_name, audit=bool(row.audit), state=State(row.state),
             flagged=bool(row.flagged), notes=row.notes, hidden=hidden,
             verdicts=() if hidden else tuple(verdicts[row.id]), conflict=CONFLICT in marks[row.id] and not hidden,
             margin=None if hidden else margins.get(row.id),

@@ -9,9 +9,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from sqlalchemy import Connection, text
 
+from curation_db.enums import State
 from curation_db.events.annotators import spellings_of
 from curation_db.queue.margins import MISTAKEN
 from curation_db.search.query_language import QueryField, Sort, Term, Value, View
@@ -35,14 +37,16 @@ _GROUPS = text("""
     AND EXISTS (SELECT 1 FROM queue_entry WHERE ordering = 'conflict' AND group_id = g.id)
 """)
 _MARGIN = f"(SELECT q.priority FROM queue_entry q WHERE q.candidate_id = k.candidate_id AND q.ordering = '{MISTAKEN}')"
+_RANK = "CASE k.state" + "".join(f" WHEN '{state}' THEN {at}" for at, state in enumerate(State)) + " END"
 _KEYS = {
-    Sort.DECIDED: ("candidate_state k", "k.candidate_id", "k.last_seq DESC, k.candidate_id DESC"),
-    Sort.CONCEPT: ("candidate k", "k.id", "k.concept IS NULL, k.concept COLLATE NOCASE, k.id"),
-    Sort.TEXT: ("candidate k", "k.id", "k.text COLLATE NOCASE, k.id"),
-    Sort.MISTAKEN: ("candidate_state k", "k.candidate_id", f"{_MARGIN} IS NULL, {_MARGIN}, k.candidate_id"),
-    Sort.CONFLICT: ("queue_entry k", "k.candidate_id", "k.priority, k.candidate_id"),
+    Sort.DECIDED: ("candidate_state k", "k.candidate_id", ("k.last_seq DESC", "k.candidate_id DESC")),
+    Sort.CONCEPT: ("candidate k", "k.id", ("k.concept IS NULL", "k.concept COLLATE NOCASE", "k.id")),
+    Sort.TEXT: ("candidate k", "k.id", ("k.text COLLATE NOCASE", "k.id")),
+    Sort.MISTAKEN: ("candidate_state k", "k.candidate_id", (f"{_MARGIN} IS NULL", _MARGIN, "k.candidate_id")),
+    Sort.CONFLICT: ("queue_entry k", "k.candidate_id", ("k.priority", "k.candidate_id")),
+    Sort.STATE: ("candidate_state k", "k.candidate_id", (_RANK, "k.candidate_id")),
 }
-"""Table of the sort key, its id column, and the ORDER BY clause."""
+"""Table of the sort key, its id column, and the sort keys."""
 
 
 def judges(connection: Connection) -> list[str]:
@@ -62,11 +66,12 @@ def ids_of(connection: Connection, view: View) -> Iterator[array[int]]:
     if walked is None and few:
         return
     if view.sort in (Sort.NEWEST, Sort.OLDEST):
-        yield from sqlite.stream_numbers(connection, _by_id(view.sort, terms, walked, few=few), parameters)
+        newest = (view.sort is Sort.NEWEST) is not view.reverse
+        yield from sqlite.stream_numbers(connection, _by_id(terms, walked, newest=newest, few=few), parameters)
     elif few and walked is not None:
-        yield from sqlite.stream_numbers(connection, _collected(view.sort, terms, walked), parameters)
+        yield from sqlite.stream_numbers(connection, _collected(view, terms, walked), parameters)
     else:
-        for statement in _in_index_order(connection, view.sort, terms):
+        for statement in _in_index_order(connection, view, terms):
             yield from sqlite.stream_numbers(connection, statement, parameters)
 
 
@@ -106,9 +111,9 @@ def _count(connection: Connection, term: Predicate, parameters: Parameters, *, b
     return total
 
 
-def _by_id(sort: Sort, terms: Sequence[Predicate], walked: Predicate | None, *, few: bool) -> str:
+def _by_id(terms: Sequence[Predicate], walked: Predicate | None, *, newest: bool, few: bool) -> str:
     """Walk the term, or all candidates if the term has many ids in no order."""
-    direction = "DESC" if sort is Sort.NEWEST else "ASC"
+    direction = "DESC" if newest else "ASC"
     if walked is None or not (few or walked.ordered):
         where = _where("s.candidate_id", terms)
         return f"SELECT candidate_id AS id FROM candidate_state s{where} ORDER BY id {direction}"
@@ -117,55 +122,73 @@ def _by_id(sort: Sort, terms: Sequence[Predicate], walked: Predicate | None, *, 
     return " UNION ".join(arms) + f" ORDER BY 1 {direction}"
 
 
-def _collected(sort: Sort, terms: Sequence[Predicate], walked: Predicate) -> str:
+def _order_by(keys: Sequence[str], *, reverse: bool) -> str:
+    """Return an ORDER BY clause. Reversed, candidates without a value still come last."""
+    turned = [each if not reverse or each.endswith(" IS NULL") else _turned(each) for each in keys]
+    return f"ORDER BY {', '.join(turned)}"
+
+
+def _turned(key: str) -> str:
+    return key.removesuffix(" DESC") if key.endswith(" DESC") else f"{key} DESC"
+
+
+def _collected(view: View, terms: Sequence[Predicate], walked: Predicate) -> str:
     """Collect all ids, look up their sort keys, and sort."""
     others = [term for term in terms if term is not walked]
-    table, key, order = _KEYS[sort]
-    within = " AND k.ordering = 'conflict'" if sort is Sort.CONFLICT else ""
+    table, key, keys = _KEYS[view.sort]
+    order = _order_by(keys, reverse=view.reverse)
+    within = " AND k.ordering = 'conflict'" if view.sort is Sort.CONFLICT else ""
     ids = " UNION ".join(f"SELECT d.id AS id FROM ({arm}) d{_where('d.id', others)}" for arm in walked.arms)
-    return f"SELECT {key} FROM ({ids}) f CROSS JOIN {table} ON {key} = f.id{within} ORDER BY {order}"
+    return f"SELECT {key} FROM ({ids}) f CROSS JOIN {table} ON {key} = f.id{within} {order}"
 
 
-def _in_index_order(connection: Connection, sort: Sort, terms: Sequence[Predicate]) -> list[str]:
+def _in_index_order(connection: Connection, view: View, terms: Sequence[Predicate]) -> list[str]:
     """Return statements to run in sequence, each along the index of the order."""
-    match sort:
+    by = partial(_order_by, reverse=view.reverse)
+    match view.sort:
         case Sort.DECIDED:
             where = _where("k.candidate_id", terms)
-            return [f"SELECT candidate_id FROM candidate_state k{where} ORDER BY last_seq DESC, candidate_id DESC"]
+            return [f"SELECT candidate_id FROM candidate_state k{where} {by(('last_seq DESC', 'candidate_id DESC'))}"]
         case Sort.CONCEPT:
             named = _where("k.id", terms, "k.concept IS NOT NULL")
             nameless = _where("k.id", terms, "k.concept COLLATE NOCASE IS NULL")
             return [
-                f"SELECT k.id FROM candidate k{named} ORDER BY k.concept COLLATE NOCASE, k.id",
-                f"SELECT k.id FROM candidate k{nameless} ORDER BY k.id",
+                f"SELECT k.id FROM candidate k{named} {by(('k.concept COLLATE NOCASE', 'k.id'))}",
+                f"SELECT k.id FROM candidate k{nameless} {by(('k.id',))}",
             ]
         case Sort.TEXT:
             first = sqlite.TEXT_PREFIX.replace("text", "k.text")
-            order = f"{first} COLLATE NOCASE, k.text COLLATE NOCASE, k.id"
-            return [f"SELECT k.id FROM candidate k{_where('k.id', terms)} ORDER BY {order}"]
+            order = by((f"{first} COLLATE NOCASE", "k.text COLLATE NOCASE", "k.id"))
+            return [f"SELECT k.id FROM candidate k{_where('k.id', terms)} {order}"]
+        case Sort.STATE:
+            states = list(State)[:: -1 if view.reverse else 1]
+            wheres = [_where("k.candidate_id", terms, f"k.state = '{state}'") for state in states]
+            order = by(("k.candidate_id",))
+            return [f"SELECT k.candidate_id FROM candidate_state k{where} {order}" for where in wheres]
         case Sort.MISTAKEN:
             measured = _where("k.candidate_id", terms, f"k.ordering = '{MISTAKEN}'")
             others = _where("k.candidate_id", terms, f"{_MARGIN} IS NULL")
             return [
-                f"SELECT k.candidate_id FROM queue_entry k{measured} ORDER BY k.priority, k.candidate_id",
-                f"SELECT k.candidate_id FROM candidate_state k{others} ORDER BY k.candidate_id",
+                f"SELECT k.candidate_id FROM queue_entry k{measured} {by(('k.priority', 'k.candidate_id'))}",
+                f"SELECT k.candidate_id FROM candidate_state k{others} {by(('k.candidate_id',))}",
             ]
-    return [_by_conflict(connection, terms)]
+    return [_by_conflict(connection, terms, reverse=view.reverse)]
 
 
-def _by_conflict(connection: Connection, terms: Sequence[Predicate]) -> str:
+def _by_conflict(connection: Connection, terms: Sequence[Predicate], *, reverse: bool) -> str:
     """Merge the queue groups, which are already in this order, without the groups of the audit."""
     terms = [term for term in terms if term is not _REVEALED]
     groups = list(connection.execute(_GROUPS).scalars())
     if not 0 < len(groups) <= _MOST_GROUPS:
         where = _where("k.candidate_id", [*terms, _REVEALED], "k.ordering = 'conflict'")
-        return f"SELECT k.candidate_id FROM queue_entry k{where} ORDER BY k.priority, k.candidate_id"
+        order = _order_by(("k.priority", "k.candidate_id"), reverse=reverse)
+        return f"SELECT k.candidate_id FROM queue_entry k{where} {order}"
     arms = [
         f"SELECT k.candidate_id AS id, k.priority AS priority FROM queue_entry k"
         f"{_where('k.candidate_id', terms, f'k.ordering = {_CONFLICT_ORDER} AND k.group_id = {group:d}')}"
         for group in groups
     ]
-    return " UNION ALL ".join(arms) + " ORDER BY 2, 1"
+    return " UNION ALL ".join(arms) + " " + _order_by(("2", "1"), reverse=reverse)
 
 
 def _where(id_expression: str, terms: Sequence[Predicate], first: str = "") -> str:

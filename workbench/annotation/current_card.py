@@ -62,7 +62,7 @@ class CurrentCard:
     def show(self, ready: PreparedCard) -> None:
         """Show this card instead of the current one."""
         if ready.thumbnail is None:
-            ready = replace(ready, thumbnail=self._loader.pictures.thumbnail(ready.card, ready.path))
+            ready = replace(ready, thumbnail=self._loader.pictures.thumbnail(ready.card.picture, ready.path))
         self.ready = ready
         self._prefetcher.current_id = ready.card.candidate_id if ready.leased else None
         self.after_undo = False

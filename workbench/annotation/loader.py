@@ -67,8 +67,9 @@ class CardLoader:
         leased: bool,
         past: PreviousDecision | None = None,
         second_look: bool = False,
+        with_image: bool = True,
     ) -> PreparedCard:
-        """Return the card with its image.
+        """Return the card, with its image decoded unless `with_image` is False.
 
         Raises:
             RecordError: The candidate does not exist.
@@ -79,13 +80,13 @@ class CardLoader:
             hidden = self._settings.blind or (audit and not revealed)
             card = self.card(connection, candidate_id, blind=hidden)
             asks = self.asks(connection, candidate_id)
-        path = self.pictures.locate(card)
+        path = self.pictures.locate(card.picture)
         return PreparedCard(
             card,
             Stream.AUDIT if audit else Stream.REVIEW,
             hidden=hidden,
             path=path,
-            thumbnail=self.pictures.thumbnail(card, path),
+            thumbnail=self.pictures.thumbnail(card.picture, path) if with_image else None,
             origin=origin,
             leased=leased,
             past=past,

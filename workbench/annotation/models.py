@@ -15,7 +15,7 @@ from curation_db.events.event_log import PreviousDecision
 from curation_db.language.sanitize import display_text
 from curation_db.lint.linter import DEFAULTS, LintSettings
 from curation_db.queue.claims import AUDIT_SHARE, GOLD_SHARE
-from curation_db.search.cards import Card
+from curation_db.search.cards import Card, CardImage
 from curation_db.storage.work_sessions import LEASE_SECONDS
 from workbench.annotation.key_guard import GUARD_SECONDS
 
@@ -152,14 +152,14 @@ class ImageLoader:
         self._decode = decode
         self._folders = folders
 
-    def locate(self, card: Card) -> Path | None:
+    def locate(self, image: CardImage) -> Path | None:
         """Return the image file; None: not found."""
-        return self._locate(card.picture.source, card.picture.file_name)
+        return self._locate(image.source, image.file_name)
 
-    def thumbnail(self, card: Card, path: Path | None) -> Thumbnail:
+    def thumbnail(self, image: CardImage, path: Path | None) -> Thumbnail:
         """Return the decoded image, or the problem; may take some 10 ms."""
-        source = card.picture.source
-        thumbnail = self._decode(path, card.picture.file_name or card.picture.key)
+        source = image.source
+        thumbnail = self._decode(path, image.file_name or image.key)
         if path is None and self._folders is not None and not self._folders(source):
             problem = (
                 f"no image folder of {display_text(source, limit=60)} is known: negwb import FILE --pictures FOLDER"

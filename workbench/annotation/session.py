@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-from curation_db.enums import Kind, PictureShown, Reason, State
+from curation_db.enums import Kind, PictureShown, Reason, Role, State
 from curation_db.errors import CardChanged, NoLongerQueued, RecordError, RecordReplaced
 from curation_db.events.annotator_status import count_waiting_edits, works_alone
 from curation_db.events.annotators import Actor, end_session
@@ -22,6 +22,7 @@ from curation_db.queue.ordering import Policy
 from curation_db.queue.second_looks import SecondLooks
 from curation_db.review.decisions import DecisionResult, DecisionWriter, PresentationContext
 from curation_db.search import fulltext, queries
+from curation_db.search.rows import ListedCandidate
 from curation_db.storage.store import Store
 from workbench.annotation.answer_counts import AnswerCounter
 from workbench.annotation.background import PriorityRefreshThread
@@ -277,15 +278,59 @@ class AnnotationSession:
         ready = self._decidable()
         candidate_id, context = ready.card.candidate_id, self._context(ready)
         with self._keep_if_no_longer_queued(), self.answers.counting([candidate_id]):
-            match decision_kind(ready, kind, self.actor.role):
-                case DecisionKind.FLIP:
-                    result = self._writer.flip(candidate_id, kind, reason=reason, shown=context)
-                case DecisionKind.ADJUDICATION:
-                    result = self._writer.adjudicate(candidate_id, kind, reason=reason, shown=context)
-                case DecisionKind.VOTE:
-                    result = self._writer.decide(candidate_id, kind, reason=reason, shown=context)
+            result = self._commit(ready, kind, reason, context)
         self._advance(ready, kind, result, context)
         return result
+
+    def decide_listed(
+        self, row: ListedCandidate, kind: Kind, reason: Reason | None = None, *, picture: PictureShown
+    ) -> DecisionResult | None:
+        """Commit a decision about a row of a list; return None if it is the annotator's decision already.
+
+        The current card stays, unless it needs no decision any more.
+
+        Args:
+            row: The row as the annotator saw it.
+            picture: How its image was shown.
+
+        Raises:
+            CardChanged: The candidate is no longer in the state of the row; nothing was written.
+            RecordError: Nothing was written.
+        """
+        with self.store.read() as connection:
+            past = queries.own_decision_in_force(connection, self.actor.name, row.id)
+        if past is not None and (past.kind, past.reason) == (kind, reason):
+            return None
+        with self.answers.counting([row.id]):
+            ready = self.loader.load(row.id, origin=CardOrigin.SEARCH, leased=False, past=past, with_image=False)
+            self._check_listed(row, ready)
+            context = PresentationContext(
+                ready.stream, blind=row.hidden, leased=False, must_be_queued=ready.asked, picture=picture
+            )
+            result = self._commit(ready, kind, reason, context)
+        self.refresh()
+        return result
+
+    def _check_listed(self, row: ListedCandidate, ready: PreparedCard) -> None:
+        if ready.card.state is State.SUPERSEDED:
+            raise CardChanged("an edit has replaced this caption", hint="decide about the new text")
+        if ready.card.state is not row.state:
+            raise CardChanged("another decision has changed this row; yours is not written", hint="decide again")
+        if row.audit and row.hidden:
+            raise RecordError("an audit candidate is decided blind", hint="open its card")
+        if self.actor.role is not Role.ADJUDICATOR and any(each.kind is Kind.ADJUDICATE for each in row.decisions):
+            raise RecordError("an adjudicator has settled this candidate", hint="only adjudicators change that")
+
+    def _commit(
+        self, ready: PreparedCard, kind: Kind, reason: Reason | None, context: PresentationContext
+    ) -> DecisionResult:
+        candidate_id = ready.card.candidate_id
+        match decision_kind(ready, kind, self.actor.role):
+            case DecisionKind.FLIP:
+                return self._writer.flip(candidate_id, kind, reason=reason, shown=context)
+            case DecisionKind.ADJUDICATION:
+                return self._writer.adjudicate(candidate_id, kind, reason=reason, shown=context)
+        return self._writer.decide(candidate_id, kind, reason=reason, shown=context)
 
     def edit(self, new_text: str, concept: str | None = None) -> DecisionResult:
         """Replace the current candidate by one with this text (see `DecisionWriter.edit`).

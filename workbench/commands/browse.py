@@ -34,7 +34,8 @@ Examples:
 
 \b
 Terms: state by reason judge is lint margin cue position type concept pipeline source stream caption, or plain words.
-A comma means "or", a leading minus means "not"; sort: newest oldest decided conflict mistaken concept text.
+A comma means "or", a leading minus means "not"; sort: newest oldest decided conflict mistaken concept text state,
+and with a minus in reverse: sort:-text.
 """
 
 

@@ -45,7 +45,7 @@ def _terms(field: QueryField) -> st.SearchStrategy[Term]:
 
 views = st.builds(
     View, st.lists(st.sampled_from(QueryField).flatmap(_terms), max_size=5).map(tuple), st.sampled_from(Sort)
-)
+).flatmap(lambda view: st.sampled_from([view, view.reversed()]))
 
 
 @_UNHURRIED
@@ -83,6 +83,13 @@ def test_typical_lines() -> None:
     )
     assert str(parse_view('concept:"fire hydrant"')) == 'concept:"fire hydrant"'
     assert str(parse_view("")) == ""
+
+
+def test_a_minus_reverses_the_order() -> None:
+    assert parse_view("sort:-text") == View(sort=Sort.TEXT, reverse=True)
+    assert parse_view("sort:-text").reversed() == parse_view("sort:text")
+    assert parse_view("sort:-newest") == parse_view("sort:oldest") == View().reversed()
+    assert parse_view("hat sort:-text").sorted_by(Sort.DECIDED) == parse_view("hat sort:decided")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from support.record import Record
 
-from curation_db.enums import Kind, NegationType, Question, Reason, Role
+from curation_db.enums import Kind, NegationType, Question, Reason, Role, State
 from curation_db.events.history_cache import events_of
 from curation_db.events.in_force import decisions_in_force
 from curation_db.lint import index
@@ -146,7 +146,10 @@ class Oracle:
 
     def ids(self, view: View) -> list[int]:
         rows = [row for row in self.candidates if self.holds(view, row)]
-        return [row.id for row in sorted(rows, key=lambda row: self.key(view.sort, row))]
+        rows.sort(key=lambda row: self.key(view.sort, row), reverse=view.reverse)
+        if view.sort in (Sort.CONCEPT, Sort.MISTAKEN):  # those without a value come last in both directions
+            rows.sort(key=lambda row: self.key(view.sort, row)[0])
+        return [row.id for row in rows]
 
     def holds(self, view: View, row: Any) -> bool:
         if view.depends_on_verdicts and row.audit and row.wanted > 0:
@@ -213,6 +216,7 @@ class Oracle:
             Sort.TEXT: (row.text.lower(), row.id),
             Sort.CONFLICT: (round(-spread, 9), row.id),
             Sort.MISTAKEN: (row.id not in self.margins, self.margins.get(row.id, 0.0), row.id),
+            Sort.STATE: (list(State).index(row.state), row.id),
         }[sort]
 
 
@@ -254,7 +258,10 @@ def _terms(field: QueryField) -> st.SearchStrategy[Term]:
 
 
 views = st.builds(
-    View, st.lists(st.sampled_from(QueryField).flatmap(_terms), max_size=3).map(tuple), st.sampled_from(Sort)
+    View,
+    st.lists(st.sampled_from(QueryField).flatmap(_terms), max_size=3).map(tuple),
+    st.sampled_from(Sort),
+    st.booleans(),
 )
 
 

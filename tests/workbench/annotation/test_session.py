@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,12 +14,16 @@ from support.monotonic import MonotonicClock
 from support.record import Record
 from support.wall_clock import WallClock
 
-from curation_db.enums import Kind, Reason, State, Stream
+from curation_db.enums import Kind, PictureShown, Reason, Role, State, Stream
+from curation_db.errors import CardChanged, RecordError
+from curation_db.events.annotators import begin_session
 from curation_db.queue.leases import LEASE_SECONDS
 from curation_db.search.cards import load_card
 from curation_db.search.overview import overview
+from curation_db.search.rows import ListedCandidate, page_of
 from curation_db.stats.decision_speed import speeds
 from curation_db.stats.progress import read_progress
+from curation_db.storage.store import open_store
 from workbench.annotation.models import CardOrigin, ImageLoader
 from workbench.annotation.progress_counter import ThroughputMeter
 from workbench.annotation.session import AnnotationSession
@@ -423,5 +428,55 @@ def test_the_card_of_a_source_without_an_image_folder_shows_how_to_add_one(make_
         card = load_card(connection, 1)
     folders = PictureFolders(workspace.root, {})
     pictures = ImageLoader(folders.locate, ThumbnailCache((8, 8)).get, folders.folders)
-    problem = pictures.thumbnail(card, pictures.locate(card)).problem
+    problem = pictures.thumbnail(card.picture, pictures.locate(card.picture)).problem
     assert problem == "no image folder of small is known: negwb import FILE --pictures FOLDER"
+
+
+def _row(workspace: Any, number: int) -> ListedCandidate:
+    with workspace.store.read() as connection:
+        return page_of(connection, [number])[0]
+
+
+def test_a_row_of_a_list_is_decided_in_the_state_that_it_shows(
+    make_workspace: Any, open_session: SessionOpener, join: Any
+) -> None:
+    workspace = make_workspace(6)
+    session = open_session(workspace)
+    assert current_id(session) == 1
+    seen = {number: _row(workspace, number) for number in (1, 3, 4, 5)}
+    decide = partial(session.decide_listed, picture=PictureShown.CELLS)
+    assert decide(seen[3], Kind.ACCEPT).status.state is State.ACCEPTED
+    assert decide(_row(workspace, 3), Kind.ACCEPT) is None, "it is decided so already"
+    assert current_id(session) == 1, "the current card stays"
+    decide(seen[1], Kind.REJECT, Reason.SCOPE)
+    assert current_id(session) == 2, "it needs no decision any more"
+    join(workspace, "ben").decide(4, Kind.REJECT, reason=Reason.PRESENT)
+    join(workspace, "ben").edit(5, "a woman without a hat in a field")
+    for number in (4, 5):
+        with pytest.raises(CardChanged):
+            decide(seen[number], Kind.ACCEPT)
+    assert session.answers.refused.overtaken == 2
+    assert workspace.rows("SELECT candidate_id, kind, late, picture FROM event WHERE actor = 'ana' ORDER BY seq") == [
+        (3, "accept", 0, "cells"),
+        (1, "reject", 0, "cells"),
+    ]
+    assert session.undo() is Kind.REJECT
+    assert current_id(session) == 1
+
+
+def test_audit_and_settled_rows_are_not_decided_in_a_list(
+    make_workspace: Any, open_session: SessionOpener, join: Any
+) -> None:
+    audit = make_workspace(1, audit_rate=1.0)
+    with pytest.raises(RecordError, match="blind"):
+        open_session(audit).decide_listed(_row(audit, 1), Kind.ACCEPT, picture=PictureShown.NONE)
+    settled = make_workspace(1)
+    with open_store(settled.root / "curation.db") as store:
+        begin_session(store, "dan", version="test", role=Role.ADJUDICATOR)
+    dan = open_session(settled, "dan", role=Role.ADJUDICATOR)
+    dan.decide_listed(_row(settled, 1), Kind.ACCEPT, picture=PictureShown.NONE)
+    dan.decide_listed(_row(settled, 1), Kind.REJECT, Reason.SCOPE, picture=PictureShown.NONE)
+    with pytest.raises(RecordError, match="an adjudicator has settled"):
+        open_session(settled).decide_listed(_row(settled, 1), Kind.ACCEPT, picture=PictureShown.NONE)
+    assert [kind for _, kind, _ in settled.events()] == ["accept", "adjudicate"]
+    assert audit.events() == []

@@ -1,0 +1,50 @@
+"""Tests of cutting captions to a line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from textual.content import Content
+
+from workbench.tui.rendering.line_cut import cut_line
+
+_LONG = "a man riding a brown horse across a wide green field near the lake without a hat"
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "wanted"),
+    [
+        ("a dog without a hat", 30, "a dog without a hat"),
+        (_LONG, 46, "a man riding a brown horse … without a hat"),
+        (_LONG, 24, "a man … without a hat"),
+        (_LONG, 15, "… without a hat"),
+        (_LONG, 11, "witho…a hat"),
+        ("no dog is lying in front of the old red house", 20, "no dog is lying in …"),
+        (
+            "a woman in a long blue coat who is not wearing a hat on a busy street full of people",
+            44,
+            "a woman in … not wearing a hat on a busy st…",
+        ),
+        ("a picture of a park full of people with bikes", 20, "a picture of a park…"),
+        ("図書館の前に立っている女性 without a hat", 24, "図書館の … without a hat"),
+    ],
+)
+def test_cue_and_concept_stay(text: str, width: int, wanted: str) -> None:
+    assert cut_line(Content(text), width).plain == wanted
+
+
+@given(st.text(st.sampled_from("ab 図é\u0301👩\u200d"), max_size=30), st.integers(1, 40), st.booleans())
+def test_a_cut_line_fits(words: str, width: int, at_end: bool) -> None:
+    text = f"{words} without a hat" if at_end else f"no hat {words}"
+    cut = cut_line(Content(text), width).plain
+    assert cell_len(cut) <= width
+    if cell_len(text) <= width:
+        assert cut == text
+
+
+def test_the_styles_stay_with_their_words() -> None:
+    content = Content.assemble("a man riding a brown horse across a field ", ("without", "bold"), " a hat")
+    (span,) = [each for each in cut_line(content, 30).spans if each.style == "bold"]
+    assert cut_line(content, 30).plain[span.start : span.end] == "without"
