@@ -164,8 +164,12 @@ def _from_window() -> tuple[int, int] | None:
 
 def canvas(columns: int, rows: int, protocol: str) -> Canvas:
     """Return a canvas of so many cells with the dots of `protocol`."""
-    cell = cell_pixels()
-    return Canvas(columns, rows, cell if protocol in {"kitty", "sixel"} else (1, 2), cell)
+    return Canvas(columns, rows, dots_of_cell(protocol), cell_pixels())
+
+
+def dots_of_cell(protocol: str) -> tuple[int, int]:
+    """Return how many dots a cell has with `protocol`, across and down."""
+    return cell_pixels() if protocol in {"kitty", "sixel"} else (1, 2)
 
 
 def picture_box(columns: int, rows: int, protocol: str) -> tuple[int, int]:

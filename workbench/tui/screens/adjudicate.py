@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Container, Horizontal, Vertical, VerticalScroll
-from textual.content import Content
+from textual.containers import Container, VerticalScroll
 from textual.widgets import Static
 
 from curation_db.enums import Cause, Kind, PictureShown, Reason, State
@@ -30,7 +29,9 @@ from workbench.annotation import wording
 from workbench.annotation.models import CardOrigin, PreparedCard
 from workbench.tui.bindings import bind
 from workbench.tui.rendering import adjudication
+from workbench.tui.rendering.card_layout import NARROW, PanelRoom
 from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES, DecisionScreen
+from workbench.tui.screens.base.image_actions import picture_name
 from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.threads import run_in_daemon_thread
@@ -38,6 +39,7 @@ from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
+from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
 from workbench.tui.widgets.reasons import ReasonStrip
 from workbench.workspace.keymap import KeyScope, Tab
 
@@ -46,7 +48,8 @@ if TYPE_CHECKING:
     from workbench.tui.screens.modals.edit import EditedCaption
 
 T = TypeVar("T")
-_NARROW = 100
+_OTHER_LINES = 2
+"""Lines above and below the card: header and keys."""
 _HIDDEN = "hidden until you have decided"
 _LONGEST_EDITED = 5_000
 _UNDONE_HERE = frozenset({Kind.ADJUDICATE, Kind.EDIT})
@@ -118,9 +121,9 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
-        with Horizontal(id="main"):
-            with Vertical(id="left"), Vertical(id="picture-box"):
-                yield PicturePane(self.navigation.protocol, id="picture")
+        with Container(id="main"):
+            with Container(id="left"):
+                yield PictureBox(self.navigation.protocol, id="picture-box")
             with Container(id="text-box"):
                 yield CardView(id="card")
                 with VerticalScroll(id="tally-box", can_focus=False):
@@ -353,10 +356,12 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self._update_header()
 
     def _paint(self, ready: PreparedCard) -> None:
-        self.query_one(PicturePane).show(ready.thumbnail, alt="images are turned off")
-        name = display_text(ready.card.picture.file_name or ready.card.picture.key, limit=60)
-        self.query_one("#picture-box").border_subtitle = Content.styled(name, "$foreground 70%")
-        narrow = self.app.size.width < _NARROW
+        box = self.query_one(PictureBox)
+        room = self.query_one("#main").size or self.size - (0, _OTHER_LINES)
+        layout = box.layout_of(ready, room, PanelRoom.NONE)
+        lay_out_card(self, layout)
+        box.show(ready, layout, name=picture_name(ready), zoom_key=self.navigation.actions.cap_of("settle-zoom"))
+        narrow = self.app.size.width < NARROW and not layout.above
         self.query_one(CardView).show(ready, audit=False, narrow=narrow, forward_key="", hidden_because=_HIDDEN)
 
     def _track_shown(self) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from textual import events, getters, work
 from textual.app import ComposeResult
-from textual.containers import Container, Horizontal, Vertical
+from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
@@ -28,12 +28,14 @@ from workbench.annotation.models import ActionError, CardOrigin, PreparedCard, S
 from workbench.annotation.wording import COUNTED, DECISIONS, edit_outcome, gold_feedback, judge_reveal, readable
 from workbench.tui.bindings import bind
 from workbench.tui.rendering.card_content import QUIET, decision_style
+from workbench.tui.rendering.card_layout import NARROW, PanelRoom
 from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES, DecisionScreen
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
+from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
 from workbench.tui.widgets.reasons import ReasonStrip
 from workbench.tui.widgets.side_panel import (
     DECISIONS_SHOWN,
@@ -42,7 +44,6 @@ from workbench.tui.widgets.side_panel import (
     caption_lines,
     decision_lines,
     guideline_lines,
-    panel_rows,
 )
 from workbench.tui.widgets.status import StatusContent, StatusLine
 from workbench.workspace.guidelines import shipped_guidelines
@@ -55,11 +56,10 @@ if TYPE_CHECKING:
     from workbench.annotation.session import AnnotationSession
 
 T = TypeVar("T")
-_NARROW = 100
+_OTHER_LINES = 3
+"""Lines above and below the card: status, action line and keys."""
 _SLOW_SECONDS = 0.5
 _LONGEST_EDITED = 5_000
-_SMALL_IMAGE = 60
-"""Pixels; the card of a smaller image names the key that zooms in."""
 _NEED_CARD = frozenset(
     {"decide", "ask_reason", "repeat_reason", "edit", "edit_outside", "note", "flag", "judges", "zoom", "open_outside",
      "ask_copy"}
@@ -77,13 +77,14 @@ _PAUSE_SECONDS = 0.4
 class CurateScreen(DecisionScreen):
     """One card at a time, until the queue is empty."""
 
-    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (_NARROW, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (NARROW, "-wide")]  # noqa: RUF012
     AUTO_FOCUS = None
     DECIDING = _DECIDING
     TAB = Tab.CURATE
 
     status = getters.query_one(StatusLine)
     picture = getters.query_one(PicturePane)
+    picture_box = getters.query_one(PictureBox)
     card_view = getters.query_one(CardView)
     action_line = getters.query_one(ActionLine)
     panel = getters.query_one(SidePanel)
@@ -132,10 +133,9 @@ class CurateScreen(DecisionScreen):
     def compose(self) -> ComposeResult:
         yield StatusLine(id="status")
         yield Static(id="banner", markup=False)
-        with Horizontal(id="main"):
-            with Vertical(id="left"):
-                with Vertical(id="picture-box"):
-                    yield PicturePane(self._protocol, id="picture")
+        with Container(id="main"):
+            with Container(id="left"):
+                yield PictureBox(self._protocol, id="picture-box")
                 yield SidePanel(id="panel")
             with Container(id="text-box"):
                 yield CardView(id="card")
@@ -149,11 +149,10 @@ class CurateScreen(DecisionScreen):
         if self.is_whole:
             self._update_banner()
             self._show_current()
-            self._lay_out_panel()
 
     def on_resize(self) -> None:
         if self.is_whole:
-            self.call_after_refresh(self._lay_out_panel)
+            self.call_after_refresh(self._lay_out)
         if self.is_whole and self.shown is not None and self._narrow is not self._painted_narrow:
             self._paint(self.shown)
 
@@ -410,18 +409,28 @@ class CurateScreen(DecisionScreen):
         if self._panel_chosen or self.panel.display:
             self._panel = self._panel.following()
         self._panel_chosen = True
-        self._lay_out_panel()
+        self._lay_out()
 
-    def _lay_out_panel(self) -> None:
-        box = self.query_one("#left")
-        rows = panel_rows(box.size.width, box.size.height, chosen=self._panel_chosen)
-        is_shown = rows > 0 and self._panel is not PanelView.NONE
-        if not is_shown and not self.panel.display:
+    def _lay_out(self) -> None:
+        """Give image, panel and text their places, which depend on the screen and on the shape of the image."""
+        ready = self.shown
+        if ready is None or not self.is_whole:
             return
-        self.panel.display = is_shown
-        self.panel.styles.height = rows
+        # Before the first layout the room is that of the screen without its other lines.
+        room = self.query_one("#main").size or self.size - (0, _OTHER_LINES)
+        layout = self.picture_box.layout_of(ready, room, self._panel_room)
+        lay_out_card(self, layout)
+        self.picture_box.show(ready, layout, name=picture_name(ready), zoom_key=self.actions.cap_of("zoom"))
+        was_shown, self.panel.display = self.panel.display, layout.panel is not None
         self.panel.border_subtitle = f"{self.actions.cap_of('panel')} next"
-        self._fill_panel()
+        if self.panel.border_title != self._panel or not was_shown:
+            self._fill_panel()
+
+    @property
+    def _panel_room(self) -> PanelRoom:
+        if self._panel is PanelView.NONE:
+            return PanelRoom.NONE
+        return PanelRoom.CHOSEN if self._panel_chosen else PanelRoom.LEFT_OVER
 
     def _fill_panel(self) -> None:
         if self.panel.display:
@@ -518,24 +527,15 @@ class CurateScreen(DecisionScreen):
 
     @property
     def _narrow(self) -> bool:
-        return self.app.size.width < _NARROW
+        return self.app.size.width < NARROW
 
     def _paint(self, ready: PreparedCard) -> None:
         self._painted_narrow = self._narrow
-        self.picture.show(ready.thumbnail, alt="images are turned off")
-        box, note = self.query_one("#picture-box"), ready.thumbnail.note if ready.thumbnail else ""
-        box.border_subtitle = Content.styled(display_text(picture_name(ready), limit=60), "$foreground 70%")
-        box.border_title = Content.styled(note or self._small_image_note(ready), "$text-warning")
+        self._lay_out()
         audit, key = ready.stream is Stream.AUDIT, self.actions.cap_of("forward")
         standing = state_line(ready, self.session.actor.role)
-        self.card_view.show(ready, audit=audit, narrow=self._narrow, forward_key=key, standing=standing)
-
-    def _small_image_note(self, ready: PreparedCard) -> str:
-        """Return the size of an image too small to judge, and the key that zooms in; "" for others."""
-        size = ready.thumbnail.size if ready.thumbnail is not None else None
-        if size is None or min(size) >= _SMALL_IMAGE:
-            return ""
-        return f"image {size[0]}x{size[1]} px: {self.actions.cap_of('zoom')} zooms"
+        narrow = self._narrow and not self.has_class("-above")
+        self.card_view.show(ready, audit=audit, narrow=narrow, forward_key=key, standing=standing)
 
     def _show_status(self) -> None:
         ready = self.shown
@@ -555,7 +555,9 @@ class CurateScreen(DecisionScreen):
         line = f"⚠ {trouble}" if trouble else (quiet or "")
         banner = self.query_one("#banner", Static)
         banner.update(Content(display_text(line, limit=200)))
-        banner.display = bool(line)
+        if banner.display is not bool(line):
+            banner.display = bool(line)
+            self.call_after_refresh(self._lay_out)
         banner.set_class(bool(trouble), "-trouble")
 
     def _show_done(self) -> None:

@@ -17,10 +17,6 @@ from workbench.annotation.wording import DECISIONS, readable
 from workbench.tui.rendering.card_content import MARK, QUIET, decision_style
 
 DECISIONS_SHOWN = 8
-_LEAST_ROWS, _CHOSEN_ROWS = 5, DECISIONS_SHOWN + 2
-_CELLS_PER_ROW = 2
-"""A cell is about twice as high as wide, so a square image of `n` columns has `n / 2` rows."""
-_BORDER = 2
 _PARAGRAPH = re.compile(r"\n(?=\s*(?:[-*+#|]|\d+\.)|[ \t]*(?:\n|$))|(?<=\n)\n")
 """Between two lines of Markdown that are not of one paragraph: before a list item, a heading, a row of a table or a
 blank line, and after a blank line."""
@@ -37,22 +33,6 @@ class PanelView(StrEnum):
     def following(self) -> PanelView:
         views = list(PanelView)
         return views[(views.index(self) + 1) % len(views)]
-
-
-def panel_rows(columns: int, rows: int, *, chosen: bool) -> int:
-    """Return the height of the panel, 0 for no panel.
-
-    A square image keeps its size unless the annotator chose the panel; then the panel takes up to half of the rows.
-
-    Args:
-        columns: Width of the image box and of the panel, with the border.
-        rows: Rows for both.
-        chosen: The annotator has chosen what the panel shows.
-    """
-    free = rows - ((columns - _BORDER) // _CELLS_PER_ROW + _BORDER)
-    if chosen:
-        free = max(free, min(_CHOSEN_ROWS, rows // 2))
-    return free if free >= _LEAST_ROWS else 0
 
 
 class SidePanel(VerticalScroll, can_focus=False):

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from PIL import Image
 from support.curating import SIZE, field_text, lines, running, shown, until
-from support.workspaces import Case, press, settled
+from support.workspaces import Case, WorkspaceFixture, press, settled
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.field import QuestionBox
-from workbench.tui.widgets.side_panel import PanelView, SidePanel, guideline_lines, panel_rows
+from workbench.tui.widgets.side_panel import PanelView, SidePanel, guideline_lines
 
 
 @pytest.mark.parametrize(("size", "question"), [((120, 36), 0), ((80, 24), 1), ((60, 20), 2)])
@@ -92,8 +92,8 @@ async def test_the_panel_shows_decisions_guidelines_and_captions_in_turn(make_wo
     async with running(app, (80, 24)) as pilot:
         await settled(pilot)
         panel = app.screen.query_one(SidePanel)
-        assert not panel.display  # the image needs the room
-        await press(pilot, "a", "x", "p", "G")
+        assert panel.display  # below the image, which leaves it room
+        await press(pilot, "a", "x", "p")
         await until(pilot, lambda: "✗ present: " in lines(app))
         rows = [line[:20].strip("│ ") for line in lines(app).splitlines() if "✓ a" in line or "✗ p" in line]
         assert [row[0] for row in rows] == ["✗", "✓"]
@@ -110,19 +110,68 @@ async def test_the_panel_shows_decisions_guidelines_and_captions_in_turn(make_wo
         assert panel.display
 
 
-@pytest.mark.parametrize(
-    ("columns", "rows", "chosen", "expected"),
-    [
-        (33, 20, False, 0),
-        (33, 20, True, 10),
-        (33, 40, False, 23),
-        (55, 32, False, 0),
-        (55, 32, True, 10),
-        (33, 9, True, 0),
-    ],
-)
-def test_the_panel_takes_what_a_square_image_leaves(columns: int, rows: int, chosen: bool, expected: int) -> None:
-    assert panel_rows(columns, rows, chosen=chosen) == expected
+SHAPES = {"3:2": (640, 427), "16:9": (640, 360), "2:3": (427, 640), "3:1": (960, 320), "small": (90, 45)}
+
+
+def draw_shapes(workspace: WorkspaceFixture, *shapes: str) -> None:
+    """Give the images of the workspace these shapes, in order."""
+    for number, shape in enumerate(shapes, 1):
+        Image.new("RGB", SHAPES[shape], (90, 140, 60)).save(workspace.root / "pictures" / f"{number:03}.png")
+
+
+def regions(app: Any) -> dict[str, Region]:
+    parts = ("#picture-box", "#picture", "#panel", "#text-box", "#keys")
+    return {part: app.screen.query_one(part).region for part in parts}
+
+
+async def test_a_wide_image_stands_above_the_text_and_equal_shapes_move_nothing(
+    make_workspace: Any, open_app: Any
+) -> None:
+    workspace = make_workspace(5)
+    draw_shapes(workspace, "16:9", "16:9", "3:2", "2:3", "small")
+    app = open_app(workspace)
+    async with running(app) as pilot:
+        await settled(pilot)
+        wide = regions(app)
+        assert wide["#picture-box"].bottom <= wide["#text-box"].y
+        assert wide["#picture"].size == (68, 19)
+        assert wide["#panel"].x == wide["#picture-box"].right
+        assert "68x38 dots of 640x360 px" in lines(app)
+        await press(pilot, "a")
+        await settled(pilot)
+        assert regions(app) == wide  # the content changes, not the layout
+        await press(pilot, "x")
+        on_screen = lines(app)
+        assert "NEGATED" in on_screen  # the reasons leave the question in view
+        assert "cancel the rejection" in on_screen
+        await press(pilot, "p")
+        await settled(pilot)
+        beside = regions(app)
+        assert beside["#picture-box"].right <= beside["#text-box"].x
+        assert beside["#picture-box"].height == 18 + 2  # the height of the image
+        assert beside["#panel"].y == beside["#picture-box"].bottom
+        assert "53x36 dots of 640x427 px" in lines(app)
+        await press(pilot, "a")
+        await settled(pilot)
+        assert not app.screen.query_one("#panel").display
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "25x38 dots of 427x640 px" in lines(app))
+        await press(pilot, "a")
+        await settled(pilot)
+        assert "image 90x45 px: i zooms" in lines(app)
+        assert regions(app)["#picture-box"].bottom <= regions(app)["#text-box"].y
+
+
+async def test_a_low_screen_shows_the_warnings_below_a_wide_image(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(1)
+    draw_shapes(workspace, "3:1")
+    app = open_app(workspace)
+    async with running(app, (80, 24)) as pilot:
+        await settled(pilot)
+        on_screen = lines(app)
+        assert regions(app)["#picture-box"].bottom <= regions(app)["#text-box"].y
+        for part in ("«", "CAPTION", "CONCEPT", "they disagree", "CHECKS", "? help"):
+            assert part in on_screen
 
 
 def test_guidelines_are_joined_by_paragraph() -> None:
