@@ -64,7 +64,7 @@ def exact_lower(successes: int, trials: int, *, level: float = LEVEL) -> float:
         return 0.0
     if successes == trials:
         return float((1 - level) ** (1 / trials))
-    return _root(lambda p: _beta_below(p, successes, trials - successes + 1), 1 - level)
+    return _root(lambda p: beta_cdf(p, successes, trials - successes + 1), 1 - level)
 
 
 def exact_upper(successes: int, trials: int, *, level: float = LEVEL) -> float:
@@ -125,7 +125,7 @@ def student_t(values: Sequence[float]) -> Interval:
 
 def _t_quantile(freedom: int, level: float) -> float:
     """Return the t with P(|T| <= t) = level: P(|T| > t) = I_x(freedom/2, 1/2) at x = freedom / (freedom + t^2)."""
-    x = _root(lambda x: _beta_below(x, freedom / 2, 0.5), 1 - level)
+    x = _root(lambda x: beta_cdf(x, freedom / 2, 0.5), 1 - level)
     return math.sqrt(freedom * (1 - x) / x)
 
 
@@ -147,13 +147,20 @@ def _root(rising: Callable[[float], float], wanted: float) -> float:
     return (low + high) / 2
 
 
-def _beta_below(x: float, a: float, b: float) -> float:
+def binomial_cdf(successes: int, trials: int, p: float) -> float:
+    """Return P(X <= successes) of `trials` draws with probability p each: I_(1-p)(n - k, k + 1)."""
+    if successes >= trials:
+        return 1.0
+    return 0.0 if successes < 0 else beta_cdf(1 - p, trials - successes, successes + 1)
+
+
+def beta_cdf(x: float, a: float, b: float) -> float:
     """Return the regularised incomplete beta function I_x(a, b) by its continued fraction (DLMF 8.17.22, Lentz)."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
     # The mirrored function 1 - I_(1-x)(b, a) converges where this one does not.
     if x > (a + 1) / (a + b + 2):
-        return 1 - _beta_below(1 - x, b, a)
+        return 1 - beta_cdf(1 - x, b, a)
     log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
     return math.exp(log_front) / (a * _continued(x, a, b))
 

@@ -1,0 +1,147 @@
+"""The walk over thresholds: its guarantee by simulation, and its parts by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curation_db.trust.acceptance import (
+    AuditLabel,
+    Looking,
+    Standing,
+    Stratum,
+    ever_certified,
+    plan_acceptance,
+    standing,
+    thresholds,
+)
+from curation_db.trust.running_audit import certifies
+
+TARGET = 0.95
+
+
+def world(draw: np.random.Generator, n: int, labelled: int, truth: Callable[[np.ndarray], np.ndarray]) -> Stratum:
+    """A stratum of n candidates with uniform scores; P(right) = truth(score); a random sample is labelled."""
+    scores = draw.random(n)
+    right = draw.random(n) < truth(scores)
+    audit = draw.choice(n, labelled, replace=False)
+    labels = [AuditLabel(float(scores[each]), bool(right[each])) for each in audit]
+    return Stratum("s", [float(score) for score in scores], [label.score for label in labels], labels)
+
+
+def violations(runs: int, looking: Looking, truth: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
+    """Return the share of runs whose rule is below the target, and the mean share that is accepted."""
+    below, accepted = 0, 0.0
+    grid = np.linspace(0, 1, 20_001)
+    for seed in range(runs):
+        stratum = world(np.random.default_rng(seed), 2000, 1200, truth)
+        rule = plan_acceptance([stratum], TARGET, looking=looking)[0].in_force
+        if rule is not None:
+            below += truth(grid[grid >= rule.threshold]).mean() < TARGET
+            accepted += rule.accepted / 2000
+    return below / runs, accepted / runs
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("looking", list(Looking))
+@pytest.mark.parametrize("kind", ["calibrated", "too sure", "steep"])
+def test_the_promised_precision_is_reached_in_the_promised_share_of_500_runs(looking: Looking, kind: str) -> None:
+    """In the running mode each label is a look: any prefix of the labels may certify a threshold."""
+    truths: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "calibrated": lambda score: score,
+        "too sure": lambda score: 0.9495 + 0 * score,  # no threshold is right: the hardest case
+        "steep": lambda score: np.where(score > 0.4, 0.99, 0.6),
+    }
+    below, accepted = violations(500, looking, truths[kind])
+    assert below <= 0.05 + 0.02  # two standard errors of 500 runs
+    if kind == "steep":
+        assert accepted > 0.55
+
+
+def test_a_few_runs_of_each_mode() -> None:
+    for looking in Looking:
+        below, accepted = violations(20, looking, lambda score: np.where(score > 0.4, 0.99, 0.6))
+        assert below <= 0.1
+        assert accepted > 0.5
+
+
+def test_thresholds_fall_and_start_where_the_scores_promise_the_target() -> None:
+    scores = [float(score) for score in np.linspace(0, 1, 1001)]
+    tested = thresholds(scores, 0.9)
+    assert tested == sorted(tested, reverse=True)
+    assert tested[0] == pytest.approx(0.9, abs=0.03), "the scores from 0.9 on have a mean of 0.95"
+    assert tested[-1] == 0.0
+    assert thresholds([], 0.9) == []
+    assert thresholds([0.5] * 10, 0.9) == [0.5]
+
+
+def test_the_first_threshold_has_enough_of_the_audit_set() -> None:
+    scores = [float(score) for score in np.linspace(0, 1, 1001)]
+    audit = scores[::10]  # 101
+    tested = thresholds(scores, 0.95, audit, least=59)
+    assert 59 <= sum(score >= tested[0] for score in audit) <= 63
+    assert thresholds(scores, 0.95, audit, least=102) == [0.0]
+
+
+def test_the_walk_stops_at_the_first_threshold_that_is_not_certified() -> None:
+    """Right above 0.5, wrong below."""
+    scores = [float(score) for score in np.linspace(0, 1, 1000)]
+    stratum = Stratum("s", scores, scores, [AuditLabel(score, score > 0.5) for score in scores])
+    for looking in Looking:
+        rule = plan_acceptance([stratum], TARGET, looking=looking)[0]
+        assert rule.in_force is not None
+        assert rule.next is not None
+        assert 0.45 <= rule.in_force.threshold <= 0.51
+        assert rule.in_force.bound >= TARGET
+        assert (rule.in_force.missing, rule.next.certified) == (0, False)
+        assert rule.next.bound < TARGET
+        assert rule.next.missing > 0
+        assert rule.in_force.accepted == sum(score >= rule.in_force.threshold for score in scores)
+
+
+def test_strata_share_the_error_probability() -> None:
+    stratum = Stratum("s", [0.99] * 100, [0.99] * 59, [AuditLabel(0.99, True)] * 59)
+    once = Looking.ONCE
+    assert plan_acceptance([stratum], TARGET, looking=once)[0].in_force is not None
+    two = plan_acceptance([stratum, stratum], TARGET, looking=once)
+    assert [each.in_force for each in two] == [None, None]
+    assert two[0].confidence == pytest.approx(0.975)
+    assert two[0].next is not None
+    assert two[0].next.missing == 72 - 59  # ln 0.025 / ln 0.95 = 71.9
+
+
+def test_without_labels_or_candidates_nothing_is_accepted() -> None:
+    rules = plan_acceptance([Stratum("a", [0.99] * 5, [0.99], []), Stratum("b", [], [], [])], TARGET)
+    assert [each.in_force for each in rules] == [None, None]
+    assert rules[0].next is not None
+    assert (rules[0].next.labels, rules[0].next.bound) == (0, 0.0)
+    assert plan_acceptance([], TARGET) == ()
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        plan_acceptance([], 1.0)
+
+
+@given(st.lists(st.floats(0, 1).map(lambda p: p > 0.04), max_size=250), st.floats(0.6, 0.97))
+def test_ever_certified_equals_a_look_after_each_label(answers: list[bool], target: float) -> None:
+    looks = (answers[:count] for count in range(1, len(answers) + 1))
+    seen = any(certifies(part.count(True), part.count(False), target, confidence=0.9) for part in looks)
+    assert ever_certified(answers, target, 0.9) == seen
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "expected"),
+    [
+        (88, 0, Standing.HOLDS),
+        (87, 0, Standing.SUSPENDED),
+        (133, 1, Standing.HOLDS),
+        (132, 2, Standing.SUSPENDED),
+        (80, 20, Standing.REFUTED),
+        (0, 0, Standing.SUSPENDED),
+    ],
+)
+def test_the_standing_of_a_rule(right: int, wrong: int, expected: Standing) -> None:
+    assert standing(right, wrong, TARGET) is expected
