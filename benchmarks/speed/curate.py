@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,8 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.support.big_record import PERSON, SOURCE, Size, draw_images, fill
-from benchmarks.speed.support.curate_session import EMPTY
+from benchmarks.speed.support.big_record import PERSON, SOURCE, Size, draw_images, fill, fill_seeds
+from benchmarks.speed.support.curate_session import BYTES, EMPTY
 from benchmarks.speed.support.harness import median, report_progress, timed
 from curation_db.enums import Kind
 from curation_db.events.annotators import begin_session, end_session
@@ -32,25 +33,27 @@ PRESSES = 300
 _CLAIMS = 1_000
 _QUICK = Size(candidates=10_000, seeds=500, voted=1_000)
 _QUICK_PRESSES = 12
+_ORDERED = Size(candidates=100, seeds=100, voted=0)
+"""The record of the bytes: ten candidates per image, served in order."""
 
 
 def run(*, quick: bool) -> dict[str, Any]:
     """Run the bench and return its figures."""
     size, presses = (_QUICK, _QUICK_PRESSES) if quick else (Size(), PRESSES)
     with tempfile.TemporaryDirectory(prefix="negwb-bench-") as folder:
-        workspace = create_workspace(Path(folder) / "ws")
-        image_bytes = draw_images(workspace.root / "pictures", size.images)
-        add_picture_folder(workspace.settings, SOURCE, "pictures")
+        workspace, image_bytes = _workspace(Path(folder) / "ws", size.images)
         build_s = timed(lambda: _fill(workspace, size))
         report_progress(f"wrote the record in {build_s:.0f} s")
         claims = claim_times(workspace, 50 if quick else _CLAIMS)
         empty = _run_session(EMPTY, presses)["empty"]
         measured = _run_session(workspace.root, presses)
         megabytes = workspace.database.stat().st_size // 2**20
+        sent = accept_bytes(Path(folder) / "ordered", _ORDERED, _QUICK_PRESSES if quick else _ORDERED.seeds - 1)
     return {
         "candidates": size.candidates,
         "presses": presses,
         **figures(measured, empty),
+        **byte_figures(sent),
         **claim_figures(claims),
         "rss_mb": measured["rss_mb"],
         "pictures": measured["pictures"],
@@ -74,6 +77,9 @@ _NOTES = [
     "(the key that saves an edited text) show a card, too; the same median is subtracted",
     "every card's picture is a JPEG decoded during the run; about one card in ten is from the audit, whose judges are "
     "hidden; all others show two judges and the lint checks",
+    "*times_empty_p95: p95 of the key, of undo and of saving an edit, each as a multiple of pilot_ms",
+    "bytes_*: all bytes of an accept until its card, panel and messages are drawn, at 120x36 in half cells, for a next "
+    "card of the same image and of a new one; ratio: to the least that the changed cells need (least_bytes), medians",
     "claim_*: Queue.claim(1) with its commit, each followed by a decision, in the worst case: one "
     "annotator, overlap 2, the annotator's own first votes at the head; claim_worst_ms is the 99th percentile, "
     "claim_slowest_ms the slowest of all: it waits for the disk (the one commit in a hundred that empties the log "
@@ -81,6 +87,14 @@ _NOTES = [
     "rss_mb: peak memory of the app process (VmHWM) up to the last press",
     "the record was written just before, so the file is in the page cache",
 ]
+
+
+def _workspace(folder: Path, images: int) -> tuple[Workspace, int]:
+    """Create a workspace with so many images; return their mean number of bytes, too."""
+    workspace = create_workspace(folder)
+    image_bytes = draw_images(workspace.root / "pictures", images)
+    add_picture_folder(workspace.settings, SOURCE, "pictures")
+    return workspace, image_bytes
 
 
 def _fill(workspace: Workspace, size: Size) -> None:
@@ -103,10 +117,18 @@ def claim_times(workspace: Workspace, count: int) -> list[float]:
     return times
 
 
-def _run_session(folder: Path | str, presses: int) -> dict[str, Any]:
+def accept_bytes(folder: Path, size: Size, presses: int) -> dict[str, list[tuple[int, int]]]:
+    """Return the bytes of accepts and the least that they need, by whether the next card has the same image."""
+    workspace, _ = _workspace(folder, size.images)
+    with open_store(workspace.database) as store:
+        fill_seeds(store, size)
+    return _run_session(workspace.root, presses, BYTES)
+
+
+def _run_session(folder: Path | str, presses: int, *options: str) -> dict[str, Any]:
     """Return the measurements of `curate_session` for this workspace, or for an empty app."""
     report_progress(f"{presses} keys " + ("on an empty app" if folder == EMPTY else "in the curate screen"))
-    command = [sys.executable, "-m", "benchmarks.speed.support.curate_session", str(folder), str(presses)]
+    command = [sys.executable, "-m", "benchmarks.speed.support.curate_session", str(folder), str(presses), *options]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -118,7 +140,7 @@ def figures(measured: dict[str, Any], empty: list[float]) -> dict[str, Any]:
     def beyond(presses: Iterable[list[float]], share: float, *, picture: bool = False) -> float:
         return max(0.0, round(percentile((press[picture] for press in presses), share) - pilot, 1))
 
-    return {
+    times = {
         **{f"p{share}_ms": beyond(measured["paced"], share) for share in (50, 95, 99)},
         "picture_p95_ms": beyond(measured["paced"], 95, picture=True),
         "pilot_ms": pilot,
@@ -127,6 +149,21 @@ def figures(measured: dict[str, Any], empty: list[float]) -> dict[str, Any]:
         "rushed_p95_ms": beyond(measured["rushed"], 95),
         "undo_p95_ms": beyond(measured["undone"], 95),
         "edit_p95_ms": beyond(measured["edited"], 95),
+    }
+    keys = {"": "p95_ms", "undo_": "undo_p95_ms", "edit_": "edit_p95_ms"}
+    return {**times, **{f"{name}times_empty_p95": round(times[key] / pilot, 1) for name, key in keys.items()}}
+
+
+def byte_figures(counted: dict[str, list[tuple[int, int]]]) -> dict[str, Any]:
+    """Return the median bytes of an accept, and the median of their ratio to the least that the changed cells need."""
+    return {
+        key: figure
+        for kind, accepts in counted.items()
+        if accepts
+        for key, figure in {
+            f"bytes_{kind}_picture": round(statistics.median(sent for sent, _ in accepts)),
+            f"bytes_{kind}_picture_ratio": round(statistics.median(sent / least for sent, least in accepts), 2),
+        }.items()
     }
 
 

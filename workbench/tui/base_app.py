@@ -14,7 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import RenderableType
 from textual import events
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, ScreenError, SystemCommand
 from textual.css.query import QueryError
 from textual.driver import Driver
@@ -24,6 +26,7 @@ from textual.worker import WorkerFailed
 from curation_db.language.sanitize import display_text
 from workbench.console import interruption
 from workbench.errors import ExitCode
+from workbench.tui.frame_diff import ChangedCells, DrawnScreen
 from workbench.tui.gc_control import QUIET_SECONDS, IdleGC, manual_gc
 from workbench.tui.screens.too_small import TooSmallScreen, too_small
 from workbench.tui.terminal_parser import with_own_parser
@@ -48,6 +51,8 @@ class BaseApp(App[int]):
         for own in THEMES:
             self.register_theme(own)
         self.theme = theme
+        self.drawn = DrawnScreen()
+        """What the terminal shows."""
         self._idle_gc = IdleGC()
         self.failure: Exception | None = None
         """The error that ended the app; None if there was none."""
@@ -74,6 +79,7 @@ class BaseApp(App[int]):
         """Start the timers that collect garbage and check that the terminal still exists."""
         self.set_interval(QUIET_SECONDS, self._idle_gc.tick)
         self.screen.call_after_refresh(self._mark_up)
+        self.app_resume_signal.subscribe(self, lambda _: self.action_redraw(), immediate=True)
         if not self.is_headless:
             asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
         if not self.is_headless and _has_terminal():
@@ -124,8 +130,27 @@ class BaseApp(App[int]):
         if covered:
             self.push_screen(TooSmallScreen())
 
+    # -- the terminal -------------------------------------------------------------------------------------------
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Send only the cells that differ from what the terminal shows."""
+        if isinstance(renderable, LayoutUpdate | ChopsUpdate):
+            changed: Any = self.changed_cells(screen, renderable)  # Textual's type for it lacks its own updates
+            return super()._display(screen, changed)
+        super()._display(screen, renderable)
+
+    def changed_cells(self, screen: Screen[Any], update: LayoutUpdate | ChopsUpdate) -> ChangedCells:
+        return ChangedCells(update, self.drawn, screen.size)
+
+    def action_redraw(self) -> None:
+        """Draw the whole screen again: another program may have written to the terminal."""
+        self.drawn.forget()
+        for screen in self.screen_stack[-1:]:
+            screen.refresh()
+
     def on_resize(self, event: events.Resize) -> None:
-        """Cover the screen while the terminal is too small."""
+        """Draw everything again, since terminals move the text; cover the screen while the terminal is too small."""
+        self.action_redraw()
         covered = isinstance(self.screen, TooSmallScreen)
         if too_small(event.size) and not covered:
             self.push_screen(TooSmallScreen())
@@ -184,6 +209,8 @@ class BaseApp(App[int]):
             show(message)
         else:
             self.notify(display_text(message, limit=300), markup=False)
+
+    # -- notifications, themes, commands ------------------------------------------------------------------------
 
     def on_notify(self) -> None:
         """Replace the previous notification: several of them would cover the card when keys follow quickly."""

@@ -156,12 +156,17 @@ def verdicts_of(number: int) -> Iterator[NewVerdict]:
 
 def fill(store: Store, size: Size) -> Actor:
     """Fill an empty record; return the session in which `PERSON` voted."""
+    fill_seeds(store, size)
+    _copy_seeds(store, size)
+    return vote(store, size)
+
+
+def fill_seeds(store: Store, size: Size) -> None:
+    """Fill an empty record with the seeds alone."""
     with store.write() as connection:
         add_images(connection, range(1, size.images + 1), size)
         insert_candidates(connection, [draft(number, size) for number in range(1, size.seeds + 1)], INTAKE)
         insert_verdicts(connection, [each for number in range(1, size.seeds + 1) for each in verdicts_of(number)])
-    _copy_seeds(store, size)
-    return vote(store, size)
 
 
 def add_images(connection: Connection, images: range, size: Size) -> None:

@@ -2,7 +2,8 @@
 
 A separate process (`python -m benchmarks.speed.support.curate_session WORKSPACE PRESSES`), so that its memory is that
 of the app. Every frame is rendered to the bytes for a true-colour terminal; a card is painted with the first frame that
-contains its text. Prints one JSON object: milliseconds per press, and the memory.
+contains its text. Prints one JSON object: milliseconds per press, and the memory. With
+`--bytes`, it accepts cards and prints the bytes that each sends to the terminal, and the least that it needs.
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console
 from textual import events
-from textual._compositor import CompositorUpdate
+from textual._ansi_sequences import SYNC_END, SYNC_START
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
 from benchmarks.speed.support.big_record import PERSON
+from benchmarks.speed.support.least_bytes import Grid, grid, least_bytes
+from curation_db.queue.ordering import OLDEST
 from workbench.annotation.open import open_session, session_settings
 from workbench.annotation.text_spans import OPENS
 from workbench.tui.app import NegwbApp
+from workbench.tui.base_app import BaseApp
 from workbench.tui.gc_control import manual_gc
 from workbench.tui.screens.curate import CurateScreen
 from workbench.workspace.layout import Workspace
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
 
 SIZE = (120, 36)
 EMPTY = "--empty"
+BYTES = "--bytes"
 _DECISION_KEYS = (
     "a",
     "a",
@@ -69,6 +75,8 @@ _KEY_NAMES = {" ": "space"}
 _MIN_HALF_CELLS = 200
 """A frame with more half blocks than this contains an image."""
 _TIMEOUT_S = 20.0
+_SETTLED_S = 0.25
+"""Until the panel and the status of a card are drawn, too; less than the action line is shown."""
 
 
 class Frames:
@@ -80,14 +88,23 @@ class Frames:
         self._terminal = Console(
             file=io.StringIO(), force_terminal=True, color_system="truecolor", width=SIZE[0], height=SIZE[1]
         )
+        self._app = app
         self._display = app._display
         app._display = self._draw  # type: ignore[method-assign]
 
     def _draw(self, screen: Screen[Any], renderable: Any) -> None:
         # Without a terminal Textual omits this step, from the frame's segments to bytes.
-        frame = renderable.render_segments(self._terminal) if isinstance(renderable, CompositorUpdate) else ""
+        frame = self._update(screen, renderable)
         self._display(screen, renderable)
         self.seen(frame)
+
+    def _update(self, screen: Screen[Any], renderable: Any) -> str:
+        if isinstance(self._app, BaseApp) and isinstance(renderable, LayoutUpdate | ChopsUpdate):
+            renderable = self._app.changed_cells(screen, renderable)
+        if not isinstance(renderable, CompositorUpdate):
+            return ""
+        cursor = self._app.cursor_position
+        return f"{SYNC_START}{renderable.render_segments(self._terminal)}\x1b[{cursor.y + 1};{cursor.x + 1}H{SYNC_END}"
 
 
 class EmptyApp(App[int]):
@@ -109,13 +126,10 @@ class EmptyApp(App[int]):
 class CardWatch:
     """Records when the next card is painted: its text and its image."""
 
-    def __init__(self, screen: CurateScreen) -> None:
-        self._screen = screen
+    def __init__(self, app: NegwbApp, screen: CurateScreen) -> None:
+        self._app, self._screen = app, screen
         self._before = screen.shown
         self._done = asyncio.Event()
-        self._markers = 0
-        """How often the card's marker word was drawn: in its caption and in its negation, possibly a frame later."""
-        self._negated = False
         self.text = self.image = 0.0
         self.started = time.perf_counter()
 
@@ -125,23 +139,23 @@ class CardWatch:
         ready = self._screen.shown
         if ready is None or ready is self._before:
             return
-        if not self.text and self._text_drawn(ready, frame):
+        if not self.text and self._text_drawn(ready):
             self.text = now
-        if not self.image and self._image_drawn(ready, frame):
+        if not self.image and self._image_drawn(ready):
             self.image = now
         if self.text and self.image:
             self._done.set()
 
-    def _text_drawn(self, ready: PreparedCard, frame: str) -> bool:
-        """Return whether the card's caption and its negation have been drawn."""
-        markers = frame.count(next(part for part in ready.card.text.split() if part.isdigit()))
-        self._markers += markers
-        self._negated = self._negated or (markers > 0 and OPENS in frame)
-        return self._negated and self._markers >= 2
+    def _text_drawn(self, ready: PreparedCard) -> bool:
+        """Return whether the card's caption and its negation are on the screen."""
+        text = self._app.drawn.text
+        marker = next(part for part in ready.card.text.split() if part.isdigit())
+        return self._screen.is_card_drawn and text.count(marker) >= 2 and OPENS in text
 
-    def _image_drawn(self, ready: PreparedCard, frame: str) -> bool:
-        drawn = self._screen.picture._drawn
-        return drawn is not None and drawn[0] is ready.thumbnail and frame.count("▀") > _MIN_HALF_CELLS
+    def _image_drawn(self, ready: PreparedCard) -> bool:
+        picture = self._screen.picture
+        is_drawn = picture.thumbnail is ready.thumbnail and not picture.is_stale
+        return is_drawn and self._app.drawn.text.count("▀") > _MIN_HALF_CELLS
 
     async def painted(self) -> tuple[float, float]:
         """Return the milliseconds from the start to the text and to the image."""
@@ -158,7 +172,7 @@ class KeyDriver:
 
     def __init__(self, app: NegwbApp, pilot: Pilot[int]) -> None:
         self._app = app
-        self._frames = Frames(app)
+        self.frames = Frames(app)
         self._pilot = pilot
         self._keys = cycle(_DECISION_KEYS)
         self.audit_cards = 0
@@ -203,8 +217,8 @@ class KeyDriver:
         return await self.press("ctrl+s")
 
     def _watch(self) -> CardWatch:
-        watch = CardWatch(self._screen)
-        self._frames.seen = watch
+        watch = CardWatch(self._app, self._screen)
+        self.frames.seen = watch
         return watch
 
     def _note(self, press: Press) -> Press:
@@ -221,10 +235,10 @@ class KeyDriver:
         self._app._driver.send_message(event)
 
 
-def session_of(workspace: Workspace) -> AnnotationSession:
+def session_of(workspace: Workspace, *, order: str | None = None) -> AnnotationSession:
     """Return a started session like that of `negwb curate`, except that a key may follow a card at once."""
     settings = read_settings(workspace.settings)
-    serving = session_settings(settings, guard_seconds=0.0)
+    serving = session_settings(settings, order=order, guard_seconds=0.0)
     session = open_session(workspace, PERSON, settings=settings, serving=serving, version="bench")
     session.start()
     return session
@@ -249,6 +263,52 @@ async def measure_session(workspace: Workspace, presses: int) -> dict[str, Any]:
                 session.on_change = lambda: None  # the prefetcher may report a change while the screen goes away
                 await pilot.pause()
     return {"paced": paced, "rushed": rushed, "undone": undone, "edited": edited, **shown}
+
+
+class ByteCount:
+    """Counts the bytes of frames, and the least that the changes of the screen need."""
+
+    def __init__(self, app: NegwbApp, frames: Frames) -> None:
+        self._app = app
+        self.sent = 0
+        self._before = self._cells()
+        frames.seen = self._count
+
+    def _count(self, frame: str) -> None:
+        self.sent += len(frame.encode())
+
+    def _cells(self) -> Grid:
+        return grid(self._app.screen._compositor.render_strips())
+
+    def take(self) -> tuple[int, int]:
+        """Return the bytes sent since the last call, and the least that the changed cells need."""
+        after = self._cells()
+        counted = self.sent, least_bytes(self._before, after)
+        self.sent, self._before = 0, after
+        return counted
+
+
+async def measure_bytes(workspace: Workspace, presses: int) -> dict[str, Any]:
+    """Accept the cards of a record in order; return the bytes of each, and the least, by whether the image changed."""
+    counted: dict[str, list[tuple[int, int]]] = {"same": [], "new": []}
+    with session_of(workspace, order=OLDEST) as session:
+        app = NegwbApp(session, protocol="halfcell", workspace=workspace)
+        async with app.run_test(size=SIZE, notifications=True) as pilot:
+            driver = KeyDriver(app, pilot)
+            await driver.first_card()
+            count = ByteCount(app, driver.frames)
+            for _ in range(presses):
+                before = app.session.current
+                await pilot.press("a")
+                await pilot.pause(_SETTLED_S)
+                after = app.session.current
+                if before is None or after is None:
+                    break
+                same = before.card.picture.file_name == after.card.picture.file_name
+                counted["same" if same else "new"].append(count.take())
+            session.on_change = lambda: None
+            await pilot.pause()
+    return counted
 
 
 async def measure_empty_app(presses: int) -> dict[str, Any]:
@@ -282,9 +342,10 @@ def peak_memory_mb() -> int:
 
 
 def main() -> int:
-    """Measure the workspace that the command line names, or the empty app."""
-    folder, presses = sys.argv[1], int(sys.argv[2])
-    measuring = measure_empty_app(presses) if folder == EMPTY else measure_session(Workspace(Path(folder)), presses)
+    """Measure the workspace that the command line names, or the empty app; with --bytes, the bytes of accepts."""
+    folder, presses, wants_bytes = sys.argv[1], int(sys.argv[2]), BYTES in sys.argv[3:]
+    measure = measure_bytes if wants_bytes else measure_session
+    measuring = measure_empty_app(presses) if folder == EMPTY else measure(Workspace(Path(folder)), presses)
     sys.stdout.write(json.dumps(asyncio.run(measuring)) + "\n")
     return 0
 

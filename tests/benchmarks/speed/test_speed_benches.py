@@ -36,6 +36,8 @@ def test_curate_measures_real_keys() -> None:
     # fmt: off
     assert result.keys() >= ALWAYS | {
         "candidates", "presses", "p50_ms", "p95_ms", "p99_ms", "picture_p95_ms", "pilot_ms", "claim_worst_ms", "rss_mb",
+        "times_empty_p95", "undo_times_empty_p95", "edit_times_empty_p95",
+        "bytes_same_picture_ratio", "bytes_new_picture_ratio",
     }
     # fmt: on
     assert result["candidates"] == 10_000
@@ -43,6 +45,9 @@ def test_curate_measures_real_keys() -> None:
     assert result["pilot_ms"] > 0
     assert result["pictures"] > 1
     assert result["rss_mb"] > 10
+    assert 1 <= result["bytes_new_picture_ratio"] < 2
+    assert 1 <= result["bytes_same_picture_ratio"] < 5
+    assert result["bytes_same_picture"] < result["bytes_new_picture"] / 10
 
 
 @pytest.mark.long

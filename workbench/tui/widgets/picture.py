@@ -12,7 +12,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
+from itertools import count, groupby
 from typing import TYPE_CHECKING
 
 from rich.color import Color, ColorType
@@ -31,6 +31,7 @@ from curation_db.enums import PictureShown
 from curation_db.language.sanitize import display_text
 from workbench.images.decode import Thumbnail, fit_cells
 from workbench.images.terminal_graphics import cell_pixels, choose_protocol
+from workbench.tui.frame_diff import GRAPHIC
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,6 +41,7 @@ __all__ = ["PicturePane", "choose_protocol", "half_cells"]
 SETTLE_SECONDS = 0.08
 """Seconds in half cells before an image is encoded, so that paging through images costs nothing."""
 _NO_STYLE = Style()
+_graphic_numbers = count(1)
 _NO_COLOR = (Monochrome, NoColor)
 """The filters that Textual adds if the environment has NO_COLOR."""
 
@@ -114,7 +116,8 @@ def _encode_sixel(image: Image.Image, columns: int, rows: int) -> Encoded:
     console = _console(columns, rows)
     segments = console.render(SixelImage(image, columns, rows))
     overlay = next(segment.text for segment in segments if segment.text.startswith("\x1bP"))
-    return Encoded([Strip([Segment(" " * columns)], columns)] * rows, overlay)
+    covered = Style.from_meta({GRAPHIC: next(_graphic_numbers)})
+    return Encoded([Strip([Segment(" " * columns, covered)], columns)] * rows, overlay)
 
 
 class PicturePane(Widget):

@@ -32,6 +32,7 @@ from tests.support.curating import LONGEST_WAIT_S
 from workbench.images import terminal_graphics
 from workbench.images.decode import Thumbnail
 from workbench.images.terminal_graphics import TerminalAnswer, choose_protocol, picture_box
+from workbench.tui.frame_diff import GRAPHIC
 from workbench.tui.widgets import picture
 from workbench.tui.widgets.picture import Encoded, PicturePane, half_cells
 
@@ -327,6 +328,10 @@ class TestGraphics:
         assert sixels.overlay.startswith("\x1bP")
         assert sixels.overlay.endswith("\x1b\\")
         assert [strip.cell_length for strip in sixels.strips] == [8] * 4
+        again = picture.encode("sixel", four_colours(), 8, 4)
+        assert again is not None
+        styles = [segment.style for each in (sixels, again) for strip in each.strips for segment in strip]
+        assert len({style.meta[GRAPHIC] for style in styles if style is not None}) == 2
         kitty = picture.encode("kitty", four_colours(), 8, 4)
         assert kitty is not None
         assert kitty.overlay == ""

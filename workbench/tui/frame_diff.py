@@ -1,0 +1,337 @@
+"""Reduces a frame to the cells that differ from what the terminal shows.
+
+Textual sends each widget that was refreshed as a whole: 58 kB for a card of the same image, of which 0.5 kB differ.
+`DrawnScreen` knows the cells that were sent and returns the shortest text that changes them into those of the frame.
+It knows nothing after `forget`, which is called whenever something else may have written to the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from rich.cells import split_graphemes
+from rich.color import ColorSystem
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual.strip import Strip
+
+GRAPHIC = "graphic"
+"""Key in the meta data of a style: the number of the graphic (sixels) that covers a cell. A control segment that
+follows such cells in a strip draws the graphic. It is sent again whenever one of its cells is sent."""
+_BEHIND = "\0"
+"""Start of the text of the second cell of a wide character; the character follows. So it changes with the first."""
+_PLACEHOLDER = "\U0010eeee"
+"""Kitty's placeholder for a part of an image: its combining characters need no caution."""
+_BRIDGE = 4
+"""So many equal cells between two changed ones are sent, too: moving the cursor takes more bytes."""
+_MOST_GRAPHICS = 8
+_RISK = 2
+"""A terminal may draw some characters wider or narrower than Textual measures: so many neighbours are sent, too."""
+
+
+class Look(NamedTuple):
+    """What is visible of a style: parameters of SGR sequences, and a link."""
+
+    attributes: tuple[str, ...] = ()
+    foreground: str = ""
+    background: str = ""
+    link: str = ""
+    graphic: int = 0
+
+
+Cell = tuple[str, Look]
+_PLAIN = Look()
+
+
+class CellStrip(Strip):
+    """A strip that keeps its cells, for lines that are drawn often or prepared in advance."""
+
+    __slots__ = ["_cells"]
+
+    def __init__(self, segments: Iterable[Segment], cell_length: int | None = None) -> None:
+        super().__init__(segments, cell_length)
+        self._cells: tuple[ColorSystem, list[Cell]] | None = None
+
+    def cells(self, system: ColorSystem) -> list[Cell]:
+        """Return the cells; a second call costs nothing."""
+        if self._cells is None or self._cells[0] is not system:
+            self._cells = (system, _cells(self, system))
+        return self._cells[1]
+
+
+class PlacedStrip(NamedTuple):
+    """A part of a line of the screen."""
+
+    x: int
+    y: int
+    strip: Strip
+
+
+class DrawnScreen:
+    """The cells that the terminal shows, as far as they are known."""
+
+    def __init__(self) -> None:
+        self._width = self._height = 0
+        self._rows: list[list[Cell | None]] = []
+        self._graphics: dict[int, str] = {}
+        """The control text of the graphics that were sent last, by number."""
+
+    def forget(self) -> None:
+        """Take all cells as unknown: the terminal was resized, or another program wrote to it."""
+        self._rows = [[None] * self._width for _ in range(self._height)]
+
+    @property
+    def text(self) -> str:
+        """The characters that are drawn, one line per row; unknown cells are blank."""
+        return "\n".join(
+            "".join(" " if cell is None else "" if cell[0].startswith(_BEHIND) else cell[0] for cell in row)
+            for row in self._rows
+        )
+
+    def draw(self, strips: Iterable[PlacedStrip], size: tuple[int, int], system: ColorSystem) -> str:
+        """Return the text that makes the terminal show these strips; cells outside of them stay.
+
+        The cursor may end anywhere; no style is left set.
+
+        Args:
+            strips: Non-overlapping parts of lines; parts outside the screen are left out.
+            size: Width and height of the screen. After another size than before, all cells are unknown.
+            system: The colours of the terminal.
+        """
+        if size != (self._width, self._height):
+            self._width, self._height = size
+            self.forget()
+        changed: dict[int, set[int]] = {}
+        for x, y, strip in strips:
+            if 0 <= y < self._height and 0 <= x < self._width:
+                cells = strip.cells(system) if isinstance(strip, CellStrip) else _cells(strip, system)
+                self._note_graphics(strip, cells)
+                self._place(x, y, cells, changed)
+        return self._text(changed)
+
+    def _place(self, x: int, y: int, cells: Sequence[Cell], changed: dict[int, set[int]]) -> None:
+        """Store cells, and add the columns of those that differ to `changed`."""
+        row = self._rows[y]
+        cells = cells[: self._width - x]
+        before = row[x : x + len(cells)]
+        if before == cells:
+            return
+        row[x : x + len(cells)] = cells
+        columns = changed.setdefault(y, set())
+        for at, (old, new) in enumerate(zip(before, cells, strict=True), x):
+            if old != new:
+                columns.add(at)
+                if (old is not None and _is_risky(old)) or _is_risky(new):
+                    columns.update(range(max(0, at - _RISK), min(self._width, at + _RISK + 1)))
+
+    def _note_graphics(self, strip: Strip, cells: Sequence[Cell]) -> None:
+        for segment in strip:
+            if segment.control and (number := _last_graphic(cells)):
+                self._graphics[number] = segment.text
+                while len(self._graphics) > _MOST_GRAPHICS:
+                    del self._graphics[next(iter(self._graphics))]
+
+    def _text(self, changed: dict[int, set[int]]) -> str:
+        written: list[str] = []
+        pen = _PLAIN
+        graphics: dict[int, None] = {}
+        for y in sorted(changed):
+            row = self._rows[y]
+            for start, end in _spans(row, sorted(changed[y])):
+                written.append(f"\x1b[{y + 1};{start + 1}H")
+                for x in range(start, end):
+                    cell = row[x]
+                    if cell is None:
+                        continue
+                    text, look = cell
+                    if look.graphic:
+                        graphics[look.graphic] = None
+                    if text.startswith(_BEHIND):
+                        continue
+                    if look is not pen and look != pen:
+                        written.append(_transition(pen, look))
+                        pen = look
+                    written.append(text)
+                    if x + 1 < end and _is_risky(cell):
+                        written.append(f"\x1b[{y + 1};{x + _width(row, x) + 1}H")
+        if pen != _PLAIN:
+            written.append(_transition(pen, _PLAIN))
+        written += [self._graphics[number] for number in graphics if number in self._graphics]
+        return "".join(written)
+
+
+def _spans(row: Sequence[Cell | None], columns: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the ranges of cells to send: the changed columns, and short gaps that need no other style."""
+    spans: list[tuple[int, int]] = []
+    for column in columns:
+        if row[column] is None:
+            continue
+        start, end = column, column + 1
+        while start > 0 and (cell := row[start]) is not None and cell[0].startswith(_BEHIND):
+            start -= 1
+        if spans and start <= spans[-1][1] + _BRIDGE and _is_bridge(row, spans[-1][1], start):
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def _is_bridge(row: Sequence[Cell | None], start: int, end: int) -> bool:
+    before = row[start - 1]
+    gap = row[start:end]
+    return before is not None and all(cell is not None and cell[1] == before[1] for cell in gap)
+
+
+def _width(row: Sequence[Cell | None], x: int) -> int:
+    behind = row[x + 1] if x + 1 < len(row) else None
+    return 2 if behind is not None and behind[0].startswith(_BEHIND) else 1
+
+
+def _is_risky(cell: Cell) -> bool:
+    """Return whether terminals disagree on the width of the cell's character: it has several code points."""
+    text = cell[0]
+    return len(text) > 1 and text[0] != _PLACEHOLDER and not (text[0] == _BEHIND and len(text) == 2)
+
+
+def _last_graphic(cells: Sequence[Cell]) -> int:
+    return next((look.graphic for _, look in reversed(cells) if look.graphic), 0)
+
+
+# -- cells of strips ------------------------------------------------------------------------------------------------
+
+
+def _cells(strip: Strip, system: ColorSystem) -> list[Cell]:
+    cells: list[Cell] = []
+    for text, style, control in strip:
+        if control:
+            continue
+        look = _look(style, system) if style is not None else _PLAIN
+        if text.isascii() or _NARROW.issuperset(text):
+            cells += [(letter, look) for letter in text]
+        else:
+            leading, listed = _graphemes(text)
+            if leading and cells:  # combining characters whose base is in the segment before
+                cells[-1] = (cells[-1][0] + leading, cells[-1][1])
+            cells += [(each, look) for each in listed]
+    return cells
+
+
+_NARROW = frozenset(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0xAD), *range(0xAE, 0x300), *range(0x2500, 0x25FD)]))
+"""Characters that take one cell, and combine with none."""
+
+
+@lru_cache(maxsize=1024)
+def _graphemes(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return leading characters without a cell, and the text of each cell.
+
+    The cell behind that of a wide character has `_BEHIND` and the character.
+    """
+    leading, cells = "", list[str]()
+    for start, end, width in split_graphemes(text)[0]:
+        grapheme = text[start:end]
+        if width:
+            cells += [grapheme, *[_BEHIND + grapheme] * (width - 1)]
+        elif cells:
+            cells[-1] += grapheme
+        else:
+            leading += grapheme
+    return leading, tuple(cells)
+
+
+@lru_cache(maxsize=32_768)
+def _look(style: Style, system: ColorSystem) -> Look:
+    ansi_free = Style(
+        bold=style.bold,
+        dim=style.dim,
+        italic=style.italic,
+        underline=style.underline,
+        blink=style.blink,
+        blink2=style.blink2,
+        reverse=style.reverse,
+        conceal=style.conceal,
+        strike=style.strike,
+        underline2=style.underline2,
+        frame=style.frame,
+        encircle=style.encircle,
+        overline=style.overline,
+    )
+    attributes = Strip.render_ansi(ansi_free, system)
+    colour, behind = style.color, style.bgcolor
+    foreground = () if colour is None or colour.is_default else colour.downgrade(system).get_ansi_codes()
+    background = (
+        () if behind is None or behind.is_default else behind.downgrade(system).get_ansi_codes(foreground=False)
+    )
+    return Look(
+        tuple(attributes.split(";")) if attributes else (),
+        ";".join(foreground),
+        ";".join(background),
+        f"id={style.link_id};{style.link}" if style.link else "",
+        int(style.meta.get(GRAPHIC, 0)) if style._meta is not None else 0,
+    )
+
+
+def _transition(before: Look, after: Look) -> str:
+    """Return the shortest sequence from one style to another."""
+    link = "\x1b]8;;\x1b\\" if before.link != after.link and before.link else ""
+    if after.link and before.link != after.link:
+        link += f"\x1b]8;{after.link}\x1b\\"
+    parameters: list[str] = []
+    if not set(before.attributes) <= set(after.attributes):  # attributes are only removed all together
+        parameters = ["0", *after.attributes, after.foreground, after.background]
+        if parameters == ["0", "", ""]:
+            return f"\x1b[0m{link}"
+        return f"\x1b[{';'.join(filter(None, parameters))}m{link}"
+    parameters += [each for each in after.attributes if each not in before.attributes]
+    if before.foreground != after.foreground:
+        parameters.append(after.foreground or "39")
+    if before.background != after.background:
+        parameters.append(after.background or "49")
+    return f"\x1b[{';'.join(parameters)}m{link}" if parameters else link
+
+
+# -- frames of Textual ----------------------------------------------------------------------------------------------
+
+
+class ChangedCells(CompositorUpdate):
+    """An update of Textual's compositor that is sent as the cells that differ."""
+
+    def __init__(self, update: LayoutUpdate | ChopsUpdate, drawn: DrawnScreen, size: tuple[int, int]) -> None:
+        self._update, self._drawn, self._size = update, drawn, size
+
+    def render_segments(self, console: Console) -> str:
+        """Return the text for the terminal; from then on these cells count as drawn."""
+        system = _system(console)
+        return self._drawn.draw(placed_strips(self._update), self._size, system)
+
+
+def _system(console: Console) -> ColorSystem:
+    # Strip.render takes true colour, too, where the console has no colours.
+    return console._color_system or ColorSystem.TRUECOLOR
+
+
+def placed_strips(update: LayoutUpdate | ChopsUpdate) -> list[PlacedStrip]:
+    """Return the strips of an update with their places."""
+    if isinstance(update, LayoutUpdate):
+        return _strips_of_lines(update)
+    placed = []
+    for y, start, end in update.spans:
+        for stop, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            # A part of a line that the span does not touch may lack the widgets above it.
+            if strip is not None and x < end and stop > start:
+                placed.append(PlacedStrip(x, y, strip))
+    return placed
+
+
+def _strips_of_lines(update: LayoutUpdate) -> list[PlacedStrip]:
+    placed = []
+    for y, line in enumerate(update.strips, update.region.y):
+        x = update.region.x
+        for strip in line:
+            if strip is not None:
+                placed.append(PlacedStrip(x, y, strip))
+                x += strip.cell_length
+    return placed
