@@ -28,7 +28,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "Collect": ("import", "generate"),
     "Decide": ("curate", "browse", "adjudicate", "history", "serve", "lint", "gold", "queue", "annotators"),
     "Train and measure": ("export", "train", "mistaken", "ablate", "sweep-alpha", "model", "bench", "report"),
-    "Care for the record": ("status", "progress", "backup", "restore", "doctor"),
+    "Care for the record": ("status", "progress", "backup", "restore", "doctor", "config"),
 }
 """The commands in the order of the help, by stage of the work."""
 
@@ -143,6 +143,7 @@ def _register() -> None:
         backup,
         bench,
         browse,
+        config,
         curate,
         demo,
         doctor,
@@ -190,6 +191,7 @@ def _register() -> None:
         progress,
         backup,
         doctor,
+        config,
     ):
         module.register(app)
 

@@ -22,7 +22,7 @@ from workbench.workspace.engine_settings import (
     Unclear,
 )
 from workbench.workspace.server_address import plain_url
-from workbench.workspace.setting_errors import settings_error
+from workbench.workspace.setting_errors import SettingProblem, SettingsError, settings_error
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 _INLINE: Final = re.compile(r"(openai|transformers|scripted|clip):(.*)", re.DOTALL)
@@ -106,7 +106,8 @@ def generate_settings(generate: Any, engines: Any, where: str, text: str = "") -
     for name in parsed:
         if not _NAME.fullmatch(name) or name == ANNOTATIONS:
             hint = "use letters, digits and . _ -, beginning with a letter or digit"
-            raise UsageError(f"{where} [engines.{name}]: {name!r} is no name for an engine", hint=hint)
+            problem = SettingProblem(("engines", name), f"[engines.{name}]: {name!r} is no name for an engine", hint)
+            raise SettingsError([problem], where, text)
     return replace(settings, engines={name: replace(engine, name=name) for name, engine in parsed.items()})
 
 

@@ -1,8 +1,9 @@
-"""Conversion of the problems of a settings table to one error: what is wrong, in which line, and what to do."""
+"""Errors of a settings table: what is wrong, in which line, and what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from curation_db.validation import Path, Problem, ProblemKind, ValidationError, key_text
 from workbench.errors import UsageError
@@ -16,18 +17,45 @@ _EXAMPLES: Mapping[Path, str] = {
 }
 
 
-def settings_error(error: ValidationError, where: str, text: str = "") -> UsageError:
-    """Return an error with the first problem as its message; its hint lists the keys of the others.
+@dataclass(frozen=True, slots=True)
+class SettingProblem:
+    """One wrong setting."""
 
-    Args:
+    path: Path
+    """Its key, or its table."""
+    message: str
+    hint: str = ""
+
+
+class SettingsError(UsageError):
+    """Wrong settings. The message is about the first of `problems`; the hint lists the keys of the others."""
+
+    def __init__(self, problems: Sequence[SettingProblem], where: str, text: str = "") -> None:
+        """Args:
         where: The beginning of the message: the file with a colon, or an option.
         text: The content of the file, for the line of the key.
-    """
-    first, *others = error.problems
-    hint = _hint(first)
-    if others:
-        hint += f"; also wrong: {', '.join(dict.fromkeys(each.key for each in others))}"
-    return UsageError(f"{where} {_message(first)}{_line(first.path, text)}", hint=hint)
+        """
+        first, *others = problems
+        hint = first.hint
+        if others:
+            hint += f"; also wrong: {', '.join(dict.fromkeys(key_text(each.path) for each in others))}"
+        line = line_of_problem(first, text) if text else None
+        super().__init__(f"{where} {first.message}{f' (line {line})' if line else ''}", hint=hint)
+        self.problems = tuple(problems)
+
+
+def settings_error(error: ValidationError, where: str, text: str = "") -> SettingsError:
+    """Return the error for values that do not fit their types; `where` and `text` as for `SettingsError`."""
+    return SettingsError(
+        [SettingProblem(each.path, _message(each), _hint(each)) for each in error.problems], where, text
+    )
+
+
+def line_of_problem(problem: SettingProblem, text: str) -> int | None:
+    """Return the line of the key, or the header of its table, in the TOML `text`."""
+    from workbench.workspace.toml.toml_edit import line_of_key_or_header  # noqa: PLC0415 -- only for an error
+
+    return line_of_key_or_header(text, tuple(part for part in problem.path if isinstance(part, str)))
 
 
 def _message(problem: Problem) -> str:
@@ -55,10 +83,3 @@ def _split(path: Path) -> tuple[Path, Path]:
     """Split a path into the table and the key within it, with its list indices."""
     end = next((i for i, part in enumerate(path) if isinstance(part, int)), len(path)) - 1
     return path[:end], path[end:]
-
-
-def _line(path: Path, text: str) -> str:
-    from workbench.workspace.toml.toml_edit import line_of  # noqa: PLC0415 -- only for an error
-
-    line = line_of(text, *(part for part in path if isinstance(part, str))) if text else None
-    return f" (line {line})" if line else ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from curation_db.validation import ValidationError, closest, setting, validate, validate_field
 from workbench.errors import UsageError
 from workbench.workspace.choices import ImageMode
-from workbench.workspace.setting_errors import settings_error
+from workbench.workspace.setting_errors import SettingProblem, SettingsError, line_of_problem, settings_error
 from workbench.workspace.toml.toml_file import parse_toml, read_toml_text
 
 if TYPE_CHECKING:
@@ -162,26 +163,74 @@ def read_settings(path: Path) -> Settings:
 
 def parse(text: str, path: Path) -> Settings:
     tables = parse_toml(text, str(path), hint=_FIX_HINT)
-    follow_links = _follow_links(tables, path)
-    unknown = sorted(tables.keys() - {*_TABLES, _FOLLOW_LINKS})
-    if unknown:
-        near = closest(unknown[0], _TABLES)
-        hint = f"did you mean [{near}]? " if near else ""
-        raise UsageError(f"{path}: unknown table [{unknown[0]}]", hint=f"{hint}known: {', '.join(_TABLES)}")
     file = _File(path, text)
-    return Settings(
-        _pictures(tables.get("pictures", {}), file),
-        _curate(tables.get("curate", {}), file),
-        _targets(tables.get("progress", {}), file),
-        _views(tables.get("browse", {}), file),
-        _train(tables, file),
-        _lint(tables, file),
-        _generate(tables, file),
-        _base_model(tables.get("train", {}), file),
-        follow_links,
-        _report_to(tables.get("train", {}), path),
-        _recipe(tables.get("train", {}), file),
-    )
+    _check_names(tables, file)
+    return Settings(**{name: read() for name, read in _readers(tables, file).items()})
+
+
+def find_problems(path: Path) -> list[tuple[int, SettingProblem]]:
+    """Return all problems of the file `path` with their lines, in the order of the lines; `parse` raises the first.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
+    text = read_toml_text(path)
+    file = _File(path, text)
+    try:
+        tables = parse_toml(text, "", hint="")
+    except UsageError as error:
+        return [(_line_of_toml_error(text), SettingProblem((), error.message.removeprefix(": ")))]
+    found: dict[SettingProblem, None] = {}
+    readers: list[Callable[[], Any]] = [partial(_check_names, tables, file), *_readers(tables, file).values()]
+    for read in readers:
+        try:
+            read()
+        except SettingsError as error:
+            found.update(dict.fromkeys(error.problems))
+    return sorted(((line_of_problem(each, text) or 1, each) for each in found), key=lambda located: located[0])
+
+
+def _line_of_toml_error(text: str) -> int:
+    """Return the line in which TOML's syntax is violated; the exception of Python's parser has no line."""
+    import tomlkit  # noqa: PLC0415
+    from tomlkit.exceptions import ParseError  # noqa: PLC0415
+
+    try:
+        tomlkit.parse(text)
+    except ParseError as error:
+        return error.line
+    except (ValueError, RecursionError):
+        pass
+    return 1
+
+
+def _check_names(tables: Mapping[str, Any], file: _File) -> None:
+    known = {*_TABLES, _FOLLOW_LINKS}
+    problems = []
+    for name in sorted(tables.keys() - known):
+        near = closest(name, _TABLES)
+        hint = f"{f'did you mean [{near}]? ' if near else ''}known: {', '.join(_TABLES)}"
+        problems.append(SettingProblem((name,), f"unknown table [{name}]", hint))
+    if problems:
+        raise SettingsError(problems, f"{file.path}:", file.text)
+
+
+def _readers(tables: Mapping[str, Any], file: _File) -> dict[str, Callable[[], Any]]:
+    """Return for each field of `Settings` the function that reads it."""
+    train = tables.get("train", {})
+    return {
+        "follow_links": partial(_follow_links, tables, file),
+        "pictures": partial(_pictures, tables.get("pictures", {}), file),
+        "curate": partial(_curate, tables.get("curate", {}), file),
+        "targets": partial(_targets, tables.get("progress", {}), file),
+        "views": partial(_views, tables.get("browse", {}), file),
+        "train": partial(_train, tables, file),
+        "lint": partial(_lint, tables, file),
+        "generating": partial(_generate, tables, file),
+        "base_model": partial(_base_model, train, file),
+        "report_to": partial(_report_to, train, file),
+        "recipe": partial(_recipe, train, file),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,20 +246,26 @@ class _File:
         except ValidationError as error:
             raise self.error(error) from error
 
-    def error(self, error: ValidationError) -> UsageError:
+    def error(self, error: ValidationError) -> SettingsError:
         return settings_error(error, f"{self.path}:", self.text)
 
+    def refusal(self, path: tuple[str, ...], message: str, hint: str = "") -> SettingsError:
+        """Return the error of one wrong key or table."""
+        return SettingsError([SettingProblem(path, message, hint)], f"{self.path}:", self.text)
 
-def _follow_links(tables: Mapping[str, Any], path: Path) -> bool:
+
+def _follow_links(tables: Mapping[str, Any], file: _File) -> bool:
     """Return `follow_links` of [pictures] or of the top level; a list in [pictures] is a source of that name."""
-    values = [tables[_FOLLOW_LINKS]] if _FOLLOW_LINKS in tables else []
+    values: dict[tuple[str, ...], Any] = {}
+    if _FOLLOW_LINKS in tables:
+        values[_FOLLOW_LINKS,] = tables[_FOLLOW_LINKS]
     pictures = tables.get("pictures", {})
     if isinstance(pictures, dict) and not isinstance(pictures.get(_FOLLOW_LINKS, []), list | str):
-        values.append(pictures[_FOLLOW_LINKS])
-    for value in values:
+        values["pictures", _FOLLOW_LINKS] = pictures[_FOLLOW_LINKS]
+    for path, value in values.items():
         if not isinstance(value, bool):
-            raise UsageError(f"{path}: {_FOLLOW_LINKS} = {value!r}", hint="expected: true or false")
-    return any(values)
+            raise file.refusal(path, f"{_FOLLOW_LINKS} = {value!r}", "expected: true or false")
+    return any(values.values())
 
 
 def _pictures(table: Any, file: _File) -> dict[str, tuple[str, ...]]:
@@ -221,7 +276,7 @@ def _pictures(table: Any, file: _File) -> dict[str, tuple[str, ...]]:
         folders[source] = (paths,) if isinstance(paths, str) else paths
         if any("\0" in folder for folder in folders[source]):
             hint = "the name of a folder cannot have \\u0000"
-            raise UsageError(f"{file.path}: [pictures] {source} = {paths!r}", hint=hint)
+            raise file.refusal(("pictures", source), f"[pictures] {source} = {paths!r}", hint)
     return folders
 
 
@@ -230,14 +285,22 @@ def _views(table: Any, file: _File) -> Mapping[str, str]:
 
 
 def _curate(table: Any, file: _File) -> CurateSettings:
-    settings = file.convert(table, CurateSettings, "curate")
-    if settings.keys:
+    problems: list[SettingProblem] = []
+    settings = CurateSettings()
+    try:
+        settings = file.convert(table, CurateSettings, "curate")
+    except SettingsError as error:
+        problems += error.problems
+    keys = table.get("keys") if isinstance(table, dict) else None
+    if keys and not any(each.path[:2] == ("curate", "keys") for each in problems):
         from workbench.workspace.keymap import ActionMap  # noqa: PLC0415 -- most workspaces keep the default keys
 
         try:
-            ActionMap(settings.keys)
+            ActionMap(keys)
         except UsageError as error:
-            raise UsageError(f"{file.path}: {error.message}", hint=error.hint) from error
+            problems.append(SettingProblem(("curate", "keys"), error.message, error.hint))
+    if problems:
+        raise SettingsError(problems, f"{file.path}:", file.text)
     return settings
 
 
@@ -280,7 +343,7 @@ def _targets(table: Any, file: _File) -> Mapping[str, Any]:
             resolve_target(trait, target)
         except ValueError as error:
             hint = "write it as in: cue = { no = 0.4, not = 0.3, without = 0.2 }"
-            raise UsageError(f"{file.path}: [progress.targets] {error}", hint=hint) from error
+            raise file.refusal(("progress", "targets", trait), f"[progress.targets] {error}", hint) from error
     return MappingProxyType({**DEFAULT_TARGETS, **targets})
 
 
@@ -298,39 +361,43 @@ def _train(tables: Mapping[str, Any], file: _File) -> Mapping[str, Any]:
 
     table = tables.get("train", {})
     if not isinstance(table, dict):
-        raise UsageError(f"{file.path}: [train] must be a table")
+        raise file.refusal(("train",), "[train] must be a table")
     recipe = _recipe(table, file)
     settings = {name: value for name, value in table.items() if name not in (_MODEL, _REPORT_TO, _RECIPE)}
     if settings or recipe:
         try:
             TrainSettings.from_dict({**(read_recipe(recipe).settings if recipe else {}), **settings})
         except TrainerError as error:
-            raise UsageError(f"{file.path}: [train]: {error.message}", hint=error.hint) from error
+            wrong = error.__cause__.problems[0].path if isinstance(error.__cause__, ValidationError) else ()
+            key = next((part for part in wrong if part in settings), None)  # a recipe may contradict the settings, too
+            path = ("train", str(key)) if key is not None else ("train",)
+            raise file.refusal(path, f"[train]: {error.message}", error.hint) from error
     return settings
 
 
-def _recipe(table: Mapping[str, Any], file: _File) -> str:
+def _recipe(table: Any, file: _File) -> str:
     """Return [train] recipe: a name, or the absolute path of a file, which is relative to the workspace."""
+    if not isinstance(table, dict):
+        return ""
     recipe = file.convert(table.get(_RECIPE, ""), str, "train", _RECIPE)
     return str(file.path.absolute().parent / recipe) if recipe.endswith(".toml") else recipe
 
 
-def _report_to(table: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+def _report_to(table: Any, file: _File) -> tuple[str, ...]:
     """Return [train] report_to, which is not part of the recipe: a list, or names with commas between."""
-    if _REPORT_TO not in table:
+    if not isinstance(table, dict) or _REPORT_TO not in table:
         return ()
     from trainers.errors import TrainerError  # noqa: PLC0415
     from trainers.tracking.names import parse_report_to  # noqa: PLC0415
 
     value = table[_REPORT_TO]
     if not isinstance(value, str) and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
-        raise UsageError(
-            f"{path}: [train] report_to must be a list of names", hint='as in: report_to = ["tensorboard"]'
-        )
+        hint = 'as in: report_to = ["tensorboard"]'
+        raise file.refusal(("train", _REPORT_TO), "[train] report_to must be a list of names", hint)
     try:
         return parse_report_to(value)
     except TrainerError as error:
-        raise UsageError(f"{path}: [train] {error.message}", hint=error.hint) from error
+        raise file.refusal(("train", _REPORT_TO), f"[train] {error.message}", error.hint) from error
 
 
 def check(name: str, value: object, path: Path) -> None:

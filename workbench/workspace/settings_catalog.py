@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.workspace.choices import ImageMode
+from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.server_address import plain_url
 from workbench.workspace.settings import FOLLOW_LINKS_HELP, RECIPE_HELP, CurateSettings, Settings, read_settings
 from workbench.workspace.toml.settings_writer import CHANGEABLE
@@ -52,6 +53,8 @@ class ListedSetting:
     help: str
     line: int | None
     """Line of negwb.toml; None: the default is in force."""
+    content: Any = None
+    """The value as JSON has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +94,18 @@ def list_settings(settings: Settings, text: str, actions: ActionMap | None = Non
             _value_text(getattr(default, name)),
             help_text,
             line_of(text, "curate", name),
+            getattr(current, name),
         )
         for name, help_text in help_of(CurateSettings).items()
     ]
     rows += [_folder(source, folders, text) for source, folders in settings.pictures.items()]
     if settings.follow_links:
         line = line_of(text, "pictures", "follow_links")
-        rows.append(ListedSetting("pictures.follow_links", "true", "false", sentence(FOLLOW_LINKS_HELP), line))
+        rows.append(ListedSetting("pictures.follow_links", "true", "false", sentence(FOLLOW_LINKS_HELP), line, True))
     rows += _under("lint", _checks(settings.lint or DEFAULTS), _checks(DEFAULTS), help_of(LintSettings), text)
     rows += _under("progress.targets", settings.targets, dict(Settings().targets), TARGETS, text)
     rows += _generating(settings, text)
-    rows.append(_recipe(settings.recipe, text))
+    rows += _training(settings, text)
     recipe = TrainSettings().to_dict() | (dict(read_recipe(settings.recipe).settings) if settings.recipe else {})
     rows += _under("train", {**recipe, **settings.train}, recipe, help_of(TrainSettings), text)
     return rows + (_keys(current.keys, actions, text) if actions is not None else [])
@@ -131,15 +135,21 @@ def can_change(name: str) -> bool:
 
 def _folder(source: str, folders: tuple[str, ...], text: str) -> ListedSetting:
     help_text = "Folders with the images of this source; negwb import --pictures adds to them."
-    return ListedSetting(
-        f"pictures.{source}", _value_text(list(folders)), "", help_text, line_of(text, "pictures", source)
-    )
+    line = line_of(text, "pictures", source)
+    return ListedSetting(f"pictures.{source}", _value_text(list(folders)), "", help_text, line, list(folders))
 
 
-def _recipe(recipe: str, text: str) -> ListedSetting:
-    return ListedSetting(
-        "train.recipe", recipe or "–", "–", sentence(RECIPE_HELP), line_of(text, "train", "recipe") if recipe else None
-    )
+def _training(settings: Settings, text: str) -> list[ListedSetting]:
+    """List the settings of [train] that are not part of a recipe."""
+    reports = list(settings.report_to)
+    return [
+        ListedSetting(f"train.{name}", _value_text(value), "–", help_text, line_of(text, "train", name), value)
+        for name, value, help_text in (
+            ("model", settings.base_model or None, "The model to start from; unset: OpenAI's ViT-B/32."),
+            ("recipe", settings.recipe or None, sentence(RECIPE_HELP)),
+            ("report_to", reports or None, "Trackers that show the metrics; see negwb train --report-to."),
+        )
+    ]
 
 
 def _under(
@@ -156,6 +166,7 @@ def _under(
             _value_text(default.get(name)),
             help_text,
             line_of(text, *path, name) if name in parsed else None,
+            current.get(name),
         )
         for name, help_text in help_texts.items()
     ]
@@ -169,10 +180,34 @@ def _generating(settings: Settings, text: str) -> list[ListedSetting]:
     for name, engine in settings.generate.engines.items():
         what = f"{engine.kind} {plain_url(engine.url) or engine.model}".strip()
         line = line_of(text, "engines", name, "kind")
-        rows.append(
-            ListedSetting(f"engines.{name}", what, "", "An engine: a model that proposes or judges captions.", line)
-        )
+        help_text = "An engine: a model that proposes or judges captions."
+        rows.append(ListedSetting(f"engines.{name}", what, "", help_text, line, what))
     return rows
+
+
+def list_engines(settings: Settings, text: str) -> list[ListedSetting]:
+    """List every setting of the engines, without keys in addresses and headers."""
+    rows = []
+    for name, engine in settings.generate.engines.items():
+        defaults = EngineSettings(kind=engine.kind)
+        for each, help_text in help_of(EngineSettings).items():
+            value, line = _without_keys(each, getattr(engine, each)), line_of(text, "engines", name, each)
+            default = _value_text(getattr(defaults, each)) if each != "kind" else ""
+            full = f"engines.{name}.{each}"
+            is_set = value != getattr(defaults, each) or each == "kind"
+            rows.append(ListedSetting(full, _value_text(value), default, help_text, line if is_set else None, value))
+    return rows
+
+
+def _without_keys(name: str, value: Any) -> Any:
+    """Return the value of an engine's setting; a secret in it is replaced by "…"."""
+    if name == "url":
+        return plain_url(value)
+    if name == "urls":
+        return tuple(map(plain_url, value))
+    if name in ("headers", "query"):
+        return {key: each if each.startswith("$") else "…" for key, each in value.items()}
+    return value
 
 
 def _checks(lint: LintSettings) -> dict[str, Any]:
@@ -184,7 +219,8 @@ def _keys(own: Mapping[str, str], actions: ActionMap, text: str) -> list[ListedS
     for action in actions.all_actions:
         line = line_of(text, "curate", "keys", action.id) if action.id in own else None
         default = " ".join(actions.default_caps(action))
-        rows.append(ListedSetting(f"curate.keys.{action.id}", actions.caps(action), default, action.help, line))
+        keys = ",".join(actions.keys(action))
+        rows.append(ListedSetting(f"curate.keys.{action.id}", actions.caps(action), default, action.help, line, keys))
     return sorted(rows, key=lambda row: row.line is None)  # keys that negwb.toml sets come first
 
 
@@ -195,7 +231,8 @@ def _value_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {share:g}" for name, share in value.items()) or "none"
+        parts = (f"{name} {_value_text(each)}" for name, each in value.items())
+        return ", ".join(parts) or "none"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

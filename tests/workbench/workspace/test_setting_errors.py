@@ -32,12 +32,12 @@ from workbench.workspace.settings import read_settings
         ),
         (
             "[engines.a]\nurl = 'x'",
-            "[engines.a] has no kind",
+            "[engines.a] has no kind (line 1)",
             'expected: text in quotes, as in: kind = "openai"',
         ),
         ("[lint]\noff = ['over-frequnt']", "[lint] off[0] = 'over-frequnt' (line 2)", "one of: "),
         ("lint = 3", "lint = 3: a table is expected (line 1)", "begin a table with the line [lint]"),
-        ("[trian]", "unknown table [trian]", "did you mean [train]? known: pictures, "),
+        ("[trian]", "unknown table [trian] (line 1)", "did you mean [train]? known: pictures, "),
     ],
 )
 def test_a_problem_is_located_and_explained(tmp_path: Path, text: str, message: str, hint: str) -> None:
