@@ -6,7 +6,7 @@ Each costs an index look-up or a count over an index. Only `original_kind` is on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, text
@@ -22,6 +22,21 @@ _STATES = text("SELECT state, count(*) FROM candidate_state GROUP BY state")
 _UNSETTLED_GOLD = text("""
     SELECT s.state, count(*) FROM gold k JOIN candidate_state s ON s.candidate_id = k.candidate_id
     WHERE s.state IN ('open', 'needs_more', 'unsure') GROUP BY s.state
+""")
+_AUDIT_STATES = text("""
+    SELECT s.state, count(*) FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id WHERE c.audit GROUP BY 1
+""")
+_DECISION_OF_SESSION = f"""
+    e.session = :session AND {in_force_sql()} AND NOT (e.kind = 'accept' AND e.uid != e.act
+        AND EXISTS (SELECT 1 FROM event p WHERE p.uid = e.act AND p.kind = 'edit'))
+"""
+"""SQL condition: a decision in force of the session; an edit and the accept of its text are one decision."""
+_SESSION_CANDIDATES = (
+    "SELECT e.candidate_id FROM event e WHERE +e.actor = :actor AND e.kind != 'skip' AND e.seq > :since"
+)
+_SESSION_COUNTS = text(f"""
+    SELECT coalesce(e.verdict, e.kind), count(*) FROM event e WHERE e.actor = :actor AND {_DECISION_OF_SESSION}
+    GROUP BY 1
 """)
 _OWN_EDIT = text(f"""
     SELECT child_id FROM event e WHERE candidate_id = :id AND kind = 'edit' AND actor = :actor AND NOT {UNDONE_SQL}
@@ -126,14 +141,31 @@ def _on_latest_edit(connection: Connection, actor: str, past: PreviousDecision) 
 
 
 def session_counts(connection: Connection, actor: str, session: str) -> dict[Kind, int]:
-    """Count the decisions in force of a session by kind."""
-    rows = connection.execute(
-        # A flip and an adjudication count as their verdict.
-        text(f"""SELECT coalesce(verdict, kind), count(*) FROM event e WHERE actor = :actor AND session = :session
-                 AND uid = act AND {in_force_sql()} GROUP BY 1"""),
-        {"actor": actor, "session": session},
-    )
+    """Count the decisions in force of a session by kind; a flip and an adjudication count as their verdict."""
+    rows = connection.execute(_SESSION_COUNTS, {"actor": actor, "session": session})
     return {Kind(kind): number for kind, number in rows}
+
+
+def session_candidates(
+    connection: Connection, actor: str, session: str, *, since: int, among: Collection[int] | None = None
+) -> set[int]:
+    """Return the candidates with a decision in force of a session, other than a skip.
+
+    Args:
+        since: The newest event when the session began: only later ones are read.
+        among: Only these candidates are looked up; None: all.
+    """
+    statement = f"{_SESSION_CANDIDATES} AND {_DECISION_OF_SESSION}"
+    values = {"actor": actor, "session": session, "since": since}
+    if among is None:
+        return set(connection.execute(text(statement), values).scalars())
+    found = text(f"{statement} AND e.candidate_id IN :among").bindparams(bindparam("among", expanding=True))
+    return set(connection.execute(found, {**values, "among": list(among)}).scalars())
+
+
+def audit_counts(connection: Connection) -> dict[State, int]:
+    """Count the candidates of the audit set by state."""
+    return {State(state): number for state, number in connection.execute(_AUDIT_STATES)}
 
 
 def matches(connection: Connection, candidate_ids: list[int], actor: str) -> list[Match]:

@@ -113,6 +113,8 @@ class SessionSettings:
     blind: bool = False
     reveal: bool = False
     """Show the verdicts on an audit card after its decision; a later change of mind is a flip."""
+    goal: int = 0
+    """Decisions that the annotator wants to reach in the session; 0: none."""
     checks: LintSettings = DEFAULTS
     """The lint rules whose findings a card shows."""
     guard_seconds: float = GUARD_SECONDS

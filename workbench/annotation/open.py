@@ -93,6 +93,7 @@ def session_settings(
     only: Stream | None = None,
     blind: bool | None = None,
     reveal: bool = False,
+    goal: int | None = None,
     guard_seconds: float | None = None,
 ) -> SessionSettings:
     """Return the settings of a session; an argument that is not None replaces the setting."""
@@ -104,6 +105,7 @@ def session_settings(
         only=only,
         blind=curate.blind if blind is None else blind,
         reveal=reveal,
+        goal=curate.goal if goal is None else goal,
         checks=settings.checks,
     )
     return serving if guard_seconds is None else replace(serving, guard_seconds=guard_seconds)

@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-from curation_db.enums import Kind, PictureShown, Reason, Role, State
+from curation_db.enums import Kind, PictureShown, Reason, Role, State, Stream
 from curation_db.errors import CardChanged, NoLongerQueued, RecordError, RecordReplaced
 from curation_db.events.annotator_status import count_waiting_edits, works_alone
 from curation_db.events.annotators import Actor, end_session
@@ -119,7 +119,8 @@ class AnnotationSession:
         self._back_history = BackHistory(store, actor.name)
         self._index_outdated = True
         """Whether texts may be missing in the full-text index, after an edit or an interrupted import."""
-        self._counter = ProgressCounter(store, actor.name)
+        serves_audit = self.settings.only is Stream.AUDIT or (not self.settings.only and self.settings.audit_share > 0)
+        self._counter = ProgressCounter(store, actor, counts_audit=serves_audit)
         self.answers = AnswerCounter()
         """Counts stored and refused answers, also those of the side screens."""
 
@@ -516,7 +517,10 @@ class AnnotationSession:
     def _advance(self, ready: PreparedCard, kind: Kind, result: DecisionResult, context: PresentationContext) -> None:
         """Count the decision and show the next card."""
         first_look = ready.origin is CardOrigin.QUEUE and ready.path is not None and not self._card.after_undo
-        self._counter.decided(kind, context.elapsed_ms or 0, ready.card.state, result, first_look=first_look)
+        audit = ready.stream is Stream.AUDIT
+        self._counter.decided(
+            kind, context.elapsed_ms or 0, ready.card.state, result, first_look=first_look, audit=audit
+        )
         self.dwell_timer.turn_to(None)
         self.dwell_timer.reset(ready.card.candidate_id)
         self._card.clear()

@@ -31,6 +31,7 @@ Examples:
   negwb curate --annotator ana --blind      hide the judges' verdicts
   negwb curate --stream audit --reveal      only the audit; show the verdicts after each decision
   negwb curate --role adjudicator           may undo and settle decisions of others
+  negwb curate --goal 200                   show a bar until you have decided 200 cards
   negwb curate --order mistaken             look again at accepted pairs that a model doubts (negwb mistaken)
   negwb curate --plain                      text lines instead of a screen: for screen readers and pipes
 """
@@ -73,6 +74,15 @@ def curate(
             show_default="as in negwb.toml",
         ),
     ] = None,
+    goal: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="NUMBER",
+            help="Decisions to reach in this session, shown with a bar; 0: none.",
+            show_default="as in negwb.toml",
+        ),
+    ] = None,
     images: ImagesOption = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Print one card and read one answer per line; draw no screen.")
@@ -89,7 +99,12 @@ def curate(
         raise UsageError("--blind hides what --reveal would show", hint="use only one of them")
     _check_order(order)
     options = CurateOptions(
-        role=role, only=None if stream is ServedStream.BOTH else stream, blind=blind or None, reveal=reveal, order=order
+        role=role,
+        only=None if stream is ServedStream.BOTH else stream,
+        blind=blind or None,
+        reveal=reveal,
+        order=order,
+        goal=goal,
     )
     workspace = find_workspace(context.obj)
     raise typer.Exit(
@@ -117,6 +132,8 @@ class CurateOptions:
     blind: bool | None = None
     reveal: bool = False
     order: str | None = None
+    goal: int | None = None
+    """Decisions to reach; 0: none."""
 
 
 def run_curate(
@@ -314,6 +331,7 @@ def _session(
         only=Stream(options.only) if options.only else None,
         blind=options.blind,
         reveal=options.reveal,
+        goal=options.goal,
     )
     role = Role(options.role) if options.role else None
     try:

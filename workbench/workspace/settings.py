@@ -85,6 +85,7 @@ class CurateSettings:
     viewer: str = setting(
         "", 'the program that o opens an image with, as in "feh --scale-down"; empty: the system\'s', check=_viewer
     )
+    goal: int = setting(0, "decisions to reach in a session, shown with a bar; 0: none", at_least=0)
 
 
 DEFAULT_TARGETS: Mapping[str, Any] = MappingProxyType({"cue": "negrefcocog", "position": "negrefcocog"})

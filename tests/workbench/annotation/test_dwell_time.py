@@ -13,9 +13,8 @@ from support.workspaces import press, settled
 from curation_db.enums import Kind, Reason
 from curation_db.events.hasty import HASTY_MS
 from workbench.annotation.dwell_time import IDLE_SECONDS, DwellTimer
-from workbench.annotation.progress_counter import ThroughputMeter, ThroughputSnapshot
+from workbench.annotation.progress_counter import ThroughputMeter
 from workbench.annotation.session import AnnotationSession
-from workbench.tui.widgets.status import StatusContent, StatusLine
 
 SessionOpener = Callable[..., AnnotationSession]
 
@@ -96,22 +95,6 @@ class TestHaste:
         for kind in (Kind.SKIP, Kind.EDIT):
             meter.decided(kind, 100, first_look=True)
             assert not meter.hasty
-
-    def test_the_status_line_shows_the_warning(self) -> None:
-        for width, words in ((120, "too fast to have seen the image"), (60, "too fast")):
-            line = StatusLine()
-            line.show(StatusContent("ana", progress=ThroughputSnapshot(3, 9, 9_000, (Kind.ACCEPT,), hasty=True)))
-            assert words in _render(line, width)
-
-
-def _render(line: StatusLine, width: int) -> str:
-    from workbench.tui.widgets import status
-
-    for drop in range(5):
-        right_side = status._right(line._status, drop).plain
-        if len(right_side) + 20 <= width:
-            return right_side
-    raise AssertionError("the line is too narrow")
 
 
 class TestSession:

@@ -226,25 +226,31 @@ class CurateScreen(DecisionScreen):
             self._ask(None)
 
     async def _decide(self, kind: Kind, reason: Reason | None = None) -> None:
-        ready = self.shown
+        ready, own = self.shown, self.session.progress.own
         done = await self._run(lambda: self.session.submit(kind, reason))
         if done is None or ready is None:
             return
         if reason is not None:
             self._last_reason = reason
         self.app.clear_notifications()  # an earlier message must not seem to be about the new card
-        self._show_decision(kind, reason)
+        self._show_decision(kind, reason, own)
         if done.known is not None and kind in ANSWERS:
             right, line = gold_feedback(done.known, kind)
             self.show_message(line, severity="information" if right else "warning")
         elif self.session.settings.reveal and ready.hidden and (verdicts := judge_reveal(ready.card)):
             self.show_message(verdicts, hint="you can go back and change your decision")
 
-    def _show_decision(self, kind: Kind, reason: Reason | None) -> None:
+    def _show_decision(self, kind: Kind, reason: Reason | None, own_before: int) -> None:
         wording = DECISIONS[kind]
         because = f": {readable(reason)}" if reason is not None else ""
         line = (f"{wording.glyph} {wording.past}{because}", decision_style(kind))
-        self.action_line.show(Content.assemble(line, (f" · {self.actions.cap_of('undo')} undo", QUIET)))
+        undo = (f" · {self.actions.cap_of('undo')} undo", QUIET)
+        self.action_line.show(Content.assemble(line, undo, (self._goal_note(own_before), "$text-success")))
+
+    def _goal_note(self, own_before: int) -> str:
+        """Return that the last decision has reached the goal of the session; "" if it has not."""
+        goal = self.session.settings.goal
+        return f" · goal reached: {goal:,}" if own_before < goal <= self.session.progress.own else ""
 
     async def action_undo(self) -> None:
         await self._travel(self.session.undo, "undone", "nothing to undo")
@@ -320,11 +326,12 @@ class CurateScreen(DecisionScreen):
             self.session.open(candidate_id)  # usually already the current card
             return work()
 
+        own = self.session.progress.own
         done = await self._try(write)
         if isinstance(done, ActionError):
             return str(done)
         if done.child is not None:
-            self.show_message(edit_outcome(done.child))
+            self.show_message(edit_outcome(done.child) + self._goal_note(own))
         return None
 
     async def _written(self, written: bool | None) -> None:
@@ -538,14 +545,23 @@ class CurateScreen(DecisionScreen):
         self.card_view.show(ready, audit=audit, narrow=narrow, forward_key=key, standing=standing)
 
     def _show_status(self) -> None:
-        ready = self.shown
+        ready, session = self.shown, self.session
         work = f"{ready.card.pipeline} {ready.card.negation_type}" if ready else ""
-        stream = "" if ready is None else str(ready.stream)
-        if ready is not None and ready.origin is not CardOrigin.QUEUE:
-            stream += " · history" if ready.origin is CardOrigin.HISTORY else " · search"
-        order = self.session.order if ready is not None and ready.origin is CardOrigin.QUEUE else ""
-        warning = self._warning or (BEHIND if self.card_visibility.is_behind else "")
-        self.status.show(StatusContent(self.session.actor.name, work, stream, order, self.session.progress, warning))
+        origin = CardOrigin.QUEUE if ready is None else ready.origin
+        place = {CardOrigin.QUEUE: "", CardOrigin.HISTORY: "history", CardOrigin.SEARCH: "search"}[origin]
+        order = session.order if ready is not None and not place else ""
+        self.status.show(
+            StatusContent(
+                session.actor.name,
+                work,
+                place,
+                order,
+                audit=ready is not None and ready.stream is Stream.AUDIT,
+                progress=session.progress,
+                goal=session.settings.goal,
+                warning=self._warning or (BEHIND if self.card_visibility.is_behind else ""),
+            )
+        )
 
     def _update_banner(self, waiting: str | None = None) -> None:
         if not self.is_whole:

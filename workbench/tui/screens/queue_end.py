@@ -57,7 +57,10 @@ class QueueEndScreen(Screen[str | None]):
         except RecordError as error:
             content = Content(error.message)
         self.query_one("#done", Static).update(content)
-        self.query_one(StatusLine).show(StatusContent(self._session.actor.name, progress=self._session.progress))
+        session = self._session
+        self.query_one(StatusLine).show(
+            StatusContent(session.actor.name, progress=session.progress, goal=session.settings.goal)
+        )
 
     def _revisit_cap(self) -> str:
         return self._actions.cap_of("revisit")

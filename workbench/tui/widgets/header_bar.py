@@ -1,35 +1,42 @@
-"""First line of a screen: path at the left, status at the right."""
+"""First line of a screen: tabs and path at the left, status at the right."""
 
 from __future__ import annotations
 
 from textual.content import Content
-from textual.widget import Widget
 
 from curation_db.language.sanitize import display_text
+from workbench.tui.widgets.top_line import QUIET, Part, TopLine, tab_part
+
+_RIGHT = 90
+"""Weight of the status: it goes before the name of the open tab, and after all other tabs."""
+_PATH = 1_000
 
 
-class HeaderBar(Widget):
-    """One line; the status is dropped first on a narrow screen."""
-
-    DEFAULT_CSS = "HeaderBar { height: 1; padding: 0 1; background: $panel; color: $foreground; }"
+class HeaderBar(TopLine):
+    """One line; the status is dropped first on a narrow screen, after the other tabs."""
 
     _path: tuple[str, ...] = ()
     _right = ""
 
     def show(self, *path: str, right: str = "") -> None:
         """Show the path of the screen, and `right` as its status."""
-        self._path, self._right = path, right
-        self.refresh()
+        if (path, right) != (self._path, self._right):
+            self._path, self._right = path, right
+            self.refresh()
 
-    def render(self) -> Content:
-        """Render both parts with the free width between them."""
-        dot = ("  ·  " if len(self._path) < 3 else " · ", "$foreground 70%")
-        left = Content.styled("negwb", "bold $text-accent")
-        for number, part in enumerate(self._path, 1):
-            last = "bold" if number == len(self._path) else ""
-            left = Content.assemble(left, dot, (display_text(part, limit=40), last))
-        free = self.content_size.width - left.cell_length
-        right = Content(display_text(self._right, limit=120))
-        if free - right.cell_length < 2:
-            return left.truncate(self.content_size.width, ellipsis=True)
-        return Content.assemble(left, " " * (free - right.cell_length), right)
+    def parts(self) -> tuple[list[Part], list[Part]]:
+        """Return the tabs with the place in the open one, or the whole path where there are none."""
+        path = [display_text(part, limit=40) for part in self._path]
+        if self.tabs:
+            left = tab_part(self.tabs, "".join(f" · {part}" for part in path[1:]))
+        else:
+            left = Part(((_PATH, _path_content(path)),))
+        return [left], [Part.of(_RIGHT, display_text(self._right, limit=120))]
+
+
+def _path_content(path: list[str]) -> Content:
+    dot = ("  ·  " if len(path) < 3 else " · ", QUIET)
+    content = Content.styled("negwb", "bold $text-accent")
+    for number, part in enumerate(path, 1):
+        content = Content.assemble(content, dot, (part, "bold" if number == len(path) else ""))
+    return content
