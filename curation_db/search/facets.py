@@ -13,7 +13,17 @@ from curation_db.events.hasty import hasty_sql
 from curation_db.events.in_force import in_force_sql
 from curation_db.lint.index import INDEXED_RULES
 from curation_db.queue.margins import COMPUTE, NO_MARGINS, margin_source
-from curation_db.search.query_language import ANY_JUDGE, WORDS, QueryField, Sort, TermMeaning, Value, View
+from curation_db.search.query_language import (
+    ANY_JUDGE,
+    LISTED,
+    NUMBERED,
+    WORDS,
+    QueryField,
+    Sort,
+    TermMeaning,
+    Value,
+    View,
+)
 from curation_db.search.query_sql import UNREVEALED, matching_judges
 from curation_db.search.search import judges
 from curation_db.storage.sqlite import IN_IDS, VERDICT_WORD, batches, json_array
@@ -108,6 +118,11 @@ def unknown_name(connection: Connection, view: View) -> str | None:
     if (view.filters_by(QueryField.MARGIN) or view.sort is Sort.MISTAKEN) and margin_source(connection) is None:
         return f"{NO_MARGINS}; compute them: {COMPUTE}"
     for term in view.terms:
+        if term.field in LISTED and not term.excluded:
+            wrong = [value.name for value in term.values if not _exists(connection, term.field, value.name)]
+            if wrong:
+                numbered = term.field in NUMBERED
+                return f"there is no candidate {wrong[0]}" if numbered else f"no near:{wrong[0]} in this record"
         if term.field in WORDS or term.excluded or term.field not in (*_NAMED, QueryField.JUDGE):
             continue
         if term.field is QueryField.JUDGE:
@@ -120,6 +135,13 @@ def unknown_name(connection: Connection, view: View) -> str | None:
         if wrong:
             return f"no {term.field}:{wrong[0]} in this record; known: {', '.join(known[:12]) or 'none yet'}"
     return None
+
+
+def _exists(connection: Connection, field: QueryField, name: str) -> bool:
+    """Return whether the record has the candidate or the image of a term that is computed before the query."""
+    candidate = text("SELECT 1 FROM candidate WHERE id = :name")
+    image = text("SELECT 1 FROM image WHERE key = :name OR file_name = :name LIMIT 1")
+    return connection.execute(candidate if field in NUMBERED else image, {"name": name}).first() is not None
 
 
 _NAMED = (QueryField.BY, QueryField.CUE, QueryField.CONCEPT, QueryField.PIPELINE, QueryField.SOURCE)

@@ -9,11 +9,11 @@ is searched in the texts. Pure: names are not checked against a record here (see
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from curation_db.enums import NegationType, Reason, State, Stream
 from curation_db.language.negation_cues import Position
@@ -55,6 +55,12 @@ class QueryField(StrEnum):
     """Words in the text or the concept; printed without the field name."""
     CAPTION = "caption"
     """Words in the original caption."""
+    LIKE = "like"
+    """The candidates most similar to the candidate of this number (`similar.similar_to`)."""
+    FAMILY = "family"
+    """The family of the candidate of this number (`families.family_of`)."""
+    NEAR = "near"
+    """Candidates of near-duplicates of the image with this key or file name."""
 
 
 class Sort(StrEnum):
@@ -71,6 +77,8 @@ class Sort(StrEnum):
     TEXT = "text"
     STATE = "state"
     """In the order of `State`."""
+    SIMILAR = "similar"
+    """Most similar first; only of a view with a `like:` term, where it is the default."""
 
 
 _OPPOSITES: Final = {Sort.NEWEST: Sort.OLDEST, Sort.OLDEST: Sort.NEWEST}
@@ -100,6 +108,12 @@ CLOSED: Final[dict[QueryField, tuple[str, ...]]] = {
 """Fields with a closed list of values."""
 WORDS: Final = frozenset({QueryField.TEXT, QueryField.CAPTION})
 """Fields with full-text search instead of comparison."""
+NUMBERED: Final = frozenset({QueryField.LIKE, QueryField.FAMILY})
+"""Fields whose value is the number of a candidate."""
+LISTED: Final = NUMBERED | {QueryField.NEAR}
+"""Fields whose candidates are computed before the query (`search.listed_ids`)."""
+INDEXED_TEXT: Final = WORDS | NUMBERED
+"""Fields that need the full-text index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +145,15 @@ class View:
     reverse: bool = False
     """The order is reversed; candidates without a concept or a margin still come last."""
 
+    def __post_init__(self) -> None:
+        if self.sort not in self.sorts:
+            object.__setattr__(self, "sort", Sort.NEWEST)
+            object.__setattr__(self, "reverse", False)
+
     def __str__(self) -> str:
         """Return the line that `parse_view` parses into this view."""
         minus = "-" if self.reverse else ""
-        order = [f"sort:{minus}{self.sort}"] if self.reverse or self.sort is not Sort.NEWEST else []
+        order = [f"sort:{minus}{self.sort}"] if self.reverse or self.sort is not default_sort(self.terms) else []
         return " ".join([*(_printed(term) for term in self.terms), *order])
 
     def sorted_by(self, sort: Sort) -> View:
@@ -153,6 +172,11 @@ class View:
         return replace(self, terms=others if len(others) < len(self.terms) else (*self.terms, term))
 
     @property
+    def sorts(self) -> tuple[Sort, ...]:
+        """The orders that this view can have."""
+        return tuple(sort for sort in Sort if sort is not Sort.SIMILAR or default_sort(self.terms) is Sort.SIMILAR)
+
+    @property
     def depends_on_verdicts(self) -> bool:
         """Whether membership or order reveals something about the verdicts of the judges or of a trained model."""
         conflict = any(
@@ -166,6 +190,12 @@ class View:
         return any(term.field is field for term in self.terms)
 
 
+def default_sort(terms: Iterable[Term]) -> Sort:
+    """Return the order of a view that names none: newest first, or by similarity to the candidate of `like:`."""
+    asks = any(term.field is QueryField.LIKE and not term.excluded for term in terms)
+    return Sort.SIMILAR if asks else Sort.NEWEST
+
+
 # A minus, a field name with a colon, and values; a bare value ends at a blank, a comma or a quote.
 _BLANKS = re.compile(r"\s+")
 _NAME = re.compile(r"(-?)([A-Za-z_]+):")
@@ -175,6 +205,14 @@ _BARE_WORD = re.compile(r'[^\s"]+')
 MARGIN_LIMIT = re.compile(r"([<>])(-?(?:\d+\.?\d*|\.\d+))", re.ASCII)
 """A value of `QueryField.MARGIN`: the side and the number."""
 _MEANING = re.compile(r"=([A-Za-z]*)")
+_NUMBER = re.compile(r"[1-9]\d{0,17}", re.ASCII)
+
+
+class _Order(NamedTuple):
+    """A `sort:` of a line."""
+
+    sort: Sort
+    reverse: bool
 
 
 def parse_view(line: str) -> View:
@@ -185,17 +223,19 @@ def parse_view(line: str) -> View:
     """
     terms, order = [], None
     for term in _terms(clean(line)):
-        if isinstance(term, View):
+        if isinstance(term, _Order):
             if order is not None:
                 raise ViewError(f"sort: is given twice: {order.sort} and {term.sort}")
             order = term
         else:
             terms.append(term)
-    return replace(order or View(), terms=tuple(terms))
+    if order is None:
+        return View(tuple(terms), default_sort(terms))
+    view = View(tuple(terms), order.sort)
+    return view.reversed() if order.reverse else view
 
 
-def _terms(line: str) -> Iterator[Term | View]:
-    """Yield the terms, and for `sort:` a view in this order."""
+def _terms(line: str) -> Iterator[Term | _Order]:
     at = 0
     while at < len(line):
         if blanks := _BLANKS.match(line, at):
@@ -221,14 +261,14 @@ def _plain_word(line: str, at: int) -> tuple[str, int]:
     return match[0], match.end()
 
 
-def _field_term(line: str, name: re.Match[str]) -> tuple[Term | View, int]:
+def _field_term(line: str, name: re.Match[str]) -> tuple[Term | _Order, int]:
     excluded, word = bool(name[1]), name[2].lower()
     if word == "sort":
         if excluded:
             raise ViewError("sort: cannot be excluded")
         value, end = _value(line, name.end(), QueryField.STATE, word)
-        order = View(sort=Sort(_known(word, value.name.removeprefix("-"), tuple(Sort))))
-        return order.reversed() if value.name.startswith("-") else order, end
+        sort = Sort(_known(word, value.name.removeprefix("-"), tuple(Sort)))
+        return _Order(sort, value.name.startswith("-")), end
     field = QueryField(_known("", word, (*QueryField, "sort")))
     values, at = [], name.end()
     while True:
@@ -266,6 +306,8 @@ def _checked(field: QueryField, name: str) -> str:
         )
     if field is QueryField.MARGIN and not MARGIN_LIMIT.fullmatch(name):
         raise ViewError(f"margin:{name} is not < or > with a number, as in margin:<0")
+    if field in NUMBERED and not _NUMBER.fullmatch(name):
+        raise ViewError(f"{field}:{name} is not the number of a candidate, as in {field}:1204")
     return _searchable(name) if field in WORDS else name
 
 

@@ -7,7 +7,7 @@ own would collect all ids of every term first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,7 @@ from curation_db.events.hasty import hasty_sql
 from curation_db.events.in_force import in_force_sql
 from curation_db.lint.index import CONFLICT
 from curation_db.queue.margins import MISTAKEN
-from curation_db.search.query_language import ANY_JUDGE, MARGIN_LIMIT, QueryField, Term, TermMeaning, Value
+from curation_db.search.query_language import ANY_JUDGE, LISTED, MARGIN_LIMIT, QueryField, Term, TermMeaning, Value
 from curation_db.storage import sqlite
 from curation_db.storage.sqlite import VERDICT_WORD
 
@@ -45,7 +45,7 @@ _INDEXES: Final = {
     QueryField.CONCEPT: "candidate_concept",
     QueryField.STREAM: "candidate_audit",
 }
-UNORDERED: Final = frozenset({QueryField.SOURCE, QueryField.CAPTION, QueryField.MARGIN})
+UNORDERED: Final = frozenset({QueryField.SOURCE, QueryField.CAPTION, QueryField.MARGIN, *LISTED})
 """Fields whose walks are not in the order of the ids."""
 
 
@@ -82,6 +82,10 @@ class Predicate:
         return f"NOT ({probe})" if self.term.excluded else f"({probe})"
 
 
+Listed = Mapping[tuple[QueryField, str], Sequence[int]]
+"""The ids of each value of the fields of `LISTED`."""
+
+
 class Parameters(dict[str, object]):
     def add(self, value: object) -> str:
         """Add a value and return its placeholder."""
@@ -90,7 +94,7 @@ class Parameters(dict[str, object]):
         return f":{name}"
 
 
-def predicates(terms: Sequence[Term], judges: Sequence[str], parameters: Parameters) -> list[Predicate]:
+def predicates(terms: Sequence[Term], judges: Sequence[str], parameters: Parameters, listed: Listed) -> list[Predicate]:
     """Translate terms to SQL.
 
     All text searches become one full-text query, which joins its own lists far faster than SQL joins two searches.
@@ -100,20 +104,24 @@ def predicates(terms: Sequence[Term], judges: Sequence[str], parameters: Paramet
     """
     included = [term for term in terms if term.field is QueryField.TEXT and not term.excluded]
     if not included:
-        return [_predicate(term, judges, parameters) for term in terms]
+        return [_predicate(term, judges, parameters, listed) for term in terms]
     excluded = [term for term in terms if term.field is QueryField.TEXT and term.excluded]
     others = [term for term in terms if term.field is not QueryField.TEXT]
     query = " AND ".join(_any_phrase(term) for term in included)
     query = f"({query})" + "".join(f" NOT {_any_phrase(term)}" for term in excluded)
     walk, probe = _text_term(parameters.add(query))
-    return [Predicate(included[0], (walk,), probe), *(_predicate(term, judges, parameters) for term in others)]
+    return [Predicate(included[0], (walk,), probe), *(_predicate(term, judges, parameters, listed) for term in others)]
 
 
 def _any_phrase(term: Term) -> str:
     return "(" + " OR ".join(sqlite.exact_query(value.name) for value in term.values) + ")"
 
 
-def _predicate(term: Term, judges: Sequence[str], parameters: Parameters) -> Predicate:
+def _predicate(term: Term, judges: Sequence[str], parameters: Parameters, listed: Listed) -> Predicate:
+    if term.field in LISTED:
+        ids = sorted({number for value in term.values for number in listed[term.field, value.name]})
+        walk = f"SELECT value AS id FROM json_each({parameters.add(sqlite.json_array(ids))})"
+        return Predicate(term, (walk,), f"{{id}} IN ({walk})")
     both = [each for value in term.values for each in _in_sql(term.field, value, judges, parameters)]
     if not both:  # an unknown judge
         both = [("SELECT candidate_id AS id FROM candidate_state WHERE 0", "0")]

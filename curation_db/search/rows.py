@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
@@ -13,6 +13,7 @@ from curation_db.events.in_force import in_force_sql
 from curation_db.lint.index import CONFLICT, INDEXED_RULES, not_indexed
 from curation_db.lint.linter import Rule
 from curation_db.queue.margins import margins_of
+from curation_db.search.query_language import QueryField, View
 from curation_db.storage.sqlite import IN_IDS, json_array
 
 _CANDIDATES = text(f"""
@@ -30,6 +31,7 @@ _MARKS = text(f"""
     SELECT candidate_id, mark FROM candidate_mark
     WHERE mark IN (SELECT value FROM json_each(:marks)) AND candidate_id {IN_IDS}
 """)
+EVERYTHING = View()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,16 @@ class ListedCandidate:
     """Whether the lint index of the candidate is up to date (`curation_db.lint.index`)."""
     decisions: tuple[Decision, ...]
     """In order of events."""
+    similarity: float | None = None
+    """To the candidate of the view's `like:` term, from 0 to 1 (`similar.similar_to`); None: the view has none."""
 
 
-def page_of(connection: Connection, ids: Sequence[int]) -> list[ListedCandidate]:
-    """Return the rows of these candidates in this order; unknown ids are left out."""
+def page_of(connection: Connection, ids: Sequence[int], view: View = EVERYTHING) -> list[ListedCandidate]:
+    """Return the rows of these candidates in this order; unknown ids are left out.
+
+    Args:
+        view: The view that lists them; its `like:` term gives their similarity.
+    """
     listed = json_array(ids)
     verdicts, marks, decisions = defaultdict(list), defaultdict(set), defaultdict(list)
     for row in connection.execute(_VERDICTS, {"ids": listed}):
@@ -96,6 +104,7 @@ def page_of(connection: Connection, ids: Sequence[int]) -> list[ListedCandidate]
         decisions[row.candidate_id].append(Decision(row.actor, Kind(row.kind), row.reason, row.at))
     margins = margins_of(connection, ids)
     unindexed = not_indexed(connection, ids)
+    similarity = _similarities(connection, view)
     rows = {}
     for row in connection.execute(_CANDIDATES, {"ids": listed}):
         hidden = bool(row.audit) and row.wanted > 0
@@ -109,6 +118,15 @@ def page_of(connection: Connection, ids: Sequence[int]) -> list[ListedCandidate]
             margin=None if hidden else margins.get(row.id),
             lint=tuple(rule for rule in INDEXED_RULES if rule in marks[row.id]),
             checked=row.id not in unindexed, decisions=tuple(decisions[row.id]),
+            similarity=similarity.get(row.id),
         )
         # fmt: on
     return [rows[number] for number in ids if number in rows]
+
+
+def _similarities(connection: Connection, view: View) -> Mapping[int, float]:
+    if not view.filters_by(QueryField.LIKE):
+        return {}
+    from curation_db.search.similar import similarities  # noqa: PLC0415 -- numpy: 60 ms
+
+    return similarities(connection, view)

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, text
 from curation_db.enums import State
 from curation_db.events.annotators import spellings_of
 from curation_db.queue.margins import MISTAKEN
-from curation_db.search.query_language import QueryField, Sort, Term, Value, View
-from curation_db.search.query_sql import UNREVEALED, Parameters, Predicate, predicates
+from curation_db.search.query_language import LISTED, QueryField, Sort, Term, Value, View
+from curation_db.search.query_sql import UNREVEALED, Listed, Parameters, Predicate, predicates
 from curation_db.storage import sqlite
 
 _FEW = 50_000
@@ -59,13 +59,19 @@ def ids_of(connection: Connection, view: View) -> Iterator[array[int]]:
     parameters = Parameters()
     known = judges(connection) if view.filters_by(QueryField.JUDGE) else []
     terms = [
-        *predicates(_with_spellings(connection, view.terms), known, parameters),
+        *predicates(_with_spellings(connection, view.terms), known, parameters, listed_ids(connection, view)),
         *([_REVEALED] if view.depends_on_verdicts else []),
     ]
     walked, few = _most_selective(connection, terms, parameters)
     if walked is None and few:
         return
-    if view.sort in (Sort.NEWEST, Sort.OLDEST):
+    if view.sort is Sort.SIMILAR:
+        from curation_db.search.similar import by_similarity  # noqa: PLC0415 -- numpy: 60 ms
+
+        statement = _by_id(terms, walked, newest=False, few=few)
+        blocks = sqlite.stream_numbers(connection, statement, parameters)
+        yield by_similarity(connection, view, [number for block in blocks for number in block])
+    elif view.sort in (Sort.NEWEST, Sort.OLDEST):
         newest = (view.sort is Sort.NEWEST) is not view.reverse
         yield from sqlite.stream_numbers(connection, _by_id(terms, walked, newest=newest, few=few), parameters)
     elif few and walked is not None:
@@ -73,6 +79,25 @@ def ids_of(connection: Connection, view: View) -> Iterator[array[int]]:
     else:
         for statement in _in_index_order(connection, view, terms):
             yield from sqlite.stream_numbers(connection, statement, parameters)
+
+
+def listed_ids(connection: Connection, view: View) -> Listed:
+    """Return the candidates of each value of the terms that are computed before the query."""
+    asked = {(term.field, value.name) for term in view.terms if term.field in LISTED for value in term.values}
+    if not asked:
+        return {}
+    from curation_db.search import families, similar  # noqa: PLC0415 -- numpy: 60 ms
+
+    listed: dict[tuple[QueryField, str], Sequence[int]] = {}
+    for field, name in asked:
+        match field:
+            case QueryField.LIKE:
+                listed[field, name] = similar.similar_to(connection, int(name)).ids
+            case QueryField.FAMILY:
+                listed[field, name] = families.family_of(connection, int(name)).ids
+            case _:
+                listed[field, name] = families.candidates_near(connection, name)
+    return listed
 
 
 def _with_spellings(connection: Connection, terms: Sequence[Term]) -> list[Term]:

@@ -189,6 +189,25 @@ def checkpoint_log(path: Path) -> None:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()  # waits for no reader and no writer
 
 
+def database_path(connection: Connection) -> Path | None:
+    """Return the path of the database's file; None: it is in memory."""
+    files = {row[1]: row[2] for row in connection.exec_driver_sql("PRAGMA database_list")}
+    return Path(files["main"]) if files.get("main") else None
+
+
+def words_with_counts(connection: Connection, table: str, words: Sequence[str]) -> dict[str, int]:
+    """Return the number of rows of the full-text index `<table>_text` with each word; words without rows are left out.
+
+    A word of every row of 300,000 takes 20 ms, a rare one 0.1 ms.
+    """
+    name = f"{table}_words"  # of this connection; nothing is written to the file
+    connection.exec_driver_sql(
+        f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.{name} USING fts5vocab(main, {table}_text, row)"
+    )
+    rows = (connection.exec_driver_sql(f"SELECT term, doc FROM temp.{name} WHERE term = ?", (word,)) for word in words)
+    return {term: int(count) for found in rows for term, count in found}
+
+
 def schema_cookie(connection: Connection) -> int:
     """Return a number that changes with every change of the schema; takes a few microseconds."""
     return int(connection.exec_driver_sql("PRAGMA schema_version").scalar_one())

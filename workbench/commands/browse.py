@@ -31,11 +31,13 @@ Examples:
   negwb browse 'by:ana reason:present' --json        rejected by ana as present, one JSON object per line
   negwb browse 'state:accepted margin:<0 sort:mistaken'   accepted pairs that a model doubts (negwb mistaken RUN)
   negwb browse 'lint:in-sibling,in-objects' --json --limit 20
+  negwb browse 'like:1204 state:open'                the open candidates most similar to candidate 1204, best first
+  negwb browse 'family:1204' --json                  the same sentence, or the same denial of a near-duplicate image
 
 \b
-Terms: state by reason judge is lint margin cue position type concept pipeline source stream caption, or plain words.
-A comma means "or", a leading minus means "not"; sort: newest oldest decided conflict mistaken concept text state,
-and with a minus in reverse: sort:-text.
+Terms: state by reason judge is lint margin cue position type concept pipeline source stream caption like family near,
+or plain words. A comma means "or", a leading minus means "not"; sort: newest oldest decided conflict mistaken concept
+text state similar, and with a minus in reverse: sort:-text.
 """
 
 
@@ -110,11 +112,11 @@ def refresh_indexes(store: Store, workspace: Workspace, view: View) -> None:
     from curation_db.errors import RecordUnwritable
     from curation_db.lint.index import LintIndexer
     from curation_db.search import fulltext
-    from curation_db.search.query_language import WORDS, QueryField
+    from curation_db.search.query_language import INDEXED_TEXT, QueryField
     from workbench.workspace.settings import read_settings
 
     with contextlib.suppress(RecordUnwritable):
-        if any(view.filters_by(field) for field in WORDS):
+        if any(view.filters_by(field) for field in INDEXED_TEXT):
             fulltext.refresh(store)
         if view.filters_by(QueryField.LINT):
             indexer = LintIndexer(store, read_settings(workspace.settings).checks)
@@ -128,7 +130,7 @@ def _rows(store: Store, view: View, limit: int | None) -> Iterator[ListedCandida
 
     for start in range(0, len(ids := _candidate_ids(store, view, limit)), _PAGE):
         with store.read() as connection:
-            page = page_of(connection, ids[start : start + _PAGE])
+            page = page_of(connection, ids[start : start + _PAGE], view)
         yield from page  # outside the transaction: the reader of the output may take hours
 
 

@@ -10,6 +10,7 @@ from curation_db.language.sanitize import clean
 from curation_db.search.query_language import (
     CLOSED,
     MARGIN_LIMIT,
+    NUMBERED,
     WORDS,
     QueryField,
     Sort,
@@ -34,6 +35,8 @@ def _values(field: QueryField) -> st.SearchStrategy[Value]:
         return st.sampled_from(CLOSED[field]).map(lambda name: Value(str(name)))
     if field is QueryField.MARGIN:
         return st.from_regex(MARGIN_LIMIT, fullmatch=True).map(Value)
+    if field in NUMBERED:
+        return st.integers(1, 10**12).map(lambda number: Value(str(number)))
     if field is QueryField.JUDGE:
         return st.builds(Value, _NAMES, st.none() | st.sampled_from(TermMeaning))
     return st.builds(Value, _WORDS if field in WORDS else _NAMES)
@@ -106,6 +109,8 @@ def test_a_minus_reverses_the_order() -> None:
         ("-sort:oldest", "sort: cannot be excluded"),
         ("!?", "'!?' contains no word to search for"),
         ("lint:duplicate", "lint:duplicate is not known"),
+        ("like:hat", "like:hat is not the number of a candidate, as in like:1204"),
+        ("family:0", "family:0 is not the number of a candidate, as in family:1204"),
     ],
 )
 def test_an_error_names_the_bad_word(line: str, message: str) -> None:
@@ -118,3 +123,16 @@ def test_a_term_is_toggled() -> None:
     term = Term.of(QueryField.STATE, "open")
     assert str(View().toggled(term)) == "state:open"
     assert View().toggled(term).toggled(term) == View()
+
+
+def test_a_view_with_a_like_term_is_ordered_by_similarity_unless_it_names_another_order() -> None:
+    view = parse_view("like:1204 state:open")
+    assert view.sort is Sort.SIMILAR
+    assert str(view) == "like:1204 state:open"
+    assert str(parse_view("like:1204 sort:newest")) == "like:1204 sort:newest"
+    without = view.toggled(view.terms[0])
+    assert (without.sort, str(without)) == (Sort.NEWEST, "state:open")
+    for line in ("-like:3", "state:open sort:similar"):
+        assert parse_view(line).sort is Sort.NEWEST
+        assert Sort.SIMILAR not in parse_view(line).sorts
+    assert view.sorts == tuple(Sort)

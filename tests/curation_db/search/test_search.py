@@ -12,20 +12,25 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from sqlalchemy import text
 from support.record import Record
 
 from curation_db.enums import Kind, NegationType, Question, Reason, Role, State
 from curation_db.events.history_cache import events_of
 from curation_db.events.in_force import decisions_in_force
+from curation_db.language.nouns import concept_key
 from curation_db.lint import index
+from curation_db.lint.corpus_counts import near_text
 from curation_db.lint.linter import Rule
 from curation_db.queue.margins import MarginSource, PairMargin, store_margins
 from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, insert_candidates, insert_verdicts
-from curation_db.search import fulltext, search
+from curation_db.search import families, fulltext, search, similar
 from curation_db.search.facets import FACETS, facets, unknown_name
 from curation_db.search.query_language import CLOSED, QueryField, Sort, Term, TermMeaning, Value, View, parse_view
 from curation_db.search.rows import page_of
+from curation_db.similarity.signature_cache import refresh
+from curation_db.similarity.words import AskedText, inverse_frequency, words_of
 from curation_db.storage import sqlite
 from curation_db.storage.store import Store, create_store
 
@@ -130,6 +135,7 @@ class Oracle:
                         FROM candidate c JOIN candidate_state z ON z.candidate_id = c.id
                         JOIN source s ON s.id = c.source_id LEFT JOIN caption t ON t.id = c.caption_id""")
             ).all()
+            self.images = dict(connection.execute(text("SELECT id, key FROM image")).all())
             self.verdicts: dict[int, list[Any]] = defaultdict(list)
             for row in connection.execute(text("SELECT * FROM verdict")):
                 self.verdicts[row.candidate_id].append(row)
@@ -146,7 +152,11 @@ class Oracle:
 
     def ids(self, view: View) -> list[int]:
         rows = [row for row in self.candidates if self.holds(view, row)]
-        rows.sort(key=lambda row: self.key(view.sort, row), reverse=view.reverse)
+        best = self.similarities(view)
+        rows.sort(
+            key=lambda row: (-best[row.id], row.id) if view.sort is Sort.SIMILAR else self.key(view.sort, row),
+            reverse=view.reverse,
+        )
         if view.sort in (Sort.CONCEPT, Sort.MISTAKEN):  # those without a value come last in both directions
             rows.sort(key=lambda row: self.key(view.sort, row)[0])
         return [row.id for row in rows]
@@ -158,7 +168,7 @@ class Oracle:
             term.excluded is not any(self.meets(term.field, value, row) for value in term.values) for term in view.terms
         )
 
-    def meets(self, field: QueryField, value: Value, row: Any) -> bool:  # noqa: PLR0911
+    def meets(self, field: QueryField, value: Value, row: Any) -> bool:  # noqa: PLR0911, PLR0912
         name, events = value.name, self.events[row.id]
         match field:
             case QueryField.BY:
@@ -177,6 +187,12 @@ class Oracle:
                 return _phrase(name, row.caption or "")
             case QueryField.CONCEPT:
                 return (row.concept or "").lower() == name.lower()
+            case QueryField.LIKE:
+                return row.id in self.similar(int(name))
+            case QueryField.FAMILY:
+                return row.id in self.family(int(name))
+            case QueryField.NEAR:
+                return (self.images[row.image_id] in NEAR[name]) if name in NEAR else self.images[row.image_id] == name
             case QueryField.MARGIN:
                 margin, limit = self.margins.get(row.id), float(name[1:])
                 return margin is not None and (margin < limit if name[0] == "<" else margin > limit)
@@ -184,6 +200,41 @@ class Oracle:
                 return bool(row.audit) is (name == "audit")
         column = {QueryField.POSITION: "cue_position", QueryField.TYPE: "negation_type"}.get(field, str(field))
         return bool(getattr(row, column) == name)
+
+    def similar(self, number: int) -> dict[int, float]:
+        """The similarity of every candidate that is similar enough."""
+        words = {row.id: words_of(row.text, row.concept) for row in self.candidates}
+        if number not in words:
+            return {}
+        total = len(words)
+        counts = Counter(word for each in words.values() for word in set(each))
+        asked = AskedText(words[number], {word: inverse_frequency(total, counts[word]) for word in counts})
+        scores = {each: asked.similarity(listed) for each, listed in words.items()}
+        return {each: score for each, score in scores.items() if score >= similar.LEAST} | {number: 1.0}
+
+    def similarities(self, view: View) -> dict[int, float]:
+        best: dict[int, float] = defaultdict(float)
+        for term in view.terms:
+            for value in term.values if term.field is QueryField.LIKE and not term.excluded else ():
+                for number, score in self.similar(int(value.name)).items():
+                    best[number] = max(best[number], score)
+        return best
+
+    def family(self, number: int) -> set[int]:
+        asked = next((row for row in self.candidates if row.id == number), None)
+        if asked is None:
+            return set()
+        image = self.images[asked.image_id]
+        near = next((images for images in NEAR.values() if image in images), {image})
+        return {number} | {
+            row.id
+            for row in self.candidates
+            if row.state != "superseded"
+            and (
+                near_text(row.text) == near_text(asked.text)
+                or (self.images[row.image_id] in near and asked.concept and _denial(row) == _denial(asked))
+            )
+        }
 
     def answered(self, value: Value, verdict: Any) -> bool:
         exact = value.name in _JUDGES
@@ -220,6 +271,28 @@ class Oracle:
         }[sort]
 
 
+def _denial(row: Any) -> tuple[Any, ...]:
+    return concept_key(row.concept or ""), row.cue, row.cue_position, row.negation_type
+
+
+NEAR = {name: {"i5", "i7", "i20"} for name in ("i5", "i7", "i20")}
+"""The near-duplicate images of the record."""
+
+
+def _store_signatures(folder: Path) -> None:
+    """Store signatures of all images: those of `NEAR` are equal, the others far from each other."""
+    draw = random.Random(3)
+    for source in ("coco", "mine"):
+        paths = [
+            (f"i{n}", folder / f"i{n}.png") for n in range(1, COUNT // 2 + 1) if (n % 2 == 0) is (source == "coco")
+        ]
+        for name, path in paths:
+            seed = 0 if name in NEAR else draw.randrange(1, 2**30)
+            pixels = random.Random(seed).randbytes(32 * 32)
+            Image.frombytes("L", (32, 32), pixels).save(path)
+        refresh(families.cache_file(folder / "curation.db"), families.COLLECTION + source, paths)
+
+
 def _phrase(words: str, text: str) -> bool:
     phrase, words_of_text = (re.findall(r"\w+", each.lower()) for each in (words, text))
     for at in range(len(words_of_text) - len(phrase) + 1):
@@ -232,8 +305,10 @@ def _phrase(words: str, text: str) -> bool:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Oracle]]:
-    with create_store(tmp_path_factory.mktemp("browsing") / "curation.db") as store:
+    folder = tmp_path_factory.mktemp("browsing")
+    with create_store(folder / "curation.db") as store:
         _fill(store)
+        _store_signatures(folder)
         yield store, Oracle(store)
 
 
@@ -247,6 +322,9 @@ _OPEN = {
     QueryField.TEXT: ("hat", "red hat", "no d*", "horse", "a", "zebra"),
     QueryField.CAPTION: ("hat", "fire", "do*"),
     QueryField.MARGIN: ("<0", ">0", "<-.015", ">1"),
+    QueryField.LIKE: ("1", "33", "40", "9999"),
+    QueryField.FAMILY: ("9", "10", "40", "9999"),
+    QueryField.NEAR: ("i1", "i7", "x"),
 }
 
 
@@ -335,6 +413,9 @@ def test_an_unknown_name_gives_a_message(world: tuple[Store, Oracle]) -> None:
         )
         assert unknown_name(connection, parse_view("judge:lla by:ana concept:HAT -by:bob judge:*")) is None
         assert unknown_name(connection, parse_view("margin:<0 sort:mistaken")) is None
+        assert unknown_name(connection, parse_view("like:3 family:3 near:i7 -like:9999")) is None
+        assert unknown_name(connection, parse_view("like:3,9999")) == "there is no candidate 9999"
+        assert unknown_name(connection, parse_view("near:i700")) == "no near:i700 in this record"
 
 
 @pytest.mark.parametrize("line", ["margin:<0", "sort:mistaken"])
@@ -412,3 +493,54 @@ def import_rows(tmp_path: Path) -> Callable[..., None]:
         assert report.captions == 1, report
 
     return bring_in
+
+
+def test_a_page_has_the_similarity_to_the_candidate_of_its_view(world: tuple[Store, Oracle]) -> None:
+    store, oracle = world
+    view = parse_view("like:33,40")
+    with store.read() as connection:
+        rows = page_of(connection, oracle.ids(view), view)
+        others = page_of(connection, [1, 2, 3])
+    scores = [row.similarity or 0.0 for row in rows]
+    assert scores == pytest.approx([oracle.similarities(view)[row.id] for row in rows])
+    assert scores == sorted(scores, reverse=True)
+    assert scores[:2] == [1.0, 1.0]
+    assert len(set(scores)) > 3
+    assert [row.similarity for row in others] == [None] * 3
+
+
+_PARTS = ("a", "the", "two", "2", "dogs", "isn't", "is not", "is", "can't", "cannot", "no", "-", "Man", "caf\u00e9")
+
+
+def test_a_family_has_every_text_with_the_same_normalised_sentence(tmp_path: Path) -> None:
+    draw = random.Random(5)
+    ends = ("hat", "Hat!", "red hat")
+    texts = [" ".join([*draw.sample(_PARTS, draw.randrange(3)), draw.choice(ends)]) for _ in range(150)]
+    texts += ["Not 2", "not two"]  # without a word to search for, only texts with the same beginning are compared
+    with create_store(tmp_path / "curation.db") as store:
+        with store.write() as connection:
+            connection.execute(text("INSERT INTO source(name) VALUES ('s')"))
+            for n in range(len(texts)):
+                row = {"n": n + 1, "key": f"i{n}"}
+                connection.execute(text("INSERT INTO image(id, source_id, key) VALUES (:n, 1, :key)"), row)
+            # fmt: off
+            drafts = [
+                NewCandidate(
+                    source_id=1, key=f"c{n}", image_id=n + 1, raw_text=words, caption_id=None, pipeline="P1",
+                    generator="test", concept=None, negation_type=NegationType.OTHER,
+                )
+                for n, words in enumerate(texts)
+            ]
+            # fmt: on
+            ids = insert_candidates(connection, drafts, Intake(overlap="1", audit_rate=0))
+        fulltext.refresh(store)
+        keys = {number: near_text(words) for number, words in zip(ids, texts, strict=True)}
+        assert len(set(keys.values())) < 120
+        with store.read() as connection:
+            for number in ids[:-2]:
+                family = families.family_of(connection, number)
+                expected = [each for each in ids if keys[each] == keys[number]]
+                assert list(family.ids) == expected, texts[number - 1]
+                assert (family.same_sentence, family.same_denial) == (len(expected) - 1, 0)
+                assert family.images == len(expected)
+            assert list(families.family_of(connection, ids[-1]).ids) == [ids[-1]]

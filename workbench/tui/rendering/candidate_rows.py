@@ -53,9 +53,19 @@ def state(row: ListedCandidate) -> Content:
 
 
 def _text(row: ListedCandidate) -> Content:
-    if row.state is State.SUPERSEDED:
-        return plain(row.text, QUIET, limit=_LONGEST)
-    return marked((piece for piece in highlighted_spans(row.text, limit=_LONGEST)), base="")
+    """Return the text; in a list of similar candidates behind the similarity, with two digits."""
+    shown = (
+        plain(row.text, QUIET, limit=_LONGEST)
+        if row.state is State.SUPERSEDED
+        else marked((piece for piece in highlighted_spans(row.text, limit=_LONGEST)), base="")
+    )
+    if row.similarity is None:
+        return shown
+    return Content.assemble((f"{_two_digits(row.similarity)}  ", QUIET), shown)
+
+
+def _two_digits(share: float) -> str:
+    return "1.0" if share >= 0.995 else f"{share:.2f}".removeprefix("0")
 
 
 def _concept(row: ListedCandidate) -> Content:
@@ -80,8 +90,7 @@ def _judges(row: ListedCandidate) -> Content:
 def _share(verdict: RowVerdict) -> Content:
     if verdict.p is None:
         return Content.styled(" – ", QUIET)
-    figure = "1.0" if verdict.p >= 0.995 else f"{verdict.p:.2f}".removeprefix("0")
-    return Content.styled(figure, _tone(verdict, verdict.p))
+    return Content.styled(_two_digits(verdict.p), _tone(verdict, verdict.p))
 
 
 def _tone(verdict: RowVerdict, p: float) -> str:
@@ -125,6 +134,8 @@ _SORTS = {
     Sort.MISTAKEN: "lowest margin first",
     Sort.CONCEPT: "by concept",
     Sort.TEXT: "by text",
+    Sort.STATE: "by state",
+    Sort.SIMILAR: "most similar first",
 }
 
 

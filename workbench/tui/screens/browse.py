@@ -19,7 +19,7 @@ from textual.widgets import Static
 
 from curation_db.enums import Kind
 from curation_db.errors import RecordError
-from curation_db.search.query_language import QueryField, Sort, View, parse_view
+from curation_db.search.query_language import QueryField, View, parse_view
 from curation_db.search.rows import ListedCandidate
 from workbench.annotation.background import IndexingThread
 from workbench.tui.rendering.candidate_rows import ListPosition, detail, list_status
@@ -95,7 +95,7 @@ class BrowseScreen(SideScreen):
         yield HeaderBar(id="top")
         yield FilterBar(self._values, id="bar")
         with Horizontal(id="lists"):
-            yield RecordTable(partial(rows_of, self.store), id="records")
+            yield RecordTable(partial(rows_of, self.store, self.memory), id="records")
             yield FacetPanel(id="panel")
         with VerticalScroll(id="detail", can_focus=False):
             yield Static(id="about-record", markup=False)
@@ -242,7 +242,7 @@ class BrowseScreen(SideScreen):
 
     def action_sort(self, by: int) -> None:
         """Change the order; the cursor stays on its candidate."""
-        order = list(Sort)
+        order = self.view.sorts
         self.show_view(self.view.sorted_by(order[(order.index(self.view.sort) + by) % len(order)]), at=self.memory.at)
 
     def action_views(self) -> None:

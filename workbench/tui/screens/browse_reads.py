@@ -11,7 +11,7 @@ from curation_db.errors import RecordError
 from curation_db.language.sanitize import display_text
 from curation_db.search import fulltext, search
 from curation_db.search.facets import FACETS, Facet, facets, unknown_name
-from curation_db.search.query_language import WORDS, QueryField, View
+from curation_db.search.query_language import INDEXED_TEXT, QueryField, View
 from curation_db.search.rows import ListedCandidate, page_of
 from curation_db.storage.store import Store
 from workbench.tui.widgets.record_table import PAGE
@@ -39,12 +39,12 @@ def blocks_of(store: Store, view: View) -> Iterator[tuple[array[int], Sequence[L
 
     Text queries update the index first.
     """
-    if any(view.filters_by(name) for name in WORDS):
+    if any(view.filters_by(name) for name in INDEXED_TEXT):
         _index(store)
     with store.read() as connection:
         first = True
         for block in search.ids_of(connection, view):
-            yield block, page_of(connection, block[:PAGE]) if first else ()
+            yield block, page_of(connection, block[:PAGE], view) if first else ()
             first = False
 
 
@@ -64,9 +64,10 @@ def no_result_reason(store: Store, view: View) -> str:
         return unknown_name(connection, view) or f"nothing is {display_text(str(view), limit=200)}"
 
 
-def rows_of(store: Store, ids: Sequence[int]) -> list[ListedCandidate]:
+def rows_of(store: Store, memory: BrowseMemory, ids: Sequence[int]) -> list[ListedCandidate]:
+    """Return the rows of the view that is listed now."""
     with store.read() as connection:
-        return page_of(connection, ids)
+        return page_of(connection, ids, memory.view)
 
 
 def facet_values(store: Store, name: QueryField, ids: Sequence[int] | None) -> list[Facet]:
