@@ -1,0 +1,149 @@
+"""Audit labels and the evidence of judges and checks, read from the record. Reads only.
+
+The audit set is a random sample: each candidate of a stratum belongs to it with the same probability, fixed when the
+candidate was created. People label it blind, so no judge influences a label. Verdicts are identified by judge, model,
+prompt version and question: a new model or prompt is another judge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, text
+
+from curation_db.enums import Kind, Question, Reason, State
+from curation_db.events.event_log import undone_sql
+from curation_db.storage.sqlite import IN_IDS, batches, json_array
+from curation_db.trust.judge_score import Evidence
+
+_BATCH: Final = 1_000
+FITTED_SHARE: Final = 0.3
+"""Share of the images whose labels fit scores and calibrators; the others test certificates."""
+
+
+class Claim(StrEnum):
+    """What an automatic acceptance claims of a candidate."""
+
+    ACCEPTABLE = "acceptable"
+    """A person accepts it."""
+    ABSENT = "absent"
+    """The negated concept is not in the image."""
+
+
+_RIGHT_REASONS: Final = {Claim.ACCEPTABLE: frozenset[Reason](), Claim.ABSENT: frozenset({Reason.GRATUITOUS})}
+"""Reasons of a rejection that grant the claim. All others count as wrong, also those that say nothing about the
+concept: a certificate may be too strict but not too loose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A candidate with what judges and checks say about it."""
+
+    candidate_id: int
+    image_id: int
+    stratum: str
+    evidence: Evidence
+    right: bool | None = None
+    """Audit label; None: not labelled."""
+    seq: int = 0
+    """Event of its newest label; 0 without a label."""
+
+
+T = TypeVar("T", bound=Item)
+
+_LABELS = text(f"""
+    SELECT candidate_id, seq, kind, reason FROM (
+        SELECT e.seq, e.candidate_id, e.kind, e.reason,
+               row_number() OVER (PARTITION BY e.candidate_id, e.actor ORDER BY e.seq) AS nth
+        FROM event e WHERE e.stream = 'audit' AND e.blind AND e.kind IN ('accept', 'reject', 'unsure')
+          AND e.role IN ('annotator', 'adjudicator') AND NOT {undone_sql()}
+    ) WHERE nth = 1 ORDER BY seq
+""")
+"""Each person's first answer in effect, given before the reveal. Unlike `annotator_agreement.audit_labels` it includes
+unsure, which counts as wrong."""
+_AUDIT_SET = text(f"""
+    SELECT c.id, c.image_id, c.stratum FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id
+    WHERE c.audit AND s.state != '{State.SUPERSEDED}' AND NOT EXISTS (SELECT 1 FROM gold g WHERE g.candidate_id = c.id)
+    ORDER BY c.id
+""")
+_UNDECIDED = text(f"""
+    SELECT c.id, c.image_id, c.stratum FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id
+    WHERE NOT c.audit AND s.state = '{State.OPEN}' AND NOT EXISTS (SELECT 1 FROM gold g WHERE g.candidate_id = c.id)
+    ORDER BY c.id
+""")
+_VERDICTS = text(f"""
+    SELECT candidate_id, judge, model, prompt_version, question, p FROM verdict
+    WHERE candidate_id {IN_IDS} AND p IS NOT NULL
+""")
+_MARKS = text(f"SELECT candidate_id, mark FROM candidate_mark WHERE candidate_id {IN_IDS}")
+
+
+def judge_key(judge: str, model: str, prompt_version: str, question: str) -> str:
+    """Return the name of a judge in `Evidence.judges`."""
+    return " · ".join((judge, model, prompt_version, question))
+
+
+def audit_items(connection: Connection, claim: Claim = Claim.ACCEPTABLE) -> list[Item]:
+    """Return the audit set with its labels for this claim: unlabelled candidates first, then by newest label.
+
+    Several people may label a candidate; it is right if most of them grant the claim, and a tie is wrong.
+    """
+    votes: dict[int, list[bool]] = defaultdict(list)
+    newest: dict[int, int] = {}
+    for row in connection.execute(_LABELS):
+        granted = row.kind == Kind.ACCEPT or (row.kind == Kind.REJECT and row.reason in _RIGHT_REASONS[claim])
+        votes[row.candidate_id].append(granted)
+        newest[row.candidate_id] = row.seq
+    rows = connection.execute(_AUDIT_SET).all()
+    items = [
+        Item(
+            row.id,
+            row.image_id,
+            row.stratum,
+            evidence,
+            sum(votes[row.id]) * 2 > len(votes[row.id]) if row.id in votes else None,
+            newest.get(row.id, 0),
+        )
+        for row, evidence in zip(rows, _evidence(connection, [row.id for row in rows]), strict=True)
+    ]
+    return sorted(items, key=lambda item: (item.seq, item.candidate_id))
+
+
+def undecided_items(connection: Connection) -> Iterator[Item]:
+    """Yield the candidates that a policy may decide about: without a decision, outside the audit set and gold."""
+    rows = connection.execute(_UNDECIDED).all()
+    evidence = _evidence(connection, [row.id for row in rows])
+    for row, known in zip(rows, evidence, strict=True):
+        yield Item(row.id, row.image_id, row.stratum, known)
+
+
+def split_by_image(items: Sequence[T], *, share: float = FITTED_SHARE, salt: str = "") -> tuple[list[T], list[T]]:
+    """Return the items that fit scores and the items that test them; all items of an image are on one side.
+
+    The side depends on the image's number and `salt` only, so further labels never move an image.
+    """
+    sides: tuple[list[T], list[T]] = ([], [])
+    for item in items:
+        digest = hashlib.sha256(f"{salt}:{item.image_id}".encode()).digest()
+        sides[int.from_bytes(digest[:8]) >= share * 2**64].append(item)
+    return sides
+
+
+def _evidence(connection: Connection, ids: Sequence[int]) -> Iterator[Evidence]:
+    """Yield the evidence of each candidate, in the order of `ids`."""
+    for part in batches(ids, _BATCH):
+        judges: dict[int, dict[str, float]] = defaultdict(dict)
+        checks: dict[int, set[str]] = defaultdict(set)
+        wanted = {"ids": json_array(part)}
+        for row in connection.execute(_VERDICTS, wanted):
+            key = judge_key(row.judge, row.model, row.prompt_version, row.question)
+            judges[row.candidate_id][key] = 1 - row.p if row.question == Question.PRESENT else row.p
+        for row in connection.execute(_MARKS, wanted):
+            checks[row.candidate_id].add(row.mark)
+        for number in part:
+            yield Evidence(dict(judges[number]), frozenset(checks[number]))
