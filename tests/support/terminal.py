@@ -24,6 +24,7 @@ from pathlib import Path
 _CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 """Colours and cursor movements, which may divide a text on the screen."""
 _POSITION_REQUEST = re.compile(rb"\x1b\[(\d+);(\d+)H\x1b\[6n")
+_BACKGROUND_REQUEST = b"\x1b]11;?\x1b\\\x1b[c"
 _LONGEST_REQUEST = 20
 MIN_CARD_SECONDS = 0.3
 """Longer than a new card must be on the screen before a key decides it."""
@@ -42,9 +43,12 @@ class Terminal:
         rows: int = 36,
         answers: bool = True,
         bytes_per_second: int | None = None,
+        background: bytes = b"",
         **environment: str,
     ) -> None:
+        """Args: background: colour in the answer to a request for it, as in rgb:ffff/ffff/ffff; empty: no answer."""
         self._answers = answers
+        self._background = background
         self.bytes_per_second = bytes_per_second
         self._pending = bytearray()
         self._searched_to = 0
@@ -90,6 +94,10 @@ class Terminal:
         del self._pending[:count]
         if not self._answers:
             return
+        if self._background and _BACKGROUND_REQUEST in self.output:
+            with contextlib.suppress(OSError):
+                os.write(self._terminal, b"\x1b]11;%b\x1b\\\x1b[?62;22c" % self._background)
+            self._background = b""
         for request in _POSITION_REQUEST.finditer(bytes(self.output), self._searched_to):
             self._searched_to = request.end()
             with contextlib.suppress(OSError):

@@ -371,26 +371,29 @@ def _run_app(
     view: str,
 ) -> int:
     from workbench.console.terminal_env import advice, detect_terminal
+    from workbench.console.terminal_query import kept_modes
     from workbench.images.terminal_graphics import choose_protocol
     from workbench.tui.app import NegwbApp  # 0.25 s
+    from workbench.tui.themes import resolve_theme
     from workbench.workspace.keymap import ActionMap
 
     warning = _overlap_warning(session, settings)
     wanted = images or settings.images
-    protocol = choose_protocol(wanted)
-    app = NegwbApp(
-        session,
-        actions=ActionMap(settings.keys),
-        theme=settings.theme,
-        protocol=protocol,
-        notice=" · ".join(filter(None, (doubt, advice(wanted, protocol, detect_terminal(os.environ)), warning))),
-        banner=banner,
-        viewer=settings.viewer,
-        workspace=workspace,
-        start=start,
-        view=view,
-    )
-    return app.run_to_end()
+    with kept_modes():
+        theme, protocol = resolve_theme(settings.theme), choose_protocol(wanted)
+        app = NegwbApp(
+            session,
+            actions=ActionMap(settings.keys),
+            theme=theme,
+            protocol=protocol,
+            notice=" · ".join(filter(None, (doubt, advice(wanted, protocol, detect_terminal(os.environ)), warning))),
+            banner=banner,
+            viewer=settings.viewer,
+            workspace=workspace,
+            start=start,
+            view=view,
+        )
+        return app.run_to_end()
 
 
 def _end_session(session: AnnotationSession, code: int) -> int:

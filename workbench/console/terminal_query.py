@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _MAX_BYTES = 4096
 """No answer is longer."""
@@ -27,6 +27,35 @@ def unbuffered_input() -> Iterator[int]:
         yield fd
     finally:
         termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+
+
+@contextmanager
+def kept_modes() -> Iterator[None]:
+    """Restore the modes of the terminal's input after the block (see `silence_echo`)."""
+    try:
+        import termios  # noqa: PLC0415  # not on Windows
+
+        fd = sys.__stdin__.fileno() if sys.__stdin__ is not None else -1
+        before = termios.tcgetattr(fd)
+    except Exception:  # no terminal
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(termios.error):  # the terminal was closed
+            termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+def silence_echo() -> None:
+    """Show no typed characters from now on; call it within `kept_modes`."""
+    import termios  # noqa: PLC0415
+
+    assert sys.__stdin__ is not None
+    fd = sys.__stdin__.fileno()
+    modes = termios.tcgetattr(fd)
+    modes[3] &= ~termios.ECHO
+    termios.tcsetattr(fd, termios.TCSANOW, modes)
 
 
 def read_answer(fd: int, ends: re.Pattern[bytes], deadline: float) -> bytes:

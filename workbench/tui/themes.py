@@ -6,11 +6,14 @@ orange-red, which deuteranopes tell apart. Quiet text is 70 % foreground, which 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from textual.theme import Theme
 
+from workbench.console.terminal_background import is_light
 from workbench.errors import UsageError
+from workbench.workspace.settings import AUTO_THEME, OWN_THEMES
 
 DARK = Theme(
     name="negwb-dark",
@@ -52,11 +55,18 @@ def known() -> list[str]:
     return [theme.name for theme in THEMES] + sorted(BUILTIN_THEMES)
 
 
+def resolve_theme(setting: str) -> str:
+    """Return the name of the theme to use; for "auto" the terminal is asked, so call it before the app runs."""
+    if setting != AUTO_THEME:
+        return setting
+    return LIGHT.name if is_light(os.environ) else DARK.name
+
+
 def check_theme(name: str, path: Path) -> None:
     """Check the theme that the settings file `path` names.
 
     Raises:
         UsageError: neither negwb nor Textual has a theme of this name.
     """
-    if all(theme.name != name for theme in THEMES) and name not in known():
-        raise UsageError(f"{path}: [curate] theme = {name!r}", hint=f"one of: {', '.join(known())}")
+    if name not in OWN_THEMES and name not in known():
+        raise UsageError(f"{path}: [curate] theme = {name!r}", hint=f"one of: {AUTO_THEME}, {', '.join(known())}")

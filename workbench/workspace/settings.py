@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from workbench.workspace.generation_settings import GenerateSettings
 
 FOLLOW_LINKS_HELP = "open links that leave the image folders"
-OWN_THEMES = ("negwb-dark", "negwb-light")
+AUTO_THEME = "auto"
+OWN_THEMES = ("negwb-dark", "negwb-light", AUTO_THEME)
+"""Themes that need no check by Textual."""
 
 
 def _order(value: str) -> str:
@@ -79,7 +81,9 @@ class CurateSettings:
         "how images are drawn: auto, kitty, sixel, halfcell, none; auto asks the terminal",
         choices=tuple(map(str, ImageMode)),
     )
-    theme: str = setting("negwb-dark", "colours: negwb-dark, negwb-light, or any theme of Textual")
+    theme: str = setting(
+        AUTO_THEME, "colours: auto (light or dark as the terminal), negwb-dark, negwb-light, or any theme of Textual"
+    )
     keys: Mapping[str, str] = field(default_factory=dict)
     """Action id to keys, comma-separated."""
     viewer: str = setting(

@@ -214,7 +214,7 @@ def test_the_workspace_is_found_upwards_by_name_and_by_environment(
 def test_changing_a_setting_changes_nothing_else(file: Path) -> None:
     change_setting(file, "theme", "nord")
     change_setting(file, "order", "0.7*conflict + 0.3*lint")
-    assert file.read_text() == TEMPLATE.replace('theme = "negwb-dark"  ', 'theme = "nord"  ').replace(
+    assert file.read_text() == TEMPLATE.replace('theme = "auto"  ', 'theme = "nord"  ').replace(
         'order = "conflict"  ', 'order = "0.7*conflict + 0.3*lint"  '
     )
     assert read_settings(file).curate.theme == "nord"

@@ -97,11 +97,13 @@ def run_results(workspace: Workspace, start: Page = "runs", *, base: str | None 
         workspace: The workspace; its [curate] settings name theme and image protocol.
         base: Model that the report compares with: a name, or the beginning of a hash.
     """
+    from workbench.console.terminal_query import kept_modes
     from workbench.images.terminal_graphics import choose_protocol
-    from workbench.tui.themes import check_theme
+    from workbench.tui.themes import check_theme, resolve_theme
     from workbench.workspace.settings import read_settings
 
     curate = read_settings(workspace.settings).curate
     check_theme(curate.theme, workspace.settings)
-    app = ResultsApp(workspace, start=start, theme=curate.theme, protocol=choose_protocol(curate.images), base=base)
-    return app.run_to_end()
+    with kept_modes():
+        theme, protocol = resolve_theme(curate.theme), choose_protocol(curate.images)
+        return ResultsApp(workspace, start=start, theme=theme, protocol=protocol, base=base).run_to_end()

@@ -18,13 +18,13 @@ from workbench.errors import UsageError
 from workbench.tui.rendering.card_content import MARK, QUIET, WARN
 from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
-from workbench.tui.themes import known
+from workbench.tui.themes import THEMES, known
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.static_table import Column, StaticTable
 from workbench.workspace.keymap import Tab
-from workbench.workspace.settings import OWN_THEMES
+from workbench.workspace.settings import AUTO_THEME
 from workbench.workspace.settings_catalog import Choice, ListedSetting, can_change, choices, read_setting_list
 from workbench.workspace.toml.settings_writer import change_setting
 
@@ -130,7 +130,7 @@ class SettingsScreen(SideScreen):
             "curate.blind": str(session.blind).lower(),
             "curate.theme": self.app.theme,
         }
-        in_use = now.get(row.name, row.value)
+        in_use = row.value if row.value == AUTO_THEME else now.get(row.name, row.value)
         return display_text(in_use, limit=60) if in_use != row.value else ""
 
     # -- changing -----------------------------------------------------------------------------------------------
@@ -158,10 +158,13 @@ class SettingsScreen(SideScreen):
 
     @staticmethod
     def _themes() -> list[Choice]:
-        return [Choice(theme, "negwb theme" if theme in OWN_THEMES else "Textual theme") for theme in known()]
+        own = {theme.name for theme in THEMES}
+        listed = [Choice(theme, "negwb theme" if theme in own else "Textual theme") for theme in known()]
+        return [Choice(AUTO_THEME, "light or dark as the terminal, from the next start"), *listed]
 
     def _preview(self, theme: str) -> None:
-        self.app.theme = theme
+        if theme != AUTO_THEME:
+            self.app.theme = theme
 
     async def _chosen(self, name: str, value: str | None) -> None:
         if value is None:

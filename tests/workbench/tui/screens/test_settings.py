@@ -97,7 +97,7 @@ async def test_f2_offers_to_save_and_f3_saves(make_workspace: Any, open_app: Any
         await settled(pilot)
         await pilot.press("f2")
         await until(pilot, lambda: "f3 saves it" in lines(app))
-        assert read_settings(workspace.root / "negwb.toml").curate.theme == "negwb-dark"
+        assert read_settings(workspace.root / "negwb.toml").curate.theme == "auto"
         await pilot.press("f3")
         await until(pilot, lambda: read_settings(workspace.root / "negwb.toml").curate.theme == "negwb-light")
 
