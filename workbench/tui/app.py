@@ -159,9 +159,11 @@ class NegwbApp(BaseApp):
             await super().on_event(event)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Disable the app's actions except quitting while a screen asks a question."""
-        asked = self._deciding is not None and self._deciding.asks_question
-        return action in _ALWAYS if asked else super().check_action(action, parameters)
+        """Disable the app's actions that do not apply to the question or the zoomed card, except quitting."""
+        top = self._deciding
+        if action not in _ALWAYS and top is not None and not top.offers(action):
+            return False
+        return super().check_action(action, parameters)
 
     # -- whether the annotator has seen the card -----------------------------------------------------------------------
 
@@ -219,9 +221,10 @@ class NegwbApp(BaseApp):
     def action_show_help(self) -> None:
         from workbench.tui.screens.help import HelpScreen  # only when opened
 
-        self.push_screen(
-            HelpScreen(self.actions, places=(KeyScope.CARD, KeyScope.REASON, KeyScope.COPY, KeyScope.DONE))
-        )
+        cards = self._cards
+        is_zoomed = cards is not None and cards.is_zoomed
+        places = (KeyScope.CARD_ZOOM,) if is_zoomed else (KeyScope.CARD, KeyScope.COPY, KeyScope.DONE)
+        self.push_screen(HelpScreen(self.actions, places=(*places, KeyScope.REASON)))
 
     def action_show_results(self) -> None:
         """Open generation if a run is active, else the training runs; session and leases stay as they are."""
@@ -329,7 +332,7 @@ class NegwbApp(BaseApp):
         if isinstance(screen, ActionScreen):
             return self.commands_of(screen, screen.actions, screen.actions.at(screen.place))
         if isinstance(screen, CurateScreen):
-            return self.commands_of(screen, self.actions, self.actions.at(KeyScope.CARD))
+            return self.commands_of(screen, self.actions, self.actions.at(screen.scope))
         listed = self.actions.at(KeyScope.DONE) if isinstance(screen, QueueEndScreen) else []
         return self.commands_of(screen, self.actions, listed)
 

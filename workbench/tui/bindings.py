@@ -28,3 +28,8 @@ def bind(screen: Screen[Any], actions: ActionMap, *places: KeyScope) -> None:
                 id=action.id,
             )
             screen._bindings.key_to_bindings.setdefault(key, []).append(binding)
+
+
+def methods_at(actions: ActionMap, place: KeyScope) -> frozenset[str]:
+    """Return the names of the methods, of the screen or the app, that the actions of this scope call."""
+    return frozenset(action.call.partition("(")[0].removeprefix("app.") for action in actions.at(place))

@@ -25,6 +25,9 @@ class KeyScope(StrEnum):
     DONE = "done"
     """The end of the queue."""
     ZOOM = "zoom"
+    """An image on the whole screen, where nothing is decided."""
+    CARD_ZOOM = "card_zoom"
+    """The image of a card on the whole screen; the keys that decide stay in force."""
     PROGRESS = "progress"
     BROWSE = "browse"
     GUIDELINES = "guidelines"
@@ -92,12 +95,15 @@ class Action:
 _CARD = frozenset({KeyScope.CARD})
 _DONE = frozenset({KeyScope.DONE})
 _ZOOM = frozenset({KeyScope.ZOOM})
+_CARD_ZOOM = frozenset({KeyScope.CARD_ZOOM})
 _CURATE = _CARD | _DONE
 _SIDE = frozenset(
     {KeyScope.BROWSE, KeyScope.ADJUDICATE, KeyScope.PROGRESS, KeyScope.HISTORY, KeyScope.GUIDELINES, KeyScope.SETTINGS}
 )
 """The side screens, which open over the card."""
-_EVERYWHERE = _CURATE | _SIDE | _ZOOM
+_ZOOMED = _ZOOM | _CARD_ZOOM
+_ON_CARD = _CARD | _CARD_ZOOM
+_EVERYWHERE = _CURATE | _SIDE | _ZOOMED
 _GUIDELINES = frozenset({KeyScope.GUIDELINES})
 _PROGRESS = frozenset({KeyScope.PROGRESS})
 _SETTINGS = frozenset({KeyScope.SETTINGS})
@@ -149,43 +155,47 @@ _TAB_ACTIONS = tuple(
 
 # fmt: off
 _CURATE_ACTIONS = (
-    Action("accept", "a", "accept", "True of the image, and natural", _DECIDE, _CARD,
+    Action("accept", "a", "accept", "True of the image, and natural", _DECIDE, _ON_CARD,
            "decide('accept')", 9),
-    Action("reject", "x", "reject", "It is false or unnatural; one more key for the reason", _DECIDE, _CARD,
+    Action("reject", "x", "reject", "It is false or unnatural; one more key for the reason", _DECIDE, _ON_CARD,
            "ask_reason", 9),
-    Action("repeat-reason", "full_stop", "same reason", "Reject with the reason of your last rejection", _DECIDE, _CARD,
-           "repeat_reason"),
+    Action("repeat-reason", "full_stop", "same reason", "Reject with the reason of your last rejection", _DECIDE,
+           _ON_CARD, "repeat_reason"),
     Action("edit", "e", "edit", "Correct the text; your version replaces it", _DECIDE, _CARD, "edit", 8),
     Action("edit-outside", "E", "editor", "Correct the text in $VISUAL or $EDITOR", _DECIDE, _CARD, "edit_outside"),
-    Action("unsure", "u", "unsure", "You cannot decide: others decide first", _DECIDE, _CARD,
+    Action("unsure", "u", "unsure", "You cannot decide: others decide first", _DECIDE, _ON_CARD,
            "decide('unsure')", 8),
-    Action("skip", "space", "skip", "Leave it for others, or for later", _DECIDE, _CARD, "decide('skip')", 8),
-    Action("undo", "z", "undo", "Undo your last action and show its card again", _DECIDE, _CURATE, "undo", 8),
-    Action("redo", "Z,ctrl+y", "redo", "Redo what you undid last", _DECIDE, _CURATE, "redo"),
+    Action("skip", "space", "skip", "Leave it for others, or for later", _DECIDE, _ON_CARD, "decide('skip')", 8),
+    Action("undo", "z", "undo", "Undo your last action and show its card again", _DECIDE, _CURATE | _CARD_ZOOM,
+           "undo", 8),
+    Action("redo", "Z,ctrl+y", "redo", "Redo what you undid last", _DECIDE, _CURATE | _CARD_ZOOM, "redo"),
     Action("back", "[", "back", "Show your previous decision; a new one replaces it",
-           _LOOK, _CURATE, "look_back", 5),
-    Action("forward", "]", "forward", "Return from earlier cards or a search to the queue", _LOOK, _CARD,
+           _LOOK, _CURATE | _CARD_ZOOM, "look_back", 5),
+    Action("forward", "]", "forward", "Return from earlier cards or a search to the queue", _LOOK, _ON_CARD,
            "look_forward"),
-    Action("note", "n", "note", "Write a note about this card", _DECIDE, _CARD, "note", 4),
-    Action("flag", "f", "flag", "Flag this card, or remove the flag", _DECIDE, _CARD, "flag", 3),
-    Action("judges", "v", "judges", "The verdicts of the judges, in full", _LOOK, _CARD,
+    Action("note", "n", "note", "Write a note about this card", _DECIDE, _ON_CARD, "note", 4),
+    Action("flag", "f", "flag", "Flag this card, or remove the flag", _DECIDE, _ON_CARD, "flag", 3),
+    Action("judges", "v", "judges", "The verdicts of the judges, in full", _LOOK, _ON_CARD,
            "judges", 4),
     Action("copy", "y", "copy", "Copy the text, the id or the path of the image", _LOOK, _CARD, "ask_copy"),
     Action("panel", "G", "panel", "Next content of the panel below the image", _LOOK,
            _CARD, "next_panel"),
-    Action("zoom", "i", "zoom", "The image on the whole screen, to zoom in", _LOOK, _CARD, "zoom", 4),
-    Action("zoom-in", "+,=", "larger", "Zoom in; also the mouse wheel", _IMAGE, _ZOOM, "step(1)", 8),
-    Action("zoom-out", "-,_", "smaller", "Zoom out", _IMAGE, _ZOOM, "step(-1)", 8),
-    Action("zoom-fit", "0", "fit", "Fit the image to the screen", _IMAGE, _ZOOM, "fit", 7),
-    Action("zoom-actual", "1", "100 %", "One screen pixel for each image pixel", _IMAGE, _ZOOM, "actual", 6),
-    Action("pan-left", "left,h", "left", "Move left; also by dragging", _IMAGE, _ZOOM, "pan(-1, 0)"),
-    Action("pan-right", "right,l", "right", "Move right", _IMAGE, _ZOOM, "pan(1, 0)"),
-    Action("pan-up", "up,k", "up", "Move up", _IMAGE, _ZOOM, "pan(0, -1)"),
-    Action("pan-down", "down,j", "down", "Move down", _IMAGE, _ZOOM, "pan(0, 1)"),
+    Action("zoom", "i", "zoom", "The image on the whole screen; you decide there, too", _LOOK,
+           _CARD, "zoom", 4),
+    Action("zoom-in", "+,=", "larger", "Zoom in; also the mouse wheel", _IMAGE, _ZOOMED, "step(1)", 6),
+    Action("zoom-out", "-,_", "smaller", "Zoom out", _IMAGE, _ZOOMED, "step(-1)", 6),
+    Action("zoom-fit", "0", "fit", "Fit the image to the screen", _IMAGE, _ZOOMED, "fit", 4),
+    Action("zoom-actual", "1", "100 %", "One screen pixel for each image pixel", _IMAGE, _ZOOMED, "actual", 4),
+    Action("pan-left", "left,h", "left", "Move left; also by dragging", _IMAGE, _ZOOMED, "pan(-1, 0)"),
+    Action("pan-right", "right,l", "right", "Move right", _IMAGE, _ZOOMED, "pan(1, 0)"),
+    Action("pan-up", "up,k", "up", "Move up", _IMAGE, _ZOOMED, "pan(0, -1)"),
+    Action("pan-down", "down,j", "down", "Move down", _IMAGE, _ZOOMED, "pan(0, 1)"),
     Action("outside", "o", "outside", "Open the image in the program of [curate] viewer",
-           _LOOK, _CARD | _ZOOM, "open_outside", 1),
+           _LOOK, _CARD | _ZOOMED, "open_outside", 1),
     Action("zoom-close", "escape,i,q", "back", "Return to the card", _IMAGE, _ZOOM, "close", 9),
-    Action("zoom-help", "?,f1", "help", "This page", _ELSE, _ZOOM, "show_help", 4),
+    Action("zoom-leave", "escape,i,q", "leave zoom", "Show whole cards again; zoom stays on until then", _IMAGE,
+           _CARD_ZOOM, "leave_zoom", 9),
+    Action("zoom-help", "?,f1", "help", "This page", _ELSE, _ZOOM, "show_help", 7),
     Action("find", "/", "find", "Search texts, concepts and captions, and open a card", _LOOK, _CURATE, "find", 5),
     Action("revisit", "r", "revisit", "At the end: serve skipped, unsure and edited cards", _DECIDE,
            _DONE, "revisit", 9),
@@ -283,7 +293,7 @@ _CURATE_ACTIONS = (
            _ELSE, _EVERYWHERE, "app.redraw"),
     Action("palette", "ctrl+p", "palette", "All actions by name, and all themes", _ELSE, _EVERYWHERE,
            "app.command_palette"),
-    Action("help", "?,f1", "help", "This page", _ELSE, _CURATE, "app.show_help", 7),
+    Action("help", "?,f1", "help", "This page", _ELSE, _CURATE | _CARD_ZOOM, "app.show_help", 9),
     Action("screen-help", "?,f1", "help", "This page", _ELSE, _SIDE, "show_help", 5),
     Action("quit", "q", "quit", "Quit; all decisions are stored", _ELSE, _CURATE,
            "quit", 2),
@@ -409,7 +419,7 @@ class ActionMap:
         if unknown := sorted(own.keys() - known):
             raise UsageError(f"[curate.keys] has no action {unknown[0]!r}", hint=f"known: {', '.join(sorted(known))}")
         self._keys = {action.id: _split(action.id, own.get(action.id, action.keys)) for action in self._actions}
-        self._free_digits(own)
+        self._free_own_keys(own)
         self._refuse_clashes()
 
     @property
@@ -445,12 +455,17 @@ class ActionMap:
         """Return the action's default keys, as printed on a keyboard."""
         return [key_cap(key) for key in _split(action.id, action.keys)]
 
-    def _free_digits(self, own: Mapping[str, str]) -> None:
-        """Take from the tabs the digits that the user gave to other actions; the tabs remain in the palette."""
-        tabs = {action.id for action in self._actions if action.tab is not None}
-        taken = {key for action_id in own.keys() - tabs for key in self._keys[action_id]}
-        for tab in tabs - own.keys():
-            self._keys[tab] = [key for key in self._keys[tab] if key not in taken]
+    def _free_own_keys(self, own: Mapping[str, str]) -> None:
+        """Take from the tabs and from the zoomed image the default keys that the user gave to other actions.
+
+        They remain in the palette. Leaving the zoom keeps a key.
+        """
+        yielding = {action.id: action for action in self._actions if action.tab is not None or action.group == _IMAGE}
+        taken = {key for action_id in own.keys() - yielding.keys() for key in self._keys[action_id]}
+        for action_id in yielding.keys() - own.keys():
+            free = [key for key in self._keys[action_id] if key not in taken]
+            if free or action_id != "zoom-leave":
+                self._keys[action_id] = free
 
     def _refuse_clashes(self) -> None:
         taken: dict[tuple[KeyScope, str], str] = {}

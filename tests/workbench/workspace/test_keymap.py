@@ -77,3 +77,11 @@ NAMES = [
 def test_a_key_has_a_long_name_and_a_cap(key: str, name: str, cap: str) -> None:
     assert long_name(key) == name
     assert key_cap(name) == cap
+
+
+def test_the_zoomed_image_gives_way_to_own_keys_of_the_card() -> None:
+    actions = ActionMap({"accept": "1,l", "reject": "f5"})
+    keys = by_id(actions)
+    assert (keys["pan-right"], keys["zoom-actual"], keys["accept"]) == (["right"], [], ["1", "l"])
+    with pytest.raises(UsageError, match="mean both"):
+        ActionMap({"accept": "escape,i,q"})

@@ -15,7 +15,8 @@ from curation_db.events.event_log import PreviousDecision
 from curation_db.language.sanitize import display_text
 from curation_db.lint.linter import Finding
 from curation_db.search.cards import Card, CardVerdict
-from workbench.annotation.text_spans import TextSpan, highlighted_original
+from workbench.annotation.models import PreparedCard
+from workbench.annotation.text_spans import TextSpan, highlighted_original, highlighted_spans
 from workbench.annotation.wording import DECISIONS, Tone, answer, disagreement, readable
 
 QUIET = "$foreground 70%"
@@ -180,3 +181,16 @@ def past_decision(past: PreviousDecision, back_key: str | None) -> Content:
         (f"{decision.glyph} {decision.past}{reason}", "bold"),
         ("\na new decision replaces it" + (f" · {back_key} returns to the queue" if back_key else ""), QUIET),
     )
+
+
+def zoomed_card(ready: PreparedCard, *, forward_key: str) -> Content:
+    """Return what is decided about, for below the image on the whole screen: earlier decision, text, warnings, flag."""
+    card = ready.card
+    lines = [past_decision(ready.past, None if ready.second_look else forward_key)] if ready.past else []
+    lines.append(marked(highlighted_spans(card.text, card.caption)))
+    failed = [finding for finding in card.findings if not finding.ok]
+    if failed:
+        lines.append(Content.styled("⚠ " + " · ".join(_message(finding) for finding in failed), WARN))
+    if card.flagged:
+        lines.append(Content.styled("⚑ flagged", f"bold {WARN}"))
+    return Content("\n").join(lines)

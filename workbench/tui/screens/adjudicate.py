@@ -27,8 +27,10 @@ from curation_db.search.cards import load_card
 from curation_db.search.disagreements import Disagreement, VoteSummary, disagreements, vote_summary
 from workbench.annotation import wording
 from workbench.annotation.models import CardOrigin, PreparedCard
+from workbench.annotation.text_spans import highlighted_spans
 from workbench.tui.bindings import bind
 from workbench.tui.rendering import adjudication
+from workbench.tui.rendering.card_content import marked
 from workbench.tui.rendering.card_layout import NARROW, PanelRoom
 from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES, DecisionScreen
 from workbench.tui.screens.base.image_actions import picture_name
@@ -293,9 +295,16 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
         if self.shown is not None:
             self._zoomed = self.query_one(PicturePane).shown_as is not PictureShown.NONE
-            picture = self.shown.card.picture
+            ready = self.shown
             self.app.push_screen(
-                ZoomScreen(self.shown.path, self.navigation.protocol, picture.file_name or picture.key)
+                ZoomScreen(
+                    ready.path,
+                    self.navigation.protocol,
+                    picture_name(ready),
+                    actions=self.actions,
+                    first=ready.thumbnail,
+                    sentence=marked(highlighted_spans(ready.card.text, ready.card.caption)),
+                )
             )
 
     def action_scroll_text(self, by: int) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from textual import events, getters, work
@@ -26,12 +25,13 @@ from curation_db.queue.gold import ANSWERS
 from workbench.annotation.decision_kind import state_line
 from workbench.annotation.models import ActionError, CardOrigin, PreparedCard, Severity
 from workbench.annotation.wording import COUNTED, DECISIONS, edit_outcome, gold_feedback, judge_reveal, readable
-from workbench.tui.bindings import bind
-from workbench.tui.rendering.card_content import QUIET, decision_style
+from workbench.tui.bindings import bind, methods_at
+from workbench.tui.rendering.card_content import QUIET, decision_style, zoomed_card
 from workbench.tui.rendering.card_layout import NARROW, PanelRoom
 from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES, DecisionScreen
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.widgets.action_line import ActionLine
+from workbench.tui.widgets.answer_lines import AnswerLines
 from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from curation_db.search.queries import Match
     from workbench.annotation.key_guard import KeyTooEarly
     from workbench.annotation.session import AnnotationSession
+    from workbench.tui.widgets.zoom_view import ZoomView
 
 T = TypeVar("T")
 _OTHER_LINES = 3
@@ -64,11 +65,8 @@ _NEED_CARD = frozenset(
     {"decide", "ask_reason", "repeat_reason", "edit", "edit_outside", "note", "flag", "judges", "zoom", "open_outside",
      "ask_copy"}
 )  # fmt: skip
-_ANSWERS: Mapping[KeyScope, frozenset[str]] = MappingProxyType(
-    {KeyScope.REASON: frozenset({"reject", "cancel_reason"}), KeyScope.COPY: frozenset({"copy", "cancel_copy"})}
-)
-"""The actions that answer a question of the screen; while it is asked, only they apply."""
-_ALL_ANSWERS = frozenset().union(*_ANSWERS.values())
+_QUESTIONS = (KeyScope.REASON, KeyScope.COPY)
+"""The questions of the screen; while one is asked, only its answers apply."""
 _DECIDING = frozenset({"decide", "ask_reason", "repeat_reason"})
 _PAUSE_SECONDS = 0.4
 """Seconds without a key after a key that found no card; an early second key must not decide about the next card."""
@@ -83,7 +81,7 @@ class CurateScreen(DecisionScreen):
     TAB = Tab.CURATE
 
     status = getters.query_one(StatusLine)
-    picture = getters.query_one(PicturePane)
+    picture = getters.query_one("#picture", PicturePane)
     picture_box = getters.query_one(PictureBox)
     card_view = getters.query_one(CardView)
     action_line = getters.query_one(ActionLine)
@@ -111,7 +109,9 @@ class CurateScreen(DecisionScreen):
         self._viewer = viewer
         self._banner = banner
         self.question: KeyScope | None = None
-        """The question that is asked, a key of `_ANSWERS`; then only its keys apply."""
+        """The question that is asked, one of `_QUESTIONS`; then only its keys apply."""
+        self._zoom: ZoomView | None = None
+        """The view of the image on the whole screen, once it was opened."""
         self._last_reason: Reason | None = None
         """The reason of the last rejection of this session."""
         self._panel, self._panel_chosen = PanelView.DECISIONS, False
@@ -123,7 +123,10 @@ class CurateScreen(DecisionScreen):
         self._turn = asyncio.Lock()
         self._missed = -_PAUSE_SECONDS
         """Time of the last key that found no card, or that followed closely on such a key."""
-        bind(self, actions, KeyScope.CARD, *_ANSWERS)
+        self._methods = {
+            scope: methods_at(actions, scope) for scope in (KeyScope.CARD, KeyScope.CARD_ZOOM, *_QUESTIONS)
+        }
+        bind(self, actions, *self._methods)
 
     @property
     def is_whole(self) -> bool:
@@ -142,6 +145,7 @@ class CurateScreen(DecisionScreen):
                 yield ReasonStrip(self.actions)
                 yield ReasonStrip(self.actions, place=KeyScope.COPY, title="copy", id="copy")
         yield ActionLine(id="done")
+        yield AnswerLines(self.actions, id="answers")
         yield KeyHints(self.actions, KeyScope.CARD, id="keys")
 
     def on_mount(self) -> None:
@@ -158,13 +162,13 @@ class CurateScreen(DecisionScreen):
 
     def on_screen_suspend(self) -> None:
         if self.is_whole:
-            self.picture.hide_for_modal()
+            self._pane.hide_for_modal()
 
     def on_screen_resume(self) -> None:
         """Show what has changed meanwhile, unless the closing screen still has to report its result."""
         if not self.is_whole:
             return
-        self.picture.restore()
+        self._pane.restore()
         self._track_shown()
         if not self._at_end:
             self.session_changed()
@@ -191,11 +195,22 @@ class CurateScreen(DecisionScreen):
     def _is_burst(self) -> bool:
         return time.monotonic() - self._missed < _PAUSE_SECONDS
 
+    @property
+    def scope(self) -> KeyScope:
+        """The meaning of the keys at the moment."""
+        return self.question or (KeyScope.CARD_ZOOM if self.is_zoomed else KeyScope.CARD)
+
+    def offers(self, action: str) -> bool:
+        """Return whether an action of this screen or the app applies in the current scope."""
+        if action in self._methods[self.scope]:
+            return True
+        return self.question is None and not any(action in methods for methods in self._methods.values())
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Allow only answers while a question is asked, and no action on a card without a card."""
-        if self.question is not None or action in _ALL_ANSWERS:
-            return self.question is not None and action in _ANSWERS[self.question]
-        if action in _DECIDING and self._is_burst():
+        if not self.offers(action):
+            return False
+        if self.question is None and action in _DECIDING and self._is_burst():
             return False
         return not (action in _NEED_CARD and self.shown is None)
 
@@ -380,13 +395,72 @@ class CurateScreen(DecisionScreen):
             return
         self.app.push_screen(JudgesModal(self.shown.card))
 
-    def action_zoom(self) -> None:
-        """Show the image on the whole screen."""
-        if self.shown is not None:
-            self.session.zoomed = self.picture.shown_as is not PictureShown.NONE
-            from workbench.tui.screens.zoom import zoom_into  # only when opened
+    # -- the image on the whole screen ----------------------------------------------------------------------------
 
-            zoom_into(self, self.shown, self.actions, protocol=self._protocol, viewer=self._viewer)
+    @property
+    def is_zoomed(self) -> bool:
+        """Whether cards are shown as an image on the whole screen with the negated caption below it."""
+        return self._zoom is not None and self._zoom.display
+
+    @property
+    def _pane(self) -> PicturePane:
+        """The pane on which the annotator sees the image."""
+        return self._zoom.pane if self._zoom is not None and self.is_zoomed else self.picture
+
+    async def action_zoom(self) -> None:
+        """Show the image of this card and of the next ones on the whole screen, until `action_leave_zoom`."""
+        from workbench.tui.widgets.zoom_view import ZoomView  # only when opened
+
+        if self._zoom is None:
+            self._zoom = ZoomView(self._protocol, id="zoom")
+            await self.mount(self._zoom, after="#main")  # so that the next key goes there
+        self._set_zoom(True)
+
+    def action_leave_zoom(self) -> None:
+        self._note_zoom()
+        self._set_zoom(False)
+
+    def _note_zoom(self) -> None:
+        """Note that the annotator has zoomed into the image of the card."""
+        self.session.zoomed |= self.is_zoomed and self._pane.shown_as is not PictureShown.NONE
+
+    def _set_zoom(self, zooms: bool) -> None:
+        assert self._zoom is not None
+        self._zoom.display = zooms
+        self.query_one("#main").display = not zooms
+        self._show_keys()
+        self.action_line.set_idle(Content(""))
+        if self.shown is not None:
+            self._paint(self.shown)
+        self.call_after_refresh(self._lay_out)  # the window may have another size by now
+
+    def _zoom_to(self, view: ZoomView, ready: PreparedCard) -> None:
+        text = zoomed_card(ready, forward_key=self.actions.cap_of("forward"))
+        view.show(ready.path, picture_name(ready), first=ready.thumbnail, text=text)
+
+    def on_zoom_view_line_changed(self) -> None:
+        from workbench.tui.widgets.zoom_view import zoom_keys
+
+        if self._zoom is not None and self.is_zoomed:
+            line, keys = self._zoom.line, zoom_keys(self.actions)
+            fits = self.action_line.fits(Content(f"{line} · {keys}"))
+            self.action_line.set_idle(Content.styled(f"{line} · {keys}" if fits else line, QUIET))
+
+    def action_step(self, by: int) -> None:
+        if self._zoom is not None:
+            self._zoom.step(by)
+
+    def action_fit(self) -> None:
+        if self._zoom is not None:
+            self._zoom.fit()
+
+    def action_actual(self) -> None:
+        if self._zoom is not None:
+            self._zoom.actual()
+
+    def action_pan(self, right: int, down: int) -> None:
+        if self._zoom is not None:
+            self._zoom.pan(right, down)
 
     def action_open_outside(self) -> None:
         """Open the image in an external viewer."""
@@ -421,7 +495,7 @@ class CurateScreen(DecisionScreen):
     def _lay_out(self) -> None:
         """Give image, panel and text their places, which depend on the screen and on the shape of the image."""
         ready = self.shown
-        if ready is None or not self.is_whole:
+        if ready is None or not self.is_whole or self.is_zoomed:
             return
         # Before the first layout the room is that of the screen without its other lines.
         room = self.query_one("#main").size or self.size - (0, _OTHER_LINES)
@@ -481,7 +555,8 @@ class CurateScreen(DecisionScreen):
         slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._update_banner, "waiting for the record …")
         result: T | ActionError
         async with self._turn:
-            self.session.picture_shown = self.picture.shown_as
+            self.session.picture_shown = self._pane.shown_as
+            self._note_zoom()
             try:
                 result = await asyncio.to_thread(work)
             except NoLongerQueued as error:
@@ -513,7 +588,7 @@ class CurateScreen(DecisionScreen):
         elif ready is None and self.session.finished and self.is_active:
             self._show_done()
         self._show_status()
-        for widget in (self.picture, self.card_view):
+        for widget in (self.picture, self.card_view, *self.query("#zoom")):
             widget.visible = ready is not None
 
     def _track_shown(self) -> None:
@@ -537,6 +612,9 @@ class CurateScreen(DecisionScreen):
         return self.app.size.width < NARROW
 
     def _paint(self, ready: PreparedCard) -> None:
+        if self._zoom is not None and self.is_zoomed:
+            self._zoom_to(self._zoom, ready)
+            return
         self._painted_narrow = self._narrow
         self._lay_out()
         audit, key = ready.stream is Stream.AUDIT, self.actions.cap_of("forward")
@@ -601,7 +679,16 @@ class CurateScreen(DecisionScreen):
             return
         for strip in self.query(ReasonStrip):
             strip.display = strip.place is question
-        self.query_one(KeyHints).show(question or KeyScope.CARD)
+        self._show_keys()
+
+    def _show_keys(self) -> None:
+        """Show the keys of the current scope; on a zoomed card all answers, since no strip may cover the image."""
+        keys, answers = self.query_one(KeyHints), self.query_one(AnswerLines)
+        lists_answers = self.is_zoomed and self.question is not None
+        answers.display = lists_answers
+        keys.display = self.action_line.display = not lists_answers
+        keys.show(self.scope)
+        answers.show(self.scope)
 
     def show_message(self, message: str, *, hint: str = "", severity: Severity = "information") -> None:
         """Show a message for a few seconds, in the line above the keys if it fits there; data may be in it.

@@ -1,4 +1,4 @@
-"""The line above the key hints: what the last action did, for a few seconds."""
+"""The line above the key hints: what the last action did, for a few seconds, then the line of the screen, if any."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class ActionLine(Widget):
     DEFAULT_CSS = "ActionLine { height: 1; padding: 0 1; }"
 
     _content = Content("")
+    _idle = Content("")
     _timer: Timer | None = None
 
     @property
@@ -33,6 +34,12 @@ class ActionLine(Widget):
         self._content = content
         self._timer = self.set_timer(seconds, self.clear)
 
+    def set_idle(self, content: Content) -> None:
+        """Set what is shown while there is no message."""
+        if content.plain != self._idle.plain:
+            self._idle = content
+            self.refresh()
+
     def clear(self) -> None:
         if self._timer is not None:
             self._timer.stop()
@@ -41,4 +48,4 @@ class ActionLine(Widget):
         self.refresh()
 
     def render(self) -> Content:
-        return self._content.truncate(self.content_size.width, ellipsis=True)
+        return (self._content or self._idle).truncate(self.content_size.width, ellipsis=True)

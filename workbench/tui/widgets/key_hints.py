@@ -24,7 +24,7 @@ class KeyHints(Widget):
         self.show(place)
 
     def show(self, place: KeyScope) -> None:
-        self._entries = [action for action in self._actions.at(place) if action.weight]
+        self._entries = [each for each in self._actions.at(place) if each.weight and self._actions.keys(each)]
         self.refresh()
 
     def render(self) -> Content:

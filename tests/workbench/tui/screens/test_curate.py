@@ -14,7 +14,6 @@ from workbench.tui.screens.help import HelpScreen
 from workbench.tui.screens.modals.judges import JudgesModal
 from workbench.tui.screens.queue_end import QueueEndScreen
 from workbench.tui.screens.too_small import TooSmallScreen
-from workbench.tui.screens.zoom import ZoomScreen
 from workbench.workspace.keymap import ActionMap, KeyScope
 
 
@@ -162,7 +161,7 @@ async def test_the_end_of_the_queue_shows_the_next_steps(make_workspace: Any, op
     assert set(workspace.states().values()) == {"accepted"}
 
 
-async def test_the_judges_dialog_and_the_zoom_screen_open(make_workspace: Any, open_app: Any) -> None:
+async def test_the_judges_dialog_opens(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(cases=[Case(raw="I see [no] hat.")]))
     async with running(app) as pilot:
         await settled(pilot)
@@ -171,11 +170,6 @@ async def test_the_judges_dialog_and_the_zoom_screen_open(make_workspace: Any, o
         assert isinstance(app.screen, JudgesModal)
         for content in ("model-1", "prompt v1", "I see [no] hat.", "P(present) = 0.7600"):
             assert content in lines(app)
-        await press(pilot, "escape", "i")
-        assert isinstance(app.screen, ZoomScreen)
-        await press(pilot, "a", "escape")  # the keys of the card do nothing there
-        assert isinstance(app.screen, CurateScreen)
-        assert shown(app) == 1
 
 
 @pytest.mark.parametrize(
@@ -216,14 +210,14 @@ async def test_bars_show_p_present_and_simulated_judges_are_named(make_workspace
 
 async def test_help_and_palette_list_every_action(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(1))
-    async with running(app, (120, 100)) as pilot:
+    async with running(app, (120, 120)) as pilot:
         await settled(pilot)
         for key in ("question_mark", "f1"):
             await press(pilot, key)
             assert isinstance(app.screen, HelpScreen)
             text = lines(app)
             await press(pilot, "escape")
-        assert all(action.help in text for action in ActionMap().at(*ALL_PLACES))
+        assert [action.id for action in ActionMap().at(*ALL_PLACES) if action.help not in text] == []
         assert len({line.index("reason-") for line in text.splitlines() if "reason-" in line}) == 1, "one column"
         commands = {command.title for command in app.get_system_commands(app.screen)}
         assert "accept  (a)" in commands

@@ -123,9 +123,9 @@ async def test_events_store_how_the_image_was_shown(make_workspace: Any, open_ap
         await settled(pilot)
         await press(pilot, "a")
         await pilot.press("i")
-        await until(pilot, lambda: not isinstance(app.screen, CurateScreen))
+        await until(pilot, lambda: app.screen.is_zoomed)
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+        await until(pilot, lambda: not app.screen.is_zoomed)
         await press(pilot, "u", "a")
         await until(pilot, lambda: len(workspace.events()) == 3)
     assert workspace.rows("SELECT candidate_id, picture, zoomed FROM event ORDER BY seq") == [

@@ -44,6 +44,10 @@ class DecisionScreen(SizedScreen):
         """Whether a question is open, such as the reason of a rejection; then only its keys apply."""
         raise NotImplementedError
 
+    def offers(self, action: str) -> bool:
+        """Return whether an action of the app applies at the moment."""
+        return not self.asks_question
+
     def track_card(self, card: int | None, *, known: bool = False) -> None:
         """Register the card that is about to be drawn; `known`: the annotator has seen it before."""
         self.card_visibility.turn_to(card, time.monotonic(), known=known)
