@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from workbench.workspace.layout import Workspace
 
 
-_ALWAYS = frozenset({"quit", "help_quit"})
-"""Textual binds these to ctrl+q and ctrl+c."""
+_ALWAYS = frozenset({"quit", "help_quit", "suspend_process"})
+"""Bound to ctrl+q, ctrl+c and ctrl+z."""
 
 
 _NOTICE_SECONDS = 10

@@ -78,6 +78,7 @@ class BaseApp(App[int]):
     def on_mount(self) -> None:
         """Start the timers that collect garbage and check that the terminal still exists."""
         self.set_interval(QUIET_SECONDS, self._idle_gc.tick)
+        self.app_resume_signal.subscribe(self, lambda _: self._resumed())
         self.screen.call_after_refresh(self._mark_up)
         self.app_resume_signal.subscribe(self, lambda _: self.action_redraw(), immediate=True)
         if not self.is_headless:
@@ -215,6 +216,20 @@ class BaseApp(App[int]):
     def on_notify(self) -> None:
         """Replace the previous notification: several of them would cover the card when keys follow quickly."""
         self.clear_notifications()
+
+    def action_suspend_process(self) -> None:
+        """Stop the process group as the shell's ctrl+z does, so that a program around it (`uv run`) stops, too."""
+        if self._driver is None or self.is_headless or self.is_web or not self._driver.can_suspend:
+            self.notify("there is no shell to return to", severity="warning", markup=False)
+            return
+        self._suspend_signal()
+        os.killpg(os.getpgrp(), signal.SIGTSTP)  # Textual's handler restores the terminal, then stops this process
+
+    def _resumed(self) -> None:
+        """Draw everything again after fg in the shell."""
+        self.refresh(layout=True)
+        for widget in self.screen.walk_children(with_self=True):
+            widget.refresh()
 
     def action_toggle_dark(self) -> None:
         """Switch between negwb's dark and light theme."""

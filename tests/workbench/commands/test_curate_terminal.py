@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
+import psutil
 import pytest
 from support.record import Record
 from support.terminal_app import CurateTerminal, rows
@@ -100,3 +102,22 @@ def test_the_editor_of_the_annotator_edits_the_text(tmp_path: Path, monkeypatch:
     assert rows(workspace.database, "SELECT text FROM candidate WHERE parent_id = 1") == [(f"{before} today",)]
     assert (tmp_path / "seen").read_text().splitlines()[2].startswith("# original: ")
     assert app.actions() == ["edit", "accept"]
+
+
+@pytest.mark.long
+def test_ctrl_z_returns_to_the_shell_and_fg_continues(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    with open_store(workspace.database) as store:
+        Record(store).add(3)
+    with CurateTerminal(workspace.root) as app:
+        app.type("a")
+        process = psutil.Process(app.process.pid)
+        app.press_until("\x1a", lambda: process.status() == psutil.STATUS_STOPPED)
+        assert b"\x1b[?1049l" in app.output, "the shell's screen is shown"
+        before = len(app.output)
+        app.process.send_signal(signal.SIGCONT)
+        app.wait_for(lambda: b"\x1b[?1049h" in app.output[before:] and b"NEGATED" in app.output[before:])
+        app.type("u")
+        assert app.actions() == ["accept", "unsure"]
+        app.press("q")
+        assert app.end() == 0

@@ -12,7 +12,7 @@ from textual.widgets import Input, OptionList
 from textual.widgets._toast import Toast
 
 from curation_db.lint.linter import LintSettings
-from workbench.tui.app import PrefetchChanged
+from workbench.tui.app import NegwbApp, PrefetchChanged
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.dialog import Dialog
 from workbench.tui.screens.modals.edit import CaptionArea, EditModal
@@ -235,3 +235,19 @@ async def test_after_an_edit_its_outcome_is_shown(
         await until(pilot, lambda: message in lines(app))
     child = workspace.rows("SELECT id FROM candidate WHERE parent_id IS NOT NULL")[0][0]
     assert workspace.states()[child] == ("open" if others else "accepted")
+
+
+async def test_ctrl_z_suspends_from_the_card_a_question_and_a_dialog(
+    make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, suspended = open_app(make_workspace(2)), list[type]()
+    monkeypatch.setattr(NegwbApp, "action_suspend_process", lambda self: suspended.append(type(self.screen)))
+    async with running(app) as pilot:
+        await settled(pilot)
+        for keys in ((), ("x",), ("escape", "v")):
+            for key in keys:
+                await pilot.press(key)
+                await pilot.pause()
+            await pilot.press("ctrl+z")
+            await pilot.pause()
+    assert [each.__name__ for each in suspended] == ["CurateScreen", "CurateScreen", "JudgesModal"]

@@ -33,7 +33,7 @@ class Dialog(ModalScreen[T | None]):
     Dialog .dialog-foot { color: $text-muted; margin-top: 1; }
     Dialog Input, Dialog TextArea { background: $background; }
     """
-    BINDINGS: ClassVar = [("escape", "cancel", "cancel")]
+    BINDINGS: ClassVar = [("escape", "cancel", "cancel"), ("ctrl+z", "app.suspend_process", "suspend")]
     VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
 
     def __init__(self, title: str, *, wide: bool = False) -> None:
