@@ -10,13 +10,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from textual.widgets import Static
-
 from workbench.annotation.models import PreparedCard
 from workbench.annotation.session import AnnotationSession
 from workbench.tui.app import NegwbApp
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.widgets.field import LabelledField
+from workbench.tui.widgets.card import CardView
 
 SIZE = (120, 36)
 LONGEST_WAIT_S = 45.0
@@ -38,9 +36,8 @@ def shown(app: NegwbApp) -> int | None:
 
 
 def field_text(app: NegwbApp, field: str) -> str:
-    """Return the text of a field of the card; "" while the field is hidden."""
-    widget = app.screen.query_one(f"#{field}", LabelledField)
-    return str(widget.query_one(".field-text", Static).content) if widget.display else ""
+    """Return the text of a field of the card; "" for none."""
+    return app.screen.query_one(CardView).text_of(field)
 
 
 def lines(app: NegwbApp) -> str:

@@ -309,8 +309,10 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     def action_scroll_text(self, by: int) -> None:
         """Scroll the card or the vote summary."""
-        box = "#tally-box" if self.stage is AdjudicationStage.TALLY else "#card"
-        self.query_one(box).scroll_relative(y=by, animate=False)
+        if self.stage is AdjudicationStage.TALLY:
+            self.query_one("#tally-box").scroll_relative(y=by, animate=False)
+        else:
+            self.query_one(CardView).scroll_lines(by)
 
     async def _look(self, first: int | None = None) -> None:
         """Load the disagreements; `first`: the candidate to show first."""

@@ -529,7 +529,7 @@ class CurateScreen(DecisionScreen):
         self.panel.show(view, content)
 
     def action_scroll_card(self, by: int) -> None:
-        self.card_view.scroll_relative(y=by, animate=False)
+        self.card_view.scroll_lines(by)
 
     # -- the session --------------------------------------------------------------------------------------------
 

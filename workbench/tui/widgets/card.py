@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual import events
 from textual.content import Content
 
 from curation_db.language.sanitize import display_text
+from curation_db.search.cards import Card
 from workbench.annotation.models import PreparedCard
 from workbench.annotation.text_spans import highlighted_spans
 from workbench.tui.rendering import card_content
-from workbench.tui.widgets.field import LabelledField, QuestionBox
-from workbench.tui.widgets.judges import JudgesField
+from workbench.tui.rendering.card_lines import FieldStyle, field_lines, question_box, with_scroll_bar
+from workbench.tui.widgets.field import TrackedText
 
 HIDDEN_AUDIT = "hidden: this is an audit card"
 HIDDEN_BLIND = "hidden: this session is blind"
+LABELS = {
+    "past": "YOU DECIDED",
+    "negated": "NEGATED",
+    "caption": "CAPTION",
+    "parent": "WAS",
+    "concept": "CONCEPT",
+    "judges": "JUDGES",
+    "checks": "CHECKS",
+    "siblings": "OTHER CAPTION",
+    "objects": "IN IT",
+    "remarks": "REMARKS",
+    "state": "STATE",
+}
+"""The fields of the card in reading order."""
+_WHEEL_LINES = 2
+_LEAST_JUDGES = 24
+"""Cells; the verdicts are cut below this width."""
 
 
-class CardView(VerticalScroll, can_focus=False):
-    def compose(self) -> ComposeResult:
-        """Compose the fields in reading order."""
-        yield LabelledField("YOU DECIDED", id="past")
-        yield QuestionBox("NEGATED", id="negated")
-        yield LabelledField("CAPTION", id="caption")
-        yield LabelledField("WAS", id="parent")
-        yield LabelledField("CONCEPT", id="concept")
-        yield JudgesField("JUDGES", id="judges")
-        yield LabelledField("CHECKS", id="checks")
-        yield LabelledField("OTHER CAPTION", id="siblings")
-        yield LabelledField("IN IT", id="objects")
-        yield LabelledField("REMARKS", id="remarks")
-        yield LabelledField("STATE", id="state")
+class CardView(TrackedText):
+    """All fields of the card in one widget of fixed size: another card needs no layout of the screen."""
+
+    DEFAULT_CSS = "CardView { text-wrap: nowrap; text-overflow: clip; }"
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(markup=False, id=id)
+        self._fields: dict[str, Content] = {}
+        self._judged: Card | None = None
+        """The card whose verdicts are shown; they are laid out for the width."""
+        self._lines: list[Content] = []
+        self._laid_out: tuple[int, FieldStyle] | None = None
+        """Width and style for which `_lines` are laid out."""
+        self._top = 0
 
     def show(
         self,
@@ -42,7 +59,7 @@ class CardView(VerticalScroll, can_focus=False):
         hidden_because: str | None = None,
         standing: str | None = None,
     ) -> None:
-        """Show this card from its top.
+        """Show this card from its top; equal texts draw nothing.
 
         Args:
             audit: The card belongs to the audit.
@@ -53,25 +70,89 @@ class CardView(VerticalScroll, can_focus=False):
         """
         card = ready.card
         back_key = None if ready.second_look else forward_key
-        self._set("past", card_content.past_decision(ready.past, back_key) if ready.past else None)
-        self._set(
-            "caption", card_content.original(card.caption, card.text, base=card_content.QUIET) if card.caption else None
-        )
-        self._set("parent", card_content.plain(card.parent_text, card_content.QUIET) if card.parent_text else None)
-        self._set("negated", card_content.marked(highlighted_spans(card.text, card.caption)))
-        self._set("concept", card_content.concept_line(card, narrow=narrow))
         why = hidden_because or (HIDDEN_AUDIT if audit else HIDDEN_BLIND)
-        hidden = why if ready.hidden else None
-        self.query_one("#judges", JudgesField).show_card(card, hidden_because=hidden)
-        self._set("checks", card_content.checks(card.findings))
-        self._set("siblings", card_content.siblings(card.siblings))
-        self._set("objects", _objects(card.objects))
-        self._set("remarks", card_content.remarks(card))
-        self._set("state", Content(standing) if standing else None)
-        self.scroll_home(animate=False)
+        quiet = card_content.QUIET
+        fields = {
+            "past": card_content.past_decision(ready.past, back_key) if ready.past else None,
+            "negated": card_content.marked(highlighted_spans(card.text, card.caption)),
+            "caption": card_content.original(card.caption, card.text, base=quiet) if card.caption else None,
+            "parent": card_content.plain(card.parent_text, quiet) if card.parent_text else None,
+            "concept": card_content.concept_line(card, narrow=narrow),
+            "judges": Content.styled(why, f"italic {quiet}") if ready.hidden else Content(" "),
+            "checks": card_content.checks(card.findings),
+            "siblings": card_content.siblings(card.siblings),
+            "objects": _objects(card.objects),
+            "remarks": card_content.remarks(card),
+            "state": Content(standing) if standing else None,
+        }
+        self._fields = {name: content for name, content in fields.items() if content}
+        self._judged = None if ready.hidden else card
+        before, self._laid_out = (self._lines, self._top), None
+        self._lay_out()
+        self._top = 0
+        is_same = not before[1] and len(before[0]) == len(self._lines)
+        if not (is_same and all(map(Content.is_same, before[0], self._lines))):
+            self._draw()
 
-    def _set(self, field: str, content: Content | None) -> None:
-        self.query_one(f"#{field}", LabelledField).set_content(content)
+    def text_of(self, field: str) -> str:
+        """Return the text of a field; "" for none."""
+        if field == "judges" and self._judged is not None:
+            return self._verdicts(self._judged, self._style.text_width(self._width)).plain
+        return self._fields[field].plain if field in self._fields else ""
+
+    @property
+    def _style(self) -> FieldStyle:
+        narrow, above = self.screen.has_class("-narrow"), self.screen.has_class("-above")
+        return FieldStyle(stacked=narrow and not above, spaced=not (narrow or above))
+
+    @property
+    def _width(self) -> int:
+        return self.size.width - self._style.margin
+
+    def _lay_out(self) -> None:
+        """Lay the fields out for the current width."""
+        width, style = self._width, self._style
+        if width < 1 or self._laid_out == (width, style):
+            return
+        self._laid_out, self._lines = (width, style), []
+        for name, content in self._fields.items():
+            text = content
+            if name == "judges" and self._judged is not None:
+                text = self._verdicts(self._judged, style.text_width(width))
+            draw = question_box if name == "negated" else field_lines
+            self._lines += draw(LABELS[name], text, width, style)
+
+    def _verdicts(self, card: Card, width: int) -> Content:
+        rows = card_content.opinion_rows(card, max(_LEAST_JUDGES, width))
+        return Content("\n").join(rows) if rows else Content.styled("no judge was asked", card_content.QUIET)
+
+    def _draw(self) -> None:
+        self.is_stale = True
+        self.update(self._visible(), layout=False)
+
+    def _visible(self) -> Content:
+        return Content("\n").join(with_scroll_bar(self._lines, self._top, self.size.height, self.size.width))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Lay the card out for another width, and keep its end in view."""
+        self._lay_out()
+        self.scroll_lines(0)
+        self._draw()
+
+    # -- scrolling ------------------------------------------------------------------------------------------------
+
+    def scroll_lines(self, by: int) -> None:
+        """Scroll down by so many lines."""
+        top = max(0, min(self._top + by, len(self._lines) - self.size.height))
+        if top != self._top:
+            self._top = top
+            self._draw()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self.scroll_lines(_WHEEL_LINES)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self.scroll_lines(-_WHEEL_LINES)
 
 
 def _objects(objects: dict[str, int]) -> Content | None:

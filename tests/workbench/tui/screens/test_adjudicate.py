@@ -17,10 +17,10 @@ from curation_db.review.decisions import PresentationContext
 from curation_db.storage.store import open_store
 from workbench.commands.curate import _check_role
 from workbench.errors import UsageError
+from workbench.tui.rendering.card_lines import QUESTIONS
 from workbench.tui.screens.adjudicate import AdjudicateScreen, AdjudicationStage
 from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.widgets.field import QuestionBox
 from workbench.workspace.layout import Workspace
 
 SPEAKERS = ("benedetta", "chosaku")
@@ -77,7 +77,7 @@ async def test_votes_and_verdicts_are_hidden_until_the_decision(
             await until(pilot, lambda: "look at the left edge" in lines(app))  # notes show, without names
         content = lines(app)
         assert app.screen.query_one("#picture-box").outer_size.width <= 0.46 * size[0]  # as in Curate
-        assert any(question in content for question in QuestionBox.QUESTIONS)
+        assert any(question in content for question in QUESTIONS)
         for hidden in (*SPEAKERS, "judge-0", "gratuitous"):
             assert hidden not in content
         await press_here(pilot, "x", "p")

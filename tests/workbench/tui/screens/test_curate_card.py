@@ -11,9 +11,9 @@ from support.workspaces import Case, WorkspaceFixture, press, settled
 from textual import events
 from textual.geometry import Region, Size
 
+from workbench.tui.rendering.card_lines import QUESTIONS
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.widgets.action_line import ActionLine
-from workbench.tui.widgets.field import QuestionBox
 from workbench.tui.widgets.side_panel import PanelView, SidePanel, guideline_lines
 
 
@@ -24,7 +24,7 @@ async def test_the_negated_caption_comes_first_in_a_box_with_the_question(
     app = open_app(make_workspace(1))
     async with running(app, size) as pilot:
         await settled(pilot)
-        assert QuestionBox.QUESTIONS[question] in lines(app)
+        assert QUESTIONS[question] in lines(app)
         on_screen = lines(app).splitlines()
         label, text, caption = (
             next(n for n, line in enumerate(on_screen) if part in line) for part in ("NEGATED", "«", "CAPTION")

@@ -56,8 +56,8 @@ class DecisionScreen(SizedScreen):
     def is_card_drawn(self) -> bool:
         """Whether the last frame holds the newest content of the card's visible widgets."""
         texts = list(self.query(TrackedText))
-        waiting = [*(each for each in texts if each.is_stale), *(p for p in self.query(PicturePane) if p.is_stale)]
-        return len(waiting) < len(texts) and not any(self._is_visible(each) for each in waiting)
+        waiting = [each for each in (*texts, *self.query(PicturePane)) if each.is_stale]
+        return not all(text.is_stale for text in texts) and not any(self._is_visible(each) for each in waiting)
 
     def _is_visible(self, widget: Any) -> bool:
         try:
