@@ -86,6 +86,7 @@ def run_task(
     if judge is not None and task.kind == "judged":
         retrieved = retrieve_and_judge(task, scores, judge, protocols, cache=cache_folder, progress=progress)
         task = retrieved.task
+    overlap = None if trained_on is None else trained_on.overlap(task, scores.image_hashes)
     judged = [(rule, list(_rows(task, scores, rule, retrieved))) for rule in protocols]
     seconds = time.perf_counter() - started
     facts = _model_facts(scores.identity, label)
@@ -94,8 +95,8 @@ def run_task(
         result = _result(task, scores, facts, rule, rows, seconds)
         if scores.texts is not None:
             result["texts"] = scores.texts
-        if trained_on is not None:
-            result["overlap"] = trained_on.overlap(task, scores.image_hashes)
+        if overlap is not None:
+            result["overlap"] = overlap
         if retrieved is not None:
             result["judge"] = {**retrieved.facts, "shares": judge_shares(rows)}
         stored.append(results.write(results_folder, result, rows))

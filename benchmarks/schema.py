@@ -177,6 +177,10 @@ class OverlapFacts(TypedDict):
     """Those whose files are equal."""
     items: int
     """Number of items with such an image."""
+    alike: NotRequired[int]
+    """Number of further images that look like a training image; missing: looks were not compared."""
+    alike_items: NotRequired[int]
+    """Number of items with an image that looks like a training image."""
 
 
 class JudgedImage(TypedDict):
@@ -385,6 +389,8 @@ def _optional_problems(result: Result) -> Iterator[str]:
         overlap, images = result["overlap"], result["task"]["images"]
         if not 0 <= max(overlap["by_id"], overlap["by_content"]) <= overlap["images"] <= images:
             yield f"overlap: {overlap['images']} of {images} images is impossible"
+        if not 0 <= overlap.get("alike", 0) <= images - overlap["images"]:
+            yield f"overlap: {overlap.get('alike')} of {images} images alike is impossible"
 
 
 def _value_problems(result: Result) -> Iterator[str]:

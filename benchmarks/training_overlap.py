@@ -2,14 +2,17 @@
 
 An image is found again by the SHA-256 of its file, by the number of an image of COCO ("COCO_train2014_000000000139.jpg"
 and "000000000139.jpg" are one image), or by its file name, where the content of the training image is not known.
+
+Images that only look like a training image (another size, another encoding) are counted apart: their number is a
+warning, since two photographs of one scene also look alike.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import PurePath
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 from typing import Final
 
 from benchmarks.schema import OverlapFacts
@@ -24,6 +27,8 @@ class TrainingImage:
     """File name, or key."""
     sha256: str | None
     """None: the file is not on this machine, and its export has no hash."""
+    path: Path | None = field(default=None, compare=False)
+    """The file on this machine; None: it is not here, or was not searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class TrainingImages:
     runs: tuple[str, ...]
     """Names of the runs, the last one first."""
     images: Sequence[TrainingImage]
+    alike: Callable[[Task], Collection[str]] | None = field(default=None, compare=False)
+    """Returns the file names of a task's images that look like a training image; None: looks are not compared."""
 
     def overlap(self, task: Task, hashes: Mapping[str, str]) -> OverlapFacts:
         """Return how many images and items of `task` the model was trained on.
@@ -46,7 +53,7 @@ class TrainingImages:
         by_content = {name for name in task.images if hashes.get(name) in contents}
         by_id = {name for name in task.images if _coco_number(name) in numbers or PurePath(name).name in names}
         seen = by_content | by_id
-        return {
+        facts: OverlapFacts = {
             "runs": list(self.runs),
             "training_images": len(self.images),
             "images": len(seen),
@@ -54,6 +61,20 @@ class TrainingImages:
             "by_content": len(by_content),
             "items": _items_with(seen, task),
         }
+        if self.alike is not None:
+            alike = set(self.alike(task)) - seen
+            facts |= {"alike": len(alike), "alike_items": _items_with(alike, task)}
+        return facts
+
+
+def alike_text(facts: OverlapFacts, images: int) -> str:
+    """Return a sentence about the images that only look like training images; "" without any."""
+    if not (count := facts.get("alike", 0)):
+        return ""
+    items = f"{facts.get('alike_items', 0):,} item{'' if facts.get('alike_items') == 1 else 's'}"
+    more = " more" if facts["images"] else ""
+    look = "looks like a training image" if count == 1 else "look like training images"
+    return f"{count:,}{more} of its {images:,} images {look} in another size or encoding, in {items}"
 
 
 def overlap_text(facts: OverlapFacts, images: int) -> str:

@@ -26,7 +26,7 @@ from workbench.errors import ExitCode, NegwbError, UsageError
 STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "Set up": ("demo", "init"),
     "Collect": ("import", "generate"),
-    "Decide": ("curate", "browse", "adjudicate", "history", "serve", "lint", "gold", "queue", "annotators"),
+    "Decide": ("curate", "browse", "adjudicate", "history", "serve", "lint", "images", "gold", "queue", "annotators"),
     "Train and measure": ("export", "train", "mistaken", "ablate", "sweep-alpha", "model", "bench", "report"),
     "Care for the record": ("status", "progress", "backup", "restore", "doctor", "config"),
 }
@@ -151,6 +151,7 @@ def _register() -> None:
         generate,
         gold,
         history,
+        images,
         imports,
         init,
         lint,
@@ -176,6 +177,7 @@ def _register() -> None:
         history,
         serve,
         lint,
+        images,
         gold,
         queue,
         annotators,

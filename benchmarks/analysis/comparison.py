@@ -35,7 +35,7 @@ from benchmarks.schema import (
 )
 from benchmarks.task import ORDERS
 from benchmarks.text_limit import cut_text
-from benchmarks.training_overlap import overlap_text
+from benchmarks.training_overlap import alike_text, overlap_text
 from benchmarks.twins import mean_effects
 from benchmarks.verdicts import Undecided, Verdict, undecided, verdicts
 from curation_db.stats.intervals import RESAMPLES, Interval, wilson
@@ -422,7 +422,9 @@ class _Names:
         if (overlap := result.get("overlap")) is None:
             unknown = result["model"]["hash"] in self.run_bases
             return "whether it was trained on images of the benchmark is not known" if unknown else ""
-        return overlap_text(overlap, result["task"]["images"]) if overlap["images"] else ""
+        images = result["task"]["images"]
+        seen = overlap_text(overlap, images) if overlap["images"] else ""
+        return "; ".join(filter(None, (seen, alike_text(overlap, images))))
 
     def note_on_base(self, model: str) -> str:
         """Return a remark if the run of `model` started from another model than the reference; else ""."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -42,6 +42,14 @@ _OF_IMAGES = text(f"""
     WHERE c.image_id {IN_IDS} AND s.state != 'superseded'
 """)
 _NAME_OF_IMAGE = text("SELECT s.name, i.key FROM image i JOIN source s ON s.id = i.source_id WHERE i.id = :id")
+_FILES = text("""
+    SELECT s.name, i.key, i.file_name FROM image i JOIN source s ON s.id = i.source_id
+    WHERE i.file_name IS NOT NULL ORDER BY s.id, i.id
+""")
+_CANDIDATES_OF = text("""
+    SELECT count(*) FROM candidate WHERE image_id =
+    (SELECT id FROM image WHERE key = :key AND source_id = (SELECT id FROM source WHERE name = :source))
+""")
 _IMAGES_CALLED = text("SELECT id FROM image WHERE key = :name OR file_name = :name")
 _BY_KEY = text("""
     SELECT i.id FROM json_each(:keys) k JOIN image i ON i.key = k.value
@@ -102,6 +110,43 @@ def images_near(connection: Connection, images: Sequence[int]) -> list[int]:
         values = {"keys": keys, "source": collection.removeprefix(COLLECTION)}
         near.update(connection.execute(_BY_KEY, values).scalars())
     return sorted(near)
+
+
+class GroupedImage(NamedTuple):
+    source: str
+    key: str
+    file_name: str
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageGroup:
+    """Near-duplicates of each other, possibly in a chain."""
+
+    images: Sequence[GroupedImage]
+
+
+def groups_of_images(connection: Connection) -> list[ImageGroup]:
+    """Return the groups of near-duplicate images of the record, as far as their signatures are computed."""
+    database = sqlite.database_path(connection)
+    if database is None:
+        return []
+    known = signature_cache.load(cache_file(database), COLLECTION)
+    rows = {(COLLECTION + source, key): (source, key, file) for source, key, file in image_files(connection)}
+    known = known.restricted(rows.keys())  # not the signatures of images that the record no longer has
+    groups = []
+    for places in known.groups():
+        named = [rows[known.names[place]] for place in places]
+        counts = (connection.execute(_CANDIDATES_OF, {"source": source, "key": key}) for source, key, _ in named)
+        groups.append(
+            ImageGroup([GroupedImage(*name, int(n.scalar_one())) for name, n in zip(named, counts, strict=True)])
+        )
+    return groups
+
+
+def image_files(connection: Connection) -> list[tuple[str, str, str]]:
+    """Return source, key and file name of every image that has a file name."""
+    return [tuple(row) for row in connection.execute(_FILES)]
 
 
 def cache_file(database: Path) -> Path:

@@ -115,6 +115,9 @@ LISTED: Final = NUMBERED | {QueryField.NEAR}
 INDEXED_TEXT: Final = WORDS | NUMBERED
 """Fields that need the full-text index."""
 
+LOOKS: Final = frozenset({QueryField.FAMILY, QueryField.NEAR})
+"""Fields that need the signatures of the images."""
+
 
 @dataclass(frozen=True, slots=True)
 class Value:

@@ -7,7 +7,7 @@ near-duplicates do. `near` compares with the asked image only.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,6 +50,16 @@ class Signatures:
     @cached_property
     def places(self) -> dict[tuple[str, str], int]:
         return {name: place for place, name in enumerate(self.names)}
+
+    def restricted(self, names: Collection[tuple[str, str]]) -> Signatures:
+        """Return the signatures of these images only."""
+        kept = [place for place, name in enumerate(self.names) if name in names]
+        return Signatures(
+            [self.names[place] for place in kept],
+            self.hashes[kept],
+            self.thumbnails[kept],
+            [self.sha256[place] for place in kept],
+        )
 
     def near(self, place: int) -> list[int]:
         """Return the places of the near-duplicates of an image, itself included."""

@@ -1,8 +1,8 @@
 """Cache of image signatures in one file of the cache folder, which may be deleted at any time. Knows no record.
 
 An image belongs to a collection (the images of a source, of a benchmark) and has a key there. Its signature is valid
-while its file has the same path, size and modification time. A pass commits each small batch, so an interrupted pass
-continues where it ended. Several processes may use the file.
+while its file has the same path, size and modification time; collections share the signature of a file. A pass commits
+each small batch, so an interrupted pass continues where it ended. Several processes may use the file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from curation_db.errors import HintedError
+from curation_db.errors import RecordError
 from curation_db.image_decoding import ImageProblem
 from curation_db.similarity.duplicates import Signatures
 from curation_db.similarity.image_signature import THUMBNAIL_BYTES, ImageSignature, signature_of
@@ -36,13 +36,19 @@ _CREATE: Final = """
         hash BLOB, thumbnail BLOB, sha256 BLOB, problem TEXT, PRIMARY KEY (collection, key)
     ) WITHOUT ROWID
 """
+_CREATE_INDEX: Final = "CREATE INDEX IF NOT EXISTS signature_path ON signature(path)"
+_COPY: Final = """
+    INSERT OR REPLACE INTO signature
+    SELECT ?, ?, path, size, mtime, hash, thumbnail, sha256, problem FROM signature
+    WHERE path = ? AND size = ? AND mtime = ? LIMIT 1
+"""
 _SIGNED: Final = "hash IS NOT NULL AND length(hash) = 8 AND length(thumbnail) = ?"
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done and in total. An exception from it ends the pass; finished work stays."""
 
 
-class CacheUnwritable(HintedError):
+class CacheUnwritable(RecordError):
     """The cache file cannot be written."""
 
 
@@ -75,14 +81,17 @@ def refresh(
         problems: dict[str, ImageProblem] = {}
         missing: list[tuple[str, Path, int, int]] = []
         count = 0
+        connection.execute("BEGIN IMMEDIATE")
         for key, path in images:
             size, mtime = _stamp(path)
             count += 1
             old = known.get(key)
-            if old is None or old[:3] != (str(path), size, mtime):
+            if old is not None and old[:3] == (str(path), size, mtime):
+                if old[3] is not None:
+                    problems[key] = ImageProblem(old[3])
+            elif not connection.execute(_COPY, (collection, key, str(path), size, mtime)).rowcount:
                 missing.append((key, path, size, mtime))
-            elif old[3] is not None:
-                problems[key] = ImageProblem(old[3])
+        connection.execute("COMMIT")
         done = 0
         with ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0))), thread_name_prefix="signature") as pool:
             for start in range(0, len(missing), _BATCH):
@@ -185,6 +194,7 @@ def _opened(file: Path) -> sqlite3.Connection:
             connection.execute("DROP TABLE IF EXISTS signature")
             connection.execute(f"PRAGMA user_version={_VERSION}")
         connection.execute(_CREATE)
+        connection.execute(_CREATE_INDEX)
     except sqlite3.Error:
         connection.close()
         raise

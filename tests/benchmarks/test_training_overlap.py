@@ -9,7 +9,7 @@ import pytest
 from support.benches import draw_picture
 
 from benchmarks.task import BenchItem, Box, ImageRegion, Task
-from benchmarks.training_overlap import TrainingImage, TrainingImages, overlap_text
+from benchmarks.training_overlap import TrainingImage, TrainingImages, alike_text, overlap_text
 
 NAMES = ("COCO_train2014_000000000139.jpg", "COCO_train2014_000000000200.jpg", "dog.jpg", "cat.jpg")
 HASHES = {name: f"{at}" * 64 for at, name in enumerate(NAMES)}
@@ -68,3 +68,20 @@ def test_any_image_of_a_judged_task_concerns_all_its_items(task: Task) -> None:
     judged = dataclasses.replace(task, kind="judged", gallery=NAMES, items=(item, item))
     for trained, items in (([TrainingImage("dog.jpg", HASHES["dog.jpg"])], 2), ([], 0)):
         assert TrainingImages(("run-001",), trained).overlap(judged, HASHES)["items"] == items
+
+
+def test_images_that_only_look_like_training_images_are_counted_apart(task: Task) -> None:
+    trained = TrainingImages(
+        ("run-001",),
+        [TrainingImage("x", HASHES["dog.jpg"])],
+        alike=lambda of: ["dog.jpg", NAMES[0]] if of is task else [],
+    )
+    found = trained.overlap(task, HASHES)
+    assert (found["images"], found["items"], found["alike"], found["alike_items"]) == (1, 1, 1, 2)
+    text = alike_text(found, 4)
+    assert text == "1 more of its 4 images looks like a training image in another size or encoding, in 2 items"
+    none = TrainingImages(("run-001",), trained.images, alike=lambda _: ["dog.jpg"]).overlap(task, HASHES)
+    assert (none["alike"], alike_text(none, 4)) == (0, "")
+    unknown = TrainingImages(("run-001",), trained.images).overlap(task, HASHES)
+    assert "alike" not in unknown
+    assert alike_text(unknown, 4) == ""

@@ -560,6 +560,7 @@ def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_j
     from benchmarks.results import list_results
     from workbench.console.tables import show
     from workbench.reports.benchmark_report import (
+        alike_lines,
         cut_lines,
         judge_lines,
         overlap_lines,
@@ -579,7 +580,7 @@ def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_j
         typer.echo("negwb: to compare models, with intervals: negwb report", err=True)
     for line in overlap_lines(stored):
         typer.echo(f"negwb: warning: {_safe_text(line)}; negwb report needs --allow-overlap to show it", err=True)
-    for line in [*cut_lines(stored), *verdict_lines(stored, known)]:
+    for line in [*alike_lines(stored), *cut_lines(stored), *verdict_lines(stored, known)]:
         typer.echo(f"negwb: warning: {_safe_text(line)}", err=True)
     for line in [*judge_lines(stored), *twin_advice(stored, known)]:
         typer.echo(f"negwb: {_safe_text(line)}", err=True)

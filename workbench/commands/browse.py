@@ -105,16 +105,21 @@ def _print_candidates(store: Store, workspace: Workspace, view: View, limit: int
 
 
 def refresh_indexes(store: Store, workspace: Workspace, view: View) -> None:
-    """Bring the full-text index and the lint index up to date, as far as the view needs them.
+    """Bring the full-text index, the lint index and the image signatures up to date, as far as the view needs them.
 
-    The indexes may lag behind an import. In a record that cannot be written they stay as they are.
+    They may lag behind an import. In a record that cannot be written they stay as they are.
     """
-    from curation_db.errors import RecordUnwritable
+    from curation_db.errors import RecordError, RecordUnwritable
     from curation_db.lint.index import LintIndexer
     from curation_db.search import fulltext
-    from curation_db.search.query_language import INDEXED_TEXT, QueryField
+    from curation_db.search.query_language import INDEXED_TEXT, LOOKS, QueryField
     from workbench.workspace.settings import read_settings
 
+    if any(view.filters_by(field) for field in LOOKS):
+        from workbench.workspace.image_signatures import refresh_record
+
+        with contextlib.suppress(RecordError), step_bars(lines=True) as report_step:  # the cache folder is read-only
+            refresh_record(workspace, store, read_settings(workspace.settings), report_step)
     with contextlib.suppress(RecordUnwritable):
         if any(view.filters_by(field) for field in INDEXED_TEXT):
             fulltext.refresh(store)

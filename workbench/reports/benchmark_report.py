@@ -34,7 +34,7 @@ from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import StoredResult
 from benchmarks.schema import Score
 from benchmarks.text_limit import cut_text
-from benchmarks.training_overlap import overlap_text
+from benchmarks.training_overlap import alike_text, overlap_text
 from benchmarks.verdicts import BROKEN, undecided, undecided_text, verdicts
 from curation_db.stats.intervals import Interval
 from curation_db.stats.misclassification import JudgeErrors
@@ -480,6 +480,17 @@ def overlap_lines(stored: Sequence[StoredResult]) -> list[str]:
         if (overlap := result.get("overlap")) and overlap["images"]:
             seen = overlap_text(overlap, result["task"]["images"])
             lines.append(f"{result['model']['name']} on {result['task']['name']}: {seen}")
+    return list(dict.fromkeys(lines))
+
+
+def alike_lines(stored: Sequence[StoredResult]) -> list[str]:
+    """Return a line for each model and task with images that look like images of the training."""
+    found = [
+        (result, alike_text(overlap, result["task"]["images"]))
+        for result in (one.result for one in stored)
+        if (overlap := result.get("overlap"))
+    ]
+    lines = [f"{result['model']['name']} on {result['task']['name']}: {text}" for result, text in found if text]
     return list(dict.fromkeys(lines))
 
 

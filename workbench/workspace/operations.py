@@ -393,7 +393,7 @@ def run_benches(
                 continue
             for line in loaded.warnings:
                 warn(line)
-            seen = training_images(workspace, each.model, warn)
+            seen = training_images(workspace, each.model, warn, bars)
             for task in tasks if each.measured else ():
                 evaluate(loaded, each.model.label, task, seen)
             for kind in each.corrections:

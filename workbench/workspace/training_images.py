@@ -16,14 +16,19 @@ if TYPE_CHECKING:
 
 
 def training_images(
-    workspace: Workspace, model: Model, warn: Callable[[str], None] = lambda line: None
+    workspace: Workspace,
+    model: Model,
+    warn: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str, int, int], None] = lambda step, done, total: None,
 ) -> TrainingImages | None:
     """Return the images of the pairs and the replay pools of a model's runs; None: it is not from a run.
 
     Args:
         warn: Called with a line if an export or a pool cannot be read; then its images are left out.
+        progress: Called while the looks of the images are compared with those of a task.
     """
     from benchmarks.training_overlap import TrainingImages  # noqa: PLC0415
+    from workbench.workspace.image_signatures import alike_finder  # noqa: PLC0415
 
     runs = list(_runs(model.spec))
     images: dict[TrainingImage, None] = {}
@@ -33,7 +38,10 @@ def training_images(
         except (TrainerError, ValueError, OSError) as error:
             warn(f"the training images of {folder.name} are not known, so neither is the overlap: {error}")
             return None
-    return TrainingImages(tuple(folder.name for folder, _ in runs), tuple(images)) if runs else None
+    if not runs:
+        return None
+    alike = alike_finder(workspace, [image.path for image in images if image.path], warn, progress)
+    return TrainingImages(tuple(folder.name for folder, _ in runs), tuple(images), alike)
 
 
 def _runs(spec: str) -> Iterator[tuple[Path, RunConfig]]:
@@ -58,15 +66,19 @@ def _images(workspace: Workspace, config: RunConfig) -> Iterator[TrainingImage]:
     locate = locate_in(config.pictures, follow_links=config.follow_links)
     known: dict[str, str | None] = {}
     files: dict[Path, str] = {}
+    paths: dict[str, Path | None] = {}
     for item in read_items(Path(config.export)):
         name = item.file_name or item.image_key
         if name not in known or known[name] is None:
             known[name] = item.image_sha256
-            if item.image_sha256 is None and (path := locate(item.source, item.file_name)) is not None:
+            paths[name] = locate(item.source, item.file_name)
+            if item.image_sha256 is None and (path := paths[name]) is not None:
                 files[path] = name
     if config.settings.replay_pool:
         files |= {image.path: image.path.name for image in read_pool(Path(config.settings.replay_pool))}
     hashes = FileHashes(workspace.cache).hash_all(files).hashes
     located = set(files.values())
-    yield from (TrainingImage(name, sha256) for name, sha256 in known.items() if sha256 or name not in located)
-    yield from (TrainingImage(name, hashes.get(path)) for path, name in files.items())
+    yield from (
+        TrainingImage(name, sha256, paths[name]) for name, sha256 in known.items() if sha256 or name not in located
+    )
+    yield from (TrainingImage(name, hashes.get(path), path) for path, name in files.items())

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support.scenes import encoded_again, scene
 
+from benchmarks.task import BenchItem, Box, Task
 from benchmarks.training_overlap import TrainingImage
 from curation_db.exporting.manifest import ExportItem
 from trainers.data.dataset import write_pool
 from trainers.settings import RunConfig, TrainSettings, create_run
 from workbench.workspace.create import create_workspace
+from workbench.workspace.image_signatures import alike_finder
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import Model
 from workbench.workspace.training_images import training_images
@@ -76,3 +79,44 @@ def test_other_models_and_lost_exports_have_no_training_images(workspace: Worksp
     warnings: list[str] = []
     assert training_images(workspace, model, warnings.append) is None
     assert "the training images of first are not known" in warnings[0]
+
+
+def test_benchmark_images_that_look_like_training_images_are_named(workspace: Workspace) -> None:
+    pictures = workspace.root / "pictures"
+    for seed, name in enumerate(("seen.png", "other.png")):
+        scene(seed).save(pictures / name)
+    model = run(workspace, "first", "base", [item("seen.png"), item("gone.png"), item("b.png")])
+    folder = workspace.root / "benchmarks" / "quiz"
+    folder.mkdir(parents=True)
+    encoded_again(scene(0)).save(folder / "000000000007.jpg", quality=60)
+    scene(2).save(folder / "different.jpg")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    names = ("000000000007.jpg", "different.jpg", "broken.jpg", "missing.jpg")
+    task = Task(
+        name="quiz",
+        version="1",
+        kind="regions",
+        dataset_sha256="0" * 64,
+        items=tuple(
+            BenchItem(id=name, image=name, text="no hat", options=(Box(0, 0, 5, 5),), target=0, cluster=name)
+            for name in names
+        ),
+        pictures=folder,
+    )
+    steps: list[tuple[str, int, int]] = []
+    trained = training_images(workspace, model, progress=lambda *step: steps.append(step))
+    assert trained is not None
+    assert trained.alike is not None
+    assert trained.alike(task) == {"000000000007.jpg"}
+    assert [(step[1], step[2]) for step in steps] == [(2, 2), (4, 4)]
+    trained.alike(task)
+    assert len(steps) == 2
+    found = trained.overlap(task, {})
+    assert (found["images"], found["alike"], found["alike_items"]) == (0, 1, 1)
+
+    elsewhere = Workspace(workspace.root / "pictures" / "seen.png")  # its cache folder cannot be created
+    warnings: list[str] = []
+    alike = alike_finder(elsewhere, [pictures / "seen.png"], warnings.append, lambda *step: None)
+    assert alike is not None
+    assert alike(task) == ()
+    assert "images of quiz that look like training images were not searched" in warnings[0]

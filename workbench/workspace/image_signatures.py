@@ -1,0 +1,150 @@
+"""Signatures of images, by which near-duplicates are found: those of the record, of trainings and of benchmarks.
+
+All are in one file of the cache folder (`curation_db.similarity.signature_cache`), so an image is decoded once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from benchmarks.task import Task
+    from curation_db.similarity.duplicates import Signatures
+    from curation_db.storage.store import Store
+    from workbench.workspace.layout import Workspace
+    from workbench.workspace.settings import Settings
+
+Step = Callable[[str, int, int], None]
+"""Called with the name of a step, the images done, and their total. An exception from it ends the pass."""
+_STEP = "image signatures"
+_TRAINING = "training"
+_BENCHMARK = "benchmark/"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedImages:
+    """The state of the record's images after a pass."""
+
+    images: int
+    """Images with a file name."""
+    without_file: int
+    """Of these, those whose file is in no image folder."""
+    unusable: int
+    """Files that cannot be decoded."""
+
+
+def refresh_record(workspace: Workspace, store: Store, settings: Settings, progress: Step) -> SignedImages:
+    """Compute the missing signatures of the record's images; an interrupted pass continues where it ended.
+
+    Raises:
+        RecordError: the cache folder is not writable.
+    """
+    from curation_db.search.families import COLLECTION, image_files  # noqa: PLC0415
+    from curation_db.similarity.signature_cache import refresh  # noqa: PLC0415
+
+    with store.read() as connection:
+        named = image_files(connection)
+    located: dict[str, list[tuple[str, Path]]] = defaultdict(list)
+    for source, key, path in _located(workspace, settings, named):
+        located[source].append((key, path))
+    unusable = 0
+    for source, images in located.items():
+        done = refresh(cache_file(workspace), COLLECTION + source, images, lambda done, of: progress(_STEP, done, of))
+        unusable += len(done.problems)
+    found = sum(map(len, located.values()))
+    return SignedImages(len(named), len(named) - found, unusable)
+
+
+def cache_file(workspace: Workspace) -> Path:
+    from curation_db.search.families import cache_file as beside  # noqa: PLC0415
+
+    return beside(workspace.database)
+
+
+def _located(
+    workspace: Workspace, settings: Settings, named: Sequence[tuple[str, str, str]]
+) -> Iterator[tuple[str, str, Path]]:
+    """Yield the images whose file is in a folder of their source."""
+    from workbench.workspace.picture_folders import ListedFolders, PictureFolders  # noqa: PLC0415
+
+    folders = ListedFolders(PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links))
+    for source, key, file_name in named:
+        if (path := folders.locate(source, file_name)) is not None:
+            yield source, key, path
+
+
+def benchmark_signatures(workspace: Workspace, task: Task, progress: Step) -> Signatures:
+    """Return the signatures of a task's images, by file name; images without a usable file have none.
+
+    Raises:
+        RecordError: the cache folder is not writable.
+    """
+    from curation_db.similarity.signature_cache import load, refresh  # noqa: PLC0415
+
+    collection = _BENCHMARK + task.name
+    images = [(name, task.pictures / name) for name in task.images]
+    refresh(cache_file(workspace), collection, images, lambda done, of: progress(f"{_STEP}: {task.name}", done, of))
+    wanted = {(collection, name) for name, _ in images}
+    return load(cache_file(workspace), collection).restricted(wanted)
+
+
+class BenchmarkMatch(NamedTuple):
+    """An image of a benchmark that looks like an image of the record."""
+
+    task: str
+    image: str
+    """Its file name in the benchmark."""
+    source: str
+    key: str
+
+
+def benchmark_matches(workspace: Workspace, task: Task, progress: Step) -> list[BenchmarkMatch]:
+    """Return the images of a task that look like images of the record, as far as these have signatures.
+
+    Raises:
+        RecordError: the cache folder is not writable.
+    """
+    from curation_db.search.families import COLLECTION  # noqa: PLC0415
+    from curation_db.similarity.signature_cache import load  # noqa: PLC0415
+
+    asked = benchmark_signatures(workspace, task, progress)
+    known = load(cache_file(workspace), COLLECTION)
+    matches = known.matches(asked.hashes, asked.thumbnails)
+    return [
+        BenchmarkMatch(task.name, name, known.names[place][0].removeprefix(COLLECTION), known.names[place][1])
+        for (_, name), places in zip(asked.names, matches, strict=True)
+        for place in places
+    ]
+
+
+def alike_finder(
+    workspace: Workspace, paths: Sequence[Path], warn: Callable[[str], None], progress: Step
+) -> Callable[[Task], Collection[str]] | None:
+    """Return a function that names the images of a task that look like one of these files; None without files.
+
+    Args:
+        warn: Called with a line if the cache folder is not writable; then no image looks like another.
+    """
+    if not paths:
+        return None
+
+    def alike(task: Task) -> Collection[str]:
+        from curation_db.errors import RecordError  # noqa: PLC0415
+        from curation_db.similarity.signature_cache import load, refresh  # noqa: PLC0415
+
+        images = [(str(path), path) for path in paths]
+        try:
+            refresh(cache_file(workspace), _TRAINING, images, lambda done, of: progress(_STEP, done, of))
+            asked = benchmark_signatures(workspace, task, progress)
+        except RecordError as error:
+            warn(f"{error.message}: images of {task.name} that look like training images were not searched")
+            return ()
+        trained = load(cache_file(workspace), _TRAINING).restricted({(_TRAINING, key) for key, _ in images})
+        matches = trained.matches(asked.hashes, asked.thumbnails)
+        return {key for (_, key), found in zip(asked.names, matches, strict=True) if found}
+
+    return alike
