@@ -27,6 +27,7 @@ from workbench.commands.demo import BANNER
 from workbench.demo.build import DemoSize, build_demo
 from workbench.tui.app import NegwbApp
 from workbench.tui.screens.curate import CurateScreen
+from workbench.workspace.layout import Workspace
 
 PICTURES = 40
 _PATIENCE = 500
@@ -70,8 +71,8 @@ def _write(shot: Shot, path: Path) -> Path:
 
 
 async def _take(shot: Shot) -> str:
-    with _demo_session() as session:
-        app = NegwbApp(session, theme=shot.theme, banner=BANNER)
+    with _demo_session() as (session, workspace):
+        app = NegwbApp(session, theme=shot.theme, banner=BANNER, workspace=workspace)
         async with app.run_test(size=shot.size) as pilot:
             await _settled(pilot, session)
             for key in shot.keys:
@@ -121,7 +122,7 @@ async def settled(pilot: Pilot[int], title: str, shows: str = "") -> str:
 
 
 @contextmanager
-def _demo_session() -> Iterator[AnnotationSession]:
+def _demo_session() -> Iterator[tuple[AnnotationSession, Workspace]]:
     with tempfile.TemporaryDirectory() as folder:
         workspace = build_demo(
             Path(folder) / "negwb-demo",
@@ -133,7 +134,7 @@ def _demo_session() -> Iterator[AnnotationSession]:
         serving = SessionSettings(audit_share=0.0, guard_seconds=0.0)
         with open_session(workspace, "ana", serving=serving, version="screenshots", clock=clock) as session:
             session.start()
-            yield session
+            yield session, workspace
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from textual.app import SystemCommand
 from textual.message import Message
 from textual.screen import Screen
 
+from curation_db.enums import Role
 from curation_db.language.sanitize import display_text
 from workbench.annotation.key_guard import ScreenPlace
 from workbench.errors import ExitCode
@@ -28,7 +29,7 @@ from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.terminal_parser import PositionReport
 from workbench.tui.themes import DARK
-from workbench.workspace.keymap import RESULT_TABS, ActionMap, KeyScope, Tab, results_actions
+from workbench.workspace.keymap import RESULT_TABS, Action, ActionMap, KeyScope, Tab, results_actions
 
 if TYPE_CHECKING:
     from workbench.annotation.session import AnnotationSession
@@ -255,6 +256,15 @@ class NegwbApp(BaseApp):
             return
         self._saved_theme = self.theme
         self.notify(f"{self.theme} is written to negwb.toml", timeout=3, markup=False)
+
+    @property
+    def tab_actions(self) -> list[tuple[str, Action]]:
+        """The tabs without those that are refused; none without a workspace."""
+        if self._workspace is None:
+            return []
+        adjudicates = self.session.actor.role is Role.ADJUDICATOR
+        tabs = [tab for tab in self.actions.tabs(KeyScope.CARD) if adjudicates or tab.tab is not Tab.ADJUDICATE]
+        return [(self.actions.cap(tab), tab) for tab in tabs]
 
     def tab_refusal(self, tab: Tab) -> str | None:
         if tab is Tab.CURATE:

@@ -185,6 +185,11 @@ class BaseApp(App[int]):
         """The tab whose screen is shown, or from which the shown screen was opened."""
         return next((tab for screen in reversed(self.screen_stack) if (tab := _tab_of(screen)) is not None), Tab.CURATE)
 
+    @property
+    def tab_actions(self) -> list[tuple[str, Action]]:
+        """The tabs that can be opened, each with its key and action: the first line of a screen shows them."""
+        return []
+
     def tab_refusal(self, tab: Tab) -> str | None:
         """Return why the tab cannot be opened, or None."""
         raise NotImplementedError

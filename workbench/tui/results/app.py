@@ -17,7 +17,7 @@ from workbench.tui.base_app import APP_STYLES, BaseApp
 from workbench.tui.results.context import STYLES, TAB_PAGES, Page, ResultsContext
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.themes import DARK
-from workbench.workspace.keymap import Tab
+from workbench.workspace.keymap import Action, KeyScope, Tab
 from workbench.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -78,6 +78,11 @@ class ResultsApp(BaseApp):
     def on_mount(self) -> None:
         """Open the first page above the default screen, because the lowest screen cannot be replaced."""
         self.open_first(self.context.screen(self._start))
+
+    @property
+    def tab_actions(self) -> list[tuple[str, Action]]:
+        actions = self.context.actions
+        return [(actions.cap(tab), tab) for tab in actions.tabs(KeyScope.RUNS) if tab.tab in TAB_PAGES]
 
     def tab_refusal(self, tab: Tab) -> str | None:
         return None if tab in TAB_PAGES else f"{tab} is not open here: start it with negwb {_COMMANDS.get(tab, tab)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import dropwhile
+
 from textual.content import Content
 
 from curation_db.language.sanitize import display_text
@@ -10,6 +12,8 @@ from workbench.tui.widgets.top_line import QUIET, Part, TopLine, tab_part
 _RIGHT = 90
 """Weight of the status: it goes before the name of the open tab, and after all other tabs."""
 _PATH = 1_000
+_RESULTS = "results"
+"""First part of the path of the results screens, whose tabs have names of their own."""
 
 
 class HeaderBar(TopLine):
@@ -28,7 +32,9 @@ class HeaderBar(TopLine):
         """Return the tabs with the place in the open one, or the whole path where there are none."""
         path = [display_text(part, limit=40) for part in self._path]
         if self.tabs:
-            left = tab_part(self.tabs, "".join(f" · {part}" for part in path[1:]))
+            named = {_RESULTS, *(tab.name for tab in self.tabs if tab.is_open)}
+            inside = dropwhile(named.__contains__, path)
+            left = tab_part(self.tabs, "".join(f" · {part}" for part in inside))
         else:
             left = Part(((_PATH, _path_content(path)),))
         return [left], [Part.of(_RIGHT, display_text(self._right, limit=120))]

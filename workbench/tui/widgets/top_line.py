@@ -44,8 +44,6 @@ class TabLabel:
     is_open: bool = False
     call: str = ""
     """The action of a click; "": a click does nothing."""
-    is_refused: bool = False
-    """The annotator may not open it."""
 
 
 def fitted(left: Sequence[Part], right: Sequence[Part], width: int) -> Content:
@@ -96,7 +94,7 @@ def _strip(tabs: Sequence[TabLabel], named: int, suffix: str) -> Content:
 def _tab(tab: TabLabel, named: bool, suffix: str) -> Content:
     if tab.is_open:
         return Content.styled(f" {' '.join(filter(None, (tab.key, tab.name)))}{suffix} ", "bold $panel on $accent")
-    key = Content.styled(tab.key, QUIET if tab.is_refused else "bold $text-accent")
+    key = Content.styled(tab.key, "bold $text-accent")
     label = Content.assemble(key, (f" {tab.name}" if tab.key else tab.name, QUIET)) if named else key
     return label.stylize(Style.from_meta({"@click": tab.call})) if tab.call else label
 
@@ -104,7 +102,7 @@ def _tab(tab: TabLabel, named: bool, suffix: str) -> Content:
 class TopLine(Widget):
     """Base class: subclasses return the parts.
 
-    The tabs come from the method `tab_labels` of the app; without it there are none.
+    The tabs come from `tab_actions` of the app (see `BaseApp`); an app without it has none.
     """
 
     DEFAULT_CSS = "TopLine { height: 1; padding: 0 1; background: $panel; color: $foreground; }"
@@ -114,8 +112,12 @@ class TopLine(Widget):
     tabs: tuple[TabLabel, ...] = ()
 
     def on_mount(self) -> None:
-        """Take the tabs of the app."""
-        self.tabs = tuple(getattr(self.app, "tab_labels", tuple)())
+        """Take the tabs of the app, with that of this screen as the open one."""
+        is_open = getattr(self.screen, "TAB", None) or getattr(self.app, "tab", None)
+        self.tabs = tuple(
+            TabLabel(key, str(action.tab), action.tab is is_open, action.call)
+            for key, action in getattr(self.app, "tab_actions", ())
+        )
 
     def parts(self) -> tuple[list[Part], list[Part]]:
         """Return the parts at the left and at the right."""

@@ -19,6 +19,7 @@ from workbench.tui.app import NegwbApp
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.status import StatusContent, StatusLine
 from workbench.tui.widgets.top_line import TabLabel, fitted
+from workbench.workspace.layout import Workspace
 
 SessionOpener = Callable[..., AnnotationSession]
 NAMES = (
@@ -111,6 +112,23 @@ def test_the_header_of_a_side_screen_marks_its_tab_and_the_place_in_it() -> None
     bar.tabs = tuple(TabLabel(tab.key, tab.name, is_open=tab.name == "progress") for tab in TABS)
     assert " 4 progress · speed " in fitted(*bar.parts(), 120).plain
     assert fitted(*bar.parts(), 34).plain == " 4 progress · speed      as of now"
+
+
+async def test_digits_and_clicks_open_the_tabs_of_the_line(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app: NegwbApp = open_app(workspace, app={"workspace": Workspace(workspace.root)})
+    async with running(app, (120, 36)) as pilot:
+        await settled(pilot)
+        tabs = "2 browse 4 progress 5 history 6 guidelines 7 settings 8 generate 9 runs 0 report"
+        assert lines(app).startswith(f"  1 curate  {tabs} "), "only an adjudicator has the tab 3"
+        await pilot.click(StatusLine, offset=(lines(app).index("6 guidelines") + 3, 0))
+        await until(pilot, lambda: " 5 history  6 guidelines  7 " in lines(app))
+        await pilot.press("0")
+        await until(pilot, lambda: " 9 runs  0 report " in lines(app))
+        await pilot.press("1")
+        await until(pilot, lambda: lines(app).startswith("  1 curate  2 browse"))
+        await press(pilot, "a")
+    assert workspace.events() == [(1, "accept", None)]
 
 
 # -- the counts -----------------------------------------------------------------------------------------------------
