@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Final
+from typing import Final, Protocol
 
-from curation_db.stats.intervals import LEVEL, exact_lower
+from curation_db.stats.intervals import LEVEL
 from curation_db.trust import declared_looks, running_audit
 
 _STEPS: Final = 40
@@ -26,17 +26,9 @@ _MARGIN: Final = 0.5
 _ERRORS_ALLOWED: Final = (5, 3, 1, 0)
 _FIRST_SHARE: Final = 0.5
 """The first test uses at most this share of the audit set, unless the smallest sample needs more."""
+_PRECISE: Final = 1e-9
 _LEAST_SHARE: Final = 0.05
 """The first threshold accepts at least this share of the stratum."""
-
-
-class Looking(StrEnum):
-    """How often the labels may be looked at."""
-
-    ONCE = "once"
-    """One look at a sample whose size is fixed beforehand: the exact bound."""
-    RUNNING = "running"
-    """After every label: the anytime-valid bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +38,8 @@ class AuditLabel:
     score: float
     right: bool
     """Whether an automatic acceptance would be right; an unsure answer counts as wrong."""
+    number: int
+    """Its place among the labels of all strata, from 1, in the order in which they were given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,39 +90,42 @@ class StratumRule:
 
 
 def plan_acceptance(
-    strata: Sequence[Stratum], target: float, *, confidence: float = LEVEL, looking: Looking = Looking.RUNNING
+    strata: Sequence[Stratum], target: float, *, confidence: float = LEVEL, looks: Sequence[int] | None = None
 ) -> tuple[StratumRule, ...]:
     """Walk the thresholds of each stratum; the probability that any certified one is below `target` is 1 - confidence.
 
     Args:
         target: Precision of the accepted candidates, in 0..1.
         confidence: Of all strata together; each stratum gets its share of 1 - confidence.
-        looking: ONCE only where the number of labels was fixed before the first of them was seen.
+        looks: Declared looks, as numbers of labels of all strata; labels after the last reached look do not count yet.
+            None: the labels are looked at continuously, and all of them count.
     """
     if not 0 < target < 1 or not 0 < confidence < 1:
         raise ValueError(f"a target precision and a confidence are between 0 and 1, not {target} and {confidence}")
     level = 1 - (1 - confidence) / max(len(strata), 1)
-    return tuple(StratumRule(each.name, level, _walk(each, target, level, looking)) for each in strata)
+    given = max((label.number for stratum in strata for label in stratum.labels), default=0)
+    audit: _Audit = _RunningAudit() if looks is None else _DeclaredAudit(tuple(looks), given)
+    return tuple(StratumRule(each.name, level, _walk(each, target, level, audit)) for each in strata)
 
 
-def _walk(stratum: Stratum, target: float, level: float, looking: Looking) -> tuple[Test, ...]:
+def _walk(stratum: Stratum, target: float, level: float, audit: _Audit) -> tuple[Test, ...]:
     tests = []
-    least = _first_sample(len(stratum.audit_scores), target, level, looking)
+    least = _first_sample(len(stratum.audit_scores), target, level, audit)
     for threshold in thresholds(stratum.scores, target, stratum.audit_scores, least):
-        tests.append(_test(stratum, threshold, target, level, looking))
+        tests.append(_test(stratum, threshold, target, level, audit))
         if not tests[-1].certified:
             break
     return tuple(tests)
 
 
-def _first_sample(audit: int, target: float, level: float, looking: Looking) -> int:
+def _first_sample(size: int, target: float, level: float, audit: _Audit) -> int:
     """Return the number of audit candidates that the first threshold accepts at least.
 
     One error in the smallest sample would end the walk, so the first test leaves room for errors where the audit set
     allows it.
     """
-    sizes = [_required(_required_labels(looking), target, errors, level) for errors in _ERRORS_ALLOWED]
-    return next((size for size in sizes if size <= audit * _FIRST_SHARE), sizes[-1])
+    needed = [audit.required(target, errors, level) for errors in _ERRORS_ALLOWED]
+    return next((each for each in needed if each <= size * _FIRST_SHARE), needed[-1])
 
 
 def thresholds(scores: Sequence[float], target: float, audit: Sequence[float] = (), least: int = 0) -> list[float]:
@@ -161,18 +158,112 @@ def thresholds(scores: Sequence[float], target: float, audit: Sequence[float] = 
     return grid[start:]
 
 
-def _test(stratum: Stratum, threshold: float, target: float, level: float, looking: Looking) -> Test:
-    answers = [label.right for label in stratum.labels if label.score >= threshold]
-    labels, errors = len(answers), answers.count(False)
-    if looking is Looking.ONCE:
-        certified = declared_looks.certifies(labels, errors, target, confidence=level)
-        bound = exact_lower(labels - errors, labels, level=level) if labels else 0.0
-    else:
-        certified = ever_certified(answers, target, level)
-        bound = running_audit.lower_bound(labels - errors, errors, confidence=level)
-    missing = 0 if certified else _required(_required_labels(looking), target, errors, level) - labels
+def _test(stratum: Stratum, threshold: float, target: float, level: float, audit: _Audit) -> Test:
+    above = [label for label in stratum.labels if label.score >= threshold]
+    labels, errors = audit.counted(above)
+    certified = audit.certifies(above, target, level)
+    missing = 0 if certified else audit.missing(above, target, level)
     accepted = sum(score >= threshold for score in stratum.scores)
-    return Test(threshold, labels, errors, bound, certified, accepted, missing)
+    return Test(threshold, labels, errors, audit.bound(above, level), certified, accepted, missing)
+
+
+class _Audit(Protocol):
+    """How the labels above a threshold, in order, are looked at."""
+
+    def counted(self, labels: Sequence[AuditLabel]) -> tuple[int, int]:
+        """Return the number of labels that count now, and of the wrong ones among them."""
+
+    def certifies(self, labels: Sequence[AuditLabel], target: float, level: float) -> bool:
+        """Return whether a look until now certifies the target."""
+
+    def bound(self, labels: Sequence[AuditLabel], level: float) -> float:
+        """Return the largest precision that the labels certify now."""
+
+    def missing(self, labels: Sequence[AuditLabel], target: float, level: float) -> int:
+        """Return the number of further right labels that would certify the target."""
+
+    def required(self, target: float, errors: int, level: float) -> int:
+        """Return the smallest number of labels that certifies the target with this number of errors."""
+
+
+class _RunningAudit:
+    """A look after every label."""
+
+    def counted(self, labels: Sequence[AuditLabel]) -> tuple[int, int]:
+        return len(labels), sum(not label.right for label in labels)
+
+    def certifies(self, labels: Sequence[AuditLabel], target: float, level: float) -> bool:
+        return ever_certified([label.right for label in labels], target, level)
+
+    def bound(self, labels: Sequence[AuditLabel], level: float) -> float:
+        count, errors = self.counted(labels)
+        return running_audit.lower_bound(count - errors, errors, confidence=level)
+
+    def missing(self, labels: Sequence[AuditLabel], target: float, level: float) -> int:
+        count, errors = self.counted(labels)
+        return self.required(target, errors, level) - count
+
+    def required(self, target: float, errors: int, level: float) -> int:
+        return _required(running_audit.required_labels, target, errors, level)
+
+
+@dataclass(frozen=True, slots=True)
+class _DeclaredAudit:
+    """Looks when the labels of all strata together reach the declared numbers."""
+
+    looks: tuple[int, ...]
+    given: int
+    """Number of labels of all strata so far."""
+
+    def counted(self, labels: Sequence[AuditLabel]) -> tuple[int, int]:
+        reached = max((look for look in self.looks if look <= self.given), default=0)
+        counting = [label.right for label in labels if label.number <= reached]
+        return len(counting), counting.count(False)
+
+    def certifies(self, labels: Sequence[AuditLabel], target: float, level: float) -> bool:
+        return self._certifies(self._reached(labels), target, level)
+
+    def bound(self, labels: Sequence[AuditLabel], level: float) -> float:
+        reached, low, high = self._reached(labels), 0.0, 1.0
+        while high - low > _PRECISE:
+            middle = (low + high) / 2
+            low, high = (middle, high) if self._certifies(reached, middle, level) else (low, middle)
+        return low
+
+    def missing(self, labels: Sequence[AuditLabel], target: float, level: float) -> int:
+        """The further labels come at one last look, which spends what is left."""
+        reached = self._reached(labels)
+        count, errors, _ = reached[-1] if reached else (0, 0, 0.0)
+        low, high = 0, 1
+        while not self._certifies([*reached, (count + high, errors, 1.0)], target, level):
+            low, high = high, high * 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            enough = self._certifies([*reached, (count + middle, errors, 1.0)], target, level)
+            low, high = (low, middle) if enough else (middle, high)
+        return high
+
+    def required(self, target: float, errors: int, level: float) -> int:
+        return _required(declared_looks.required_labels, target, errors, level)
+
+    def _reached(self, labels: Sequence[AuditLabel]) -> list[tuple[int, int, float]]:
+        """Return (labels, errors, share of the error probability) at each reached look with further labels.
+
+        The shares follow the labels of all strata: how many of them are above a threshold depends on scores alone.
+        """
+        found: dict[int, tuple[int, int, float]] = {}
+        for look in self.looks:
+            if look <= self.given:
+                counting = [label.right for label in labels if label.number <= look]
+                found[len(counting)] = (len(counting), counting.count(False), look / self.looks[-1])
+        return [found[count] for count in sorted(found) if count]
+
+    def _certifies(self, reached: Sequence[tuple[int, int, float]], target: float, level: float) -> bool:
+        if not reached:
+            return False
+        counts, errors, shares = zip(*reached, strict=True)
+        plan = declared_looks.plan_looks(counts, target, confidence=level, spending=shares)
+        return plan.certified(errors) is not None
 
 
 def ever_certified(answers: Sequence[bool], target: float, confidence: float) -> bool:
@@ -187,10 +278,6 @@ def ever_certified(answers: Sequence[bool], target: float, confidence: float) ->
         if labels >= _required(running_audit.required_labels, target, errors, confidence):
             return True
     return False
-
-
-def _required_labels(looking: Looking) -> Callable[..., int]:
-    return declared_looks.required_labels if looking is Looking.ONCE else running_audit.required_labels
 
 
 @cache

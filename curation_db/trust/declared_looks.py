@@ -58,26 +58,31 @@ class LookPlan:
         return next(passing, None)
 
 
-def plan_looks(looks: Sequence[int], target: float, *, confidence: float = LEVEL) -> LookPlan:
+def plan_looks(
+    looks: Sequence[int], target: float, *, confidence: float = LEVEL, spending: Sequence[float] | None = None
+) -> LookPlan:
     """Return the errors that each look allows, so that all looks together hold the confidence.
 
     A look at n of N labels may use up the share n / N of the error probability 1 - confidence (linear spending of Lan &
-    DeMets 1983). The probability that a look certifies first is computed exactly, by the distribution of the errors at
-    a precision of `target` among the samples that no earlier look certified. At a lower precision all these
-    probabilities are smaller.
+    DeMets 1983), unless `spending` gives the shares. The probability that a look certifies first is computed exactly,
+    by the distribution of the errors at a precision of `target` among the samples that no earlier look certified. At a
+    lower precision all these probabilities are smaller.
 
     Args:
         looks: Number of labels at each look, rising.
+        spending: Share of the error probability that may be used up to each look, rising up to 1 at most. It must not
+            depend on the labels.
     """
     _check(target, confidence)
     if not looks or looks[0] < 1 or any(b <= a for a, b in pairwise(looks)):
         raise ValueError("looks are rising numbers of labels, at least one")
+    shares = [look / looks[-1] for look in looks] if spending is None else spending
     budget, spent, before = 1 - confidence, 0.0, 0
     open_paths = np.ones(1)  # P(errors = e and not certified yet), for e = 0, 1, ...
     allowed: list[int] = []
-    for labels in looks:
+    for labels, share in zip(looks, shares, strict=True):
         open_paths = np.convolve(open_paths, _binomial(labels - before, 1 - target))
-        affordable = budget * labels / looks[-1] - spent
+        affordable = budget * share - spent
         # a relative tolerance: the sum of the last look equals the budget but for rounding
         most = int(np.searchsorted(np.cumsum(open_paths), affordable * (1 + 1e-12), side="right")) - 1
         spent += float(open_paths[: most + 1].sum())

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from curation_db.trust.acceptance import (
     AuditLabel,
-    Looking,
     Standing,
     Stratum,
     ever_certified,
@@ -29,17 +28,22 @@ def world(draw: np.random.Generator, n: int, labelled: int, truth: Callable[[np.
     scores = draw.random(n)
     right = draw.random(n) < truth(scores)
     audit = draw.choice(n, labelled, replace=False)
-    labels = [AuditLabel(float(scores[each]), bool(right[each])) for each in audit]
+    labels = [AuditLabel(float(scores[each]), bool(right[each]), number) for number, each in enumerate(audit, 1)]
     return Stratum("s", [float(score) for score in scores], [label.score for label in labels], labels)
 
 
-def violations(runs: int, looking: Looking, truth: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
+LOOKS = {"running": None, "one look": (1200,), "six looks": (200, 400, 600, 800, 1000, 1200)}
+
+
+def violations(
+    runs: int, looks: tuple[int, ...] | None, truth: Callable[[np.ndarray], np.ndarray]
+) -> tuple[float, float]:
     """Return the share of runs whose rule is below the target, and the mean share that is accepted."""
     below, accepted = 0, 0.0
     grid = np.linspace(0, 1, 20_001)
     for seed in range(runs):
         stratum = world(np.random.default_rng(seed), 2000, 1200, truth)
-        rule = plan_acceptance([stratum], TARGET, looking=looking)[0].in_force
+        rule = plan_acceptance([stratum], TARGET, looks=looks)[0].in_force
         if rule is not None:
             below += truth(grid[grid >= rule.threshold]).mean() < TARGET
             accepted += rule.accepted / 2000
@@ -48,24 +52,24 @@ def violations(runs: int, looking: Looking, truth: Callable[[np.ndarray], np.nda
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("looking", list(Looking))
+@pytest.mark.parametrize("looking", list(LOOKS))
 @pytest.mark.parametrize("kind", ["calibrated", "too sure", "steep"])
-def test_the_promised_precision_is_reached_in_the_promised_share_of_500_runs(looking: Looking, kind: str) -> None:
+def test_the_promised_precision_is_reached_in_the_promised_share_of_500_runs(looking: str, kind: str) -> None:
     """In the running mode each label is a look: any prefix of the labels may certify a threshold."""
     truths: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "calibrated": lambda score: score,
         "too sure": lambda score: 0.9495 + 0 * score,  # no threshold is right: the hardest case
         "steep": lambda score: np.where(score > 0.4, 0.99, 0.6),
     }
-    below, accepted = violations(500, looking, truths[kind])
+    below, accepted = violations(500, LOOKS[looking], truths[kind])
     assert below <= 0.05 + 0.02  # two standard errors of 500 runs
     if kind == "steep":
         assert accepted > 0.55
 
 
 def test_a_few_runs_of_each_mode() -> None:
-    for looking in Looking:
-        below, accepted = violations(20, looking, lambda score: np.where(score > 0.4, 0.99, 0.6))
+    for looks in LOOKS.values():
+        below, accepted = violations(20, looks, lambda score: np.where(score > 0.4, 0.99, 0.6))
         assert below <= 0.1
         assert accepted > 0.5
 
@@ -91,9 +95,9 @@ def test_the_first_threshold_has_enough_of_the_audit_set() -> None:
 def test_the_walk_stops_at_the_first_threshold_that_is_not_certified() -> None:
     """Right above 0.5, wrong below."""
     scores = [float(score) for score in np.linspace(0, 1, 1000)]
-    stratum = Stratum("s", scores, scores, [AuditLabel(score, score > 0.5) for score in scores])
-    for looking in Looking:
-        rule = plan_acceptance([stratum], TARGET, looking=looking)[0]
+    stratum = Stratum("s", scores, scores, [AuditLabel(score, score > 0.5, n) for n, score in enumerate(scores, 1)])
+    for looks in (None, (1000,), (500, 1000)):
+        rule = plan_acceptance([stratum], TARGET, looks=looks)[0]
         assert rule.in_force is not None
         assert rule.next is not None
         assert 0.45 <= rule.in_force.threshold <= 0.51
@@ -105,14 +109,41 @@ def test_the_walk_stops_at_the_first_threshold_that_is_not_certified() -> None:
 
 
 def test_strata_share_the_error_probability() -> None:
-    stratum = Stratum("s", [0.99] * 100, [0.99] * 59, [AuditLabel(0.99, True)] * 59)
-    once = Looking.ONCE
-    assert plan_acceptance([stratum], TARGET, looking=once)[0].in_force is not None
-    two = plan_acceptance([stratum, stratum], TARGET, looking=once)
+    stratum = Stratum("s", [0.99] * 100, [0.99] * 59, [AuditLabel(0.99, True, n) for n in range(1, 60)])
+    assert plan_acceptance([stratum], TARGET, looks=(59,))[0].in_force is not None
+    two = plan_acceptance([stratum, stratum], TARGET, looks=(59,))
     assert [each.in_force for each in two] == [None, None]
     assert two[0].confidence == pytest.approx(0.975)
     assert two[0].next is not None
     assert two[0].next.missing == 72 - 59  # ln 0.025 / ln 0.95 = 71.9
+
+
+def test_labels_count_from_the_declared_look_that_includes_them() -> None:
+    def rule(right: int, looks: tuple[int, ...]) -> tuple[int, bool]:
+        labels = [AuditLabel(0.99, True, n) for n in range(1, right + 1)]
+        test = plan_acceptance([Stratum("s", [0.99] * 100, [0.99] * 100, labels)], TARGET, looks=looks)[0].tests[0]
+        return test.labels, test.certified
+
+    assert rule(58, (59,)) == (0, False)
+    assert rule(59, (59,)) == (59, True)
+    assert rule(99, (59, 100)) == (59, False), "the first of two looks has its share of the error probability"
+    assert rule(100, (59, 100)) == (100, True)
+    assert rule(99, (80, 100)) == (80, True)
+
+
+def test_the_missing_labels_certify_at_the_next_look() -> None:
+    labels = [AuditLabel(0.99, n > 2, n) for n in range(1, 301)]
+    outcomes = set()
+    for more in (10, 30, 60, 120, 200):
+        looks = (100, 100 + more)
+        at_first, at_last = (
+            plan_acceptance([Stratum("s", [0.99] * 100, [0.99] * 400, labels[:count])], TARGET, looks=looks)[0].tests[0]
+            for count in looks
+        )
+        assert not at_first.certified
+        assert at_last.certified == (at_first.missing <= more)
+        outcomes.add(at_last.certified)
+    assert outcomes == {False, True}
 
 
 def test_without_labels_or_candidates_nothing_is_accepted() -> None:
