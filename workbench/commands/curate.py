@@ -15,13 +15,14 @@ import typer
 from curation_db.enums import Stream
 from workbench.commands.options import AnnotatorOption, ImagesOption, RoleOption
 from workbench.console import interruption
-from workbench.console.terminal_check import at_a_terminal, doubt_about_characters
+from workbench.console.terminal_check import at_a_terminal, doubt_about_characters, in_a_browser
 from workbench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from workbench.annotation.answer_counts import RefusedAnswers
     from workbench.annotation.session import AnnotationSession
     from workbench.tui.screens.base.navigation import MainView
+    from workbench.workspace.keymap import ActionMap
     from workbench.workspace.layout import Workspace
     from workbench.workspace.settings import CurateSettings, Settings
 
@@ -87,6 +88,7 @@ def curate(
     plain: Annotated[
         bool, typer.Option("--plain", help="Print one card and read one answer per line; draw no screen.")
     ] = False,
+    allow_commands: Annotated[bool, typer.Option("--allow-commands", hidden=True)] = False,
 ) -> None:
     """Decide negated captions: a accepts, x rejects, z undoes, ? lists the keys.
 
@@ -105,6 +107,7 @@ def curate(
         reveal=reveal,
         order=order,
         goal=goal,
+        allow_commands=allow_commands,
     )
     workspace = find_workspace(context.obj)
     raise typer.Exit(
@@ -134,6 +137,8 @@ class CurateOptions:
     order: str | None = None
     goal: int | None = None
     """Decisions to reach; 0: none."""
+    allow_commands: bool = False
+    """Whether the commands of [commands] can be run from a page of `negwb serve`."""
 
 
 def run_curate(
@@ -174,7 +179,15 @@ def run_curate(
             on_session(session)
             session.start(prefetch=start is None)
             code = _run_app(
-                session, workspace, settings.curate, images=images, banner=banner, doubt=doubt, start=start, view=view
+                session,
+                workspace,
+                settings.curate,
+                actions=_actions(settings, options or CurateOptions()),
+                images=images,
+                banner=banner,
+                doubt=doubt,
+                start=start,
+                view=view,
             )
         finally:
             with interruption.shielded():
@@ -359,11 +372,19 @@ def _check_role(session: AnnotationSession, start: MainView | None) -> None:
         raise UsageError("only an adjudicator settles disagreements", hint=ROLE_HINT)
 
 
+def _actions(settings: Settings, options: CurateOptions) -> ActionMap:
+    from workbench.workspace.keymap import ActionMap
+
+    is_allowed = options.allow_commands or not in_a_browser()
+    return ActionMap(settings.curate.keys, commands=settings.commands if is_allowed else ())
+
+
 def _run_app(
     session: AnnotationSession,
     workspace: Workspace,
     settings: CurateSettings,
     *,
+    actions: ActionMap,
     images: str | None,
     banner: str | Callable[[], str] | None,
     doubt: str,
@@ -375,7 +396,6 @@ def _run_app(
     from workbench.images.terminal_graphics import choose_protocol
     from workbench.tui.app import NegwbApp  # 0.25 s
     from workbench.tui.themes import resolve_theme
-    from workbench.workspace.keymap import ActionMap
 
     warning = _overlap_warning(session, settings)
     wanted = images or settings.images
@@ -383,7 +403,7 @@ def _run_app(
         theme, protocol = resolve_theme(settings.theme), choose_protocol(wanted)
         app = NegwbApp(
             session,
-            actions=ActionMap(settings.keys),
+            actions=actions,
             theme=theme,
             protocol=protocol,
             notice=" · ".join(filter(None, (doubt, advice(wanted, protocol, detect_terminal(os.environ)), warning))),

@@ -43,6 +43,10 @@ def serve(
         bool,
         typer.Option("--public-anyway", help="Accept other machines. The connection is not encrypted."),
     ] = False,
+    allow_commands: Annotated[
+        bool,
+        typer.Option("--allow-commands", help="Let pages run [commands] of negwb.toml on this machine."),
+    ] = False,
     pages: Annotated[
         int, typer.Option(min=1, max=1000, metavar="N", help="Maximum number of open pages; each is a process.")
     ] = 4,
@@ -68,13 +72,14 @@ def serve(
             f"{host} can be reached from other machines, and the connection is not encrypted",
             hint="use ssh -L instead, or add --public-anyway in a trusted network",
         )
-    _run(_command(workspace, annotator, blind=blind), host, port, pages)
+    _run(_command(workspace, annotator, blind=blind, allow_commands=allow_commands), host, port, pages)
 
 
-def _command(workspace: Workspace, annotator: str | None, *, blind: bool) -> str:
+def _command(workspace: Workspace, annotator: str | None, *, blind: bool, allow_commands: bool = False) -> str:
     """Return the shell command that each page runs."""
     arguments = [sys.executable, "-c", _START, "-w", str(workspace.root), "curate", "--images", "halfcell"]
     arguments += [f"--annotator={annotator}"] if annotator is not None else []
+    arguments += ["--allow-commands"] if allow_commands else []
     return shlex.join([*arguments, *(["--blind"] if blind else [])])
 
 

@@ -81,6 +81,10 @@ def settings_template() -> str:
 # Other keys for an action, by its id as the help shows it:
 # accept = "a,enter"
 
+[commands]
+# Shell lines that a key runs on a card; {{id}}, {{caption}}, {{negated}} and {{image}} are one word each:
+# exif = {{ key = "ctrl+e", run = "exiftool {{image}}", help = "EXIF data of the image" }}
+
 [lint]
 {"".join(_examples(LintSettings))}
 [progress.targets]

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from curation_db.enums import CAUSE_KEYS, CAUSE_TEXTS, REASON_KEYS, REASON_TEXTS
 from workbench.errors import UsageError
+from workbench.workspace.own_commands import OwnCommand
 
 
 class KeyScope(StrEnum):
@@ -116,6 +117,7 @@ _DECIDE, _LOOK, _ELSE, _REASON = "Decide", "Look", "Everything else", "Reject be
 _COPY = "Copy"
 _SCREEN, _IMAGE, _SETTLE, _WHY = "Screens", "The image", "Adjudicate", "Why they disagreed"
 _GENERATION, _TRAINING, _RESULTS = "Generation", "Training runs", "Report"
+OWN_GROUP = "Your commands"
 
 _GENERATE, _RUNS, _REPORT = frozenset({KeyScope.GENERATE}), frozenset({KeyScope.RUNS}), frozenset({KeyScope.REPORT})
 _SLICES, _ITEMS, _ITEM = frozenset({KeyScope.SLICES}), frozenset({KeyScope.ITEMS}), frozenset({KeyScope.ITEM})
@@ -382,7 +384,21 @@ _RESULTS_ACTIONS = (
 )
 # fmt: on
 
-GROUPS = (_DECIDE, _SETTLE, _REASON, _COPY, _WHY, _GENERATION, _TRAINING, _RESULTS, _IMAGE, _LOOK, _SCREEN, _ELSE)
+GROUPS = (
+    _DECIDE,
+    _SETTLE,
+    _REASON,
+    _COPY,
+    _WHY,
+    _GENERATION,
+    _TRAINING,
+    _RESULTS,
+    _IMAGE,
+    _LOOK,
+    _SCREEN,
+    OWN_GROUP,
+    _ELSE,
+)
 """In the order of the help; a group without actions is not shown."""
 
 
@@ -395,6 +411,7 @@ _CAPS = {
     "plus": "+", "minus": "-", "underscore": "_",
 }
 # fmt: on
+_LONGEST_HELP = 60
 _TEXTUAL_NAMES = {
     "solidus": "slash",
     "reverse_solidus": "backslash",
@@ -407,18 +424,25 @@ _TEXTUAL_NAMES = {
 
 
 class ActionMap:
-    """Actions with their keys: the defaults, or those of `[curate.keys]`."""
+    """Actions with their keys: the defaults, or those of `[curate.keys]`; and the user's own commands."""
 
-    def __init__(self, own_keys: Mapping[str, str] | None = None, actions: Sequence[Action] = _CURATE_ACTIONS) -> None:
+    def __init__(
+        self,
+        own_keys: Mapping[str, str] | None = None,
+        actions: Sequence[Action] = _CURATE_ACTIONS,
+        commands: Sequence[OwnCommand] = (),
+    ) -> None:
         """Args:
             own_keys: Comma-separated keys by action id.
             actions: The actions of the app.
+            commands: The commands of `[commands]`, which are actions on a card.
 
         Raises:
             UsageError: An id is unknown, an action has no key, or a key has two actions in one scope.
         """
         own = self.own_keys = dict(own_keys or {})
-        self._actions = tuple(actions)
+        self.commands = {command.name: command for command in commands}
+        self._actions = (*actions, *map(_command_action, commands))
         known = {action.id for action in self._actions}
         if unknown := sorted(own.keys() - known):
             raise UsageError(f"[curate.keys] has no action {unknown[0]!r}", hint=f"known: {', '.join(sorted(known))}")
@@ -477,11 +501,28 @@ class ActionMap:
             for scope in sorted(action.scopes):
                 for key in self._keys[action.id]:
                     other = taken.setdefault((scope, key), action.id)
+                    if action.group == OWN_GROUP and (other != action.id or key in _RESERVED):
+                        meaning = f"that of {other}" if other != action.id else f"that which {_RESERVED[key]}"
+                        raise UsageError(
+                            f"[commands] the key {key_cap(key)!r} of {action.label} is {meaning}",
+                            hint='give it a free key, as in: key = "f6"',
+                        )
                     if other != action.id:
                         raise UsageError(
                             f"[curate.keys] the key {key_cap(key)!r} would mean both {other} and {action.id}",
                             hint=f'give one of them another key, as in: {action.id} = "f5"',
                         )
+
+
+_RESERVED = {"ctrl+q": "quits the app", "ctrl+c": "shows how to quit"}
+"""Keys of Textual that come before those of a screen."""
+
+
+def _command_action(command: OwnCommand) -> Action:
+    text = command.help or f"Runs: {' '.join(command.run.split())}"
+    help_text = text if len(text) <= _LONGEST_HELP else f"{text[: _LONGEST_HELP - 1]}…"
+    call = f"run_own('{command.name}')"
+    return Action(f"command-{command.name}", command.key, command.name, help_text, OWN_GROUP, _CARD, call)
 
 
 def results_actions(own_keys: Mapping[str, str] | None = None) -> ActionMap:

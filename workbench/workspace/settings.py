@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from curation_db.validation import ValidationError, closest, setting, validate, validate_field
 from workbench.errors import UsageError
 from workbench.workspace.choices import ImageMode
+from workbench.workspace.own_commands import OwnCommand, is_name
 from workbench.workspace.setting_errors import SettingProblem, SettingsError, line_of_problem, settings_error
 from workbench.workspace.toml.toml_file import parse_toml, read_toml_text
 
@@ -93,7 +94,7 @@ class CurateSettings:
 
 
 DEFAULT_TARGETS: Mapping[str, Any] = MappingProxyType({"cue": "negrefcocog", "position": "negrefcocog"})
-_TABLES = ("pictures", "curate", "lint", "progress", "browse", "train", "generate", "engines")
+_TABLES = ("pictures", "curate", "commands", "lint", "progress", "browse", "train", "generate", "engines")
 _MODEL, _REPORT_TO, _RECIPE = "model", "report_to", "recipe"
 RECIPE_HELP = "a recipe of negwb train --recipes, or a .toml file; the settings of [train] override it"
 _FOLLOW_LINKS = "follow_links"
@@ -123,6 +124,8 @@ class Settings:
     """Trait to a benchmark's name or to shares, as `curation_db.stats.targets.resolve_target` takes them."""
     views: Mapping[str, str] = field(default_factory=dict)
     """[browse.views]: name to filter line."""
+    commands: tuple[OwnCommand, ...] = ()
+    """[commands]: the annotator's own."""
     train: Mapping[str, Any] = field(default_factory=dict)
     """[train]: fields of `trainers.settings.TrainSettings`; paths are relative to the workspace."""
     lint: LintSettings | None = None
@@ -227,6 +230,7 @@ def _readers(tables: Mapping[str, Any], file: _File) -> dict[str, Callable[[], A
         "follow_links": partial(_follow_links, tables, file),
         "pictures": partial(_pictures, tables.get("pictures", {}), file),
         "curate": partial(_curate, tables.get("curate", {}), file),
+        "commands": partial(_commands, tables, file),
         "targets": partial(_targets, tables.get("progress", {}), file),
         "views": partial(_views, tables.get("browse", {}), file),
         "train": partial(_train, tables, file),
@@ -307,6 +311,31 @@ def _curate(table: Any, file: _File) -> CurateSettings:
     if problems:
         raise SettingsError(problems, f"{file.path}:", file.text)
     return settings
+
+
+def _commands(tables: Mapping[str, Any], file: _File) -> tuple[OwnCommand, ...]:
+    table = tables.get("commands", {})
+    if table == {}:
+        return ()
+    parsed = file.convert(table, dict[str, OwnCommand], "commands")
+    for name in parsed:
+        if not is_name(name):
+            hint = "use small letters, digits and -, at most 32"
+            raise file.refusal(("commands", name), f"[commands.{name}]: {name!r} is no name for a command", hint)
+    commands = tuple(replace(command, name=name) for name, command in parsed.items())
+    from workbench.workspace.keymap import ActionMap  # noqa: PLC0415
+
+    curate = tables.get("curate", {})
+    try:
+        keys = _curate(curate, file).keys
+    except SettingsError:  # reported as a problem of [curate]
+        keys = {}
+    for end in range(1, len(commands) + 1):
+        try:
+            ActionMap(keys, commands=commands[:end])
+        except UsageError as error:
+            raise file.refusal(("commands", commands[end - 1].name, "key"), error.message, error.hint) from error
+    return commands
 
 
 def _lint(tables: Mapping[str, Any], file: _File) -> LintSettings | None:

@@ -19,6 +19,7 @@ from workbench.workspace.toml.toml_file import read_toml_text
 if TYPE_CHECKING:
     from curation_db.lint.linter import LintSettings
     from workbench.workspace.keymap import ActionMap
+    from workbench.workspace.own_commands import OwnCommand
 
 TARGETS: Final = {
     "cue": "Intended share of each negation cue among the accepted candidates, or a benchmark whose shares to use.",
@@ -102,6 +103,7 @@ def list_settings(settings: Settings, text: str, actions: ActionMap | None = Non
     if settings.follow_links:
         line = line_of(text, "pictures", "follow_links")
         rows.append(ListedSetting("pictures.follow_links", "true", "false", sentence(FOLLOW_LINKS_HELP), line, True))
+    rows += [_command(each, text) for each in settings.commands]
     rows += _under("lint", _checks(settings.lint or DEFAULTS), _checks(DEFAULTS), help_of(LintSettings), text)
     rows += _under("progress.targets", settings.targets, dict(Settings().targets), TARGETS, text)
     rows += _generating(settings, text)
@@ -137,6 +139,13 @@ def _folder(source: str, folders: tuple[str, ...], text: str) -> ListedSetting:
     help_text = "Folders with the images of this source; negwb import --pictures adds to them."
     line = line_of(text, "pictures", source)
     return ListedSetting(f"pictures.{source}", _value_text(list(folders)), "", help_text, line, list(folders))
+
+
+def _command(command: OwnCommand, text: str) -> ListedSetting:
+    content = {"key": command.key, "run": command.run, "help": command.help}
+    help_text = sentence(command.help or "A command of your own, on a card.")
+    line = line_of(text, "commands", command.name, "run")
+    return ListedSetting(f"commands.{command.name}", f"{command.key}: {command.run}", "", help_text, line, content)
 
 
 def _training(settings: Settings, text: str) -> list[ListedSetting]:
@@ -215,8 +224,10 @@ def _checks(lint: LintSettings) -> dict[str, Any]:
 
 
 def _keys(own: Mapping[str, str], actions: ActionMap, text: str) -> list[ListedSetting]:
+    from workbench.workspace.keymap import OWN_GROUP  # noqa: PLC0415
+
     rows = []
-    for action in actions.all_actions:
+    for action in (each for each in actions.all_actions if each.group != OWN_GROUP):
         line = line_of(text, "curate", "keys", action.id) if action.id in own else None
         default = " ".join(actions.default_caps(action))
         keys = ",".join(actions.keys(action))

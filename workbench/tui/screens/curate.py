@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from curation_db.search.queries import Match
     from workbench.annotation.key_guard import KeyTooEarly
     from workbench.annotation.session import AnnotationSession
+    from workbench.tui.screens.base.own_commands import CommandRuns
     from workbench.tui.widgets.zoom_view import ZoomView
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ _SLOW_SECONDS = 0.5
 _LONGEST_EDITED = 5_000
 _NEED_CARD = frozenset(
     {"decide", "ask_reason", "repeat_reason", "edit", "edit_outside", "note", "flag", "judges", "zoom", "open_outside",
-     "ask_copy"}
+     "ask_copy", "run_own"}
 )  # fmt: skip
 _QUESTIONS = (KeyScope.REASON, KeyScope.COPY)
 """The questions of the screen; while one is asked, only its answers apply."""
@@ -115,6 +116,8 @@ class CurateScreen(DecisionScreen):
         self._last_reason: Reason | None = None
         """The reason of the last rejection of this session."""
         self._panel, self._panel_chosen = PanelView.DECISIONS, False
+        self._commands: CommandRuns | None = None
+        """Commands of [commands], once one was run."""
         self._at_end = False
         """Whether the queue-end screen is shown above."""
         self._painted_narrow = False
@@ -466,6 +469,16 @@ class CurateScreen(DecisionScreen):
         """Open the image in an external viewer."""
         if self.shown is not None:
             open_outside(self, self._viewer, self.shown.path, picture_name(self.shown))
+
+    def action_run_own(self, name: str) -> None:
+        """Run a command of [commands] about the card."""
+        from workbench.tui.screens.base.own_commands import CommandRuns  # only when asked for
+
+        if self.shown is None:
+            return
+        if self._commands is None:
+            self._commands = CommandRuns(self, self.session.store.path.parent)
+        self._commands.start(self.actions.commands[name], self.shown)
 
     def action_ask_copy(self) -> None:
         self._ask(KeyScope.COPY)
