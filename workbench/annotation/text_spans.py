@@ -7,6 +7,7 @@ reports. The spans are computed on the text as it is shown.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import pairwise
 
 from curation_db.language.negation_cues import find_cues
@@ -62,6 +63,21 @@ def highlighted_original(original: str, text: str) -> list[TextSpan]:
         parts.append(TextSpan(f"{REMOVED_OPENS}{shown[start:end]}{REMOVED_CLOSES}", removed=True))
         at = end
     return [part for part in (*parts, TextSpan(shown[at:])) if part.text]
+
+
+def edited_spans(before: str, after: str) -> list[TextSpan]:
+    """Return the words of both texts as one text: ‹› around those of `before` only, «» around those of `after` only."""
+    old, new = display_text(before, limit=2_000).split(), display_text(after, limit=2_000).split()
+    matcher = SequenceMatcher(None, [word.lower() for word in old], [word.lower() for word in new], autojunk=False)
+    parts: list[TextSpan] = []
+    for tag, start, end, new_start, new_end in matcher.get_opcodes():
+        removed, inserted = " ".join(old[start:end]), " ".join(new[new_start:new_end])
+        if tag == "equal":
+            parts.append(TextSpan(inserted))
+            continue
+        parts += [TextSpan(f"{REMOVED_OPENS}{removed}{REMOVED_CLOSES}", removed=True)] if removed else []
+        parts += [TextSpan(f"{OPENS}{inserted}{CLOSES}", changed=True)] if inserted else []
+    return [span for at, part in enumerate(parts) for span in ([TextSpan(" "), part] if at else [part])]
 
 
 def _changed(shown: str, original: str) -> list[Span]:

@@ -149,7 +149,12 @@ class NegwbApp(BaseApp):
             return
         if isinstance(event, events.Key) and not event.is_forwarded and self._is_too_early(event):
             self._idle_gc.activity()
-        elif isinstance(event, events.Key) and not event.is_forwarded and (cards := self._cards) is not None:
+        elif (
+            isinstance(event, events.Key)
+            and not event.is_forwarded
+            and (cards := self._cards) is not None
+            and not cards.is_editing
+        ):
             self._idle_gc.activity()
             self.app_focus = True
             key = self._folded(event)

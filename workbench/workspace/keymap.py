@@ -29,6 +29,8 @@ class KeyScope(StrEnum):
     """An image on the whole screen, where nothing is decided."""
     CARD_ZOOM = "card_zoom"
     """The image of a card on the whole screen; the keys that decide stay in force."""
+    EDIT = "edit"
+    """The text of a card is edited: its fields take all keys."""
     PROGRESS = "progress"
     BROWSE = "browse"
     GUIDELINES = "guidelines"
@@ -163,8 +165,8 @@ _CURATE_ACTIONS = (
            "ask_reason", 9),
     Action("repeat-reason", "full_stop", "same reason", "Reject with the reason of your last rejection", _DECIDE,
            _ON_CARD, "repeat_reason"),
-    Action("edit", "e", "edit", "Correct the text; your version replaces it", _DECIDE, _CARD, "edit", 8),
-    Action("edit-outside", "E", "editor", "Correct the text in $VISUAL or $EDITOR", _DECIDE, _CARD, "edit_outside"),
+    Action("edit", "e", "edit", "Correct the text; your version replaces it", _DECIDE, _ON_CARD, "edit", 8),
+    Action("edit-outside", "E", "editor", "Correct the text in $VISUAL or $EDITOR", _DECIDE, _ON_CARD, "edit_outside"),
     Action("unsure", "u", "unsure", "You cannot decide: others decide first", _DECIDE, _ON_CARD,
            "decide('unsure')", 8),
     Action("skip", "space", "skip", "Leave it for others, or for later", _DECIDE, _ON_CARD, "decide('skip')", 8),

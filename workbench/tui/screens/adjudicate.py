@@ -47,13 +47,12 @@ from workbench.workspace.keymap import KeyScope, Tab
 
 if TYPE_CHECKING:
     from workbench.annotation.key_guard import KeyTooEarly
-    from workbench.tui.screens.modals.edit import EditedCaption
+    from workbench.tui.widgets.edit_dock import EditDock, EditedCaption
 
 T = TypeVar("T")
 _OTHER_LINES = 2
 """Lines above and below the card: header and keys."""
 _HIDDEN = "hidden until you have decided"
-_LONGEST_EDITED = 5_000
 _UNDONE_HERE = frozenset({Kind.ADJUDICATE, Kind.EDIT})
 
 
@@ -64,6 +63,7 @@ class AdjudicationStage(StrEnum):
     REASON = KeyScope.REASON
     CAUSE = KeyScope.CAUSE
     TALLY = KeyScope.TALLY
+    EDIT = KeyScope.EDIT
 
 
 _OWN: dict[str, frozenset[AdjudicationStage]] = {
@@ -162,7 +162,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     @property
     def asks_question(self) -> bool:
-        return self.stage in (AdjudicationStage.REASON, AdjudicationStage.CAUSE)
+        return self.stage in (AdjudicationStage.REASON, AdjudicationStage.CAUSE, AdjudicationStage.EDIT)
 
     def on_key(self, event: events.Key) -> None:
         """Continue on any key without another meaning, while the vote summary is shown."""
@@ -245,20 +245,30 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self._settled = max(0, self._settled - 1)
         self.run_worker(self._look(number))
 
-    def action_edit(self) -> None:
+    async def action_edit(self) -> None:
         """Edit the text; annotators decide about the new version."""
-        from workbench.tui.screens.modals.edit import EditModal  # only when opened
+        from workbench.tui.widgets.edit_dock import MOST_CHARACTERS, EditDock  # only when opened
 
         if self.shown is None:
             return
         card = self.shown.card
         self._picture_shown = self.query_one(PicturePane).shown_as
-        if len(card.text) > _LONGEST_EDITED:
+        if len(card.text) > MOST_CHARACTERS:
             self.show_message(f"too long to edit here: {len(card.text):,} characters")
             return
-        limit = self.navigation.session.settings.checks.text_limit
-        modal = EditModal(card.text, card.caption, card.concept, partial(self._save_edit, self.shown), limit)
-        self.app.push_screen(modal, self._edited)
+        docks = self.query(EditDock)
+        dock = docks.first() if docks else EditDock(self.navigation.session.settings.checks)
+        if not docks:
+            await self.query_one("#text-box").mount(dock)
+        self.query_one(CardView).scroll_to_top()
+        self._show_stage(AdjudicationStage.EDIT)
+        dock.begin(card, partial(self._save_edit, self.shown))
+
+    def on_edit_dock_closed(self, event: EditDock.Closed) -> None:
+        self._show_stage(AdjudicationStage.CARD)
+        if event.written:
+            self.show_message(self._outcome)
+            self.action_go_on()
 
     async def _save_edit(self, ready: PreparedCard, edited: EditedCaption) -> str | None:
         try:
@@ -273,11 +283,6 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
             done = self._writer.edit(number, edited.text, concept=edited.concept, shown=self._seen(ready))
         self._outcome = wording.edit_outcome(done.child) if done.child is not None else ""
         self.navigation.session.refresh()
-
-    def _edited(self, written: bool | None) -> None:
-        if written:
-            self.show_message(self._outcome)
-            self.action_go_on()
 
     # -- going through --------------------------------------------------------------------------------------------
 

@@ -55,13 +55,13 @@ if TYPE_CHECKING:
     from workbench.annotation.key_guard import KeyTooEarly
     from workbench.annotation.session import AnnotationSession
     from workbench.tui.screens.base.own_commands import CommandRuns
+    from workbench.tui.widgets.edit_dock import EditDock
     from workbench.tui.widgets.zoom_view import ZoomView
 
 T = TypeVar("T")
 _OTHER_LINES = 3
 """Lines above and below the card: status, action line and keys."""
 _SLOW_SECONDS = 0.5
-_LONGEST_EDITED = 5_000
 _NEED_CARD = frozenset(
     {"decide", "ask_reason", "repeat_reason", "edit", "edit_outside", "note", "flag", "judges", "zoom", "open_outside",
      "ask_copy", "run_own"}
@@ -113,6 +113,8 @@ class CurateScreen(DecisionScreen):
         """The question that is asked, one of `_QUESTIONS`; then only its keys apply."""
         self._zoom: ZoomView | None = None
         """The view of the image on the whole screen, once it was opened."""
+        self._edit: EditDock | None = None
+        """The fields of the text, once they were opened."""
         self._last_reason: Reason | None = None
         """The reason of the last rejection of this session."""
         self._panel, self._panel_chosen = PanelView.DECISIONS, False
@@ -127,7 +129,8 @@ class CurateScreen(DecisionScreen):
         self._missed = -_PAUSE_SECONDS
         """Time of the last key that found no card, or that followed closely on such a key."""
         self._methods = {
-            scope: methods_at(actions, scope) for scope in (KeyScope.CARD, KeyScope.CARD_ZOOM, *_QUESTIONS)
+            scope: methods_at(actions, scope)
+            for scope in (KeyScope.CARD, KeyScope.CARD_ZOOM, KeyScope.EDIT, *_QUESTIONS)
         }
         bind(self, actions, *self._methods)
 
@@ -201,6 +204,8 @@ class CurateScreen(DecisionScreen):
     @property
     def scope(self) -> KeyScope:
         """The meaning of the keys at the moment."""
+        if self.is_editing:
+            return KeyScope.EDIT
         return self.question or (KeyScope.CARD_ZOOM if self.is_zoomed else KeyScope.CARD)
 
     def offers(self, action: str) -> bool:
@@ -295,22 +300,41 @@ class CurateScreen(DecisionScreen):
             await self.app.push_screen(modal, self._written)  # so that the next key goes there
 
     async def action_edit(self) -> None:
-        from workbench.tui.screens.modals.edit import EditModal  # only when opened
+        """Open the fields for the text below it; the keys after this one go there."""
+        from workbench.tui.widgets.edit_dock import MOST_CHARACTERS  # only when opened
 
         if self.shown is None:
             return
         card = self.shown.card
-        if len(card.text) > _LONGEST_EDITED:
+        if len(card.text) > MOST_CHARACTERS:
             self.show_message(f"too long to edit here: {len(card.text):,} characters", severity="warning")
             return
-        modal = EditModal(
-            card.text,
-            card.caption,
-            card.concept,
-            lambda typed: self._save_edit(card.candidate_id, typed.text, typed.concept),
-            self.session.settings.checks.text_limit,
-        )
-        await self.app.push_screen(modal, self._written)
+        dock = await self._edit_dock()
+        self.card_view.scroll_to_top()  # the caption that is replaced stays in view
+        self.app.clear_notifications()
+        self._edit = dock
+        dock.begin(card, lambda typed: self._save_edit(card.candidate_id, typed.text, typed.concept))
+        self._show_keys()
+
+    async def _edit_dock(self) -> EditDock:
+        """Return the fields below the text, or below the image on the whole screen; they are mounted once."""
+        from workbench.tui.widgets.edit_dock import EditDock  # only when opened
+
+        place = self._zoom if self._zoom is not None and self.is_zoomed else self.query_one("#text-box")
+        for dock in place.query(EditDock):
+            return dock
+        dock = EditDock(self.session.settings.checks, inline=place is self._zoom)
+        await place.mount(dock)
+        return dock
+
+    @property
+    def is_editing(self) -> bool:
+        """Whether the fields of the text take the keys."""
+        return self._edit is not None and self._edit.is_open
+
+    async def on_edit_dock_closed(self, event: EditDock.Closed) -> None:
+        self._show_keys()
+        await self._written(event.written)
 
     async def action_edit_outside(self) -> None:
         """Correct the text in the annotator's editor, and store it as an edit of the card that was shown."""

@@ -148,6 +148,9 @@ class CardView(TrackedText):
             self._top = top
             self._draw()
 
+    def scroll_to_top(self) -> None:
+        self.scroll_lines(-len(self._lines))
+
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         self.scroll_lines(_WHEEL_LINES)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.curating import field_text, lines, running, shown, until
-from support.workspaces import press, settled
+from support.workspaces import Case, press, settled
 from textual.events import Key
 from textual.widgets import Input, OptionList
 from textual.widgets._toast import Toast
@@ -15,11 +15,13 @@ from curation_db.lint.linter import LintSettings
 from workbench.tui.app import NegwbApp, PrefetchChanged
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.dialog import Dialog
-from workbench.tui.screens.modals.edit import CaptionArea, EditModal
 from workbench.tui.screens.modals.find import FindModal
 from workbench.tui.screens.modals.note import NoteModal
 from workbench.tui.screens.queue_end import QueueEndScreen
 from workbench.tui.widgets.action_line import ActionLine
+from workbench.tui.widgets.edit_dock import CaptionArea, EditDock
+from workbench.tui.widgets.zoom_view import ZoomView
+from workbench.workspace.keymap import KeyScope
 
 
 async def test_an_edit_counts_against_the_limit_of_the_model(make_workspace: Any, open_app: Any) -> None:
@@ -37,7 +39,7 @@ async def test_an_edit_creates_a_child_and_shows_the_next_card(make_workspace: A
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "e")
-        assert isinstance(app.screen, EditModal)
+        assert app.screen.is_editing
         assert app.screen.query_one(CaptionArea).text == "a woman not wearing hat number 0"
         assert "✓ cue “not”" in lines(app)
         assert "/77 tokens" in lines(app)
@@ -60,7 +62,7 @@ async def test_an_edit_may_set_its_concept_or_be_cancelled(make_workspace: Any, 
         await press(pilot, "e", "q", "escape")
         assert workspace.events() == []
         await press(pilot, "e", "enter")
-        assert isinstance(app.screen, EditModal)  # unchanged: nothing to save
+        assert app.screen.is_editing  # unchanged: nothing to save
         await press(pilot, "!", "tab")
         app.screen.query_one(Input).value = "sombrero"
         await press(pilot, "enter")
@@ -209,7 +211,7 @@ async def test_letters_typed_after_the_key_of_a_dialog_go_into_it(
         await settled(pilot)
         for key in (opener, "a", "x", "q"):  # in one read, as over a slow connection
             app.post_message(Key(key, key if len(key) == 1 else None))
-        await until(pilot, lambda: isinstance(app.screen, Dialog))
+        await until(pilot, lambda: isinstance(app.screen, Dialog) or app.screen.is_editing)
         field = app.screen.query("TextArea, Input").first()
         await until(pilot, lambda: str(getattr(field, "text", "") or getattr(field, "value", "")).endswith("axq"))
         assert app.is_running
@@ -251,3 +253,52 @@ async def test_ctrl_z_suspends_from_the_card_a_question_and_a_dialog(
             await pilot.press("ctrl+z")
             await pilot.pause()
     assert [each.__name__ for each in suspended] == ["CurateScreen", "CurateScreen", "JudgesModal"]
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 36)])
+async def test_editing_covers_neither_the_image_nor_the_caption_that_is_replaced(
+    make_workspace: Any, open_app: Any, size: tuple[int, int]
+) -> None:
+    case = Case(text="a woman riding a horse without a hat in a field", siblings=("a rider with a red scarf",))
+    app = open_app(make_workspace(cases=[case]))
+    async with running(app, size) as pilot:
+        await settled(pilot)
+        image = app.screen.picture.region
+        await press(pilot, "e")
+        assert app.screen.picture.region == image
+        dock = app.screen.query_one(EditDock)
+        assert dock.region.intersection(image).area == 0
+        assert dock.region.bottom <= size[1] - 1
+        app.screen.query_one(CaptionArea).text = "a woman riding a horse without a scarf in a field"
+        await until(pilot, lambda: "‹hat›" in lines(app))
+        content = lines(app)
+        for shown_text in ("«scarf»", "cue “without”", "⚠ a sibling caption names", "esc cancel", "concept"):
+            assert shown_text in content
+        card = app.screen.card_view
+        box_end = next(number for number, line in enumerate(card._lines) if "╰" in line.plain)
+        assert card.region.y + box_end < dock.region.y
+        assert app.screen.scope is KeyScope.EDIT
+        assert "a accept" not in lines(app)  # the keys of the card do not apply
+        await pilot.press("f2", "1", "z")  # letters for the text; the keys of the app do not apply
+        assert app.theme == "negwb-dark"
+        await press(pilot, "escape")
+        assert "a accept" in lines(app)
+
+
+async def test_a_zoomed_caption_is_edited_below_the_image(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
+    async with running(app, (80, 24)) as pilot:
+        await settled(pilot)
+        await press(pilot, "i", "e")
+        await pilot.press(*" new")
+        assert "«new»" in lines(app)
+        await until(
+            pilot,
+            lambda: app.screen.query_one(EditDock).region.y >= app.screen.query_one(ZoomView).pane.region.bottom > 5,
+        )
+        await press(pilot, "enter")
+        await until(pilot, lambda: shown(app) == 2 and not app.screen.is_editing)
+        assert app.screen.is_zoomed
+        assert "esc leave zoom" in lines(app)
+    assert workspace.rows("SELECT text FROM candidate WHERE id = 3") == [("a woman not wearing hat number 0 new",)]

@@ -247,7 +247,7 @@ async def test_one_decides_while_zooming_and_zoom_stays_for_the_next_cards(make_
         await settled(pilot)
         await press(pilot, "i")
         await drawn(pilot, "001.png")
-        assert "a accept   x reject   u unsure   space skip   z undo   esc leave zoom   ? help" in lines(app)
+        assert "a accept   x reject   e edit   u unsure   space skip   esc leave zoom   ? help" in lines(app)
         await press(pilot, "a")
         await until(pilot, lambda: "002.png" in app.screen.query_one(ZoomView).line)  # the next card is zoomed, too
         assert "wearing hat 1" in lines(app)

@@ -26,6 +26,7 @@ EARLY_KEY_MESSAGES = {
 """Message about a key that was dropped."""
 BEHIND = "screen is behind"
 _ASK_REASON = "ask_reason"
+_MOVES_FOCUS = frozenset({"focus_next", "focus_previous"})
 _REASON_KEY_SECONDS = 0.4
 """A reason key this soon after a dropped `x` belongs to that `x` and is dropped, too."""
 
@@ -46,7 +47,7 @@ class DecisionScreen(SizedScreen):
 
     def offers(self, action: str) -> bool:
         """Return whether an action of the app applies at the moment."""
-        return not self.asks_question
+        return not self.asks_question or action in _MOVES_FOCUS
 
     def track_card(self, card: int | None, *, known: bool = False) -> None:
         """Register the card that is about to be drawn; `known`: the annotator has seen it before."""

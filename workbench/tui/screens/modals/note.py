@@ -5,7 +5,8 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.widgets import Input
 
-from workbench.tui.screens.modals.draft import DraftDialog, Save
+from workbench.tui.screens.modals.draft import DraftDialog
+from workbench.tui.widgets.draft import Save
 
 
 class NoteModal(DraftDialog):
