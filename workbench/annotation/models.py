@@ -120,6 +120,8 @@ class SessionSettings:
     guard_seconds: float = GUARD_SECONDS
     """A new card must be on the screen for so long before a key decides about it; 0 in benches."""
     depth: int = DEPTH
+    is_timed: bool = True
+    """Whether the time on a card is stored with the decision; a command shows no card."""
     lease_seconds: float = LEASE_SECONDS
     clock_check_seconds: float = CLOCK_CHECK_SECONDS
 

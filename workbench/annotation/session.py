@@ -24,6 +24,7 @@ from curation_db.review.decisions import DecisionResult, DecisionWriter, Present
 from curation_db.search import fulltext, queries
 from curation_db.search.rows import ListedCandidate
 from curation_db.storage.store import Store
+from workbench.annotation.act_log import ActLog
 from workbench.annotation.answer_counts import AnswerCounter
 from workbench.annotation.background import PriorityRefreshThread
 from workbench.annotation.current_card import BackHistory, CurrentCard
@@ -121,6 +122,8 @@ class AnnotationSession:
         """Whether texts may be missing in the full-text index, after an edit or an interrupted import."""
         serves_audit = self.settings.only is Stream.AUDIT or (not self.settings.only and self.settings.audit_share > 0)
         self._counter = ProgressCounter(store, actor, counts_audit=serves_audit)
+        self.acts = ActLog(actor.name)
+        """What the annotator did, also on the side screens."""
         self.answers = AnswerCounter()
         """Counts stored and refused answers, also those of the side screens."""
 
@@ -280,6 +283,7 @@ class AnnotationSession:
         candidate_id, context = ready.card.candidate_id, self._context(ready)
         with self._keep_if_no_longer_queued(), self.answers.counting([candidate_id]):
             result = self._commit(ready, kind, reason, context)
+        self.acts.decided(candidate_id, kind, reason)
         self._advance(ready, kind, result, context)
         return result
 
@@ -309,6 +313,7 @@ class AnnotationSession:
                 ready.stream, blind=row.hidden, leased=False, must_be_queued=ready.asked, picture=picture
             )
             result = self._commit(ready, kind, reason, context)
+        self.acts.decided(row.id, kind, reason)
         self.refresh()
         return result
 
@@ -346,6 +351,7 @@ class AnnotationSession:
         with self._keep_if_no_longer_queued(), self.answers.counting([ready.card.candidate_id]):
             result = self._writer.edit(ready.card.candidate_id, new_text, concept=concept, shown=context)
         self._index_outdated = True
+        self.acts.decided(ready.card.candidate_id, Kind.EDIT, text=new_text, concept=concept)
         self._advance(ready, Kind.EDIT, result, context)
         return result
 
@@ -354,6 +360,7 @@ class AnnotationSession:
         ready = self._card.require()
         with self.answers.counting([ready.card.candidate_id], Kind.NOTE):
             result = self._writer.note(ready.card.candidate_id, text, shown=self._context(ready))
+        self.acts.decided(ready.card.candidate_id, Kind.NOTE, text=text)
         self._card.reload()
         return result
 
@@ -362,6 +369,7 @@ class AnnotationSession:
         ready = self._card.require()
         with self.answers.counting([ready.card.candidate_id], Kind.FLAG):
             result = self._writer.toggle_flag(ready.card.candidate_id, shown=self._context(ready))
+        self.acts.decided(ready.card.candidate_id, Kind.FLAG)
         self._card.reload()
         return result.status.flagged
 
@@ -383,6 +391,7 @@ class AnnotationSession:
             result = self._writer.undo()
         if result is None:
             return None
+        self.acts.moved(result.kind, back=True)
         self.affected = result.candidates
         self._back_history.clear()
         self._counter.recount()
@@ -402,6 +411,7 @@ class AnnotationSession:
         self.affected = result.candidates
         with self.store.read() as connection:
             kind = queries.original_kind(connection, result.action_id)
+        self.acts.moved(kind, back=False)
         if result.candidates > 1:
             self.refresh()
             return kind
@@ -496,7 +506,7 @@ class AnnotationSession:
         return PresentationContext(
             ready.stream,
             blind=ready.hidden,
-            elapsed_ms=round(seconds * 1000),
+            elapsed_ms=round(seconds * 1000) if self.settings.is_timed else None,
             leased=ready.leased,
             must_be_queued=ready.asked and not ready.second_look,
             picture=self.picture_shown,

@@ -238,6 +238,12 @@ class NegwbApp(BaseApp):
 
         self.action_open_tab(first_page(self.session.store))
 
+    def action_show_log(self) -> None:
+        """Show what the annotator did in this session."""
+        from workbench.tui.screens.modals.log import LogModal  # only when opened
+
+        self.push_screen(LogModal(self.session.acts))
+
     def action_toggle_dark(self) -> None:
         """Switch between dark and light theme, and name the key that saves the theme."""
         super().action_toggle_dark()

@@ -297,6 +297,8 @@ _CURATE_ACTIONS = (
            _ELSE, _EVERYWHERE, "app.redraw"),
     Action("palette", "ctrl+p", "palette", "All actions by name, and all themes", _ELSE, _EVERYWHERE,
            "app.command_palette"),
+    Action("log", "L", "log", "What you did in this session, as commands to copy", _ELSE, _CURATE | _SIDE,
+           "app.show_log"),
     Action("suspend", "ctrl+z", "suspend", "Return to the shell; fg there continues here", _ELSE, _EVERYWHERE,
            "app.suspend_process"),
     Action("help", "?,f1", "help", "This page", _ELSE, _CURATE | _CARD_ZOOM, "app.show_help", 9),

@@ -213,6 +213,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
                 if load_card(connection, number).state is State.SUPERSEDED:
                     raise CardChanged("an edit has replaced this caption ", hint="press space for the next card")
             self._writer.adjudicate(number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready))
+        self.navigation.session.acts.without_command(f"adjudicated: {word.verdict}", number)
         self.navigation.session.refresh()
         with self.navigation.session.store.read() as connection:
             return ready, vote_summary(connection, number)
@@ -234,6 +235,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
             return None
         with self.navigation.session.answers.counting(kind="take back"):
             done = self._writer.take_back(action.id)
+        self.navigation.session.acts.moved(action.kind, back=True)
         self.navigation.session.refresh()
         return done.candidate_id
 

@@ -1,0 +1,71 @@
+"""What the annotator did in this session, each act with the command that does the same."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from curation_db.enums import Kind, Reason
+from curation_db.language.sanitize import clean
+from workbench.annotation.wording import DECISIONS, readable
+
+NO_COMMAND = "no command does this"
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    at: datetime
+    did: str
+    """In a few words."""
+    candidate_id: int | None = None
+    arguments: tuple[str, ...] = ()
+    """Of the command `negwb` that does the same; empty: there is none."""
+
+    @property
+    def command(self) -> str:
+        """The command, quoted for a shell; "" for none."""
+        return shlex.join(("negwb", *self.arguments)) if self.arguments else ""
+
+
+class ActLog:
+    """The acts of a session, the oldest first."""
+
+    def __init__(self, annotator: str, clock: Callable[[], datetime] = _now) -> None:
+        self._annotator = annotator
+        self._clock = clock
+        self.acts: list[Act] = []
+
+    def decided(
+        self, candidate_id: int, kind: Kind, reason: Reason | None = None, *, text: str = "", concept: str | None = None
+    ) -> None:
+        """Add a decision, an edit, a note or a flag about a candidate."""
+        arguments = ["decide", str(candidate_id), str(kind)]
+        arguments += [f"--reason={reason}"] if reason is not None else []
+        arguments += [f"--text={clean(text)}"] if text else []
+        arguments += [f"--concept={clean(concept)}"] if concept is not None else []
+        because = f": {readable(reason)}" if reason is not None else ""
+        self._add(f"{DECISIONS[kind].label}{because}", candidate_id, arguments)
+
+    def moved(self, kind: Kind, *, back: bool) -> None:
+        """Add an undo (`back`) or a redo of an act of this kind."""
+        label = DECISIONS[kind].label if kind in DECISIONS else str(kind)
+        self._add(f"{'undo' if back else 'redo'}: {label}", None, ["undo", *([] if back else ["--redo"])])
+
+    def without_command(self, did: str, candidate_id: int | None = None) -> None:
+        """Add an act that only a screen can do."""
+        self.acts.append(Act(self._clock(), did, candidate_id))
+
+    @property
+    def script(self) -> str:
+        """The commands of all acts as lines of a shell script; the other acts are comments."""
+        return "".join(f"{act.command or f'# {act.did}: {NO_COMMAND}'}\n" for act in self.acts)
+
+    def _add(self, did: str, candidate_id: int | None, arguments: list[str]) -> None:
+        as_annotator = (*arguments, f"--annotator={self._annotator}")
+        self.acts.append(Act(self._clock(), did, candidate_id, as_annotator))
