@@ -172,6 +172,12 @@ def _supersedes(event: FoldEvent) -> bool:
     return event.kind is Kind.EDIT or (event.kind is Kind.WITHDRAW and event.role is not Role.POLICY)
 
 
+def accepts_as_policy(events: Sequence[FoldEvent], actor: str) -> bool:
+    """Return whether the policy `actor` accepts the candidate and has not withdrawn it, among effective events."""
+    kinds = [event.kind for event in since_requeue(events) if event.role is Role.POLICY and event.actor == actor]
+    return bool(kinds) and kinds[-1] is Kind.ACCEPT
+
+
 def _policy_accepts(events: Sequence[FoldEvent]) -> bool:
     """Return whether a policy accepts the candidate and has not withdrawn its acceptance."""
     newest = {event.actor: event.kind for event in events if event.role is Role.POLICY}

@@ -43,6 +43,8 @@ class SkipReason(StrEnum):
     """Another annotator holds a lease on it."""
     SUPERSEDED = "superseded"
     """An edit has replaced it."""
+    DECIDED = "decided"
+    """It is not open any more, so a policy does not decide about it."""
     FINAL = "final"
     """An adjudicator has settled it; votes do not change it."""
     ALREADY = "already"
@@ -149,6 +151,8 @@ def _preview_history(
     own = votes_of([event for event in events if not event.gold]).get(actor)
     if audit and (status.wanted > 0 or not _decided_blind(history, events)):
         return SkipReason.AUDIT
+    if role is Role.POLICY and status.state is not State.OPEN:
+        return SkipReason.DECIDED
     if status.state is _AIMS[kind] or own is kind:
         return SkipReason.ALREADY
     if kind is not Kind.REQUEUE and any(event.kind is Kind.ADJUDICATE for event in since_requeue(events)):

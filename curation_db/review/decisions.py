@@ -20,8 +20,8 @@ from curation_db.events import event_clock, event_log
 from curation_db.events.annotator_status import works_alone
 from curation_db.events.annotators import Actor, require_adjudicator
 from curation_db.events.event_log import RecordedAction
-from curation_db.events.history_cache import BATCH, events_of
-from curation_db.events.state import CandidateStatus, FoldEvent, effective_events
+from curation_db.events.history_cache import BATCH, events_of, fold_events, histories
+from curation_db.events.state import CandidateStatus, FoldEvent, accepts_as_policy, effective_events
 from curation_db.language.sanitize import clean
 from curation_db.queue import leases
 from curation_db.queue.claims import still_queued_for
@@ -298,6 +298,25 @@ class DecisionWriter:
             leases.drop(connection, self._actor, [entry.candidate_id for entry in entries])
             done = self._append_many(connection, entries, PresentationContext(leased=False), progress)
             return BulkResult(done.action_id, preview)
+
+    def withdraw_many(self, candidate_ids: Iterable[int]) -> int:
+        """Withdraw this policy's acceptances of these candidates; return how many, at most the distinct ids.
+
+        Raises:
+            ValueError: the actor is not a policy.
+        """
+        if self._actor.role is not Role.POLICY:
+            raise ValueError("only a policy withdraws its acceptances")
+        with self._store.write() as connection:
+            numbers = [
+                number
+                for number, history in histories(connection, sorted(set(candidate_ids)))
+                if accepts_as_policy(effective_events(fold_events(history)), self._actor.name)
+            ]
+            if numbers:
+                entries = [_NewEvent(candidate_id=number, kind=Kind.WITHDRAW) for number in numbers]
+                self._append_many(connection, entries, PresentationContext(leased=False))
+            return len(numbers)
 
     def take_back(self, action_id: str) -> DecisionResult:
         """Undo an action by its id; an adjudicator may undo the actions of others. `redo` reverses this undo.

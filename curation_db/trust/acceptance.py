@@ -45,10 +45,10 @@ class AuditLabel:
 @dataclass(frozen=True, slots=True)
 class Stratum:
     name: str
+    thresholds: Sequence[float]
+    """Falling; declared before the labels were seen (`declare_thresholds`)."""
     scores: Sequence[float]
-    """Calibrated P(right) of each candidate that a rule may accept."""
-    audit_scores: Sequence[float]
-    """Calibrated P(right) of each candidate of the audit set, labelled or not."""
+    """P(right) of each candidate that a rule may accept."""
     labels: Sequence[AuditLabel]
     """In the order in which they were given."""
 
@@ -102,43 +102,45 @@ def plan_acceptance(
     """
     if not 0 < target < 1 or not 0 < confidence < 1:
         raise ValueError(f"a target precision and a confidence are between 0 and 1, not {target} and {confidence}")
-    level = 1 - (1 - confidence) / max(len(strata), 1)
+    level = stratum_level(confidence, len(strata))
     given = max((label.number for stratum in strata for label in stratum.labels), default=0)
     audit: _Audit = _RunningAudit() if looks is None else _DeclaredAudit(tuple(looks), given)
     return tuple(StratumRule(each.name, level, _walk(each, target, level, audit)) for each in strata)
 
 
+def stratum_level(confidence: float, strata: int) -> float:
+    """Return the confidence of each stratum, so that all together hold `confidence` (Bonferroni)."""
+    return 1 - (1 - confidence) / max(strata, 1)
+
+
 def _walk(stratum: Stratum, target: float, level: float, audit: _Audit) -> tuple[Test, ...]:
     tests = []
-    least = _first_sample(len(stratum.audit_scores), target, level, audit)
-    for threshold in thresholds(stratum.scores, target, stratum.audit_scores, least):
+    for threshold in stratum.thresholds:
         tests.append(_test(stratum, threshold, target, level, audit))
         if not tests[-1].certified:
             break
     return tuple(tests)
 
 
-def _first_sample(size: int, target: float, level: float, audit: _Audit) -> int:
-    """Return the number of audit candidates that the first threshold accepts at least.
-
-    One error in the smallest sample would end the walk, so the first test leaves room for errors where the audit set
-    allows it.
-    """
-    needed = [audit.required(target, errors, level) for errors in _ERRORS_ALLOWED]
-    return next((each for each in needed if each <= size * _FIRST_SHARE), needed[-1])
-
-
-def thresholds(scores: Sequence[float], target: float, audit: Sequence[float] = (), least: int = 0) -> list[float]:
-    """Return the thresholds to test, from strict to loose. They depend on scores alone.
+def declare_thresholds(
+    scores: Sequence[float], audit: Sequence[float], target: float, *, level: float = LEVEL, running: bool = True
+) -> list[float]:
+    """Return the thresholds to test in a stratum, from strict to loose. They depend on scores alone.
 
     The first one is the loosest at which the mean score still exceeds the target clearly, and which accepts enough
-    candidates of the audit set for a certificate without errors.
+    candidates of the audit set for a certificate. One error in the smallest sample would end the walk, so the first
+    test leaves room for errors where the audit set allows it.
 
     Args:
-        scores: Of the candidates, calibrated.
-        audit: Scores of the audit set.
-        least: Number of audit candidates that the first threshold accepts at least, where any does.
+        scores: Calibrated P(right) of the candidates of the stratum.
+        audit: The same of its audit set, labelled or not.
+        target: Precision.
+        level: Confidence of this stratum (`stratum_level`).
+        running: Whether the labels are looked at continuously, which takes more of them.
     """
+    required = running_audit.required_labels if running else declared_looks.required_labels
+    needed = [_required(required, target, errors, level) for errors in _ERRORS_ALLOWED]
+    least = next((each for each in needed if each <= len(audit) * _FIRST_SHARE), needed[-1])
     ordered = sorted(scores, reverse=True)
     if not ordered:
         return []
@@ -182,9 +184,6 @@ class _Audit(Protocol):
     def missing(self, labels: Sequence[AuditLabel], target: float, level: float) -> int:
         """Return the number of further right labels that would certify the target."""
 
-    def required(self, target: float, errors: int, level: float) -> int:
-        """Return the smallest number of labels that certifies the target with this number of errors."""
-
 
 class _RunningAudit:
     """A look after every label."""
@@ -201,10 +200,7 @@ class _RunningAudit:
 
     def missing(self, labels: Sequence[AuditLabel], target: float, level: float) -> int:
         count, errors = self.counted(labels)
-        return self.required(target, errors, level) - count
-
-    def required(self, target: float, errors: int, level: float) -> int:
-        return _required(running_audit.required_labels, target, errors, level)
+        return _required(running_audit.required_labels, target, errors, level) - count
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +238,6 @@ class _DeclaredAudit:
             enough = self._certifies([*reached, (count + middle, errors, 1.0)], target, level)
             low, high = (low, middle) if enough else (middle, high)
         return high
-
-    def required(self, target: float, errors: int, level: float) -> int:
-        return _required(declared_looks.required_labels, target, errors, level)
 
     def _reached(self, labels: Sequence[AuditLabel]) -> list[tuple[int, int, float]]:
         """Return (labels, errors, share of the error probability) at each reached look with further labels.
@@ -295,12 +288,16 @@ class Standing(StrEnum):
     """The precision is below the target, with the confidence: earlier acceptances are withdrawn."""
 
 
-def standing(right: int, wrong: int, target: float, *, confidence: float = LEVEL) -> Standing:
-    """Return the standing of a rule after further audit labels; valid after every label.
+def standing(right: int, wrong: int, target: float, *, confidence: float = LEVEL, running: bool = True) -> Standing:
+    """Return the standing of a rule after further audit labels.
 
-    A new model, prompt version or corpus ends a rule whatever its labels say: its labels are about another population.
+    The refutation holds at any time. A rule of declared looks is suspended by the exact bound: to suspend early costs
+    acceptances, never precision.
     """
     if running_audit.refutes(right, wrong, target, confidence=confidence):
         return Standing.REFUTED
-    holds = running_audit.certifies(right, wrong, target, confidence=confidence)
+    if running:
+        holds = running_audit.certifies(right, wrong, target, confidence=confidence)
+    else:
+        holds = declared_looks.certifies(right + wrong, wrong, target, confidence=confidence)
     return Standing.HOLDS if holds else Standing.SUSPENDED

@@ -8,8 +8,9 @@ prompt version and question: a new model or prompt is another judge.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -76,6 +77,7 @@ _UNDECIDED = text(f"""
     WHERE NOT c.audit AND s.state = '{State.OPEN}' AND NOT EXISTS (SELECT 1 FROM gold g WHERE g.candidate_id = c.id)
     ORDER BY c.id
 """)
+_THESE = text(f"SELECT id, image_id, stratum FROM candidate WHERE id {IN_IDS} ORDER BY id")
 _VERDICTS = text(f"""
     SELECT candidate_id, judge, model, prompt_version, question, p FROM verdict
     WHERE candidate_id {IN_IDS} AND p IS NOT NULL
@@ -83,9 +85,15 @@ _VERDICTS = text(f"""
 _MARKS = text(f"SELECT candidate_id, mark FROM candidate_mark WHERE candidate_id {IN_IDS}")
 
 
-def judge_key(judge: str, model: str, prompt_version: str, question: str) -> str:
+def judge_key(judge: str, question: str, model: str, prompt_version: str) -> str:
     """Return the name of a judge in `Evidence.judges`."""
-    return " · ".join((judge, model, prompt_version, question))
+    return json.dumps([judge, question, model, prompt_version], ensure_ascii=False)
+
+
+def judge_and_question(key: str) -> tuple[str, str]:
+    """Return the judge and the question of a `judge_key`, whatever its model and prompt version."""
+    judge, question, _model, _prompt = json.loads(key)
+    return judge, question
 
 
 def audit_items(connection: Connection, claim: Claim = Claim.ACCEPTABLE) -> list[Item]:
@@ -122,6 +130,14 @@ def undecided_items(connection: Connection) -> Iterator[Item]:
         yield Item(row.id, row.image_id, row.stratum, known)
 
 
+def items_of(connection: Connection, ids: Iterable[int]) -> Iterator[Item]:
+    """Yield these candidates, without labels, in the order of their ids."""
+    for part in batches(sorted(ids), _BATCH):
+        rows = connection.execute(_THESE, {"ids": json_array(part)}).all()
+        for row, known in zip(rows, _evidence(connection, [row.id for row in rows]), strict=True):
+            yield Item(row.id, row.image_id, row.stratum, known)
+
+
 def split_by_image(items: Sequence[T], *, share: float = FITTED_SHARE, salt: str = "") -> tuple[list[T], list[T]]:
     """Return the items that fit scores and the items that test them; all items of an image are on one side.
 
@@ -141,7 +157,7 @@ def _evidence(connection: Connection, ids: Sequence[int]) -> Iterator[Evidence]:
         checks: dict[int, set[str]] = defaultdict(set)
         wanted = {"ids": json_array(part)}
         for row in connection.execute(_VERDICTS, wanted):
-            key = judge_key(row.judge, row.model, row.prompt_version, row.question)
+            key = judge_key(row.judge, row.question, row.model, row.prompt_version)
             judges[row.candidate_id][key] = 1 - row.p if row.question == Question.PRESENT else row.p
         for row in connection.execute(_MARKS, wanted):
             checks[row.candidate_id].add(row.mark)

@@ -13,10 +13,10 @@ from curation_db.trust.acceptance import (
     AuditLabel,
     Standing,
     Stratum,
+    declare_thresholds,
     ever_certified,
     plan_acceptance,
     standing,
-    thresholds,
 )
 from curation_db.trust.running_audit import certifies
 
@@ -29,7 +29,11 @@ def world(draw: np.random.Generator, n: int, labelled: int, truth: Callable[[np.
     right = draw.random(n) < truth(scores)
     audit = draw.choice(n, labelled, replace=False)
     labels = [AuditLabel(float(scores[each]), bool(right[each]), number) for number, each in enumerate(audit, 1)]
-    return Stratum("s", [float(score) for score in scores], [label.score for label in labels], labels)
+    return stratum([float(score) for score in scores], [label.score for label in labels], labels)
+
+
+def stratum(scores: list[float], audit: list[float], labels: list[AuditLabel], *, running: bool = True) -> Stratum:
+    return Stratum("s", declare_thresholds(scores, audit, TARGET, running=running), scores, labels)
 
 
 LOOKS = {"running": None, "one look": (1200,), "six looks": (200, 400, 600, 800, 1000, 1200)}
@@ -42,8 +46,8 @@ def violations(
     below, accepted = 0, 0.0
     grid = np.linspace(0, 1, 20_001)
     for seed in range(runs):
-        stratum = world(np.random.default_rng(seed), 2000, 1200, truth)
-        rule = plan_acceptance([stratum], TARGET, looks=looks)[0].in_force
+        drawn = world(np.random.default_rng(seed), 2000, 1200, truth)
+        rule = plan_acceptance([drawn], TARGET, looks=looks)[0].in_force
         if rule is not None:
             below += truth(grid[grid >= rule.threshold]).mean() < TARGET
             accepted += rule.accepted / 2000
@@ -76,28 +80,36 @@ def test_a_few_runs_of_each_mode() -> None:
 
 def test_thresholds_fall_and_start_where_the_scores_promise_the_target() -> None:
     scores = [float(score) for score in np.linspace(0, 1, 1001)]
-    tested = thresholds(scores, 0.9)
+    tested = declare_thresholds(scores, scores * 10, 0.9)
     assert tested == sorted(tested, reverse=True)
     assert tested[0] == pytest.approx(0.9, abs=0.03), "the scores from 0.9 on have a mean of 0.95"
     assert tested[-1] == 0.0
-    assert thresholds([], 0.9) == []
-    assert thresholds([0.5] * 10, 0.9) == [0.5]
+    assert declare_thresholds([], [], 0.9) == []
+    assert declare_thresholds([0.5] * 10, [], 0.9) == [0.5]
 
 
-def test_the_first_threshold_has_enough_of_the_audit_set() -> None:
-    scores = [float(score) for score in np.linspace(0, 1, 1001)]
-    audit = scores[::10]  # 101
-    tested = thresholds(scores, 0.95, audit, least=59)
-    assert 59 <= sum(score >= tested[0] for score in audit) <= 63
-    assert thresholds(scores, 0.95, audit, least=102) == [0.0]
+@pytest.mark.parametrize(
+    ("audit", "running", "least"),
+    [(101, False, 59), (200, False, 93), (1001, False, 208), (101, True, 88), (1001, True, 277)],
+)
+def test_the_first_threshold_has_enough_of_the_audit_set(audit: int, running: bool, least: int) -> None:
+    """Labels for a certificate with 5, 3, 1 or no errors, from half of the audit set where possible."""
+    scores = [float(score) for score in np.linspace(0, 0.5, 1001)]
+    chosen = [float(score) for score in np.linspace(0, 0.5, audit)]
+    first = declare_thresholds(scores, chosen, TARGET, running=running)[0]
+    assert least <= sum(score >= first for score in chosen) <= least + audit / 40 + 1
+
+
+def test_a_small_audit_set_tests_everything_at_once() -> None:
+    assert declare_thresholds([0.1, 0.9], [0.5] * 58, TARGET, running=False) == [0.1]
 
 
 def test_the_walk_stops_at_the_first_threshold_that_is_not_certified() -> None:
     """Right above 0.5, wrong below."""
     scores = [float(score) for score in np.linspace(0, 1, 1000)]
-    stratum = Stratum("s", scores, scores, [AuditLabel(score, score > 0.5, n) for n, score in enumerate(scores, 1)])
+    labels = [AuditLabel(score, score > 0.5, n) for n, score in enumerate(scores, 1)]
     for looks in (None, (1000,), (500, 1000)):
-        rule = plan_acceptance([stratum], TARGET, looks=looks)[0]
+        rule = plan_acceptance([stratum(scores, scores, labels, running=not looks)], TARGET, looks=looks)[0]
         assert rule.in_force is not None
         assert rule.next is not None
         assert 0.45 <= rule.in_force.threshold <= 0.51
@@ -109,9 +121,9 @@ def test_the_walk_stops_at_the_first_threshold_that_is_not_certified() -> None:
 
 
 def test_strata_share_the_error_probability() -> None:
-    stratum = Stratum("s", [0.99] * 100, [0.99] * 59, [AuditLabel(0.99, True, n) for n in range(1, 60)])
-    assert plan_acceptance([stratum], TARGET, looks=(59,))[0].in_force is not None
-    two = plan_acceptance([stratum, stratum], TARGET, looks=(59,))
+    one = Stratum("s", [0.99], [0.99] * 100, [AuditLabel(0.99, True, n) for n in range(1, 60)])
+    assert plan_acceptance([one], TARGET, looks=(59,))[0].in_force is not None
+    two = plan_acceptance([one, one], TARGET, looks=(59,))
     assert [each.in_force for each in two] == [None, None]
     assert two[0].confidence == pytest.approx(0.975)
     assert two[0].next is not None
@@ -121,7 +133,7 @@ def test_strata_share_the_error_probability() -> None:
 def test_labels_count_from_the_declared_look_that_includes_them() -> None:
     def rule(right: int, looks: tuple[int, ...]) -> tuple[int, bool]:
         labels = [AuditLabel(0.99, True, n) for n in range(1, right + 1)]
-        test = plan_acceptance([Stratum("s", [0.99] * 100, [0.99] * 100, labels)], TARGET, looks=looks)[0].tests[0]
+        test = plan_acceptance([Stratum("s", [0.99], [0.99] * 100, labels)], TARGET, looks=looks)[0].tests[0]
         return test.labels, test.certified
 
     assert rule(58, (59,)) == (0, False)
@@ -137,7 +149,7 @@ def test_the_missing_labels_certify_at_the_next_look() -> None:
     for more in (10, 30, 60, 120, 200):
         looks = (100, 100 + more)
         at_first, at_last = (
-            plan_acceptance([Stratum("s", [0.99] * 100, [0.99] * 400, labels[:count])], TARGET, looks=looks)[0].tests[0]
+            plan_acceptance([Stratum("s", [0.99], [0.99] * 100, labels[:count])], TARGET, looks=looks)[0].tests[0]
             for count in looks
         )
         assert not at_first.certified
@@ -147,7 +159,7 @@ def test_the_missing_labels_certify_at_the_next_look() -> None:
 
 
 def test_without_labels_or_candidates_nothing_is_accepted() -> None:
-    rules = plan_acceptance([Stratum("a", [0.99] * 5, [0.99], []), Stratum("b", [], [], [])], TARGET)
+    rules = plan_acceptance([Stratum("a", [0.99], [0.99] * 5, []), Stratum("b", [], [], [])], TARGET)
     assert [each.in_force for each in rules] == [None, None]
     assert rules[0].next is not None
     assert (rules[0].next.labels, rules[0].next.bound) == (0, 0.0)
@@ -176,3 +188,9 @@ def test_ever_certified_equals_a_look_after_each_label(answers: list[bool], targ
 )
 def test_the_standing_of_a_rule(right: int, wrong: int, expected: Standing) -> None:
     assert standing(right, wrong, TARGET) is expected
+
+
+def test_a_rule_of_declared_looks_holds_by_the_exact_bound() -> None:
+    assert standing(59, 0, TARGET, running=False) is Standing.HOLDS
+    assert standing(59, 1, TARGET, running=False) is Standing.SUSPENDED
+    assert standing(80, 20, TARGET, running=False) is Standing.REFUTED

@@ -19,6 +19,7 @@ _LEFT: dict[SkipReason, str] = {
     SkipReason.GOLD: "gold items: each annotator answers them alone",
     SkipReason.HELD: "leased by another session",
     SkipReason.SUPERSEDED: "replaced by an edit",
+    SkipReason.DECIDED: "decided already",
     SkipReason.FINAL: "settled by an adjudicator",
     SkipReason.ALREADY: "already in that state",
     SkipReason.UNKNOWN: "no longer in the record",

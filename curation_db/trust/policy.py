@@ -1,0 +1,310 @@
+"""Policies: what judges may accept on their own, declared, certified, applied and reviewed on the record.
+
+A policy is declared before its labels are looked at: the claim, the precision and confidence, the score, the strata and
+their thresholds. The declaration is stored in the record, and its hash is the version in the name of the actor. Later
+runs test the same declaration with more labels; a new declaration is a new test. The score is fitted on the labels of
+some images, and only the labels of the others test thresholds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from curation_db.enums import Kind, Role, State
+from curation_db.errors import RecordError
+from curation_db.events.annotators import Actor
+from curation_db.review.decisions import DecisionWriter
+from curation_db.storage.ids import uuid7
+from curation_db.storage.sqlite import batches
+from curation_db.storage.store import Store
+from curation_db.trust.acceptance import (
+    AuditLabel,
+    Standing,
+    Stratum,
+    StratumRule,
+    declare_thresholds,
+    plan_acceptance,
+    standing,
+    stratum_level,
+)
+from curation_db.trust.evidence import (
+    Claim,
+    Item,
+    audit_items,
+    items_of,
+    judge_and_question,
+    split_by_image,
+    undecided_items,
+)
+from curation_db.trust.judge_score import JudgeScore, fit_judge_score
+
+_ACCEPTED = text(f"""
+    SELECT DISTINCT e.candidate_id FROM event e
+    JOIN candidate_state s ON s.candidate_id = e.candidate_id
+    WHERE e.actor = :actor AND e.kind = 'accept' AND s.state = '{State.ACCEPTED}' AND s.accepts = 0 AND s.rejects = 0
+      AND NOT EXISTS (SELECT 1 FROM event w WHERE w.candidate_id = e.candidate_id AND w.seq > e.seq
+                      AND (w.kind IN ('requeue', 'adjudicate') OR (w.actor = e.actor AND w.kind = 'withdraw')))
+    ORDER BY e.candidate_id
+""")
+LEAST_FITTED: Final = 30
+"""Labels that the fit of a score needs at least."""
+_NAME: Final = "policy/"
+_AT_ONCE: Final = 5_000
+"""Acceptances in one transaction: annotators wait for it, about 0.3 s."""
+
+Progress = Callable[[int, int], None]
+
+
+class NotEnoughLabels(RecordError):
+    """The audit has too few labels to fit a score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A declared policy."""
+
+    claim: Claim
+    target: float
+    confidence: float
+    looks: tuple[int, ...] | None
+    """Declared looks, as numbers of testing labels; None: running audit."""
+    score: JudgeScore
+    thresholds: dict[str, tuple[float, ...]]
+    """By stratum, falling."""
+    newest: int
+    """Id of the newest candidate at the declaration: later ones are another population."""
+
+    @property
+    def version(self) -> str:
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    @property
+    def actor(self) -> str:
+        """Name of the actor of its events."""
+        return f"accept@{self.version}"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, stored: str) -> Policy:
+        values: dict[str, Any] = json.loads(stored)
+        score = values["score"]
+        return cls(
+            claim=Claim(values["claim"]),
+            target=values["target"],
+            confidence=values["confidence"],
+            looks=None if values["looks"] is None else tuple(values["looks"]),
+            score=JudgeScore(
+                tuple(score["judges"]), tuple(score["checks"]), tuple(score["weights"]), score["intercept"]
+            ),
+            thresholds={name: tuple(each) for name, each in values["thresholds"].items()},
+            newest=values["newest"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStratum:
+    rule: StratumRule
+    audit: int
+    """Candidates of its audit set that test it, labelled or not."""
+    undecided: int
+    accepted: tuple[int, ...]
+    """Ids of the candidates that the policy may accept now."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptancePlan:
+    """A policy with the labels so far: what it may accept, and what further labels would allow."""
+
+    policy: Policy
+    labels: int
+    """Labels that test thresholds."""
+    strata: tuple[PlannedStratum, ...]
+    later: int
+    """Undecided candidates that are newer than the declaration."""
+    other: int
+    """Undecided candidates in a stratum without an audit set, or without a verdict of the policy's judges."""
+
+    @property
+    def accepted(self) -> list[int]:
+        return sorted(number for each in self.strata for number in each.accepted)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReview:
+    """A policy with acceptances in effect, in the light of all labels."""
+
+    policy: Policy
+    accepted: tuple[int, ...]
+    """Candidates that it accepted and did not withdraw."""
+    standings: dict[str, Standing]
+    """By stratum."""
+    withdrawn: tuple[int, ...]
+    """Acceptances to withdraw: of refuted strata, and those with verdicts of another model or prompt since."""
+
+
+def declare(
+    connection: Connection,
+    claim: Claim,
+    target: float,
+    *,
+    confidence: float,
+    looks: Sequence[int] | None = None,
+) -> Policy:
+    """Return a new policy for the candidates of the record; nothing is stored.
+
+    Raises:
+        NotEnoughLabels: too few labels to fit the score, or all of them agree.
+        RecordError: no stratum has undecided candidates and an audit set, or a look is at labels that exist already.
+    """
+    fitted, testing = split_by_image(audit_items(connection, claim))
+    labelled = [item for item in fitted if item.right is not None and item.evidence.judges]
+    right = [bool(item.right) for item in labelled]
+    if len(labelled) < LEAST_FITTED or len(set(right)) < 2:
+        raise NotEnoughLabels(
+            f"the score of the judges needs {LEAST_FITTED} audit labels of judged candidates, of both kinds, on the"
+            f" images set aside for it; there are {len(labelled)} ({sum(right)} right)",
+            hint="label the audit set, about three times as many: negwb curate --stream audit",
+        )
+    given = sum(item.right is not None for item in testing)
+    if looks is not None and (not looks or looks[0] <= given):
+        raise RecordError(f"a look at {looks[0] if looks else 0} labels is too late: {given} are given already")
+    score = fit_judge_score([item.evidence for item in labelled], right)
+    audit, undecided = _by_stratum(testing, score), _by_stratum(undecided_items(connection), score)
+    names = sorted(audit.keys() & undecided.keys())
+    if not names:
+        raise RecordError("no stratum has undecided candidates and an audit set, both with verdicts of judges")
+    level = stratum_level(confidence, len(names))
+    thresholds = {
+        name: tuple(
+            declare_thresholds(
+                [p for _, p in undecided[name]],
+                [p for _, p in audit[name]],
+                target,
+                level=level,
+                running=looks is None,
+            )
+        )
+        for name in names
+    }
+    newest = connection.execute(text("SELECT coalesce(max(id), 0) FROM candidate")).scalar_one()
+    return Policy(claim, target, confidence, None if looks is None else tuple(looks), score, thresholds, newest)
+
+
+def plan(connection: Connection, policy: Policy) -> AcceptancePlan:
+    """Test the thresholds of a policy with the labels so far."""
+    _, testing = split_by_image(audit_items(connection, policy.claim))
+    labelled = [item for item in testing if item.right is not None and item.candidate_id <= policy.newest]
+    numbers = {item.candidate_id: number for number, item in enumerate(labelled, 1)}
+    undecided = list(undecided_items(connection))
+    current = [item for item in undecided if item.candidate_id <= policy.newest]
+    audit, open_items = _by_stratum(testing, policy.score), _by_stratum(current, policy.score)
+    strata = [
+        Stratum(
+            name,
+            thresholds,
+            [p for _, p in open_items.get(name, ())],
+            [
+                AuditLabel(p, bool(item.right), numbers[item.candidate_id])
+                for item, p in audit.get(name, ())
+                if item.candidate_id in numbers
+            ],
+        )
+        for name, thresholds in policy.thresholds.items()
+    ]
+    planned = []
+    for rule in plan_acceptance(strata, policy.target, confidence=policy.confidence, looks=policy.looks):
+        least = rule.in_force.threshold if rule.in_force else None
+        items = open_items.get(rule.name, [])
+        accepted = tuple(item.candidate_id for item, p in items if least is not None and p >= least)
+        planned.append(PlannedStratum(rule, len(audit.get(rule.name, ())), len(items), accepted))
+    covered = sum(each.undecided for each in planned)
+    return AcceptancePlan(policy, len(labelled), tuple(planned), len(undecided) - len(current), len(current) - covered)
+
+
+def accept(store: Store, planned: AcceptancePlan, *, progress: Progress = lambda _done, _total: None) -> int:
+    """Store the policy and accept what the plan covers; return the number of new acceptances.
+
+    Each transaction leaves out what was decided meanwhile. After a crash the next plan contains the rest.
+    """
+    with store.write() as connection:
+        connection.execute(
+            text("INSERT INTO record_note(name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING"),
+            {"name": _NAME + planned.policy.actor, "value": planned.policy.to_json()},
+        )
+    writer, done, total = DecisionWriter(store, actor_of(planned.policy)), 0, len(planned.accepted)
+    for part in batches(planned.accepted, _AT_ONCE):
+        done += writer.decide_many(part, Kind.ACCEPT).preview.changing
+        progress(min(total, done), total)
+    return done
+
+
+def stored_policies(connection: Connection) -> list[Policy]:
+    """Return the policies that the record stores, the newest last."""
+    rows = connection.execute(
+        text("SELECT value FROM record_note WHERE name LIKE :pattern ORDER BY rowid"), {"pattern": _NAME + "%"}
+    )
+    return [Policy.from_json(value) for value in rows.scalars()]
+
+
+def review(connection: Connection, policy: Policy) -> PolicyReview:
+    """Test a policy with all labels on its testing images, and find its acceptances that must be withdrawn."""
+    accepted = list(items_of(connection, connection.execute(_ACCEPTED, {"actor": policy.actor}).scalars()))
+    scored = _by_stratum(accepted, policy.score)
+    _, testing = split_by_image(audit_items(connection, policy.claim))
+    audit = _by_stratum([item for item in testing if item.right is not None], policy.score)
+    level = stratum_level(policy.confidence, len(policy.thresholds))
+    standings = {}
+    for name, items in scored.items():
+        threshold = min(p for _, p in items)
+        right = [bool(item.right) for item, p in audit.get(name, ()) if p >= threshold]
+        wrong = right.count(False)
+        standings[name] = standing(
+            len(right) - wrong, wrong, policy.target, confidence=level, running=policy.looks is None
+        )
+    keeping = {
+        item.candidate_id
+        for name, items in scored.items()
+        if standings[name] is not Standing.REFUTED
+        for item, _ in items
+    }
+    numbers = tuple(item.candidate_id for item in accepted)
+    return PolicyReview(policy, numbers, standings, tuple(number for number in numbers if number not in keeping))
+
+
+def withdraw(store: Store, reviewed: PolicyReview) -> int:
+    """Withdraw the acceptances that the review names; the candidates return to the queue."""
+    writer, done = DecisionWriter(store, actor_of(reviewed.policy)), 0
+    for part in batches(reviewed.withdrawn, _AT_ONCE):
+        done += writer.withdraw_many(part)
+    return done
+
+
+def _by_stratum(items: Iterable[Item], score: JudgeScore) -> dict[str, list[tuple[Item, float]]]:
+    """Return the items that the score covers, with P(right), by stratum."""
+    covered = [item for item in items if _is_covered(item, score)]
+    grouped: dict[str, list[tuple[Item, float]]] = defaultdict(list)
+    for item, p in zip(covered, score.apply([item.evidence for item in covered]), strict=True):
+        grouped[item.stratum].append((item, p))
+    return grouped
+
+
+def _is_covered(item: Item, score: JudgeScore) -> bool:
+    """Return whether a judge of the score has a verdict on the item, and none under another model or prompt."""
+    known = set(score.judges)
+    asked = {judge_and_question(key) for key in known}
+    current = [key in known for key in item.evidence.judges if judge_and_question(key) in asked]
+    return bool(current) and all(current)
+
+
+def actor_of(policy: Policy) -> Actor:
+    """Return the actor of the policy's events, in a session of its own."""
+    return Actor(policy.actor, 0, Role.POLICY, uuid7())

@@ -1,0 +1,178 @@
+"""Policies on a record: declaration, acceptance, and withdrawal."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from support.record import Record
+
+from curation_db.enums import Kind, Question, Reason, Stream
+from curation_db.review.candidates import NewVerdict, insert_verdicts
+from curation_db.review.decisions import DecisionWriter, PresentationContext
+from curation_db.trust import policy as policies
+from curation_db.trust.acceptance import Standing
+from curation_db.trust.evidence import Claim, audit_items, split_by_image
+from curation_db.trust.policy import NotEnoughLabels, Policy
+
+BLIND = PresentationContext(Stream.AUDIT, blind=True, leased=False)
+COUNT = 700
+
+
+def fill(record: Record, *, labelled: bool = True, seed: int = 0) -> dict[int, bool]:
+    """Add candidates, half of them in the audit set: those with a low P(present) are right. Return the truth."""
+    draw = random.Random(seed)
+    ids = record.add(COUNT, audit_rate=0.5)
+    truth = {number: draw.random() < 0.7 for number in ids}
+    with record.store.write() as connection:
+        insert_verdicts(
+            connection,
+            [verdict(number, draw.uniform(0, 0.3) if truth[number] else draw.uniform(0.6, 1)) for number in ids],
+        )
+    if labelled:
+        label(record, truth)
+    return truth
+
+
+def verdict(number: int, p: float, prompt: str = "1") -> NewVerdict:
+    return NewVerdict(
+        candidate_id=number, judge="one", model="m", prompt_version=prompt, question=Question.PRESENT, p=p
+    )
+
+
+def label(record: Record, truth: dict[int, bool]) -> None:
+    ana = record.open_session("ana").reviewer
+    for (number,) in record.rows("SELECT id FROM candidate WHERE audit ORDER BY id"):
+        if truth[int(str(number))]:
+            ana.decide(int(str(number)), Kind.ACCEPT, shown=BLIND)
+        else:
+            ana.decide(int(str(number)), Kind.REJECT, reason=Reason.PRESENT, shown=BLIND)
+
+
+def declared(record: Record, **settings: object) -> Policy:
+    with record.store.read() as connection:
+        return policies.declare(connection, Claim.ACCEPTABLE, 0.95, confidence=0.95, **settings)  # type: ignore[arg-type]
+
+
+def planned(record: Record, policy: Policy) -> policies.AcceptancePlan:
+    with record.store.read() as connection:
+        return policies.plan(connection, policy)
+
+
+def reviewed(record: Record, policy: Policy) -> policies.PolicyReview:
+    with record.store.read() as connection:
+        return policies.review(connection, policy)
+
+
+def test_it_accepts_what_the_labels_certify_and_withdraws_what_they_refute(record: Record) -> None:
+    truth = fill(record)
+    policy = declared(record)
+    plan = planned(record, policy)
+    audit = {number for (number,) in record.rows("SELECT id FROM candidate WHERE audit")}
+    assert plan.accepted
+    assert not audit & set(plan.accepted)
+    assert all(truth[number] for number in plan.accepted), "the judge separates the classes"
+    right_outside = [number for number, right in truth.items() if right and number not in audit]
+    assert len(plan.accepted) > 0.9 * len(right_outside)
+
+    # a person is faster than the policy
+    person = record.open_session("bob").reviewer
+    first, second = plan.accepted[:2]
+    person.decide(first, Kind.REJECT, reason=Reason.GRATUITOUS)
+    assert policies.accept(record.store, plan) == len(plan.accepted) - 1
+    assert (record.state(first), record.state(second)) == ("rejected", "accepted")
+    actors = record.rows("SELECT DISTINCT actor, role FROM event WHERE role = 'policy'")
+    assert actors == [(policy.actor, "policy")]
+    record.assert_state_matches_events()
+
+    with record.store.read() as connection:
+        assert policies.stored_policies(connection) == [policy]
+    assert planned(record, policy).accepted == [], "nothing is left to accept"
+    assert policies.accept(record.store, planned(record, policy)) == 0
+
+    # a person may decide about an accepted candidate, and their vote counts
+    person.decide(second, Kind.REJECT, reason=Reason.PRESENT)
+    assert record.state(second) == "rejected"
+    now = reviewed(record, policy)
+    assert second not in now.accepted
+    assert set(now.standings.values()) == {Standing.HOLDS}
+    assert now.withdrawn == ()
+
+    # the same candidates, labelled otherwise: the precision is refuted
+    flip_labels(record)
+    now = reviewed(record, policy)
+    assert set(now.standings.values()) == {Standing.REFUTED}
+    assert now.withdrawn == now.accepted
+    assert policies.withdraw(record.store, now) == len(now.accepted)
+    assert record.state(now.accepted[0]) == "open"
+    assert record.state(second) == "rejected"
+    record.assert_state_matches_events()
+    assert reviewed(record, policy).accepted == ()
+    assert policies.withdraw(record.store, now) == 0
+
+
+def flip_labels(record: Record) -> None:
+    """Undo all labels and give the opposite ones."""
+    writer = record.open_session("ana").reviewer
+    labels = record.rows("SELECT candidate_id, act, kind FROM event WHERE stream = 'audit' ORDER BY seq")
+    for number, act, kind in labels:
+        writer.take_back(str(act))
+        if kind == "accept":
+            writer.decide(int(str(number)), Kind.REJECT, reason=Reason.PRESENT, shown=BLIND)
+        else:
+            writer.decide(int(str(number)), Kind.ACCEPT, shown=BLIND)
+
+
+def test_a_new_prompt_ends_the_acceptances_that_it_judges_again(record: Record) -> None:
+    fill(record)
+    policy = declared(record)
+    plan = planned(record, policy)
+    policies.accept(record.store, plan)
+    again = plan.accepted[:3]
+    with record.store.write() as connection:
+        insert_verdicts(connection, [verdict(number, 0.1, prompt="2") for number in again])
+    now = reviewed(record, policy)
+    assert list(now.withdrawn) == again
+    assert policies.withdraw(record.store, now) == 3
+    after = planned(record, policy)
+    assert after.accepted == [], "the policy does not know the new judge"
+    assert after.other >= 3
+
+
+def test_later_candidates_are_another_population(record: Record) -> None:
+    fill(record)
+    policy = declared(record)
+    later = fill(record, labelled=False, seed=1)
+    plan = planned(record, policy)
+    assert not set(later) & set(plan.accepted)
+    outside = record.rows("SELECT count(*) FROM candidate WHERE NOT audit AND id >= :id", id=min(later))
+    assert plan.later == outside[0][0]
+    assert declared(record).version != policy.version
+
+
+def test_it_needs_labels_of_both_kinds_and_says_how_many(record: Record) -> None:
+    fill(record, labelled=False)
+    with pytest.raises(NotEnoughLabels, match=r"needs 30 audit labels .* there are 0"):
+        declared(record)
+
+
+def test_declared_looks_lie_ahead_and_count_when_they_are_reached(record: Record) -> None:
+    truth = fill(record)
+    with record.store.read() as connection:
+        _, testing = split_by_image(audit_items(connection))
+    given = sum(item.right is not None for item in testing)
+    with pytest.raises(policies.RecordError, match=f"{given} are given already"):
+        declared(record, looks=(given,))
+    policy = declared(record, looks=(given + 1, given + 200))
+    assert planned(record, policy).accepted == []
+    assert all(each.rule.next and each.rule.next.labels == 0 for each in planned(record, policy).strata)
+    assert truth
+
+
+def test_a_policy_survives_the_record(record: Record) -> None:
+    fill(record)
+    policy = declared(record)
+    assert Policy.from_json(policy.to_json()) == policy
+    with pytest.raises(ValueError, match="only a policy"):
+        record.open_session("ana").reviewer.withdraw_many([1])
+    assert DecisionWriter(record.store, policies.actor_of(policy)).withdraw_many([1, 2]) == 0
