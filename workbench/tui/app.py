@@ -175,6 +175,7 @@ class NegwbApp(BaseApp):
             cards.note_key(key)
             if not (await self._check_bindings(key, priority=True) or await self._check_bindings(key)):
                 cards.show_unknown_key(event)
+            cards.draw_now()
         else:
             await super().on_event(event)
 

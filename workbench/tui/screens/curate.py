@@ -33,11 +33,11 @@ from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.answer_lines import AnswerLines
+from workbench.tui.widgets.borders import set_border_labels
 from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
-from workbench.tui.widgets.reasons import ReasonStrip
 from workbench.tui.widgets.side_panel import (
     DECISIONS_SHOWN,
     PanelView,
@@ -132,6 +132,7 @@ class CurateScreen(DecisionScreen):
         """Commands of [commands], once one was run."""
         self._at_end = False
         """Whether the queue-end screen is shown above."""
+        self._banner_line = ""
         self._painted_narrow = False
         self._warning = ""
         """Why the last key was dropped."""
@@ -157,9 +158,7 @@ class CurateScreen(DecisionScreen):
                 yield PictureBox(self._protocol, id="picture-box")
                 yield SidePanel(id="panel")
             with Container(id="text-box"):
-                yield CardView(id="card")
-                yield ReasonStrip(self.actions)
-                yield ReasonStrip(self.actions, place=KeyScope.COPY, title="copy", id="copy")
+                yield CardView(self.actions, id="card")
         yield ActionLine(id="done")
         yield AnswerLines(self.actions, id="answers")
         yield KeyHints(self.actions, KeyScope.CARD, id="keys")
@@ -568,7 +567,7 @@ class CurateScreen(DecisionScreen):
         lay_out_card(self, layout)
         self.picture_box.show(ready, layout, name=picture_name(ready), zoom_key=self.actions.cap_of("zoom"))
         was_shown, self.panel.display = self.panel.display, layout.panel is not None
-        self.panel.border_subtitle = f"{self.actions.cap_of('panel')} next"
+        set_border_labels(self.panel, subtitle=Content(f"{self.actions.cap_of('panel')} next"))
         if self.panel.border_title != self._panel or not was_shown:
             self._fill_panel()
 
@@ -713,7 +712,9 @@ class CurateScreen(DecisionScreen):
         quiet = self._banner() if callable(self._banner) else self._banner
         line = f"⚠ {trouble}" if trouble else (quiet or "")
         banner = self.query_one("#banner", Static)
-        banner.update(Content(display_text(line, limit=200)))
+        if line != self._banner_line:
+            self._banner_line = line
+            banner.update(Content(display_text(line, limit=200)))
         if banner.display is not bool(line):
             banner.display = bool(line)
             self.call_after_refresh(self._lay_out)
@@ -742,8 +743,7 @@ class CurateScreen(DecisionScreen):
         self.question = question
         if not self.is_whole:
             return
-        for strip in self.query(ReasonStrip):
-            strip.display = strip.place is question
+        self.card_view.ask(question)
         self._show_keys()
 
     def _show_keys(self) -> None:

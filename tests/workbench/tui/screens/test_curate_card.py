@@ -11,11 +11,13 @@ from support.curating import SIZE, field_text, lines, running, shown, until
 from support.workspaces import Case, WorkspaceFixture, press, settled
 from textual import events
 from textual.geometry import Region, Size
+from textual.screen import Screen
 
 from workbench.errors import UsageError
 from workbench.tui.rendering.card_lines import QUESTIONS
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.widgets.action_line import ActionLine
+from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.side_panel import PanelView, SidePanel, guideline_lines
 from workbench.workspace.choices import PanelChoice
 from workbench.workspace.layout import Workspace
@@ -268,3 +270,31 @@ async def test_zoom_keeps_the_negated_caption_in_view(make_workspace: Any, open_
         await press(pilot, "i")
         await until(pilot, lambda: "a woman «not wearing hat number 0»" in lines(app))
         assert app.screen.query_one("#zoom-sentence")
+
+
+async def test_acts_change_the_content_of_the_card_and_not_the_layout(
+    make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_app(make_workspace(cases=[Case(text=f"a dog with no {'very ' * n}old hat") for n in range(12)]))
+    layouts: list[Screen[Any]] = []
+    lay_out = Screen._refresh_layout
+
+    def counted(screen: Screen[Any], *arguments: Any, **options: Any) -> None:
+        layouts.append(screen)
+        lay_out(screen, *arguments, **options)
+
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "x", "escape", "a")  # the first question and the first decision
+        await until(pilot, lambda: "✓ a dog" in lines(app))
+        monkeypatch.setattr(Screen, "_refresh_layout", counted)
+        for keys in ("a", "xp", "u", "xs", "f", "z", "Z", "a", "xg"):
+            await press(pilot, *keys)
+        assert len(layouts) < 3
+        layouts.clear()
+        view = app.screen.query_one(CardView)
+        monkeypatch.setattr(CardView, "refresh", lambda *_, **__: pytest.fail("an equal card is drawn again"))
+        ready = app.screen.shown
+        assert ready is not None
+        app.screen._paint(ready)
+        assert not view.is_stale
