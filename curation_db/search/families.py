@@ -66,7 +66,7 @@ class Family:
     same_sentence: int = 0
     """Others with the same negated sentence."""
     same_denial: int = 0
-    """Others with the same denial on the same image or a near-duplicate."""
+    """Others with another sentence, but the same denial on the same image or a near-duplicate."""
     images: int = 0
     """Images of the family."""
 
@@ -84,7 +84,7 @@ def family_of(connection: Connection, number: int) -> Family:
     images = connection.execute(
         text(f"SELECT count(DISTINCT image_id) FROM candidate WHERE id {IN_IDS}"), {"ids": json_array(ids)}
     ).scalar_one()
-    return Family(array("q", ids), len(sentence) - 1, len(denial) - 1, int(images))
+    return Family(array("q", ids), len(sentence) - 1, len(denial - sentence), int(images))
 
 
 def candidates_near(connection: Connection, name: str) -> list[int]:

@@ -76,19 +76,6 @@ class RecentDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class ReversedAction:
-    """The action that the last undo or redo was about."""
-
-    kind: Kind
-    reason: str | None
-    """The reason of a rejection."""
-    candidate_id: int
-    """The first candidate of a bulk decision."""
-    candidates: int = 1
-    """Number of candidates; above 1 for a bulk decision."""
-
-
-@dataclass(frozen=True, slots=True)
 class SessionSummary:
     """State of the workspace and of the session, for the end of the queue."""
 
@@ -171,7 +158,11 @@ class ImageLoader:
 
     def locate(self, image: CardImage) -> Path | None:
         """Return the image file; None: not found."""
-        return self._locate(image.source, image.file_name)
+        return self.locate_name(image.source, image.file_name)
+
+    def locate_name(self, source: str, file_name: str | None) -> Path | None:
+        """Return the path of a source's file name; None: not found."""
+        return self._locate(source, file_name)
 
     def thumbnail(self, image: CardImage, path: Path | None) -> Thumbnail:
         """Return the decoded image, or the problem; may take some 10 ms."""

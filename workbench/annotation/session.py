@@ -8,8 +8,11 @@ Only one thread at a time may call a session; the prefetcher has its own thread.
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from curation_db.enums import Kind, PictureShown, Reason, Role, State, Stream
 from curation_db.errors import CardChanged, NoLongerQueued, RecordError, RecordReplaced
@@ -37,16 +40,19 @@ from workbench.annotation.models import (
     ImageLoader,
     PreparedCard,
     RecentDecision,
-    ReversedAction,
     SessionSettings,
     SessionSummary,
 )
 from workbench.annotation.prefetch import CardPrefetcher
 from workbench.annotation.progress_counter import ProgressCounter, ThroughputSnapshot
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
 MATCHES = 50
 """Limit of `find`."""
 _OPEN = frozenset({State.OPEN, State.NEEDS_MORE, State.UNSURE, State.CONTESTED})
+_ASKS_FOR_LIST = re.compile(r"(?:^|\s)(?:like|family|near):", re.IGNORECASE)
 _REMARKS = frozenset({Kind.NOTE, Kind.FLAG})
 _UNDO, _REDO = "undo", "redo"
 
@@ -113,10 +119,8 @@ class AnnotationSession:
         )
         self._owns_store = owns_store
         self._ended = False
-        self.reversed_action: ReversedAction | None = None
-        """The action that the last undo or redo was about."""
-        self.goal_reached = False
-        """Whether the last decision on a card was the one that reached the goal."""
+        self.affected = 0
+        """Number of candidates of the last undo or redo."""
         self.start_prefetch = self._prefetcher.start
         """Start to prepare cards, which leases them. A second call does nothing."""
         self._card = CurrentCard(store, self._queue, self._prefetcher, self.loader, self.dwell_timer)
@@ -394,23 +398,16 @@ class AnnotationSession:
             result = self._writer.undo()
         if result is None:
             return None
-        self._note_reversed(result)
         self.acts.moved(result.kind, back=True)
+        self.affected = result.candidates
         self._back_history.clear()
+        self._counter.recount()
         if result.candidates > 1:  # a bulk decision: its candidates are in the queue again
             self.refresh()
             return result.kind
-        self._counter.recount([result.candidate_id])
         self._show_undone(result.candidate_id, settled=result.status.state not in _OPEN and result.known is None)
         self._card.after_undo = True
         return result.kind
-
-    def _note_reversed(self, result: DecisionResult) -> Kind:
-        """Look up the action that an undo or redo was about; return its kind."""
-        with self.store.read() as connection:
-            kind, reason = queries.original_action(connection, result.action_id)
-        self.reversed_action = ReversedAction(kind, reason, result.candidate_id, result.candidates)
-        return kind
 
     def redo(self) -> Kind | None:
         """Redo the last undone action; return its kind, None: there is none."""
@@ -418,13 +415,15 @@ class AnnotationSession:
             result = self._writer.redo()
         if result is None:
             return None
-        kind = self._note_reversed(result)
+        self.affected = result.candidates
+        with self.store.read() as connection:
+            kind = queries.original_kind(connection, result.action_id)
         self.acts.moved(kind, back=False)
         if result.candidates > 1:
             self.refresh()
             return kind
         self._back_history.clear()
-        self._counter.recount([result.candidate_id])
+        self._counter.recount()
         is_current = self._card.candidate_id == result.candidate_id
         if kind in _REMARKS:
             if is_current:
@@ -473,12 +472,18 @@ class AnnotationSession:
         return True
 
     def find(self, text: str) -> list[queries.Match]:
-        """Return candidates whose text, concept or caption has these words, at most `MATCHES`."""
+        """Return candidates whose text, concept or caption has these words, at most `MATCHES`.
+
+        A line with a `like:`, `family:` or `near:` term is a query as in Browse.
+        """
         if self._index_outdated:
             fulltext.refresh(self.store)
             self._index_outdated = False
         with self.store.read() as connection:
-            return queries.matches(connection, fulltext.find(connection, text, limit=MATCHES), self.actor.name)
+            ids = _listed(connection, text)
+            if ids is None:
+                ids = fulltext.find(connection, text, limit=MATCHES)
+            return queries.matches(connection, ids, self.actor.name)
 
     def open(self, candidate_id: int) -> None:
         """Show this candidate, whatever its place in the queue; the current card becomes the next one."""
@@ -536,11 +541,9 @@ class AnnotationSession:
         """Count the decision and show the next card."""
         first_look = ready.origin is CardOrigin.QUEUE and ready.path is not None and not self._card.after_undo
         audit = ready.stream is Stream.AUDIT
-        own = self.progress.own
         self._counter.decided(
             kind, context.elapsed_ms or 0, ready.card.state, result, first_look=first_look, audit=audit
         )
-        self.goal_reached = own < self.settings.goal <= self.progress.own
         self.dwell_timer.turn_to(None)
         self.dwell_timer.reset(ready.card.candidate_id)
         self._card.clear()
@@ -580,3 +583,17 @@ class AnnotationSession:
         """Called in the thread that has noticed it."""
         self.replaced = error
         self.on_change()
+
+
+def _listed(connection: Connection, line: str) -> list[int] | None:
+    """Return the first candidates of a query with a `like:`, `family:` or `near:` term; None: it is no such query."""
+    if not _ASKS_FOR_LIST.search(line):
+        return None
+    from curation_db.search.query_language import ViewError, parse_view  # noqa: PLC0415 -- only when asked for
+    from curation_db.search.search import ids_of  # noqa: PLC0415
+
+    try:
+        view = parse_view(line)
+    except ViewError:
+        return []
+    return list(islice(chain.from_iterable(ids_of(connection, view)), MATCHES))

@@ -116,10 +116,10 @@ def refresh_indexes(store: Store, workspace: Workspace, view: View) -> None:
     from workbench.workspace.settings import read_settings
 
     if any(view.filters_by(field) for field in LOOKS):
-        from workbench.workspace.image_signatures import refresh_record
+        from workbench.workspace.image_signatures import locator, refresh_record
 
         with contextlib.suppress(RecordError), step_bars(lines=True) as report_step:  # the cache folder is read-only
-            refresh_record(workspace, store, read_settings(workspace.settings), report_step)
+            refresh_record(store, locator(workspace, read_settings(workspace.settings)), report_step)
     with contextlib.suppress(RecordUnwritable):
         if any(view.filters_by(field) for field in INDEXED_TEXT):
             fulltext.refresh(store)

@@ -412,7 +412,6 @@ def _run_app(
             workspace=workspace,
             start=start,
             view=view,
-            panel=settings.panels.get(session.actor.name),
         )
         return app.run_to_end()
 

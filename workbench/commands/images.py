@@ -115,12 +115,12 @@ def _refreshed(workspace: Workspace) -> SignedImages:
     """Compute the missing signatures of the record's images, and name those without one."""
     from curation_db.language.sanitize import counted
     from curation_db.storage.store import open_read_only
-    from workbench.workspace.image_signatures import refresh_record
+    from workbench.workspace.image_signatures import locator, refresh_record
     from workbench.workspace.settings import read_settings
 
     settings = read_settings(workspace.settings)
     with open_read_only(workspace.database) as store, step_bars(lines=True) as bars:
-        signed = refresh_record(workspace, store, settings, bars)
+        signed = refresh_record(store, locator(workspace, settings), bars)
     if not signed.images:
         raise NothingToDo("the record has no image with a file name")
     if signed.without_file:

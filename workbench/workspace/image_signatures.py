@@ -6,7 +6,7 @@ All are in one file of the cache folder (`curation_db.similarity.signature_cache
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from workbench.workspace.layout import Workspace
     from workbench.workspace.settings import Settings
 
+Locate = Callable[[str, str], Path | None]
 Step = Callable[[str, int, int], None]
 """Called with the name of a step, the images done, and their total. An exception from it ends the pass."""
 _STEP = "image signatures"
@@ -37,44 +38,43 @@ class SignedImages:
     """Files that cannot be decoded."""
 
 
-def refresh_record(workspace: Workspace, store: Store, settings: Settings, progress: Step) -> SignedImages:
+def refresh_record(store: Store, locate: Locate, progress: Step) -> SignedImages:
     """Compute the missing signatures of the record's images; an interrupted pass continues where it ended.
+
+    Args:
+        locate: Returns the path of a source's file name.
 
     Raises:
         RecordError: the cache folder is not writable.
     """
-    from curation_db.search.families import COLLECTION, image_files  # noqa: PLC0415
+    from curation_db.search.families import COLLECTION, cache_file, image_files  # noqa: PLC0415
     from curation_db.similarity.signature_cache import refresh  # noqa: PLC0415
 
     with store.read() as connection:
         named = image_files(connection)
     located: dict[str, list[tuple[str, Path]]] = defaultdict(list)
-    for source, key, path in _located(workspace, settings, named):
-        located[source].append((key, path))
-    unusable = 0
+    for source, key, file_name in named:
+        if (path := locate(source, file_name)) is not None:
+            located[source].append((key, path))
+    file, unusable = cache_file(store.path), 0
     for source, images in located.items():
-        done = refresh(cache_file(workspace), COLLECTION + source, images, lambda done, of: progress(_STEP, done, of))
+        done = refresh(file, COLLECTION + source, images, lambda done, of: progress(_STEP, done, of))
         unusable += len(done.problems)
     found = sum(map(len, located.values()))
     return SignedImages(len(named), len(named) - found, unusable)
+
+
+def locator(workspace: Workspace, settings: Settings) -> Locate:
+    """Return a function that finds the files of many images."""
+    from workbench.workspace.picture_folders import ListedFolders, PictureFolders  # noqa: PLC0415
+
+    return ListedFolders(PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)).locate
 
 
 def cache_file(workspace: Workspace) -> Path:
     from curation_db.search.families import cache_file as beside  # noqa: PLC0415
 
     return beside(workspace.database)
-
-
-def _located(
-    workspace: Workspace, settings: Settings, named: Sequence[tuple[str, str, str]]
-) -> Iterator[tuple[str, str, Path]]:
-    """Yield the images whose file is in a folder of their source."""
-    from workbench.workspace.picture_folders import ListedFolders, PictureFolders  # noqa: PLC0415
-
-    folders = ListedFolders(PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links))
-    for source, key, file_name in named:
-        if (path := folders.locate(source, file_name)) is not None:
-            yield source, key, path
 
 
 def benchmark_signatures(workspace: Workspace, task: Task, progress: Step) -> Signatures:

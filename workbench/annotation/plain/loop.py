@@ -212,11 +212,9 @@ class PlainLoop:
             case PlainAction.OPEN:
                 self._open_image()
             case PlainAction.UNDO:
-                done = self._session.undo() is not None
-                self._write(text.undo_line(self._session.reversed_action if done else None, back=True))
+                self._write(text.undo_line(self._session.undo(), back=True))
             case PlainAction.REDO:
-                done = self._session.redo() is not None
-                self._write(text.undo_line(self._session.reversed_action if done else None, back=False))
+                self._write(text.undo_line(self._session.redo(), back=False))
             case _:
                 self._navigate(answer.do)
 
@@ -294,8 +292,6 @@ class PlainLoop:
 
     def _print_decision(self, kind: Kind, result: DecisionResult, reason: Reason | None = None) -> None:
         self._write(text.decision_line(kind, result.status.state, reason, late=result.late))
-        if self._session.goal_reached:
-            self._write(f"GOAL reached: {self._session.settings.goal:,} decisions in this session")
 
     def _reveal(self, card: Card) -> None:
         """Print the verdicts on the audit card that was just decided."""

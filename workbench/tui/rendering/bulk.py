@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from textual.content import Content
 
@@ -11,7 +12,10 @@ from curation_db.enums import Kind, Reason
 from curation_db.review.bulk import BulkDone
 from curation_db.review.bulk_preview import BulkPreview, SkipReason
 from workbench.annotation.wording import BULK, STATES, readable
-from workbench.tui.rendering.card_content import QUIET, WARN
+from workbench.tui.rendering.card_content import QUIET, WARN, plain
+
+if TYPE_CHECKING:
+    from curation_db.search.families import Family
 
 T = TypeVar("T")
 _LEFT: dict[SkipReason, str] = {
@@ -24,6 +28,8 @@ _LEFT: dict[SkipReason, str] = {
     SkipReason.ALREADY: "already in that state",
     SkipReason.UNKNOWN: "no longer in the record",
 }
+_FAMILY_TEXT = 62
+"""Characters of a text of a family; the dialog has 72 columns."""
 _BECOMES = {state: wording.prediction for state, wording in STATES.items()}
 
 
@@ -61,3 +67,30 @@ def outcome_line(done: BulkDone, undo_key: str) -> str:
     left = sum(done.left.values())
     rest = f", {left:,} left out" if left else ""
     return f"{cards(done.changed)} {BULK[done.kind].past}{rest} — {undo_key} undoes all of them"
+
+
+def family(found: Family, texts: Sequence[str], *, most: int) -> list[Content]:
+    """Return which cards a family has: their number, and its distinct texts, the most frequent first.
+
+    Args:
+        texts: the texts of its cards.
+        most: the most texts that are listed.
+    """
+    others = len(found.ids) - 1
+    if not others:
+        return [Content("no other card repeats this one")]
+    where = "on its image" if found.images == 1 else f"on {found.images:,} images"
+    parts = (
+        (found.same_sentence, "with the same sentence"),
+        (found.same_denial, "with the same denial, images alike"),
+    )
+    head = Content.assemble((f"{cards(others)} repeat{'s' if others == 1 else ''} this one", "bold"), f", {where}")
+    counted = Counter(texts).most_common()
+    lines = [
+        Content.assemble("  ", plain(text, limit=_FAMILY_TEXT), (f"  × {count:,}" if count > 1 else "", QUIET))
+        for text, count in counted[:most]
+    ]
+    more = len(counted) - len(lines)
+    rest = [Content.styled(f"  and {more:,} more {'text' if more == 1 else 'texts'}", QUIET)] if more else []
+    why = " · ".join(f"{count:,} {words}" for count, words in parts if count)
+    return [head, Content.styled(why, QUIET), *lines, *rest]

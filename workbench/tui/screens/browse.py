@@ -22,7 +22,6 @@ from curation_db.errors import RecordError
 from curation_db.search.query_language import QueryField, View, parse_view
 from curation_db.search.rows import ListedCandidate
 from workbench.annotation.background import IndexingThread
-from workbench.annotation.wording import reversed_line
 from workbench.tui.rendering.candidate_rows import ListPosition, detail, list_status
 from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
@@ -337,6 +336,18 @@ class BrowseScreen(SideScreen):
         elif (number := self.table.chosen) is not None:
             self.navigation.open_card(number)
 
+    def action_show_similar(self) -> None:
+        """List the candidates that are similar to the row."""
+        if (number := self.table.chosen) is not None:
+            self.show_view(parse_view(f"like:{number}"), at=number)
+
+    def action_reject_family(self) -> None:
+        """Ask whether to reject the candidates that repeat the row, together with it."""
+        from workbench.tui.screens.modals.family import FamilyModal  # only when opened
+
+        if (number := self.table.chosen) is not None:
+            self.app.push_screen(FamilyModal(self.navigation.session, self.actions, number), self._decided)
+
     def action_choose(self) -> None:
         """Select or deselect the row, and move down."""
         self.table.toggle()
@@ -396,8 +407,8 @@ class BrowseScreen(SideScreen):
         except RecordError as error:
             self.show_message(error.message, hint=error.hint, trouble=True)
             return
-        if kind is None or session.reversed_action is None:
+        if kind is None:
             self.show_message("nothing to undo" if back else "nothing to redo")
             return
-        self.show_message(reversed_line(session.reversed_action, back=back))
+        self.show_message(f"{'undone' if back else 'redone'}: {kind}")
         self.show_view(self.view, at=self.memory.at)

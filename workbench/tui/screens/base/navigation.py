@@ -68,6 +68,15 @@ class NavigationContext:
     """Query that Browse lists when it is first opened."""
     memory: dict[MainView, Any] = field(default_factory=dict)
 
+    def list_in_browse(self, line: str) -> None:
+        """Let Browse list this query when it is opened next."""
+        from curation_db.search.query_language import parse_view  # only when asked for
+
+        self.view = line
+        if (memory := self.memory.get(MainView.BROWSE)) is not None:
+            memory.view, memory.at = parse_view(line), None
+            memory.selection.clear()
+
     def refusal(self, view: MainView) -> str | None:
         """Return why the annotator may not open the screen, or None."""
         if view is MainView.ADJUDICATE and self.session.actor.role is not Role.ADJUDICATOR:

@@ -53,9 +53,11 @@ class BulkModal(Dialog[BulkDone]):
             """Keep only the newest message."""
             return isinstance(message, BulkModal.Step)
 
-    def __init__(self, session: AnnotationSession, actions: ActionMap, ids: Sequence[int], kind: Kind) -> None:
+    def __init__(
+        self, session: AnnotationSession, actions: ActionMap, ids: Sequence[int], kind: Kind, *, title: str = ""
+    ) -> None:
         """`ids`: the selected candidates; `kind`: accept, reject or requeue."""
-        super().__init__(f"{BULK[kind].title}: {bulk.cards(len(ids))} selected")
+        super().__init__(title or f"{BULK[kind].title}: {bulk.cards(len(ids))} selected")
         self._session, self._actions = session, actions
         self._ids, self._kind = ids, kind
         self._summary: BulkPreview | None = None
@@ -81,7 +83,9 @@ class BulkModal(Dialog[BulkDone]):
             self._refuse(error)
             return
         if not self._summary.changing:
-            self._show_content(bulk.nothing_to_do(self._summary, self._kind), "esc leaves")
+            about = [*self.about(self._summary), Content("")] if self.about(self._summary) else []
+            nothing = bulk.nothing_to_do(self._summary, self._kind)
+            self._show_content(Content("\n").join([*about, nothing]), "esc leaves")
         elif self._kind is Kind.REJECT:
             self._ask_reason()
         else:
@@ -99,7 +103,18 @@ class BulkModal(Dialog[BulkDone]):
             for action, _ in self._reasons()
         ]
         head = Content.styled(f"Reject {bulk.cards(self._summary.changing)} because", "bold")
-        self._show_content(Content("\n").join([head, Content(""), *lines]), "a key says why · esc leaves")
+        about = [*self.about(self._summary), Content("")] if self.about(self._summary) else []
+        rejects = "" if self.asks_number(self._summary) else " and rejects them"
+        foot = f"a key says why{rejects} · esc leaves"
+        self._show_content(Content("\n").join([*about, head, Content(""), *lines]), foot)
+
+    def about(self, preview: BulkPreview) -> list[Content]:
+        """Return lines about the candidates, above the question for the reason."""
+        return []
+
+    def asks_number(self, preview: BulkPreview) -> bool:
+        """Return whether the number of candidates has to be typed to confirm."""
+        return True
 
     def _reasons(self) -> list[tuple[Action, Reason]]:
         """Return the actions of the question after `x`, with the user's own keys."""
@@ -112,7 +127,11 @@ class BulkModal(Dialog[BulkDone]):
             if event.key in self._actions.keys(action):
                 event.stop()
                 self._asks_reason, self._reason = False, reason
-                self._ask_number()
+                assert self._summary is not None
+                if self.asks_number(self._summary):
+                    self._ask_number()
+                else:
+                    self._begin()
 
     def _ask_number(self) -> None:
         assert self._summary is not None
@@ -133,9 +152,12 @@ class BulkModal(Dialog[BulkDone]):
         if event.value.replace(",", "").strip() != str(self._summary.changing):
             self._foot(Content.styled(f"⚠ that is not {self._summary.changing}; esc leaves, nothing is changed", WARN))
             return
-        self._deciding = True
         event.input.display = False
         self.set_focus(None)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._deciding = True
         self.run_worker(self._decide())
 
     async def _decide(self) -> None:
