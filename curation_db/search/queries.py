@@ -1,6 +1,6 @@
 """Read-only queries of an annotation session: counts by state, previous decisions, lists of matches.
 
-Each costs an index look-up or a count over an index. Only `original_kind` is on the path from a key to the next card.
+Each costs an index look-up or a count over an index. Only `original_action` is on the path from a key to the next card.
 """
 
 from __future__ import annotations
@@ -92,14 +92,16 @@ def candidate_key(connection: Connection, candidate_id: int) -> str:
     return str(connection.execute(text("SELECT key FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar_one())
 
 
-def original_kind(connection: Connection, act: str) -> Kind:
-    """Return the kind of the event that an action concerns; the chain of an undo or redo is followed to its start."""
+def original_action(connection: Connection, action_id: str) -> tuple[Kind, str | None]:
+    """Return kind and reason of the action that an undo or a redo is about; the chain is followed to its start."""
     row = connection.execute(
-        text("SELECT kind, undo_of FROM event WHERE act = :act ORDER BY seq LIMIT 1"), {"act": act}
+        text("SELECT kind, reason, undo_of FROM event WHERE uid = :action"), {"action": action_id}
     ).one()
     while row.kind == Kind.UNDO:
-        row = connection.execute(text("SELECT kind, undo_of FROM event WHERE seq = :seq"), {"seq": row.undo_of}).one()
-    return Kind(row.kind)
+        row = connection.execute(
+            text("SELECT kind, reason, undo_of FROM event WHERE seq = :seq"), {"seq": row.undo_of}
+        ).one()
+    return Kind(row.kind), row.reason
 
 
 def previous_own_decision(

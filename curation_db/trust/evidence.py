@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, text
 
@@ -41,6 +41,13 @@ _RIGHT_REASONS: Final = {Claim.ACCEPTABLE: frozenset[Reason](), Claim.ABSENT: fr
 concept: a certificate may be too strict but not too loose."""
 
 
+class JudgeIdentity(NamedTuple):
+    judge: str
+    question: Question
+    model: str
+    prompt_version: str
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """A candidate with what judges and checks say about it."""
@@ -53,6 +60,8 @@ class Item:
     """Audit label; None: not labelled."""
     seq: int = 0
     """Event of its newest label; 0 without a label."""
+    rate: float = 1.0
+    """Probability with which it came into the audit set."""
 
 
 T = TypeVar("T", bound=Item)
@@ -68,7 +77,8 @@ _LABELS = text(f"""
 """Each person's first answer in effect, given before the reveal. Unlike `annotator_agreement.audit_labels` it includes
 unsure, which counts as wrong."""
 _AUDIT_SET = text(f"""
-    SELECT c.id, c.image_id, c.stratum FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id
+    SELECT c.id, c.image_id, c.stratum, c.audit_rate FROM candidate c
+    JOIN candidate_state s ON s.candidate_id = c.id
     WHERE c.audit AND s.state != '{State.SUPERSEDED}' AND NOT EXISTS (SELECT 1 FROM gold g WHERE g.candidate_id = c.id)
     ORDER BY c.id
 """)
@@ -88,6 +98,12 @@ _MARKS = text(f"SELECT candidate_id, mark FROM candidate_mark WHERE candidate_id
 def judge_key(judge: str, question: str, model: str, prompt_version: str) -> str:
     """Return the name of a judge in `Evidence.judges`."""
     return json.dumps([judge, question, model, prompt_version], ensure_ascii=False)
+
+
+def judge_of(key: str) -> JudgeIdentity:
+    """Return the parts of a `judge_key`."""
+    judge, question, model, prompt = json.loads(key)
+    return JudgeIdentity(judge, Question(question), model, prompt)
 
 
 def judge_and_question(key: str) -> tuple[str, str]:
@@ -116,6 +132,7 @@ def audit_items(connection: Connection, claim: Claim = Claim.ACCEPTABLE) -> list
             evidence,
             sum(votes[row.id]) * 2 > len(votes[row.id]) if row.id in votes else None,
             newest.get(row.id, 0),
+            row.audit_rate,
         )
         for row, evidence in zip(rows, _evidence(connection, [row.id for row in rows]), strict=True)
     ]

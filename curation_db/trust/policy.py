@@ -29,6 +29,7 @@ from curation_db.trust.acceptance import (
     Standing,
     Stratum,
     StratumRule,
+    Test,
     declare_thresholds,
     plan_acceptance,
     standing,
@@ -117,7 +118,11 @@ class PlannedStratum:
     """Candidates of its audit set that test it, labelled or not."""
     undecided: int
     accepted: tuple[int, ...]
-    """Ids of the candidates that the policy may accept now."""
+    """Ids of the candidates that the policy may accept now; empty while the rule is suspended or refuted."""
+    applied: Test | None
+    """The loosest certified threshold whose bound still holds; None: nothing is accepted."""
+    standing: Standing | None
+    """Of that threshold, or else of the loosest certified one, with all labels so far; None: none is certified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,24 +227,40 @@ def plan(connection: Connection, policy: Policy) -> AcceptancePlan:
     ]
     planned = []
     for rule in plan_acceptance(strata, policy.target, confidence=policy.confidence, looks=policy.looks):
-        least = rule.in_force.threshold if rule.in_force else None
-        items = open_items.get(rule.name, [])
-        accepted = tuple(item.candidate_id for item, p in items if least is not None and p >= least)
-        planned.append(PlannedStratum(rule, len(audit.get(rule.name, ())), len(items), accepted))
+        items, labels = open_items.get(rule.name, []), audit.get(rule.name, [])
+        standings = [
+            (test, _standing(policy, rule.confidence, labels, test.threshold))
+            for test in reversed(rule.tests)
+            if test.certified
+        ]
+        applied = next((test for test, each in standings if each is Standing.HOLDS), None)
+        current_standing = Standing.HOLDS if applied else standings[0][1] if standings else None
+        accepted = tuple(item.candidate_id for item, p in items if applied and p >= applied.threshold)
+        planned.append(PlannedStratum(rule, len(labels), len(items), accepted, applied, current_standing))
     covered = sum(each.undecided for each in planned)
     return AcceptancePlan(policy, len(labelled), tuple(planned), len(undecided) - len(current), len(current) - covered)
 
 
-def accept(store: Store, planned: AcceptancePlan, *, progress: Progress = lambda _done, _total: None) -> int:
-    """Store the policy and accept what the plan covers; return the number of new acceptances.
+def store_declaration(store: Store, policy: Policy) -> int:
+    """Store a declaration, unless it is stored already; return the number of declarations of the record.
 
-    Each transaction leaves out what was decided meanwhile. After a crash the next plan contains the rest.
+    It is stored before anyone sees what its labels certify: a declaration that is replaced because of its result is
+    one more test, and the confidence holds for each test alone.
     """
     with store.write() as connection:
         connection.execute(
             text("INSERT INTO record_note(name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING"),
-            {"name": _NAME + planned.policy.actor, "value": planned.policy.to_json()},
+            {"name": _NAME + policy.actor, "value": policy.to_json()},
         )
+        return len(stored_policies(connection))
+
+
+def accept(store: Store, planned: AcceptancePlan, *, progress: Progress = lambda _done, _total: None) -> int:
+    """Accept what the plan covers; return the number of new acceptances.
+
+    Each transaction leaves out what was decided meanwhile. After a crash the next plan contains the rest.
+    """
+    store_declaration(store, planned.policy)
     writer, done, total = DecisionWriter(store, actor_of(planned.policy)), 0, len(planned.accepted)
     for part in batches(planned.accepted, _AT_ONCE):
         done += writer.decide_many(part, Kind.ACCEPT).preview.changing
@@ -264,12 +285,7 @@ def review(connection: Connection, policy: Policy) -> PolicyReview:
     level = stratum_level(policy.confidence, len(policy.thresholds))
     standings = {}
     for name, items in scored.items():
-        threshold = min(p for _, p in items)
-        right = [bool(item.right) for item, p in audit.get(name, ()) if p >= threshold]
-        wrong = right.count(False)
-        standings[name] = standing(
-            len(right) - wrong, wrong, policy.target, confidence=level, running=policy.looks is None
-        )
+        standings[name] = _standing(policy, level, audit.get(name, ()), min(p for _, p in items))
     keeping = {
         item.candidate_id
         for name, items in scored.items()
@@ -286,6 +302,13 @@ def withdraw(store: Store, reviewed: PolicyReview) -> int:
     for part in batches(reviewed.withdrawn, _AT_ONCE):
         done += writer.withdraw_many(part)
     return done
+
+
+def _standing(policy: Policy, level: float, audit: Iterable[tuple[Item, float]], threshold: float) -> Standing:
+    """Return the standing of a threshold with all labels above it."""
+    right = [item.right for item, p in audit if p >= threshold and item.right is not None]
+    wrong = right.count(False)
+    return standing(len(right) - wrong, wrong, policy.target, confidence=level, running=policy.looks is None)
 
 
 def _by_stratum(items: Iterable[Item], score: JudgeScore) -> dict[str, list[tuple[Item, float]]]:

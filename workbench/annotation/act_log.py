@@ -46,7 +46,7 @@ class ActLog:
     ) -> None:
         """Add a decision, an edit, a note or a flag about a candidate."""
         arguments = ["decide", str(candidate_id), str(kind)]
-        arguments += [f"--reason={reason}"] if reason is not None else []
+        arguments += ["--reason", str(reason)] if reason is not None else []
         arguments += [f"--text={clean(text)}"] if text else []
         arguments += [f"--concept={clean(concept)}"] if concept is not None else []
         because = f": {readable(reason)}" if reason is not None else ""
@@ -67,5 +67,4 @@ class ActLog:
         return "".join(f"{act.command or f'# {act.did}: {NO_COMMAND}'}\n" for act in self.acts)
 
     def _add(self, did: str, candidate_id: int | None, arguments: list[str]) -> None:
-        as_annotator = (*arguments, f"--annotator={self._annotator}")
-        self.acts.append(Act(self._clock(), did, candidate_id, as_annotator))
+        self.acts.append(Act(self._clock(), did, candidate_id, (*arguments, "-a", self._annotator)))

@@ -76,6 +76,19 @@ class RecentDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class ReversedAction:
+    """The action that the last undo or redo was about."""
+
+    kind: Kind
+    reason: str | None
+    """The reason of a rejection."""
+    candidate_id: int
+    """The first candidate of a bulk decision."""
+    candidates: int = 1
+    """Number of candidates; above 1 for a bulk decision."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSummary:
     """State of the workspace and of the session, for the end of the queue."""
 

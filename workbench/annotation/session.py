@@ -40,6 +40,7 @@ from workbench.annotation.models import (
     ImageLoader,
     PreparedCard,
     RecentDecision,
+    ReversedAction,
     SessionSettings,
     SessionSummary,
 )
@@ -119,8 +120,10 @@ class AnnotationSession:
         )
         self._owns_store = owns_store
         self._ended = False
-        self.affected = 0
-        """Number of candidates of the last undo or redo."""
+        self.reversed_action: ReversedAction | None = None
+        """The action that the last undo or redo was about."""
+        self.goal_reached = False
+        """Whether the last decision on a card was the one that reached the goal."""
         self.start_prefetch = self._prefetcher.start
         """Start to prepare cards, which leases them. A second call does nothing."""
         self._card = CurrentCard(store, self._queue, self._prefetcher, self.loader, self.dwell_timer)
@@ -398,16 +401,23 @@ class AnnotationSession:
             result = self._writer.undo()
         if result is None:
             return None
+        self._note_reversed(result)
         self.acts.moved(result.kind, back=True)
-        self.affected = result.candidates
         self._back_history.clear()
-        self._counter.recount()
         if result.candidates > 1:  # a bulk decision: its candidates are in the queue again
             self.refresh()
             return result.kind
+        self._counter.recount([result.candidate_id])
         self._show_undone(result.candidate_id, settled=result.status.state not in _OPEN and result.known is None)
         self._card.after_undo = True
         return result.kind
+
+    def _note_reversed(self, result: DecisionResult) -> Kind:
+        """Look up the action that an undo or redo was about; return its kind."""
+        with self.store.read() as connection:
+            kind, reason = queries.original_action(connection, result.action_id)
+        self.reversed_action = ReversedAction(kind, reason, result.candidate_id, result.candidates)
+        return kind
 
     def redo(self) -> Kind | None:
         """Redo the last undone action; return its kind, None: there is none."""
@@ -415,15 +425,13 @@ class AnnotationSession:
             result = self._writer.redo()
         if result is None:
             return None
-        self.affected = result.candidates
-        with self.store.read() as connection:
-            kind = queries.original_kind(connection, result.action_id)
+        kind = self._note_reversed(result)
         self.acts.moved(kind, back=False)
         if result.candidates > 1:
             self.refresh()
             return kind
         self._back_history.clear()
-        self._counter.recount()
+        self._counter.recount([result.candidate_id])
         is_current = self._card.candidate_id == result.candidate_id
         if kind in _REMARKS:
             if is_current:
@@ -541,9 +549,11 @@ class AnnotationSession:
         """Count the decision and show the next card."""
         first_look = ready.origin is CardOrigin.QUEUE and ready.path is not None and not self._card.after_undo
         audit = ready.stream is Stream.AUDIT
+        own = self.progress.own
         self._counter.decided(
             kind, context.elapsed_ms or 0, ready.card.state, result, first_look=first_look, audit=audit
         )
+        self.goal_reached = own < self.settings.goal <= self.progress.own
         self.dwell_timer.turn_to(None)
         self.dwell_timer.reset(ready.card.candidate_id)
         self._card.clear()

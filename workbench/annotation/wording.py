@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from curation_db.events.state import CandidateStatus
     from curation_db.queue.gold import KnownAnswer
     from curation_db.search.cards import Card
+    from workbench.annotation.models import ReversedAction
 
 
 class Tone(Enum):
@@ -160,6 +161,15 @@ def session_counts(counts: Mapping[Kind, int], *, glyphs: bool = False) -> list[
     """Return the number of decisions of each kind that occurred, such as "5 accepted"."""
     wordings = [(DECISIONS[kind], counts[kind]) for kind in COUNTED if counts.get(kind)]
     return [f"{each.glyph} {count:,} {each.past}" if glyphs else f"{count:,} {each.past}" for each, count in wordings]
+
+
+def reversed_line(action: ReversedAction, *, back: bool) -> str:
+    """Return what an undo (`back`) or a redo was about, such as "undone: ✗ reject (present) of card 12"."""
+    wording = DECISIONS[action.kind]
+    glyph = f"{wording.glyph} " if action.kind in COUNTED else ""
+    reason = f" ({readable(action.reason)})" if action.reason else ""
+    cards = f"{action.candidates:,} cards" if action.candidates > 1 else f"card {action.candidate_id}"
+    return f"{'undone' if back else 'redone'}: {glyph}{wording.label}{reason} of {cards}"
 
 
 # -- verdicts -------------------------------------------------------------------------------------------------------

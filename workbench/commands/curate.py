@@ -412,6 +412,7 @@ def _run_app(
             workspace=workspace,
             start=start,
             view=view,
+            panel=settings.panels.get(session.actor.name),
         )
         return app.run_to_end()
 

@@ -81,13 +81,14 @@ def undo(
     redo: Annotated[bool, typer.Option("--redo", help="Redo what you undid last.")] = False,
 ) -> None:
     """Undo your last action, of a bulk decision as a whole; without limit, also of earlier sessions."""
+    from workbench.annotation.wording import reversed_line
+
     with _session(context, annotator) as session:
         kind = session.redo() if redo else session.undo()
         word = "redo" if redo else "undo"
-        if kind is None:
+        if kind is None or session.reversed_action is None:
             raise NothingToDo(f"there is nothing to {word}")
-        many = f" of {session.affected:,} candidates" if session.affected > 1 else ""
-        typer.echo(f"negwb: {word}: {kind}{many}", err=True)
+        typer.echo(f"negwb: {reversed_line(session.reversed_action, back=not redo)}", err=True)
 
 
 def _check(act: Act, reason: Reason | None, text: str | None, concept: str | None) -> None:

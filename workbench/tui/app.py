@@ -29,11 +29,13 @@ from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.terminal_parser import PositionReport
 from workbench.tui.themes import DARK
+from workbench.tui.widgets.side_panel import PanelView
 from workbench.workspace.keymap import RESULT_TABS, Action, ActionMap, KeyScope, Tab, results_actions
 
 if TYPE_CHECKING:
     from workbench.annotation.session import AnnotationSession
     from workbench.tui.results.context import ResultsContext
+    from workbench.workspace.choices import PanelChoice
     from workbench.workspace.layout import Workspace
 
 
@@ -67,6 +69,7 @@ class NegwbApp(BaseApp):
         workspace: Workspace | None = None,
         start: MainView | None = None,
         view: str = "",
+        panel: PanelChoice | None = None,
     ) -> None:
         """Create the app of a session.
 
@@ -78,6 +81,7 @@ class NegwbApp(BaseApp):
             workspace: The workspace of the side screens, runs and results; without one they are not available.
             start: Side screen to start with instead of Curate; no card is leased before Curate opens.
             view: Query that Browse lists first.
+            panel: What the annotator chose for the panel below the image in an earlier session.
         """
         super().__init__(theme=theme)
         self.session = session
@@ -92,6 +96,7 @@ class NegwbApp(BaseApp):
         self._saved_theme = theme
         """The theme named in negwb.toml."""
         self._start, self._view = start, view
+        self._panel = PanelView[panel.name] if panel is not None else None
 
     def get_default_screen(self) -> Screen[None]:
         return CurateScreen(
@@ -101,7 +106,16 @@ class NegwbApp(BaseApp):
             banner=self._banner,
             viewer=self._viewer,
             guidelines=self._guidelines,
+            panel=self._panel,
+            keep_panel=self._keep_panel,
         )
+
+    def _keep_panel(self, view: PanelView) -> None:
+        """Write the annotator's choice into negwb.toml."""
+        from workbench.workspace.toml.settings_writer import save_panel  # only when chosen
+
+        if self._workspace is not None:
+            save_panel(self._workspace.settings, self.session.actor.name, view.choice)
 
     def _guidelines(self) -> str:
         from workbench.workspace.guidelines import read_guidelines, shipped_guidelines  # only when shown
@@ -161,6 +175,7 @@ class NegwbApp(BaseApp):
             cards.note_key(key)
             if not (await self._check_bindings(key, priority=True) or await self._check_bindings(key)):
                 cards.show_unknown_key(event)
+            cards.draw_now()
         else:
             await super().on_event(event)
 

@@ -244,22 +244,7 @@ def _graphemes(text: str) -> tuple[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=32_768)
 def _look(style: Style, system: ColorSystem) -> Look:
-    ansi_free = Style(
-        bold=style.bold,
-        dim=style.dim,
-        italic=style.italic,
-        underline=style.underline,
-        blink=style.blink,
-        blink2=style.blink2,
-        reverse=style.reverse,
-        conceal=style.conceal,
-        strike=style.strike,
-        underline2=style.underline2,
-        frame=style.frame,
-        encircle=style.encircle,
-        overline=style.overline,
-    )
-    attributes = Strip.render_ansi(ansi_free, system)
+    attributes = Strip.render_ansi(style.without_color, system) if style._attributes else ""
     colour, behind = style.color, style.bgcolor
     foreground = () if colour is None or colour.is_default else colour.downgrade(system).get_ansi_codes()
     background = (

@@ -5,6 +5,15 @@ from __future__ import annotations
 from enum import StrEnum
 
 
+class PanelChoice(StrEnum):
+    """What stands below the image of a card."""
+
+    DECISIONS = "decisions"
+    GUIDELINES = "guidelines"
+    CAPTIONS = "captions"
+    NONE = "none"
+
+
 class ImageMode(StrEnum):
     """How images are drawn in a terminal."""
 

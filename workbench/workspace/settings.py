@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from curation_db.validation import ValidationError, closest, setting, validate, validate_field
 from workbench.errors import UsageError
-from workbench.workspace.choices import ImageMode
+from workbench.workspace.choices import ImageMode, PanelChoice
 from workbench.workspace.own_commands import OwnCommand, is_name
 from workbench.workspace.setting_errors import SettingProblem, SettingsError, line_of_problem, settings_error
 from workbench.workspace.toml.toml_file import parse_toml, read_toml_text
@@ -90,6 +90,8 @@ class CurateSettings:
     viewer: str = setting(
         "", 'the program that o opens an image with, as in "feh --scale-down"; empty: the system\'s', check=_viewer
     )
+    panels: Mapping[str, PanelChoice] = field(default_factory=dict)
+    """Annotator to the choice for the panel below the image; the app writes it."""
     goal: int = setting(0, "decisions to reach in a session, shown with a bar; 0: none", at_least=0)
 
 

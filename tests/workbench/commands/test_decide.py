@@ -34,8 +34,8 @@ def test_a_decision_has_no_time_and_can_be_undone(make_workspace: Any) -> None:
         (2, "accept", None, 0),
         (1, "reject", None, 0),
     ]
-    assert "undo: reject" in negwb(workspace, "undo", "-a", "ana").stderr
-    assert "redo: reject" in negwb(workspace, "undo", "--redo", "-a", "ana").stderr
+    assert "undone: ✗ reject (present) of card 1" in negwb(workspace, "undo", "-a", "ana").stderr
+    assert "redone: ✗ reject (present) of card 1" in negwb(workspace, "undo", "--redo", "-a", "ana").stderr
     assert workspace.states() == {1: "rejected", 2: "accepted", 3: "open"}
     assert workspace.rows("SELECT * FROM lease") == []
     assert isinstance(negwb(workspace, "undo", "-a", "ben").exception, NothingToDo)

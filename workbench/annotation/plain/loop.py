@@ -212,9 +212,11 @@ class PlainLoop:
             case PlainAction.OPEN:
                 self._open_image()
             case PlainAction.UNDO:
-                self._write(text.undo_line(self._session.undo(), back=True))
+                done = self._session.undo() is not None
+                self._write(text.undo_line(self._session.reversed_action if done else None, back=True))
             case PlainAction.REDO:
-                self._write(text.undo_line(self._session.redo(), back=False))
+                done = self._session.redo() is not None
+                self._write(text.undo_line(self._session.reversed_action if done else None, back=False))
             case _:
                 self._navigate(answer.do)
 
@@ -292,6 +294,8 @@ class PlainLoop:
 
     def _print_decision(self, kind: Kind, result: DecisionResult, reason: Reason | None = None) -> None:
         self._write(text.decision_line(kind, result.status.state, reason, late=result.late))
+        if self._session.goal_reached:
+            self._write(f"GOAL reached: {self._session.settings.goal:,} decisions in this session")
 
     def _reveal(self, card: Card) -> None:
         """Print the verdicts on the audit card that was just decided."""

@@ -15,7 +15,7 @@ from curation_db.enums import REASON_KEYS, REASON_TEXTS, Kind, Question, Reason,
 from curation_db.language.sanitize import display_text
 from curation_db.search.cards import Card, CardVerdict
 from workbench.annotation.decision_kind import state_line
-from workbench.annotation.models import PreparedCard, SessionSummary, waiting_edits_line
+from workbench.annotation.models import PreparedCard, ReversedAction, SessionSummary, waiting_edits_line
 from workbench.annotation.wording import DECISIONS, STATES, asked, origin, readable
 
 PROMPT: Final = "a x e u s z o ? > "
@@ -194,11 +194,13 @@ def decision_line(kind: Kind, state: State, reason: Reason | None = None, *, lat
     return f"DONE {DECISIONS[kind].past}{because}; {after}{expired}"
 
 
-def undo_line(kind: Kind | None, *, back: bool) -> str:
-    """Return the line of an undo (`back`) or a redo."""
-    if kind is None:
+def undo_line(action: ReversedAction | None, *, back: bool) -> str:
+    """Return the line of an undo (`back`) or a redo of this action; None: there was none."""
+    if action is None:
         return f"NOTHING to {'undo' if back else 'redo'}"
-    return f"{'UNDONE' if back else 'REDONE'} {DECISIONS[kind].past}"
+    because = f", {readable(action.reason)}" if action.reason else ""
+    cards = f"{action.candidates:,} cards" if action.candidates > 1 else f"card {action.candidate_id}"
+    return f"{'UNDONE' if back else 'REDONE'} {DECISIONS[action.kind].past}{because}; {cards}"
 
 
 def end_lines(summary: SessionSummary) -> list[str]:

@@ -66,6 +66,30 @@ def _edge(corners: str, label: str, style: str, width: int) -> Content:
     return Content.assemble((f"{corners[0]}─", _BORDER), (title, style), (rest, _BORDER))
 
 
+def answer_box(title: str, answers: Sequence[tuple[str, str]], width: int, columns: int) -> list[Content]:
+    """Return the lines of a box with the answers to a question: key and text of each, column by column."""
+    cap_width = max(len(cap) for cap, _ in answers)
+    inner = width - 3  # both sides, and a blank at the left
+    cells = max(1, inner // columns)
+    entries = [
+        Content.assemble((f"{cap:<{cap_width}} ", "bold $text-accent"), text).truncate(cells, ellipsis=True, pad=True)
+        for cap, text in answers
+    ]
+    side = Content.styled("│", _BORDER)
+    rows = answer_rows(len(answers), columns)
+    lines = [_edge("╭╮", title, _TITLE, width)]
+    for row in range(rows):
+        line = Content("").join(entries[row::rows])
+        lines.append(side + " " + line + " " * (inner - line.cell_length) + side)
+    lines.append(_edge("╰╯", "", _QUIET, width))
+    return [line.stylize_before("on $panel") for line in lines]
+
+
+def answer_rows(answers: int, columns: int) -> int:
+    """Return the rows of an answer box without its border."""
+    return -(-answers // columns)
+
+
 def with_scroll_bar(lines: Sequence[Content], top: int, rows: int, width: int) -> list[Content]:
     """Return the visible lines; if there are more, with a bar in the last cell that shows which they are."""
     visible = list(lines[top : top + rows])

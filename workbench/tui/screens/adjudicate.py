@@ -37,12 +37,11 @@ from workbench.tui.screens.base.image_actions import picture_name
 from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.threads import run_in_daemon_thread
-from workbench.tui.widgets.card import CardView
+from workbench.tui.widgets.card import QUESTIONS, CardView
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
-from workbench.tui.widgets.reasons import ReasonStrip
 from workbench.workspace.keymap import KeyScope, Tab
 
 if TYPE_CHECKING:
@@ -127,11 +126,9 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
             with Container(id="left"):
                 yield PictureBox(self.navigation.protocol, id="picture-box")
             with Container(id="text-box"):
-                yield CardView(id="card")
+                yield CardView(self.actions, id="card")
                 with VerticalScroll(id="tally-box", can_focus=False):
                     yield Static(id="tally", markup=False)
-                yield ReasonStrip(self.actions)
-                yield ReasonStrip(self.actions, place=KeyScope.CAUSE, title="they disagreed because", id="causes")
         with VerticalScroll(id="nothing-box", can_focus=False):
             yield Static(id="nothing", markup=False)
         yield KeyHints(self.actions, KeyScope.ADJUDICATE, id="keys")
@@ -408,15 +405,15 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
     def _show_stage(self, stage: AdjudicationStage) -> None:
         self.stage = stage
         for box, there in (
-            ("#reasons", stage is AdjudicationStage.REASON),
-            ("#causes", stage is AdjudicationStage.CAUSE),
             ("#tally-box", stage is AdjudicationStage.TALLY),
             ("#card", stage is not AdjudicationStage.TALLY),
             ("#main", self._listed != []),
             ("#nothing-box", self._listed == []),
         ):
             self.query_one(box).display = there
-        self.query_one(KeyHints).show(KeyScope(stage))
+        scope = KeyScope(stage)
+        self.query_one(CardView).ask(scope if scope in QUESTIONS else None)
+        self.query_one(KeyHints).show(scope)
         self.query_one("#nothing", Static).update(adjudication.nothing_to_settle(self._settled))
 
     def _update_header(self) -> None:

@@ -22,6 +22,7 @@ from curation_db.errors import RecordError
 from curation_db.search.query_language import QueryField, View, parse_view
 from curation_db.search.rows import ListedCandidate
 from workbench.annotation.background import IndexingThread
+from workbench.annotation.wording import reversed_line
 from workbench.tui.rendering.candidate_rows import ListPosition, detail, list_status
 from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
@@ -407,8 +408,8 @@ class BrowseScreen(SideScreen):
         except RecordError as error:
             self.show_message(error.message, hint=error.hint, trouble=True)
             return
-        if kind is None:
+        if kind is None or session.reversed_action is None:
             self.show_message("nothing to undo" if back else "nothing to redo")
             return
-        self.show_message(f"{'undone' if back else 'redone'}: {kind}")
+        self.show_message(reversed_line(session.reversed_action, back=back))
         self.show_view(self.view, at=self.memory.at)

@@ -24,19 +24,20 @@ from curation_db.language.sanitize import clean, display_text
 from curation_db.queue.gold import ANSWERS
 from workbench.annotation.decision_kind import state_line
 from workbench.annotation.models import ActionError, CardOrigin, PreparedCard, Severity
-from workbench.annotation.wording import COUNTED, DECISIONS, edit_outcome, gold_feedback, judge_reveal, readable
+from workbench.annotation.wording import DECISIONS, edit_outcome, gold_feedback, judge_reveal, readable, reversed_line
 from workbench.tui.bindings import bind, methods_at
 from workbench.tui.rendering.card_content import QUIET, decision_style, zoomed_card
 from workbench.tui.rendering.card_layout import NARROW, PanelRoom
 from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES, DecisionScreen
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
+from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.answer_lines import AnswerLines
+from workbench.tui.widgets.borders import set_border_labels
 from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
-from workbench.tui.widgets.reasons import ReasonStrip
 from workbench.tui.widgets.side_panel import (
     DECISIONS_SHOWN,
     PanelView,
@@ -97,8 +98,16 @@ class CurateScreen(DecisionScreen):
         banner: str | Callable[[], str] | None = None,
         viewer: str = "",
         guidelines: Callable[[], str] = shipped_guidelines,
+        panel: PanelView | None = None,
+        keep_panel: Callable[[PanelView], None] = lambda _view: None,
     ) -> None:
-        """Args: guidelines: returns the guidelines as Markdown, for the panel below the image."""
+        """Create the screen.
+
+        Args:
+            guidelines: Returns the guidelines as Markdown, for the panel below the image.
+            panel: What the annotator chose for the panel in an earlier session.
+            keep_panel: Stores the annotator's choice; called in a thread, it may raise a `UsageError`.
+        """
         super().__init__()
         self._guidelines = guidelines
         self.session = session
@@ -117,11 +126,13 @@ class CurateScreen(DecisionScreen):
         """The fields of the text, once they were opened."""
         self._last_reason: Reason | None = None
         """The reason of the last rejection of this session."""
-        self._panel, self._panel_chosen = PanelView.DECISIONS, False
+        self._panel, self._panel_chosen = panel or PanelView.DECISIONS, panel is not None
+        self._keep_panel, self._kept_panel, self._keeping_panel = keep_panel, panel, False
         self._commands: CommandRuns | None = None
         """Commands of [commands], once one was run."""
         self._at_end = False
         """Whether the queue-end screen is shown above."""
+        self._banner_line = ""
         self._painted_narrow = False
         self._warning = ""
         """Why the last key was dropped."""
@@ -147,9 +158,7 @@ class CurateScreen(DecisionScreen):
                 yield PictureBox(self._protocol, id="picture-box")
                 yield SidePanel(id="panel")
             with Container(id="text-box"):
-                yield CardView(id="card")
-                yield ReasonStrip(self.actions)
-                yield ReasonStrip(self.actions, place=KeyScope.COPY, title="copy", id="copy")
+                yield CardView(self.actions, id="card")
         yield ActionLine(id="done")
         yield AnswerLines(self.actions, id="answers")
         yield KeyHints(self.actions, KeyScope.CARD, id="keys")
@@ -249,45 +258,47 @@ class CurateScreen(DecisionScreen):
             self._ask(None)
 
     async def _decide(self, kind: Kind, reason: Reason | None = None) -> None:
-        ready, own = self.shown, self.session.progress.own
+        ready = self.shown
         done = await self._run(lambda: self.session.submit(kind, reason))
         if done is None or ready is None:
             return
         if reason is not None:
             self._last_reason = reason
         self.app.clear_notifications()  # an earlier message must not seem to be about the new card
-        self._show_decision(kind, reason, own)
+        self._show_decision(kind, reason)
         if done.known is not None and kind in ANSWERS:
             right, line = gold_feedback(done.known, kind)
             self.show_message(line, severity="information" if right else "warning")
         elif self.session.settings.reveal and ready.hidden and (verdicts := judge_reveal(ready.card)):
             self.show_message(verdicts, hint="you can go back and change your decision")
 
-    def _show_decision(self, kind: Kind, reason: Reason | None, own_before: int) -> None:
+    def _show_decision(self, kind: Kind, reason: Reason | None) -> None:
         wording = DECISIONS[kind]
         because = f": {readable(reason)}" if reason is not None else ""
         line = (f"{wording.glyph} {wording.past}{because}", decision_style(kind))
         undo = (f" · {self.actions.cap_of('undo')} undo", QUIET)
-        self.action_line.show(Content.assemble(line, undo, (self._goal_note(own_before), "$text-success")))
+        self.action_line.show(Content.assemble(line, undo, (self._goal_note(), "$text-success")))
 
-    def _goal_note(self, own_before: int) -> str:
+    def _goal_note(self) -> str:
         """Return that the last decision has reached the goal of the session; "" if it has not."""
-        goal = self.session.settings.goal
-        return f" · goal reached: {goal:,}" if own_before < goal <= self.session.progress.own else ""
+        return f" · goal reached: {self.session.settings.goal:,}" if self.session.goal_reached else ""
 
     async def action_undo(self) -> None:
-        await self._travel(self.session.undo, "undone", "nothing to undo")
+        await self._travel(back=True)
 
     async def action_redo(self) -> None:
-        await self._travel(self.session.redo, "redone", "nothing to redo")
+        await self._travel(back=False)
 
-    async def _travel(self, move: Callable[[], Kind | None], done: str, nothing: str) -> None:
-        moved = await self._run(lambda: (move(),))
-        if moved is not None:
-            kind = moved[0]
-            many = f" of {self.session.affected:,} cards" if self.session.affected > 1 else ""
-            glyph = f"{DECISIONS[kind].glyph} " if kind in COUNTED else ""
-            self.show_message(nothing if kind is None else f"{done}: {glyph}{kind}{many}")
+    async def _travel(self, *, back: bool) -> None:
+        """Undo or redo, and name what it was about."""
+        moved = await self._run(lambda: (self.session.undo() if back else self.session.redo(),))
+        if moved is None:
+            return
+        action = self.session.reversed_action
+        if moved[0] is None or action is None:
+            self.show_message("nothing to undo" if back else "nothing to redo")
+        else:
+            self.show_message(reversed_line(action, back=back))
 
     async def action_flag(self) -> None:
         await self._run(self.session.toggle_flag)
@@ -368,12 +379,11 @@ class CurateScreen(DecisionScreen):
             self.session.open(candidate_id)  # usually already the current card
             return work()
 
-        own = self.session.progress.own
         done = await self._try(write)
         if isinstance(done, ActionError):
             return str(done)
         if done.child is not None:
-            self.show_message(edit_outcome(done.child) + self._goal_note(own))
+            self.show_message(edit_outcome(done.child) + self._goal_note())
         return None
 
     async def _written(self, written: bool | None) -> None:
@@ -541,6 +551,23 @@ class CurateScreen(DecisionScreen):
             self._panel = self._panel.following()
         self._panel_chosen = True
         self._lay_out()
+        if not self._keeping_panel:
+            self._store_panel()
+
+    @work(group="keep-panel", exit_on_error=False)
+    async def _store_panel(self) -> None:
+        """Store the choice for the annotator's next session; one write at a time, so that the last choice stays."""
+        from workbench.errors import UsageError  # only when asked for
+
+        self._keeping_panel = True
+        try:
+            while self._kept_panel is not self._panel:
+                self._kept_panel = self._panel
+                await run_in_daemon_thread(partial(self._keep_panel, self._panel))
+        except UsageError as error:
+            self.show_message(f"{error.message}; the panel is as before in the next session", severity="warning")
+        finally:
+            self._keeping_panel = False
 
     def _lay_out(self) -> None:
         """Give image, panel and text their places, which depend on the screen and on the shape of the image."""
@@ -553,7 +580,7 @@ class CurateScreen(DecisionScreen):
         lay_out_card(self, layout)
         self.picture_box.show(ready, layout, name=picture_name(ready), zoom_key=self.actions.cap_of("zoom"))
         was_shown, self.panel.display = self.panel.display, layout.panel is not None
-        self.panel.border_subtitle = f"{self.actions.cap_of('panel')} next"
+        set_border_labels(self.panel, subtitle=Content(f"{self.actions.cap_of('panel')} next"))
         if self.panel.border_title != self._panel or not was_shown:
             self._fill_panel()
 
@@ -698,7 +725,9 @@ class CurateScreen(DecisionScreen):
         quiet = self._banner() if callable(self._banner) else self._banner
         line = f"⚠ {trouble}" if trouble else (quiet or "")
         banner = self.query_one("#banner", Static)
-        banner.update(Content(display_text(line, limit=200)))
+        if line != self._banner_line:
+            self._banner_line = line
+            banner.update(Content(display_text(line, limit=200)))
         if banner.display is not bool(line):
             banner.display = bool(line)
             self.call_after_refresh(self._lay_out)
@@ -727,8 +756,7 @@ class CurateScreen(DecisionScreen):
         self.question = question
         if not self.is_whole:
             return
-        for strip in self.query(ReasonStrip):
-            strip.display = strip.place is question
+        self.card_view.ask(question)
         self._show_keys()
 
     def _show_keys(self) -> None:

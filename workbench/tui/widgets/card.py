@@ -10,8 +10,16 @@ from curation_db.search.cards import Card
 from workbench.annotation.models import PreparedCard
 from workbench.annotation.text_spans import highlighted_spans
 from workbench.tui.rendering import card_content
-from workbench.tui.rendering.card_lines import FieldStyle, field_lines, question_box, with_scroll_bar
+from workbench.tui.rendering.card_lines import (
+    FieldStyle,
+    answer_box,
+    answer_rows,
+    field_lines,
+    question_box,
+    with_scroll_bar,
+)
 from workbench.tui.widgets.field import TrackedText
+from workbench.workspace.keymap import Action, ActionMap, KeyScope
 
 HIDDEN_AUDIT = "hidden: this is an audit card"
 HIDDEN_BLIND = "hidden: this session is blind"
@@ -29,6 +37,12 @@ LABELS = {
     "state": "STATE",
 }
 """The fields of the card in reading order."""
+QUESTIONS = {
+    KeyScope.REASON: "reject because",
+    KeyScope.COPY: "copy",
+    KeyScope.CAUSE: "they disagreed because",
+}
+"""The questions whose answers may cover the end of the card."""
 _WHEEL_LINES = 2
 _LEAST_JUDGES = 24
 """Cells; the verdicts are cut below this width."""
@@ -39,8 +53,10 @@ class CardView(TrackedText):
 
     DEFAULT_CSS = "CardView { text-wrap: nowrap; text-overflow: clip; }"
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, actions: ActionMap, *, id: str) -> None:
         super().__init__(markup=False, id=id)
+        self._actions = actions
+        self._question: KeyScope | None = None
         self._fields: dict[str, Content] = {}
         self._judged: Card | None = None
         """The card whose verdicts are shown; they are laid out for the width."""
@@ -131,7 +147,42 @@ class CardView(TrackedText):
         self.update(self._visible(), layout=False)
 
     def _visible(self) -> Content:
-        return Content("\n").join(with_scroll_bar(self._lines, self._top, self.size.height, self.size.width))
+        width, height = self.size
+        lines = with_scroll_bar(self._lines, self._top, height, width)
+        if self._question is not None and width:
+            answers = [(self._actions.cap(action), action.help) for action in self._answers]
+            box = answer_box(QUESTIONS[self._question], answers, width, self._answer_columns)[:height]
+            lines = [*lines, *[Content("")] * (height - len(lines))][: height - len(box)] + box
+        return Content("\n").join(lines)
+
+    # -- the answers to a question --------------------------------------------------------------------------------
+
+    def ask(self, question: KeyScope | None) -> None:
+        """List the answers of a question, one of `QUESTIONS`, over the end of the card; None: close the question."""
+        if question != self._question:
+            self._question = question
+            self.update(self._visible(), layout=False)
+
+    @property
+    def _answers(self) -> list[Action]:
+        return self._actions.at(self._question) if self._question is not None else []
+
+    @property
+    def _answer_columns(self) -> int:
+        return 2 if self.screen.has_class("-above") else 1
+
+    def on_click(self, event: events.Click) -> None:
+        """Run the action of the answer that was clicked."""
+        answers, columns = self._answers, self._answer_columns
+        place = event.get_content_offset(self)
+        rows = answer_rows(len(answers), columns)
+        if not answers or place is None:
+            return
+        row = place.y - (self.size.height - 1 - rows)
+        column = min(columns - 1, max(0, place.x - 2) // max(1, (self.size.width - 3) // columns))
+        if 0 <= row < rows and row + column * rows < len(answers):
+            event.stop()
+            self.call_later(self.screen.run_action, answers[row + column * rows].call)
 
     def on_resize(self, event: events.Resize) -> None:
         """Lay the card out for another width, and keep its end in view."""

@@ -14,6 +14,7 @@ from workbench.annotation.models import PreparedCard
 from workbench.images.terminal_graphics import cell_pixels, dots_of_cell
 from workbench.tui.rendering.card_content import QUIET, WARN
 from workbench.tui.rendering.card_layout import CardLayout, PanelRoom, card_layout, dots_label
+from workbench.tui.widgets.borders import set_border_labels
 from workbench.tui.widgets.picture import PicturePane
 
 _BORDER_LABEL = 6
@@ -47,9 +48,9 @@ class PictureBox(Vertical):
         small = f"image {size[0]}x{size[1]} px: {zoom_key} zooms" if size and min(size) < _SMALL_IMAGE else ""
         warning = (thumbnail.note if thumbnail is not None else "") or small
         shown_name = Content.styled(display_text(name, limit=60), QUIET)
-        self.border_title = Content.styled(warning, WARN) if warning else shown_name
+        title = Content.styled(warning, WARN) if warning else shown_name
         dots = dots_label(layout.image, dots_of_cell(self._protocol), size, most) if layout.image and size else ""
-        self.border_subtitle = Content.styled(dots, QUIET)
+        set_border_labels(self, title=title, subtitle=Content.styled(dots, QUIET))
 
 
 def lay_out_card(screen: Screen[Any], layout: CardLayout) -> None:

@@ -15,6 +15,8 @@ from curation_db.language.sanitize import display_text
 from workbench.annotation.models import RecentDecision
 from workbench.annotation.wording import DECISIONS, readable
 from workbench.tui.rendering.card_content import MARK, QUIET, decision_style
+from workbench.tui.widgets.borders import set_border_labels
+from workbench.workspace.choices import PanelChoice
 
 DECISIONS_SHOWN = 8
 _PARAGRAPH = re.compile(r"\n(?=\s*(?:[-*+#|]|\d+\.)|[ \t]*(?:\n|$))|(?<=\n)\n")
@@ -29,6 +31,11 @@ class PanelView(StrEnum):
     GUIDELINES = "guidelines"
     CAPTIONS = "other captions"
     NONE = "none"
+
+    @property
+    def choice(self) -> PanelChoice:
+        """The name in negwb.toml."""
+        return PanelChoice[self.name]
 
     def following(self) -> PanelView:
         views = list(PanelView)
@@ -49,10 +56,17 @@ class SidePanel(VerticalScroll, can_focus=False):
         yield Static(markup=False)
 
     def show(self, view: PanelView, content: Content) -> None:
-        """Show `content` from its first line."""
-        self.border_title = str(view)
-        self.set_class(view is PanelView.DECISIONS, "-one-line")
-        self.query_one(Static).update(content)
+        """Show `content` from its first line; the same content draws nothing."""
+        text, one_line = self.query_one(Static), view is PanelView.DECISIONS
+        set_border_labels(self, title=Content(view))
+        if one_line:  # as many lines as fit, so that the next decision changes no layout
+            content += "\n" * (self.size.height - 1 - content.plain.count("\n"))
+        before, was_one_line = text.content, self.has_class("-one-line")
+        if was_one_line is one_line and isinstance(before, Content) and before.is_same(content):
+            return
+        moves = not (one_line and was_one_line and str(before).count("\n") == content.plain.count("\n"))
+        self.set_class(one_line, "-one-line")
+        text.update(content, layout=moves)
         self.scroll_home(animate=False)
 
 

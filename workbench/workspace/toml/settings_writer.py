@@ -7,6 +7,7 @@ from pathlib import Path
 
 from curation_db.atomic_write import replace_file
 from workbench.errors import UsageError
+from workbench.workspace.choices import PanelChoice
 from workbench.workspace.settings import check, parse
 from workbench.workspace.toml.toml_edit import folder_line, value_line, with_folder, with_value
 from workbench.workspace.toml.toml_file import read_toml_text
@@ -47,6 +48,18 @@ def change_setting(path: Path, name: str, value: str) -> None:
     parse(text, path)
     hint = f"write it by hand, in [curate]: {value_line(name, value)}"
     _replace(path, with_value(text, ("curate",), name, value), name, hint)
+
+
+def save_panel(path: Path, annotator: str, choice: PanelChoice) -> None:
+    """Store what an annotator has chosen for the panel below the image.
+
+    Raises:
+        UsageError: As for `change_setting`.
+    """
+    text = read_toml_text(path)
+    parse(text, path)
+    hint = f"write it by hand, in [curate.panels]: {value_line(annotator, choice.value)}"
+    _replace(path, with_value(text, ("curate", "panels"), annotator, choice.value), "the choice of a panel", hint)
 
 
 def save_view(path: Path, name: str, line: str) -> None:

@@ -46,10 +46,11 @@ async def test_the_number_confirms_and_z_undoes_the_bulk_decision(
         await until(pilot, lambda: "6 cards rejected — z undoes all of them" in lines(app))
         await until(pilot, lambda: shown(app) == workspace.ids[6])
         await press(pilot, "z")
-        await until(pilot, lambda: "undone: ✗ reject of 6 cards" in lines(app))
+        await until(pilot, lambda: "undone: ✗ reject (gratuitous) of 6 cards" in lines(app))
         assert set(workspace.states().values()) == {"open"}
         await press(pilot, "Z")
         assert list(workspace.states().values()).count("rejected") == 6
+        assert "redone: ✗ reject (gratuitous) of 6 cards" in lines(app)
         await press(pilot, "z", "a")
         assert len(workspace.events()) == 6 * 4 + 1
 

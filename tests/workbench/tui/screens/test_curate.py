@@ -86,7 +86,8 @@ async def test_a_click_on_a_reason_and_on_the_key_line(make_workspace: Any, open
         await until(pilot, lambda: len(workspace.events()) == 1)
         await settled(pilot)
         await press(pilot, "x")
-        await pilot.click(app.screen.query(".reason")[4], offset=(8, 0))
+        row = next(n for n, line in enumerate(lines(app).splitlines()) if "unclear what is negated" in line)
+        await pilot.click(offset=(lines(app).splitlines()[row].index("unclear"), row))
         await until(pilot, lambda: len(workspace.events()) == 2)
     assert workspace.events() == [(1, "accept", None), (2, "reject", "scope")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,11 +11,17 @@ from support.curating import SIZE, field_text, lines, running, shown, until
 from support.workspaces import Case, WorkspaceFixture, press, settled
 from textual import events
 from textual.geometry import Region, Size
+from textual.screen import Screen
 
+from workbench.errors import UsageError
 from workbench.tui.rendering.card_lines import QUESTIONS
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.widgets.action_line import ActionLine
+from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.side_panel import PanelView, SidePanel, guideline_lines
+from workbench.workspace.choices import PanelChoice
+from workbench.workspace.layout import Workspace
+from workbench.workspace.settings import read_settings
 
 
 @pytest.mark.parametrize(("size", "question"), [((120, 36), 0), ((80, 24), 1), ((60, 20), 2)])
@@ -46,7 +53,13 @@ async def test_the_line_above_the_keys_shows_the_last_decision_for_a_moment(
         await press(pilot, "x", "p")
         assert line.text == "✗ rejected: present · z undo"
         await press(pilot, "z")
-        assert line.text == "undone: ✗ reject"
+        assert line.text == "undone: ✗ reject (present) of card 2"
+        await press(pilot, "Z")
+        assert line.text == "redone: ✗ reject (present) of card 2"
+        await press(pilot, "f", "z")
+        assert line.text == "undone: flag of card 3"
+        await press(pilot, "z", "z", "z")
+        assert line.text == "nothing to undo"
         monkeypatch.setattr(ActionLine.show, "__defaults__", (0.01,))
         await press(pilot, "u")
         await until(pilot, lambda: line.text == "")
@@ -84,6 +97,36 @@ async def test_y_copies_a_part_of_the_card(make_workspace: Any, open_app: Any, k
         assert "\x1b" not in copied
         assert shown(app) == 1
     assert workspace.events() == []
+
+
+async def test_the_choice_of_the_panel_is_kept_for_each_annotator(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    settings = workspace.root / "negwb.toml"
+    settings.write_text(f"# mine\n{settings.read_text()}[curate]\norder = 'oldest'  # first in, first out\n")
+
+    def panels() -> Mapping[str, PanelChoice]:
+        return read_settings(settings).curate.panels
+
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
+    async with running(app, (80, 24)) as pilot:
+        await settled(pilot)
+        await press(pilot, "G")
+        await until(pilot, lambda: panels() == {"ana": "guidelines"})
+        await press(pilot, "G", "G", "G", "G", "G")
+        await until(pilot, lambda: panels() == {"ana": "captions"})
+    app.session.close()
+    assert "# mine" in settings.read_text()
+    assert "# first in, first out" in settings.read_text()
+    chosen = panels()["ana"]
+    app = open_app(workspace, "ana", app={"workspace": Workspace(workspace.root), "panel": chosen})
+    async with running(app, (80, 24)) as pilot:
+        await settled(pilot)
+        await until(pilot, lambda: "other captions" in lines(app))
+        settings.write_text("[curate.panels]\nana = 'all'\n")
+        await press(pilot, "G")
+        await until(pilot, lambda: any("ana = 'all'" in each.message for each in app._notifications))
+    with pytest.raises(UsageError, match="ana = 'all'"):
+        panels()
 
 
 async def test_the_panel_shows_decisions_guidelines_and_captions_in_turn(make_workspace: Any, open_app: Any) -> None:
@@ -227,3 +270,31 @@ async def test_zoom_keeps_the_negated_caption_in_view(make_workspace: Any, open_
         await press(pilot, "i")
         await until(pilot, lambda: "a woman «not wearing hat number 0»" in lines(app))
         assert app.screen.query_one("#zoom-sentence")
+
+
+async def test_acts_change_the_content_of_the_card_and_not_the_layout(
+    make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_app(make_workspace(cases=[Case(text=f"a dog with no {'very ' * n}old hat") for n in range(12)]))
+    layouts: list[Screen[Any]] = []
+    lay_out = Screen._refresh_layout
+
+    def counted(screen: Screen[Any], *arguments: Any, **options: Any) -> None:
+        layouts.append(screen)
+        lay_out(screen, *arguments, **options)
+
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "x", "escape", "a")  # the first question and the first decision
+        await until(pilot, lambda: "✓ a dog" in lines(app))
+        monkeypatch.setattr(Screen, "_refresh_layout", counted)
+        for keys in ("a", "xp", "u", "xs", "f", "z", "Z", "a", "xg"):
+            await press(pilot, *keys)
+        assert len(layouts) < 3
+        layouts.clear()
+        view = app.screen.query_one(CardView)
+        monkeypatch.setattr(CardView, "refresh", lambda *_, **__: pytest.fail("an equal card is drawn again"))
+        ready = app.screen.shown
+        assert ready is not None
+        app.screen._paint(ready)
+        assert not view.is_stale

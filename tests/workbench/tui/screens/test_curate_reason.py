@@ -14,7 +14,10 @@ from workbench.tui.widgets.key_hints import KeyHints
 from workbench.workspace.keymap import ActionMap, KeyScope
 
 REASONS = {key for action in ActionMap().at(KeyScope.REASON) for key in ActionMap().keys(action)}
-OTHERS = sorted({key for action in ActionMap().at(KeyScope.CARD) for key in ActionMap().keys(action)} - REASONS)
+SUSPEND = {"ctrl+z"}  # suspends from everywhere
+OTHERS = sorted(
+    {key for action in ActionMap().at(KeyScope.CARD) for key in ActionMap().keys(action)} - REASONS - SUSPEND
+)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])

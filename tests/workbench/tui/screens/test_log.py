@@ -32,15 +32,15 @@ async def test_the_log_lists_the_acts_and_copies_their_commands(
         await until(pilot, lambda: isinstance(app.screen, LogModal) and "negwb decide 1 accept" in lines(app))
         shown = lines(app)
         assert shown.index("accept, of a selection") < shown.index("undo: reject") < shown.index("reject: present")
-        assert "negwb decide 2 reject --reason=present --annotator=ana" in shown
+        assert "negwb decide 2 reject --reason present -a ana" in shown
         await pilot.press("y")
         await until(pilot, lambda: "no command does this" in lines(app))
         await pilot.press("j", "y", "j", "enter", "Y", "L")
         await until(pilot, lambda: not isinstance(app.screen, LogModal))
     script = [
-        "negwb decide 1 accept --annotator=ana",
-        "negwb decide 2 reject --reason=present --annotator=ana",
-        "negwb undo --annotator=ana",
+        "negwb decide 1 accept -a ana",
+        "negwb decide 2 reject --reason present -a ana",
+        "negwb undo -a ana",
         "# accept, of a selection: no command does this",
     ]
     assert copied == [script[2], script[1], "".join(f"{line}\n" for line in script)]

@@ -60,6 +60,21 @@ class DecisionScreen(SizedScreen):
         waiting = [each for each in (*texts, *self.query(PicturePane)) if each.is_stale]
         return not all(text.is_stale for text in texts) and not any(self._is_visible(each) for each in waiting)
 
+    def draw_now(self) -> None:
+        """Draw what has changed, at once.
+
+        Textual collects a message from each changed widget and draws with the next tick of its timer, up to 33 ms
+        after the frame before. A changed layout is left to it.
+        """
+        widgets = list(self._compositor.visible_widgets)
+        if not self.is_current or self._layout_required or any(widget._layout_required for widget in widgets):
+            return
+        for widget in widgets:
+            if widget._repaint_required:
+                widget._repaint_required = False
+                self._dirty_widgets.add(widget)
+        self._on_timer_update()
+
     def _is_visible(self, widget: Any) -> bool:
         try:
             return bool(self.find_widget(widget).visible_region)

@@ -20,7 +20,11 @@ from workbench.tui.screens.modals.dialog import Dialog
 class LogModal(Dialog[None]):
     """The newest act is the first one."""
 
-    DEFAULT_CSS = "LogModal OptionList { height: auto; max-height: 62vh; border: none; background: $surface; }"
+    DEFAULT_CSS = """
+    LogModal OptionList, LogModal OptionList:focus {
+        height: auto; max-height: 62vh; border: none; padding: 0; background: $surface;
+    }
+    """
     BINDINGS: ClassVar = [
         ("q,L", "cancel", "close"),
         ("j", "move(1)", "down"),
@@ -77,6 +81,6 @@ def act_line(act: Act) -> Content:
         (f"{act.at:%H:%M:%S}  ", QUIET),
         (display_text(act.did, limit=60), "bold"),
         (about, QUIET),
-        "\n          ",
+        "\n  ",
         (display_text(act.command, limit=600), "$text-accent") if act.command else (NO_COMMAND, QUIET),
     )
