@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,10 @@ from typing import Any
 from rich.console import RenderableType
 from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual.actions import ActionParseResult
 from textual.app import App, ScreenError, SystemCommand
 from textual.css.query import QueryError
+from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.screen import Screen
 from textual.worker import WorkerFailed
@@ -157,6 +159,22 @@ class BaseApp(App[int]):
             self.push_screen(TooSmallScreen())
         elif covered and not too_small(event.size):
             self.pop_screen()
+
+    # -- actions ------------------------------------------------------------------------------------------------
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Run an action; where it does not apply at the moment, show the screen's reason."""
+        target, name, parameters = self._parse_action(action, default_namespace or self, namespaces)
+        reason_of = getattr(target, "disabled_reason", None)
+        if reason_of is not None and target.check_action(name, parameters) and (reason := reason_of(name, parameters)):
+            self.show_message(reason)
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
 
     # -- tabs ---------------------------------------------------------------------------------------------------
 

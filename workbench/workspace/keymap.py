@@ -157,7 +157,19 @@ _TAB_ACTIONS = tuple(
 )
 """One digit per tab; it opens the tab from every screen that has a top line."""
 
+_ROWS = _SETTINGS | _GENERATE | _RUNS | _COMPARE | _REPORT | _SLICES | _ITEMS | _ORIGIN | _DECISIONS
+"""Screens with one table."""
 # fmt: off
+_ROW_ACTIONS = (
+    Action("row-down", "down,j", "down", "To the next row", _LOOK, _ROWS, "move_row(1)"),
+    Action("row-up", "up,k", "up", "To the previous row", _LOOK, _ROWS, "move_row(-1)"),
+    Action("row-page-down", "pagedown", "page down", "A page of rows down", _LOOK, _ROWS, "page_rows(1)"),
+    Action("row-page-up", "pageup", "page up", "A page of rows up", _LOOK, _ROWS, "page_rows(-1)"),
+    Action("row-first", "home", "first", "To the first row", _LOOK, _ROWS, "move_row(-1000000000)"),
+    Action("row-last", "end", "last", "To the last row", _LOOK, _ROWS, "move_row(1000000000)"),
+    Action("row-top", "g", "top", "To the first row", _LOOK, _ROWS - _RUNS, "move_row(-1000000000)"),
+    Action("row-bottom", "G", "bottom", "To the last row", _LOOK, _ROWS - _RUNS, "move_row(1000000000)"),
+)
 _CURATE_ACTIONS = (
     Action("accept", "a", "accept", "True of the image, and natural", _DECIDE, _ON_CARD,
            "decide('accept')", 9),
@@ -322,6 +334,7 @@ _CURATE_ACTIONS = (
     Action("copy-id", "i", "id", "the id of the candidate", _COPY, _COPYING, "copy('id')"),
     Action("copy-path", "p", "path", "the path of the image", _COPY, _COPYING, "copy('path')"),
     Action("copy-cancel", "escape,backspace", "cancel", "copy nothing", _COPY, _COPYING, "cancel_copy", 9),
+    *_ROW_ACTIONS,
     *_TAB_ACTIONS,
 )
 # fmt: on
@@ -392,6 +405,7 @@ _RESULTS_ACTIONS = (
     Action("help", "?,f1", "help", "This page", _ELSE, _RESULT_SCREENS, "show_help", 6),
     Action("leave", "escape,q", "back", "Close the results; running jobs continue", _ELSE, _TOP, "leave", 5),
     Action("back-too", "q", "back", "Return to the previous screen", _ELSE, _DEEP, "back"),
+    *_ROW_ACTIONS,
     *_TAB_ACTIONS,
 )
 # fmt: on

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import getters
 from textual.app import ComposeResult
@@ -20,8 +20,8 @@ from workbench.tui.screens.base.polling_screen import PollingScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.curve import Curve
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
-from workbench.tui.widgets.static_table import StaticTable
+from workbench.tui.widgets.key_hints import pane_keys
+from workbench.tui.widgets.static_table import StaticTable, titled
 from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class CompareScreen(PollingScreen[list[RunDetail]]):
 
     CSS_PATH = STYLES
     AUTO_FOCUS = "#compared"
+    PANES: ClassVar = {"#overlay": [pane_keys("figure", "figure", "figure-before")]}
 
     table = getters.query_one("#compared", StaticTable)
 
@@ -48,10 +49,10 @@ class CompareScreen(PollingScreen[list[RunDetail]]):
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
-        with Vertical(id="overlay"):
+        with Vertical(id="overlay", classes="pane"):
             yield Curve(id="curve")
-        yield StaticTable(id="compared", empty="reading …")
-        yield KeyHints(self.actions, KeyScope.COMPARE, id="keys")
+        yield titled(StaticTable(id="compared", classes="pane", empty="reading …"), "results and settings")
+        yield from self.compose_foot()
 
     def on_mount(self) -> None:
         if not self.is_whole:
@@ -76,6 +77,14 @@ class CompareScreen(PollingScreen[list[RunDetail]]):
             self._field = "val_loss" if "val_loss" in drawn else drawn[0]
         self._list(snapshot)
         await self._draw(snapshot)
+        self.update_keys()
+
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        if action != "figure":
+            return ""
+        if self.snapshot is None:
+            return "the runs are being read"
+        return "" if len(self._drawn_fields(self.snapshot)) > 1 else "the runs have no other figure"
 
     def _drawn_fields(self, details: Sequence[RunDetail]) -> list[str]:
         """Return the fields of `CURVES` that a run has; never empty."""

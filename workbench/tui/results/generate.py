@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -32,8 +32,8 @@ from workbench.tui.results.context import STYLES
 from workbench.tui.screens.base.polling_screen import PollingScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
-from workbench.tui.widgets.static_table import StaticTable
+from workbench.tui.widgets.key_hints import pane_keys
+from workbench.tui.widgets.static_table import StaticTable, titled
 from workbench.workspace.keymap import KeyScope, Tab
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from workbench.tui.results.context import ResultsContext
 
 _POLL_SECONDS = 1.0
-_NO_RUN = ("there is no generation run yet: n starts one",)
 
 
 class GenerateScreen(PollingScreen[GenerationSnapshot]):
@@ -50,6 +49,14 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
     TAB = Tab.GENERATE
     CSS_PATH = STYLES
     AUTO_FOCUS = "#generations"
+    PANES: ClassVar = {
+        "#generations": [
+            pane_keys("new", "generate"),
+            pane_keys("stop", "generate-stop"),
+            pane_keys("continue", "generate-go-on"),
+        ],
+        "#generation": [pane_keys("scroll", "generate-less", "generate-more")],
+    }
 
     table = getters.query_one("#generations", StaticTable)
 
@@ -63,10 +70,10 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
         with Horizontal(id="generate"):
-            yield StaticTable(id="generations", empty="reading …", gap=1)
-            with VerticalScroll(id="generation", can_focus=False):
+            yield titled(StaticTable(id="generations", classes="pane", empty="reading …", gap=1), "generation runs")
+            with VerticalScroll(id="generation", classes="pane", can_focus=False):
                 yield Static(id="body", markup=False)
-        yield KeyHints(self.actions, KeyScope.GENERATE, id="keys")
+        yield from self.compose_foot()
 
     def on_mount(self) -> None:
         if not self.is_whole:
@@ -98,6 +105,7 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
         run = snapshot.chosen.run if snapshot.chosen else None
         title = f"run {run.id} · {snapshot.chosen.pipeline}" if run and snapshot.chosen else "generate"
         self.query_one("#generation").border_title = plain(title, limit=40)
+        self.update_keys_later()
 
     def _content(self, snapshot: GenerationSnapshot) -> Content:
         if snapshot.problem:
@@ -125,6 +133,21 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
     def _choose(self) -> None:
         self.context.generation = self.table.chosen
         self.request_poll()
+
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        if action == "scroll_about":
+            return self.scroll_reason("#generation", *parameters)  # type: ignore[arg-type]
+        if action not in ("stop", "go_on"):
+            return ""
+        entry = self.entry
+        if entry is None:
+            return f"there is no generation run yet: {self.actions.cap_of('generate')} starts one"
+        run = entry.run
+        if run is None:  # a process that has not begun can only be stopped
+            return "this run has not begun" if action == "go_on" else ""
+        if run.running == (action == "go_on"):
+            return f"run {run.id} is {'' if run.running else 'not '}running"
+        return ""
 
     @property
     def entry(self) -> GenerationRow | None:
@@ -157,22 +180,16 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
         """Stop the run; it first stores what has arrived."""
         entry = self.entry
         if entry is None:
-            self.show_message(*_NO_RUN)
-        elif entry.run is None:
+            return
+        if entry.run is None:
             self._do(partial(generation.stop_pending, entry.pid), "asked to stop" if not entry.output else "removed")
-        elif not entry.run.running:
-            self.show_message(f"run {entry.run.id} is not running")
         else:
             self._do(partial(generation.stop, entry.run), f"run {entry.run.id}: asked to store its answers and stop")
 
     def action_go_on(self) -> None:
         """Continue a run where it ended, with the same settings."""
         entry = self.entry
-        if entry is None:
-            self.show_message(*_NO_RUN)
-        elif entry.run is None:
-            self.show_message("this run has not begun")
-        else:
+        if entry is not None and entry.run is not None:
             self._do(
                 partial(generation.resume, self.context.workspace, entry.run),
                 f"run {entry.run.id} continues as a new run",

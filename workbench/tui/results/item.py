@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, work
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -24,7 +24,7 @@ from workbench.tui.results.context import STYLES
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.key_hints import pane_keys
 from workbench.tui.widgets.picture import PicturePane
 from workbench.workspace.keymap import KeyScope
 
@@ -40,6 +40,10 @@ class ItemScreen(ActionScreen):
 
     CSS_PATH = STYLES
     AUTO_FOCUS = None
+    PANES: ClassVar = {
+        "#picture-side": [pane_keys("crop", "crop")],
+        "#item-text": [pane_keys("item", "previous", "next")],
+    }
 
     def __init__(
         self,
@@ -66,18 +70,18 @@ class ItemScreen(ActionScreen):
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
         with Horizontal(id="item"):
-            with Vertical(id="picture-side"):
+            with Vertical(id="picture-side", classes="pane"):
                 for place in range(len(images_of(self.row))):
                     yield PicturePane(self.context.protocol, id=f"picture-{place}")
-            with VerticalScroll(id="item-text", can_focus=False):
+            with VerticalScroll(id="item-text", classes="pane", can_focus=False):
                 yield Static(id="body", markup=False)
-        yield KeyHints(self.actions, KeyScope.ITEM, id="keys")
+        yield from self.compose_foot()
 
     def on_mount(self) -> None:
         """Wait for the layout: the bars depend on the width."""
         self.call_after_refresh(self._show)
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         if self.is_mounted:
             self.call_after_refresh(self._show)
 
@@ -99,12 +103,17 @@ class ItemScreen(ActionScreen):
     def action_crop(self) -> None:
         """Show the inside of the first box, then of the next, then the whole image again."""
         boxes = boxes_of(self.row)
-        if not boxes:
-            self.show_message("the item has no boxes")
-            return
         shown = 0 if self._crop is None else self._crop + 1
         self._crop = shown if shown < len(boxes) else None
         self._show()
+
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        match action, parameters:
+            case "step", (int() as by,) if not 0 <= self.at + by < len(self._items):
+                return "this is the last item" if by > 0 else "this is the first item"
+            case "crop", _ if not boxes_of(self.row):
+                return "the item has no boxes"
+        return ""
 
     def action_back(self) -> None:
         """Return to the list, with the cursor on this item."""
@@ -128,8 +137,10 @@ class ItemScreen(ActionScreen):
         self.query_one(HeaderBar).show("results", "report", "items", f"item {row['id']}", right=right)
         names = images_of(row)
         side = self.query_one("#picture-side")
-        side.border_subtitle = Content(display_text(" · ".join(names), limit=60))
-        side.border_title = Content(f"{letter(0)} above, {letter(1)} below" if len(names) > 1 else self._legend())
+        legend = f"{letter(0)} above, {letter(1)} below" if len(names) > 1 else self._legend()
+        side.border_title = Content(display_text(" · ".join(filter(None, [legend, *names])), limit=100))
+        self.query_one("#item-text").border_title = Content(f"item {display_text(row['id'], limit=40)}")
+        self.update_keys()
         self._load()
 
     def _legend(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -29,8 +29,8 @@ from workbench.tui.results.context import STYLES
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
-from workbench.tui.widgets.static_table import StaticTable
+from workbench.tui.widgets.key_hints import pane_keys
+from workbench.tui.widgets.static_table import StaticTable, titled
 from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class OriginScreen(ActionScreen):
     CSS_PATH = STYLES
     AUTO_FOCUS = "#table"
 
+    PANES: ClassVar = {"#table": [pane_keys("decisions", "decisions")]}
+
     table = getters.query_one("#table", StaticTable)
 
     def __init__(self, context: ResultsContext, run: Path) -> None:
@@ -55,8 +57,8 @@ class OriginScreen(ActionScreen):
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
         yield Static(id="head", markup=False)
-        yield StaticTable(id="table", empty="reading …")
-        yield KeyHints(self.actions, KeyScope.ORIGIN, id="keys")
+        yield titled(StaticTable(id="table", classes="pane", empty="reading …"), "training pairs")
+        yield from self.compose_foot()
 
     def on_mount(self) -> None:
         if not self.is_whole:
@@ -84,6 +86,10 @@ class OriginScreen(ActionScreen):
     def _list(self) -> None:
         if self.rows:
             self.table.fill(count_columns(self.app.size.width), [row.key for row in self.rows], self._cells)
+            self.update_keys()
+
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        return "the training data is being read" if action == "open" and not self.rows else ""
 
     def _cells(self, at: int) -> Sequence[Content]:
         return count_cells(self.rows[at], self.rows[at - 1] if at else None, self.rows[0].pairs)
@@ -124,10 +130,11 @@ class DecisionsScreen(ActionScreen):
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
-        yield StaticTable(id="table", empty="no such pair")
-        with VerticalScroll(id="decision", can_focus=False):
+        yield titled(StaticTable(id="table", classes="pane", empty="no such pair"), "pairs")
+        with VerticalScroll(id="decision", classes="pane", can_focus=False) as decision:
+            decision.border_title = "decisions"
             yield Static(id="pair", markup=False)
-        yield KeyHints(self.actions, KeyScope.DECISIONS, id="keys")
+        yield from self.compose_foot()
 
     def on_mount(self) -> None:
         if not self.is_whole:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -21,7 +21,8 @@ from benchmarks.errors import BenchError
 from curation_db.language.sanitize import display_text
 from workbench.reports.benchmark_report import ReportLine, report_lines
 from workbench.reports.retention import RetentionPlot, plot_of, retention_plots
-from workbench.tui.rendering.report import COLUMNS, about, cells_of, columns_for, published, shows_all, titled
+from workbench.tui.rendering.report import COLUMNS, about, cells_of, columns_for, published, shows_all
+from workbench.tui.rendering.report import titled as titled_column
 from workbench.tui.rendering.retention import retention_chart
 from workbench.tui.results.context import STYLES
 from workbench.tui.results.retention import RetentionScreen
@@ -29,8 +30,8 @@ from workbench.tui.results.slices import ItemsScreen, SlicesScreen
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
-from workbench.tui.widgets.static_table import StaticTable
+from workbench.tui.widgets.key_hints import pane_keys
+from workbench.tui.widgets.static_table import StaticTable, titled
 from workbench.workspace.keymap import KeyScope, Tab
 from workbench.workspace.trained_runs import runs_by_model
 
@@ -45,6 +46,9 @@ _PADDING = 3
 _ABOUT_LINES = 12
 _MANY = 20
 """Comparing this many results takes less than a second."""
+_SCROLLED = ("#about", "#measured", "#published")
+_OF_A_RESULT = frozenset({"open", "origin", "items", "retention", "base", "scroll_about"})
+"""Actions that need a row."""
 _EMPTY = "Nothing measured yet. It begins with: negwb bench list"
 
 
@@ -54,6 +58,16 @@ class ReportScreen(ActionScreen):
     TAB = Tab.REPORT
     CSS_PATH = STYLES
     AUTO_FOCUS = "#table"
+    PANES: ClassVar = {
+        "#table": [
+            pane_keys("slices", "open"),
+            pane_keys("items", "items"),
+            pane_keys("base", "base"),
+            pane_keys("scatter", "retention"),
+            pane_keys("data", "origin"),
+        ],
+        "#about": [pane_keys("scroll", "less", "more")],
+    }
 
     table = getters.query_one("#table", StaticTable)
 
@@ -66,14 +80,14 @@ class ReportScreen(ActionScreen):
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
-        yield StaticTable(id="table", empty="reading the results …", gap=1)
-        with Horizontal(id="about"):
+        yield titled(StaticTable(id="table", classes="pane", empty="reading the results …", gap=1), "models by task")
+        with Horizontal(id="about", classes="pane"):
             with VerticalScroll(id="measured", can_focus=False):
                 yield Static(id="row", markup=False)
             with VerticalScroll(id="published", can_focus=False):
                 yield Static(id="scatter", markup=False)
                 yield Static(id="others", markup=False)
-        yield KeyHints(self.actions, KeyScope.REPORT, id="keys")
+        yield from self.compose_foot()
 
     def on_mount(self) -> None:
         """Show the last report, then read the results."""
@@ -140,7 +154,7 @@ class ReportScreen(ActionScreen):
         first = self.lines[0].main if self.lines else None
         empty = _EMPTY if self.context.report is not None else None
         self.table.fill(
-            [titled(COLUMNS[name], first) for name in columns],
+            [titled_column(COLUMNS[name], first) for name in columns],
             [line.key for line in self.lines],
             lambda at: cells_of(self.lines[at], columns),
             empty=empty,
@@ -169,6 +183,7 @@ class ReportScreen(ActionScreen):
         self.query_one("#row", Static).update(Content("\n").join(lines))
         if line is not None:
             box.border_title = Content(display_text(f"{line.main.model} · {line.main.task}", limit=70))
+        self.update_keys_later()
 
     def _paint_beside(self, line: ReportLine, report: Report) -> bool:
         """Show the scatter and the published results beside the details; return whether there is any of them."""
@@ -186,11 +201,23 @@ class ReportScreen(ActionScreen):
     @property
     def _inner_width(self) -> int:
         """Cells inside the frame of the details."""
-        return self.size.width - (2 if self.has_class("-narrow") else 4)
+        return self.size.width - 2
 
     def _about_width(self, beside: bool) -> int:
         share = _BESIDE_SHARE if beside and not self.has_class("-narrow") else 0
         return self._inner_width - self._inner_width * share // 100 - _PADDING
+
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        if action in _OF_A_RESULT and self.line is None:
+            return "the results are being read" if self.context.report is None else _EMPTY
+        if action == "scroll_about":
+            reasons = [self.scroll_reason(each, *parameters) for each in _SCROLLED]  # type: ignore[arg-type]
+            return reasons[0] if all(reasons) else ""
+        if action == "retention" and not self.plots:
+            return "no task with denied phrases was run with its affirmative twin"
+        if action == "base" and self.line is not None and self.line.main.is_reference:
+            return f"{display_text(self.line.main.model, limit=40)} is the base already"
+        return ""
 
     # -- acting -------------------------------------------------------------------------------------------------
 
@@ -230,10 +257,7 @@ class ReportScreen(ActionScreen):
 
     def action_retention(self) -> None:
         """Open the scatter of negated by affirmative accuracy."""
-        if self.line is None:
-            return
-        if not self.plots:
-            self.show_message("no task with denied phrases was run with its affirmative twin")
+        if self.line is None or not self.plots:
             return
         plot = plot_of(self.plots, self.line) or self.plots[0]
         at = self.plots.index(plot)
@@ -247,7 +271,7 @@ class ReportScreen(ActionScreen):
             self._read()
 
     def action_scroll_about(self, by: int) -> None:
-        for name in ("#about", "#measured", "#published"):
+        for name in _SCROLLED:
             self.query_one(name).scroll_relative(y=by, animate=False)
 
     def action_reread(self) -> None:

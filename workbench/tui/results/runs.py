@@ -41,8 +41,8 @@ from workbench.tui.screens.base.polling_screen import PollingScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.curve import Curve, Series
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
-from workbench.tui.widgets.static_table import Column, StaticTable
+from workbench.tui.widgets.key_hints import pane_keys
+from workbench.tui.widgets.static_table import Column, StaticTable, titled
 from workbench.workspace.keymap import KeyScope, Tab
 
 if TYPE_CHECKING:
@@ -57,17 +57,8 @@ _LOG_LINES = 200
 _EMPTY = "No training run yet. n starts one; so does: negwb train EXPORT"
 
 
-class RunsTable(StaticTable, can_focus=True, inherit_bindings=False):
-    """The list of runs, without the keys g and G of a table: g groups the runs."""
-
-    BINDINGS: ClassVar = [
-        ("down,j", "move(1)", "down"),
-        ("up,k", "move(-1)", "up"),
-        ("pagedown", "page(1)", "on"),
-        ("pageup", "page(-1)", "back"),
-        ("home", "move(-1000000)", "first"),
-        ("end", "move(1000000)", "last"),
-    ]
+_OF_A_RUN = frozenset({"stop", "resume", "mark", "compare", "group", "open", "origin", "log", "scroll_about"})
+"""Actions that need a run."""
 
 
 class RunsScreen(PollingScreen[RunSnapshot]):
@@ -76,8 +67,18 @@ class RunsScreen(PollingScreen[RunSnapshot]):
     TAB = Tab.RUNS
     CSS_PATH = STYLES
     AUTO_FOCUS = "#runs"
+    PANES: ClassVar = {
+        "#runs": [
+            pane_keys("mark", "mark"),
+            pane_keys("compare", "compare"),
+            pane_keys("group", "group"),
+            pane_keys("data", "open", "origin"),
+        ],
+        "#run": [pane_keys("scroll", "less", "more")],
+        "#log-box": [pane_keys("larger or smaller", "log")],
+    }
 
-    table = getters.query_one("#runs", RunsTable)
+    table = getters.query_one("#runs", StaticTable)
 
     def __init__(self, context: ResultsContext) -> None:
         super().__init__(context.actions, KeyScope.RUNS)
@@ -86,14 +87,15 @@ class RunsScreen(PollingScreen[RunSnapshot]):
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
-        yield RunsTable(id="runs", empty="reading …")
-        with Horizontal(id="run"):
+        yield titled(StaticTable(id="runs", classes="pane", empty="reading …"), "training runs")
+        with Horizontal(id="run", classes="pane"):
             yield Curve(id="curve")
             with VerticalScroll(id="run-facts", can_focus=False):
                 yield Static(id="facts", markup=False)
-        with Vertical(id="log-box"):
+        with Vertical(id="log-box", classes="pane") as log:
+            log.border_title = "log"
             yield Static(id="log", markup=False)
-        yield KeyHints(self.actions, KeyScope.RUNS, id="keys")
+        yield from self.compose_foot()
 
     def on_mount(self) -> None:
         if not self.is_whole:
@@ -142,6 +144,7 @@ class RunsScreen(PollingScreen[RunSnapshot]):
             lambda at: cells_of(self._with_signs(listed[at]), columns),
             empty=_EMPTY,
         )
+        self.update_keys_later()
         running = sum(row.status is TrainingStatus.RUNNING for row in rows)
         more = f" · {snapshot.left_out:,} older not listed" if snapshot.left_out else ""
         self.query_one(HeaderBar).show("results", "runs", right=f"{running} running · {len(rows):,} in all{more}")
@@ -158,11 +161,41 @@ class RunsScreen(PollingScreen[RunSnapshot]):
         self.context.run = self.table.chosen
         self.request_poll()
 
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        row = self._row
+        if row is None:
+            starts = f"there is no training run yet: {self.actions.cap_of('train')} starts one"
+            return starts if action in _OF_A_RUN else ""
+        reason = self._process_reason(action, row)
+        if action == "scroll_about":
+            reason = self.scroll_reason("#run-facts", *parameters)  # type: ignore[arg-type]
+        elif action == "compare" and len(self._compared()) < 2:
+            reason = f"a comparison needs two runs: mark one with {self.actions.cap_of('mark')}, and choose another"
+        elif action == "group" and not self._differing():
+            reason = "there is nothing to group by: no setting differs between the runs"
+        return reason
+
+    def _process_reason(self, action: str, row: RunRow) -> str:
+        """Return why the run cannot be stopped or resumed; "" for other actions."""
+        is_running = row.status is TrainingStatus.RUNNING or self._starting(row)
+        name = display_text(row.name, limit=40)
+        if action == "stop" and not is_running:
+            return f"{name} is not running"
+        if action == "resume" and (is_running or row.status is TrainingStatus.DONE):
+            return f"{name} is {'running' if is_running else 'finished'}"
+        return ""
+
+    @property
+    def _row(self) -> RunRow | None:
+        """The run under the cursor."""
+        rows = self.snapshot.rows if self.snapshot else ()
+        return next((row for row in rows if row.name == self.table.chosen), None)
+
     # -- comparing and grouping ---------------------------------------------------------------------------------
 
     def action_mark(self) -> None:
         """Mark the run, or remove its mark."""
-        if (name := self._chosen_run()) is None:
+        if (name := self.table.chosen) is None:
             return
         marked = self.context.marked
         if name in marked:
@@ -170,25 +203,25 @@ class RunsScreen(PollingScreen[RunSnapshot]):
         else:
             marked.append(name)
         self.table.refresh()
-
-    def _chosen_run(self) -> str | None:
-        """Return the run under the cursor; where there is none, show a message."""
-        if self.table.chosen is None:
-            self.show_message("there is no training run yet", hint="n starts one")
-        return self.table.chosen
+        self.update_keys()
 
     def action_compare(self) -> None:
         """Compare the marked runs that are listed, and the chosen one."""
         from workbench.tui.results.compare import CompareScreen  # only when opened
 
-        listed = {row.name for row in self.snapshot.rows} if self.snapshot else set()
-        names = [name for name in dict.fromkeys((*self.context.marked, self.table.chosen)) if name in listed]
-        if len(names) < 2:
-            self.show_message("a comparison needs two runs", hint="mark one with space, and choose another")
-        elif len(names) > MOST_COMPARED:
+        names = self._compared()
+        if len(names) > MOST_COMPARED:
             self.show_message(f"{len(names)} runs are marked", hint=f"compare at most {MOST_COMPARED}", trouble=True)
         else:
-            self.app.push_screen(CompareScreen(self.context, [str(name) for name in names]))
+            self.app.push_screen(CompareScreen(self.context, names))
+
+    def _compared(self) -> list[str]:
+        """Return the names of the marked runs that are listed, and of the chosen one."""
+        listed = {row.name for row in self.snapshot.rows} if self.snapshot else set()
+        return [str(name) for name in dict.fromkeys((*self.context.marked, self.table.chosen)) if name in listed]
+
+    def _differing(self) -> list[str]:
+        return differing([row.settings for row in self.snapshot.rows if row.settings]) if self.snapshot else []
 
     def action_group(self) -> None:
         """Choose the setting by which the runs are grouped, from those that differ."""
@@ -226,7 +259,7 @@ class RunsScreen(PollingScreen[RunSnapshot]):
 
     def action_log(self) -> None:
         """Show the log in place of the curve, or the curve again."""
-        if self._chosen_run() is None:
+        if self.table.chosen is None:
             return
         self._log_is_large = not self._log_is_large
         self.set_class(self._log_is_large, "-log")
@@ -268,12 +301,12 @@ class RunsScreen(PollingScreen[RunSnapshot]):
 
     def action_stop(self) -> None:
         """Stop the run; it saves its state first."""
-        if name := self._chosen_run():
+        if name := self.table.chosen:
             self._do(partial(training.stop, self.context.watch.folder / name), "asked to save its state and stop")
 
     def action_resume(self) -> None:
         """Continue the run from its last checkpoint."""
-        if name := self._chosen_run():
+        if name := self.table.chosen:
             self._do(partial(training.resume, self.context.workspace, name), "continues")
 
     @work

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -21,8 +21,8 @@ from workbench.tui.results.item import ItemScreen
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
-from workbench.tui.widgets.static_table import StaticTable
+from workbench.tui.widgets.key_hints import pane_keys
+from workbench.tui.widgets.static_table import StaticTable, titled
 from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class _ResultTable(ActionScreen):
 
     GAP = 2
     """Cells between columns."""
+    TITLE = ""
+    """Title of the table."""
 
     table = getters.query_one("#table", StaticTable)
 
@@ -48,8 +50,8 @@ class _ResultTable(ActionScreen):
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
         yield Static(heading(self.line), id="head", markup=False)
-        yield StaticTable(id="table", empty="reading …", gap=self.GAP)
-        yield KeyHints(self.actions, self.place, id="keys")
+        yield titled(StaticTable(id="table", classes="pane", empty="reading …", gap=self.GAP), self.TITLE)
+        yield from self.compose_foot()
 
     def action_back(self) -> None:
         if self.is_active:
@@ -59,6 +61,8 @@ class _ResultTable(ActionScreen):
 class SlicesScreen(_ResultTable):
     """The figures by cue, position and length, each for a part of the items."""
 
+    TITLE = "slices"
+    PANES: ClassVar = {"#table": [pane_keys("items of the slice", "open"), pane_keys("all items", "items")]}
     GAP = 1  # with bars, two cells do not fit into 80 columns
 
     def __init__(self, context: ResultsContext, line: ReportLine, base_run: str | None) -> None:
@@ -113,6 +117,19 @@ class SlicesScreen(_ResultTable):
 
 
 class ItemsScreen(_ResultTable):
+    TITLE = "items"
+    PANES: ClassVar = {
+        "#table": [
+            pane_keys("open", "open"),
+            pane_keys("all", "all"),
+            pane_keys("wrong", "wrong"),
+            pane_keys("right", "right"),
+            pane_keys("gained", "gained"),
+            pane_keys("lost", "lost"),
+            pane_keys("differs", "differs"),
+        ]
+    }
+
     def __init__(
         self, context: ResultsContext, line: ReportLine, base_run: str | None, cut: tuple[str, str] | None = None
     ) -> None:
@@ -150,13 +167,21 @@ class ItemsScreen(_ResultTable):
 
     def action_only(self, which: str) -> None:
         """List all items, or only those that are right, wrong, or differ from the reference's answer, either way."""
-        if which in ("differs", "gained", "lost") and not self._answers.base:
-            row = self.line.main
-            this = f"this is the {row.against}"
-            self.show_message(this if row.is_reference else f"the {row.against} was not run on these items")
-            return
         self._only = cast("Only", which)
         self._list()
+
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        match action, parameters:
+            case "only", ("differs" | "gained" | "lost",) if not self._answers.base:
+                base = self.line.main.against
+                return (
+                    f"this is the {base}" if self.line.main.is_reference else f"the {base} was not run on these items"
+                )
+            case "only", (which,) if which == self._only:
+                return "all items are shown" if which == "all" else f"only {which} items are shown"
+            case "open", _ if not self.items:
+                return "no item is listed"
+        return ""
 
     def _list(self) -> None:
         self.items = self._answers.only(self._only, self._cut)
@@ -171,6 +196,7 @@ class ItemsScreen(_ResultTable):
         )
         right = list_summary(self._only, len(self.items), len(self._answers.items), self._cut)
         self.query_one(HeaderBar).show("results", "report", "items", right=right)
+        self.update_keys()
 
     @on(StaticTable.RowOpened)
     def action_open(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -39,7 +39,7 @@ from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.card import QUESTIONS, CardView
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.key_hints import KeyHints, pane_keys
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
 from workbench.workspace.keymap import KeyScope, Tab
@@ -97,6 +97,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
     CSS_PATH = "adjudicate.tcss"
     AUTO_FOCUS = None
     DECIDING = frozenset({"final", "ask_reason"})
+    PANES: ClassVar = {"#tally-box": [pane_keys("scroll", "tally-up", "tally-down"), pane_keys("undo", "settle-undo")]}
 
     def __init__(self, navigation: NavigationContext) -> None:
         super().__init__(navigation)
@@ -127,11 +128,12 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
                 yield PictureBox(self.navigation.protocol, id="picture-box")
             with Container(id="text-box"):
                 yield CardView(self.actions, id="card")
-                with VerticalScroll(id="tally-box", can_focus=False):
+                with VerticalScroll(id="tally-box", classes="pane", can_focus=False) as votes:
+                    votes.border_title = "votes"
                     yield Static(id="tally", markup=False)
         with VerticalScroll(id="nothing-box", can_focus=False):
             yield Static(id="nothing", markup=False)
-        yield KeyHints(self.actions, KeyScope.ADJUDICATE, id="keys")
+        yield from self.compose_foot()
 
     def on_mount(self) -> None:
         if not self.is_whole:
@@ -152,22 +154,28 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
             self._paint(self.shown)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Allow only the answers while a question is open, and no action on a card without a card."""
-        if action in _OWN:
-            return self.stage in _OWN[action] and not (action in _NEED_CARD and self.shown is None)
-        return not self.asks_question
+        """Allow only the answers while a question is open."""
+        return self.stage in _OWN[action] if action in _OWN else not self.asks_question
+
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        if action in _NEED_CARD and self.shown is None:
+            return "the disagreements are being read" if self._listed is None else "no disagreement is open"
+        if action == "scroll_text" and self.stage is AdjudicationStage.TALLY:
+            return self.scroll_reason("#tally-box", *parameters)  # type: ignore[arg-type]
+        return ""
 
     @property
     def asks_question(self) -> bool:
         return self.stage in (AdjudicationStage.REASON, AdjudicationStage.CAUSE, AdjudicationStage.EDIT)
 
-    def on_key(self, event: events.Key) -> None:
+    async def on_key(self, event: events.Key) -> None:
         """Continue on any key without another meaning, while the vote summary is shown."""
-        if self.stage is AdjudicationStage.TALLY and not self._is_bound(event.key):
+        if self.stage is AdjudicationStage.TALLY and not self._applies(event.key):
             event.stop()
+            event.prevent_default()
             self.action_go_on()
 
-    def _is_bound(self, key: str) -> bool:
+    def _applies(self, key: str) -> bool:
         named = [each.action for each in self._bindings.key_to_bindings.get(key, [])]
         return any(self.check_action(name.partition("(")[0], ()) for name in named)
 
@@ -415,6 +423,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self.query_one(CardView).ask(scope if scope in QUESTIONS else None)
         self.query_one(KeyHints).show(scope)
         self.query_one("#nothing", Static).update(adjudication.nothing_to_settle(self._settled))
+        self.update_keys_later()
 
     def _update_header(self) -> None:
         count = len(self._listed or ())

@@ -40,7 +40,6 @@ from workbench.tui.widgets.facet_panel import FacetPanel
 from workbench.tui.widgets.filter_bar import FilterBar
 from workbench.tui.widgets.grid import Grid
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.record_table import RecordTable
 from workbench.workspace.keymap import Tab
 
@@ -100,7 +99,7 @@ class BrowseScreen(SideScreen):
             yield FacetPanel(id="panel")
         with VerticalScroll(id="detail", can_focus=False):
             yield Static(id="about-record", markup=False)
-        yield KeyHints(self.actions, self.place, id="keys")
+        yield from self.compose_foot()
 
     def on_mount(self) -> None:
         """Show the last view, and continue indexing the checks."""

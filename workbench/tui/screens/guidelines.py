@@ -6,6 +6,8 @@ from an untrusted source.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Markdown
@@ -13,7 +15,7 @@ from textual.widgets import Markdown
 from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.key_hints import pane_keys
 from workbench.workspace.guidelines import Guidelines, read_guidelines
 from workbench.workspace.keymap import Tab
 
@@ -23,12 +25,14 @@ class GuidelinesScreen(SideScreen):
     TAB = Tab.GUIDELINES
     CSS_PATH = "guidelines.tcss"
     AUTO_FOCUS = None
+    PANES: ClassVar = {"#guidelines": [pane_keys("scroll", "text-up", "text-down")]}
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
-        with VerticalScroll(id="guidelines", can_focus=False):
+        with VerticalScroll(id="guidelines", classes="pane", can_focus=False) as pane:
+            pane.border_title = "guidelines"
             yield Markdown(open_links=False)
-        yield KeyHints(self.actions, self.place, id="keys")
+        yield from self.compose_foot()
 
     async def on_mount(self) -> None:
         if not self.is_whole:
@@ -36,6 +40,10 @@ class GuidelinesScreen(SideScreen):
         guidelines = read_guidelines(self.navigation.workspace)
         self.query_one(HeaderBar).show("guidelines", right=_origin(guidelines))
         await self.query_one(Markdown).update(guidelines.text)
+        self.update_keys_later()
+
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        return self.scroll_reason("#guidelines", *parameters) if action == "scroll_text" else ""  # type: ignore[arg-type]
 
     def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
         """Show the address instead of opening it."""

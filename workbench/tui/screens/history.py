@@ -7,6 +7,7 @@ on a blind card the verdicts are hidden, too.
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -23,7 +24,7 @@ from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.key_hints import pane_keys
 from workbench.workspace.keymap import Tab
 
 
@@ -34,14 +35,16 @@ class HistoryScreen(SideScreen):
     TAB = Tab.HISTORY
     CSS_PATH = "history.tcss"
     AUTO_FOCUS = None
+    PANES: ClassVar = {"#history": [pane_keys("scroll", "text-up", "text-down")]}
 
     _loaded: Timeline | None = None
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
-        with VerticalScroll(id="history", can_focus=False):
+        with VerticalScroll(id="history", classes="pane", can_focus=False) as pane:
+            pane.border_title = "events"
             yield Static(id="moments", markup=False)
-        yield KeyHints(self.actions, self.place, id="keys")
+        yield from self.compose_foot()
 
     def on_mount(self) -> None:
         if not self.is_whole:
@@ -90,6 +93,10 @@ class HistoryScreen(SideScreen):
 
     def _show_content(self, content: Content) -> None:
         self.query_one("#moments", Static).update(content)
+        self.update_keys_later()
+
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        return self.scroll_reason("#history", *parameters) if action == "scroll_text" else ""  # type: ignore[arg-type]
 
     def action_scroll_text(self, by: int) -> None:
         self.query_one("#history").scroll_relative(y=by, animate=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
 from textual.app import ComposeResult
@@ -27,7 +27,7 @@ from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.key_hints import pane_keys
 from workbench.workspace.keymap import Tab
 
 if TYPE_CHECKING:
@@ -88,6 +88,13 @@ class ProgressScreen(SideScreen):
     TAB = Tab.PROGRESS
     CSS_PATH = "progress.tcss"
     AUTO_FOCUS = None
+    PANES: ClassVar = {
+        "#page": [
+            pane_keys("page", "previous-page", "next-page"),
+            pane_keys("scroll", "text-up", "text-down"),
+            pane_keys("refresh", "count-anew"),
+        ]
+    }
 
     def __init__(self, navigation: NavigationContext) -> None:
         super().__init__(navigation)
@@ -104,9 +111,9 @@ class ProgressScreen(SideScreen):
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
         yield Tabs(id="tabs")
-        with VerticalScroll(id="page", can_focus=False):
+        with VerticalScroll(id="page", classes="pane", can_focus=False):
             yield Static(id="lines", markup=False)
-        yield KeyHints(self.actions, self.place, id="keys")
+        yield from self.compose_foot()
 
     def on_mount(self) -> None:
         """Show the last figures, then compute new ones."""
@@ -167,6 +174,11 @@ class ProgressScreen(SideScreen):
         width = self.query_one("#page").scrollable_content_region.width
         if progress is not None and width > 0:
             self.query_one("#lines", Static).update(Content("\n").join(page_lines(page, progress, width)))
+        self.query_one("#page").border_title = str(page)
+        self.update_keys_later()
+
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        return self.scroll_reason("#page", *parameters) if action == "scroll_text" else ""  # type: ignore[arg-type]
 
     # -- acting -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ Three settings can be changed here. They are written into negwb.toml; the rest o
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 from textual import getters, on
 from textual.app import ComposeResult
@@ -21,8 +22,8 @@ from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.themes import THEMES, known
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
-from workbench.tui.widgets.static_table import Column, StaticTable
+from workbench.tui.widgets.key_hints import pane_keys
+from workbench.tui.widgets.static_table import Column, StaticTable, titled
 from workbench.workspace.keymap import Tab
 from workbench.workspace.settings import AUTO_THEME
 from workbench.workspace.settings_catalog import Choice, ListedSetting, can_change, choices, read_setting_list
@@ -39,6 +40,7 @@ class SettingsScreen(SideScreen):
     TAB = Tab.SETTINGS
     CSS_PATH = "settings.tcss"
     AUTO_FOCUS = "#table"
+    PANES: ClassVar = {"#table": [pane_keys("change", "change")]}
 
     table = getters.query_one("#table", StaticTable)
 
@@ -48,10 +50,10 @@ class SettingsScreen(SideScreen):
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
-        yield StaticTable(id="table", empty="reading negwb.toml …", gap=1)
-        with VerticalScroll(id="about", can_focus=False):
+        yield titled(StaticTable(id="table", classes="pane", empty="reading negwb.toml …", gap=1), "settings")
+        with VerticalScroll(id="about", classes="pane", can_focus=False):
             yield Static(id="row", markup=False)
-        yield KeyHints(self.actions, self.place, id="keys")
+        yield from self.compose_foot()
 
     async def on_mount(self) -> None:
         if not self.is_whole:
@@ -117,6 +119,7 @@ class SettingsScreen(SideScreen):
         else:
             lines.append(Content.styled("to change it, write it into negwb.toml, with any editor", QUIET))
         self.query_one("#row", Static).update(Content("\n").join(lines))
+        self.update_keys()
 
     @property
     def _row(self) -> ListedSetting | None:
@@ -133,21 +136,25 @@ class SettingsScreen(SideScreen):
         in_use = row.value if row.value == AUTO_THEME else now.get(row.name, row.value)
         return display_text(in_use, limit=60) if in_use != row.value else ""
 
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        if action != "change":
+            return ""
+        if self._row is None:
+            return "negwb.toml is being read"
+        return "" if can_change(self._row.name) else f"{self._row.name} is changed in negwb.toml, with any editor"
+
     # -- changing -----------------------------------------------------------------------------------------------
 
     @on(StaticTable.RowOpened)
-    def _opened(self) -> None:
-        self.action_change()
+    async def _opened(self) -> None:
+        await self.run_action("change")
 
     def action_change(self) -> None:
         """Choose another value for the selected setting."""
         from workbench.tui.screens.modals.choose import ChooseModal  # only when opened
 
         row = self._row
-        if row is None:
-            return
-        if not can_change(row.name):
-            self.show_message(f"{row.name} is changed in negwb.toml, with any editor")
+        if row is None or not can_change(row.name):
             return
         name = row.name.removeprefix("curate.")
         # the preview changes the theme, so escape restores the theme in use, not the one in the file

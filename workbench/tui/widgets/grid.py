@@ -53,13 +53,19 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
     class RowOpened(RowMoved):
         """A row that already had the cursor was clicked."""
 
-    def __init__(self, *, id: str | None = None, empty: str = "", gap: int = 2) -> None:
+    def __init__(self, *, id: str | None = None, classes: str | None = None, empty: str = "", gap: int = 2) -> None:
         """`empty`: text that is shown while there is no row; `gap`: cells between columns."""
-        super().__init__(id=id)
+        super().__init__(id=id, classes=classes)
         self._gap = gap
         self._columns: tuple[Column, ...] = ()
         self._empty = empty
         self.cursor = 0
+
+    def pad_title(self, *, narrow: bool) -> None:
+        """Set blanks around the title: without borders at the sides, Textual sets none."""
+        if self.border_title is not None:
+            title = self.border_title.strip()
+            self.border_title = f" {title} " if narrow else title
 
     @property
     def row_count(self) -> int:

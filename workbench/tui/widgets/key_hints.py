@@ -1,15 +1,98 @@
-"""The line of key hints, generated from the action registry; a click on an entry runs its action."""
+"""The line of key hints, and the keys in the lower border of a pane; both come from the action registry.
+
+A click on an entry runs its action. The keys of actions that do not apply at the moment are grey; pressing them shows
+why.
+"""
 
 from __future__ import annotations
 
-from rich.cells import cell_len
-from textual import events
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from textual.actions import parse
 from textual.content import Content
+from textual.style import Style
 from textual.widget import Widget
 
 from workbench.workspace.keymap import Action, ActionMap, KeyScope
 
 _GAP = 3
+_LEAST_GAP = 2
+_BORDER_ENDS = 6
+"""Cells of a border beside its label: a corner, a line and a blank at each end."""
+_KEY, _LABEL, _GREY = "bold $text-accent", "$foreground 70%", "$foreground 45%"
+
+ReasonOf = Callable[[str, tuple[object, ...]], str]
+"""Returns why an action of the screen does not apply at the moment, by its name and parameters; "" if it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaneKeys:
+    """Keys of a pane under one label, such as ↑ ↓ scroll."""
+
+    label: str
+    ids: tuple[str, ...]
+
+
+def pane_keys(label: str, *ids: str) -> PaneKeys:
+    return PaneKeys(label, ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """An entry of a line of keys."""
+
+    ids: frozenset[str]
+    content: Content
+    weight: int
+
+
+def is_grey(action: Action, reason_of: ReasonOf) -> bool:
+    """Return whether the action does not apply at the moment."""
+    namespace, name, parameters = parse(action.call)
+    return not namespace and bool(reason_of(name, parameters))
+
+
+def hint(actions: Sequence[Action], label: str, keymap: ActionMap, reason_of: ReasonOf) -> Hint | None:
+    """Return the entry of `actions`, with the first key of each; None if they have no keys."""
+    caps = " ".join(filter(None, (keymap.cap(action) for action in actions)))
+    if not caps:
+        return None
+    grey = all(is_grey(action, reason_of) for action in actions)
+    content = Content.assemble((caps, _GREY if grey else _KEY), " ", (label, _GREY if grey else _LABEL))
+    call = actions[0].call
+    click = call if call.startswith("app.") else f"screen.{call}"
+    if len(actions) == 1:
+        content = content.stylize(Style.from_meta({"@click": click}))
+    return Hint(frozenset(action.id for action in actions), content, max(action.weight for action in actions))
+
+
+def fitted(hints: Sequence[Hint], width: int) -> tuple[list[Hint], Content]:
+    """Return the entries of a line that fit, and the line; those of the least weight are left out first."""
+    shown = list(hints)
+    while shown and _width(shown, _LEAST_GAP) > width:
+        shown.remove(min(reversed(shown), key=lambda each: each.weight))
+    gap = _GAP if _width(shown, _GAP) <= width else _LEAST_GAP
+    return shown, Content(" " * gap).join([each.content for each in shown])
+
+
+def _width(hints: Sequence[Hint], gap: int) -> int:
+    return sum(each.content.cell_length for each in hints) + gap * max(0, len(hints) - 1)
+
+
+def border_keys(pane: Widget, keys: Sequence[PaneKeys], keymap: ActionMap, reason_of: ReasonOf) -> set[str]:
+    """Show the keys of a pane in its lower border, as far as they fit; return the ids of their actions."""
+    known = {action.id: action for action in keymap.all_actions}
+    hints = [hint([known[each] for each in entry.ids], entry.label, keymap, reason_of) for entry in keys]
+    shown, line = fitted([each for each in hints if each is not None], pane.outer_size.width - _BORDER_ENDS)
+    if not pane.styles.border_left[0]:
+        line = Content.assemble(" ", line, " ") if line else line
+    pane.auto_links = False  # a click runs the action, but the keys are not drawn as links
+    if line != getattr(pane, "_shown_keys", None):
+        pane._shown_keys = line  # type: ignore[attr-defined]
+        pane.border_subtitle = line
+    return {each for entry in shown for each in entry.ids}
 
 
 class KeyHints(Widget):
@@ -17,49 +100,29 @@ class KeyHints(Widget):
 
     DEFAULT_CSS = "KeyHints { height: 1; padding: 0 1; background: $panel; }"
 
+    auto_links = False
+
     def __init__(self, actions: ActionMap, place: KeyScope, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._actions = actions
-        self._spans: list[tuple[int, int, Action]] = []
+        self._without: frozenset[str] = frozenset()
         self.show(place)
 
     def show(self, place: KeyScope) -> None:
         self._entries = [each for each in self._actions.at(place) if each.weight and self._actions.keys(each)]
         self.refresh()
 
+    def leave_out(self, ids: Collection[str]) -> None:
+        """Leave out actions whose keys are shown in a pane."""
+        self._without = frozenset(ids)
+        self.refresh()
+
     def render(self) -> Content:
         """Render the entries that fit, in order."""
-        shown, gap = self._fitting(self.content_size.width)
-        content, at = Content(""), 0
-        self._spans = []
-        for action in shown:
-            cap = self._actions.cap(action)
-            entry = Content.assemble((cap, "bold $text-accent"), " ", (action.label, "$foreground 70%"))
-            self._spans.append((at, at + entry.cell_length, action))
-            content = Content.assemble(content, entry, " " * gap)
-            at += entry.cell_length + gap
-        return content
+        return fitted(self._hints(), self.content_size.width)[1]
 
-    def on_click(self, event: events.Click) -> None:
-        """Run the clicked action."""
-        x = event.x - self.styles.padding.left
-        for start, end, action in self._spans:
-            if start <= x < end:
-                self.run_later(action)
-
-    def run_later(self, action: Action) -> None:
-        """Run an action of the screen after this event."""
-        self.call_later(self.screen.run_action, action.call)
-
-    def _fitting(self, width: int) -> tuple[list[Action], int]:
-        shown = list(self._entries)
-        for gap in (_GAP, 2):
-            if self._width(shown, gap) <= width:
-                return shown, gap
-        while shown and self._width(shown, 2) > width:
-            shown.remove(min(reversed(shown), key=lambda action: action.weight))
-        return shown, _GAP if self._width(shown, _GAP) <= width else 2
-
-    def _width(self, actions: list[Action], gap: int) -> int:
-        entries = [cell_len(self._actions.cap(action)) + 1 + cell_len(action.label) for action in actions]
-        return sum(entries) + gap * max(0, len(entries) - 1)
+    def _hints(self) -> list[Hint]:
+        reason_of: ReasonOf = getattr(self.screen, "disabled_reason", lambda name, parameters: "")
+        make = partial(hint, keymap=self._actions, reason_of=reason_of)
+        listed = [action for action in self._entries if action.id not in self._without]
+        return [each for action in listed if (each := make([action], action.label)) is not None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual.content import Content
 from textual.geometry import Size
@@ -16,18 +15,9 @@ __all__ = ["Cells", "Column", "StaticTable"]
 class StaticTable(Grid, can_focus=True):
     """Rows with string keys."""
 
-    BINDINGS: ClassVar = [
-        ("down,j", "move(1)", "down"),
-        ("up,k", "move(-1)", "up"),
-        ("pagedown", "page(1)", "on"),
-        ("pageup", "page(-1)", "back"),
-        ("home,g", "move(-1000000)", "first"),
-        ("end,G", "move(1000000)", "last"),
-    ]
-
-    def __init__(self, *, id: str | None = None, empty: str = "", gap: int = 2) -> None:
+    def __init__(self, *, id: str | None = None, classes: str | None = None, empty: str = "", gap: int = 2) -> None:
         """`empty`: text that is shown while there is no row; `gap`: cells between columns."""
-        super().__init__(id=id, empty=empty, gap=gap)
+        super().__init__(id=id, classes=classes, empty=empty, gap=gap)
         self._keys: Sequence[str] = ()
         self._cells: Cells = lambda row: ()
 
@@ -63,3 +53,9 @@ class StaticTable(Grid, can_focus=True):
         """Move the cursor to `key`, if it exists."""
         if key in self._keys:
             self.go(self._keys.index(key))
+
+
+def titled(table: StaticTable, title: str) -> StaticTable:
+    """Return the table with a title in its upper border."""
+    table.border_title = title
+    return table

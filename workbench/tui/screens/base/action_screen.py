@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Input, TextArea
+
 from curation_db.language.sanitize import display_text
 from workbench.tui.bindings import bind
+from workbench.tui.key_folding import fold_key
 from workbench.tui.screens.base.sized_screen import SizedScreen
+from workbench.tui.widgets.action_line import ActionLine
+from workbench.tui.widgets.grid import Grid
+from workbench.tui.widgets.key_hints import KeyHints, PaneKeys, border_keys
 from workbench.workspace.keymap import ActionMap, KeyScope
+
+_MESSAGE_SECONDS = 3.0
 
 
 class ActionScreen(SizedScreen):
     """Base class of screens; subclasses pass `actions` and a `place`."""
 
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    DEFAULT_CSS = """
+    ActionScreen .pane {
+        border: round $border; border-title-color: $text-accent; border-subtitle-color: $text-muted;
+    }
+    ActionScreen.-narrow Grid.pane { border-left: none; border-right: none; border-top: solid $border;
+        border-bottom: solid $border; }
+    """
+
+    PANES: ClassVar[Mapping[str, Sequence[PaneKeys]]] = {}
+    """The keys in the lower border of each pane, by its selector."""
 
     def __init__(self, actions: ActionMap, place: KeyScope) -> None:
         super().__init__()
@@ -19,19 +43,100 @@ class ActionScreen(SizedScreen):
         self.place = place
         bind(self, actions, place)
 
+    def compose_foot(self) -> ComposeResult:
+        """Compose the line of messages and the line of keys; `update_keys` leaves out those of the panes."""
+        yield ActionLine(id="done")
+        yield KeyHints(self.actions, self.place, id="keys")
+
     @property
     def is_whole(self) -> bool:
         """Whether the widgets are mounted: an app that is just ending opens a screen without any."""
         return bool(self.children)
 
+    # -- actions that do not apply ----------------------------------------------------------------------------------
+
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        """Return why an action of this screen does not apply at the moment; "" if it does.
+
+        Its key is grey, and pressing it shows the reason.
+        """
+        return ""
+
+    def scroll_reason(self, selector: str, by: int) -> str:
+        """Return why a pane cannot scroll by so many lines; "" if it can."""
+        pane = self.query_one(selector)
+        if pane.max_scroll_y <= 0:
+            return "all of it is shown"
+        return "this is the end" if by > 0 and pane.scroll_y >= pane.max_scroll_y else ""
+
+    def update_keys(self) -> None:
+        """Draw the keys anew after a change of what applies; those without room in their pane are in the line below."""
+        if not self.is_whole:
+            return
+        shown: set[str] = set()
+        for selector, keys in self.PANES.items():
+            for pane in self.query(selector):
+                if isinstance(pane, Grid):
+                    pane.pad_title(narrow=self.has_class("-narrow"))
+                if pane.display and pane.size.width:
+                    shown |= border_keys(pane, keys, self.actions, self.disabled_reason)
+        for hints in self.query(KeyHints):
+            hints.leave_out(shown)
+
+    def update_keys_later(self) -> None:
+        """Draw the keys anew once a new content has its size."""
+        self.call_after_refresh(self.update_keys)
+
+    def on_resize(self) -> None:
+        if self.is_whole:
+            self.call_after_refresh(self.update_keys)
+
+    async def on_key(self, event: events.Key) -> None:
+        """Apply a key of another keyboard layout; show that a printable key has no action here."""
+        typed = isinstance(self.focused, Input | TextArea)
+        if typed or not event.is_printable or not event.character or self._is_bound(event.key):
+            return
+        event.stop()
+        folded = fold_key(event.character, self._bindings.key_to_bindings)
+        if folded is None:
+            self.show_message(f"{event.character} has no action here · {self._help_key} lists the keys")
+        else:
+            await self.app._check_bindings(folded)
+
+    def _is_bound(self, key: str) -> bool:
+        return any(key in bindings.key_to_bindings for _, bindings in self._modal_binding_chain)
+
+    @property
+    def _help_key(self) -> str:
+        helps = (action for action in self.actions.at(self.place) if action.call == "show_help")
+        return next((self.actions.cap(action) for action in helps), "")
+
+    # -- actions of several screens ---------------------------------------------------------------------------------
+
+    def action_move_row(self, by: int) -> None:
+        """Move the cursor of the table."""
+        for table in self.query(Grid):
+            table.action_move(by)
+
+    def action_page_rows(self, by: int) -> None:
+        for table in self.query(Grid):
+            table.action_page(by)
+
     def action_show_help(self) -> None:
-        """Show every key and what it does."""
+        """Show every key of this screen and what it does."""
         from workbench.tui.screens.help import HelpScreen  # only when opened
 
-        self.app.push_screen(HelpScreen(self.actions, table=""))
+        self.app.push_screen(HelpScreen(self.actions, table="", places=(self.place,)))
 
     def show_message(self, message: str, *, hint: str = "", trouble: bool = False) -> None:
-        """Show a notification for a few seconds; data may be in it."""
-        line = display_text(f"{message} — {hint}" if hint else message, limit=300)
-        severity, seconds = ("error", 8) if trouble else ("information", 3)
-        self.notify(line, severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]
+        """Show a message for a few seconds, in the line above the keys if it fits there; data may be in it.
+
+        Trouble is a notification.
+        """
+        line = Content(display_text(f"{message} — {hint}" if hint else message, limit=300))
+        for action_line in self.query(ActionLine):
+            if not trouble and action_line.fits(line):
+                action_line.show(line, seconds=_MESSAGE_SECONDS)
+                return
+        severity, seconds = ("error", 8) if trouble else ("information", _MESSAGE_SECONDS)
+        self.notify(line.plain, severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]
