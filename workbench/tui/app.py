@@ -292,6 +292,10 @@ class NegwbApp(BaseApp):
         tabs = [tab for tab in self.actions.tabs(KeyScope.CARD) if adjudicates or tab.tab is not Tab.ADJUDICATE]
         return [(self.actions.cap(tab), tab) for tab in tabs]
 
+    @property
+    def workspace(self) -> Workspace | None:
+        return self._workspace
+
     def tab_refusal(self, tab: Tab) -> str | None:
         if tab is Tab.CURATE:
             return None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import RenderableType
 from textual import events
@@ -30,10 +31,14 @@ from workbench.console import interruption
 from workbench.errors import ExitCode
 from workbench.tui.frame_diff import ChangedCells, DrawnScreen
 from workbench.tui.gc_control import QUIET_SECONDS, IdleGC, manual_gc
+from workbench.tui.palette import COMMAND_LINES, ActionCommands, PaletteCommand, action_commands, synonyms
 from workbench.tui.screens.too_small import TooSmallScreen, too_small
 from workbench.tui.terminal_parser import with_own_parser
 from workbench.tui.themes import DARK, LIGHT, THEMES
 from workbench.workspace.keymap import Action, ActionMap, Tab
+
+if TYPE_CHECKING:
+    from workbench.workspace.layout import Workspace
 
 APP_STYLES = Path(__file__).with_name("app.tcss")
 _TERMINAL_CHECK_SECONDS = 1.0
@@ -45,6 +50,7 @@ class BaseApp(App[int]):
     """Textual app with negwb's themes, garbage collection control and error handling."""
 
     TITLE = "negwb"
+    COMMANDS: ClassVar = {ActionCommands}
 
     def __init__(self, *, theme: str = DARK.name) -> None:
         if os.environ.get("NO_COLOR") == "":
@@ -259,13 +265,35 @@ class BaseApp(App[int]):
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name
 
     def commands_of(self, screen: Screen[Any], actions: ActionMap, listed: Iterable[Action]) -> Iterable[SystemCommand]:
-        """Yield the listed actions and all themes for the command palette."""
-        for action in listed:
-            if action.id != "palette" and not action.id.startswith("scroll"):
-                title = f"{action.label}  ({actions.caps(action)})"
-                yield SystemCommand(title, action.help, partial(screen.run_action, action.call))
+        """Yield the listed actions, command lines if there are any actions, and all themes, for the palette."""
+        listed = list(listed)
+        for same, title, help_text in action_commands(actions, listed):
+            command = PaletteCommand(title, help_text, partial(self._run_calls, screen, [each.call for each in same]))
+            command.synonyms = synonyms(same)
+            yield command
+        for line in COMMAND_LINES if listed and self.workspace is not None else ():
+            text = f"negwb -w {shlex.quote(str(self.workspace.root))} {line.arguments}"
+            show = partial(self._show_command_line, line.arguments, text, line.help)
+            command = PaletteCommand(f"{line.arguments.partition(' ')[0]}: command line", line.help, show)
+            command.synonyms = (line.arguments.partition(" ")[0], *line.synonyms)
+            yield command
         for name in self.available_themes:
             yield SystemCommand(f"theme: {name}", "Use this theme", partial(setattr, self, "theme", name))
+
+    @property
+    def workspace(self) -> Workspace | None:
+        """The workspace that the commands of the palette name."""
+        raise NotImplementedError
+
+    async def _run_calls(self, screen: Screen[Any], calls: Sequence[str]) -> None:
+        """Run actions one after the other: some ask a question that the next one answers."""
+        for call in calls:
+            await screen.run_action(call)
+
+    def _show_command_line(self, title: str, line: str, help_text: str) -> None:
+        from workbench.tui.screens.modals.command_line import CommandLineModal  # only when opened
+
+        self.push_screen(CommandLineModal(f"negwb {title}", line, help_text))
 
     # -- errors -------------------------------------------------------------------------------------------------
 

@@ -84,6 +84,10 @@ class ResultsApp(BaseApp):
         actions = self.context.actions
         return [(actions.cap(tab), tab) for tab in actions.tabs(KeyScope.RUNS) if tab.tab in TAB_PAGES]
 
+    @property
+    def workspace(self) -> Workspace:
+        return self.context.workspace
+
     def tab_refusal(self, tab: Tab) -> str | None:
         return None if tab in TAB_PAGES else f"{tab} is not open here: start it with negwb {_COMMANDS.get(tab, tab)}"
 

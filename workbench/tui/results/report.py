@@ -77,6 +77,8 @@ class ReportScreen(ActionScreen):
         self.lines: list[ReportLine] = []
         self.plots: list[RetentionPlot] = []
         self._request = 0
+        self._refreshing = False
+        """Whether the user asked for the results to be read again."""
 
     def compose(self) -> ComposeResult:
         yield HeaderBar(id="top")
@@ -129,6 +131,9 @@ class ReportScreen(ActionScreen):
         if request == self._request and self.is_mounted:  # a newer request may be running
             self.context.report = report
             self._show(report)
+            if self._refreshing:
+                self._refreshing = False
+                self.show_message(f"refreshed: {len(self.lines):,} results")
 
     def _show(self, report: Report) -> None:
         self.lines = report_lines(report)
@@ -276,6 +281,7 @@ class ReportScreen(ActionScreen):
 
     def action_reread(self) -> None:
         """Read the results again."""
+        self._refreshing = True
         self._update_header("reading …")
         self._read()
 

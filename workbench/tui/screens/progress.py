@@ -103,6 +103,8 @@ class ProgressScreen(SideScreen):
             trait: resolve_target(trait, share) for trait, share in navigation.settings.targets.items()
         }
         self._reading = False
+        self._refreshing = False
+        """Whether the user has asked for a computation that has not ended."""
         self._count_again = False
         """Whether the user asked for a computation while another one was running."""
         self._pause_until = 0.0
@@ -161,6 +163,9 @@ class ProgressScreen(SideScreen):
             self.memory.progress, self.memory.mark = counted.progress, counted.mark
             if self.is_mounted:
                 self._paint()
+                if unless is None and not self._count_again and self._refreshing:
+                    self._refreshing = False
+                    self.show_message("refreshed")
         if self._count_again:
             self._count_again = False
             self._read()
@@ -194,6 +199,7 @@ class ProgressScreen(SideScreen):
 
     def action_count_anew(self) -> None:
         """Compute now instead of at the next poll."""
+        self._refreshing = True
         self.query_one(HeaderBar).show("progress", self.memory.page, right="counting …")
         self._read()
 

@@ -121,6 +121,11 @@ class KeyHints(Widget):
         """Render the entries that fit, in order."""
         return fitted(self._hints(), self.content_size.width)[1]
 
+    @property
+    def shown_ids(self) -> set[str]:
+        """The ids of the actions whose keys are on the line."""
+        return {each for entry in fitted(self._hints(), self.content_size.width)[0] for each in entry.ids}
+
     def _hints(self) -> list[Hint]:
         reason_of: ReasonOf = getattr(self.screen, "disabled_reason", lambda name, parameters: "")
         make = partial(hint, keymap=self._actions, reason_of=reason_of)

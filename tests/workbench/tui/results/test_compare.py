@@ -15,6 +15,7 @@ from workbench.tui.rendering.runs import COLUMNS, columns_for, comparison_rows
 from workbench.tui.results.app import ResultsApp
 from workbench.tui.results.compare import CompareScreen
 from workbench.tui.results.runs import RunsScreen
+from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.curve import Curve, spread
 from workbench.workspace.layout import Workspace
 
@@ -78,7 +79,7 @@ async def test_a_comparison_needs_two_runs_and_the_chosen_one_is_part_of_it(work
     async with running(app, (80, 24)) as pilot:
         await until(pilot, lambda: "40/40" in lines(app))
         await pilot.press("c")
-        await until(pilot, lambda: "a comparison needs two runs" in notifications(app))
+        await until(pilot, lambda: "a comparison needs two runs" in lines(app))
         await pilot.press("space", "c")
         await pilot.pause()
         assert isinstance(app.screen, RunsScreen), "one run is marked, and it is the chosen one"
@@ -141,7 +142,7 @@ async def test_equal_runs_have_no_group(tmp_path: Path) -> None:
     async with running(app, (80, 24)) as pilot:
         await until(pilot, lambda: "40/40" in lines(app))
         await pilot.press("g")
-        await until(pilot, lambda: "no setting differs between the runs" in notifications(app))
+        await until(pilot, lambda: "no setting differs between the runs" in lines(app))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -191,13 +192,12 @@ async def test_no_key_is_dead_without_a_run(tmp_path: Path) -> None:
     async with running(app, (80, 24)) as pilot:
         await until(pilot, lambda: "No training run yet" in lines(app))
         for key in ("s", "r", "space", "c", "g", "l", "n"):
-            app.clear_notifications()
+            before = lines(app)
             await pilot.press(key)
-            await until(pilot, lambda: bool(app._notifications))
-
-
-def notifications(app: ResultsApp) -> str:
-    return "\n".join(str(note.message) for note in app._notifications)
+            await until(pilot, lambda: "there is no" in lines(app))
+            app.screen.query_one(ActionLine).clear()
+            app.clear_notifications()
+            await until(pilot, lambda before=before: lines(app) == before)
 
 
 @pytest.mark.parametrize("grouped", [False, True])

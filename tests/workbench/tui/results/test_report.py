@@ -45,7 +45,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def row_of(app: ResultsApp, task: str, model: str) -> str:
-    rows = (line for line in lines(app).split("\n") if line.replace("▸", " ").split()[:2] == [task, model])
+    rows = (line for line in lines(app).split("\n") if line.replace("▸", " ").strip("│").split()[:2] == [task, model])
     return next(rows)
 
 

@@ -17,6 +17,7 @@ from workbench.tui.screens.base.sized_screen import SizedScreen
 from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.grid import Grid
 from workbench.tui.widgets.key_hints import KeyHints, PaneKeys, border_keys
+from workbench.tui.widgets.static_table import StaticTable
 from workbench.workspace.keymap import ActionMap, KeyScope
 
 _MESSAGE_SECONDS = 3.0
@@ -41,6 +42,8 @@ class ActionScreen(SizedScreen):
         super().__init__()
         self.actions = actions
         self.place = place
+        self.pane_ids: frozenset[str] = frozenset()
+        """The ids of the actions whose keys are in the border of a pane."""
         bind(self, actions, place)
 
     def compose_foot(self) -> ComposeResult:
@@ -80,6 +83,7 @@ class ActionScreen(SizedScreen):
                     pane.pad_title(narrow=self.has_class("-narrow"))
                 if pane.display and pane.size.width:
                     shown |= border_keys(pane, keys, self.actions, self.disabled_reason)
+        self.pane_ids = frozenset(shown)
         for hints in self.query(KeyHints):
             hints.leave_out(shown)
 
@@ -115,11 +119,11 @@ class ActionScreen(SizedScreen):
 
     def action_move_row(self, by: int) -> None:
         """Move the cursor of the table."""
-        for table in self.query(Grid):
+        for table in self.query(StaticTable):
             table.action_move(by)
 
     def action_page_rows(self, by: int) -> None:
-        for table in self.query(Grid):
+        for table in self.query(StaticTable):
             table.action_page(by)
 
     def action_show_help(self) -> None:
