@@ -271,8 +271,10 @@ class BaseApp(App[int]):
             command = PaletteCommand(title, help_text, partial(self._run_calls, screen, [each.call for each in same]))
             command.synonyms = synonyms(same)
             yield command
-        for line in COMMAND_LINES if listed and self.workspace is not None else ():
-            text = f"negwb -w {shlex.quote(str(self.workspace.root))} {line.arguments}"
+        workspace = self.workspace
+        for line in COMMAND_LINES if listed and workspace is not None else ():
+            assert workspace is not None
+            text = f"negwb -w {shlex.quote(str(workspace.root))} {line.arguments}"
             show = partial(self._show_command_line, line.arguments, text, line.help)
             command = PaletteCommand(f"{line.arguments.partition(' ')[0]}: command line", line.help, show)
             command.synonyms = (line.arguments.partition(" ")[0], *line.synonyms)

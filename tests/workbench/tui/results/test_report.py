@@ -284,7 +284,7 @@ async def test_gained_and_lost_items_have_the_scores_of_the_base(workspace: Work
         assert [row[-2:] for row in listed] == [["-0.100", "+0.100"]] * 2
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ItemScreen) and "▼ lost" in lines(app))
-        rows = [line.split("│")[-1].split() for line in lines(app).split("\n")]
+        rows = [line.rstrip("│ ").split("│")[-1].split() for line in lines(app).split("\n")]
         shown = [[row[0], *row[2:]] for row in rows if row and row[0] in ("A", "B")]
         assert shown == [
             ["A", "+0.200", "✓", "right"],

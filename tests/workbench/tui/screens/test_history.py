@@ -145,7 +145,7 @@ async def test_from_browse_it_shows_the_candidate_under_the_cursor(make_workspac
         await settled(pilot)
         await pilot.press("b")
         await until(pilot, lambda: "hat number 2" in lines(app))
-        await pilot.press("j", "4")
+        await pilot.press("j", "5")
         await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and "imported" in lines(app))
         number = app.screen.navigation.candidate
         assert number is not None
