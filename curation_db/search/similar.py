@@ -5,7 +5,9 @@ index finds the candidates that share an informative word; those that share only
 not similar. So the work depends on how many candidates share a rare word, not on the size of the record: 0.2 s with
 300,000 candidates.
 
-By features, where they are cached: see `similarity.features`. The similarity is then the mean of the parts.
+By image and text features, where training or benchmarks have cached them (`similarity.features`): candidates of images
+that look similar join the list. The similarity is the mean of the parts that the asked candidate has: its words, its
+image, its text. Another candidate without a feature has 0 in that part.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from curation_db.search.families import COLLECTION, cache_file
 from curation_db.search.query_language import QueryField, View
+from curation_db.similarity import features, signature_cache
 from curation_db.similarity.words import AskedText, inverse_frequency, words_of
 from curation_db.storage import sqlite
 from curation_db.storage.sqlite import IN_IDS, json_array
@@ -33,8 +37,15 @@ _POSTINGS: Final = 60_000
 _KEPT: Final = 8
 """Lists in memory, so that each page of rows finds the list of its view."""
 
-_ASKED = text("SELECT text, concept FROM candidate WHERE id = :id")
-_TEXTS = text(f"SELECT id, text, concept FROM candidate WHERE id {IN_IDS}")
+_LOOKS_SIMILAR: Final = 0.5
+"""Smallest similarity of an image whose candidates join the list."""
+_IMAGES: Final = 200
+"""Images that join at most, the most similar ones."""
+
+_ASKED = text("SELECT text, concept, image_id FROM candidate WHERE id = :id")
+_TEXTS = text(f"SELECT id, text, concept, image_id FROM candidate WHERE id {IN_IDS}")
+_OF_IMAGES = text(f"SELECT id FROM candidate WHERE image_id {IN_IDS} ORDER BY id LIMIT :most")
+_FILES = text("SELECT i.id, s.name, i.key, i.content_sha256 FROM image i JOIN source s ON s.id = i.source_id")
 _RANKED = text("SELECT rowid FROM candidate_text WHERE candidate_text MATCH :query ORDER BY rank, rowid LIMIT :most")
 _TOTAL = text("SELECT count(*) FROM candidate")
 _VERSION = text("""
@@ -56,8 +67,9 @@ _lists: OrderedDict[tuple[Path | None, int, Any], SimilarList] = OrderedDict()
 
 def similar_to(connection: Connection, number: int) -> SimilarList:
     """Return the candidates similar to candidate `number`; none if it does not exist."""
-    version = tuple(connection.execute(_VERSION).one())
-    key = (sqlite.database_path(connection), number, version)
+    database = sqlite.database_path(connection)
+    cached = features.stamps(cache_file(database).parent) if database is not None else ()
+    key = (database, number, (*connection.execute(_VERSION).one(), cached))
     if key not in _lists:
         _lists[key] = _computed(connection, number)
         while len(_lists) > _KEPT:
@@ -95,11 +107,17 @@ def _computed(connection: Connection, number: int) -> SimilarList:
     counts = sqlite.words_with_counts(connection, "candidate", sorted(set(words)))
     total = int(connection.execute(_TOTAL).scalar_one())
     compared = AskedText(words, {word: inverse_frequency(total, counts.get(word, 1)) for word in words})
-    found = _sharing_informative_words(connection, counts, total)
-    similarity = {
-        row.id: compared.similarity(words_of(row.text, row.concept))
-        for row in connection.execute(_TEXTS, {"ids": json_array(found)})
-    }
+    looks = _similar_images(connection, asked.image_id)
+    close = sorted((image for image in looks if looks[image] >= _LOOKS_SIMILAR), key=lambda image: -looks[image])
+    alike = {"ids": json_array(close[:_IMAGES]), "most": MOST}
+    found = {*_sharing_informative_words(connection, counts, total), *connection.execute(_OF_IMAGES, alike).scalars()}
+    rows = connection.execute(_TEXTS, {"ids": json_array(sorted(found | {number}))}).all()
+    parts = [[compared.similarity(words_of(row.text, row.concept)) for row in rows]]
+    if looks:
+        parts.append([looks.get(row.image_id, 0.0) for row in rows])
+    if (by_text := _similar_texts(connection, asked.text, [row.text for row in rows])) is not None:
+        parts.append(by_text)
+    similarity = {row.id: sum(values) / len(values) for row, *values in zip(rows, *parts, strict=True)}
     listed = {candidate: value for candidate, value in similarity.items() if value >= LEAST} | {number: 1.0}
     order = sorted(listed, key=lambda candidate: (candidate != number, -listed[candidate], candidate))
     return SimilarList(array("q", order), listed)
@@ -118,3 +136,28 @@ def _sharing_informative_words(connection: Connection, counts: Mapping[str, int]
         return []
     query = " OR ".join(sqlite.exact_query(word) for word in read)
     return list(connection.execute(_RANKED, {"query": query, "most": min(MOST, total)}).scalars())
+
+
+def _similar_images(connection: Connection, asked: int) -> dict[int, float]:
+    """Return the similarity of each image with a cached feature; empty if the asked image has none."""
+    database = sqlite.database_path(connection)
+    known = features.largest(cache_file(database).parent, "image") if database is not None else None
+    if database is None or known is None:
+        return {}
+    signed = signature_cache.load(cache_file(database), COLLECTION)
+    hashes: dict[int, str] = {}
+    for row in connection.execute(_FILES):
+        place = signed.places.get((COLLECTION + row.name, row.key))
+        digest = signed.sha256[place] if place is not None else row.content_sha256
+        if digest is not None and (name := digest.hex()) in known.rows:
+            hashes[row.id] = name
+    found = known.similarity(hashes.get(asked, ""), list(hashes.values()))
+    return {} if found is None else dict(zip(hashes, found.tolist(), strict=True))
+
+
+def _similar_texts(connection: Connection, asked: str, texts: Sequence[str]) -> list[float] | None:
+    """Return the similarity of each text by cached features; None if the asked text has none."""
+    database = sqlite.database_path(connection)
+    known = features.largest(cache_file(database).parent, "text") if database is not None else None
+    found = None if known is None else known.similarity(features.text_id(asked), [*map(features.text_id, texts)])
+    return None if found is None else found.tolist()
