@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("benchmarks", "curation_db", "trainers", "workbench")
-UNSTABLE = {"sqlalchemy", "sqlmodel", "textual", "textual-image", "textual-plot", "textual-serve"}
+UNSTABLE = {"sqlalchemy", "sqlmodel", "textual", "textual-plot", "textual-serve"}
 """Libraries whose minor releases have broken negwb."""
 
 

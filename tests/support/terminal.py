@@ -44,9 +44,15 @@ class Terminal:
         answers: bool = True,
         bytes_per_second: int | None = None,
         background: bytes = b"",
+        cell: tuple[int, int] = (0, 0),
         **environment: str,
     ) -> None:
-        """Args: background: colour in the answer to a request for it, as in rgb:ffff/ffff/ffff; empty: no answer."""
+        """Start the program.
+
+        Args:
+            background: Colour in the answer to a request for it, as in rgb:ffff/ffff/ffff; empty: no answer.
+            cell: Width and height of a cell in pixels; 0: the size of the window has no pixels.
+        """
         self._answers = answers
         self._background = background
         self.bytes_per_second = bytes_per_second
@@ -55,7 +61,7 @@ class Terminal:
         """Length of the output that was searched for requests."""
         self._answered_at = 0.0
         self._terminal, end = pty.openpty()
-        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, columns * cell[0], rows * cell[1]))
         inherited = {name: value for name, value in os.environ.items() if name not in _SIZE_BY_NAME}
         variables = {**inherited, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
         self.process = subprocess.Popen(
@@ -115,12 +121,13 @@ class Terminal:
             time.sleep(left)
         self.send(keys)
 
-    def resize(self, columns: int, rows: int) -> None:
+    def resize(self, columns: int, rows: int, cell: tuple[int, int] = (0, 0)) -> None:
         """Change the size of the window and send SIGWINCH.
 
         The system sends SIGWINCH only to programs whose controlling terminal this is, which is not the case here.
         """
-        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        size = struct.pack("HHHH", rows, columns, columns * cell[0], rows * cell[1])
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGWINCH)
 

@@ -143,6 +143,11 @@ class CardPrefetcher:
         with self._change:
             return self.leased_ids() if self._loading is None else [*self.leased_ids(), self._loading]
 
+    def upcoming(self) -> list[PreparedCard]:
+        """Return the prepared cards, the next one first."""
+        with self._change:
+            return list(self._cards)
+
     @property
     def prepared(self) -> int:
         with self._change:

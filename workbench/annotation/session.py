@@ -125,6 +125,7 @@ class AnnotationSession:
         self.goal_reached = False
         """Whether the last decision on a card was the one that reached the goal."""
         self.start_prefetch = self._prefetcher.start
+        self.upcoming = self._prefetcher.upcoming
         """Start to prepare cards, which leases them. A second call does nothing."""
         self._card = CurrentCard(store, self._queue, self._prefetcher, self.loader, self.dwell_timer)
         self._back_history = BackHistory(store, actor.name)

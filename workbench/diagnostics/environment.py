@@ -14,7 +14,7 @@ from curation_db.integrity.checks import CheckResult, Level
 from curation_db.storage.filesystem import file_system_type, network_file_system_type
 from workbench.installation import install_command
 
-_NEEDED = ("textual", "textual-image", "pillow", "sqlalchemy")
+_NEEDED = ("textual", "pillow", "sqlalchemy")
 _OPTIONAL = ("torch", "open_clip_torch", "transformers")
 _OLDEST_SQLITE = (3, 35, 0)
 """The first version with RETURNING."""

@@ -29,6 +29,8 @@ from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.terminal_parser import PositionReport
 from workbench.tui.themes import DARK
+from workbench.tui.widgets.picture import has_sixteen_colours
+from workbench.tui.widgets.picture_box import FEW_COLOURS
 from workbench.tui.widgets.side_panel import PanelView
 from workbench.workspace.keymap import RESULT_TABS, Action, ActionMap, KeyScope, Tab, results_actions
 
@@ -127,8 +129,9 @@ class NegwbApp(BaseApp):
         self.session.on_change = self._post_change
         if self.session.settings.guard_seconds > 0 and self._is_at_terminal:
             self._ask_position(self.session.card_visibility.request(time.monotonic()))
-        if self._notice:
-            self.notify(self._notice, timeout=_NOTICE_SECONDS, markup=False)
+        few = FEW_COLOURS if self._protocol == "halfcell" and has_sixteen_colours(self) else ""
+        if notice := " · ".join(filter(None, (self._notice, few))):
+            self.notify(notice, timeout=_NOTICE_SECONDS, markup=False)
         if self._start is not None and self._workspace is not None:
             self.open_first(self._navigation_for(self._workspace).screen(self._start))
 

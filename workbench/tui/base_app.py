@@ -29,11 +29,12 @@ from textual.worker import WorkerFailed
 from curation_db.language.sanitize import display_text
 from workbench.console import interruption
 from workbench.errors import ExitCode
+from workbench.images.terminal_graphics import cell_pixels, cell_question, remember_cell
 from workbench.tui.frame_diff import ChangedCells, DrawnScreen
 from workbench.tui.gc_control import QUIET_SECONDS, IdleGC, manual_gc
 from workbench.tui.palette import COMMAND_LINES, ActionCommands, PaletteCommand, action_commands, synonyms
 from workbench.tui.screens.too_small import TooSmallScreen, too_small
-from workbench.tui.terminal_parser import with_own_parser
+from workbench.tui.terminal_parser import CellSizeReport, leaving_no_images, with_own_parser
 from workbench.tui.themes import DARK, LIGHT, THEMES
 from workbench.workspace.keymap import Action, ActionMap, Tab
 
@@ -81,7 +82,7 @@ class BaseApp(App[int]):
 
     def get_driver_class(self) -> type[Driver]:
         """Return Textual's driver for this platform with a parser that turns no answer of the terminal into keys."""
-        return with_own_parser(super().get_driver_class())
+        return leaving_no_images(with_own_parser(super().get_driver_class()))
 
     def on_mount(self) -> None:
         """Start the timers that collect garbage and check that the terminal still exists."""
@@ -157,9 +158,19 @@ class BaseApp(App[int]):
         for screen in self.screen_stack[-1:]:
             screen.refresh()
 
+    def on_cell_size_report(self, report: CellSizeReport) -> None:
+        """Lay out the images again if the font has another size."""
+        before = cell_pixels()
+        remember_cell((report.width, report.height))
+        if cell_pixels() != before:
+            for screen in self.screen_stack:
+                screen.post_message(events.Resize(self.size, self.size))
+
     def on_resize(self, event: events.Resize) -> None:
         """Draw everything again, since terminals move the text; cover the screen while the terminal is too small."""
         self.action_redraw()
+        if self._driver is not None and (question := cell_question()):
+            self._driver.write(question)
         covered = isinstance(self.screen, TooSmallScreen)
         if too_small(event.size) and not covered:
             self.push_screen(TooSmallScreen())

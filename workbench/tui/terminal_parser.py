@@ -18,12 +18,14 @@ from textual._time import get_time
 from textual._xterm_parser import FOCUSIN, FOCUSOUT, XTermParser
 from textual.message import Message
 
+from workbench.tui.kitty_store import kitty_store
 from workbench.tui.terminal_input import ESC, InputSplitter, InputToken, TokenKind
 
 if TYPE_CHECKING:
     from textual.driver import Driver
 
 _POSITION_REPORT: Final = re.compile(r"\x1b\[([0-9]{1,5});([0-9]{1,5})R")
+_CELL_REPORT: Final = re.compile(r"\x1b\[6;([0-9]{1,4});([0-9]{1,4})t")
 _KEY_REPORT: Final = re.compile(r"\x1b\[([0-9;:]*)([u~ABCDEFHPQRS])")
 _NUMBER: Final = re.compile(r"[0-9]{1,7}")
 _OTHERS: Final = (
@@ -45,6 +47,14 @@ class PositionReport(Message):
     def __init__(self, row: int, column: int) -> None:
         """`row` and `column` count from 1."""
         self.row, self.column = row, column
+        super().__init__()
+
+
+class CellSizeReport(Message):
+    """The size of a cell in pixels: the answer to CSI 16 t."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
         super().__init__()
 
 
@@ -76,6 +86,8 @@ class TerminalParser(XTermParser):
                 yield events.Paste(token.text.replace("\x00", ""))
             case TokenKind.SEQUENCE if report := _POSITION_REPORT.fullmatch(token.text):
                 yield PositionReport(int(report[1]), int(report[2]))
+            case TokenKind.SEQUENCE if report := _CELL_REPORT.fullmatch(token.text):
+                yield CellSizeReport(int(report[2]), int(report[1]))
             case TokenKind.SEQUENCE if is_known(token.text):
                 yield from self._known(token.text)
             case TokenKind.ALT if ESC + token.text in ANSI_SEQUENCES_KEYS:
@@ -139,3 +151,17 @@ def with_own_parser(driver: type[Driver]) -> type[Driver]:
     if hasattr(module, "XTermParser"):
         module.XTermParser = TerminalParser  # type: ignore[attr-defined]
     return driver
+
+
+def leaving_no_images(driver: type[Driver]) -> type[Driver]:
+    """Return the driver class, made to remove the app's images whenever it gives the terminal back.
+
+    That is at the end, after an error and after SIGTERM, too, and while another program runs (ctrl+z, $EDITOR).
+    """
+
+    class ImageRemovingDriver(driver):  # type: ignore[misc, valid-type]
+        def stop_application_mode(self) -> None:
+            kitty_store(self._app).clear()
+            super().stop_application_mode()
+
+    return ImageRemovingDriver

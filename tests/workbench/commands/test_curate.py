@@ -106,7 +106,7 @@ def test_no_heavy_module_is_imported_before_the_first_card() -> None:
     words = (
         "import sys, workbench.commands.curate, curation_db.storage.store;"
         "import workbench.annotation.session, workbench.tui.app;"
-        "heavy = ('sqlmodel', 'numpy', 'httpx', 'alembic', 'textual_plot', 'textual_image', 'torch', 'PIL',"
+        "heavy = ('sqlmodel', 'numpy', 'httpx', 'alembic', 'textual_plot', 'torch', 'PIL',"
         " 'markdown_it', 'textual.widgets._text_area', 'curation_db.storage.models');"
         "print([name for name in heavy if name in sys.modules])"
     )

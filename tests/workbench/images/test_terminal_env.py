@@ -90,7 +90,8 @@ from workbench.tui.widgets.picture import encode
 around = detect_terminal(os.environ)
 chosen = terminal_graphics.choose_protocol("auto")
 if chosen == "kitty":
-    assert encode("kitty", Image.new("RGB", (20, 20), "red"), 4, 2)
+    sys.stdout.write(encode("kitty", Image.new("RGB", (20, 20), "red"), 4, 2).kitty.sending())
+    sys.stdout.flush()
 values = [around.multiplexer, around.passthrough, around.terminal, chosen, advice("auto", chosen, around)]
 Path(sys.argv[1] + ".part").write_text(json.dumps([*values, terminal_graphics.cell_pixels()]))
 os.replace(sys.argv[1] + ".part", sys.argv[1])

@@ -13,7 +13,7 @@ from textual.drivers import linux_driver, web_driver
 
 from workbench.tui.base_app import BaseApp
 from workbench.tui.terminal_input import INTRODUCER_SECONDS, SEQUENCE_SECONDS, STRING_SECONDS, InputSplitter
-from workbench.tui.terminal_parser import PositionReport, TerminalParser
+from workbench.tui.terminal_parser import CellSizeReport, PositionReport, TerminalParser
 
 ST = "\x1b\\"
 REPLIES = (
@@ -228,6 +228,12 @@ def test_a_position_report_gives_the_cursor_position() -> None:
     assert (report.row, report.column) == (12, 40)
 
 
+def test_a_cell_size_report_gives_width_and_height() -> None:
+    (report,) = TerminalParser().feed("\x1b[6;22;11t")
+    assert isinstance(report, CellSizeReport)
+    assert (report.width, report.height) == (11, 22)
+
+
 @pytest.mark.parametrize("module", [linux_driver, web_driver])
 def test_the_drivers_of_our_apps_read_through_this_parser(module: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Textual's drivers create their parser through a name in their module, which the app replaces."""
@@ -235,5 +241,5 @@ def test_the_drivers_of_our_apps_read_through_this_parser(module: object, monkey
     monkeypatch.setattr(constants, "DRIVER", f"{module.__name__}:{name}")  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "XTermParser", object)
     app: App[int] = BaseApp()
-    assert app.driver_class is getattr(module, name)
+    assert issubclass(app.driver_class, getattr(module, name))
     assert module.XTermParser is TerminalParser  # type: ignore[attr-defined]

@@ -36,7 +36,7 @@ from workbench.tui.widgets.answer_lines import AnswerLines
 from workbench.tui.widgets.borders import set_border_labels
 from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.key_hints import KeyHints
-from workbench.tui.widgets.picture import PicturePane
+from workbench.tui.widgets.picture import SETTLE_SECONDS, PicturePane
 from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
 from workbench.tui.widgets.side_panel import (
     DECISIONS_SHOWN,
@@ -664,9 +664,18 @@ class CurateScreen(DecisionScreen):
                 self._fill_panel()
         elif ready is None and self.session.finished and self.is_active:
             self._show_done()
+        self._prepare_images()
         self._show_status()
         for widget in (self.picture, self.card_view, *self.query("#zoom")):
             widget.visible = ready is not None
+
+    @work(group="prepare", exclusive=True, exit_on_error=False)
+    async def _prepare_images(self) -> None:
+        """Scale or encode the images of the next cards, while no card needs the processor."""
+        await asyncio.sleep(SETTLE_SECONDS)
+        for ready in self.session.upcoming():
+            if ready.thumbnail is not None:
+                await asyncio.to_thread(self.picture_box.prepare, ready.thumbnail)
 
     def _track_shown(self) -> None:
         """Register the card that keys decide about."""

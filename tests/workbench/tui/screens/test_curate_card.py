@@ -14,8 +14,12 @@ from textual.geometry import Region, Size
 from textual.screen import Screen
 
 from workbench.errors import UsageError
+from workbench.images import terminal_graphics
+from workbench.tui import app as app_module
 from workbench.tui.rendering.card_lines import QUESTIONS
 from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.terminal_parser import CellSizeReport
+from workbench.tui.widgets import picture, picture_box
 from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.side_panel import PanelView, SidePanel, guideline_lines
@@ -298,3 +302,36 @@ async def test_acts_change_the_content_of_the_card_and_not_the_layout(
         assert ready is not None
         app.screen._paint(ready)
         assert not view.is_stale
+
+
+async def test_a_font_of_another_shape_lays_the_card_out_again(
+    make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal_graphics, "_from_window", lambda: None)  # as where the window has no size in pixels
+    monkeypatch.setattr(terminal_graphics, "_answered", {"cell": (10, 20)})
+    workspace = make_workspace(1)
+    draw_shapes(workspace, "3:2")
+    app = open_app(workspace)
+    async with running(app) as pilot:
+        await settled(pilot)
+        assert "53x36 dots" in lines(app)
+        written: list[str] = []
+        monkeypatch.setattr(app._driver, "write", written.append)
+        app.post_message(events.Resize(Size(*SIZE), Size(*SIZE)))
+        await until(pilot, lambda: "\x1b[16t" in written)
+        app.post_message(CellSizeReport(10, 30))
+        await until(pilot, lambda: "85x38 dots" in lines(app))  # cells are higher, so there is more room above
+
+
+async def test_a_terminal_with_16_colours_is_named_on_the_card(
+    make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (app_module, picture, picture_box):
+        monkeypatch.setattr(module, "has_sixteen_colours", lambda app: True)
+    app = open_app(make_workspace(1))
+    async with running(app, (80, 24)) as pilot:
+        await settled(pilot)
+        assert "16 colours: set COLORTERM" in lines(app)
+        assert any("images cannot be judged" in each.message for each in app._notifications)
+        await pilot.resize_terminal(120, 36)
+        await until(pilot, lambda: "16 colours cannot be judged: COLORTERM=truecolor" in lines(app))

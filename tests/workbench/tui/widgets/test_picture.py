@@ -20,14 +20,18 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+from rich._palettes import STANDARD_PALETTE
+from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
+from support.sixels import decoded
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
 from textual.strip import Strip
 from textual.widgets import Static
 from textual.worker import WorkerCancelled
 
+from curation_db.enums import PictureShown
 from tests.support.curating import LONGEST_WAIT_S
 from workbench.images import terminal_graphics
 from workbench.images.decode import Thumbnail
@@ -249,7 +253,7 @@ class TestText:
                 await pilot.pause()
 
 
-def marked(_protocol: str, _image: Image.Image, columns: int, rows: int) -> Encoded:
+def marked(_protocol: str, _image: Image.Image, columns: int, rows: int, _stored: object = None) -> Encoded:
     return Encoded([Strip([Segment("k" * columns)], columns)] * rows, "\x1bPq#sixel\x1b\\")
 
 
@@ -321,12 +325,10 @@ class TestGraphics:
         assert picture.encode("kitty", four_colours(), 5_000, 5_000) is None
         assert picture.encode("sixel", four_colours(), 0, 0) is None
 
-    def test_the_real_encoders(self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sys, "__stdout__", sys.stdout)
+    def test_the_real_encoders(self) -> None:
         sixels = picture.encode("sixel", four_colours(), 8, 4)
         assert sixels is not None
-        assert sixels.overlay.startswith("\x1bP")
-        assert sixels.overlay.endswith("\x1b\\")
+        assert decoded(sixels.overlay).size == (80, 80)
         assert [strip.cell_length for strip in sixels.strips] == [8] * 4
         again = picture.encode("sixel", four_colours(), 8, 4)
         assert again is not None
@@ -336,7 +338,60 @@ class TestGraphics:
         assert kitty is not None
         assert kitty.overlay == ""
         assert [sum(c == "\U0010eeee" for s in strip for c in s.text) for strip in kitty.strips] == [8] * 4
-        assert "\x1b_G" in capfd.readouterr().out
+
+    @pytest.mark.parametrize("protocol", ["kitty", "sixel"])
+    async def test_a_prepared_image_is_shown_at_once(self, protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(picture, "encode", marked)
+        app = PaneApp(protocol)
+        async with app.run_test(size=(60, 20)):
+            created = thumbnail(four_colours())
+            app.pane.prepare(created, 20, 10)
+            monkeypatch.setattr(picture, "encode", lambda *_: pytest.fail("encoded again"))
+            app.pane.show(created)
+            assert cell(app.pane, 11, 1).text == "k"
+            assert app.pane.shown_as is PictureShown.PIXELS
+
+    async def test_prepared_half_cells_are_not_computed_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        app = PaneApp()
+        async with app.run_test(size=(60, 20)):
+            created = thumbnail(four_colours())
+            app.pane.prepare(created, 20, 10)
+            app.pane.prepare(thumbnail(problem="broken"), 20, 10)
+            monkeypatch.setattr(picture, "half_cells", lambda *_: pytest.fail("computed again"))
+            app.pane.show(created)
+            assert colours(app.pane, 11, 1) == (RED, RED)
+
+    async def test_a_font_of_another_size_encodes_the_image_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        cell_size = [(10, 20)]
+        monkeypatch.setattr(picture, "cell_pixels", lambda: cell_size[0])
+        app = PaneApp("sixel")
+
+        def size_of_sixels() -> tuple[int, int] | None:
+            controls = [s.text for strip in lines(app.pane) for s in strip if "\x1bP" in s.text]
+            return decoded(controls[0][controls[0].index("\x1bP") : -2]).size if controls else None
+
+        async with app.run_test(size=(60, 20)):
+            app.pane.show(thumbnail(four_colours()))
+            await until(lambda: size_of_sixels() == (200, 200))
+            cell_size[0] = (8, 16)
+            await until(lambda: size_of_sixels() == (160, 160))
+
+
+class TestSixteenColours:
+    async def test_the_image_is_mixed_of_the_colours_of_the_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        app = PaneApp()
+        monkeypatch.setattr(picture, "has_sixteen_colours", lambda app: True)
+        grey = Image.new("RGB", (80, 80), (128, 128, 128))
+        async with app.run_test(size=(60, 20)):
+            app.pane.show(thumbnail(grey))
+            dots = [part for y in range(10) for x in range(10, 30) for part in colours(app.pane, x, y)]
+        named = {tuple(STANDARD_PALETTE[number]) for number in range(16)}
+        assert set(dots) <= named
+        assert len(set(dots)) > 1  # the nearest colour alone would be 15 % too dark
+        assert abs(sum(sum(dot) / 3 for dot in dots) / len(dots) - 128) < 6
+        strips = half_cells(grey, 4, 2, picture.sixteen_colours())
+        sent = "".join(strip.render(Console(color_system="standard")) for strip in strips)
+        assert "38;" not in sent
 
 
 class TestNoColor:
@@ -415,12 +470,21 @@ class TestChoice:
         monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: answer)
         assert terminal_graphics.detect(environ) == chosen
 
-    @pytest.mark.parametrize("usable", [True, False])
-    def test_a_set_protocol_is_not_queried(self, usable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("environ", [{}, {"TMUX": "/tmp/tmux,1,0"}])
+    def test_a_set_protocol_does_not_depend_on_the_answer(
+        self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[float] = []
+        for name in ("TMUX", "STY", "SSH_CONNECTION", "SSH_TTY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("TERM", "xterm-256color")
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
         monkeypatch.setattr(terminal_graphics, "_is_terminal", lambda: True)
-        monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: pytest.fail("asked"))
-        monkeypatch.setattr(terminal_graphics, "_prepare", lambda: usable)
-        assert [choose_protocol(s) for s in ("kitty", "sixel")] == (["kitty", "sixel"] if usable else ["halfcell"] * 2)
+        monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: asked.append(1) or TerminalAnswer())
+        monkeypatch.setattr("workbench.console.terminal_env._ask_tmux", lambda _: "")
+        assert [choose_protocol(s) for s in ("kitty", "sixel")] == ["kitty", "sixel"]
+        assert len(asked) == (0 if environ else 2)
 
     def test_a_failure_falls_back_to_half_cells(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(terminal_graphics, "_is_terminal", lambda: 1 / 0)
@@ -434,11 +498,12 @@ class TestChoice:
 
 CHOOSE = """
 import sys, time
+from workbench.images import terminal_graphics
 from workbench.images.terminal_graphics import choose_protocol
 start = time.monotonic()
 chosen = choose_protocol(sys.argv[1])
 seconds = round(time.monotonic() - start, 2)
-print("chose", chosen, "in", seconds, "with", "textual_image" in sys.modules, file=sys.stderr)
+print("chose", chosen, "in", seconds, "files", terminal_graphics.reads_files(), file=sys.stderr)
 """
 
 
@@ -485,23 +550,27 @@ class Pty:
 
 DA1 = {b"\x1b[c": b"\x1b[?62;22c"}
 SIXEL = {b"\x1b[c": b"\x1b[?62;4;22c", b"\x1b[16t": b"\x1b[6;20;10t"}
-# Both queries, ours and the one of textual-image, end alike; the id of ours is 31.
-KITTY = {b"AAAA\x1b\\\x1b[16t\x1b[c": b"\x1b_Gi=31;OK\x1b\\\x1b[?62c", b"AAAA\x1b\\": b"\x1b_Gi=7;OK\x1b\\", **DA1}
+KITTY = {b"AAAA\x1b\\\x1b[16t\x1b[c": b"\x1b_Gi=31;OK\x1b\\\x1b[?62c", **DA1}
+FILES = {b"AAAA\x1b\\\x1b[16t\x1b[c": b"\x1b_Gi=32;OK\x1b\\\x1b_Gi=31;OK\x1b\\\x1b[?62c"}
 
 
 class TestPseudoTerminal:
     def test_kitty(self) -> None:
         done = Pty("auto", (36, 120, 1200, 720), KITTY)
         assert done.chosen == "kitty", done.output
+        assert done.output.endswith("files False")
+
+    @pytest.mark.parametrize(("environ", "files"), [({}, True), ({"SSH_TTY": "/dev/pts/1"}, False)])
+    def test_a_terminal_that_reads_files(self, environ: dict[str, str], files: bool) -> None:
+        done = Pty("kitty", (36, 120, 1200, 720), FILES, **environ)
+        assert done.output.endswith(f"files {files}"), done.output
 
     def test_sixel_and_not_over_ssh(self) -> None:
         assert Pty("auto", (36, 120, 0, 0), SIXEL).chosen == "sixel"
         assert Pty("auto", (36, 120, 0, 0), SIXEL, SSH_CONNECTION="a 1 b 2").chosen == "halfcell"
 
-    def test_a_plain_terminal_never_loads_textual_image(self) -> None:
-        done = Pty("auto", (36, 120, 0, 0), DA1)
-        assert done.chosen == "halfcell", done.output
-        assert done.output.endswith("with False")
+    def test_a_plain_terminal(self) -> None:
+        assert Pty("auto", (36, 120, 0, 0), DA1).chosen == "halfcell"
 
     @pytest.mark.parametrize("setting", ["auto", "kitty", "sixel"])
     def test_no_size(self, setting: str) -> None:
