@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
 from curation_db.enums import Cause, Kind, PersonRole, PictureShown, Reason, Role, State, Stream
 from curation_db.errors import CardChanged, NoLongerQueued, RecordError
@@ -53,6 +53,8 @@ def _silent(_done: int, _total: int) -> None:
 
 
 _DECISIONS = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP})
+_MOVES_SEVERAL = frozenset({Kind.EDIT, Kind.UNDO})
+"""Kinds of actions that may change the states of two candidates."""
 _ANSWERS = _DECISIONS | {Kind.FLIP}
 """Kinds that answer a gold item and then count as no vote."""
 _PEOPLE = frozenset(map(Role, PersonRole))
@@ -77,6 +79,17 @@ class PresentationContext:
 
 
 @dataclass(frozen=True, slots=True)
+class StateChange:
+    """The state of a candidate before and after an action."""
+
+    before: State | None
+    """None: the action created the candidate."""
+    after: State
+    audit: bool
+    gold: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionResult:
     action_id: str
     """The action that undo reverses as a whole."""
@@ -94,6 +107,8 @@ class DecisionResult:
     """The known answer of a gold item; shown after the decision, never before."""
     candidates: int = 1
     """Number of candidates of the action. Above 1 (a bulk decision), the other fields describe the first candidate."""
+    changes: tuple[StateChange, ...] = ()
+    """Of an edit, an undo or a redo that is no bulk decision: the changes of the candidate and of the edit's child."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +130,16 @@ class _NewEvent:
     undo_of: int | None = None
     child_id: int | None = None
     late: bool = False
+
+
+def _states(connection: Connection, candidate_ids: Iterable[int]) -> dict[int, tuple[State, bool]]:
+    """Return the state of each candidate, and whether it is of the audit set."""
+    rows = connection.execute(
+        text("""SELECT s.candidate_id, s.state, c.audit FROM candidate_state s JOIN candidate c ON c.id = s.candidate_id
+                WHERE s.candidate_id IN :ids""").bindparams(bindparam("ids", expanding=True)),
+        {"ids": list(candidate_ids)},
+    )
+    return {row.candidate_id: (State(row.state), bool(row.audit)) for row in rows}
 
 
 def _check_verdict(verdict: Kind, reason: Reason | None) -> None:
@@ -397,6 +422,7 @@ class DecisionWriter:
     def _append(self, connection: Connection, entries: list[_NewEvent], shown: PresentationContext) -> DecisionResult:
         touched = {entry.candidate_id for entry in entries} | {entry.child_id for entry in entries if entry.child_id}
         known = {number: known_answer(connection, number) for number in touched}
+        before = _states(connection, touched) if entries[0].kind in _MOVES_SEVERAL else {}
         uids = [uuid7() for _ in entries]
         for uid, entry in zip(uids, entries, strict=True):
             last = self._insert(connection, uid, uids[0], entry, shown, gold=self._is_answer(entry, known))
@@ -415,6 +441,15 @@ class DecisionWriter:
             late=first.late,
             known=known[first.candidate_id],
             child=statuses[first.child_id] if first.child_id else None,
+            changes=tuple(
+                StateChange(
+                    None if first.kind is Kind.EDIT and number == first.child_id else state,
+                    statuses[number].state,
+                    audit,
+                    known[number] is not None,
+                )
+                for number, (state, audit) in before.items()
+            ),
         )
 
     def _append_many(

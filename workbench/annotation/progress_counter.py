@@ -23,9 +23,9 @@ from curation_db.search.overview import last_seq
 from curation_db.stats.decision_speed import AnnotationSpeed, own_speed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from curation_db.review.decisions import DecisionResult
+    from curation_db.review.decisions import DecisionResult, StateChange
     from curation_db.storage.store import Store
 
 _MIN_TIMED_DECISIONS = 3
@@ -121,7 +121,7 @@ class ProgressCounter:
         if kind is not Kind.SKIP:
             self._own.add(result.candidate_id)
         if result.child_id is not None:  # the child replaces its parent; it is settled if the edit was its accept
-            self._count()
+            self._apply(result.changes)
         elif result.known is None:  # the answer to a gold item settles nothing
             change = (result.status.state in queries.SETTLED) - (before in queries.SETTLED)
             self._decided += change
@@ -134,13 +134,35 @@ class ProgressCounter:
             self._meter.speed = own_speed(connection, self._actor.name)
         self.recount()
 
-    def recount(self, changed: Collection[int] | None = None) -> None:
-        """Read the progress and the last decisions from the record.
+    def reversed(self, result: DecisionResult) -> None:
+        """Count the undo or redo of an action on one card."""
+        if result.changes:
+            self._apply(result.changes)
+        else:  # a bulk decision about one card
+            self._count()
+        self._read_own({result.candidate_id})
+
+    def recount(self) -> None:
+        """Read the progress and the last decisions from the record: 1 s with a million candidates."""
+        self._count()
+        self._read_own(None)
+
+    def _apply(self, changes: Iterable[StateChange]) -> None:
+        for change in changes:
+            settled = (change.after in queries.SETTLED) - (change.before in queries.SETTLED)
+            counted = (change.after != State.SUPERSEDED) - (change.before not in {None, State.SUPERSEDED})
+            self._decided += settled
+            self._total += settled if change.gold else counted  # an unsettled gold item waits for no decision
+            if change.audit:
+                self._audit_decided += settled
+                self._audit_total += counted
+
+    def _read_own(self, changed: Collection[int] | None) -> None:
+        """Read the annotator's last decisions.
 
         Args:
             changed: The candidates whose own decisions may have changed; None: any.
         """
-        self._count()
         with self._store.read() as connection:
             last = event_log.decisions_before(connection, self._actor.name, None, STREAK)
             own = queries.session_candidates(

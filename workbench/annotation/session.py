@@ -408,7 +408,7 @@ class AnnotationSession:
         if result.candidates > 1:  # a bulk decision: its candidates are in the queue again
             self.refresh()
             return result.kind
-        self._counter.recount([result.candidate_id])
+        self._counter.reversed(result)
         self._show_undone(result.candidate_id, settled=result.status.state not in _OPEN and result.known is None)
         self._card.after_undo = True
         return result.kind
@@ -432,7 +432,7 @@ class AnnotationSession:
             self.refresh()
             return kind
         self._back_history.clear()
-        self._counter.recount([result.candidate_id])
+        self._counter.reversed(result)
         is_current = self._card.candidate_id == result.candidate_id
         if kind in _REMARKS:
             if is_current:

@@ -25,7 +25,7 @@ from curation_db.stats.decision_speed import speeds
 from curation_db.stats.progress import read_progress
 from curation_db.storage.store import open_store
 from workbench.annotation.models import CardOrigin, ImageLoader
-from workbench.annotation.progress_counter import ThroughputMeter
+from workbench.annotation.progress_counter import ProgressCounter, ThroughputMeter
 from workbench.annotation.session import AnnotationSession
 from workbench.annotation.wording import session_counts
 from workbench.images.decode import ThumbnailCache
@@ -49,6 +49,38 @@ def test_each_decision_is_committed_before_the_next_card(make_workspace: Any, op
     assert session.progress.decided == 2
     assert session.progress.total == 4
     assert session.progress.streak == (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE)
+
+
+@pytest.mark.parametrize("overlap", ["1", "2"])
+def test_edits_undos_and_redos_keep_the_counts_of_the_record_without_counting_it(
+    make_workspace: Any, open_session: SessionOpener, monkeypatch: pytest.MonkeyPatch, overlap: str
+) -> None:
+    session = open_session(make_workspace(6, audit_rate=0.5, overlap=overlap), audit_share=0.5)
+    acts: list[Callable[[], object]] = [
+        lambda: session.submit(Kind.ACCEPT),
+        session.undo,
+        session.redo,
+        lambda: session.edit("a man without a blue hat"),
+        lambda: session.submit(Kind.REJECT, Reason.SCOPE),
+        session.undo,
+        session.undo,
+        session.undo,
+        session.redo,
+        session.redo,
+        session.toggle_flag,
+        session.undo,
+    ]
+    count = ProgressCounter._count
+    for act in acts:
+        wait_for_card(session)
+        monkeypatch.setattr(ProgressCounter, "_count", lambda _: pytest.fail("the whole record was counted"))
+        act()
+        monkeypatch.setattr(ProgressCounter, "_count", count)
+        expected = ProgressCounter(session.store, session.actor, counts_audit=True)
+        expected.recount()
+        shown = session.progress
+        assert (shown.decided, shown.total) == (expected.progress.decided, expected.progress.total)
+        assert shown.audit == expected.progress.audit
 
 
 def test_the_event_has_the_dwell_time(make_workspace: Any, open_session: SessionOpener) -> None:
