@@ -26,7 +26,7 @@ from workbench.tui.app import NegwbApp
 from workbench.workspace.layout import Workspace
 
 SHOTS = (
-    Shot("browse", (120, 36), "negwb-dark", ("b", "f", "s", "down", "down", "down")),
+    Shot("browse", (120, 36), "negwb-dark", ("b", "s", "g", *["down"] * 5)),
     Shot("adjudicate", (120, 36), "negwb-dark", ("d",), "hidden until you have decided"),
     Shot("progress", (120, 36), "negwb-dark", ("p", "right", "right", "right"), "votes in force"),
     Shot("history", (120, 36), "negwb-light", ("d", "5"), "imported"),

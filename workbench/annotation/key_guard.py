@@ -126,6 +126,10 @@ class CardVisibility:
             if self._card is not None and self._seen_since is None:
                 self._seen_since = self._asked_at
 
+    def seen_long_enough(self, now: float) -> bool:
+        """Return whether the card may be decided about."""
+        return self._card is not None and self._reason(now) is None
+
     def early(self, pressed_at: float) -> KeyTooEarly | None:
         """Return why a key pressed at this time must not decide about the card; None: it may."""
         if self._guard <= 0 or self._card is None:

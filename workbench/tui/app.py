@@ -33,6 +33,7 @@ from workbench.tui.widgets.picture import has_sixteen_colours
 from workbench.tui.widgets.picture_box import FEW_COLOURS
 from workbench.tui.widgets.side_panel import PanelView
 from workbench.workspace.keymap import RESULT_TABS, Action, ActionMap, KeyScope, Tab, results_actions
+from workbench.workspace.query_history import QueryHistory
 
 if TYPE_CHECKING:
     from workbench.annotation.session import AnnotationSession
@@ -110,6 +111,7 @@ class NegwbApp(BaseApp):
             guidelines=self._guidelines,
             panel=self._panel,
             keep_panel=self._keep_panel,
+            searches=QueryHistory.of(self._workspace, "find", self.session.actor.name),
         )
 
     def _keep_panel(self, view: PanelView) -> None:

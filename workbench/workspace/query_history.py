@@ -26,8 +26,7 @@ class QueryHistory:
     def __init__(self, path: Path | None = None) -> None:
         """`path`: the file; None: the history ends with the session."""
         self._path = path
-        self._queries: tuple[str, ...] | None = None
-        """None: not read yet."""
+        self._queries: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, workspace: Workspace | None, screen: str, annotator: str) -> QueryHistory:
@@ -37,10 +36,15 @@ class QueryHistory:
         name = quote(annotator, safe="")[:_LONGEST_NAME]
         return cls(workspace.cache / "queries" / f"{screen}-{name}.json")
 
+    @property
     def queries(self) -> tuple[str, ...]:
-        """Return the queries, the newest first. The first call reads a file."""
-        if self._queries is None:
-            self._queries = self._read()
+        """The queries, the newest first; none before `load`."""
+        return self._queries
+
+    def load(self) -> tuple[str, ...]:
+        """Read the file and return the queries."""
+        if self._path is not None:
+            self._queries = tuple(dict.fromkeys((*self._read(), *self._queries)))[:MAX_QUERIES]
         return self._queries
 
     def add(self, query: str) -> None:
@@ -48,13 +52,11 @@ class QueryHistory:
         line = display_text(query)
         if not _is_query(line):
             return
-        saved = self._read() if self._path is not None else (self._queries or ())
-        self._queries = (line, *(each for each in saved if each != line))[:MAX_QUERIES]
+        self._queries = (line, *(each for each in self.load() if each != line))[:MAX_QUERIES]
         self._write(self._queries)
 
     def _read(self) -> tuple[str, ...]:
-        if self._path is None:
-            return ()
+        assert self._path is not None
         try:
             found = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):

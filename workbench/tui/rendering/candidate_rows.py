@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.content import Content
 
@@ -16,33 +16,58 @@ from curation_db.search.rows import Decision, ListedCandidate, RowVerdict
 from workbench.annotation.text_spans import highlighted_spans
 from workbench.annotation.wording import DECISIONS, STATES, answer, readable
 from workbench.tui.rendering.card_content import BAD, GOOD, MARK, QUIET, STYLES, WARN, marked, original, plain
+from workbench.tui.rendering.line_cut import cut_line
 from workbench.tui.widgets.grid import Column
 
 _COLUMNS = {
+    "glyph": Column("", 3),
     "state": Column("state", 14),
     "text": Column("text"),
     "concept": Column("concept", 13),
-    "judges": Column("P(there)", 10),
+    "judges": Column("P(present)", 12),
     "checks": Column("checks", 17),
-    "who": Column("decided by", 10),
+    "who": Column("decided by", 12),
 }
-_NARROWEST, _NARROW, _MIDDLE = 60, 98, 136
+COLUMN_SORTS = {
+    "glyph": Sort.STATE,
+    "state": Sort.STATE,
+    "text": Sort.TEXT,
+    "concept": Sort.CONCEPT,
+    "judges": Sort.CONFLICT,
+    "who": Sort.DECIDED,
+}
+"""The order that a click on the header of a column asks for."""
+_DESCENDING = frozenset({Sort.NEWEST, Sort.DECIDED, Sort.CONFLICT, Sort.SIMILAR})
+_NARROWEST, _NARROWER, _NARROW, _MIDDLE = 44, 66, 110, 126
 _LONGEST = 400
 """Maximum characters of a text in a row."""
 
 
-def columns_for(width: int) -> dict[str, Column]:
-    """Return the columns that fit; the text has priority."""
-    names = ["state", "text"] if width < _NARROWEST else ["state", "text", "judges"]
+def columns_for(width: int, view: View) -> dict[str, Column]:
+    """Return the columns that fit, with an arrow at the one that the view is ordered by; the text has priority."""
+    names = ["state", "text", "judges"]
+    if width < _NARROWER:
+        names = ["glyph", "text"] if width < _NARROWEST else ["state", "text"]
     if width >= _NARROW:
         names = ["state", "text", "concept", "judges", "who"]
     if width >= _MIDDLE:
         names = ["state", "text", "concept", "judges", "checks", "who"]
-    return {name: _COLUMNS[name] for name in names}
+    ordered = [name for name in names if COLUMN_SORTS.get(name) is view.sort]
+    return {name: replace(_COLUMNS[name], arrow=arrow_of(view) if name in ordered else "") for name in names}
 
 
-def cells_of(row: ListedCandidate, columns: Sequence[str]) -> list[Content]:
-    return [_CELLS[name](row) for name in columns]
+def arrow_of(view: View) -> str:
+    return "↓" if (view.sort in _DESCENDING) is not view.reverse else "↑"
+
+
+def cells_of(row: ListedCandidate, columns: Sequence[str], text_cells: int = _LONGEST) -> list[Content]:
+    """Return the cells of a row; `text_cells`: width of the text, which is cut so that cue and concept stay."""
+    return [_text(row, text_cells) if name == "text" else _CELLS[name](row) for name in columns]
+
+
+def _glyph(row: ListedCandidate) -> Content:
+    wording = STATES[row.state]
+    return Content.assemble((wording.glyph, STYLES[wording.tone]), ("⚑" if row.flagged else "", f"bold {WARN}"))
 
 
 def state(row: ListedCandidate) -> Content:
@@ -52,16 +77,15 @@ def state(row: ListedCandidate) -> Content:
     return Content.assemble(label, (" ⚑", f"bold {WARN}")) if row.flagged else label
 
 
-def _text(row: ListedCandidate) -> Content:
-    """Return the text; in a list of similar candidates behind the similarity, with two digits."""
+def _text(row: ListedCandidate, cells: int) -> Content:
+    """Return the text, cut to `cells`; in a list of similar candidates behind the similarity, with two digits."""
     shown = (
         plain(row.text, QUIET, limit=_LONGEST)
         if row.state is State.SUPERSEDED
         else marked((piece for piece in highlighted_spans(row.text, limit=_LONGEST)), base="")
     )
-    if row.similarity is None:
-        return shown
-    return Content.assemble((f"{_two_digits(row.similarity)}  ", QUIET), shown)
+    similarity = f"{_two_digits(row.similarity)}  " if row.similarity is not None else ""
+    return Content.assemble((similarity, QUIET), cut_line(shown, max(1, cells - len(similarity))))
 
 
 def _two_digits(share: float) -> str:
@@ -115,8 +139,8 @@ def _who(row: ListedCandidate) -> Content:
 
 
 _CELLS = {
+    "glyph": _glyph,
     "state": state,
-    "text": _text,
     "concept": _concept,
     "judges": _judges,
     "checks": _checks,
@@ -148,18 +172,24 @@ class ListPosition:
     chosen: int
     checks: IndexProgress | None
     """Progress of the lint index; None if unknown."""
+    stale: bool = False
+    """Whether the rows on the screen are those of the previous list."""
+    changed: int = 0
+    """Decisions since the list was read; its rows may no longer match the query."""
+    refresh_key: str = ""
 
 
 def list_status(position: ListPosition, view: View) -> Content:
     """Return the line above the list: number of selected rows, position, order, and progress of the checks."""
-    where = (
-        f"{position.at + 1:,} of {position.count:,}"
-        if position.count
-        else ("searching …" if position.counting else "none")
-    )
-    more = "+" if position.count and position.counting else ""
-    parts = [Content.styled(f"● {position.chosen:,} selected", f"bold {MARK}")] if position.chosen else []
-    parts.append(Content.styled(f"{where}{more} · {_SORTS[view.sort]}", QUIET))
+    more = "+" if position.counting else ""
+    where = f"{position.at + 1:,} of {position.count:,}{more}"
+    if position.stale or not position.count:
+        where = "searching …" if position.counting else "none"
+    backwards = ", reversed" if view.reverse else ""
+    parts = [Content.styled(f"● {position.chosen:,}{more} selected", f"bold {MARK}")] if position.chosen else []
+    parts.append(Content.styled(f"{where} · {_SORTS[view.sort]}{backwards}", QUIET))
+    if position.changed:
+        parts.append(Content.styled(f"{position.changed:,} decided here · {position.refresh_key} refresh", QUIET))
     if position.checks is not None and not position.checks.done:
         line = f"checks indexed: {position.checks.share:.0%}"
         parts.append(Content.styled(line, WARN if view.filters_by(QueryField.LINT) else QUIET))
@@ -212,7 +242,7 @@ def _concept_and_cue(row: ListedCandidate) -> Content:
 
 def _judges_line(row: ListedCandidate, *, short: bool = False) -> Content:
     if row.hidden:
-        return Content.styled("hidden until it is decided: audit item", QUIET)
+        return Content.styled(f"hidden until it is decided{': audit item' if row.audit else ''}", QUIET)
     if not row.verdicts:
         return Content.styled("not asked yet", QUIET)
     parts = [

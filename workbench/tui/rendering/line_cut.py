@@ -53,13 +53,13 @@ def _kept_span(text: str) -> tuple[int, int]:
 def _words_before(text: str, ends: list[int], cells: int) -> int:
     """Return the end of the last whole word within the first `cells` cells; 0 for too short a beginning.
 
-    A long word, as of a language without blanks, is cut.
+    A first word that is longer, as in a language without blanks, is cut.
     """
     at = 0
     while at < len(text) and ends[at + 1] <= cells:
         at += 1
-    if at < len(text) and not text[at].isspace() and ends[word := text.rfind(" ", 0, at) + 1] >= _LEAST_HEAD:
-        at = word
+    if at < len(text) and not text[at].isspace() and (blank := text.rfind(" ", 0, at)) >= 0:
+        at = blank
     at = len(text[:at].rstrip())
     return at if ends[at] >= _LEAST_HEAD else 0
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from curation_db.errors import RecordError
 from curation_db.language.sanitize import display_text
 from curation_db.search import fulltext, search
 from curation_db.search.facets import FACETS, Facet, facets, unknown_name
+from curation_db.search.queries import SETTLED
 from curation_db.search.query_language import INDEXED_TEXT, QueryField, View
 from curation_db.search.rows import ListedCandidate, page_of
 from curation_db.storage.store import Store
@@ -32,20 +33,38 @@ class BrowseMemory:
     facets: bool = False
     """Whether the facet panel is open."""
     facet: QueryField = FACETS[0]
+    image: bool | None = None
+    """Whether the image of the row is shown; None: where the screen is wide enough."""
 
 
-def blocks_of(store: Store, view: View) -> Iterator[tuple[array[int], Sequence[ListedCandidate]]]:
-    """Yield the ids of the view as they are found, with the rows of the first page.
+@dataclass(frozen=True, slots=True)
+class ListBlock:
+    """The next ids of a view, and the rows that the screen shows first."""
+
+    ids: array[int]
+    rows: Sequence[ListedCandidate] = ()
+    rows_at: int = 0
+    """The index in the list of the first row."""
+
+
+def blocks_of(store: Store, view: View, at: int | None = None, *, blind: bool = False) -> Iterator[ListBlock]:
+    """Yield the ids of the view as they are found, with the rows of the first page or of those around `at`.
 
     Text queries update the index first.
     """
     if any(view.filters_by(name) for name in INDEXED_TEXT):
         _index(store)
     with store.read() as connection:
-        first = True
-        for block in search.ids_of(connection, view):
-            yield block, page_of(connection, block[:PAGE], view) if first else ()
-            first = False
+        start = 0
+        for ids in search.ids_of(connection, view):
+            first = ids.index(at) - PAGE if at is not None and at in ids else None
+            if first is None and start > 0:
+                yield ListBlock(ids)
+            else:
+                begin = max(0, first or 0)
+                rows = page_of(connection, ids[begin : begin + (PAGE if first is None else 2 * PAGE)], view)
+                yield ListBlock(ids, _as_shown(rows, blind=blind), start + begin)
+            start += len(ids)
 
 
 def _index(store: Store) -> None:
@@ -64,10 +83,19 @@ def no_result_reason(store: Store, view: View) -> str:
         return unknown_name(connection, view) or f"nothing is {display_text(str(view), limit=200)}"
 
 
-def rows_of(store: Store, memory: BrowseMemory, ids: Sequence[int]) -> list[ListedCandidate]:
+def rows_of(store: Store, memory: BrowseMemory, ids: Sequence[int], *, blind: bool = False) -> list[ListedCandidate]:
     """Return the rows of the view that is listed now."""
     with store.read() as connection:
-        return page_of(connection, ids, memory.view)
+        return _as_shown(page_of(connection, ids, memory.view), blind=blind)
+
+
+def _as_shown(rows: list[ListedCandidate], *, blind: bool) -> list[ListedCandidate]:
+    """Hide the verdicts about open candidates in a blind session."""
+    return [_hidden(row) if blind and row.state not in SETTLED else row for row in rows]
+
+
+def _hidden(row: ListedCandidate) -> ListedCandidate:
+    return replace(row, hidden=True, verdicts=(), conflict=False, margin=None)
 
 
 def facet_values(store: Store, name: QueryField, ids: Sequence[int] | None) -> list[Facet]:

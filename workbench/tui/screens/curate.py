@@ -49,6 +49,7 @@ from workbench.tui.widgets.side_panel import (
 from workbench.tui.widgets.status import StatusContent, StatusLine
 from workbench.workspace.guidelines import shipped_guidelines
 from workbench.workspace.keymap import ActionMap, KeyScope, Tab
+from workbench.workspace.query_history import QueryHistory
 
 if TYPE_CHECKING:
     from curation_db.review.decisions import DecisionResult
@@ -100,6 +101,7 @@ class CurateScreen(DecisionScreen):
         guidelines: Callable[[], str] = shipped_guidelines,
         panel: PanelView | None = None,
         keep_panel: Callable[[PanelView], None] = lambda _view: None,
+        searches: QueryHistory | None = None,
     ) -> None:
         """Create the screen.
 
@@ -110,6 +112,7 @@ class CurateScreen(DecisionScreen):
         """
         super().__init__()
         self._guidelines = guidelines
+        self._searches = searches or QueryHistory()
         self.session = session
         self.card_visibility = session.card_visibility
         self.actions = actions
@@ -407,7 +410,7 @@ class CurateScreen(DecisionScreen):
         """Search, and open a match."""
         from workbench.tui.screens.modals.find import FindModal  # only when opened
 
-        await self.app.push_screen(FindModal(self._search), self._found)
+        await self.app.push_screen(FindModal(self._search, self._searches), self._found)
 
     async def _search(self, words: str) -> list[Match]:
         async with self._turn:

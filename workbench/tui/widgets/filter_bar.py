@@ -1,4 +1,5 @@
-"""Input line for a view query with completion; a line below shows the list's status, completions or an error."""
+"""Input line for a view query with completion and history; a line below shows the list's status, completions or an
+error."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from textual.widgets import Input, Static
 from curation_db.language.sanitize import display_text
 from curation_db.search.query_language import CLOSED, QueryField, Sort, TermMeaning, View, ViewError, parse_view
 from workbench.tui.rendering.card_content import BAD, QUIET
+from workbench.workspace.query_history import HistoryCursor, QueryHistory
 
 _PLACEHOLDER = "everything · / filters: state: by: judge: is: lint: cue: concept: … or words"
 _LONGEST = 500
@@ -63,13 +65,16 @@ class FilterBar(Vertical):
         """Enter was pressed on a valid query."""
 
         view: View
+        line: str
+        """The query as it was typed."""
 
     class TypingLeft(Message):
         """The user left the input."""
 
-    def __init__(self, values: Values, *, id: str | None = None) -> None:
+    def __init__(self, values: Values, history: QueryHistory, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._values = values
+        self._history, self._in_history = history, HistoryCursor()
         self._view = View()
         self._status_text = Content("")
 
@@ -101,6 +106,7 @@ class FilterBar(Vertical):
     def begin(self) -> None:
         """Focus the input, with the cursor at its end."""
         self.typed.focus()
+        self._in_history = HistoryCursor()
         if self.typed.value and not self.typed.value.endswith(" "):
             self.typed.value += " "
         self.typed.cursor_position = len(self.typed.value)
@@ -123,13 +129,23 @@ class FilterBar(Vertical):
         except ViewError as error:
             self.query_one("#filter-status", Static).update(Content.styled(f"✗ {error}", BAD))
             return
-        self.post_message(self.ViewTyped(view))
+        self.post_message(self.ViewTyped(view, event.value))
 
     def on_key(self, event: events.Key) -> None:
-        """Return to the list on escape and on the down key."""
-        if event.key in ("escape", "down"):
-            event.stop()
-            event.prevent_default()
+        """Go through the earlier queries on up and down; return to the list on escape, and on down at the newest."""
+        if event.key not in ("escape", "up", "down"):
+            return
+        event.stop()
+        event.prevent_default()
+        line = self.typed.value
+        if event.key == "up":
+            recalled = self._in_history.older(line, self._history.queries)
+        else:
+            recalled = self._in_history.newer(line) if event.key == "down" else None
+        if recalled is not None:
+            self.typed.value = recalled
+            self.typed.cursor_position = len(recalled)
+        elif event.key != "up":
             self.show(self._view)
             self.post_message(self.TypingLeft())
 
@@ -141,7 +157,7 @@ class FilterBar(Vertical):
 def _hint_of(line: str) -> str:
     if not line.strip():
         return 'state:open   judge:llava=present   lint:in-sibling   by:ana   concept:"fire hydrant"   "red hat"'
-    return "enter: apply · -term: exclude · a,b: either · sort: order · tab: complete · esc"
+    return "enter: apply · -term: exclude · a,b: either · sort: order · tab: complete · ↑ earlier · esc"
 
 
 # -- completion ---------------------------------------------------------------------------------------------------

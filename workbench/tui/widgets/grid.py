@@ -18,6 +18,7 @@ from textual.strip import Strip
 from textual.visual import Visual
 
 _MARK, _NO_MARK = "▸ ", "  "
+_ARROW = "bold $text-accent"
 Cells = Callable[[int], Sequence[Content]]
 """Returns the cells of a row."""
 
@@ -29,6 +30,8 @@ class Column:
     title: str
     width: int = 0
     right: bool = False
+    arrow: str = ""
+    """The direction of the order, if the rows are ordered by this column."""
 
 
 class Grid(ScrollView, can_focus=True, inherit_bindings=False):
@@ -52,6 +55,12 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
 
     class RowOpened(RowMoved):
         """A row that already had the cursor was clicked."""
+
+    @dataclass
+    class HeaderClicked(RowMoved):
+        """The header of a column was clicked."""
+
+        column: int
 
     def __init__(self, *, id: str | None = None, classes: str | None = None, empty: str = "", gap: int = 2) -> None:
         """`empty`: text that is shown while there is no row; `gap`: cells between columns."""
@@ -87,11 +96,21 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
     def on_click(self, event: events.Click) -> None:
         """Move the cursor to the clicked row; a second click opens it."""
         row = self.scroll_offset.y + event.y - 1
+        if event.y == 0 and (column := self._column_at(event.x)) is not None:
+            self.post_message(self.HeaderClicked(self, column))
         if event.y < 1 or not 0 <= row < self.row_count:
             return
         if row == self.cursor:
             self.post_message(self.RowOpened(self))
         self.go(row)
+
+    def _column_at(self, x: int) -> int | None:
+        start = len(_MARK)
+        for number, (width, _) in enumerate(self._widths(self.scrollable_content_region.width)):
+            if self.row_count and start <= x < start + width:
+                return number
+            start += width + self._gap
+        return None
 
     def on_resize(self) -> None:
         self._scroll_to_cursor()
@@ -139,7 +158,10 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         return Visual.to_strips(self, styled, width, 1, self.visual_style, pad=True)[0]
 
     def _header(self, width: int) -> Content:
-        titles = [Content.styled(column.title, "$foreground 70%") for column in self._columns]
+        titles = [
+            Content.assemble((column.title, "$foreground 70%"), (f" {column.arrow}" if column.arrow else "", _ARROW))
+            for column in self._columns
+        ]
         return Content(_NO_MARK) + self._joined(titles, width) if self.row_count else Content("")
 
     def _row_content(self, row: int, width: int) -> Content:

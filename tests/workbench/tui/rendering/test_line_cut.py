@@ -21,6 +21,7 @@ _LONG = "a man riding a brown horse across a wide green field near the lake with
         (_LONG, 24, "a man … without a hat"),
         (_LONG, 15, "… without a hat"),
         (_LONG, 11, "witho…a hat"),
+        ("a white dog that isn't wearing a scarf but a hat", 38, "… isn't wearing a scarf but a hat"),
         ("no dog is lying in front of the old red house", 20, "no dog is lying in …"),
         (
             "a woman in a long blue coat who is not wearing a hat on a busy street full of people",

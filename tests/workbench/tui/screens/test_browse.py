@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from array import array
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.browsing import Open, browse, entered, listed, mixed, opened, type_view, whole
 from support.curating import lines, shown, until
 from support.screen_sizes import SIZES
-from support.workspaces import HOSTILE, Case, WorkspaceFixture, settled
+from support.workspaces import HOSTILE, Case, settled
 
 from curation_db.enums import Kind, Reason, Stream
 from curation_db.lint import index
@@ -23,58 +23,6 @@ from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.bulk import BulkModal
 from workbench.tui.widgets.record_table import RecordTable
 from workbench.workspace.layout import Workspace
-
-Open = Callable[..., Any]
-
-
-def mixed(count: int = 9) -> list[Case]:
-    """Create hats, on which judges disagree, and dogs, on which they agree."""
-    return [
-        Case(text=f"a man with no hat {n}", concept="hat", judges=(0.1, 0.9))
-        if n % 3
-        else Case(text=f"a park without a dog {n}", concept="dog", judges=(0.1, 0.2), siblings=("a dog in a park",))
-        for n in range(1, count + 1)
-    ]
-
-
-def browse(app: Any) -> BrowseScreen:
-    """Return the Browse screen from the stack."""
-    return next(screen for screen in app.screen_stack if isinstance(screen, BrowseScreen))
-
-
-def listed(app: Any) -> list[int]:
-    """Return the ids in the list."""
-    return list(browse(app).table.ids)
-
-
-async def whole(pilot: Any) -> None:
-    """Wait until the list is complete and its rows are loaded."""
-
-    def is_whole() -> bool:
-        if not isinstance(pilot.app.screen, BrowseScreen) or pilot.app.screen._counting:
-            return False
-        return not pilot.app.screen.table.ids or pilot.app.screen.table.row is not None
-
-    await until(pilot, is_whole)
-
-
-async def type_view(pilot: Any, line: str) -> None:
-    """Replace the query by `line`: `/`, the text, enter."""
-    await pilot.press("slash", "ctrl+u", "home", "ctrl+k")
-    pilot.app.screen.bar.typed.value = line
-    await pilot.press("enter")
-
-
-async def entered(pilot: Any) -> None:
-    """Open Browse from the card."""
-    await settled(pilot)
-    await pilot.press("b")
-    await whole(pilot)
-
-
-def opened(open_app: Open, workspace: WorkspaceFixture, **content: Any) -> Any:
-    """Build an app with a workspace."""
-    return open_app(workspace, app={"workspace": Workspace(workspace.root), **content.pop("app", {})}, **content)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -237,7 +185,7 @@ async def test_saved_views_are_offered_again(make_workspace: Any, open_app: Open
 async def test_marks_are_computed_while_the_list_is_shown(make_workspace: Any, open_app: Open) -> None:
     workspace = make_workspace(cases=mixed())
     app = opened(open_app, workspace)
-    async with app.run_test(size=(160, 40)) as pilot:
+    async with app.run_test(size=(220, 40)) as pilot:
         await entered(pilot)
         await until(pilot, lambda: LintIndexer(workspace.store).progress.done)
         await until(pilot, lambda: "minimal-edit +1" in lines(app))

@@ -1,9 +1,13 @@
-"""Dialog that finds a card: shows up to fifty matches while the user types, enter opens one. Searches in a thread."""
+"""Dialog that finds a card: shows up to fifty matches while the user types, enter opens one. Searches in a thread.
+
+Up at the first match goes to earlier searches; page up and page down always do.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import ClassVar
 
 from textual import work
@@ -19,8 +23,13 @@ from workbench.annotation.session import MATCHES
 from workbench.annotation.text_spans import highlighted_spans
 from workbench.annotation.wording import STATES
 from workbench.tui.rendering.card_content import QUIET, marked
+from workbench.tui.rendering.line_cut import cut_line
 from workbench.tui.screens.modals.dialog import Dialog
+from workbench.tui.threads import run_in_daemon_thread
+from workbench.workspace.query_history import HistoryCursor, QueryHistory
 
+_LONGEST = 400
+"""Characters of a match."""
 _PAUSE = 0.12
 """Seconds after the last key before the search starts."""
 
@@ -32,11 +41,17 @@ class FindModal(Dialog[int]):
     FindModal #matches { height: auto; max-height: 45vh; background: $surface; border: none; padding: 0; }
     FindModal #find-status { color: $text-muted; margin: 0 1; }
     """
-    BINDINGS: ClassVar = [("down", "move(1)", "next"), ("up", "move(-1)", "previous")]
+    BINDINGS: ClassVar = [
+        ("down", "move(1)", "next"),
+        ("up", "move(-1)", "previous"),
+        ("pageup", "recall(True)", "earlier search"),
+        ("pagedown", "recall(False)", "later search"),
+    ]
 
-    def __init__(self, search: Callable[[str], Awaitable[list[Match]]]) -> None:
+    def __init__(self, search: Callable[[str], Awaitable[list[Match]]], history: QueryHistory | None = None) -> None:
         super().__init__("find a card", wide=True)
         self._search = search
+        self._history, self._in_history = history or QueryHistory(), HistoryCursor()
         self._query = ""
         self._listed_query = ""
         """The query of the matches in the list."""
@@ -47,11 +62,12 @@ class FindModal(Dialog[int]):
         yield Input(placeholder="words of a caption or a concept", id="words")
         yield Static("", id="find-status", markup=False)
         yield OptionList(id="matches", markup=False, compact=True)
-        yield self.foot("↑ ↓ choose · enter: open · esc: cancel")
+        yield self.foot("↑ ↓ choose · ↑ at the first: earlier searches · enter: open · esc: cancel")
 
     def on_mount(self) -> None:
         """Keep the focus in the input; the list is moved through from there."""
         self.query_one(OptionList).can_focus = False
+        self.run_worker(run_in_daemon_thread(self._history.load))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search for the current text."""
@@ -74,7 +90,21 @@ class FindModal(Dialog[int]):
 
     def action_move(self, by: int) -> None:
         matches = self.query_one(OptionList)
-        (matches.action_cursor_down if by > 0 else matches.action_cursor_up)()
+        if by < 0 and not matches.highlighted:
+            self.action_recall(True)
+        elif matches.option_count:
+            (matches.action_cursor_down if by > 0 else matches.action_cursor_up)()
+        elif by > 0:
+            self.action_recall(False)
+
+    def action_recall(self, older: bool) -> None:
+        """Show an earlier search, or a later one."""
+        field = self.query_one(Input)
+        in_history = self._in_history
+        recalled = in_history.older(field.value, self._history.queries) if older else in_history.newer(field.value)
+        if recalled is not None:
+            field.value = recalled
+            field.cursor_position = len(recalled)
 
     @work(exclusive=True, exit_on_error=True)
     async def _look_up(self, query: str) -> None:
@@ -90,11 +120,12 @@ class FindModal(Dialog[int]):
     def _list(self, query: str, matches: list[Match]) -> None:
         options = self.query_one(OptionList)
         options.clear_options()
-        options.add_options(Option(_line(match), id=str(match.candidate_id)) for match in matches)
+        width = max(20, options.scrollable_content_region.width - 2)
+        options.add_options(Option(_line(match, width), id=str(match.candidate_id)) for match in matches)
         options.highlighted = 0 if matches else None
         self._listed_query = query
         if self._open_first and matches:
-            self.leave(matches[0].candidate_id)
+            self._open(matches[0].candidate_id)
         many = f"the first {MATCHES}" if len(matches) == MATCHES else f"{len(matches)} found"
         self._show_status(many if query.strip() else "")
 
@@ -102,10 +133,16 @@ class FindModal(Dialog[int]):
         self.query_one("#find-status", Static).update(text)
 
     def _choose(self, option: Option) -> None:
-        self.leave(int(option.id or 0) or None)
+        self._open(int(option.id or 0))
+
+    def _open(self, candidate_id: int) -> None:
+        if self.is_active:  # a second enter opens nothing
+            self.app.run_worker(run_in_daemon_thread(partial(self._history.add, self._query)))
+        self.leave(candidate_id)
 
 
-def _line(match: Match) -> Content:
+def _line(match: Match, width: int) -> Content:
     """Return a match on one line: its text, and its state unless that must be hidden."""
-    status = "" if match.state is None else STATES[match.state].status
-    return Content.assemble(marked(highlighted_spans(match.text, limit=100), base=""), (f"  {status}", QUIET))
+    status = "" if match.state is None else f"  {STATES[match.state].status}"
+    text = cut_line(marked(highlighted_spans(match.text, limit=_LONGEST), base=""), width - len(status))
+    return Content.assemble(text, (status, QUIET))
