@@ -263,7 +263,20 @@ def open_read_only(path: Path) -> Store:
     try:
         return _open(path)
     except RecordUnwritable:
-        mode = _read_only_mode(path)
+        return open_without_writing(path)
+
+
+def open_without_writing(path: Path) -> Store:
+    """Open the record at `path` so that nothing can be written, also with write access.
+
+    Raises:
+        RecordUnwritable: the record needs a migration, or its newest decisions are still in a log that cannot be read
+            without write access.
+        NotARecord, NewerRecord, UnreleasedSchema, CorruptRecord: as `open_store`.
+    """
+    if not path.is_file():
+        checked_revision(path)  # raises
+    mode = _read_only_mode(path)
     if checked_revision(path, mode) != HEAD:
         raise RecordUnwritable(
             f"{path} was written by an older negwb and cannot be migrated without write access",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,12 +25,17 @@ def run_without_root_privileges(command: Sequence[str | Path]) -> subprocess.Com
             stdin=subprocess.DEVNULL,
             timeout=60,
             check=False,
-            preexec_fn=_drop_privileges if os.geteuid() == 0 else None,
+            preexec_fn=without_root_privileges(),
         )
     except subprocess.SubprocessError as error:
         if isinstance(error, subprocess.TimeoutExpired):
             raise
         pytest.skip("root cannot give up its rights here")
+
+
+def without_root_privileges() -> Callable[[], None] | None:
+    """Return the function that a child process calls before the exec, to lose root's right; None: it has none."""
+    return _drop_privileges if os.geteuid() == 0 else None
 
 
 def _drop_privileges() -> None:

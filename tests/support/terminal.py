@@ -45,6 +45,7 @@ class Terminal:
         bytes_per_second: int | None = None,
         background: bytes = b"",
         cell: tuple[int, int] = (0, 0),
+        before_exec: Callable[[], None] | None = None,
         **environment: str,
     ) -> None:
         """Start the program.
@@ -71,6 +72,7 @@ class Terminal:
             stderr=end,
             env=variables,
             start_new_session=True,
+            preexec_fn=before_exec,  # noqa: PLW1509 -- only drops capabilities
         )
         os.close(end)
         self.output = bytearray()

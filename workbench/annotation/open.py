@@ -15,9 +15,10 @@ from curation_db.events.annotators import begin_session
 from curation_db.queue.margins import COMPUTE, NO_MARGINS, margin_source
 from curation_db.queue.ordering import Policy
 from curation_db.search import queries
-from curation_db.storage.store import open_store
+from curation_db.storage.store import open_store, open_without_writing
 from workbench import version as installed_version
 from workbench.annotation.models import ImageLoader, SessionSettings
+from workbench.annotation.read_only import ReadOnlySession, reader
 from workbench.annotation.session import AnnotationSession
 from workbench.errors import NothingToDo
 from workbench.images.decode import ThumbnailCache
@@ -38,6 +39,7 @@ def open_session(
     annotator: str,
     *,
     role: Role | None = None,
+    readonly: bool = False,
     settings: Settings | None = None,
     serving: SessionSettings | None = None,
     box: tuple[int, int] = BOX,
@@ -50,6 +52,7 @@ def open_session(
     Args:
         workspace: Has the record and names the image folders.
         role: The annotator's role from now on; None: as before.
+        readonly: Write nothing: no decision, no lease, no session.
         box: Pixels that an image is decoded to at most.
         version: The version of negwb that is stored with the session; the installed one unless given.
         clock: Measures dwell times in seconds; it may stop while the machine is suspended.
@@ -63,7 +66,7 @@ def open_session(
     """
     known = settings if settings is not None else read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, known.pictures, follow_links=known.follow_links)
-    store = open_store(workspace.database)
+    store = open_without_writing(workspace.database) if readonly else open_store(workspace.database)
     try:
         with store.read() as connection:
             if not queries.has_candidates(connection):
@@ -71,8 +74,12 @@ def open_session(
             settings_of_session = serving or session_settings(known)
             if Policy.parse(settings_of_session.ordering).mistaken and margin_source(connection) is None:
                 raise NothingToDo(NO_MARGINS, hint=f"compute them: {COMPUTE}")
-        actor = begin_session(store, annotator, version=version or installed_version(), role=role)
-        return AnnotationSession(
+        kind: type[AnnotationSession] = AnnotationSession
+        if readonly:
+            kind, actor = ReadOnlySession, reader(store, annotator)
+        else:
+            actor = begin_session(store, annotator, version=version or installed_version(), role=role)
+        return kind(
             store,
             actor,
             ImageLoader(folders.locate, ThumbnailCache(box).get, folders.folders),

@@ -12,10 +12,10 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from curation_db.enums import Kind, PictureShown, Reason, Role, State, Stream
-from curation_db.errors import CardChanged, NoLongerQueued, RecordError, RecordReplaced
+from curation_db.errors import CardChanged, NoLongerQueued, RecordError, RecordReplaced, RecordUnwritable
 from curation_db.events.annotator_status import count_waiting_edits, works_alone
 from curation_db.events.annotators import Actor, end_session
 from curation_db.events.event_log import PreviousDecision, decisions_before
@@ -61,6 +61,9 @@ _UNDO, _REDO = "undo", "redo"
 class AnnotationSession:
     """One annotator's session: `start`, then `current_card` and `submit` in turn, then `close`. A context manager."""
 
+    QUEUE: ClassVar[type[Queue] | None] = None
+    """The queue of a subclass; None: that of the policy."""
+
     def __init__(
         self,
         store: Store,
@@ -96,7 +99,7 @@ class AnnotationSession:
         self.card_visibility = CardVisibility(self.settings.guard_seconds)
         """The screen reports to it when a card is drawn."""
         policy = Policy.parse(self.settings.ordering)
-        self._queue = (SecondLooks if policy.mistaken else Queue)(
+        self._queue = (self.QUEUE or (SecondLooks if policy.mistaken else Queue))(
             store,
             actor,
             ordering=policy.name,
@@ -486,7 +489,8 @@ class AnnotationSession:
         A line with a `like:`, `family:` or `near:` term is a query as in Browse.
         """
         if self._index_outdated:
-            fulltext.refresh(self.store)
+            with contextlib.suppress(RecordUnwritable):  # read-only: search what is indexed
+                fulltext.refresh(self.store)
             self._index_outdated = False
         with self.store.read() as connection:
             ids = _listed(connection, text)

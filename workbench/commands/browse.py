@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.curate import run_curate
-from workbench.commands.options import AnnotatorOption, ImagesOption
+from workbench.commands.curate import CurateOptions, run_curate
+from workbench.commands.options import AnnotatorOption, ImagesOption, ReadonlyOption
 from workbench.console.progress_bars import step_bars
 from workbench.console.terminal_check import at_a_terminal
 from workbench.errors import NothingToDo, UsageError
@@ -54,6 +54,7 @@ def browse(
     limit: Annotated[int | None, typer.Option(min=1, help="Print at most this many.", show_default="all")] = None,
     annotator: AnnotatorOption = None,
     images: ImagesOption = None,
+    readonly: ReadonlyOption = False,
 ) -> None:
     """Search candidates; open them as cards, or decide many at once.
 
@@ -71,7 +72,8 @@ def browse(
         return
     from workbench.tui.screens.base.navigation import MainView
 
-    raise typer.Exit(run_curate(workspace, annotator, images=images, start=MainView.BROWSE, view=str(view)))
+    options = CurateOptions(readonly=readonly)
+    raise typer.Exit(run_curate(workspace, annotator, options, images=images, start=MainView.BROWSE, view=str(view)))
 
 
 def parse_query(line: str) -> View:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curation_db.enums import Stream
-from workbench.commands.options import AnnotatorOption, ImagesOption, RoleOption
+from workbench.commands.options import AnnotatorOption, ImagesOption, ReadonlyOption, RoleOption
 from workbench.console import interruption
 from workbench.console.terminal_check import at_a_terminal, doubt_about_characters, in_a_browser
 from workbench.errors import ExitCode, UsageError
@@ -88,6 +88,7 @@ def curate(
     plain: Annotated[
         bool, typer.Option("--plain", help="Print one card and read one answer per line; draw no screen.")
     ] = False,
+    readonly: ReadonlyOption = False,
     allow_commands: Annotated[bool, typer.Option("--allow-commands", hidden=True)] = False,
 ) -> None:
     """Decide negated captions: a accepts, x rejects, z undoes, ? lists the keys.
@@ -99,6 +100,9 @@ def curate(
 
     if blind and reveal:
         raise UsageError("--blind hides what --reveal would show", hint="use only one of them")
+    if readonly and (plain or role is not None):
+        other = "--plain only decides" if plain else "--role is stored"
+        raise UsageError(f"{other}, and --readonly writes nothing", hint="use only one of them")
     _check_order(order)
     options = CurateOptions(
         role=role,
@@ -108,6 +112,7 @@ def curate(
         order=order,
         goal=goal,
         allow_commands=allow_commands,
+        readonly=readonly,
     )
     workspace = find_workspace(context.obj)
     raise typer.Exit(
@@ -139,6 +144,8 @@ class CurateOptions:
     """Decisions to reach; 0: none."""
     allow_commands: bool = False
     """Whether the commands of [commands] can be run from a page of `negwb serve`."""
+    readonly: bool = False
+    """Whether nothing is written."""
 
 
 def run_curate(
@@ -192,6 +199,9 @@ def run_curate(
         finally:
             with interruption.shielded():
                 session.leave()
+        if options is not None and options.readonly:
+            typer.echo("negwb: nothing was written", err=True)
+            return int(code)
         return _end_session(session, code)
 
 
@@ -348,7 +358,15 @@ def _session(
     )
     role = Role(options.role) if options.role else None
     try:
-        return open_session(workspace, name, role=role, settings=settings, serving=serving, box=box or _decode_box())
+        return open_session(
+            workspace,
+            name,
+            role=role,
+            readonly=options.readonly,
+            settings=settings,
+            serving=serving,
+            box=box or _decode_box(),
+        )
     except RetiredAnnotator as error:
         raise UsageError(error.message, hint=error.hint) from error
 
@@ -376,7 +394,8 @@ def _actions(settings: Settings, options: CurateOptions) -> ActionMap:
     from workbench.workspace.keymap import ActionMap
 
     is_allowed = options.allow_commands or not in_a_browser()
-    return ActionMap(settings.curate.keys, commands=settings.commands if is_allowed else ())
+    commands = settings.commands if is_allowed else ()
+    return ActionMap(settings.curate.keys, commands=commands, read_only=options.readonly)
 
 
 def _run_app(
@@ -397,6 +416,9 @@ def _run_app(
     from workbench.tui.app import NegwbApp  # 0.25 s
     from workbench.tui.themes import resolve_theme
 
+    if actions.read_only:
+        keys = f"{actions.cap_of('forward')} shows the next card, {actions.cap_of('back')} the one before"
+        banner = f"read-only: nothing is decided or written; {keys}"
     warning = _overlap_warning(session, settings)
     wanted = images or settings.images
     with kept_modes():

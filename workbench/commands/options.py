@@ -12,6 +12,9 @@ from workbench.workspace.choices import ImageMode
 AnnotatorOption = Annotated[
     str | None, typer.Option("--annotator", "-a", help="Name of the annotator [default: your login name].")
 ]
+ReadonlyOption = Annotated[
+    bool, typer.Option("--readonly", help="Look at the record; decide and write nothing, also on a read-only disk.")
+]
 RoleOption = Annotated[
     PersonRole | None, typer.Option(help="Set your role.", show_default="the stored role; annotator at first")
 ]

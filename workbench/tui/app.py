@@ -333,7 +333,7 @@ class NegwbApp(BaseApp):
         from workbench.tui.results.context import ResultsContext
 
         if self._results is None:
-            actions = results_actions(self.actions.own_keys)
+            actions = results_actions(self.actions.own_keys, read_only=self.actions.read_only)
             self._results = ResultsContext(
                 workspace, self.close_tabs, page_screen, protocol=self._protocol, actions=actions
             )

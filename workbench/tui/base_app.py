@@ -251,6 +251,10 @@ class BaseApp(App[int]):
         else:
             self.notify(display_text(message, limit=300), markup=False)
 
+    def action_refuse(self, label: str) -> None:
+        """Show why an action that writes does not apply."""
+        self.show_message(f"{label}: nothing is written with --readonly")
+
     # -- notifications, themes, commands ------------------------------------------------------------------------
 
     def on_notify(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from curation_db.enums import CAUSE_KEYS, CAUSE_TEXTS, REASON_KEYS, REASON_TEXTS
@@ -91,6 +91,8 @@ class Action:
     """Where the key hints lack room, those of the smallest weight are left out; 0: never among the key hints."""
     tab: Tab | None = None
     """The tab that the action opens."""
+    refused: bool = False
+    """Whether the action only shows why it does not apply, because nothing is written."""
 
 
 # -- the actions ----------------------------------------------------------------------------------------------------
@@ -468,18 +470,24 @@ class ActionMap:
         own_keys: Mapping[str, str] | None = None,
         actions: Sequence[Action] = _CURATE_ACTIONS,
         commands: Sequence[OwnCommand] = (),
+        *,
+        read_only: bool = False,
     ) -> None:
         """Args:
             own_keys: Comma-separated keys by action id.
             actions: The actions of the app.
             commands: The commands of `[commands]`, which are actions on a card.
+            read_only: Refuse the actions that write.
 
         Raises:
             UsageError: An id is unknown, an action has no key, or a key has two actions in one scope.
         """
         own = self.own_keys = dict(own_keys or {})
         self.commands = {command.name: command for command in commands}
+        self.read_only = read_only
         self._actions = (*actions, *map(_command_action, commands))
+        if read_only:
+            self._actions = tuple(_refused(action) if _writes(action) else action for action in self._actions)
         known = {action.id for action in self._actions}
         if unknown := sorted(own.keys() - known):
             raise UsageError(f"[curate.keys] has no action {unknown[0]!r}", hint=f"known: {', '.join(sorted(known))}")
@@ -551,6 +559,16 @@ class ActionMap:
                         )
 
 
+_READING = frozenset(
+    {"browse-choose", "browse-all", "browse-range-down", "browse-range-up", "revisit", "look-again", "settle-next",
+     "tally-on"}
+)  # fmt: skip
+"""Actions among the deciding ones that write nothing."""
+_WRITING = frozenset(
+    {"browse-save-view", "change", "keep-theme", "generate", "generate-go-on", "generate-stop", "train", "resume",
+     "stop"}
+)  # fmt: skip
+"""Actions among the others that write."""
 _RESERVED = {"ctrl+q": "quits the app", "ctrl+c": "shows how to quit"}
 """Keys of Textual that come before those of a screen."""
 
@@ -562,10 +580,22 @@ def _command_action(command: OwnCommand) -> Action:
     return Action(f"command-{command.name}", command.key, command.name, help_text, OWN_GROUP, _CARD, call)
 
 
-def results_actions(own_keys: Mapping[str, str] | None = None) -> ActionMap:
+def _writes(action: Action) -> bool:
+    """Return whether an action changes the record, the settings or a run."""
+    if action.group in (_DECIDE, _SETTLE):
+        return action.id not in _READING
+    return action.id in _WRITING
+
+
+def _refused(action: Action) -> Action:
+    return replace(action, call=f"app.refuse('{action.label}')", refused=True)
+
+
+def results_actions(own_keys: Mapping[str, str] | None = None, *, read_only: bool = False) -> ActionMap:
     """Return the actions of generation, training runs and report, with own keys only for the tabs."""
     tabs = {action.id for action in _TAB_ACTIONS}
-    return ActionMap({name: keys for name, keys in (own_keys or {}).items() if name in tabs}, actions=_RESULTS_ACTIONS)
+    own = {name: keys for name, keys in (own_keys or {}).items() if name in tabs}
+    return ActionMap(own, actions=_RESULTS_ACTIONS, read_only=read_only)
 
 
 def _split(action_id: str, keys: str) -> list[str]:

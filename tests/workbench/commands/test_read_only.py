@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.privileges import run_without_root_privileges
+from support.privileges import run_without_root_privileges, without_root_privileges
 from support.record import Record
+from support.terminal import Terminal
 
 from curation_db.storage.sqlite import initialise_file
 from curation_db.storage.store import open_store
@@ -146,3 +147,20 @@ def test_an_unreadable_image_folder_counts_as_missing(workspace: Workspace, tmp_
     assert done.returncode == 0, done.stderr
     (source,) = json.loads(done.stdout)["sources"]
     assert [folder["exists"] for folder in source["picture_folders"]] == [False, False]
+
+
+@pytest.mark.long
+def test_curate_looks_at_a_read_only_folder(workspace: Workspace, guard: Guard) -> None:
+    guard()
+    before = {path.name: path.read_bytes() for path in workspace.root.iterdir()}
+    command = [NEGWB, "-w", workspace.root, "curate", "--readonly", "--images", "none", "-a", "zoe"]
+    with Terminal(command, before_exec=without_root_privileges()) as app:
+        app.wait_for(b"NEGATED")
+        app.press_until("a", lambda: app.shows(b"accept: nothing is written"))
+        app.press_until("]", lambda: app.shows(b"No card waits"))
+        app.press("q")
+        assert app.end() == 0
+        assert app.shows(b"nothing was written")
+    assert {path.name: path.read_bytes() for path in workspace.root.iterdir()} == before
+    refused = negwb(workspace, "curate", "--readonly", "--plain")
+    assert refused.returncode == 2

@@ -51,7 +51,7 @@ class Hint:
 def is_grey(action: Action, reason_of: ReasonOf) -> bool:
     """Return whether the action does not apply at the moment."""
     namespace, name, parameters = parse(action.call)
-    return not namespace and bool(reason_of(name, parameters))
+    return action.refused or (not namespace and bool(reason_of(name, parameters)))
 
 
 def hint(actions: Sequence[Action], label: str, keymap: ActionMap, reason_of: ReasonOf) -> Hint | None:
