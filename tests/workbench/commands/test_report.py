@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from benchmarks.analysis.comparison import compare
 from benchmarks.registry import task_from_file
+from benchmarks.results import list_results
 from benchmarks.runner import run_task
 from curation_db.stats.intervals import Interval
 from trainers.run_files import DONE, RunWriter
@@ -24,7 +25,7 @@ from workbench.commands.report import gather
 from workbench.console.number_format import count, p_value, percent, signed, signed_span, span
 from workbench.console.tables import Listing, fit, middle_cut, show
 from workbench.errors import NothingToDo, UsageError
-from workbench.reports.benchmark_report import as_json, listings
+from workbench.reports.benchmark_report import alike_lines, as_json, listings
 from workbench.workspace.create import create_workspace, settings_template
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import run_bases
@@ -272,6 +273,21 @@ def test_models_trained_on_images_of_the_benchmark_are_left_out_unless_asked_for
     assert any(" tuned " in line for line in allowed[title])
     assert any(line.endswith(text) for line in allowed["NOTES"])
     assert not any(name.startswith("LEFT OUT") for name in allowed)
+
+
+def test_images_that_only_look_like_training_images_are_a_note_and_leave_no_model_out(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    stored = make_result(workspace, "t-affirm", "tuned", [True] * 20)
+    overlap = {"runs": ["r"], "training_images": 9, "images": 0, "by_id": 0, "by_content": 0, "items": 0}
+    overlap |= {"alike": 2, "alike_items": 3}
+    stored.path.write_text(json.dumps(json.loads(stored.path.read_text()) | {"overlap": overlap}))
+    shown = sections(report(workspace).stdout)
+    assert not any(name.startswith("LEFT OUT") for name in shown)
+    note = "2 of its 20 images look like training images in another size or encoding, in 3 items"
+    assert any(line.endswith(note) for line in shown["NOTES"])
+    assert alike_lines(list_results(workspace.root / "results").results) == [f"tuned on t-affirm: {note}"]
+    stored.path.write_text(json.dumps(json.loads(stored.path.read_text()) | {"overlap": overlap | {"alike": 21}}))
+    assert not list_results(workspace.root / "results").results
 
 
 def test_texts_that_are_cut_at_the_token_limit_have_a_note(tmp_path: Path) -> None:
