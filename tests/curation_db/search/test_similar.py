@@ -92,6 +92,17 @@ def test_cached_features_of_images_and_texts_join_the_words(store: Store, tmp_pa
     store.close()
 
 
+@pytest.mark.parametrize(("postings", "listed"), [(60_000, 15), (1, 1), (16, 15)])
+def test_the_rarest_words_are_read_first_within_the_budget(
+    store: Store, monkeypatch: pytest.MonkeyPatch, postings: int, listed: int
+) -> None:
+    monkeypatch.setattr(similar, "_POSTINGS", postings)
+    similar._lists.clear()
+    with store.read() as connection:
+        assert len(similar.similar_to(connection, 1).ids) == listed, "the number of the text is its rarest word"
+    store.close()
+
+
 def test_a_damaged_cache_counts_as_missing(store: Store, tmp_path: Path) -> None:
     vectors = {_digest(number).hex(): _unit(number) for number in range(1, 4)}
     _stored(tmp_path / "cache", "image", vectors)
