@@ -57,16 +57,19 @@ class PassResult:
     """What a pass over images did."""
 
     images: int
-    """Images of the pass that have a file."""
+    """Images of the pass."""
     computed: int
     problems: dict[str, ImageProblem] = field(default_factory=dict)
     """By key; these images have no signature."""
 
 
 def refresh(
-    file: Path, collection: str, images: Iterable[tuple[str, Path]], progress: Progress = lambda done, total: None
+    file: Path,
+    collection: str,
+    images: Iterable[tuple[str, Path | None]],
+    progress: Progress = lambda done, total: None,
 ) -> PassResult:
-    """Compute the missing signatures of a collection's images, given by key and path.
+    """Compute the missing signatures of a collection's images, given by key and path; None: the file was not found.
 
     Raises:
         CacheUnwritable: the cache file or its folder is not writable; nothing was computed.
@@ -79,24 +82,24 @@ def refresh(
             )
         }
         problems: dict[str, ImageProblem] = {}
-        missing: list[tuple[str, Path, int, int]] = []
+        missing: list[tuple[str, Path | None, int, int]] = []
         count = 0
         connection.execute("BEGIN IMMEDIATE")
         for key, path in images:
             size, mtime = _stamp(path)
             count += 1
             old = known.get(key)
-            if old is not None and old[:3] == (str(path), size, mtime):
+            if old is not None and old[:3] == (_name(path), size, mtime):
                 if old[3] is not None:
                     problems[key] = ImageProblem(old[3])
-            elif not connection.execute(_COPY, (collection, key, str(path), size, mtime)).rowcount:
+            elif not connection.execute(_COPY, (collection, key, _name(path), size, mtime)).rowcount:
                 missing.append((key, path, size, mtime))
         connection.execute("COMMIT")
         done = 0
         with ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0))), thread_name_prefix="signature") as pool:
             for start in range(0, len(missing), _BATCH):
                 batch = missing[start : start + _BATCH]
-                signed = list(pool.map(lambda each: signature_of(each[1]), batch))
+                signed = list(pool.map(lambda each: _signed(each[1]), batch))
                 problems |= {
                     each[0]: result
                     for each, result in zip(batch, signed, strict=True)
@@ -111,14 +114,14 @@ def refresh(
     return PassResult(count, done, problems)
 
 
-def missing(file: Path, collection: str, keys: Iterable[str]) -> int:
-    """Return how many of these images no pass has seen yet."""
-    wanted = set(keys)
+def unseen(file: Path, collection: str, keys: Iterable[str]) -> list[str]:
+    """Return those of these images that no pass has seen yet."""
+    seen: set[str] = set()
     with _reading(file) as connection:
         if connection is not None:
-            seen = connection.execute("SELECT key FROM signature WHERE collection = ?", (collection,))
-            wanted -= {key for (key,) in seen}
-    return len(wanted)
+            rows = connection.execute("SELECT key FROM signature WHERE collection = ?", (collection,))
+            seen = {key for (key,) in rows}
+    return [key for key in keys if key not in seen]
 
 
 def load(file: Path, prefix: str = "") -> Signatures:
@@ -146,16 +149,26 @@ def _loaded(file: Path, prefix: str, stamp: tuple[int, int]) -> Signatures:
 
 
 def _row(
-    collection: str, image: tuple[str, Path, int, int], signed: ImageSignature | ImageProblem
+    collection: str, image: tuple[str, Path | None, int, int], signed: ImageSignature | ImageProblem
 ) -> tuple[object, ...]:
     key, path, size, mtime = image
     if isinstance(signed, ImageProblem):
-        return collection, key, str(path), size, mtime, None, None, None, signed.value
-    return collection, key, str(path), size, mtime, signed.hash.to_bytes(8), signed.thumbnail, signed.sha256, None
+        return collection, key, _name(path), size, mtime, None, None, None, signed.value
+    return collection, key, _name(path), size, mtime, signed.hash.to_bytes(8), signed.thumbnail, signed.sha256, None
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _signed(path: Path | None) -> ImageSignature | ImageProblem:
+    return ImageProblem.MISSING if path is None else signature_of(path)
+
+
+def _name(path: Path | None) -> str:
+    return "" if path is None else str(path)
+
+
+def _stamp(path: Path | None) -> tuple[int, int]:
     """Return size and modification time; (-1, -1) for a missing file."""
+    if path is None:
+        return -1, -1
     try:
         status = path.stat()
     except (OSError, ValueError):

@@ -31,37 +31,45 @@ class SignedImages:
     """The state of the record's images after a pass."""
 
     images: int
-    """Images with a file name."""
+    """Images with a file name that the pass looked for."""
     without_file: int
     """Of these, those whose file is in no image folder."""
     unusable: int
     """Files that cannot be decoded."""
 
 
-def refresh_record(store: Store, locate: Locate, progress: Step) -> SignedImages:
+def refresh_record(store: Store, locate: Locate, progress: Step, *, only_new: bool = False) -> SignedImages:
     """Compute the missing signatures of the record's images; an interrupted pass continues where it ended.
 
     Args:
         locate: Returns the path of a source's file name.
+        only_new: Leave out images that an earlier pass has seen, also if their file was changed or found since: to look
+            for 100,000 files takes seconds.
 
     Raises:
         RecordError: the cache folder is not writable.
     """
+    from curation_db.image_decoding import ImageProblem  # noqa: PLC0415
     from curation_db.search.families import COLLECTION, cache_file, image_files  # noqa: PLC0415
-    from curation_db.similarity.signature_cache import refresh  # noqa: PLC0415
+    from curation_db.similarity.signature_cache import refresh, unseen  # noqa: PLC0415
 
+    file = cache_file(store.path)
+    by_source: dict[str, dict[str, str]] = defaultdict(dict)
     with store.read() as connection:
-        named = image_files(connection)
-    located: dict[str, list[tuple[str, Path]]] = defaultdict(list)
-    for source, key, file_name in named:
-        if (path := locate(source, file_name)) is not None:
-            located[source].append((key, path))
-    file, unusable = cache_file(store.path), 0
-    for source, images in located.items():
-        done = refresh(file, COLLECTION + source, images, lambda done, of: progress(_STEP, done, of))
-        unusable += len(done.problems)
-    found = sum(map(len, located.values()))
-    return SignedImages(len(named), len(named) - found, unusable)
+        for source, key, file_name in image_files(connection):
+            by_source[source][key] = file_name
+    images, missing, unusable = 0, 0, 0
+    for source, names in by_source.items():
+        collection = COLLECTION + source
+        keys = unseen(file, collection, names) if only_new else list(names)
+        located = [(key, locate(source, names[key])) for key in keys]
+        if only_new and not located:
+            continue  # the cache is not opened for writing
+        done = refresh(file, collection, located, lambda done, of: progress(_STEP, done, of))
+        images += len(located)
+        missing += sum(path is None for _, path in located)
+        unusable += sum(problem is not ImageProblem.MISSING for problem in done.problems.values())
+    return SignedImages(images, missing, unusable)
 
 
 def locator(workspace: Workspace, settings: Settings) -> Locate:

@@ -15,7 +15,7 @@ from curation_db.image_decoding import ImageProblem
 from curation_db.similarity import signature_cache
 from curation_db.similarity.duplicates import Signatures
 from curation_db.similarity.image_signature import GREY_LEVELS, RADIUS, ImageSignature, signature_of
-from curation_db.similarity.signature_cache import CacheUnwritable, load, missing, refresh
+from curation_db.similarity.signature_cache import CacheUnwritable, load, refresh, unseen
 
 
 def _saved(folder: Path, name: str, image: Image.Image) -> Path:
@@ -88,7 +88,7 @@ def test_a_pass_computes_what_is_new_or_changed_and_continues_after_an_interrupt
     monkeypatch.setattr(signature_cache, "_BATCH", 2)
     file = tmp_path / "cache" / "signatures.db"
     images = [(f"{n}", _saved(tmp_path, f"{n}.png", scene(n, (40, 30)))) for n in range(5)]
-    assert missing(file, "source/a", [key for key, _ in images]) == 5
+    assert unseen(file, "source/a", [key for key, _ in images]) == list("01234")
     assert len(load(file)) == 0
 
     def interrupt(done: int, total: int) -> None:
@@ -98,7 +98,7 @@ def test_a_pass_computes_what_is_new_or_changed_and_continues_after_an_interrupt
 
     with pytest.raises(KeyboardInterrupt):
         refresh(file, "source/a", images, interrupt)
-    assert missing(file, "source/a", [key for key, _ in images]) == 1
+    assert unseen(file, "source/a", [key for key, _ in images]) == ["4"]
     assert refresh(file, "source/a", images).computed == 1
     assert refresh(file, "source/a", images).computed == 0
     scene(77, (41, 30)).save(images[2][1])
@@ -108,7 +108,8 @@ def test_a_pass_computes_what_is_new_or_changed_and_continues_after_an_interrupt
     assert changed.computed == 3
     assert changed.problems == {"3": ImageProblem.MISSING, "4": ImageProblem.NOT_AN_IMAGE}
     assert refresh(file, "source/a", images).problems == changed.problems
-    refresh(file, "benchmark/b", images[:1])
+    assert refresh(file, "benchmark/b", [*images[:1], ("none", None)]).problems == {"none": ImageProblem.MISSING}
+    assert unseen(file, "benchmark/b", ["none", "0", "1"]) == ["1"]
     assert [name for name in load(file, "source/").names] == [("source/a", key) for key in "012"]
     assert len(load(file)) == 4
     assert load(file).hashes[load(file).places["source/a", "2"]] == np.uint64(_signature(images[2][1]).hash)

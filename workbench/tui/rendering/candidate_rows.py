@@ -172,6 +172,8 @@ class ListPosition:
     chosen: int
     checks: IndexProgress | None
     """Progress of the lint index; None if unknown."""
+    compared: float | None = None
+    """Share of new images that are compared before the list is read; None: no image waits."""
     stale: bool = False
     """Whether the rows on the screen are those of the previous list."""
     changed: int = 0
@@ -185,6 +187,8 @@ def list_status(position: ListPosition, view: View) -> Content:
     where = f"{position.at + 1:,} of {position.count:,}{more}"
     if position.stale or not position.count:
         where = "searching …" if position.counting else "none"
+        if position.counting and position.compared is not None:
+            where = f"comparing images … {position.compared:.0%}"
     backwards = ", reversed" if view.reverse else ""
     parts = [Content.styled(f"● {position.chosen:,}{more} selected", f"bold {MARK}")] if position.chosen else []
     parts.append(Content.styled(f"{where} · {_SORTS[view.sort]}{backwards}", QUIET))

@@ -12,6 +12,7 @@ that has just appeared (`_decidable_row`, and the guard of `DecisionScreen`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -46,6 +47,7 @@ from workbench.tui.screens.browse_reads import (
     BrowseMemory,
     ListBlock,
     blocks_of,
+    compare_images,
     facet_values,
     names_of,
     no_result_reason,
@@ -87,6 +89,10 @@ _PAGING_SECONDS = 0.15
 """A row that follows the one before it sooner than this waits before its image is decoded."""
 
 
+class _OtherQuestion(Exception):
+    """Another list was asked for while images were compared; what is compared is kept."""
+
+
 class BrowseScreen(SideScreen, DecisionScreen):
     """The filter bar, the list, and the candidate under the cursor with its image."""
 
@@ -115,6 +121,17 @@ class BrowseScreen(SideScreen, DecisionScreen):
 
         question: int
         empty: str = ""
+
+    @dataclass
+    class ImagesCompared(Message):
+        """Progress of the pass over new images that the query needs."""
+
+        question: int
+        share: float
+
+        def can_replace(self, message: Message) -> bool:
+            """Keep only the newest message."""
+            return isinstance(message, BrowseScreen.ImagesCompared)
 
     class ChecksIndexed(Message):
         """The lint index has made progress."""
@@ -145,6 +162,8 @@ class BrowseScreen(SideScreen, DecisionScreen):
         self._history = QueryHistory.of(navigation.workspace, "browse", navigation.session.actor.name)
         self._blind = navigation.session.settings.blind
         self._question = 0
+        self._compared: float | None = None
+        """Share of new images whose signatures are computed before the list is read; None: no image waits."""
         self._counting = True
         self._facet_question = 0
         self._known: dict[QueryField, list[str]] = {}
@@ -210,6 +229,7 @@ class BrowseScreen(SideScreen, DecisionScreen):
             self.memory.selection.clear()
         self.memory.view, self.memory.at = view, at
         self._question += 1
+        self._compared = None
         self._counting = self._settling = True
         self._track(None)
         self._close_question()
@@ -230,12 +250,24 @@ class BrowseScreen(SideScreen, DecisionScreen):
     def _ask(self, question: int, view: View, at: int | None) -> None:
         """Post the ids as they are read, with the first rows. Runs in a thread."""
         has_rows = False
+        with contextlib.suppress(_OtherQuestion):
+            compare_images(self.store, view, self.navigation.session.loader.pictures, partial(self._compare, question))
         for block in blocks_of(self.store, view, at, blind=self._blind):
             if question != self._question:
                 return
             self.post_message(self.IdsLoaded(question, block))
             has_rows = True
         self.post_message(self.ListEnded(question, "" if has_rows else no_result_reason(self.store, view)))
+
+    def _compare(self, question: int, done: int, of: int) -> None:
+        if question != self._question:
+            raise _OtherQuestion
+        self.post_message(self.ImagesCompared(question, done / of if of else 1.0))
+
+    def on_browse_screen_images_compared(self, event: ImagesCompared) -> None:
+        if event.question == self._question and self._counting:
+            self._compared = event.share
+            self._update_status()
 
     def on_browse_screen_ids_loaded(self, event: IdsLoaded) -> None:
         if event.question == self._question:
@@ -298,6 +330,7 @@ class BrowseScreen(SideScreen, DecisionScreen):
             counting=self._counting,
             chosen=self.memory.selection.count(ids) if self.memory.selection else 0,
             checks=self._indexing.progress,
+            compared=self._compared,
             stale=self.table.is_stale,
             changed=self._changed,
             refresh_key=self.actions.cap_of("browse-refresh"),

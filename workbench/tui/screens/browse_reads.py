@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from curation_db.errors import RecordError
@@ -12,11 +12,13 @@ from curation_db.language.sanitize import display_text
 from curation_db.search import fulltext, search
 from curation_db.search.facets import FACETS, Facet, facets, unknown_name
 from curation_db.search.queries import SETTLED
-from curation_db.search.query_language import INDEXED_TEXT, QueryField, View
+from curation_db.search.query_language import INDEXED_TEXT, LOOKS, QueryField, View
 from curation_db.search.rows import ListedCandidate, page_of
 from curation_db.storage.store import Store
+from workbench.annotation.models import ImageLoader
 from workbench.tui.widgets.record_table import PAGE
 from workbench.tui.widgets.row_selection import TableSelection
+from workbench.workspace.image_signatures import refresh_record
 
 NAMED = (QueryField.JUDGE, QueryField.BY, QueryField.CUE, QueryField.CONCEPT, QueryField.PIPELINE, QueryField.SOURCE)
 """Fields whose values only the record knows, for completion."""
@@ -65,6 +67,13 @@ def blocks_of(store: Store, view: View, at: int | None = None, *, blind: bool = 
                 rows = page_of(connection, ids[begin : begin + (PAGE if first is None else 2 * PAGE)], view)
                 yield ListBlock(ids, _as_shown(rows, blind=blind), start + begin)
             start += len(ids)
+
+
+def compare_images(store: Store, view: View, pictures: ImageLoader, progress: Callable[[int, int], None]) -> None:
+    """Compute the signatures of new images, if the view needs them. An exception from `progress` ends the pass."""
+    if any(view.filters_by(name) for name in LOOKS):
+        with contextlib.suppress(RecordError):  # the cache folder is read-only: what was compared before counts
+            refresh_record(store, pictures.locate_name, lambda _, done, of: progress(done, of), only_new=True)
 
 
 def _index(store: Store) -> None:

@@ -90,6 +90,10 @@ async def test_find_takes_a_query_for_similar_cards_and_browse_rejects_the_famil
         assert app.session.find("like:hat") == []
         await press(pilot, "b")
         await until(pilot, lambda: isinstance(app.screen, BrowseScreen) and app.screen.table.row_count == 8)
+        await pilot.press("slash", *"near:001", "enter")
+        await until(pilot, lambda: list(app.screen.table.ids) == [5, 1])
+        await pilot.press("slash", "ctrl+u", *"sort:newest", "enter")
+        await until(pilot, lambda: app.screen.table.row_count == 8)
         await pilot.press("end", "M")
         await until(pilot, lambda: "Reject 3 cards because" in lines(app))
         await pilot.press("p")

@@ -48,7 +48,7 @@ class FamilyModal(BulkModal):
         """Find the family. Runs in a thread."""
         store = self._session.store
         with contextlib.suppress(RecordError, _Left):  # read-only: what was compared before counts
-            refresh_record(store, self._session.loader.pictures.locate_name, self._compared)
+            refresh_record(store, self._session.loader.pictures.locate_name, self._compared, only_new=True)
         with contextlib.suppress(RecordError):
             fulltext.refresh(store)
         with store.read() as connection:
