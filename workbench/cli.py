@@ -37,6 +37,8 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "lint",
         "images",
         "gold",
+        "judges",
+        "accept",
         "queue",
         "annotators",
     ),
@@ -151,6 +153,7 @@ def _deleted_folder_error() -> UsageError:
 def _register() -> None:
     from workbench.commands import (
         ablate,
+        accept,
         adjudicate,
         annotators,
         backup,
@@ -168,6 +171,7 @@ def _register() -> None:
         images,
         imports,
         init,
+        judges,
         lint,
         mistaken,
         model,
@@ -194,6 +198,8 @@ def _register() -> None:
         lint,
         images,
         gold,
+        judges,
+        accept,
         queue,
         annotators,
         export,

@@ -21,7 +21,7 @@ from curation_db.trust import declared_looks, running_audit
 
 _STEPS: Final = 40
 """Thresholds are the quantiles of the scores in steps of 1 / 40."""
-_MARGIN: Final = 0.5
+_MARGIN: Final = 0.8
 """The walk starts where the mean score exceeds the target by this share of what is left to 1."""
 _ERRORS_ALLOWED: Final = (5, 3, 1, 0)
 _FIRST_SHARE: Final = 0.5

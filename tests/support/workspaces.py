@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,10 +127,11 @@ def _insert(connection: Any, number: int, case: Case, intake: Intake) -> int:
     return insert_candidates(connection, [draft], intake)[0]
 
 
-async def settled(pilot: Pilot[Any], *, seconds: float = 10.0) -> None:
+async def settled(pilot: Pilot[Any], *, seconds: float = 45.0) -> None:
     """Wait until the card or the end of the queue is shown and painted."""
     session: AnnotationSession = pilot.app.session  # type: ignore[attr-defined]
-    for _ in range(int(seconds / 0.01)):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         await pilot.pause(0)
         screens = [screen for screen in pilot.app.screen_stack if isinstance(screen, CurateScreen)]
         ready = session.finished or (session.current is not None and screens[0].shown is session.current)
