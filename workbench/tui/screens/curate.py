@@ -23,7 +23,7 @@ from curation_db.errors import NoLongerQueued, RecordError
 from curation_db.language.sanitize import clean, display_text
 from curation_db.queue.gold import ANSWERS
 from workbench.annotation.decision_kind import state_line
-from workbench.annotation.models import ActionError, CardOrigin, PreparedCard, Severity
+from workbench.annotation.models import DEPTH, ActionError, CardOrigin, PreparedCard, Severity
 from workbench.annotation.wording import DECISIONS, edit_outcome, gold_feedback, judge_reveal, readable, reversed_line
 from workbench.tui.bindings import bind, methods_at
 from workbench.tui.rendering.card_content import QUIET, decision_style, zoomed_card
@@ -676,7 +676,7 @@ class CurateScreen(DecisionScreen):
     async def _prepare_images(self) -> None:
         """Scale or encode the images of the next cards, while no card needs the processor."""
         await asyncio.sleep(SETTLE_SECONDS)
-        for ready in self.session.upcoming():
+        for ready in self.session.upcoming()[:DEPTH]:
             if ready.thumbnail is not None:
                 await asyncio.to_thread(self.picture_box.prepare, ready.thumbnail)
 
