@@ -95,7 +95,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
     VIEW = MainView.ADJUDICATE
     TAB = Tab.ADJUDICATE
     CSS_PATH = "adjudicate.tcss"
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""  # none: the first field is that of an edit, which is closed
     DECIDING = frozenset({"final", "ask_reason"})
     PANES: ClassVar = {"#tally-box": [pane_keys("scroll", "tally-up", "tally-down"), pane_keys("undo", "settle-undo")]}
 

@@ -79,7 +79,7 @@ class CurateScreen(DecisionScreen):
     """One card at a time, until the queue is empty."""
 
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (NARROW, "-wide")]  # noqa: RUF012
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""  # none: the first field is that of an edit, which is closed
     DECIDING = _DECIDING
     TAB = Tab.CURATE
 

@@ -302,3 +302,17 @@ async def test_a_zoomed_caption_is_edited_below_the_image(make_workspace: Any, o
         assert app.screen.is_zoomed
         assert "esc leave zoom" in lines(app)
     assert workspace.rows("SELECT text FROM candidate WHERE id = 3") == [("a woman not wearing hat number 0 new",)]
+
+
+async def test_a_closed_edit_takes_no_key_after_another_dialog(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "e", "escape", "n")
+        await until(pilot, lambda: isinstance(app.screen, NoteModal))
+        await press(pilot, "escape")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+        assert app.screen.focused is None
+        await press(pilot, "a")
+    assert workspace.events() == [(1, "accept", None)]
