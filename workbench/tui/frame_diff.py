@@ -122,11 +122,12 @@ class DrawnScreen:
             return
         row[x : x + len(cells)] = cells
         columns = changed.setdefault(y, set())
-        for at, (old, new) in enumerate(zip(before, cells, strict=True), x):
-            if old != new:
-                columns.add(at)
-                if (old is not None and _is_risky(old)) or _is_risky(new):
-                    columns.update(range(max(0, at - _RISK), min(self._width, at + _RISK + 1)))
+        differing = [at for at, (old, new) in enumerate(zip(before, cells, strict=True), x) if old != new]
+        columns.update(differing)
+        for at in differing:
+            old, new = before[at - x], cells[at - x]
+            if (len(new[0]) > 1 and _is_risky(new)) or (old is not None and len(old[0]) > 1 and _is_risky(old)):
+                columns.update(range(max(0, at - _RISK), min(self._width, at + _RISK + 1)))
 
     def _note_graphics(self, strip: Strip, cells: Sequence[Cell]) -> None:
         for segment in strip:
@@ -148,16 +149,17 @@ class DrawnScreen:
                     if cell is None:
                         continue
                     text, look = cell
-                    if look.graphic:
-                        graphics[look.graphic] = None
-                    if text.startswith(_BEHIND):
-                        continue
                     if look is not pen and look != pen:
                         written.append(_transition(pen, look))
                         pen = look
-                    written.append(text)
-                    if x + 1 < end and _is_risky(cell):
-                        written.append(f"\x1b[{y + 1};{x + _width(row, x) + 1}H")
+                    if look.graphic:
+                        graphics[look.graphic] = None
+                    if len(text) == 1:
+                        written.append(text)
+                    elif not text.startswith(_BEHIND):
+                        written.append(text)
+                        if x + 1 < end and _is_risky(cell):
+                            written.append(f"\x1b[{y + 1};{x + _width(row, x) + 1}H")
         if pen != _PLAIN:
             written.append(_transition(pen, _PLAIN))
         written += [self._graphics[number] for number in graphics if number in self._graphics]
@@ -167,16 +169,24 @@ class DrawnScreen:
 def _spans(row: Sequence[Cell | None], columns: Sequence[int]) -> list[tuple[int, int]]:
     """Return the ranges of cells to send: the changed columns, and short gaps that need no other style."""
     spans: list[tuple[int, int]] = []
+    first = last = -1
+    """The range that is being extended, with its end."""
     for column in columns:
-        if row[column] is None:
+        cell = row[column]
+        if cell is None:
             continue
-        start, end = column, column + 1
-        while start > 0 and (cell := row[start]) is not None and cell[0].startswith(_BEHIND):
+        start = column
+        while start > 0 and cell is not None and len(cell[0]) > 1 and cell[0].startswith(_BEHIND):
             start -= 1
-        if spans and start <= spans[-1][1] + _BRIDGE and _is_bridge(row, spans[-1][1], start):
-            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
-        else:
-            spans.append((start, end))
+            cell = row[start]
+        if last >= start or (last > 0 and start <= last + _BRIDGE and _is_bridge(row, last, start)):
+            last = max(column + 1, last)
+            continue
+        if last > 0:
+            spans.append((first, last))
+        first, last = start, column + 1
+    if last > 0:
+        spans.append((first, last))
     return spans
 
 
@@ -261,16 +271,16 @@ def _look(style: Style, system: ColorSystem) -> Look:
 
 def _transition(before: Look, after: Look) -> str:
     """Return the shortest sequence from one style to another."""
-    link = "\x1b]8;;\x1b\\" if before.link != after.link and before.link else ""
-    if after.link and before.link != after.link:
-        link += f"\x1b]8;{after.link}\x1b\\"
-    parameters: list[str] = []
-    if not set(before.attributes) <= set(after.attributes):  # attributes are only removed all together
-        parameters = ["0", *after.attributes, after.foreground, after.background]
-        if parameters == ["0", "", ""]:
-            return f"\x1b[0m{link}"
-        return f"\x1b[{';'.join(filter(None, parameters))}m{link}"
-    parameters += [each for each in after.attributes if each not in before.attributes]
+    link = ""
+    if before.link != after.link:
+        link = ("\x1b]8;;\x1b\\" if before.link else "") + (f"\x1b]8;{after.link}\x1b\\" if after.link else "")
+    if before.attributes == after.attributes:
+        parameters: list[str] = []
+    elif set(before.attributes) <= set(after.attributes):
+        parameters = [each for each in after.attributes if each not in before.attributes]
+    else:  # attributes are only removed all together
+        parameters = ["0", *after.attributes, *filter(None, (after.foreground, after.background))]
+        return f"\x1b[{';'.join(parameters)}m{link}"
     if before.foreground != after.foreground:
         parameters.append(after.foreground or "39")
     if before.background != after.background:
@@ -289,12 +299,11 @@ class ChangedCells(CompositorUpdate):
 
     def render_segments(self, console: Console) -> str:
         """Return the text for the terminal; from then on these cells count as drawn."""
-        system = _system(console)
-        return self._drawn.draw(placed_strips(self._update), self._size, system)
+        return self._drawn.draw(placed_strips(self._update), self._size, colour_system(console))
 
 
-def _system(console: Console) -> ColorSystem:
-    # Strip.render takes true colour, too, where the console has no colours.
+def colour_system(console: Console) -> ColorSystem:
+    """Return the colours in which cells are sent: as Textual does, true colour where the console has none."""
     return console._color_system or ColorSystem.TRUECOLOR
 
 

@@ -31,7 +31,7 @@ from curation_db.enums import PictureShown
 from curation_db.language.sanitize import display_text
 from workbench.images.decode import Thumbnail, fit_cells
 from workbench.images.terminal_graphics import cell_pixels, choose_protocol, reads_files
-from workbench.tui.frame_diff import GRAPHIC, CellStrip
+from workbench.tui.frame_diff import GRAPHIC, CellStrip, colour_system
 from workbench.tui.kitty_store import kitty_store
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _colour(pixel: bytes) -> Color:
     return Color("", ColorType.TRUECOLOR, None, ColorTriplet(*pixel))
 
 
-def half_cells(image: Image.Image, columns: int, rows: int, palette: Image.Image | None = None) -> list[Strip]:
+def half_cells(image: Image.Image, columns: int, rows: int, palette: Image.Image | None = None) -> list[CellStrip]:
     """Return `image` as `rows` strips of `columns` cells; a cell shows two pixels, the upper as foreground.
 
     Args:
@@ -94,7 +94,7 @@ def sixteen_colours() -> Image.Image:
     return image
 
 
-def _line(upper: bytes, lower: bytes) -> Strip:
+def _line(upper: bytes, lower: bytes) -> CellStrip:
     cells = [(upper[x : x + 3], lower[x : x + 3]) for x in range(0, len(upper), 3)]
     runs = ((pair, sum(1 for _ in same)) for pair, same in groupby(cells))
     # A blank where both pixels are equal: some fonts leave a seam around the half block.
@@ -212,7 +212,7 @@ class PicturePane(Widget):
         self._text = ""
         self._palette: Image.Image | None = None
         """The colours of half cells; None: all colours."""
-        self._strips = _Prepared[list[Strip]]()
+        self._strips = _Prepared[list[CellStrip]]()
         self._encoded = _Prepared[Encoded]()
         self._sharpening: tuple[Thumbnail, _Size] | None = None
         """The image that is being encoded, or could not be."""
@@ -231,13 +231,16 @@ class PicturePane(Widget):
     def show(self, thumbnail: Thumbnail | None, alt: str = "", *, cells: tuple[int, int] | None = None) -> None:
         """Show `thumbnail`; if it has no image, its problem, else `alt` (data text is allowed).
 
+        The same image in the same size draws nothing.
+
         `cells`: columns and rows of the image; default: as many as fit.
         """
-        self._thumbnail = thumbnail
-        self._cells = cells
-        self.is_stale = True
         problem = thumbnail.problem if thumbnail is not None else None
-        self._text = display_text(problem or alt)
+        content = thumbnail, cells, display_text(problem or alt)
+        if content == (self._thumbnail, self._cells, self._text):
+            return
+        self._thumbnail, self._cells, self._text = content
+        self.is_stale = True
         self._redraw()
 
     def prepare(self, thumbnail: Thumbnail, columns: int, rows: int) -> None:
@@ -248,7 +251,11 @@ class PicturePane(Widget):
         if self._protocol in _GRAPHICS:
             self._encode(thumbnail, thumbnail.image, size)
         elif self._strips.get(thumbnail, size) is None:
-            self._strips.put(thumbnail, size, half_cells(thumbnail.image, columns, rows, self._palette))
+            strips = half_cells(thumbnail.image, columns, rows, self._palette)
+            system = colour_system(self.app.console)
+            for strip in strips:
+                strip.cells(system)
+            self._strips.put(thumbnail, size, strips)
 
     def _encode(self, thumbnail: Thumbnail, image: Image.Image, size: _Size) -> None:
         before = self._encoded.get(thumbnail, size)
