@@ -24,6 +24,15 @@ class Kind(StrEnum):
     """A policy withdraws its acceptance, or an undone edit withdraws its child."""
     FLIP = "flip"
     """Change of a decision after the judges' verdicts were revealed; the new decision is the event's `verdict`."""
+    TWIN = "twin"
+    """Answer to a probe: whether the affirmed twin of the caption, in the event's `note`, is true of the image. The
+    `verdict` is accept for true and reject for false."""
+    PARAPHRASE = "paraphrase"
+    """Answer to a probe: as `TWIN`, about the caption with its negation in other words."""
+
+
+PROBES = (Kind.TWIN, Kind.PARAPHRASE)
+"""Kinds of answers to a probe. They are no decisions: neither state nor agreement depends on them."""
 
 
 class State(StrEnum):

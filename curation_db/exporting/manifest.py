@@ -73,12 +73,17 @@ class ExportItem:
     """"audit" where any decider decided it in the audit, else "review"; None without a decision."""
     url: str | None = None
     """URL of an image that is known by URL; `file_name` is None then."""
+    triplet: Mapping[str, str] | None = None
+    """Answers to a probe verified these sentences: `paraphrase` is true of the image, and `twin`, which affirms the
+    concept, is false. None: no probe, or its answers contradict the caption."""
 
     def to_line(self) -> str:
         """Return the item as its line: ASCII, so that no character in it is a line separator to any reader."""
         values = {name: getattr(self, name) for name in _ITEM_FIELDS}
         if self.url is None:  # exports without URLs stay identical to those of older versions, byte for byte
             del values["url"]
+        if self.triplet is None:
+            del values["triplet"]
         return _encode(values) + "\n"
 
     @classmethod

@@ -10,12 +10,14 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, bindparam, text
 
+from curation_db.enums import State
 from curation_db.errors import RecordError
 from curation_db.events import event_clock
 from curation_db.exporting.manifest import ExportItem
 from curation_db.exporting.selection import BATCH, Chosen, DecidedCandidate, ExportFilter
 from curation_db.foreign_json import parse_json
 from curation_db.language.token_counter import TextLimit
+from curation_db.stats.probes import VerifiedTriplet, read_answers, verified_triplets
 from curation_db.stats.targets import POSITIONS
 from curation_db.storage.sqlite import batches
 
@@ -131,12 +133,18 @@ def read_header(
 
 def read_pairs(connection: Connection, chosen: Chosen, limit: TextLimit) -> Iterator[ExportPair]:
     """Yield the chosen pairs in order, with their values as of the event; `limit` counts their tokens."""
+    triplets = verified_triplets(read_answers(connection, chosen.event_seq))
     for ids in batches(chosen.ids, BATCH):
         rows = {row[0]: row for row in connection.execute(_ROWS, {"ids": ids}).all()}
-        yield from (_pair(rows[number], chosen.outcomes[number], chosen.event_seq, limit) for number in ids)
+        yield from (
+            _pair(rows[number], chosen.outcomes[number], chosen.event_seq, limit, triplets.get(number))
+            for number in ids
+        )
 
 
-def _pair(row: Any, outcome: DecidedCandidate, at: int, limit: TextLimit) -> ExportPair:
+def _pair(
+    row: Any, outcome: DecidedCandidate, at: int, limit: TextLimit, triplet: VerifiedTriplet | None
+) -> ExportPair:
     number, extra, completed, *values = row
     image: dict[str, Any] = dict(zip(_FILLED_IN, values, strict=False))
     if completed is not None:
@@ -156,6 +164,7 @@ def _pair(row: Any, outcome: DecidedCandidate, at: int, limit: TextLimit) -> Exp
         deciders=outcome.deciders,
         reasons=outcome.reasons,
         stream=outcome.stream,
+        triplet=triplet.to_dict() if triplet is not None and outcome.state is State.ACCEPTED else None,
     )
     return ExportPair(item, image["width"], image["height"], extra, image["extra"])
 

@@ -15,7 +15,7 @@ from curation_db.language.nouns import singular
 from curation_db.language.object_mentions import mentions_in_any_form
 
 _DO: Final = re.compile(r"(?i)\b(does|do|did)(?:\s+not|n['’]t)\s+have\b")
-_HAVE: Final = {"does": "has", "do": "have", "did": "had"}
+HAVE: Final = {"does": "has", "do": "have", "did": "had"}
 _BE_NOT: Final = re.compile(r"(?i)(is|are|was|were)n['’]t")
 _CONTRAST: Final = re.compile(r"\bbut\b")
 _ANY: Final = re.compile(r"(?i)\s*\bany\b\s*")
@@ -55,13 +55,13 @@ def affirmed(text: str, concept: str) -> str | None:
 def _without_cue(text: str, cue: Cue) -> str | None:
     before, word, after = text[: cue.start], cue.text.lower(), text[cue.end :]
     if cue.cue_class is CueClass.DETERMINER and word == "no":
-        return before + _with_article(after, cue)
+        return before + with_article(after, cue)
     if word in {"without", "lacking"} and cue.negation_type is NegationType.ABSENCE:
         return f"{before}with {_any_replaced(after, cue)}"
     if cue.word != "not":
         return None
     if having := _DO.search(text):
-        return text[: having.start()] + _HAVE[having[1].lower()] + " " + _any_replaced(text[having.end() :], cue)
+        return text[: having.start()] + HAVE[having[1].lower()] + " " + _any_replaced(text[having.end() :], cue)
     if contraction := _BE_NOT.fullmatch(cue.text):
         return before + contraction[1] + " " + _any_replaced(after, cue)
     return before + _any_replaced(after, cue) if word == "not" else None
@@ -70,14 +70,22 @@ def _without_cue(text: str, cue: Cue) -> str | None:
 def _any_replaced(after: str, cue: Cue) -> str:
     """Return the text after the cue with "any" replaced by an article or nothing."""
     found = _ANY.match(after)
-    return _with_article(after[found.end() :], cue) if found else after.lstrip()
+    return with_article(after[found.end() :], cue) if found else after.lstrip()
 
 
-def _with_article(phrase: str, cue: Cue) -> str:
+def with_article(phrase: str, cue: Cue) -> str:
     """Return `phrase`, which starts with the denied noun phrase, with "a" or "an" if one thing is denied."""
-    target = cue.target or ""
-    is_plural = singular(target) != target or target in _PAIRS
     first = _FIRST_WORD.match(phrase)
-    if is_plural or target in _MASS or first is None:
+    if first is None or not _is_one_thing(cue):
         return phrase.lstrip()
     return f"{'an' if _AN.match(first[1]) else 'a'} {phrase.lstrip()}"
+
+
+def any_or_article(phrase: str, cue: Cue) -> str:
+    """Return `phrase` as `with_article` does, or with "any" if more than one thing or a mass is denied."""
+    return with_article(phrase, cue) if _is_one_thing(cue) else f"any {phrase.lstrip()}"
+
+
+def _is_one_thing(cue: Cue) -> bool:
+    target = cue.target or ""
+    return singular(target) == target and target not in _PAIRS | _MASS

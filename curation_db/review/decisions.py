@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from curation_db.enums import Cause, Kind, PersonRole, PictureShown, Reason, Role, State, Stream
+from curation_db.enums import PROBES, Cause, Kind, PersonRole, PictureShown, Reason, Role, State, Stream
 from curation_db.errors import CardChanged, NoLongerQueued, RecordError
 from curation_db.events import event_clock, event_log
 from curation_db.events.annotator_status import works_alone
@@ -225,6 +225,23 @@ class DecisionWriter:
         entry = _NewEvent(candidate_id=candidate_id, kind=Kind.NOTE, note=cleaned)
         with self._store.write() as connection:
             return self._append(connection, [entry], shown or PresentationContext())
+
+    def answer_probe(
+        self, candidate_id: int, kind: Kind, sentence: str, is_true: bool, *, shown: PresentationContext | None = None
+    ) -> DecisionResult:
+        """Store whether a sentence derived from an accepted caption is true of the image. It is no vote.
+
+        Raises:
+            ValueError: `kind` is not a kind of `PROBES`, or the sentence is empty.
+            RecordError: there is no such candidate; nothing was written.
+        """
+        cleaned = clean(sentence).strip()
+        if kind not in PROBES or not cleaned:
+            raise ValueError(f"{kind} is no answer to a probe, or the sentence is empty")
+        verdict = Kind.ACCEPT if is_true else Kind.REJECT
+        entry = _NewEvent(candidate_id=candidate_id, kind=kind, verdict=verdict, note=cleaned)
+        with self._store.write() as connection:
+            return self._append(connection, [entry], shown or PresentationContext(leased=False))
 
     def toggle_flag(self, candidate_id: int, *, shown: PresentationContext | None = None) -> DecisionResult:
         """Flag a candidate, or undo this annotator's own flag."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
 
@@ -21,6 +21,7 @@ from curation_db.stats.decision_speed import AnnotationSpeed, combined, speeds
 from curation_db.stats.distribution import Balance, balances
 from curation_db.stats.intervals import RESAMPLES
 from curation_db.stats.judge_accuracy import Confusion, confusions
+from curation_db.stats.probes import Consistency, consistency, read_answers
 from curation_db.stats.targets import Targets
 from curation_db.storage.store import Store
 
@@ -41,6 +42,8 @@ class AnnotatorProgress:
     """Decisions in force (`in_force`) by kind; every kind of `DECISIONS` is present."""
     reasons: dict[Reason, int]
     """Rejections in force by reason; every reason is present."""
+    probes: Consistency = field(default_factory=Consistency)
+    """Answers to probes in effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ def read_progress(store: Store, targets: Targets | None = None, *, resamples: in
     with store.read() as connection:
         measured, counted, people = speeds(connection), connection.execute(_IN_FORCE).all(), _people(connection)
         work = _work(connection, combined(measured.values()))
+        probed = consistency(read_answers(connection))
     with store.read() as connection:
         spreads = balances(connection, targets or {})
     with store.read() as connection:
@@ -87,7 +91,10 @@ def read_progress(store: Store, targets: Targets | None = None, *, resamples: in
     named = sorted({*people, *measured, *(actor for actor, _, _, _ in counted)})
     return RecordProgress(
         work,
-        tuple(_person(name, measured.get(name, AnnotationSpeed()), counted) for name in named),
+        tuple(
+            _person(name, measured.get(name, AnnotationSpeed()), counted, probed.get(name, Consistency()))
+            for name in named
+        ),
         spreads,
         standing,
         audit,
@@ -114,7 +121,7 @@ def _work(connection: Connection, team: AnnotationSpeed) -> WorkCounts:
 
 
 def _person(
-    name: str, speed: AnnotationSpeed, counted: Iterable[tuple[str, str, str | None, int]]
+    name: str, speed: AnnotationSpeed, counted: Iterable[tuple[str, str, str | None, int]], probes: Consistency
 ) -> AnnotatorProgress:
     kinds, reasons = Counter[str](), Counter[str]()
     for actor, kind, reason, number in counted:
@@ -127,4 +134,5 @@ def _person(
         speed,
         {kind: kinds[kind] for kind in DECISIONS},
         {reason: reasons[reason] for reason in Reason},
+        probes,
     )

@@ -233,7 +233,10 @@ class Event(SQLModel, table=True):
         _one_of("reason", Reason, nullable=True),
         CheckConstraint("(kind = 'undo') = (undo_of IS NOT NULL)", name="undo_names_its_event"),
         CheckConstraint("(kind = 'edit') = (child_id IS NOT NULL)", name="edit_names_its_child"),
-        CheckConstraint("kind NOT IN ('adjudicate', 'flip') OR verdict IN ('accept', 'reject')", name="verdict_said"),
+        CheckConstraint(
+            "kind NOT IN ('adjudicate', 'flip', 'twin', 'paraphrase') OR verdict IN ('accept', 'reject')",
+            name="verdict_said",
+        ),
         {"sqlite_autoincrement": True},
     )
     seq: int | None = Field(default=None, primary_key=True)

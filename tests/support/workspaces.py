@@ -135,6 +135,7 @@ async def settled(pilot: Pilot[Any], *, seconds: float = 45.0) -> None:
         await pilot.pause(0)
         screens = [screen for screen in pilot.app.screen_stack if isinstance(screen, CurateScreen)]
         ready = session.finished or (session.current is not None and screens[0].shown is session.current)
+        ready = ready or (session.probe is not None and screens[0]._probe is session.probe)
         if ready and not screens[0]._turn.locked():
             await pilot.pause(0)
             return

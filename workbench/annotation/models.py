@@ -6,7 +6,7 @@ The prefetcher's thread creates prepared cards and the front ends show them; no 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +16,7 @@ from curation_db.language.sanitize import display_text
 from curation_db.lint.linter import DEFAULTS, LintSettings
 from curation_db.queue.claims import AUDIT_SHARE, GOLD_SHARE
 from curation_db.search.cards import Card, CardImage
+from curation_db.stats.probes import Consistency
 from curation_db.storage.work_sessions import LEASE_SECONDS
 from workbench.annotation.key_guard import GUARD_SECONDS
 
@@ -105,6 +106,8 @@ class SessionSummary:
     """This annotator's edits that wait for another annotator."""
     alone: bool = False
     """No other annotator decides in this record."""
+    probes: Consistency = field(default_factory=Consistency)
+    """The answers to probes of this session in effect."""
 
 
 def waiting_edits_line(summary: SessionSummary) -> str:
@@ -123,6 +126,8 @@ class SessionSettings:
     gold_share: float = GOLD_SHARE
     only: Stream | None = None
     """Serve only this stream."""
+    probe_share: float = 0.0
+    """Share of the accepts after which a probe is asked."""
     blind: bool = False
     reveal: bool = False
     """Show the verdicts on an audit card after its decision; a later change of mind is a flip."""

@@ -109,6 +109,7 @@ def session_settings(
         ordering=order or curate.order,
         audit_share=curate.audit_share,
         gold_share=curate.gold_share,
+        probe_share=curate.probe,
         only=only,
         blind=curate.blind if blind is None else blind,
         reveal=reveal,

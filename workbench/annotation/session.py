@@ -11,10 +11,11 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, ClassVar
 
-from curation_db.enums import Kind, PictureShown, Reason, Role, State, Stream
+from curation_db.enums import PROBES, Kind, PictureShown, Reason, Role, State, Stream
 from curation_db.errors import CardChanged, NoLongerQueued, RecordError, RecordReplaced, RecordUnwritable
 from curation_db.events.annotator_status import count_waiting_edits, works_alone
 from curation_db.events.annotators import Actor, end_session
@@ -26,6 +27,7 @@ from curation_db.queue.second_looks import SecondLooks
 from curation_db.review.decisions import DecisionResult, DecisionWriter, PresentationContext
 from curation_db.search import fulltext, queries
 from curation_db.search.rows import ListedCandidate
+from curation_db.stats.probes import Consistency, consistency, read_answers
 from curation_db.storage.store import Store
 from workbench.annotation.act_log import ActLog
 from workbench.annotation.answer_counts import AnswerCounter
@@ -45,7 +47,9 @@ from workbench.annotation.models import (
     SessionSummary,
 )
 from workbench.annotation.prefetch import CardPrefetcher
+from workbench.annotation.probe import Probe, is_probed, probe_of
 from workbench.annotation.progress_counter import ProgressCounter, ThroughputSnapshot
+from workbench.annotation.wording import DECISIONS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -123,6 +127,8 @@ class AnnotationSession:
         )
         self._owns_store = owns_store
         self._ended = False
+        self.probe: Probe | None = None
+        """The questions after the last accept; while one is asked, there is no current card."""
         self.reversed_action: ReversedAction | None = None
         """The action that the last undo or redo was about."""
         self.goal_reached = False
@@ -193,7 +199,7 @@ class AnnotationSession:
     @property
     def finished(self) -> bool:
         """Whether there is no current card and the queue has no further one."""
-        return self.current is None and self._prefetcher.exhausted
+        return self.current is None and self.probe is None and self._prefetcher.exhausted
 
     @property
     def prepared(self) -> int:
@@ -230,7 +236,7 @@ class AnnotationSession:
         Never waits: None means that no card is prepared yet, or `finished`. A prepared card whose lease was lost, or
         that another annotator has decided about, goes back to the prefetcher, which leases it again or drops it.
         """
-        while self.current is None and (ready := self._prefetcher.take()) is not None:
+        while self.probe is None and self.current is None and (ready := self._prefetcher.take()) is not None:
             if self._may_show(ready):
                 self._card.show(ready)
             else:
@@ -255,7 +261,13 @@ class AnnotationSession:
                 self.answers.refused,
                 count_waiting_edits(connection).get(self.actor.name, 0),
                 works_alone(connection, self.actor.name),
+                self._consistency(connection),
             )
+
+    def _consistency(self, connection: Connection) -> Consistency:
+        """Return how consistent the answers of this session to probes are."""
+        answers = [each for each in read_answers(connection) if each.session == self.actor.session]
+        return consistency(answers).get(self.actor.name, Consistency())
 
     def recent_decisions(self, count: int) -> list[RecentDecision]:
         """Return the annotator's last `count` decisions in force, also of earlier sessions; the newest first."""
@@ -285,8 +297,12 @@ class AnnotationSession:
 
     # -- deciding -----------------------------------------------------------------------------------------------
 
-    def submit(self, kind: Kind, reason: Reason | None = None) -> DecisionResult:
+    def submit(self, kind: Kind, reason: Reason | None = None, *, may_probe: bool = False) -> DecisionResult:
         """Commit a decision about the current card; then the next card becomes the current one.
+
+        Args:
+            may_probe: After an accept, ask the questions of `probe` before the next card, for the share of the cards in
+                the settings.
 
         Raises:
             NoLongerQueued: Another annotator has decided about the card since it was shown. Nothing was written; a
@@ -298,8 +314,50 @@ class AnnotationSession:
         with self._keep_if_no_longer_queued(), self.answers.counting([candidate_id]):
             result = self._commit(ready, kind, reason, context)
         self.acts.decided(candidate_id, kind, reason)
+        if may_probe and kind is Kind.ACCEPT and result.kind is Kind.ACCEPT and result.known is None:
+            self.probe = self._probe_after(ready)
         self._advance(ready, kind, result, context)
         return result
+
+    def _probe_after(self, ready: PreparedCard) -> Probe | None:
+        if not is_probed(ready.card, self.actor.name, self.settings.probe_share):
+            return None
+        return probe_of(ready, self.actor.name)
+
+    def answer_probe(self, is_true: bool) -> None:
+        """Store the answer to the question of `probe`; after the last one the next card becomes the current one.
+
+        Raises:
+            RecordError: Nothing was written; the question is still asked.
+        """
+        if self.probe is None:
+            raise RecordError("there is no question to answer")
+        number, question = self.probe.ready.card.candidate_id, self.probe.question
+        context = replace(
+            self._context(self.probe.ready),
+            elapsed_ms=round(self.dwell_timer.seconds_on(-number) * 1000),
+            leased=False,
+            must_be_queued=False,
+        )
+        with self.answers.counting([number], question.kind):
+            self._writer.answer_probe(number, question.kind, question.sentence, is_true, shown=context)
+        self.acts.without_command(f"{DECISIONS[question.kind].label}: {'true' if is_true else 'false'}", number)
+        self._turn_to_probe(self.probe.following())
+
+    def skip_probe(self) -> None:
+        """Ask nothing more about the accepted card."""
+        self._turn_to_probe(None)
+
+    def _turn_to_probe(self, probe: Probe | None) -> None:
+        """Ask the question of `probe`; None: go on to the next card."""
+        before, self.probe = self.probe, probe
+        self.dwell_timer.turn_to(None)
+        for asked in filter(None, (before, probe)):
+            self.dwell_timer.reset(-asked.ready.card.candidate_id)
+        if probe is not None:
+            self.dwell_timer.turn_to(-probe.ready.card.candidate_id)  # the time on the question, not that on the card
+        else:
+            self._forward()
 
     def decide_listed(
         self, row: ListedCandidate, kind: Kind, reason: Reason | None = None, *, picture: PictureShown
@@ -408,6 +466,10 @@ class AnnotationSession:
         self._note_reversed(result)
         self.acts.moved(result.kind, back=True)
         self._back_history.clear()
+        if result.kind in PROBES:
+            self._ask_again(result.candidate_id, result.kind)
+            return result.kind
+        self.probe = None
         if result.candidates > 1:  # a bulk decision: its candidates are in the queue again
             self.refresh()
             return result.kind
@@ -436,8 +498,10 @@ class AnnotationSession:
             return kind
         self._back_history.clear()
         self._counter.reversed(result)
+        if self.probe is not None and kind in PROBES:  # the answer is stored again
+            self._turn_to_probe(self.probe.following())
         is_current = self._card.candidate_id == result.candidate_id
-        if kind in _REMARKS:
+        if kind in _REMARKS or kind in PROBES:
             if is_current:
                 self._card.reload()
             return kind
@@ -562,7 +626,17 @@ class AnnotationSession:
         self.dwell_timer.turn_to(None)
         self.dwell_timer.reset(ready.card.candidate_id)
         self._card.clear()
-        self._forward()
+        if self.probe is not None:
+            self._turn_to_probe(self.probe)
+        else:
+            self._forward()
+
+    def _ask_again(self, candidate_id: int, kind: Kind) -> None:
+        """Ask the question whose answer was undone; the current card becomes the next one."""
+        self._card.release(candidate_id)
+        self._card.put_aside()
+        ready = self.loader.load(candidate_id, origin=CardOrigin.HISTORY, leased=False)
+        self._turn_to_probe(probe_of(ready, self.actor.name, first=kind))
 
     def _forward(self) -> None:
         """Show the next newer card of the back history, or at its end the next prepared one."""

@@ -127,6 +127,8 @@ DECISIONS: Final[Mapping[Kind, DecisionWording]] = {
     Kind.FLAG: DecisionWording(glyph="⚑", label="flag", past="the flag", history="⚑ flagged it"),
     Kind.ADJUDICATE: DecisionWording(glyph="⚖", label="final word", past="the final word"),
     Kind.FLIP: DecisionWording(glyph=OTHER_GLYPH, label="change of mind", past="changed"),
+    Kind.TWIN: DecisionWording(glyph=OTHER_GLYPH, label="answer about the affirmed twin", past="the answer"),
+    Kind.PARAPHRASE: DecisionWording(glyph=OTHER_GLYPH, label="answer about the paraphrase", past="the answer"),
     Kind.REQUEUE: DecisionWording(glyph="⟲", label="requeue", past="requeued", history="⟲ asked all annotators again"),
     Kind.WITHDRAW: DecisionWording(glyph=OTHER_GLYPH, label="withdrawal", past="withdrawn", history="withdrew it"),
     Kind.UNDO: DecisionWording(glyph="↶", label="undo", past="undone"),

@@ -93,7 +93,10 @@ def as_json(progress: RecordProgress) -> dict[str, Any]:
     left = {"states": work.states, "wanted": work.wanted, "hours_left": work.hours_left, "edits_waiting": work.edits}
     report = {
         "work": {**left, "team": work.team.figures()},
-        "people": [{**asdict(person), "speed": person.speed.figures()} for person in progress.people],
+        "people": [
+            {**asdict(person), "speed": person.speed.figures(), "probes": person.probes.figures()}
+            for person in progress.people
+        ],
         "balance": {balance.trait: asdict(balance) for balance in progress.balances},
         "agreement": {
             "standing": _consensus_json(progress.standing),
@@ -136,6 +139,7 @@ def listings(progress: RecordProgress) -> list[Listing]:
         edits_listing(progress.work.edits),
         _decisions(progress),
         _reasons(progress),
+        _probes(progress),
         *map(_balance, progress.balances),
         _agreement("Agreement of the votes in force", progress.standing),
         _agreement("Agreement in the audit", progress.audit),
@@ -165,6 +169,16 @@ def _reasons(progress: RecordProgress) -> Listing:
     rejecting = [person for person in progress.people if any(person.reasons.values())]
     names = (readable(reason) for reason in Reason)
     return Listing("Reasons of rejections", ("name", *names), [row(person) for person in rejecting])
+
+
+def _probes(progress: RecordProgress) -> Listing:
+    rows = [
+        (each.name, f"{each.probes.answers:,}", f"{each.probes.consistent:,}", *_interval_cells(each.probes.share))
+        for each in progress.people
+        if each.probes.answers
+    ]
+    headers = ("name", "answers", "consistent", "share", "low", "high")
+    return Listing("Consistency of the answers to probes with the accepts", headers, rows)
 
 
 def _balance(balance: Balance) -> Listing:

@@ -249,6 +249,9 @@ class NegwbApp(BaseApp):
 
         cards = self._cards
         is_zoomed = cards is not None and cards.is_zoomed
+        if cards is not None and cards.scope is KeyScope.PROBE:
+            self.push_screen(HelpScreen(self.actions, places=(KeyScope.PROBE,)))
+            return
         places = (KeyScope.CARD_ZOOM,) if is_zoomed else (KeyScope.CARD, KeyScope.COPY, KeyScope.DONE)
         self.push_screen(HelpScreen(self.actions, places=(*places, KeyScope.REASON)))
 

@@ -29,6 +29,8 @@ class KeyScope(StrEnum):
     """An image on the whole screen, where nothing is decided."""
     CARD_ZOOM = "card_zoom"
     """The image of a card on the whole screen; the keys that decide stay in force."""
+    PROBE = "probe"
+    """A question after an accept: is a sentence true of the image?"""
     EDIT = "edit"
     """The text of a card is edited: its fields take all keys."""
     PROGRESS = "progress"
@@ -106,6 +108,8 @@ _SIDE = frozenset(
     {KeyScope.BROWSE, KeyScope.ADJUDICATE, KeyScope.PROGRESS, KeyScope.HISTORY, KeyScope.GUIDELINES, KeyScope.SETTINGS}
 )
 """The side screens, which open over the card."""
+_PROBE = frozenset({KeyScope.PROBE})
+_ANY_CARD = _CURATE | _CARD_ZOOM | _PROBE
 _ZOOMED = _ZOOM | _CARD_ZOOM
 _ON_CARD = _CARD | _CARD_ZOOM
 _EVERYWHERE = _CURATE | _SIDE | _ZOOMED
@@ -184,9 +188,12 @@ _CURATE_ACTIONS = (
     Action("unsure", "u", "unsure", "You cannot decide: others decide first", _DECIDE, _ON_CARD,
            "decide('unsure')", 8),
     Action("skip", "space", "skip", "Leave it for others, or for later", _DECIDE, _ON_CARD, "decide('skip')", 8),
-    Action("undo", "z", "undo", "Undo your last action and show its card again", _DECIDE, _CURATE | _CARD_ZOOM,
+    Action("probe-true", "t", "true", "The sentence is true of the image", _DECIDE, _PROBE, "answer_probe(True)", 9),
+    Action("probe-false", "f", "false", "The sentence is false", _DECIDE, _PROBE, "answer_probe(False)", 9),
+    Action("probe-skip", "escape", "skip", "Ask nothing more about this card", _DECIDE, _PROBE, "skip_probe", 9),
+    Action("undo", "z", "undo", "Undo your last action and show its card again", _DECIDE, _ANY_CARD,
            "undo", 8),
-    Action("redo", "Z,ctrl+y", "redo", "Redo what you undid last", _DECIDE, _CURATE | _CARD_ZOOM, "redo"),
+    Action("redo", "Z,ctrl+y", "redo", "Redo what you undid last", _DECIDE, _ANY_CARD, "redo"),
     Action("back", "[", "back", "Show your previous decision; a new one replaces it",
            _LOOK, _CURATE | _CARD_ZOOM, "look_back", 5),
     Action("forward", "]", "forward", "Return from earlier cards or a search to the queue", _LOOK, _ON_CARD,
@@ -334,9 +341,9 @@ _CURATE_ACTIONS = (
            "app.show_log"),
     Action("suspend", "ctrl+z", "suspend", "Return to the shell; fg there continues here", _ELSE, _EVERYWHERE,
            "app.suspend_process"),
-    Action("help", "?,f1", "help", "This page", _ELSE, _CURATE | _CARD_ZOOM, "app.show_help", 9),
+    Action("help", "?,f1", "help", "This page", _ELSE, _ANY_CARD, "app.show_help", 9),
     Action("screen-help", "?,f1", "help", "This page", _ELSE, _SIDE, "show_help", 5),
-    Action("quit", "q", "quit", "Quit; all decisions are stored", _ELSE, _CURATE,
+    Action("quit", "q", "quit", "Quit; all decisions are stored", _ELSE, _CURATE | _PROBE,
            "quit", 2),
     *(Action(f"reason-{reason.value.replace('_', '-')}", key, reason.value.replace("_", " "), REASON_TEXTS[reason],
              _REASON, frozenset({KeyScope.REASON}), f"reject('{reason.value}')")

@@ -92,6 +92,9 @@ class CurateSettings:
     )
     panels: Mapping[str, PanelChoice] = field(default_factory=dict)
     """Annotator to the choice for the panel below the image; the app writes it."""
+    probe: float = setting(
+        0.0, "share of accepts after which two short questions check the answer, such as 0.1", at_least=0, at_most=1
+    )
     goal: int = setting(0, "decisions to reach in a session, shown with a bar; 0: none", at_least=0)
 
 

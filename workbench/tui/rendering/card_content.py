@@ -16,6 +16,7 @@ from curation_db.language.sanitize import display_text
 from curation_db.lint.linter import Finding
 from curation_db.search.cards import Card, CardVerdict
 from workbench.annotation.models import PreparedCard
+from workbench.annotation.probe import Probe
 from workbench.annotation.text_spans import TextSpan, highlighted_original, highlighted_spans
 from workbench.annotation.wording import DECISIONS, Tone, answer, disagreement, readable
 
@@ -181,6 +182,12 @@ def past_decision(past: PreviousDecision, back_key: str | None) -> Content:
         (f"{decision.glyph} {decision.past}{reason}", "bold"),
         ("\na new decision replaces it" + (f" · {back_key} returns to the queue" if back_key else ""), QUIET),
     )
+
+
+def zoomed_probe(probe: Probe) -> Content:
+    """Return the question of a probe, for below the image on the whole screen."""
+    sentence = display_text(probe.question.sentence, limit=600)
+    return Content.assemble((sentence, "bold"), ("\nIs this sentence true or false of the image?", QUIET))
 
 
 def zoomed_card(ready: PreparedCard, *, forward_key: str) -> Content:

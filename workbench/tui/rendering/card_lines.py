@@ -50,9 +50,11 @@ def field_lines(label: str, text: Content, width: int, style: FieldStyle) -> lis
     return [indent + line for line in lines] + [Content("")] * style.spaced
 
 
-def question_box(label: str, text: Content, width: int, style: FieldStyle) -> list[Content]:
-    """Return the lines of the box with the negated caption and the question about it."""
-    question = next((each for each in QUESTIONS if len(each) <= width - _BORDER_LABEL), "")
+def question_box(
+    label: str, text: Content, width: int, style: FieldStyle, questions: Sequence[str] = QUESTIONS
+) -> list[Content]:
+    """Return the lines of the box with a text and the first of the `questions` about it that fits."""
+    question = next((each for each in questions if len(each) <= width - _BORDER_LABEL), "")
     inner = max(1, width - _BOX)
     side = Content.styled("│", _BORDER)
     middle = [side + " " + line + " " * (inner - line.cell_length + 1) + side for line in text.wrap(inner)]

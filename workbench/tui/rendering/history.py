@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
-from curation_db.enums import CAUSE_TEXTS, Kind, PictureShown, Role, Stream
+from curation_db.enums import CAUSE_TEXTS, PROBES, Kind, PictureShown, Role, Stream
 from curation_db.events.in_force import DECISIONS
 from curation_db.language.sanitize import display_text
 from curation_db.search.candidate_history import (
@@ -151,8 +151,8 @@ def _action(what: TimelineAction, texts: dict[int, FamilyMember]) -> Content:
 def _action_text(what: TimelineAction, texts: dict[int, FamilyMember]) -> Content:
     if what.kind is Kind.UNDO:
         return Content(f"{'↷ redid' if what.is_redo else '↶ undid'}: {WORDING[what.original_kind].label}")
-    if what.kind is Kind.NOTE:
-        return Content.assemble("✎ ", display_text(what.note or "", limit=600))
+    if what.kind in (Kind.NOTE, *PROBES):
+        return _written(what)
     if what.kind is Kind.EDIT:
         child = texts.get(what.child_id or 0)
         return Content.assemble(("✎ edited it", "bold"), f" into #{child.candidate_id}" if child else "")
@@ -163,6 +163,15 @@ def _action_text(what: TimelineAction, texts: dict[int, FamilyMember]) -> Conten
         why = f", they disagreed because: {CAUSE_TEXTS[what.cause]}" if what.cause else ""
         return Content.assemble(("final decision: ", f"bold {MARK}"), decision, why)
     return Content.assemble("changed to: ", decision) if what.kind is Kind.FLIP else decision
+
+
+def _written(what: TimelineAction) -> Content:
+    """Return a note, or the answer about a sentence that a probe asked about."""
+    words = display_text(what.note or "", limit=600)
+    if what.kind is Kind.NOTE:
+        return Content.assemble("✎ ", words)
+    asked, verdict = "affirmed twin" if what.kind is Kind.TWIN else "paraphrase", what.verdict is Kind.ACCEPT
+    return Content.assemble(f"{asked} is ", ("true" if verdict else "false", "bold"), f": “{words}”")
 
 
 def _circumstances(what: TimelineAction) -> Iterable[str]:

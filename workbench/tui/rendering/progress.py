@@ -130,7 +130,8 @@ def _decisions(progress: RecordProgress, width: int) -> Lines:
     names = [_kind_name(kind, cells) for kind in kinds]
     head = Content.assemble((_cell("", _NAME), ""), _columns([(name, cells) for name in [*names, "accepts"]], QUIET))
     rows = [_decision_row(person, kinds, cells) for person in progress.people]
-    return [heading("decisions", "in force"), head, *rows, Content(""), *_reasons(progress.people, width)]
+    probes = _probes(progress.people)
+    return [heading("decisions", "in force"), head, *rows, Content(""), *_reasons(progress.people, width), *probes]
 
 
 def _kind_name(kind: Kind, cells: int) -> str:
@@ -164,6 +165,25 @@ def _reasons(people: Sequence[AnnotatorProgress], width: int) -> Lines:
         for reason, number in sorted(counted.items(), key=lambda each: -each[1])
     ]
     return [heading("rejected because", f"{total:,} rejections in force"), head, *rows]
+
+
+def _probes(people: Sequence[AnnotatorProgress]) -> Lines:
+    """Return the consistency of each person's answers to probes; nothing without answers."""
+    asked = [person for person in people if person.probes.answers]
+    if not asked:
+        return []
+    rows = [
+        Content.assemble(
+            (_cell(person.name, _NAME), "bold"),
+            (_cell(decimal(person.probes.share.estimate), 5), "bold"),
+            whisker(person.probes.share, 20),
+            "  ",
+            (spanned(person.probes.share), QUIET),
+            (f"   {person.probes.consistent:,} of {person.probes.answers:,} answers", QUIET),
+        )
+        for person in asked
+    ]
+    return [Content(""), heading("consistency", "answers to probes after an accept, with 95 % intervals"), *rows]
 
 
 # -- balance --------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from workbench.annotation.decision_kind import state_line
 from workbench.annotation.models import DEPTH, ActionError, CardOrigin, PreparedCard, Severity
 from workbench.annotation.wording import DECISIONS, edit_outcome, gold_feedback, judge_reveal, readable, reversed_line
 from workbench.tui.bindings import bind, methods_at
-from workbench.tui.rendering.card_content import QUIET, decision_style, zoomed_card
+from workbench.tui.rendering.card_content import QUIET, decision_style, zoomed_card, zoomed_probe
 from workbench.tui.rendering.card_layout import NARROW, PanelRoom
 from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES, DecisionScreen
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from curation_db.review.decisions import DecisionResult
     from curation_db.search.queries import Match
     from workbench.annotation.key_guard import KeyTooEarly
+    from workbench.annotation.probe import Probe
     from workbench.annotation.session import AnnotationSession
     from workbench.tui.screens.base.own_commands import CommandRuns
     from workbench.tui.widgets.edit_dock import EditDock
@@ -70,7 +71,7 @@ _NEED_CARD = frozenset(
 )  # fmt: skip
 _QUESTIONS = (KeyScope.REASON, KeyScope.COPY)
 """The questions of the screen; while one is asked, only its answers apply."""
-_DECIDING = frozenset({"decide", "ask_reason", "repeat_reason"})
+_DECIDING = frozenset({"decide", "ask_reason", "repeat_reason", "answer_probe"})
 _PAUSE_SECONDS = 0.4
 """Seconds without a key after a key that found no card; an early second key must not decide about the next card."""
 
@@ -125,6 +126,8 @@ class CurateScreen(DecisionScreen):
         """The question that is asked, one of `_QUESTIONS`; then only its keys apply."""
         self._zoom: ZoomView | None = None
         """The view of the image on the whole screen, once it was opened."""
+        self._probe: Probe | None = None
+        """The probe whose question is on the screen."""
         self._edit: EditDock | None = None
         """The fields of the text, once they were opened."""
         self._last_reason: Reason | None = None
@@ -144,7 +147,7 @@ class CurateScreen(DecisionScreen):
         """Time of the last key that found no card, or that followed closely on such a key."""
         self._methods = {
             scope: methods_at(actions, scope)
-            for scope in (KeyScope.CARD, KeyScope.CARD_ZOOM, KeyScope.EDIT, *_QUESTIONS)
+            for scope in (KeyScope.CARD, KeyScope.CARD_ZOOM, KeyScope.EDIT, KeyScope.PROBE, *_QUESTIONS)
         }
         bind(self, actions, *self._methods)
 
@@ -205,7 +208,11 @@ class CurateScreen(DecisionScreen):
             self.show_message("still loading; key ignored", severity="warning")
 
     def show_unknown_key(self, event: events.Key) -> None:
-        """Show that a printable key has no action here."""
+        """Show that a printable key has no action here, or the keys of a question after an accept."""
+        if self._probe is not None:
+            keys = [f"{self.actions.cap_of(f'probe-{answer}')} {answer}" for answer in ("true", "false", "skip")]
+            self.show_message(f"one question first: {' · '.join(keys)}")
+            return
         if event.is_printable and event.character and self.question is None and self.shown is not None:
             help_key = self.actions.cap_of("help")
             self.show_message(f"{display_text(event.character)} has no action here · {help_key} lists the keys")
@@ -218,6 +225,8 @@ class CurateScreen(DecisionScreen):
         """The meaning of the keys at the moment."""
         if self.is_editing:
             return KeyScope.EDIT
+        if self._probe is not None:
+            return KeyScope.PROBE
         return self.question or (KeyScope.CARD_ZOOM if self.is_zoomed else KeyScope.CARD)
 
     def offers(self, action: str) -> bool:
@@ -262,7 +271,7 @@ class CurateScreen(DecisionScreen):
 
     async def _decide(self, kind: Kind, reason: Reason | None = None) -> None:
         ready = self.shown
-        done = await self._run(lambda: self.session.submit(kind, reason))
+        done = await self._run(lambda: self.session.submit(kind, reason, may_probe=True))
         if done is None or ready is None:
             return
         if reason is not None:
@@ -285,6 +294,17 @@ class CurateScreen(DecisionScreen):
     def _goal_note(self) -> str:
         """Return that the last decision has reached the goal of the session; "" if it has not."""
         return f" · goal reached: {self.session.settings.goal:,}" if self.session.goal_reached else ""
+
+    async def action_answer_probe(self, is_true: bool) -> None:
+        """Answer the question after an accept."""
+        probe = self._probe
+        await self._run(lambda: self.session.answer_probe(is_true))
+        if self._probe is not probe:
+            answer = f"answered: {'true' if is_true else 'false'} · {self.actions.cap_of('undo')} undo"
+            self.action_line.show(Content(answer))
+
+    async def action_skip_probe(self) -> None:
+        await self._run(self.session.skip_probe)
 
     async def action_undo(self) -> None:
         await self._travel(back=True)
@@ -488,7 +508,10 @@ class CurateScreen(DecisionScreen):
         self.call_after_refresh(self._lay_out)  # the window may have another size by now
 
     def _zoom_to(self, view: ZoomView, ready: PreparedCard) -> None:
-        text = zoomed_card(ready, forward_key=self.actions.cap_of("forward"))
+        if self._probe is not None:
+            text = zoomed_probe(self._probe)
+        else:
+            text = zoomed_card(ready, forward_key=self.actions.cap_of("forward"))
         view.show(ready.path, picture_name(ready), first=ready.thumbnail, text=text)
 
     def on_zoom_view_line_changed(self) -> None:
@@ -654,9 +677,15 @@ class CurateScreen(DecisionScreen):
         return result
 
     def _show_current(self) -> None:
-        """Show the current card, or the loading state, or the end of the queue."""
+        """Show the current card, a question after an accept, the loading state, or the end of the queue."""
         if not self.is_whole:
             return
+        if self.session.probe is not None:
+            self._ask_probe(self.session.probe)
+            return
+        if self._probe is not None:
+            self._probe, self.shown = None, None
+            self._show_keys()
         ready, before = self.session.current_card(), self.shown
         self.shown = ready
         if ready is not before:
@@ -680,8 +709,23 @@ class CurateScreen(DecisionScreen):
             if ready.thumbnail is not None:
                 await asyncio.to_thread(self.picture_box.prepare, ready.thumbnail)
 
+    def _ask_probe(self, probe: Probe) -> None:
+        """Show a question about the image of the accepted card; only its keys apply."""
+        if probe is self._probe:
+            return
+        self._probe, self.shown = probe, probe.ready
+        self._paint(probe.ready)
+        for widget in (self.picture, self.card_view, *self.query("#zoom")):
+            widget.visible = True
+        self._show_keys()
+        self._track_shown()
+        self._show_status()
+
     def _track_shown(self) -> None:
-        """Register the card that keys decide about."""
+        """Register the card or the question that keys decide about."""
+        if self._probe is not None:  # a number of its own: no card has a negative one
+            self.track_card(-2 * self._probe.ready.card.candidate_id - self._probe.at)
+            return
         number = self.shown.card.candidate_id if self.shown is not None else None
         self.track_card(number, known=self.session.seen_before)
 
@@ -706,6 +750,9 @@ class CurateScreen(DecisionScreen):
             return
         self._painted_narrow = self._narrow
         self._lay_out()
+        if self._probe is not None:
+            self.card_view.show_probe(self._probe)
+            return
         audit, key = ready.stream is Stream.AUDIT, self.actions.cap_of("forward")
         standing = state_line(ready, self.session.actor.role)
         narrow = self._narrow and not self.has_class("-above")

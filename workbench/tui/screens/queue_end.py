@@ -105,6 +105,11 @@ def summary_content(summary: SessionSummary, revisit_key: str) -> Content:
         _counted("this session", session_counts(summary.decisions, glyphs=True)),
         _counted("the workspace", _states(summary.states)),
     ]
+    if summary.probes.answers:
+        share = summary.probes.share
+        consistent = f"{summary.probes.consistent} of {summary.probes.answers} answers fit the accepts"
+        interval = f"95 % interval {share.low:.0%} to {share.high:.0%}"
+        lines.append(_counted("probes", [consistent, interval]))
     lines += [Content.styled(f"⚠ {words}", "$text-warning") for words in summary.refused.clauses]
     lines.append(Content(""))
     if summary.set_aside:

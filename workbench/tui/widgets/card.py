@@ -8,8 +8,9 @@ from textual.content import Content
 from curation_db.language.sanitize import display_text
 from curation_db.search.cards import Card
 from workbench.annotation.models import PreparedCard
-from workbench.annotation.text_spans import highlighted_spans
-from workbench.tui.rendering import card_content
+from workbench.annotation.probe import Probe
+from workbench.annotation.text_spans import TextSpan, highlighted_spans
+from workbench.tui.rendering import card_content, card_lines
 from workbench.tui.rendering.card_lines import (
     FieldStyle,
     answer_box,
@@ -24,6 +25,7 @@ from workbench.workspace.keymap import Action, ActionMap, KeyScope
 HIDDEN_AUDIT = "hidden: this is an audit card"
 HIDDEN_BLIND = "hidden: this session is blind"
 LABELS = {
+    "probe": "QUESTION",
     "past": "YOU DECIDED",
     "negated": "NEGATED",
     "caption": "CAPTION",
@@ -43,6 +45,8 @@ QUESTIONS = {
     KeyScope.CAUSE: "they disagreed because",
 }
 """The questions whose answers may cover the end of the card."""
+_BOXED = {"negated": card_lines.QUESTIONS, "probe": ("Is this sentence true or false of the image?", "true or false?")}
+"""The fields in a box, with the question that the annotator answers about each, the longest first."""
 _WHEEL_LINES = 2
 _LEAST_JUDGES = 24
 """Cells; the verdicts are cut below this width."""
@@ -110,6 +114,13 @@ class CardView(TrackedText):
         if not (is_same and all(map(Content.is_same, before[0], self._lines))):
             self._draw()
 
+    def show_probe(self, probe: Probe) -> None:
+        """Show a question of a probe instead of the card: the accepted caption would give the answer away."""
+        self._fields, self._judged = {"probe": card_content.marked([TextSpan(probe.question.sentence)])}, None
+        self._laid_out, self._top = None, 0
+        self._lay_out()
+        self._draw()
+
     def text_of(self, field: str) -> str:
         """Return the text of a field; "" for none."""
         if field == "judges" and self._judged is not None:
@@ -135,8 +146,11 @@ class CardView(TrackedText):
             text = content
             if name == "judges" and self._judged is not None:
                 text = self._verdicts(self._judged, style.text_width(width))
-            draw = question_box if name == "negated" else field_lines
-            self._lines += draw(LABELS[name], text, width, style)
+            questions = _BOXED.get(name)
+            if questions is None:
+                self._lines += field_lines(LABELS[name], text, width, style)
+            else:
+                self._lines += question_box(LABELS[name], text, width, style, questions)
 
     def _verdicts(self, card: Card, width: int) -> Content:
         rows = card_content.opinion_rows(card, max(_LEAST_JUDGES, width))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from alembic import op
 
 from curation_db.storage.ids import utc_now, uuid7
 
-revision = "0004"
+revision = "0005"
 down_revision = "older"
 branch_labels = None
 depends_on = None
@@ -36,8 +38,12 @@ _ADD = (
 )
 
 
+_PROBES = import_module("curation_db.storage.migrations.versions.0005_probe_answers")
+
+
 def upgrade() -> None:
     for statement in _ADD:
         op.execute(statement)
+    _PROBES.allow_probe_answers(op.get_bind())
     connection = op.get_bind()
     connection.exec_driver_sql("INSERT INTO lineage(uid, after, started_at) VALUES (?, 0, ?)", (uuid7(), utc_now()))

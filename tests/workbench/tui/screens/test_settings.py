@@ -129,7 +129,7 @@ async def test_hostile_settings_are_only_text(make_workspace: Any, open_app: Any
         await settled(pilot)
         await pilot.press("comma")
         await until(pilot, lambda: ready(app))
-        await pilot.press(*["j"] * 8, "enter")
+        await pilot.press(*["j"] * 12, "enter")
         await until(pilot, lambda: "pictures.[/x]" in lines(app) and "[@click=app.quit]x[/]" in lines(app))
         assert "\u202e" not in lines(app)
 
@@ -163,7 +163,7 @@ def test_key_clashes_on_side_screens_are_refused(own: dict[str, str], expected: 
 
 
 def test_every_setting_has_a_row_and_a_description(tmp_path: Path) -> None:
-    assert help_of(CurateSettings).keys() == {each.name for each in fields(CurateSettings)} - {"keys"}
+    assert help_of(CurateSettings).keys() == {each.name for each in fields(CurateSettings)} - {"keys", "panels"}
     assert help_of(TrainSettings).keys() == {each.name for each in fields(TrainSettings)}
     assert help_of(GenerateSettings).keys() == {each.name for each in fields(GenerateSettings)} - {"engines"}
     assert help_of(LintSettings).keys() == {each.name for each in fields(LintSettings)} - {"counter"}
