@@ -38,6 +38,7 @@ from workbench.workspace.layout import Workspace
 
 _QUICK = Size(candidates=10_000, seeds=500, voted=1_000)
 _PAGES = 200
+_SIMILAR = 20
 _REPEATS = 3
 
 
@@ -132,6 +133,7 @@ _NOTES = [
     "search_*: the views that search texts; all_p95_ms: until the last id of the view",
     "page_p95_ms: 64 rows at a random offset, from ids to rows; sql_page_p95_ms: plain sqlite3 reading the same rows "
     "of candidate, state and caption by their ids",
+    "like_p95_ms: from a like: view of a candidate to its last id, at most 2,000, by words",
     "screen_p95_ms: from enter on a typed view to the frame with its rows, by Textual's Pilot, which itself takes "
     "about 50 ms per key; end_ms: from the key end to the last rows of all candidates",
     "rss_mb: VmHWM of the app process at the end; empty_rss_mb: of the same process before the browse screen was "
@@ -170,7 +172,7 @@ def measure(database: Path, size: Size, repeats: int) -> dict[str, Any]:
             for each in view_cases(size):
                 report_progress(f"view {each.line or 'everything'}")
                 views[each.line or "everything"] = _one_view(store, plain, each, repeats)
-            pages = _pages(store, plain, size)
+            pages = {**_pages(store, plain, size), **_similar(store, size)}
     finally:
         plain.close()
     searches = [view for line, view in views.items() if _searches(parse_view(line if line != "everything" else ""))]
@@ -213,6 +215,21 @@ def _one_view(store: Store, plain: sqlite3.Connection, each: ViewCase, repeats: 
         query = f"SELECT c.id FROM {each.sql} LIMIT {PAGE}"
         sql.append(timed(lambda query=query: plain.execute(query).fetchall()) * 1000)  # type: ignore[misc]
     return {"count": count, "first_ms": median(first), "all_ms": median(whole), "sql_ms": median(sql)}
+
+
+def _similar(store: Store, size: Size) -> dict[str, float]:
+    """Time `like:` views of random candidates, each for the first time, until their last id."""
+    draw, times = random.Random(1), []
+    for _ in range(_SIMILAR):
+        view = parse_view(f"like:{draw.randrange(1, size.candidates)}")
+
+        def read(view: View = view) -> None:
+            with store.read() as connection:
+                for _ in ids_of(connection, view):
+                    pass
+
+        times.append(timed(read) * 1000)
+    return {"like_p50_ms": round(percentile(times, 50), 1), "like_p95_ms": round(percentile(times, 95), 1)}
 
 
 _PLAIN_PAGE = f"""

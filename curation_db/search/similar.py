@@ -70,11 +70,12 @@ def similar_to(connection: Connection, number: int) -> SimilarList:
     database = sqlite.database_path(connection)
     cached = features.stamps(cache_file(database).parent) if database is not None else ()
     key = (database, number, (*connection.execute(_VERSION).one(), cached))
-    if key not in _lists:
-        _lists[key] = _computed(connection, number)
+    found = _lists.get(key)
+    if found is None:  # another thread may remove it from the cache at any time
+        found = _lists[key] = _computed(connection, number)
         while len(_lists) > _KEPT:
             _lists.popitem(last=False)
-    return _lists[key]
+    return found
 
 
 def by_similarity(connection: Connection, view: View, ids: Sequence[int]) -> array[int]:

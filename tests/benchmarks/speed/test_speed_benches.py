@@ -55,7 +55,8 @@ def test_browse_measures_views_pages_and_the_screen() -> None:
     result = run("browse")
     # fmt: off
     assert result.keys() >= ALWAYS | {
-        "rows", "first_page_s", "page_p95_ms", "filter_p95_ms", "sql_p95_ms", "rss_mb", "rss_above_empty_mb",
+        "rows", "first_page_s", "page_p95_ms", "filter_p95_ms", "sql_p95_ms", "like_p95_ms", "rss_mb",
+        "rss_above_empty_mb",
     }
     # fmt: on
     assert result["rows"] == 10_000

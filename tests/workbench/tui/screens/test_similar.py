@@ -69,6 +69,7 @@ async def test_a_card_lists_similar_ones_and_rejects_its_family_in_one_act(
         await pilot.press("g")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         assert workspace.events() == [(number, "reject", "gratuitous") for number in (1, 3, 5)]
+        assert "of the family of card 1" in app.session.acts.script
         await until(pilot, lambda: shown(app) == 2)
         await press(pilot, "z")
         await until(pilot, lambda: set(workspace.states().values()) == {"open"})

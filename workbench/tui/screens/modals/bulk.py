@@ -59,6 +59,8 @@ class BulkModal(Dialog[BulkDone]):
         """`ids`: the selected candidates; `kind`: accept, reject or requeue."""
         super().__init__(title or f"{BULK[kind].title}: {bulk.cards(len(ids))} selected")
         self._session, self._actions = session, actions
+        self._whole = title or "a selection"
+        """What is decided, for the log of the session."""
         self._ids, self._kind = ids, kind
         self._summary: BulkPreview | None = None
         self._reason: Reason | None = None
@@ -183,7 +185,7 @@ class BulkModal(Dialog[BulkDone]):
                 progress=self._post_progress,
             )
         because = f": {readable(self._reason)}" if self._reason is not None else ""
-        self._session.acts.without_command(f"{BULK[self._kind].title}{because}, of a selection")
+        self._session.acts.without_command(f"{BULK[self._kind].title}{because}, of {self._whole}")
         self._session.refresh()
         return done
 

@@ -59,7 +59,7 @@ class FindModal(Dialog[int]):
         """Whether enter was pressed before the matches arrived."""
 
     def compose_body(self) -> ComposeResult:
-        yield Input(placeholder="words of a caption or a concept", id="words")
+        yield Input(placeholder="words of a caption or a concept, or like:1204", id="words")
         yield Static("", id="find-status", markup=False)
         yield OptionList(id="matches", markup=False, compact=True)
         yield self.foot("↑ ↓ choose · ↑ at the first: earlier searches · enter: open · esc: cancel")
