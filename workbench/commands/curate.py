@@ -449,7 +449,10 @@ def _end_session(session: AnnotationSession, code: int) -> int:
     if session.replaced is not None:
         _print_stored("", refused)
         raise session.replaced
-    _print_stored(_session_summary(session), refused)
+    done, report = _session_summary(session)
+    _print_stored(done, refused)
+    for label, words in report:
+        typer.echo(f"       {label:<11}{words}", err=True)
     return int(code or (ExitCode.DATABASE if refused.lost else ExitCode.OK))
 
 
@@ -461,15 +464,18 @@ def _print_stored(done: str, refused: RefusedAnswers) -> None:
         typer.echo("       find the cause: negwb doctor; then decide these again: negwb curate", err=True)
 
 
-def _session_summary(session: AnnotationSession) -> str:
-    """Return what this session decided and the progress of the queue; empty if the record cannot be read."""
+def _session_summary(session: AnnotationSession) -> tuple[str, list[tuple[str, str]]]:
+    """Return what this session decided and the progress of the queue, and the lines about the session.
+
+    Both are empty if the record cannot be read.
+    """
     from curation_db.errors import RecordError
     from workbench.annotation.wording import session_counts
 
     try:
         summary = session.summary()
     except RecordError:
-        return ""
+        return "", []
     counts = ", ".join(session_counts(summary.decisions)) or "nothing decided"
     progress = session.progress
-    return f"{counts}; {progress.decided:,} of {progress.total:,} done"
+    return f"{counts}; {progress.decided:,} of {progress.total:,} done", summary.report

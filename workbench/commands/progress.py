@@ -11,6 +11,7 @@ _EPILOG = """\b
 Examples:
   negwb progress
   negwb progress --json | jq '.agreement.standing.ac1'
+  negwb progress --json | jq '.sessions[] | {name, decisions, speed}'    the last session of each annotator
 """
 
 
@@ -30,9 +31,11 @@ def progress(
     from workbench.reports import progress_report
     from workbench.workspace.layout import find_workspace
 
-    figures = progress_report.gather(find_workspace(context.obj))
+    workspace = find_workspace(context.obj)
+    figures = progress_report.gather(workspace)
     if as_json:
-        typer.echo(json.dumps(progress_report.as_json(figures)))
+        sessions = progress_report.gather_sessions(workspace)
+        typer.echo(json.dumps({**progress_report.as_json(figures), "sessions": sessions}))
         return
     show(progress_report.listings(figures))
     if note := progress_report.kappa_note(figures):
