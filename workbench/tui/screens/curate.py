@@ -707,7 +707,7 @@ class CurateScreen(DecisionScreen):
         await asyncio.sleep(SETTLE_SECONDS)
         for ready in self.session.upcoming()[:DEPTH]:
             if ready.thumbnail is not None:
-                await asyncio.to_thread(self.picture_box.prepare, ready.thumbnail)
+                await run_in_daemon_thread(partial(self.picture_box.prepare, ready.thumbnail))
 
     def _ask_probe(self, probe: Probe) -> None:
         """Show a question about the image of the accepted card; only its keys apply."""
