@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -135,17 +136,17 @@ def load(file: Path, prefix: str = "") -> Signatures:
 @lru_cache(maxsize=4)
 def _loaded(file: Path, prefix: str, stamp: tuple[int, int]) -> Signatures:
     with _reading(file) as connection:
-        rows: Sequence[tuple[str, str, bytes, bytes, bytes]] = []
-        if connection is not None:
-            rows = connection.execute(
-                f"""SELECT collection, key, hash, thumbnail, sha256 FROM signature
-                    WHERE substr(collection, 1, ?) = ? AND {_SIGNED}""",
-                (len(prefix), prefix, THUMBNAIL_BYTES),
-            ).fetchall()
-    return Signatures.of(
-        ((collection, key), ImageSignature(int.from_bytes(value), thumbnail, sha256))
-        for collection, key, value, thumbnail, sha256 in rows
-    )
+        if connection is None:
+            return Signatures.of(())
+        rows = connection.execute(
+            f"""SELECT collection, key, hash, thumbnail, sha256 FROM signature
+                WHERE substr(collection, 1, ?) = ? AND {_SIGNED}""",
+            (len(prefix), prefix, THUMBNAIL_BYTES),
+        )
+        return Signatures.of(
+            ((sys.intern(collection), key), ImageSignature(int.from_bytes(value), thumbnail, sha256))
+            for collection, key, value, thumbnail, sha256 in rows
+        )
 
 
 def _row(
