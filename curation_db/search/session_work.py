@@ -61,12 +61,12 @@ class SessionWork:
 
     def figures(self) -> dict[str, Any]:
         """Return the figures for `--json`."""
-        share = self.gold.share
+        share = asdict(self.gold.share) if self.gold.answers else None
         return {
             "decisions": {str(kind): number for kind, number in self.decisions.items()},
             "settled": self.settled,
             "speed": {**self.speed.figures(), "per_minute": self.speed.per_minute},
-            "gold": {"right": self.gold.right, "answers": self.gold.answers, "share": asdict(share)},
+            "gold": {"right": self.gold.right, "answers": self.gold.answers, "share": share},
             "agreement": asdict(self.agreement) if self.agreement is not None else None,
         }
 

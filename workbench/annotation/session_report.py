@@ -46,8 +46,8 @@ def duration(milliseconds: int) -> str:
 def _time(speed: AnnotationSpeed) -> str:
     if speed.per_minute is None or speed.median_ms is None:
         return ""
-    pace = f"{speed.per_minute:.1f} decisions per minute, median {speed.median_ms / 1000:.1f} s"
-    return f"{duration(speed.active_ms)} without breaks: {pace}"
+    pace = f"{speed.per_minute:.1f} decisions/min · median {speed.median_ms / 1000:.1f} s"
+    return f"{duration(speed.active_ms)} without breaks · {pace}"
 
 
 def _gold(work: SessionWork) -> str:
@@ -81,4 +81,4 @@ def _probes(probes: Consistency) -> str:
 def _goal(own: int, goal: int) -> str:
     if not goal:
         return ""
-    return f"reached: {own:,} of {goal:,}" if own >= goal else f"{own:,} of {goal:,}"
+    return f"{goal:,} reached, {own:,} decided" if own >= goal else f"{own:,} of {goal:,}"

@@ -74,6 +74,7 @@ def test_the_work_of_a_session(make_workspace: Any, open_session: SessionOpener,
     assert sessions[0]["speed"]["per_minute"] == pytest.approx(6 / 82 * 60)
     assert sessions[0]["agreement"]["items"] == 2
     assert sessions[1]["agreement"]["kappa"]["estimate"] is None
+    assert sessions[1]["gold"] == {"right": 0, "answers": 0, "share": None}
 
 
 def test_only_first_answers_to_gold_items_of_the_session_count(
@@ -112,7 +113,7 @@ WORK = SessionWork(
 
 def test_the_lines_of_the_summary() -> None:
     assert report_lines(WORK, Consistency(4, 3), own=12, goal=200) == [
-        ("time", "4 min 12 s without breaks: 2.9 decisions per minute, median 8.2 s"),
+        ("time", "4 min 12 s without breaks · 2.9 decisions/min · median 8.2 s"),
         ("settled", "2 disagreements among these"),
         ("gold items", "9 of 10 right (95 % interval 60% to 98%)"),
         ("agreement", "10 of 11 votes equal to those of others (91%), kappa 0.61, AC1 0.88"),
@@ -121,7 +122,7 @@ def test_the_lines_of_the_summary() -> None:
     ]
     nothing = SessionWork({}, 0, AnnotationSpeed(), GoldScore("ana", 0, 0, 0), None)
     assert report_lines(nothing, Consistency(), own=0, goal=0) == []
-    assert report_lines(nothing, Consistency(), own=3, goal=2) == [("goal", "reached: 3 of 2")]
+    assert report_lines(nothing, Consistency(), own=3, goal=2) == [("goal", "2 reached, 3 decided")]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ async def test_the_end_of_the_queue_shows_the_summary(
             clock.advance(6)
             await press(pilot, key)
         assert isinstance(app.screen, QueueEndScreen)
-        await until(pilot, lambda: "18 s without breaks: 10.0" in lines(app))
+        await until(pilot, lambda: "18 s without breaks · 10.0" in lines(app))
         assert "✓ 2 accepted · ? 1 unsure" in lines(app)
         assert "1 of 1 vote equal to those of others" in lines(app)
-        assert "reached: 3 of 3" in lines(app)
+        assert "3 reached, 3 decided" in lines(app)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _QUIET = "$foreground 70%"
 _WIDTH, _FRAME = 86, 6
 """Columns of the box, and of its border and padding."""
+_SCROLLBAR = 2
+_HIGH = 24
+"""Rows from which there is room above and below the text."""
 _LABEL = 15
 """Columns of the labels."""
 
@@ -84,9 +87,11 @@ class QueueEndScreen(Screen[str | None]):
 
     def _show_summary(self) -> None:
         if self._summary is not None and self.children:
-            width = min(self.size.width, _WIDTH) - _FRAME
+            width = min(self.size.width - _SCROLLBAR, _WIDTH) - _FRAME
             content = summary_content(self._summary, self._actions.cap_of("revisit"), width)
-            self.query_one("#done", Static).update(content)
+            box = self.query_one("#done", Static)
+            box.styles.padding = (1 if self.size.height >= _HIGH else 0, 2)
+            box.update(content)
 
     def _leave(self, action: str) -> None:
         if self.is_active:  # a second key may come before the first has closed
