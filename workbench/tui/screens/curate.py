@@ -369,6 +369,7 @@ class CurateScreen(DecisionScreen):
     async def on_edit_dock_closed(self, event: EditDock.Closed) -> None:
         self._show_keys()
         await self._written(event.written)
+        self.draw_now()
 
     async def action_edit_outside(self) -> None:
         """Correct the text in the annotator's editor, and store it as an edit of the card that was shown."""
