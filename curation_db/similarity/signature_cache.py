@@ -23,6 +23,7 @@ from curation_db.errors import RecordError
 from curation_db.image_decoding import ImageProblem
 from curation_db.similarity.duplicates import Signatures
 from curation_db.similarity.image_signature import THUMBNAIL_BYTES, ImageSignature, signature_of
+from curation_db.storage.sqlite import Mode, open_file
 
 FILE: Final = Path("cache", "image-signatures.db")
 """Below the folder of the record."""
@@ -30,7 +31,6 @@ _VERSION: Final = 1
 """Of the table and of the signatures; a file of another version is emptied."""
 _BATCH: Final = 64
 """Images that an interrupted pass computes again at most."""
-_BUSY_S: Final = 15.0
 _CREATE: Final = """
     CREATE TABLE IF NOT EXISTS signature (
         collection TEXT NOT NULL, key TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
@@ -201,7 +201,7 @@ def _writing(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _opened(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)
+    connection = open_file(file, Mode.CREATE)
     try:
         connection.execute("PRAGMA synchronous=NORMAL")
         if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
@@ -221,8 +221,7 @@ def _reading(file: Path) -> Iterator[sqlite3.Connection | None]:
     with contextlib.ExitStack() as stack:
         connection = None
         with contextlib.suppress(sqlite3.Error):
-            uri = f"{file.absolute().as_uri()}?mode=ro"
-            opened = stack.enter_context(contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S)))
+            opened = stack.enter_context(contextlib.closing(open_file(file, Mode.READ)))
             if opened.execute("PRAGMA user_version").fetchone()[0] == _VERSION:
                 connection = opened
         yield connection
