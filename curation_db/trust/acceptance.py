@@ -21,14 +21,8 @@ from curation_db.trust import declared_looks, running_audit
 
 _STEPS: Final = 40
 """Thresholds are the quantiles of the scores in steps of 1 / 40."""
-_MARGIN: Final = 0.8
-"""The walk starts where the mean score exceeds the target by this share of what is left to 1."""
-_ERRORS_ALLOWED: Final = (5, 3, 1, 0)
-_FIRST_SHARE: Final = 0.5
-"""The first test uses at most this share of the audit set, unless the smallest sample needs more."""
+_ROUNDING: Final = 1e-9
 _PRECISE: Final = 1e-9
-_LEAST_SHARE: Final = 0.05
-"""The first threshold accepts at least this share of the stratum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +121,9 @@ def declare_thresholds(
 ) -> list[float]:
     """Return the thresholds to test in a stratum, from strict to loose. They depend on scores alone.
 
-    The first one is the loosest at which the mean score still exceeds the target clearly, and which accepts enough
-    candidates of the audit set for a certificate. One error in the smallest sample would end the walk, so the first
-    test leaves room for errors where the audit set allows it.
+    The first one is where the scores promise the safest test: there the audit set exceeds the sample that a certificate
+    with the expected number of errors needs by the largest factor. Stricter ones are left out, because a failed test
+    ends the walk. The scores may be wrong about the precision: that costs acceptances, and never the guarantee.
 
     Args:
         scores: Calibrated P(right) of the candidates of the stratum.
@@ -138,26 +132,25 @@ def declare_thresholds(
         level: Confidence of this stratum (`stratum_level`).
         running: Whether the labels are looked at continuously, which takes more of them.
     """
-    required = running_audit.required_labels if running else declared_looks.required_labels
-    needed = [_required(required, target, errors, level) for errors in _ERRORS_ALLOWED]
-    least = next((each for each in needed if each <= len(audit) * _FIRST_SHARE), needed[-1])
     ordered = sorted(scores, reverse=True)
     if not ordered:
         return []
     ends = sorted({max(1, math.ceil(len(ordered) * step / _STEPS)) for step in range(1, _STEPS + 1)})
     grid = list(dict.fromkeys(ordered[end - 1] for end in ends))
-    counted, promised = sorted(audit), target + _MARGIN * (1 - target)
-    start, total, at = len(grid) - 1, 0.0, 0
-    for index, threshold in enumerate(grid):
-        while at < len(ordered) and ordered[at] >= threshold:
-            total += ordered[at]
-            at += 1
-        if at < _LEAST_SHARE * len(ordered) or len(counted) - bisect_left(counted, threshold) < least:
-            continue
-        start = min(start, index) if total / at < promised else index
-        if total / at < promised:
-            break
-    return grid[start:]
+    counted = sorted(audit)
+    safety = []
+    for threshold in grid:
+        above = [score for score in ordered if score >= threshold]
+        tested = len(counted) - bisect_left(counted, threshold)
+        errors = math.ceil(tested * (1 - math.fsum(above) / len(above)) - _ROUNDING)
+        safety.append(tested / smallest_sample(target, errors, level=level, running=running))
+    return grid[safety.index(max(safety)) :]
+
+
+def smallest_sample(target: float, errors: int = 0, *, level: float = LEVEL, running: bool = True) -> int:
+    """Return the number of labels that a certificate with this number of errors needs."""
+    required = running_audit.required_labels if running else declared_looks.required_labels
+    return _required(required, target, errors, level)
 
 
 def _test(stratum: Stratum, threshold: float, target: float, level: float, audit: _Audit) -> Test:

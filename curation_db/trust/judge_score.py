@@ -1,7 +1,8 @@
 """One probability from several judges and checks: a logistic regression on labels. Pure functions.
 
-The features of a candidate are the log-odds of each judge's P(right), with 0 and a mark where a judge has no answer,
-and one 0/1 feature for each check that can fire. The weights are fitted on labels that no certificate uses.
+The features of a candidate are the log-odds of each judge's P(right) as a linear spline, with 0 and a mark where a
+judge has no answer, and one 0/1 feature for each check that can fire. A spline, because many judges are reliable only
+where they are very sure. The weights are fitted on labels that no certificate uses.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from curation_db.trust.calibration import log_odds
 
 PENALTY: Final = 1.0
 """Weight of the L2 penalty: sum of w^2 / 2, without the intercept. With few labels the judges keep equal signs."""
+KNOTS: Final = (1.0, 2.0, 3.0)
+"""Log-odds at which the slope may change: P(right) of .73, .88 and .95."""
 _MAX_STEPS: Final = 50
 _CONVERGED: Final = 1e-9
 
@@ -38,7 +41,7 @@ class JudgeScore:
     judges: tuple[str, ...]
     checks: tuple[str, ...]
     weights: tuple[float, ...]
-    """One of each judge, one of each judge's missing answer, one of each check."""
+    """Of the log-odds of each judge, of their excess over each knot, of missing answers, of checks."""
     intercept: float
 
     def apply(self, evidence: Sequence[Evidence]) -> list[float]:
@@ -83,10 +86,11 @@ def _loss(x: NDArray[np.float64], y: NDArray[np.float64], w: NDArray[np.float64]
 
 
 def _features(evidence: Sequence[Evidence], judges: Sequence[str], checks: Sequence[str]) -> NDArray[np.float64]:
-    """Return the features (n, 2 * judges + checks)."""
+    """Return the features (n, (2 + knots) * judges + checks)."""
     answers = np.array([[each.judges.get(judge, 0.5) for judge in judges] for each in evidence], dtype=np.float64)
     missing = np.array([[judge not in each.judges for judge in judges] for each in evidence], dtype=np.float64)
     fired = np.array([[check in each.checks for check in checks] for each in evidence], dtype=np.float64)
     n = len(evidence)
     odds = log_odds(answers.ravel()).reshape(n, -1) if judges else np.zeros((n, 0))
-    return np.concatenate([odds, missing.reshape(n, -1), fired.reshape(n, -1)], axis=1)
+    excess = [np.maximum(odds - knot, 0) for knot in KNOTS]
+    return np.concatenate([odds, *excess, missing.reshape(n, -1), fired.reshape(n, -1)], axis=1)

@@ -32,6 +32,7 @@ from curation_db.trust.acceptance import (
     Test,
     declare_thresholds,
     plan_acceptance,
+    smallest_sample,
     standing,
     stratum_level,
 )
@@ -61,6 +62,8 @@ _AT_ONCE: Final = 5_000
 """Acceptances in one transaction: annotators wait for it, about 0.3 s."""
 
 Progress = Callable[[int, int], None]
+_Scored = tuple[Item, float]
+"""A candidate and its P(right)."""
 
 
 class NotEnoughLabels(RecordError):
@@ -136,7 +139,7 @@ class AcceptancePlan:
     later: int
     """Undecided candidates that are newer than the declaration."""
     other: int
-    """Undecided candidates in a stratum without an audit set, or without a verdict of the policy's judges."""
+    """Undecided candidates in a stratum with too small an audit set, or without a verdict of the policy's judges."""
 
     @property
     def accepted(self) -> list[int]:
@@ -164,13 +167,29 @@ def declare(
     confidence: float,
     looks: Sequence[int] | None = None,
 ) -> Policy:
-    """Return a new policy for the candidates of the record; nothing is stored.
+    """Return a new policy for the candidates of the record; nothing is stored. Raises as `declare_policy`."""
+    newest = connection.execute(text("SELECT coalesce(max(id), 0) FROM candidate")).scalar_one()
+    audit, undecided = audit_items(connection, claim), list(undecided_items(connection))
+    return declare_policy(audit, undecided, claim, target, confidence=confidence, looks=looks, newest=newest)
+
+
+def declare_policy(
+    audit_set: Sequence[Item],
+    undecided: Sequence[Item],
+    claim: Claim,
+    target: float,
+    *,
+    confidence: float,
+    looks: Sequence[int] | None = None,
+    newest: int,
+) -> Policy:
+    """Return a policy for these candidates: fit the score, and choose the thresholds by scores alone.
 
     Raises:
         NotEnoughLabels: too few labels to fit the score, or all of them agree.
-        RecordError: no stratum has undecided candidates and an audit set, or a look is at labels that exist already.
+        RecordError: no stratum has undecided candidates and a large enough audit set, or a look is too early.
     """
-    fitted, testing = split_by_image(audit_items(connection, claim))
+    fitted, testing = split_by_image(audit_set)
     labelled = [item for item in fitted if item.right is not None and item.evidence.judges]
     right = [bool(item.right) for item in labelled]
     if len(labelled) < LEAST_FITTED or len(set(right)) < 2:
@@ -183,40 +202,44 @@ def declare(
     if looks is not None and (not looks or looks[0] <= given):
         raise RecordError(f"a look at {looks[0] if looks else 0} labels is too late: {given} are given already")
     score = fit_judge_score([item.evidence for item in labelled], right)
-    audit, undecided = _by_stratum(testing, score), _by_stratum(undecided_items(connection), score)
-    names = sorted(audit.keys() & undecided.keys())
+    audit, open_items = _by_stratum(testing, score), _by_stratum(undecided, score)
+    running = looks is None
+    names = sorted(audit.keys() & open_items.keys())
+    least = smallest_sample(target, level=stratum_level(confidence, len(names)), running=running)
+    names = [name for name in names if len(audit[name]) >= least]  # the others could never be certified
     if not names:
-        raise RecordError("no stratum has undecided candidates and an audit set, both with verdicts of judges")
-    level = stratum_level(confidence, len(names))
-    thresholds = {
-        name: tuple(
-            declare_thresholds(
-                [p for _, p in undecided[name]],
-                [p for _, p in audit[name]],
-                target,
-                level=level,
-                running=looks is None,
-            )
+        raise RecordError(
+            f"no stratum has undecided candidates and an audit set of {least} judged candidates, which a certificate"
+            " without errors needs",
+            hint="raise [curate] audit_rate before the next import, or lower --precision",
         )
-        for name in names
-    }
-    newest = connection.execute(text("SELECT coalesce(max(id), 0) FROM candidate")).scalar_one()
+    level = stratum_level(confidence, len(names))
+    thresholds = {}
+    for name in names:
+        chosen = declare_thresholds(
+            _scores(open_items[name]), _scores(audit[name]), target, level=level, running=running
+        )
+        thresholds[name] = tuple(chosen)
     return Policy(claim, target, confidence, None if looks is None else tuple(looks), score, thresholds, newest)
 
 
 def plan(connection: Connection, policy: Policy) -> AcceptancePlan:
-    """Test the thresholds of a policy with the labels so far."""
-    _, testing = split_by_image(audit_items(connection, policy.claim))
+    """Test the thresholds of a policy with the labels of the record so far."""
+    return plan_policy(policy, audit_items(connection, policy.claim), list(undecided_items(connection)))
+
+
+def plan_policy(policy: Policy, audit_set: Sequence[Item], undecided: Sequence[Item]) -> AcceptancePlan:
+    """Test the thresholds of a policy with the labels of the audit set."""
+    _, testing = split_by_image(audit_set)
     labelled = [item for item in testing if item.right is not None and item.candidate_id <= policy.newest]
     numbers = {item.candidate_id: number for number, item in enumerate(labelled, 1)}
-    undecided = list(undecided_items(connection))
     current = [item for item in undecided if item.candidate_id <= policy.newest]
     audit, open_items = _by_stratum(testing, policy.score), _by_stratum(current, policy.score)
     strata = [
         Stratum(
             name,
             thresholds,
-            [p for _, p in open_items.get(name, ())],
+            _scores(open_items.get(name, ())),
             [
                 AuditLabel(p, bool(item.right), numbers[item.candidate_id])
                 for item, p in audit.get(name, ())
@@ -225,20 +248,27 @@ def plan(connection: Connection, policy: Policy) -> AcceptancePlan:
         )
         for name, thresholds in policy.thresholds.items()
     ]
-    planned = []
-    for rule in plan_acceptance(strata, policy.target, confidence=policy.confidence, looks=policy.looks):
-        items, labels = open_items.get(rule.name, []), audit.get(rule.name, [])
-        standings = [
-            (test, _standing(policy, rule.confidence, labels, test.threshold))
-            for test in reversed(rule.tests)
-            if test.certified
-        ]
-        applied = next((test for test, each in standings if each is Standing.HOLDS), None)
-        current_standing = Standing.HOLDS if applied else standings[0][1] if standings else None
-        accepted = tuple(item.candidate_id for item, p in items if applied and p >= applied.threshold)
-        planned.append(PlannedStratum(rule, len(labels), len(items), accepted, applied, current_standing))
-    covered = sum(each.undecided for each in planned)
-    return AcceptancePlan(policy, len(labelled), tuple(planned), len(undecided) - len(current), len(current) - covered)
+    rules = plan_acceptance(strata, policy.target, confidence=policy.confidence, looks=policy.looks)
+    planned = [_planned(policy, rule, audit.get(rule.name, []), open_items.get(rule.name, [])) for rule in rules]
+    other = len(current) - sum(each.undecided for each in planned)
+    return AcceptancePlan(policy, len(labelled), tuple(planned), len(undecided) - len(current), other)
+
+
+def _planned(policy: Policy, rule: StratumRule, labels: Sequence[_Scored], items: Sequence[_Scored]) -> PlannedStratum:
+    """Apply the loosest certified threshold whose bound still holds."""
+    standings = [
+        (test, _standing(policy, rule.confidence, labels, test.threshold))
+        for test in reversed(rule.tests)
+        if test.certified
+    ]
+    applied = next((test for test, each in standings if each is Standing.HOLDS), None)
+    current_standing = Standing.HOLDS if applied else standings[0][1] if standings else None
+    accepted = tuple(item.candidate_id for item, p in items if applied and p >= applied.threshold)
+    return PlannedStratum(rule, len(labels), len(items), accepted, applied, current_standing)
+
+
+def _scores(items: Iterable[_Scored]) -> list[float]:
+    return [p for _, p in items]
 
 
 def store_declaration(store: Store, policy: Policy) -> int:
@@ -304,17 +334,17 @@ def withdraw(store: Store, reviewed: PolicyReview) -> int:
     return done
 
 
-def _standing(policy: Policy, level: float, audit: Iterable[tuple[Item, float]], threshold: float) -> Standing:
+def _standing(policy: Policy, level: float, audit: Iterable[_Scored], threshold: float) -> Standing:
     """Return the standing of a threshold with all labels above it."""
     right = [item.right for item, p in audit if p >= threshold and item.right is not None]
     wrong = right.count(False)
     return standing(len(right) - wrong, wrong, policy.target, confidence=level, running=policy.looks is None)
 
 
-def _by_stratum(items: Iterable[Item], score: JudgeScore) -> dict[str, list[tuple[Item, float]]]:
+def _by_stratum(items: Iterable[Item], score: JudgeScore) -> dict[str, list[_Scored]]:
     """Return the items that the score covers, with P(right), by stratum."""
     covered = [item for item in items if _is_covered(item, score)]
-    grouped: dict[str, list[tuple[Item, float]]] = defaultdict(list)
+    grouped: dict[str, list[_Scored]] = defaultdict(list)
     for item, p in zip(covered, score.apply([item.evidence for item in covered]), strict=True):
         grouped[item.stratum].append((item, p))
     return grouped

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from workbench.workspace.layout import Workspace
 
 BANNER = "demo: drawn images, scripted captions, simulated judges"
+_ACCEPTANCE_SEEDS = 5
 _FIRST_KEYS = ("accept", "reject", "edit", "unsure", "skip", "undo", "help", "quit")
 _EPILOG = """\b
 Examples:
@@ -197,6 +198,7 @@ def _train_and_evaluate(
     from workbench.commands.report import gather, print_report
     from workbench.console.progress_bars import step_bars
     from workbench.demo.build import DemoFiles
+    from workbench.demo.experiment.automatic_acceptance import acceptance_line, measure
     from workbench.demo.experiment.exam_files import NEGREF
     from workbench.demo.experiment.experiments import ALL, NEGATED_ONLY, TUNED
     from workbench.demo.experiment.loop import figures, make_plan, run_exam, train
@@ -215,10 +217,14 @@ def _train_and_evaluate(
         print_report(gather(workspace, base=results[BASE][NEGREF].result["model"]["hash"]))
     with step_bars(lines=True) as progress:
         looks = look_again(workspace, plan.runs[ALL][0], read_truth(DemoFiles(workspace.root).truth), progress)
+        auto = measure(_ACCEPTANCE_SEEDS, progress=lambda done, of: progress("accepting by judges", done, of))
     if report and looks is not None:
         typer.echo(f"\n{looks.line()}")
+    if report:
+        typer.echo(f"\n{acceptance_line(auto)}")
     second_looks = None if looks is None else looks.figures()
-    return {"export_sha256": plan.export.export_sha256, **figures(plan, results), "second_looks": second_looks}
+    more = {"second_looks": second_looks, "auto": auto}
+    return {"export_sha256": plan.export.export_sha256, **figures(plan, results), **more}
 
 
 def _compare_recipes(folder: Path, pictures: int, seeds: int, steps: int | None, *, report: bool) -> None:

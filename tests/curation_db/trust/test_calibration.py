@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from curation_db.trust.calibration import LogitScale, fit_platt, fit_temperature, log_odds, reliability
-from curation_db.trust.judge_score import Evidence, fit_judge_score
+from curation_db.trust.judge_score import KNOTS, Evidence, fit_judge_score
 
 
 def overconfident(n: int, temperature: float, seed: int = 0) -> tuple[list[float], list[bool]]:
@@ -126,7 +126,8 @@ class TestJudgeScore:
         x = np.array(
             [
                 [
-                    *(log_odds([each.judges.get(judge, 0.5)])[0] for judge in ("a", "b")),
+                    *(odds := [log_odds([each.judges.get(judge, 0.5)])[0] for judge in ("a", "b")]),
+                    *(max(each_odds - knot, 0) for knot in KNOTS for each_odds in odds),
                     *(float(judge not in each.judges) for judge in ("a", "b")),
                     float("scope" in each.checks),
                 ]

@@ -26,7 +26,7 @@ from workbench.errors import UsageError
 SMALL = DemoSize(pictures=40, pool=60, scenes=60, gallery=20)
 COUNTS = {"candidates", "accepted", "rejected", "judge_errors_caught", "judge_error_rate"}
 ARMS = {"base", "tuned", "trained_on_all"}
-KEYS = COUNTS | ARMS | {"export_sha256", "curation_gain", "second_looks", "seconds"}
+KEYS = COUNTS | ARMS | {"export_sha256", "curation_gain", "second_looks", "auto", "seconds"}
 
 
 def build(folder: Path, *, steps: int = 20) -> Path:
