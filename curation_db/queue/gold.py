@@ -34,13 +34,6 @@ _FIRST = text("""
         AND f.gold AND f.kind IN ('accept', 'reject'))
     GROUP BY e.actor, k.answer, e.kind ORDER BY e.actor
 """)
-_FIRST_OF_SESSION = text("""
-    SELECT k.answer, e.kind, count(*) AS n FROM event e JOIN gold k ON k.candidate_id = e.candidate_id
-    WHERE e.actor = :actor AND e.session = :session AND e.gold AND e.kind IN ('accept', 'reject') AND NOT EXISTS (
-        SELECT 1 FROM event f WHERE f.candidate_id = e.candidate_id AND f.actor = e.actor AND f.seq < e.seq
-        AND f.gold AND f.kind IN ('accept', 'reject'))
-    GROUP BY 1, 2
-""")
 _COUNTS = text("""
     SELECT k.answer, s.state != 'superseded' AS served, count(*) AS n FROM gold k
     JOIN candidate_state s ON s.candidate_id = k.candidate_id GROUP BY 1, 2
@@ -119,21 +112,8 @@ def scores(connection: Connection) -> list[GoldScore]:
     by_actor: dict[str, list[int]] = {}
     for row in connection.execute(_FIRST):
         counts = by_actor.setdefault(row.actor, [0, 0, 0])
-        counts[_place(row.answer, row.kind)] += row.n
+        counts[0 if row.kind == row.answer else 1 if row.kind == Kind.ACCEPT else 2] += row.n
     return [GoldScore(name, *counts) for name, counts in sorted(by_actor.items())]
-
-
-def session_score(connection: Connection, actor: str, session: str) -> GoldScore:
-    """Return the score of the first answers of one session."""
-    counts = [0, 0, 0]
-    for row in connection.execute(_FIRST_OF_SESSION, {"actor": actor, "session": session}):
-        counts[_place(row.answer, row.kind)] += row.n
-    return GoldScore(actor, *counts)
-
-
-def _place(answer: str, kind: str) -> int:
-    """Return the place of an answer in a score: right, wrongly accepted, wrongly rejected."""
-    return 0 if kind == answer else 1 if kind == Kind.ACCEPT else 2
 
 
 def count_gold(connection: Connection) -> GoldCounts:

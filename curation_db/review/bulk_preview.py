@@ -92,7 +92,7 @@ def preview_decisions(connection: Connection, actor: Actor, ids: Iterable[int], 
     if kind not in _AIMS:
         raise ValueError(f"{kind} is not a bulk decision")
     if kind is Kind.REQUEUE and not works_alone(connection, actor.name):
-        require_adjudicator(actor, "requeue candidates")
+        require_adjudicator(actor, "reopen candidates")
     requested = sorted(set(ids))
     votes: list[int] = []
     flips: list[int] = []

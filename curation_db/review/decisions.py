@@ -307,7 +307,7 @@ class DecisionWriter:
         """
         with self._store.write() as connection:
             if not works_alone(connection, self._actor.name):
-                require_adjudicator(self._actor, "requeue a candidate")
+                require_adjudicator(self._actor, "reopen a candidate")
             entry = _NewEvent(candidate_id=candidate_id, kind=Kind.REQUEUE, note=note)
             return self._append(connection, [entry], PresentationContext(leased=False))
 

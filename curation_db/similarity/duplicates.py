@@ -6,7 +6,6 @@ near-duplicates do. `near` compares with the asked image only.
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -32,15 +31,14 @@ class Signatures:
 
     @classmethod
     def of(cls, named: Iterable[tuple[tuple[str, str], ImageSignature]]) -> Signatures:
-        names: list[tuple[str, str]] = []
-        hashes, thumbnails, sha256 = array("Q"), bytearray(), []
-        for name, signature in named:  # one at a time: there may be 100,000
-            names.append(name)
-            hashes.append(signature.hash)
-            thumbnails += signature.thumbnail
-            sha256.append(signature.sha256)
-        shown = np.frombuffer(thumbnails, np.uint8).reshape(len(names), THUMBNAIL_BYTES)
-        return cls(names, np.array(hashes, dtype=np.uint64), shown, sha256)
+        rows = list(named)
+        shown = b"".join(each.thumbnail for _, each in rows)
+        return cls(
+            [name for name, _ in rows],
+            np.array([each.hash for _, each in rows], dtype=np.uint64),
+            np.frombuffer(shown, np.uint8).reshape(len(rows), THUMBNAIL_BYTES),
+            [each.sha256 for _, each in rows],
+        )
 
     def __len__(self) -> int:
         return len(self.names)

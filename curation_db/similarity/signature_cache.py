@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +22,6 @@ from curation_db.errors import RecordError
 from curation_db.image_decoding import ImageProblem
 from curation_db.similarity.duplicates import Signatures
 from curation_db.similarity.image_signature import THUMBNAIL_BYTES, ImageSignature, signature_of
-from curation_db.storage.sqlite import Mode, open_file
 
 FILE: Final = Path("cache", "image-signatures.db")
 """Below the folder of the record."""
@@ -31,6 +29,7 @@ _VERSION: Final = 1
 """Of the table and of the signatures; a file of another version is emptied."""
 _BATCH: Final = 64
 """Images that an interrupted pass computes again at most."""
+_BUSY_S: Final = 15.0
 _CREATE: Final = """
     CREATE TABLE IF NOT EXISTS signature (
         collection TEXT NOT NULL, key TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
@@ -136,17 +135,17 @@ def load(file: Path, prefix: str = "") -> Signatures:
 @lru_cache(maxsize=4)
 def _loaded(file: Path, prefix: str, stamp: tuple[int, int]) -> Signatures:
     with _reading(file) as connection:
-        if connection is None:
-            return Signatures.of(())
-        rows = connection.execute(
-            f"""SELECT collection, key, hash, thumbnail, sha256 FROM signature
-                WHERE substr(collection, 1, ?) = ? AND {_SIGNED}""",
-            (len(prefix), prefix, THUMBNAIL_BYTES),
-        )
-        return Signatures.of(
-            ((sys.intern(collection), key), ImageSignature(int.from_bytes(value), thumbnail, sha256))
-            for collection, key, value, thumbnail, sha256 in rows
-        )
+        rows: Sequence[tuple[str, str, bytes, bytes, bytes]] = []
+        if connection is not None:
+            rows = connection.execute(
+                f"""SELECT collection, key, hash, thumbnail, sha256 FROM signature
+                    WHERE substr(collection, 1, ?) = ? AND {_SIGNED}""",
+                (len(prefix), prefix, THUMBNAIL_BYTES),
+            ).fetchall()
+    return Signatures.of(
+        ((collection, key), ImageSignature(int.from_bytes(value), thumbnail, sha256))
+        for collection, key, value, thumbnail, sha256 in rows
+    )
 
 
 def _row(
@@ -201,7 +200,7 @@ def _writing(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _opened(file: Path) -> sqlite3.Connection:
-    connection = open_file(file, Mode.CREATE)
+    connection = sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)
     try:
         connection.execute("PRAGMA synchronous=NORMAL")
         if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
@@ -221,7 +220,8 @@ def _reading(file: Path) -> Iterator[sqlite3.Connection | None]:
     with contextlib.ExitStack() as stack:
         connection = None
         with contextlib.suppress(sqlite3.Error):
-            opened = stack.enter_context(contextlib.closing(open_file(file, Mode.READ)))
+            uri = f"{file.absolute().as_uri()}?mode=ro"
+            opened = stack.enter_context(contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S)))
             if opened.execute("PRAGMA user_version").fetchone()[0] == _VERSION:
                 connection = opened
         yield connection

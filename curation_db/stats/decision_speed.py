@@ -29,10 +29,6 @@ _ALL = text(f"""
     SELECT e.actor, e.elapsed_ms, count(*) AS decisions, sum({_VOTE}) AS votes FROM event e WHERE {_TIMED}
     GROUP BY e.actor, e.elapsed_ms
 """)
-_SESSION = text(f"""
-    SELECT e.elapsed_ms, count(*) AS decisions, sum({_VOTE}) AS votes FROM event e
-    WHERE e.actor = :actor AND e.session = :session AND {_TIMED} GROUP BY e.elapsed_ms ORDER BY e.elapsed_ms
-""")
 _OWN = text(f"""
     SELECT count(*) AS decisions, coalesce(sum(min(e.elapsed_ms, {MAX_ACTIVE_MS})), 0) AS active FROM event e
     WHERE e.actor = :actor AND {_TIMED}
@@ -56,11 +52,6 @@ class AnnotationSpeed:
     def per_hour(self) -> float | None:
         """Decisions per hour of active time."""
         return 3_600_000 * self.timed_decisions / self.active_ms if self.active_ms else None
-
-    @property
-    def per_minute(self) -> float | None:
-        """Decisions per minute of active time."""
-        return 60_000 * self.timed_decisions / self.active_ms if self.active_ms else None
 
     @property
     def median_ms(self) -> int | None:
@@ -106,11 +97,6 @@ def own_speed(connection: Connection, actor: str) -> AnnotationSpeed:
     """Return one annotator's speed without `votes` and `lengths`; counts over that annotator's decisions."""
     row = connection.execute(_OWN, {"actor": actor}).one()
     return AnnotationSpeed(timed_decisions=row.decisions, active_ms=row.active)
-
-
-def session_speed(connection: Connection, actor: str, session: str) -> AnnotationSpeed:
-    """Return the speed of one session."""
-    return _speed(tuple(row) for row in connection.execute(_SESSION, {"actor": actor, "session": session}))
 
 
 def combined(each: Iterable[AnnotationSpeed]) -> AnnotationSpeed:

@@ -19,12 +19,10 @@ from curation_db.search.cards import Card, CardImage
 from curation_db.stats.probes import Consistency
 from curation_db.storage.work_sessions import LEASE_SECONDS
 from workbench.annotation.key_guard import GUARD_SECONDS
-from workbench.annotation.session_report import report_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from curation_db.search.session_work import SessionWork
     from workbench.annotation.answer_counts import RefusedAnswers
     from workbench.images.decode import Thumbnail
 
@@ -96,8 +94,8 @@ class SessionSummary:
     """State of the workspace and of the session, for the end of the queue."""
 
     states: dict[State, int]
-    work: SessionWork
-    """What this session decided, its time, its gold items and its agreement with others."""
+    decisions: dict[Kind, int]
+    """Decisions of this session that are in force."""
     fresh: int
     """Cards that the queue has for this annotator; others may hold leases on them."""
     set_aside: int
@@ -110,20 +108,6 @@ class SessionSummary:
     """No other annotator decides in this record."""
     probes: Consistency = field(default_factory=Consistency)
     """The answers to probes of this session in effect."""
-    own: int = 0
-    """Candidates that were decided in this session."""
-    goal: int = 0
-    """Decisions to reach; 0: none."""
-
-    @property
-    def decisions(self) -> dict[Kind, int]:
-        """Decisions of this session that are in force."""
-        return self.work.decisions
-
-    @property
-    def report(self) -> list[tuple[str, str]]:
-        """The lines about the session, with their labels."""
-        return report_lines(self.work, self.probes, own=self.own, goal=self.goal)
 
 
 def waiting_edits_line(summary: SessionSummary) -> str:

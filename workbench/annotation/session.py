@@ -27,7 +27,6 @@ from curation_db.queue.second_looks import SecondLooks
 from curation_db.review.decisions import DecisionResult, DecisionWriter, PresentationContext
 from curation_db.search import fulltext, queries
 from curation_db.search.rows import ListedCandidate
-from curation_db.search.session_work import session_work
 from curation_db.stats.probes import Consistency, consistency, read_answers
 from curation_db.storage.store import Store
 from workbench.annotation.act_log import ActLog
@@ -256,15 +255,13 @@ class AnnotationSession:
             left = count_remaining(connection, self.actor.annotator_id, self.settings.only)
             return SessionSummary(
                 queries.counts(connection),
-                session_work(connection, self.actor.name, self.actor.session),
+                queries.session_counts(connection, self.actor.name, self.actor.session),
                 left["fresh"],
                 left["passed"],
                 self.answers.refused,
                 count_waiting_edits(connection).get(self.actor.name, 0),
                 works_alone(connection, self.actor.name),
                 self._consistency(connection),
-                self.progress.own,
-                self.settings.goal,
             )
 
     def _consistency(self, connection: Connection) -> Consistency:

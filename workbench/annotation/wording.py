@@ -125,11 +125,11 @@ DECISIONS: Final[Mapping[Kind, DecisionWording]] = {
     Kind.EDIT: DecisionWording(glyph="✎", label="edit", past="edited"),
     Kind.NOTE: DecisionWording(glyph="✎", label="note", past="the note"),
     Kind.FLAG: DecisionWording(glyph="⚑", label="flag", past="the flag", history="⚑ flagged it"),
-    Kind.ADJUDICATE: DecisionWording(glyph="⚖", label="final word", past="the final word"),
+    Kind.ADJUDICATE: DecisionWording(glyph="⚖", label="final decision", past="the final decision"),
     Kind.FLIP: DecisionWording(glyph=OTHER_GLYPH, label="change of mind", past="changed"),
     Kind.TWIN: DecisionWording(glyph=OTHER_GLYPH, label="answer about the affirmed twin", past="the answer"),
     Kind.PARAPHRASE: DecisionWording(glyph=OTHER_GLYPH, label="answer about the paraphrase", past="the answer"),
-    Kind.REQUEUE: DecisionWording(glyph="⟲", label="requeue", past="requeued", history="⟲ asked all annotators again"),
+    Kind.REQUEUE: DecisionWording(glyph="⟲", label="reopen", past="reopened", history="⟲ reopened it"),
     Kind.WITHDRAW: DecisionWording(glyph=OTHER_GLYPH, label="withdrawal", past="withdrawn", history="withdrew it"),
     Kind.UNDO: DecisionWording(glyph="↶", label="undo", past="undone"),
 }
@@ -150,7 +150,7 @@ class BulkWording:
 BULK: Final[Mapping[Kind, BulkWording]] = {
     Kind.ACCEPT: BulkWording("accept", "accept", DECISIONS[Kind.ACCEPT].past),
     Kind.REJECT: BulkWording("reject", "reject", DECISIONS[Kind.REJECT].past),
-    Kind.REQUEUE: BulkWording("ask all again", "ask all annotators again about", "put back into the queue"),
+    Kind.REQUEUE: BulkWording("reopen", "reopen", "reopened"),
 }
 
 
@@ -196,7 +196,7 @@ def asked(question: Question, concept: str | None) -> str:
     """Return the question as a clause after "whether"."""
     if question is Question.ACCEPTABLE:
         return "the caption is fine"
-    return f"{display_text(concept or 'it', limit=40)} is there"
+    return f"{display_text(concept or 'it', limit=40)} is present"
 
 
 def origin(method: str | None, label_mass: float | None, prior: float | None, seed: int | None) -> tuple[str, ...]:
@@ -211,7 +211,7 @@ def origin(method: str | None, label_mass: float | None, prior: float | None, se
     source = (method or "").removesuffix(BLIND_SUFFIX)
     parts = [_METHODS.get(Method(source), source) if source in set(Method) else source] if source else []
     parts += ["does not see images"] if source != (method or "") else []
-    parts += [] if label_mass is None else [f"{label_mass:.0%} of probability on yes and no"]
+    parts += [] if label_mass is None else [f"yes/no tokens: {label_mass:.0%} of probability"]
     parts += [] if prior is None else [f"{prior:.2f} for a blank image"]
     parts += [] if seed is None else [f"seed {seed}"]
     return tuple(display_text(part, limit=40) for part in parts)
@@ -223,7 +223,7 @@ def disagreement(disputed: Collection[Question]) -> str:
         return ""
     if Question.ACCEPTABLE not in disputed:
         return "they disagree"
-    return "they disagree on both" if len(disputed) > 1 else "they disagree if it is fine"
+    return "they disagree on both" if len(disputed) > 1 else "they disagree on whether it is fine"
 
 
 # -- after a decision -----------------------------------------------------------------------------------------------
@@ -234,8 +234,8 @@ def gold_feedback(known: KnownAnswer, decision: Kind) -> tuple[bool, str]:
     label = DECISIONS[known.kind].label
     reason = f": {REASON_TEXTS[known.reason]}" if known.reason else ""
     if decision is known.kind:
-        return True, f"✓ right: the answer to that card was known ({label}{reason})"
-    return False, f"✗ the answer to that card was known: {label}{reason}"
+        return True, f"✓ test card, right: the expected answer was {label}{reason}"
+    return False, f"✗ test card: the expected answer was {label}{reason}"
 
 
 def edit_outcome(child: CandidateStatus) -> str:
@@ -252,5 +252,6 @@ def judge_reveal(card: Card) -> str:
     for question in Question:
         verdicts = [f"{v.judge} {v.p:.2f}" for v in card.verdicts if v.question is question and v.p is not None]
         if verdicts:
-            parts.append(f"{' · '.join(verdicts)} — P({asked(question, card.concept)})")
+            what = "present" if question is Question.PRESENT else asked(question, None)
+            parts.append(f"{' · '.join(verdicts)} — P({what})")
     return f"the judges: {'; '.join(parts)}" if parts else ""

@@ -387,7 +387,7 @@ def _check_role(session: AnnotationSession, start: MainView | None) -> None:
     from workbench.tui.screens.base.navigation import ROLE_HINT, MainView
 
     if start is MainView.ADJUDICATE and session.actor.role is not Role.ADJUDICATOR:
-        raise UsageError("only an adjudicator settles disagreements", hint=ROLE_HINT)
+        raise UsageError("only adjudicators can settle disagreements", hint=ROLE_HINT)
 
 
 def _actions(settings: Settings, options: CurateOptions) -> ActionMap:
@@ -449,10 +449,7 @@ def _end_session(session: AnnotationSession, code: int) -> int:
     if session.replaced is not None:
         _print_stored("", refused)
         raise session.replaced
-    done, report = _session_summary(session)
-    _print_stored(done, refused)
-    for label, words in report:
-        typer.echo(f"       {label:<11}{words}", err=True)
+    _print_stored(_session_summary(session), refused)
     return int(code or (ExitCode.DATABASE if refused.lost else ExitCode.OK))
 
 
@@ -464,18 +461,15 @@ def _print_stored(done: str, refused: RefusedAnswers) -> None:
         typer.echo("       find the cause: negwb doctor; then decide these again: negwb curate", err=True)
 
 
-def _session_summary(session: AnnotationSession) -> tuple[str, list[tuple[str, str]]]:
-    """Return what this session decided and the progress of the queue, and the lines about the session.
-
-    Both are empty if the record cannot be read.
-    """
+def _session_summary(session: AnnotationSession) -> str:
+    """Return what this session decided and the progress of the queue; empty if the record cannot be read."""
     from curation_db.errors import RecordError
     from workbench.annotation.wording import session_counts
 
     try:
         summary = session.summary()
     except RecordError:
-        return "", []
+        return ""
     counts = ", ".join(session_counts(summary.decisions)) or "nothing decided"
     progress = session.progress
-    return f"{counts}; {progress.decided:,} of {progress.total:,} done", summary.report
+    return f"{counts}; {progress.decided:,} of {progress.total:,} done"

@@ -11,7 +11,6 @@ _EPILOG = """\b
 Examples:
   negwb progress
   negwb progress --json | jq '.agreement.standing.ac1'
-  negwb progress --json | jq '.sessions[] | {name, decisions, speed}'    the last session of each annotator
 """
 
 
@@ -31,11 +30,9 @@ def progress(
     from workbench.reports import progress_report
     from workbench.workspace.layout import find_workspace
 
-    workspace = find_workspace(context.obj)
-    figures = progress_report.gather(workspace)
+    figures = progress_report.gather(find_workspace(context.obj))
     if as_json:
-        sessions = progress_report.gather_sessions(workspace)
-        typer.echo(json.dumps({**progress_report.as_json(figures), "sessions": sessions}))
+        typer.echo(json.dumps(progress_report.as_json(figures)))
         return
     show(progress_report.listings(figures))
     if note := progress_report.kappa_note(figures):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from curation_db.enums import Reason
 from curation_db.events.in_force import DECISIONS
-from curation_db.search.session_work import last_sessions
 from curation_db.stats.annotator_agreement import explain_kappa
 from curation_db.stats.progress import read_progress
 from curation_db.stats.targets import resolve_target
@@ -36,12 +35,6 @@ def gather(workspace: Workspace) -> RecordProgress:
     targets = read_settings(workspace.settings).targets
     with open_read_only(workspace.database) as store:
         return read_progress(store, {trait: resolve_target(trait, text) for trait, text in targets.items()})
-
-
-def gather_sessions(workspace: Workspace) -> list[dict[str, Any]]:
-    """Return the last session of each annotator, as JSON types."""
-    with open_read_only(workspace.database) as store, store.read() as connection:
-        return _without_nan(last_sessions(connection))  # type: ignore[no-any-return]
 
 
 # -- cells ----------------------------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ class NegwbApp(BaseApp):
         """Write the annotator's choice into negwb.toml."""
         from workbench.workspace.toml.settings_writer import save_panel  # only when chosen
 
-        if self._workspace is not None and not self.actions.read_only:
+        if self._workspace is not None:
             save_panel(self._workspace.settings, self.session.actor.name, view.choice)
 
     def _guidelines(self) -> str:

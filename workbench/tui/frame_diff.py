@@ -7,7 +7,7 @@ It knows nothing after `forget`, which is called whenever something else may hav
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -59,7 +59,7 @@ class CellStrip(Strip):
     def cells(self, system: ColorSystem) -> list[Cell]:
         """Return the cells; a second call costs nothing."""
         if self._cells is None or self._cells[0] is not system:
-            self._cells = (system, _cells(self, system, look_of))  # the colours of an image would fill the cache
+            self._cells = (system, _cells(self, system))
         return self._cells[1]
 
 
@@ -214,15 +214,12 @@ def _last_graphic(cells: Sequence[Cell]) -> int:
 # -- cells of strips ------------------------------------------------------------------------------------------------
 
 
-def _cells(
-    strip: Strip, system: ColorSystem, look_of: Callable[[Style, ColorSystem], Look] | None = None
-) -> list[Cell]:
-    look_of = look_of or _cached_look
+def _cells(strip: Strip, system: ColorSystem) -> list[Cell]:
     cells: list[Cell] = []
     for text, style, control in strip:
         if control:
             continue
-        look = look_of(style, system) if style is not None else _PLAIN
+        look = _look(style, system) if style is not None else _PLAIN
         if text.isascii() or _NARROW.issuperset(text):
             cells += [(letter, look) for letter in text]
         else:
@@ -255,8 +252,8 @@ def _graphemes(text: str) -> tuple[str, tuple[str, ...]]:
     return leading, tuple(cells)
 
 
-def look_of(style: Style, system: ColorSystem) -> Look:
-    """Return what is visible of a style in so many colours."""
+@lru_cache(maxsize=32_768)
+def _look(style: Style, system: ColorSystem) -> Look:
     attributes = Strip.render_ansi(style.without_color, system) if style._attributes else ""
     colour, behind = style.color, style.bgcolor
     foreground = () if colour is None or colour.is_default else colour.downgrade(system).get_ansi_codes()
@@ -270,9 +267,6 @@ def look_of(style: Style, system: ColorSystem) -> Look:
         f"id={style.link_id};{style.link}" if style.link else "",
         int(style.meta.get(GRAPHIC, 0)) if style._meta is not None else 0,
     )
-
-
-_cached_look = lru_cache(maxsize=4096)(look_of)
 
 
 def _transition(before: Look, after: Look) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -34,6 +33,5 @@ async def run_in_daemon_thread(work: Callable[[], T]) -> T:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(settle, *outcome)
 
-    # With the context of the caller, in which Textual stores the app of a widget.
-    threading.Thread(target=contextvars.copy_context().run, args=(run,), name="negwb-work", daemon=True).start()
+    threading.Thread(target=run, name="negwb-work", daemon=True).start()
     return await future

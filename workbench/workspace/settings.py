@@ -59,7 +59,7 @@ def _viewer(value: str) -> str:
 class CurateSettings:
     order: str = setting(
         "conflict",
-        "which cards come first: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, or a "
+        "which cards come first: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, mistaken, or a "
         'weighted sum such as "0.7*conflict + 0.3*lint"',
         check=_order,
     )

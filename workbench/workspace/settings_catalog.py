@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,7 @@ _ORDERS: Final[Mapping[str, str]] = {
     "rare-concept": "cards that negate a rare concept",
     "random": "a fixed random order",
     "oldest": "in the order of import",
+    "mistaken": "accepted pairs that a trained model doubts (negwb mistaken)",
 }
 _IMAGES: Final[Mapping[str, str]] = {
     ImageMode.AUTO: "the best protocol of the terminal",
@@ -43,6 +45,27 @@ _IMAGES: Final[Mapping[str, str]] = {
     ImageMode.HALFCELL: "half blocks in colour, in any terminal",
     ImageMode.NONE: "no images",
 }
+
+
+class Applies(StrEnum):
+    """When a change of a setting has an effect."""
+
+    AT_ONCE = "at once"
+    NEXT_START = "next start"
+    NEXT_IMPORT = "next import"
+    NEXT_RUN = "next run"
+    """Of generation or training, each of which is a process of its own."""
+
+
+_APPLIES: Final[Mapping[str, Applies]] = {
+    "curate.theme": Applies.AT_ONCE,
+    "curate.overlap": Applies.NEXT_IMPORT,
+    "curate.audit_rate": Applies.NEXT_IMPORT,
+    "generate": Applies.NEXT_RUN,
+    "engines": Applies.NEXT_RUN,
+    "train": Applies.NEXT_RUN,
+}
+"""By full name or by table; all others apply from the next start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +77,12 @@ class ListedSetting:
     help: str
     line: int | None
     """Line of negwb.toml; None: the default is in force."""
+
+    @property
+    def applies(self) -> Applies:
+        """When a change in negwb.toml has an effect on the app."""
+        return _APPLIES.get(self.name) or _APPLIES.get(self.name.partition(".")[0], Applies.NEXT_START)
+
     content: Any = None
     """The value as JSON has it."""
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import resource
 import sys
 import time
@@ -344,7 +343,6 @@ def peak_memory_mb() -> int:
 
 def main() -> int:
     """Measure the workspace that the command line names, or the empty app; with --bytes, the bytes of accepts."""
-    os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")  # images are prepared in the terminal's colours
     folder, presses, wants_bytes = sys.argv[1], int(sys.argv[2]), BYTES in sys.argv[3:]
     measure = measure_bytes if wants_bytes else measure_session
     measuring = measure_empty_app(presses) if folder == EMPTY else measure(Workspace(Path(folder)), presses)

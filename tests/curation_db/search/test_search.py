@@ -135,7 +135,6 @@ class Oracle:
                         FROM candidate c JOIN candidate_state z ON z.candidate_id = c.id
                         JOIN source s ON s.id = c.source_id LEFT JOIN caption t ON t.id = c.caption_id""")
             ).all()
-            self.known: dict[int, dict[int, float]] = {}
             self.images = dict(connection.execute(text("SELECT id, key FROM image")).all())
             self.verdicts: dict[int, list[Any]] = defaultdict(list)
             for row in connection.execute(text("SELECT * FROM verdict")):
@@ -204,11 +203,6 @@ class Oracle:
 
     def similar(self, number: int) -> dict[int, float]:
         """The similarity of every candidate that is similar enough."""
-        if number not in self.known:
-            self.known[number] = self._similar(number)
-        return self.known[number]
-
-    def _similar(self, number: int) -> dict[int, float]:
         words = {row.id: words_of(row.text, row.concept) for row in self.candidates}
         if number not in words:
             return {}

@@ -61,7 +61,7 @@ def test_a_card_is_printed_line_by_line(workspace: WorkspaceFixture, drive: Driv
     assert "CAPTION a woman riding a horse in a field" in lines
     assert "NEGATED a man without hat 0" in lines
     assert "CONCEPT hat 0; cue without, at the middle; type attribute" in lines
-    assert "JUDGES judge-0: hat 0 is there with probability 0.07" in lines
+    assert "JUDGES judge-0: hat 0 is present with probability 0.07" in lines
     assert "JUDGES disagree" in lines
     assert any(line.startswith("CHECKS passed: cue") for line in lines)
 
@@ -146,7 +146,7 @@ def test_an_audit_card_hides_its_judges_and_reveals_them_after(tmp_path: Path, d
     workspace = build(tmp_path / "audit", [Case(), Case()], audit_rate=1.0)
     lines = drive(workspace, "a", "[", "xp", audit_share=1.0, reveal=True)
     assert lines.index("JUDGES hidden until you have decided") < lines.index(
-        "REVEALED judge-1: hat is there with probability 0.76"
+        "REVEALED judge-1: hat is present with probability 0.76"
     )
     assert not any("0.76" in line for line in lines[: lines.index("DONE accepted; it is accepted")])
     assert workspace.rows("SELECT kind, verdict, blind, stream FROM event ORDER BY seq") == [

@@ -110,10 +110,8 @@ async def test_deciding_keys_are_grey_and_show_why(make_workspace: Any) -> None:
             await until(pilot, lambda: "hat number 1" in lines(app))
             await pilot.press("b")
             await until(pilot, lambda: isinstance(app.screen, BrowseScreen) and "hat number 2" in lines(app))
-            for key, action in (("A", "browse-accept"), ("a", "row-accept")):
-                label = next(each.label for each in app.actions.all_actions if each.id == action)
-                await pilot.press(key)
-                await until(pilot, lambda label=label: f"{label}: nothing is written with --readonly" in lines(app))
+            await pilot.press("A")
+            await until(pilot, lambda: "accept: nothing is written with --readonly" in lines(app))
     assert content(workspace.root) == before
 
 

@@ -30,7 +30,7 @@ def test_the_feedback_after_the_decision() -> None:
     assert gold_feedback(known, Kind.REJECT)[0]
     right, line = gold_feedback(known, Kind.ACCEPT)
     assert not right
-    assert line == "✗ the answer to that card was known: reject: the negated thing is in the image"
+    assert line == "✗ test card: the expected answer was reject: the negated thing is in the image"
 
 
 async def test_the_known_answer_is_shown_only_after_the_decision(make_workspace: Any, open_app: Any) -> None:
@@ -43,7 +43,7 @@ async def test_the_known_answer_is_shown_only_after_the_decision(make_workspace:
         assert "known" not in lines(app)
         assert "gold" not in lines(app)
         await press(pilot, "a")
-        await until(pilot, lambda: "the answer to that card was known: reject" in lines(app))
+        await until(pilot, lambda: "the expected answer was reject" in lines(app))
     assert workspace.states() == {1: "open", 2: "open"}
 
 

@@ -206,7 +206,6 @@ def undo_line(action: ReversedAction | None, *, back: bool) -> str:
 def end_lines(summary: SessionSummary) -> list[str]:
     states = ", ".join(f"{number:,} {readable(state)}" for state, number in summary.states.items())
     lines = ["END the queue has no card for you now", f"WORKSPACE {states}"]
-    lines += [f"SESSION {label}: {words}" for label, words in summary.report]
     if summary.set_aside:
         lines.append(f"SET ASIDE {summary.set_aside:,} that you skipped, were unsure about or edited: r serves them")
     if summary.edits:

@@ -57,7 +57,7 @@ def _agreement(disagreement: Disagreement | None) -> str:
 
 def _vote_lines(summary: VoteSummary) -> list[Content]:
     if not summary.votes:
-        return [quiet("none: the card was requeued")]
+        return [quiet("none: the card was reopened")]
     widest = max(cell_len(_name(vote.actor)) for vote in summary.votes)
     right = summary.final.verdict if summary.final else None
     return [_vote_line(vote, widest, right) for vote in summary.votes]

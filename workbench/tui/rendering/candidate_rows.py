@@ -39,7 +39,7 @@ COLUMN_SORTS = {
 """The order that a click on the header of a column asks for."""
 _DESCENDING = frozenset({Sort.NEWEST, Sort.DECIDED, Sort.CONFLICT, Sort.SIMILAR})
 _NARROWEST, _NARROWER, _NARROW, _MIDDLE = 44, 66, 110, 126
-_LONGEST = 2_000
+_LONGEST = 400
 """Maximum characters of a text in a row."""
 
 

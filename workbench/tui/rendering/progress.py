@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from functools import partial
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
@@ -75,14 +76,20 @@ def _columns(cells: Iterable[tuple[str, int]], style: str = "") -> Content:
 # -- pace -----------------------------------------------------------------------------------------------------------
 
 _PACE = (("decisions/h", 13), ("median", 10), ("active", 11), ("timed", 12), ("time left (1)", 14))
+_LEAST = "timed"
+"""The column that a narrow screen leaves out."""
 
 
 def _pace(progress: RecordProgress, width: int) -> Lines:
-    head = Content.assemble((_cell("", _NAME), ""), _columns(_PACE, QUIET))
-    rows = [_speed_row(person.name, person.speed, progress.work.wanted) for person in progress.people]
+    columns = [each for each in _PACE if each[0] != _LEAST or _NAME + sum(cells for _, cells in _PACE) <= width]
+    spare = max(0, _NAME + sum(cells for _, cells in columns) - width)
+    name = _NAME - min(spare, _NAME // 2)
+    head = Content.assemble((_cell("", name), ""), _columns(columns, QUIET))
+    row = partial(_speed_row, wanted=progress.work.wanted, columns=[title for title, _ in columns], name_cells=name)
+    rows = [row(person.name, person.speed) for person in progress.people]
     if len(progress.people) > 1:
-        rows.append(_speed_row("all", progress.work.team, progress.work.wanted, style="bold"))
-    note = "timed: replaced and undone ones too; at most a minute each"
+        rows.append(row("all", progress.work.team, style="bold"))
+    note = "timed: replaced and undone ones too; at most a minute each" if len(columns) == len(_PACE) else ""
     # fmt: off
     return [*_work(progress, width), Content(""), heading("speed", decision_speed.NAME), head, *rows,
             Content(""), Content.styled(note, QUIET)]
@@ -113,9 +120,12 @@ def _work(progress: RecordProgress, width: int) -> Lines:
     ]
 
 
-def _speed_row(name: str, measured: AnnotationSpeed, wanted: int, *, style: str = "") -> Content:
-    cells = zip(speed_cells(measured, wanted), (width for _, width in _PACE), strict=True)
-    return Content.assemble((_cell(name, _NAME), "bold"), _columns(cells, style))
+def _speed_row(
+    name: str, measured: AnnotationSpeed, *, wanted: int, columns: Sequence[str], name_cells: int, style: str = ""
+) -> Content:
+    cells = zip(speed_cells(measured, wanted), _PACE, strict=True)
+    shown = [(text, width) for text, (title, width) in cells if title in columns]
+    return Content.assemble((_cell(name, name_cells), "bold"), _columns(shown, style))
 
 
 # -- decisions ------------------------------------------------------------------------------------------------------
@@ -218,9 +228,9 @@ def _spread(balance: Balance, column: int) -> Lines:
     bar = max(8, column - name - 7 - 7 - 14)
     top = [part for part in balance.parts if part.target is None]
     many = balance.trait == "concept" and balance.distinct > len(top)
-    beside = f"{balance.distinct:,} different ones" if balance.trait == "concept" else ""
+    beside = f"{balance.distinct:,} concepts" if balance.trait == "concept" else ""
     if many and balance.accepted:
-        beside += f"; the first {len(top)} make up {share_text(sum(p.accepted for p in top), balance.accepted)}"
+        beside += f"; the top {len(top)} cover {share_text(sum(p.accepted for p in top), balance.accepted)}"
     title = Content.assemble(
         (_cell(balance.trait.upper(), name + bar), f"bold {MARK}"),
         _columns([("accepted", 9), ("all", 5)], QUIET),

@@ -219,7 +219,7 @@ class ReportScreen(ActionScreen):
             reasons = [self.scroll_reason(each, *parameters) for each in _SCROLLED]  # type: ignore[arg-type]
             return reasons[0] if all(reasons) else ""
         if action == "retention" and not self.plots:
-            return "no task with denied phrases was run with its affirmative twin"
+            return "no task with negated phrases has results on its affirmative twin"
         if action == "base" and self.line is not None and self.line.main.is_reference:
             return f"{display_text(self.line.main.model, limit=40)} is the base already"
         return ""

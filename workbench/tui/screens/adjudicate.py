@@ -248,7 +248,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         if number is None:
             self.show_message("no adjudication of this session to undo")
             return
-        self.show_message("undone; here is the card again")
+        self.show_message("undone; card shown again")
         self._settled = max(0, self._settled - 1)
         self.run_worker(self._look(number))
 

@@ -18,7 +18,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -60,7 +60,7 @@ from workbench.tui.widgets.facet_panel import FacetPanel
 from workbench.tui.widgets.filter_bar import FilterBar
 from workbench.tui.widgets.grid import Grid
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints, pane_keys
+from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.record_table import RecordTable
 from workbench.workspace.keymap import KeyScope, Tab
@@ -101,16 +101,6 @@ class BrowseScreen(SideScreen, DecisionScreen):
     CSS_PATH = "browse.tcss"
     AUTO_FOCUS = "#records"
     DECIDING = _DECIDING
-    PANES: ClassVar = {
-        "#detail": [
-            pane_keys("accept", "row-accept"),
-            pane_keys("reject", "row-reject"),
-            pane_keys("unsure", "row-unsure"),
-            pane_keys("undo", "browse-undo"),
-            pane_keys("open", "browse-open"),
-            pane_keys("image", "browse-image"),
-        ]
-    }
 
     table = getters.query_one("#records", RecordTable)
     bar = getters.query_one("#bar", FilterBar)
@@ -166,8 +156,6 @@ class BrowseScreen(SideScreen, DecisionScreen):
         """Whether a list is being read or has just been shown: no key decides."""
         self._changed = 0
         """Decisions since the list was read."""
-        self._refusal = ""
-        """Why the keys of decisions are grey."""
         self._pictured: CardImage | None = None
         """The image that the pane shows or waits for."""
         self._pictured_at = 0.0
@@ -190,7 +178,7 @@ class BrowseScreen(SideScreen, DecisionScreen):
             yield FacetPanel(id="panel")
             with Vertical(id="picture-box"):
                 yield PicturePane(self.navigation.protocol, id="picture")
-        with VerticalScroll(id="detail", classes="pane", can_focus=False):
+        with VerticalScroll(id="detail", can_focus=False):
             yield Static(id="about-record", markup=False)
         yield from self.compose_foot()
         yield AnswerLines(self.actions, id="answers")
@@ -203,7 +191,6 @@ class BrowseScreen(SideScreen, DecisionScreen):
         self.table.selection = self.memory.selection
         self.panel.field, self.panel.display = self.memory.facet, self.memory.facets
         self._lay_out()
-        self.update_keys_later()
         self.show_view(self.memory.view, at=self.memory.at)
         self._indexing.start()
         self.run_worker(run_in_daemon_thread(self._history.load))
@@ -332,11 +319,7 @@ class BrowseScreen(SideScreen, DecisionScreen):
         row = self.table.row
         content = detail(row, narrow=self.app.size.width < _WIDE) if row is not None else ""
         self.query_one("#about-record", Static).update(content)
-        self.query_one("#detail").border_title = f"card {row.id}" if row is not None else ""
         self._show_image(row)
-        if (refusal := self.disabled_reason("decide", ())) != self._refusal:
-            self._refusal = refusal
-            self.update_keys()
 
     def _update_status(self) -> None:
         """Show position, selection and progress of the checks above the list."""
@@ -655,24 +638,18 @@ class BrowseScreen(SideScreen, DecisionScreen):
             return None
         if not self.table.has_focus:
             self.show_message("the facets have the focus: tab returns to the list")
+        elif not self.table.ids:
+            self.show_message("no candidate to decide about")
         elif row is None or not self._has_seen(row):
             self.show_message("the row has just appeared: key ignored")
+        elif row.state is State.SUPERSEDED:
+            self.show_message("an edit has replaced this caption")
+        elif row.audit and row.hidden:
+            key = self.actions.cap_of("browse-open")
+            self.show_message(f"an audit candidate is decided blind: {key} opens its card")
         else:
             return row
         return None
-
-    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
-        """Return why the row under the cursor cannot be decided here; "" if it can."""
-        row = self.table.row
-        if action not in _DECIDING or self.table.is_stale:
-            return ""
-        if not self.table.ids:
-            return "no candidate to decide about"
-        if row is not None and row.state is State.SUPERSEDED:
-            return "an edit has replaced this caption"
-        if row is not None and row.audit and row.hidden:
-            return f"an audit candidate is decided blind: {self.actions.cap_of('browse-open')} opens its card"
-        return ""
 
     def _has_seen(self, row: ListedCandidate) -> bool:
         self._track_row()  # the cursor may have moved just now

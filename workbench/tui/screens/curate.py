@@ -369,7 +369,6 @@ class CurateScreen(DecisionScreen):
     async def on_edit_dock_closed(self, event: EditDock.Closed) -> None:
         self._show_keys()
         await self._written(event.written)
-        self.draw_now()
 
     async def action_edit_outside(self) -> None:
         """Correct the text in the annotator's editor, and store it as an edit of the card that was shown."""
@@ -708,7 +707,7 @@ class CurateScreen(DecisionScreen):
         await asyncio.sleep(SETTLE_SECONDS)
         for ready in self.session.upcoming()[:DEPTH]:
             if ready.thumbnail is not None:
-                await run_in_daemon_thread(partial(self.picture_box.prepare, ready.thumbnail))
+                await asyncio.to_thread(self.picture_box.prepare, ready.thumbnail)
 
     def _ask_probe(self, probe: Probe) -> None:
         """Show a question about the image of the accepted card; only its keys apply."""

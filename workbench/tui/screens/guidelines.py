@@ -38,7 +38,8 @@ class GuidelinesScreen(SideScreen):
         if not self.is_whole:
             return
         guidelines = read_guidelines(self.navigation.workspace)
-        self.query_one(HeaderBar).show("guidelines", right=_origin(guidelines))
+        self.query_one(HeaderBar).show("guidelines", right=f"⚠ {guidelines.problem}" if guidelines.problem else "")
+        self.query_one("#guidelines").border_title = _origin(guidelines)
         await self.query_one(Markdown).update(guidelines.text)
         self.update_keys_later()
 
@@ -55,6 +56,4 @@ class GuidelinesScreen(SideScreen):
 
 
 def _origin(guidelines: Guidelines) -> str:
-    if guidelines.problem:
-        return f"⚠ {guidelines.problem}"
     return "guidelines.md of this workspace" if guidelines.own else "negwb's default; write your own into guidelines.md"

@@ -46,7 +46,7 @@ class HelpScreen(Dialog[None]):
         with VerticalScroll(id="help-scroll", can_focus=False):
             yield Static(self._text(), markup=False)
         ids = f" · ids are for [{self._table}] in negwb.toml" if self._with_ids else ""
-        yield self.foot("esc closes · ↑ ↓ scroll" + ids)
+        yield self.foot("esc: close · ↑ ↓ scroll" + ids)
 
     @property
     def _with_ids(self) -> bool:

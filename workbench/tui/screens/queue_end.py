@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
-from textual import work
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -17,7 +15,6 @@ from curation_db.errors import RecordError
 from workbench.annotation.models import SessionSummary, waiting_edits_line
 from workbench.annotation.wording import session_counts
 from workbench.tui.bindings import bind
-from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.status import StatusContent, StatusLine
 from workbench.workspace.keymap import ActionMap, KeyScope, Tab
@@ -26,13 +23,6 @@ if TYPE_CHECKING:
     from workbench.annotation.session import AnnotationSession
 
 _QUIET = "$foreground 70%"
-_WIDTH, _FRAME = 86, 6
-"""Columns of the box, and of its border and padding."""
-_SCROLLBAR = 2
-_HIGH = 24
-"""Rows from which there is room above and below the text."""
-_LABEL = 15
-"""Columns of the labels."""
 
 
 class QueueEndScreen(Screen[str | None]):
@@ -41,7 +31,7 @@ class QueueEndScreen(Screen[str | None]):
     DEFAULT_CSS = """
     QueueEndScreen { background: $background; }
     QueueEndScreen #done-box { align: center middle; height: 1fr; }
-    QueueEndScreen #done { width: 86; max-width: 100%; height: auto; border: round $border; padding: 1 2; }
+    QueueEndScreen #done { width: 74; max-width: 100%; height: auto; border: round $border; padding: 1 3; }
     """
     AUTO_FOCUS = None
     TAB = Tab.CURATE
@@ -50,8 +40,6 @@ class QueueEndScreen(Screen[str | None]):
         super().__init__()
         self._session = session
         self._actions = actions
-        self._summary: SessionSummary | None = None
-        """None: not counted yet."""
         bind(self, actions, KeyScope.DONE)
 
     def compose(self) -> ComposeResult:
@@ -61,37 +49,21 @@ class QueueEndScreen(Screen[str | None]):
         yield KeyHints(self._actions, KeyScope.DONE, id="keys")
 
     def on_mount(self) -> None:
-        """Count decisions and waiting cards, in a thread: that reads all decisions of the annotator."""
+        """Count decisions and waiting cards."""
         if not self.children:  # the app is just ending
             return
-        self.query_one("#done", Static).update(Content("counting …"))
-        self._count()
+        try:
+            content = summary_content(self._session.summary(), self._revisit_cap())
+        except RecordError as error:
+            content = Content(error.message)
+        self.query_one("#done", Static).update(content)
         session = self._session
         self.query_one(StatusLine).show(
             StatusContent(session.actor.name, progress=session.progress, goal=session.settings.goal)
         )
 
-    @work
-    async def _count(self) -> None:
-        try:
-            self._summary = await run_in_daemon_thread(self._session.summary)
-        except RecordError as error:
-            if self.is_mounted:
-                self.query_one("#done", Static).update(Content(error.message))
-            return
-        if self.is_mounted:
-            self._show_summary()
-
-    def on_resize(self) -> None:
-        self._show_summary()
-
-    def _show_summary(self) -> None:
-        if self._summary is not None and self.children:
-            width = min(self.size.width - _SCROLLBAR, _WIDTH) - _FRAME
-            content = summary_content(self._summary, self._actions.cap_of("revisit"), width)
-            box = self.query_one("#done", Static)
-            box.styles.padding = (1 if self.size.height >= _HIGH else 0, 2)
-            box.update(content)
+    def _revisit_cap(self) -> str:
+        return self._actions.cap_of("revisit")
 
     def _leave(self, action: str) -> None:
         if self.is_active:  # a second key may come before the first has closed
@@ -126,15 +98,18 @@ class QueueEndScreen(Screen[str | None]):
         await self.app.action_quit()
 
 
-def summary_content(summary: SessionSummary, revisit_key: str, width: int) -> Content:
-    """Return the content of the box, which has `width` columns."""
+def summary_content(summary: SessionSummary, revisit_key: str) -> Content:
     headline = "No new card waits for you." if summary.set_aside else "No card waits for you now."
     lines = [Content.styled(headline, "bold $text-accent"), Content("")]
     lines += [
-        _counted("this session", session_counts(summary.decisions, glyphs=True), width),
-        *(_labelled(label, words, width) for label, words in summary.report),
-        _counted("the workspace", _states(summary.states), width),
+        _counted("this session", session_counts(summary.decisions, glyphs=True)),
+        _counted("the workspace", _states(summary.states)),
     ]
+    if summary.probes.answers:
+        share = summary.probes.share
+        consistent = f"{summary.probes.consistent} of {summary.probes.answers} answers fit the accepts"
+        interval = f"95 % interval {share.low:.0%} to {share.high:.0%}"
+        lines.append(_counted("probes", [consistent, interval]))
     lines += [Content.styled(f"⚠ {words}", "$text-warning") for words in summary.refused.clauses]
     lines.append(Content(""))
     if summary.set_aside:
@@ -157,14 +132,8 @@ def summary_content(summary: SessionSummary, revisit_key: str, width: int) -> Co
     return Content("\n").join(lines)
 
 
-def _counted(label: str, parts: list[str], width: int) -> Content:
-    return _labelled(label, " · ".join(parts) or "nothing yet", width)
-
-
-def _labelled(label: str, words: str, width: int) -> Content:
-    """Return a label and a text that continues below its own beginning."""
-    lines = textwrap.wrap(words, max(20, width - _LABEL))
-    return Content.assemble((f"{label:<{_LABEL}}", _QUIET), ("\n" + " " * _LABEL).join(lines))
+def _counted(label: str, parts: list[str]) -> Content:
+    return Content.assemble((f"{label:<15}", _QUIET), " · ".join(parts) or "nothing yet")
 
 
 def _states(states: dict[State, int]) -> list[str]:

@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
-from workbench.tui.rendering.card_content import MARK, QUIET, WARN
+from workbench.tui.rendering.card_content import GOOD, MARK, QUIET, WARN
 from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.themes import THEMES, known
@@ -26,7 +26,7 @@ from workbench.tui.widgets.key_hints import pane_keys
 from workbench.tui.widgets.static_table import Column, StaticTable, titled
 from workbench.workspace.keymap import Tab
 from workbench.workspace.settings import AUTO_THEME
-from workbench.workspace.settings_catalog import Choice, ListedSetting, can_change, choices, read_setting_list
+from workbench.workspace.settings_catalog import Applies, Choice, ListedSetting, can_change, choices, read_setting_list
 from workbench.workspace.toml.settings_writer import change_setting
 
 _FROM_NEXT = {"images": "applies from the next start", "order": "applies from the next start"}
@@ -83,6 +83,7 @@ class SettingsScreen(SideScreen):
         wide = self.size.width >= _WIDE
         columns = [Column("setting", 28 if wide else 24), Column("now"), Column("default", 24 if wide else 14)]
         columns += [Column("set in", 18 if wide else 9)]
+        columns += [Column("applies", 11)] if wide else []
         self.table.fill(columns, [row.name for row in self.rows], partial(self._cells, wide=wide))
 
     def _cells(self, at: int, *, wide: bool) -> list[Content]:
@@ -95,6 +96,7 @@ class SettingsScreen(SideScreen):
             Content.styled(display_text(row.value, limit=200), "bold" if own else ""),
             Content.styled(display_text(row.default, limit=80), QUIET),
             Content.styled(place, "" if own else QUIET),
+            *([Content.styled(row.applies, GOOD if row.applies is Applies.AT_ONCE else QUIET)] if wide else []),
         ]
 
     @on(StaticTable.RowMoved)
@@ -108,15 +110,14 @@ class SettingsScreen(SideScreen):
             return
         box = self.query_one("#about")
         box.border_title = Content(display_text(row.name, limit=60))
-        lines = [Content(row.help), Content.styled(f"now: {display_text(row.value, limit=400)}", QUIET)]
+        now = f"now: {display_text(row.value, limit=400)} · a change applies: {row.applies}"
+        lines = [Content(row.help), Content.styled(now, QUIET)]
         in_use = self._value_in_use(row)
         if in_use:
-            lines.append(Content.assemble(("⚠ ", WARN), f"until you leave, this session uses: {in_use}"))
-        if can_change(row.name):
-            lines.append(Content.styled("enter: choose another value; it is written into negwb.toml", MARK))
-        elif row.line is not None:
+            lines.append(Content.assemble(("⚠ ", WARN), f"this session uses: {in_use}"))
+        if row.line is not None and not can_change(row.name):
             lines.append(Content.styled(f"to change it: line {row.line} of negwb.toml, with any editor", QUIET))
-        else:
+        elif not can_change(row.name):
             lines.append(Content.styled("to change it, write it into negwb.toml, with any editor", QUIET))
         self.query_one("#row", Static).update(Content("\n").join(lines))
         self.update_keys()

@@ -225,14 +225,6 @@ class ZoomView(Vertical, can_focus=False):
             self._drawing = True
             self._draw()
 
-    def _visible_part(self, viewport: Viewport, image: Image.Image) -> Thumbnail:
-        """Return what is visible of the image, ready to be shown unless that takes long; not for the UI thread."""
-        part = drawn(image, viewport)
-        visible = Thumbnail(part, None, part.size)
-        if self._protocol != "sixel":
-            self.pane.prepare(visible, *viewport.cells)
-        return visible
-
     @work(group="draw")
     async def _draw(self) -> None:
         """Draw the newest view until it is on the screen, so that held keys do not queue draws."""
@@ -241,9 +233,9 @@ class ZoomView(Vertical, can_focus=False):
                 view = self.viewport, self._image
                 if self._drawn == view:
                     return
-                visible = await run_in_daemon_thread(partial(self._visible_part, *view))
+                image = await run_in_daemon_thread(partial(drawn, view[1], view[0]))
                 if self._image is view[1]:  # else the next image is shown by now
                     self._drawn = view
-                    self.pane.show(visible, cells=view[0].cells)
+                    self.pane.show(Thumbnail(image, None, image.size), cells=view[0].cells)
         finally:
             self._drawing = False

@@ -245,7 +245,7 @@ async def test_the_app_can_start_with_adjudicate(disputed: WorkspaceFixture, ope
 def test_the_command_needs_the_role(disputed: WorkspaceFixture, open_session: Any) -> None:
     _check_role(open_session(disputed, "dan"), MainView.ADJUDICATE)
     _check_role(open_session(disputed, "ana"), None)
-    with pytest.raises(UsageError, match="only an adjudicator") as content:
+    with pytest.raises(UsageError, match="only adjudicators") as content:
         _check_role(open_session(disputed, "ana"), MainView.ADJUDICATE)
     assert "--role adjudicator" in content.value.hint
 

@@ -6,7 +6,6 @@ import threading
 from array import array
 from typing import Any
 
-import pytest
 from support.browsing import browse, entered, listed, mixed, opened, type_view, whole
 from support.curating import lines, until
 from textual.events import Key
@@ -176,7 +175,6 @@ async def test_a_row_that_is_still_loading_is_not_decided(make_workspace: Any, o
     assert workspace.events() == []
 
 
-@pytest.mark.long
 async def test_a_row_that_others_have_decided_meanwhile_is_shown_first(
     make_workspace: Any, open_app: Any, join: Any
 ) -> None:
@@ -251,7 +249,6 @@ async def test_a_click_on_a_row_selects_it_and_a_click_on_a_column_sorts(make_wo
     assert workspace.events() == []
 
 
-@pytest.mark.long
 async def test_the_image_of_the_row_is_beside_the_list(make_workspace: Any, open_app: Any) -> None:
     app = opened(open_app, make_workspace(cases=mixed()))
     async with app.run_test(size=(120, 36)) as pilot:
@@ -273,7 +270,6 @@ async def test_the_image_of_the_row_is_beside_the_list(make_workspace: Any, open
         assert box.display, "chosen by the annotator"
 
 
-@pytest.mark.long
 async def test_earlier_queries_come_back_with_the_up_arrow(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(cases=mixed())
     app = opened(open_app, workspace)
@@ -296,41 +292,3 @@ async def test_earlier_queries_come_back_with_the_up_arrow(make_workspace: Any, 
         await pilot.press("slash", "down")
         assert browse(app).table.has_focus
         assert browse(app).query_one(KeyHints)
-
-
-@pytest.mark.long
-async def test_rows_that_cannot_be_decided_here_say_why(make_workspace: Any, open_app: Any, join: Any) -> None:
-    workspace = make_workspace(cases=mixed(3))
-    with workspace.store.write() as connection:
-        connection.exec_driver_sql("UPDATE candidate SET audit = 1 WHERE id = 3")
-    join(workspace, "ana").edit(2, "a man without any hat")
-    app = opened(open_app, workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        await entered(pilot)
-        await type_view(pilot, "sort:oldest")
-        await until(pilot, lambda: listed(app) == [1, 2, 3, 4])
-        await whole(pilot)
-        for keys, why in ((("j", "a"), "an edit has replaced"), (("j", "x"), "decided blind: enter opens its card")):
-            await pilot.press(*keys)
-            await until(pilot, lambda why=why: why in done(app))  # type: ignore[misc]
-            assert not browse(app).asks_question
-        await type_view(pilot, "zebra")
-        await until(pilot, lambda: listed(app) == [])
-        await whole(pilot)
-        assert "nothing is" in lines(app)
-        await pilot.press("a", "x", "i", "j", "ctrl+a", "A")
-        await until(pilot, lambda: "no candidate to decide about" in done(app))
-    assert [kind for _, kind, _ in workspace.events()] == ["edit", "accept"]
-
-
-@pytest.mark.long
-async def test_a_blind_session_hides_the_verdicts_of_open_rows(make_workspace: Any, open_app: Any) -> None:
-    workspace = make_workspace(cases=mixed())
-    app = opened(open_app, workspace, blind=True)
-    async with app.run_test(size=(160, 40)) as pilot:
-        await entered(pilot)
-        assert ".90" not in lines(app)
-        assert "hidden until it is decided" in lines(app)
-        await pilot.press("a")
-        await until(pilot, lambda: "✓ accepted" in lines(app))
-    assert workspace.rows("SELECT blind FROM event") == [(1,)]

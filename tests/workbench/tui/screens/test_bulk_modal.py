@@ -80,7 +80,7 @@ async def test_a_refusal_is_one_line(make_workspace: Any, open_app: Any, join: A
     app = open_app(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await open_modal(app, pilot, workspace.ids, Kind.REQUEUE)
-        assert "only an adjudicator can requeue candidates" in lines(app)
+        assert "only an adjudicator can reopen candidates" in lines(app)
 
 
 async def test_an_empty_bulk_decision_shows_the_reason(make_workspace: Any, open_app: Any) -> None:

@@ -22,7 +22,6 @@ from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.edit_dock import CaptionArea, EditDock
 from workbench.tui.widgets.zoom_view import ZoomView
 from workbench.workspace.keymap import KeyScope
-from workbench.workspace.layout import Workspace
 
 
 async def test_an_edit_counts_against_the_limit_of_the_model(make_workspace: Any, open_app: Any) -> None:
@@ -317,32 +316,3 @@ async def test_a_closed_edit_takes_no_key_after_another_dialog(make_workspace: A
         assert app.screen.focused is None
         await press(pilot, "a")
     assert workspace.events() == [(1, "accept", None)]
-
-
-@pytest.mark.long
-async def test_earlier_searches_come_back_with_the_up_arrow(make_workspace: Any, open_app: Any) -> None:
-    workspace = make_workspace(8)
-    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
-    async with running(app) as pilot:
-        await settled(pilot)
-        for words in ("number 5", "number 3"):
-            await press(pilot, "slash")
-            await pilot.press(*words, "enter")
-            await until(pilot, lambda words=words: shown(app) == int(words[-1]) + 1)  # type: ignore[misc]
-            await until(pilot, lambda words=words: app.screen._searches.queries[:1] == (words,))  # type: ignore[misc]
-    async with running(open_app(workspace, app={"workspace": Workspace(workspace.root)})) as pilot:
-        await settled(pilot)
-        await press(pilot, "slash")
-        await until(pilot, lambda: len(pilot.app.screen._history.queries) == 2)
-        field, matches = pilot.app.screen.query_one(Input), pilot.app.screen.query_one(OptionList)
-        await pilot.press("n", "up", "up", "up")
-        assert field.value == "number 5"
-        await until(pilot, lambda: matches.option_count == 1)
-        await pilot.press("pagedown", "pagedown")
-        assert field.value == "n"
-        await pilot.press("backspace", *"number")
-        await until(pilot, lambda: matches.option_count == 8)
-        await pilot.press("down", "up")  # among the matches
-        assert field.value == "number"
-        await pilot.press("up", "enter")
-        await until(pilot, lambda: shown(pilot.app) == 4)

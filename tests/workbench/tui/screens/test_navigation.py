@@ -88,7 +88,7 @@ async def test_digits_open_tabs_and_escape_returns_to_the_card(make_workspace: A
         await pilot.press(DIGITS[Tab.GUIDELINES])
         await until(pilot, lambda: "guidelines is open already" in lines(app))
         await pilot.press(DIGITS[Tab.ADJUDICATE])
-        await until(pilot, lambda: "only an adjudicator" in lines(app))
+        await until(pilot, lambda: "only adjudicators" in lines(app))
         await pilot.press("escape", "x", DIGITS[Tab.BROWSE], "p", "a")
         await until(pilot, lambda: len(workspace.events()) == 2)
     assert workspace.events() == [(1, "reject", "present"), (2, "accept", None)], "no tab opens during a question"

@@ -12,6 +12,7 @@ from support.screen_sizes import SIZES
 from support.workspaces import HOSTILE, settled
 
 from curation_db.lint.linter import LintSettings
+from curation_db.queue.ordering import MISTAKEN, OLDEST, PrioritySignal
 from trainers.settings import TrainSettings
 from workbench.errors import UsageError
 from workbench.tui.app import NegwbApp
@@ -23,7 +24,7 @@ from workbench.workspace.generation_settings import GenerateSettings
 from workbench.workspace.keymap import ActionMap, KeyScope
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import CurateSettings, read_settings
-from workbench.workspace.settings_catalog import can_change, help_of, list_settings, read_setting_list
+from workbench.workspace.settings_catalog import Applies, can_change, choices, help_of, list_settings, read_setting_list
 
 TEMPLATE = settings_template()
 
@@ -46,7 +47,7 @@ async def test_a_change_writes_only_its_setting(make_workspace: Any, open_app: A
     async with app.run_test(size=size, notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("comma")
-        await until(pilot, lambda: ready(app) and "enter: choose another" in lines(app))
+        await until(pilot, lambda: ready(app) and "enter change" in lines(app))
         await pilot.press("enter")
         await until(pilot, lambda: "cards on which the judges are least sure" in lines(app))
         await pilot.press("down", "enter")
@@ -179,6 +180,19 @@ def test_every_setting_has_a_row_and_a_description(tmp_path: Path) -> None:
     assert all(row.value == row.default for row in rows)
     assert settings.curate == CurateSettings()
     assert [name for name in by_name if can_change(name)] == ["curate.order", "curate.images", "curate.theme"]
+
+
+def test_every_order_is_a_choice_and_each_setting_says_when_it_applies(tmp_path: Path) -> None:
+    offered = {choice.value for choice in choices("order")}
+    assert offered == {OLDEST, MISTAKEN, *PrioritySignal}
+    file = tmp_path / "negwb.toml"
+    file.write_text(TEMPLATE)
+    _, rows = read_setting_list(file, ActionMap())
+    applies = {row.name: row.applies for row in rows}
+    assert [name for name, when in applies.items() if when is Applies.AT_ONCE] == ["curate.theme"]
+    assert {applies[name] for name in applies if name.startswith("train.")} == {Applies.NEXT_RUN}
+    assert applies["curate.overlap"] is Applies.NEXT_IMPORT
+    assert {applies["curate.order"], applies["curate.keys.accept"]} == {Applies.NEXT_START}
 
 
 def test_user_defined_keys_come_first_with_their_defaults(tmp_path: Path) -> None:

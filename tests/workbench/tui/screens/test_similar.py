@@ -9,8 +9,6 @@ from support.curating import lines, running, shown, until
 from support.scenes import encoded_again, scene
 from support.workspaces import Case, press
 
-from curation_db.search.query_language import parse_view
-from workbench.tui.rendering.candidate_rows import ListPosition, list_status
 from workbench.tui.screens.browse import BrowseScreen
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.family import FamilyModal
@@ -105,8 +103,3 @@ async def test_find_takes_a_query_for_similar_cards_and_browse_rejects_the_famil
         assert [match.candidate_id for match in app.session.find("near:001")] == [5, 1]
         await pilot.press("home", "M")
         await until(pilot, lambda: "no other card repeats this one" in lines(app))
-
-
-def test_the_status_of_a_list_shows_that_images_are_compared_first() -> None:
-    position = ListPosition(at=0, count=0, counting=True, chosen=0, checks=None, compared=0.34)
-    assert "comparing images … 34%" in list_status(position, parse_view("near:139")).plain

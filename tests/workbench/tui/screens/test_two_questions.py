@@ -75,7 +75,7 @@ def test_the_disputed_question_is_named(workspace: WorkspaceFixture) -> None:
         return card_content.opinion_rows(card(workspace, number), 60)[-1].plain
 
     assert "disagree" not in remark(1)
-    assert remark(2) == "⚠ they disagree if it is fine"
+    assert remark(2) == "⚠ they disagree on whether it is fine"
     assert wording.disagreement((Question.PRESENT,)) == "they disagree"
     assert wording.disagreement(tuple(Question)) == "they disagree on both"
     assert wording.disagreement(()) == ""
@@ -85,7 +85,7 @@ def test_the_verdicts_in_full_show_the_origin_of_their_numbers(workspace: Worksp
     screen_text = judges.verdicts_content(card(workspace, 1)).plain
     for expected in ("P(present) = 0.0700", "P(acceptable) = 0.9100", "asked: present", "asked: acceptable"):
         assert screen_text.count(expected) == 2
-    origin = "from log-probabilities · 98% of probability on yes and no · 0.61 for a blank image · seed 7"
+    origin = "from log-probabilities · yes/no tokens: 98% of probability · 0.61 for a blank image · seed 7"
     assert screen_text.count(origin) == 4
 
 
@@ -122,19 +122,19 @@ def test_a_yes_has_another_colour_for_each_question(workspace: WorkspaceFixture)
 
 def test_the_revealed_verdicts_show_both_questions(workspace: WorkspaceFixture) -> None:
     assert wording.judge_reveal(card(workspace, 1)) == (
-        "the judges: a 0.07 · b 0.07 — P(hat is there); a 0.91 · b 0.91 — P(the caption is fine)"
+        "the judges: a 0.07 · b 0.07 — P(present); a 0.91 · b 0.91 — P(the caption is fine)"
     )
     assert wording.judge_reveal(card(workspace, 3)) == ""
 
 
 def test_plain_mode_names_the_questions(workspace: WorkspaceFixture) -> None:
     there, fine = card(workspace, 1).verdicts[0], card(workspace, 1).verdicts[-1]
-    beside = "(from log-probabilities, 98% of probability on yes and no, 0.61 for a blank image, seed 7)"
-    assert plain.verdict_line(there, "hat") == f"a: hat is there with probability 0.07 {beside}"
+    beside = "(from log-probabilities, yes/no tokens: 98% of probability, 0.61 for a blank image, seed 7)"
+    assert plain.verdict_line(there, "hat") == f"a: hat is present with probability 0.07 {beside}"
     assert plain.verdict_line(fine, "hat") == f"b: the caption is fine with probability 0.91 {beside}"
     unclear = [plain.verdict_line(each, "hat") for each in card(workspace, 3).verdicts]
     assert [each.partition(" (")[0] for each in unclear] == [
-        "a: unclear whether hat is there",
+        "a: unclear whether hat is present",
         "a: unclear whether the caption is fine",
     ]
 
@@ -144,7 +144,7 @@ def test_history_names_the_questions(workspace: WorkspaceFixture) -> None:
         screen_text = timeline(connection, 1, workspace.root / "exports")
     lines = "\n".join(history.plain_lines(screen_text, 160))
     assert lines.count(".07 absent") == lines.count(".91 fine") == 2
-    assert lines.count("from log-probabilities · 98% of probability on yes and no") == 4
+    assert lines.count("from log-probabilities · yes/no tokens: 98% of probability") == 4
     expected = [moment.content for moment in screen_text.entries if isinstance(moment.content, JudgeVerdictRow)]
     assert {(each.method, each.label_mass, each.prior, each.seed) for each in expected} == {("logprobs", 0.98, 0.61, 7)}
 

@@ -20,7 +20,7 @@ from workbench.images.decode import Thumbnail, load_full
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.help import HelpScreen
 from workbench.tui.screens.zoom import ZoomScreen
-from workbench.tui.widgets import picture, zoom_view
+from workbench.tui.widgets import zoom_view
 from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.zoom_view import ZoomView
@@ -189,25 +189,6 @@ async def test_slow_decoding_shows_a_message_and_can_be_cancelled(noise: Path, m
         assert len(app.screen_stack) == 1
         go_on.set()
         await pilot.pause()
-
-
-async def test_the_cells_of_a_view_are_computed_beside_the_screen(noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads: list[str] = []
-    real = picture.half_cells
-
-    def watched(*content: Any) -> Any:
-        threads.append(threading.current_thread().name)
-        return real(*content)
-
-    monkeypatch.setattr(picture, "half_cells", watched)
-    app = ZoomApp()
-    async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot, noise)
-        await drawn(pilot, "10 %")
-        await pilot.press("1")
-        await drawn(pilot, "100 %")
-        dots(app)
-    assert set(threads) == {"negwb-work"}
 
 
 async def test_held_keys_draw_only_the_last_view(noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:

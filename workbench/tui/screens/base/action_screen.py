@@ -70,7 +70,9 @@ class ActionScreen(SizedScreen):
         pane = self.query_one(selector)
         if pane.max_scroll_y <= 0:
             return "all of it is shown"
-        return "this is the end" if by > 0 and pane.scroll_y >= pane.max_scroll_y else ""
+        if by > 0 and pane.scroll_y >= pane.max_scroll_y:
+            return "this is the end"
+        return "this is the beginning" if by < 0 and pane.scroll_y <= 0 else ""
 
     def update_keys(self) -> None:
         """Draw the keys anew after a change of what applies; those without room in their pane are in the line below."""

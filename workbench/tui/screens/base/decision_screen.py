@@ -9,7 +9,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from textual.errors import NoWidget
-from textual.widget import Widget
 
 from curation_db.enums import REASON_KEYS
 from workbench.annotation.key_guard import KeyTooEarly
@@ -65,29 +64,16 @@ class DecisionScreen(SizedScreen):
         """Draw what has changed, at once.
 
         Textual collects a message from each changed widget and draws with the next tick of its timer, up to 33 ms
-        after the frame before.
+        after the frame before. A changed layout is left to it.
         """
-        if not self.is_current:
+        widgets = list(self._compositor.visible_widgets)
+        if not self.is_current or self._layout_required or any(widget._layout_required for widget in widgets):
             return
-        for widget in list(self._compositor.widgets):
-            if widget._layout_required:
-                widget._layout_required = False
-                self._lay_out_around(widget)
+        for widget in widgets:
             if widget._repaint_required:
                 widget._repaint_required = False
                 self._dirty_widgets.add(widget)
         self._on_timer_update()
-
-    def _lay_out_around(self, widget: Widget) -> None:
-        """Ask for a new layout, as `Widget._check_refresh` does with a message."""
-        self._layout_required = True
-        for ancestor in widget.ancestors:
-            if not isinstance(ancestor, Widget):
-                break
-            ancestor._clear_arrangement_cache()
-            ancestor._layout_updates += 1
-            if not ancestor.styles.auto_dimensions:
-                break
 
     def _is_visible(self, widget: Any) -> bool:
         try:

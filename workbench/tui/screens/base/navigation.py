@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from workbench.workspace.settings import Settings
 
 
-ROLE_HINT = "restart with: negwb adjudicate --role adjudicator"
+ROLE_HINT = "restart as an adjudicator: negwb adjudicate --role adjudicator"
 
 
 class MainView(StrEnum):
@@ -80,7 +80,7 @@ class NavigationContext:
     def refusal(self, view: MainView) -> str | None:
         """Return why the annotator may not open the screen, or None."""
         if view is MainView.ADJUDICATE and self.session.actor.role is not Role.ADJUDICATOR:
-            return f"only an adjudicator decides disagreements — {ROLE_HINT}"
+            return f"only adjudicators can settle disagreements — {ROLE_HINT}"
         return None
 
     def screen(self, view: MainView) -> Screen[None]:
