@@ -624,7 +624,8 @@ class CurateScreen(DecisionScreen):
     async def _read_panel(self) -> None:
         view, shown = self._panel, self.shown
         if view is PanelView.DECISIONS:
-            content = decision_lines(await asyncio.to_thread(self.session.recent_decisions, DECISIONS_SHOWN))
+            decisions = await asyncio.to_thread(self.session.recent_decisions, DECISIONS_SHOWN)
+            content = decision_lines(decisions, self.panel.content_size.width or self.app.size.width)
         elif view is PanelView.GUIDELINES:
             content = guideline_lines(await asyncio.to_thread(self._guidelines))
         else:

@@ -15,6 +15,7 @@ from curation_db.language.sanitize import display_text
 from workbench.annotation.models import RecentDecision
 from workbench.annotation.wording import DECISIONS, readable
 from workbench.tui.rendering.card_content import MARK, QUIET, decision_style
+from workbench.tui.rendering.line_cut import cut_line
 from workbench.tui.widgets.borders import set_border_labels
 from workbench.workspace.choices import PanelChoice
 
@@ -70,18 +71,19 @@ class SidePanel(VerticalScroll, can_focus=False):
         self.scroll_home(animate=False)
 
 
-def decision_lines(decisions: Sequence[RecentDecision]) -> Content:
-    """Return one line per decision: glyph, reason of a rejection, text."""
+def decision_lines(decisions: Sequence[RecentDecision], cells: int) -> Content:
+    """Return one line of `cells` per decision: glyph, reason of a rejection, text."""
     if not decisions:
         return Content.styled("none yet", QUIET)
-    return Content("\n").join([_decision_line(each) for each in decisions])
+    return Content("\n").join([_decision_line(each, cells) for each in decisions])
 
 
-def _decision_line(decision: RecentDecision) -> Content:
+def _decision_line(decision: RecentDecision, cells: int) -> Content:
     wording = DECISIONS[decision.kind]
     reason = f"{readable(decision.reason)}: " if decision.reason else ""
-    text = display_text(decision.text, limit=200)
-    return Content.assemble((f"{wording.glyph} ", decision_style(decision.kind)), (reason, QUIET), text)
+    head = Content.assemble((f"{wording.glyph} ", decision_style(decision.kind)), (reason, QUIET))
+    text = Content(display_text(decision.text, limit=1_000))
+    return Content.assemble(head, cut_line(text, max(1, cells - head.cell_length)))
 
 
 def caption_lines(captions: Sequence[str]) -> Content:

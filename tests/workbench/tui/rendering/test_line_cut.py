@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.content import Content
 
+from curation_db.enums import Kind
+from workbench.annotation.models import RecentDecision
 from workbench.tui.rendering.line_cut import cut_line
+from workbench.tui.widgets.side_panel import decision_lines
 
 _LONG = "a man riding a brown horse across a wide green field near the lake without a hat"
 
@@ -49,3 +52,8 @@ def test_the_styles_stay_with_their_words() -> None:
     content = Content.assemble("a man riding a brown horse across a field ", ("without", "bold"), " a hat")
     (span,) = [each for each in cut_line(content, 30).spans if each.style == "bold"]
     assert cut_line(content, 30).plain[span.start : span.end] == "without"
+
+
+def test_the_lines_of_the_last_decisions_keep_cue_and_concept() -> None:
+    decisions = [RecentDecision(Kind.REJECT, "rest_false", _LONG), RecentDecision(Kind.ACCEPT, None, "no hat")]
+    assert decision_lines(decisions, 40).plain == "✗ rest false: a man … without a hat\n✓ no hat"

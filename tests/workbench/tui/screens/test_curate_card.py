@@ -142,7 +142,7 @@ async def test_the_panel_shows_decisions_guidelines_and_captions_in_turn(make_wo
         assert panel.display  # below the image, which leaves it room
         await press(pilot, "a", "x", "p")
         await until(pilot, lambda: "✗ present: " in lines(app))
-        rows = [line[:20].strip("│ ") for line in lines(app).splitlines() if "✓ a" in line or "✗ p" in line]
+        rows = [line[:20].strip("│ ") for line in lines(app).splitlines() if line.startswith(("│ ✓ ", "│ ✗ "))]
         assert [row[0] for row in rows] == ["✗", "✓"]
         await press(pilot, "z")
         await until(pilot, lambda: "✗ present: " not in lines(app))
