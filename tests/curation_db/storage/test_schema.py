@@ -13,8 +13,10 @@ from support.record import Record
 
 from curation_db.enums import Kind
 from curation_db.errors import CorruptRecord, ForeignSchema
+from curation_db.events.annotators import begin_session
 from curation_db.integrity import checks
 from curation_db.integrity.checks import CheckResult, Level
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage import schema, sqlite
 from curation_db.storage.backup import back_up
 from curation_db.storage.migrations import HEAD, REVISIONS
@@ -249,3 +251,45 @@ def test_the_synthetic_step_ends_in_the_newest_schema(monkeypatch: pytest.Monkey
     migrate(tmp_path / "old.db")
     with sqlite.raw_connection(tmp_path / "old.db") as connection:
         assert schema.digest(schema.schema_of(connection)) == schema.DIGESTS[HEAD]
+
+
+def test_a_record_of_schema_0004_keeps_its_events_and_takes_answers_to_probes(tmp_path: Path) -> None:
+    """GIVEN a record with an event of schema 0004 WHEN it is opened THEN the event is the same, and probes fit in."""
+    path = tmp_path / "curation.db"
+    sqlite.initialise_file(path)
+    migrate(path, to="0004")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO source(id, name) VALUES (1, 'coco')")
+        connection.execute("INSERT INTO image(id, source_id, key) VALUES (1, 1, '1')")
+        columns = {
+            "id": 1, "source_id": 1, "key": "k", "image_id": 1, "text": "no hat", "pipeline": "P1",
+            "negation_type": "absence", "generator": "test", "tokens": 4, "overlap": "1", "stratum": "all", "audit": 0,
+            "audit_rate": 0.0, "created_at": "2026-01-01", "raw_sha256": bytes(32), "since": 0,
+        }  # fmt: skip
+        connection.execute(
+            f"INSERT INTO candidate({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+            tuple(columns.values()),
+        )
+        connection.execute(
+            "INSERT INTO candidate_state(candidate_id, state, accepts, rejects, unsures, wanted, flagged, notes, "
+            "last_seq) VALUES (1, 'open', 0, 0, 0, 1, 0, 0, 0)"
+        )
+        connection.execute(
+            "INSERT INTO event(uid, act, candidate_id, actor, role, session, stream, blind, kind, late, at) "
+            "VALUES ('u', 'u', 1, 'ana', 'annotator', 's', 'review', 0, 'accept', 0, '2026-01-01')"
+        )
+        connection.commit()
+        before = connection.execute("SELECT * FROM event").fetchall()
+    with open_store(path) as store:
+        writer = DecisionWriter(store, begin_session(store, "ana", version="test"))
+        writer.answer_probe(1, Kind.TWIN, "a hat", is_true=False)
+        with store.read() as connection:
+            rows = connection.exec_driver_sql("SELECT * FROM event ORDER BY seq").fetchall()
+            assert [tuple(row) for row in rows[:1]] == before
+            assert [row.kind for row in rows] == ["accept", "twin"]
+    with closing(sqlite3.connect(path)) as connection:
+        assert schema.deviations(connection, HEAD) == []
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        for broken in ("UPDATE event SET note = 'x'", "DELETE FROM event"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                connection.execute(broken)
