@@ -369,6 +369,7 @@ class CurateScreen(DecisionScreen):
     async def on_edit_dock_closed(self, event: EditDock.Closed) -> None:
         self._show_keys()
         await self._written(event.written)
+        self.session_changed()  # the end of the queue does not cover the fields
 
     async def action_edit_outside(self) -> None:
         """Correct the text in the annotator's editor, and store it as an edit of the card that was shown."""
@@ -695,7 +696,7 @@ class CurateScreen(DecisionScreen):
             self._paint(ready)
             if self._panel is not PanelView.GUIDELINES:
                 self._fill_panel()
-        elif ready is None and self.session.finished and self.is_active:
+        elif ready is None and self.session.finished and self.is_active and not self.is_editing:
             self._show_done()
         self._prepare_images()
         self._show_status()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.curating import lines, running, shown, until
+from support.curating import current_id, lines, running, shown, until
 from support.workspaces import Case, press, settled
 from textual.events import Key
 
+from curation_db.enums import Kind
 from curation_db.stats.probes import read_answers, verified_triplets
 from workbench.annotation.probe import is_probed, probe_of
 from workbench.tui.screens.queue_end import QueueEndScreen
@@ -96,3 +97,12 @@ async def test_no_sentence_no_probe_and_the_choice_is_the_same_in_every_session(
     assert 4 <= sum(chosen[0]) <= 20
     assert len({probe_of(ready, "ana").question.kind for ready in cards[1:]}) == 2, "both orders occur"
     assert not any(is_probed(ready.card, "ana", 0.0) for ready in cards)
+    current_id(session)
+    session.submit(Kind.ACCEPT, may_probe=True)  # about the first card: there is nothing to ask
+    assert (session.probe, current_id(session)) == (None, 2)
+    session.submit(Kind.ACCEPT, may_probe=True)
+    assert session.probe is not None
+    assert (session.current_card(), session.finished) == (None, False), "the next card waits for the answers"
+    session.answer_probe(True)
+    session.answer_probe(True)
+    assert current_id(session) == 3
