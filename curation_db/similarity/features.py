@@ -11,7 +11,6 @@ has similarity 0 and an equal one 1:  max(0, (cosine - m) / (1 - m))
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -109,8 +108,8 @@ def _loaded(folder: Path, size: int) -> CachedFeatures | None:
 
 def _row(line: bytes) -> tuple[int, str, int] | None:
     try:
-        row, name, width, _ = json.loads(line)
-    except (ValueError, TypeError):
+        row, name, width, _ = parse_json(line)
+    except (JsonError, ValueError, TypeError):
         return None
     usable = type(row) is int and row >= 0 and isinstance(name, str) and type(width) is int and width > 0
     return (row, name, width) if usable else None

@@ -210,4 +210,6 @@ def test_images_of_the_training_are_counted_in_the_results(workspace: Workspace)
         "by_id": 0,
         "by_content": 2,
         "items": 2,
+        "alike": 0,
+        "alike_items": 0,
     }
