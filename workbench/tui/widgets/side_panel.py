@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -53,11 +54,19 @@ class SidePanel(VerticalScroll, can_focus=False):
     SidePanel.-one-line > Static { text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
+    _shown: tuple[PanelView, Content] | None = None
+
     def compose(self) -> ComposeResult:
         yield Static(markup=False)
 
+    def on_resize(self, event: events.Resize) -> None:
+        """Fill another height with lines."""
+        if self._shown is not None:
+            self.show(*self._shown)
+
     def show(self, view: PanelView, content: Content) -> None:
         """Show `content` from its first line; the same content draws nothing."""
+        self._shown = view, content
         text, one_line = self.query_one(Static), view is PanelView.DECISIONS
         set_border_labels(self, title=Content(view))
         if one_line:  # as many lines as fit, so that the next decision changes no layout

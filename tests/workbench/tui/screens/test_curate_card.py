@@ -335,3 +335,14 @@ async def test_a_terminal_with_16_colours_is_named_on_the_card(
         assert any("images cannot be judged" in each.message for each in app._notifications)
         await pilot.resize_terminal(120, 36)
         await until(pilot, lambda: "16 colours cannot be judged: COLORTERM=truecolor" in lines(app))
+
+
+async def test_the_panel_has_no_scroll_bar_for_few_decisions_after_a_resize(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(3))
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "a")
+        panel = app.screen.query_one(SidePanel)
+        before = panel.size.height
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: 0 < panel.size.height < before and not panel.show_vertical_scrollbar)
