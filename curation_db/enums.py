@@ -253,3 +253,12 @@ class StopReason(StrEnum):
     """The run reached a cap on requests, tokens or cost."""
     REQUEST = "request"
     """A person or a signal stopped it."""
+
+
+class Claim(StrEnum):
+    """What an automatic acceptance claims of a candidate."""
+
+    ACCEPTABLE = "acceptable"
+    """A person accepts it."""
+    ABSENT = "absent"
+    """The negated concept is not in the image."""

@@ -12,12 +12,11 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, text
 
-from curation_db.enums import Kind, Question, Reason, State
+from curation_db.enums import Claim, Kind, Question, Reason, State
 from curation_db.events.event_log import undone_sql
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
 from curation_db.trust.judge_score import Evidence
@@ -25,15 +24,6 @@ from curation_db.trust.judge_score import Evidence
 _BATCH: Final = 1_000
 FITTED_SHARE: Final = 0.3
 """Share of the images whose labels fit scores and calibrators; the others test certificates."""
-
-
-class Claim(StrEnum):
-    """What an automatic acceptance claims of a candidate."""
-
-    ACCEPTABLE = "acceptable"
-    """A person accepts it."""
-    ABSENT = "absent"
-    """The negated concept is not in the image."""
 
 
 _RIGHT_REASONS: Final = {Claim.ACCEPTABLE: frozenset[Reason](), Claim.ABSENT: frozenset({Reason.GRATUITOUS})}

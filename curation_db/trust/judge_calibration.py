@@ -13,9 +13,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from curation_db.enums import Question
+from curation_db.enums import Claim, Question
 from curation_db.trust.calibration import LogitScale, Reliability, fit_platt, fit_temperature, reliability
-from curation_db.trust.evidence import Claim, Item, JudgeIdentity, audit_items, judge_of, split_by_image
+from curation_db.trust.evidence import Item, JudgeIdentity, audit_items, judge_of, split_by_image
 
 PLATT_LABELS: Final = 200
 """From so many fitting labels on slope and intercept are fitted, below only a temperature."""

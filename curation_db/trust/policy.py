@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from curation_db.enums import Kind, Role, State
+from curation_db.enums import Claim, Kind, Role, State
 from curation_db.errors import RecordError
 from curation_db.events.annotators import Actor
 from curation_db.review.decisions import DecisionWriter
@@ -36,15 +36,7 @@ from curation_db.trust.acceptance import (
     standing,
     stratum_level,
 )
-from curation_db.trust.evidence import (
-    Claim,
-    Item,
-    audit_items,
-    items_of,
-    judge_and_question,
-    split_by_image,
-    undecided_items,
-)
+from curation_db.trust.evidence import Item, audit_items, items_of, judge_and_question, split_by_image, undecided_items
 from curation_db.trust.judge_score import JudgeScore, fit_judge_score
 
 _ACCEPTED = text(f"""

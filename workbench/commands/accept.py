@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curation_db.trust.evidence import Claim
+from curation_db.enums import Claim
 
 if TYPE_CHECKING:
     from curation_db.lint.linter import LintSettings

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from support.record import Record
 
-from curation_db.enums import Kind, Reason, Stream
+from curation_db.enums import Claim, Kind, Reason, Stream
 from curation_db.review.decisions import PresentationContext
-from curation_db.trust.evidence import Claim, Item, audit_items, split_by_image, undecided_items
+from curation_db.trust.evidence import Item, audit_items, split_by_image, undecided_items
 from curation_db.trust.judge_score import Evidence
 
 BLIND = PresentationContext(Stream.AUDIT, blind=True, leased=False)

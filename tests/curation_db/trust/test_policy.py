@@ -6,12 +6,12 @@ import pytest
 from support.audited import BLIND, fill, verdict
 from support.record import Record
 
-from curation_db.enums import Kind, Reason
+from curation_db.enums import Claim, Kind, Reason
 from curation_db.review.candidates import insert_verdicts
 from curation_db.review.decisions import DecisionWriter
 from curation_db.trust import policy as policies
 from curation_db.trust.acceptance import Standing
-from curation_db.trust.evidence import Claim, audit_items, split_by_image
+from curation_db.trust.evidence import audit_items, split_by_image
 from curation_db.trust.policy import NotEnoughLabels, Policy
 
 

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from curation_db.enums import Kind, Question
+from curation_db.enums import Claim, Kind, Question
 from curation_db.errors import RecordError
 from curation_db.language.clip_tokenizer import count_tokens
 from curation_db.lint.index import INDEXED_RULES
 from curation_db.lint.linter import LintSubject, lint
 from curation_db.stats.intervals import student_t
-from curation_db.trust.evidence import Claim, Item, judge_key
+from curation_db.trust.evidence import Item, judge_key
 from curation_db.trust.judge_score import Evidence
 from curation_db.trust.policy import declare_policy, plan_policy
 from workbench.demo.simulation.corpus import SEED, DemoCandidate, DemoImage, make_corpus
