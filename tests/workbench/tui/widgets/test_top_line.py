@@ -16,6 +16,7 @@ from curation_db.review.decisions import DecisionWriter
 from workbench.annotation.progress_counter import ThroughputSnapshot
 from workbench.annotation.session import AnnotationSession
 from workbench.tui.app import NegwbApp
+from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.status import StatusContent, StatusLine
 from workbench.tui.widgets.top_line import TabLabel, fitted
@@ -216,4 +217,4 @@ async def test_the_goal_is_named_when_it_is_reached(make_workspace: Any, open_ap
         assert "✗ rejected: present · z undo · goal reached: 2" in lines(app)
         assert "you 2 ✓ goal 2" in lines(app)
         await press(pilot, "a")
-        await until(pilot, lambda: "goal reached" not in lines(app))
+        assert app.screen.query_one(ActionLine).text == "✓ accepted · z undo"
