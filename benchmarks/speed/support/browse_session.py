@@ -70,6 +70,8 @@ class BrowseDriver:
         if not isinstance(self._app.screen, BrowseScreen) or not self.browse_screen.is_mounted:
             return False
         table = self.browse_screen.table
+        if table.is_stale:  # the dimmed rows of the list before
+            return False
         if not table.ids:
             return not self.browse_screen._counting
         return table.row is not None and next(part for part in table.row.text.split() if part.isdigit()) in frame
