@@ -66,9 +66,9 @@ def test_keys_decide_while_the_rest_is_drawn_and_a_killed_demo_is_finished_later
     lock = files.captions.parent / ".building"
     with Terminal([NEGWB, "demo", folder]) as app:
         app.wait_for(lambda: is_finished(folder), seconds=120)
-        app.wait_for(b" of 976")
         app.press_until("q", lambda: app.process.poll() is not None)
         assert app.end() == 0
+        assert app.shows(b"1 of 976 done"), "the session has counted the candidates that arrived"
     assert lock_holders(lock) == []
     assert len(rows(database, "SELECT 1 FROM candidate")) == 976
     assert rows(database, "SELECT kind FROM event") == [("accept",)]
