@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import Claim, Kind, Question, Reason, State
 from curation_db.events.event_log import undone_sql
+from curation_db.foreign_json import parse_json
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
 from curation_db.trust.judge_score import Evidence
 
@@ -92,13 +93,13 @@ def judge_key(judge: str, question: str, model: str, prompt_version: str) -> str
 
 def judge_of(key: str) -> JudgeIdentity:
     """Return the parts of a `judge_key`."""
-    judge, question, model, prompt = json.loads(key)
+    judge, question, model, prompt = parse_json(key)
     return JudgeIdentity(judge, Question(question), model, prompt)
 
 
 def judge_and_question(key: str) -> tuple[str, str]:
     """Return the judge and the question of a `judge_key`, whatever its model and prompt version."""
-    judge, question, _model, _prompt = json.loads(key)
+    judge, question, _model, _prompt = parse_json(key)
     return judge, question
 
 

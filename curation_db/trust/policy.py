@@ -20,6 +20,7 @@ from sqlalchemy import Connection, text
 from curation_db.enums import Claim, Kind, Role, State
 from curation_db.errors import RecordError
 from curation_db.events.annotators import Actor
+from curation_db.foreign_json import parse_json
 from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.ids import uuid7
 from curation_db.storage.sqlite import batches
@@ -91,7 +92,7 @@ class Policy:
 
     @classmethod
     def from_json(cls, stored: str) -> Policy:
-        values: dict[str, Any] = json.loads(stored)
+        values: dict[str, Any] = parse_json(stored)
         score = values["score"]
         return cls(
             claim=Claim(values["claim"]),
@@ -291,11 +292,24 @@ def accept(store: Store, planned: AcceptancePlan, *, progress: Progress = lambda
 
 
 def stored_policies(connection: Connection) -> list[Policy]:
-    """Return the policies that the record stores, the newest last."""
+    """Return the policies that the record stores, the newest last.
+
+    Raises:
+        RecordError: a declaration is damaged.
+    """
     rows = connection.execute(
-        text("SELECT value FROM record_note WHERE name LIKE :pattern ORDER BY rowid"), {"pattern": _NAME + "%"}
+        text("SELECT name, value FROM record_note WHERE name LIKE :pattern ORDER BY rowid"), {"pattern": _NAME + "%"}
     )
-    return [Policy.from_json(value) for value in rows.scalars()]
+    policies = []
+    for row in rows:
+        try:
+            policies.append(Policy.from_json(row.value))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RecordError(
+                f"the declaration of {row.name.removeprefix(_NAME)} in the record is damaged: {error!r}",
+                hint="restore a backup: negwb backup --list",
+            ) from error
+    return policies
 
 
 def review(connection: Connection, policy: Policy) -> PolicyReview:

@@ -20,6 +20,7 @@ OWN_JSON = {
     "curation_db/lint/index.py": "a column that only we write",
     "curation_db/queue/margins.py": "a column that only we write",
     "curation_db/queue/ordering.py": "a column that only we write",
+    "workbench/demo/background_build.py": "the pipe from a child process",
     "workbench/demo/comparison/trials.py": "a file of the demo",
     "workbench/demo/simulation/annotator.py": "a file of the demo",
     "workbench/demo/simulation/scripted_engine.py": "a file of the demo",

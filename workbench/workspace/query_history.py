@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from curation_db.atomic_write import replace_file
+from curation_db.foreign_json import parse_json
 from curation_db.language.sanitize import display_text
 from workbench.workspace.layout import Workspace
 
@@ -58,8 +59,8 @@ class QueryHistory:
     def _read(self) -> tuple[str, ...]:
         assert self._path is not None
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            found = parse_json(self._path.read_bytes())
+        except (OSError, ValueError):
             return ()
         lines = [each for each in found if isinstance(each, str) and _is_query(each)] if isinstance(found, list) else []
         return tuple(dict.fromkeys(lines))[:MAX_QUERIES]

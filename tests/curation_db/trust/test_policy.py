@@ -140,6 +140,10 @@ def test_a_policy_survives_the_record(record: Record) -> None:
     fill(record)
     policy = declared(record)
     assert Policy.from_json(policy.to_json()) == policy
+    with record.store.write() as connection:
+        connection.execute(text("INSERT INTO record_note(name, value) VALUES ('policy/accept@x', '{\"claim\": 1}')"))
+    with record.store.read() as connection, pytest.raises(policies.RecordError, match="accept@x .* damaged"):
+        policies.stored_policies(connection)
     with pytest.raises(ValueError, match="only a policy"):
         record.open_session("ana").reviewer.withdraw_many([1])
     assert DecisionWriter(record.store, policies.actor_of(policy)).withdraw_many([1, 2]) == 0
