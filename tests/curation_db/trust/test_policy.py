@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import text
 from support.audited import BLIND, fill, verdict
 from support.record import Record
 
@@ -142,7 +143,7 @@ def test_a_policy_survives_the_record(record: Record) -> None:
     assert Policy.from_json(policy.to_json()) == policy
     with record.store.write() as connection:
         connection.execute(text("INSERT INTO record_note(name, value) VALUES ('policy/accept@x', '{\"claim\": 1}')"))
-    with record.store.read() as connection, pytest.raises(policies.RecordError, match="accept@x .* damaged"):
+    with record.store.read() as connection, pytest.raises(policies.RecordError, match=r"accept@x .* damaged"):
         policies.stored_policies(connection)
     with pytest.raises(ValueError, match="only a policy"):
         record.open_session("ana").reviewer.withdraw_many([1])
