@@ -33,6 +33,11 @@ class Workspace:
         return self.root / "exports"
 
     @property
+    def derived(self) -> Path:
+        """Folder of the sets in formats of other programs, which `negwb export-as` derives from exports."""
+        return self.root / "derived"
+
+    @property
     def guidelines(self) -> Path:
         """The annotation guidelines, in Markdown."""
         return self.root / GUIDELINES_FILE

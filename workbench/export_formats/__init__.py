@@ -1,0 +1,1 @@
+"""Data formats of other training programs, derived from a frozen export and the files of its images."""
