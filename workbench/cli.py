@@ -45,6 +45,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "Train and measure": (
         "export",
         "export-as",
+        "export-verify",
         "train",
         "mistaken",
         "ablate",
@@ -176,6 +177,7 @@ def _register() -> None:
         doctor,
         export,
         export_as,
+        export_verify,
         generate,
         gold,
         history,
@@ -215,6 +217,7 @@ def _register() -> None:
         annotators,
         export,
         export_as,
+        export_verify,
         train,
         mistaken,
         model,

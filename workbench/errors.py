@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
     """A server cannot be reached or answers nothing, or all items of a generation failed."""
     NOTHING_TO_DO = 5
     FAILED = 6
-    """A training run or a benchmark failed; a generation run reached its budget."""
+    """A training run, a benchmark or the check of an export failed; a generation run reached its budget."""
     INTERRUPTED = 130
     """After Ctrl-C. After SIGTERM it is 143, after SIGHUP 129 (see `workbench.console.interruption`)."""
 

@@ -47,6 +47,7 @@ def freeze(
     formats: Sequence[str] = tuple(FORMATS),
     limit: TextLimit = CLIP_LIMIT,
     progress: Progress = lambda done, total: None,
+    check: Callable[[Path], None] = lambda folder: None,
 ) -> Manifest:
     """Freeze the pairs that match `selection` as of the event `at` into `exports`/`name`.
 
@@ -58,6 +59,7 @@ def freeze(
         formats: Names from `FORMATS`.
         limit: The longest text that the model to be trained reads.
         progress: Callback with the pairs done and their total.
+        check: Called with the folder when its data are complete; where it raises, nothing is published.
 
     Raises:
         NameTaken: an export of this name exists.
@@ -75,6 +77,7 @@ def freeze(
         header = read_header(connection, selection, chosen, tool_version, limit)
         with partial_folder(exports, name or "set") as folder:
             counts = _write_data(connection, folder, header, formats, progress)
+            check(folder)
             return _publish(folder, exports, name, header, counts, origin_of(connection, event_seq))
 
 

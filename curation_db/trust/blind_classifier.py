@@ -9,15 +9,18 @@ can learn the same habit instead of negation.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curation_db.stats.intervals import Interval, cluster_bootstrap
+from curation_db.stats.intervals import LEVEL, Interval, cluster_bootstrap
 
 LIMIT: Final = 0.60
 """The upper bound of the accuracy must not exceed it."""
@@ -32,6 +35,8 @@ _CONVERGED: Final = 1e-5
 _SHOWN: Final = 10
 _WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|[^\w\s]")
 Array = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+_BIAS: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +63,96 @@ class BlindResult:
         return not self.pairs or self.accuracy.high <= limit
 
 
-def blind_accuracy(pairs: Sequence[CaptionPair], *, folds: int = FOLDS, seed: int = 0) -> BlindResult:
+@dataclass(frozen=True, slots=True)
+class TextBias:
+    """How well the text alone predicts whether a caption is accepted."""
+
+    accepted: int
+    rejected: int
+    discrimination: Interval
+    """Probability that a random accepted caption has a higher score than a random rejected one (the area under the ROC
+    curve), ties count half; .5: the text says nothing."""
+    habits: tuple[tuple[str, float], ...]
+    """The n-grams with the largest weights: positive ones speak for an accepted caption."""
+
+
+def blind_accuracy(
+    pairs: Sequence[CaptionPair],
+    *,
+    folds: int = FOLDS,
+    seed: int = 0,
+    progress: Progress = lambda _done, _total: None,
+) -> BlindResult:
     """Cross-validate the classifier on n pairs; all pairs of an image are in one fold.
 
     The score of a caption is a sum of weights of its word 1- and 2-grams. The weights maximise the likelihood that the
     true caption of a pair has the higher score, with an L2 penalty of sum of w^2 / 2.
     """
-    images = list(dict.fromkeys(pair.image for pair in pairs))
     if not pairs:
         return BlindResult(0, 0, Interval(float("nan"), 0.0, 1.0), ())
-    fold_of = {image: _fold(number, seed, folds) for number, image in enumerate(images)}
-    side = np.array([fold_of[pair.image] for pair in pairs])
+    images = [pair.image for pair in pairs]
     vocabulary: dict[str, int] = {}
     features = _Differences.of(pairs, vocabulary)
-    picked = np.full(len(pairs), 0.5)
+    margins, weights = _cross_validate(features, images, folds, seed, progress)
+    picked = np.where(np.abs(margins) < _CONVERGED, 0.5, margins > 0)
+    accuracy = cluster_bootstrap([float(each) for each in picked], images, level=_LEVEL)
+    return BlindResult(len(pairs), len(set(images)), accuracy, _habits(weights, vocabulary))
+
+
+def text_bias(
+    accepted: Sequence[tuple[str, Hashable]],
+    rejected: Sequence[tuple[str, Hashable]],
+    *,
+    folds: int = FOLDS,
+    seed: int = 0,
+    progress: Progress = lambda _done, _total: None,
+) -> TextBias:
+    """Cross-validate the classifier on accepted and rejected captions, as (text, image), of the same vocabulary.
+
+    It is a logistic regression on n-gram counts with a constant. The interval is that of DeLong et al. (1988).
+    """
+    images = [image for _, image in (*accepted, *rejected)]
+    sign = np.array([1.0] * len(accepted) + [-1.0] * len(rejected))
+    if not accepted or not rejected:
+        return TextBias(len(accepted), len(rejected), Interval(math.nan, 0.0, 1.0), ())
+    vocabulary: dict[str, int] = {}
+    features = _Differences.of_signed([text for text, _ in (*accepted, *rejected)], sign, vocabulary)
+    margins, weights = _cross_validate(features, images, folds, seed, progress)
+    scores = margins * sign
+    habits = _habits(weights, {name: number for name, number in vocabulary.items() if name != _BIAS})
+    return TextBias(len(accepted), len(rejected), _discrimination(scores[sign > 0], scores[sign < 0]), habits)
+
+
+def _cross_validate(
+    features: _Differences, images: Sequence[Hashable], folds: int, seed: int, progress: Progress
+) -> tuple[Array, Array]:
+    """Return the margin of each row under the weights of the other folds, and the weights of all rows."""
+    fold_of = {image: _fold(number, seed, folds) for number, image in enumerate(dict.fromkeys(images))}
+    side = np.array([fold_of[image] for image in images])
+    margins = np.zeros(features.height)
     for fold in range(folds):
         held_out = side == fold
         if held_out.any():
-            margins = features.rows(held_out) @ _fit(features.rows(~held_out))
-            picked[held_out] = np.where(np.abs(margins) < _CONVERGED, 0.5, margins > 0)
-    accuracy = cluster_bootstrap([float(each) for each in picked], [pair.image for pair in pairs], level=_LEVEL)
-    return BlindResult(len(pairs), len(images), accuracy, _habits(_fit(features), vocabulary))
+            margins[held_out] = features.rows(held_out) @ _fit(features.rows(~held_out))
+        progress(fold + 1, folds + 1)
+    weights = _fit(features)
+    progress(folds + 1, folds + 1)
+    return margins, weights
+
+
+def _discrimination(higher: Array, lower: Array) -> Interval:
+    """Return P(higher > lower) + P(equal) / 2 with its interval from the variances of the two placements."""
+
+    def placements(values: Array, others: Array) -> Array:
+        ordered = np.sort(others)
+        below = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+        return below / (2 * len(others))
+
+    above, under = placements(higher, lower), placements(lower, higher)
+    estimate = float(above.mean())
+    variance = sum(float(each.var(ddof=1)) / len(each) for each in (above, under) if len(each) > 1)
+    half = NormalDist().inv_cdf(0.5 + LEVEL / 2) * math.sqrt(variance)
+    return Interval(estimate, max(0.0, estimate - half), min(1.0, estimate + half))
 
 
 def balanced(forward: Sequence[CaptionPair], reverse: Sequence[CaptionPair], *, seed: int = 0) -> list[CaptionPair]:
@@ -128,6 +202,17 @@ class _Differences:
                     column.append(vocabulary.setdefault(gram, len(vocabulary)))
                     value.append(float(count))
         return cls(np.array(row, int), np.array(column, int), np.array(value), len(pairs), len(vocabulary))
+
+    @classmethod
+    def of_signed(cls, texts: Sequence[str], sign: Array, vocabulary: dict[str, int]) -> _Differences:
+        """Return rows of n-gram counts and a constant, times the sign of each text."""
+        row, column, value = [], [], []
+        for number, caption in enumerate(texts):
+            for gram, count in Counter([_BIAS, *ngrams(caption)]).items():
+                row.append(number)
+                column.append(vocabulary.setdefault(gram, len(vocabulary)))
+                value.append(count * float(sign[number]))
+        return cls(np.array(row, int), np.array(column, int), np.array(value), len(texts), len(vocabulary))
 
     def rows(self, wanted: NDArray[np.bool_]) -> _Differences:
         """Return the wanted rows, renumbered."""
@@ -190,6 +275,5 @@ def _times_inverse_hessian(gradient: Array, history: Sequence[tuple[Array, Array
 
 
 def _habits(weights: Array, vocabulary: dict[str, int]) -> tuple[tuple[str, float], ...]:
-    names = list(vocabulary)
-    order = sorted(range(len(names)), key=lambda n: (-abs(weights[n]), names[n]))[:_SHOWN]
-    return tuple((names[n], float(weights[n])) for n in order)
+    order = sorted(vocabulary, key=lambda name: (-abs(weights[vocabulary[name]]), name))[:_SHOWN]
+    return tuple((name, float(weights[vocabulary[name]])) for name in order)

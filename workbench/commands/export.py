@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curation_db.enums import Reason, State
+from workbench.errors import ExitCode, NegwbError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from curation_db.exporting.manifest import Manifest
+    from workbench.reports.export_gate import ExportCheck
     from workbench.workspace.layout import Workspace
     from workbench.workspace.picture_folders import MissingImages
 
@@ -29,6 +31,7 @@ Examples:
   negwb export all --state accepted --state rejected --reason present   and those rejected for one reason
   negwb export --without-hasty          without decisions made too fast to have read the card
   negwb export --with-benchmarks        also on images of the benchmarks from `negwb bench make`
+  negwb export --strict ...             refuse a set with false captions whose text gives them away
 """
 
 
@@ -38,6 +41,12 @@ class DataFormat(StrEnum):
     COCO = "coco"
     JSONL = "jsonl"
     ALL = "all"
+
+
+class GateFailed(NegwbError):
+    """The text of the export gives its true captions away."""
+
+    exit_code = ExitCode.FAILED
 
 
 def register(app: typer.Typer) -> None:
@@ -93,16 +102,22 @@ def export(
             "--with-benchmarks", help="Include pairs on images of the benchmarks that `negwb bench make` froze."
         ),
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Write nothing if a blind classifier picks the true captions ([export])."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the path.")] = False,
 ) -> None:
     """Freeze the accepted pairs into exports/NAME, for training.
 
     The folder is written completely or not at all and never changes afterwards. Equal events give equal bytes.
     Pairs on images of benchmarks from `negwb bench make` are left out, so that models can be evaluated on them.
+    Rejected pairs give false captions: a classifier of the text alone then must not be able to pick the true ones.
     """
     from curation_db.exporting.manifest import read_items
     from curation_db.exporting.selection import ExportFilter
     from workbench.errors import UsageError
+    from workbench.reports.export_gate import check_export, check_json, check_lines
     from workbench.workspace.held_out import all_images, images_by_benchmark, pairs_by_benchmark
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.operations import freeze_set
@@ -129,19 +144,32 @@ def export(
         benchmarks=with_benchmarks,
     )
     formats = None if data_format is DataFormat.ALL else (data_format.value,)
-    manifest = freeze_set(workspace, name, formats=formats, at=at, selection=selection)
+    check = (lambda folder: _refuse(check_export(workspace, settings, folder))) if strict else (lambda folder: None)
+    manifest = freeze_set(workspace, name, formats=formats, at=at, selection=selection, check=check)
     path = workspace.exports / manifest.name
+    checked = check_export(workspace, settings, path)
     missing = missing_images(read_items(path), folders)
     inside = pairs_by_benchmark(read_items(path), benchmarks)
     report = {
         **export_json(workspace, manifest),
+        **check_json(checked),
         "missing_pictures": missing.count,
         "held_out_images": len(held_out),
         "benchmark_pairs": inside,
     }
     typer.echo(json.dumps(report) if as_json else str(path))
     lines = [_summary(manifest), *_benchmark_lines(sorted(benchmarks), len(held_out), inside), *_missing_lines(missing)]
+    lines += [f"       {line}" for line in check_lines(checked)]
     typer.echo("\n".join(lines), err=True)
+
+
+def _refuse(check: ExportCheck) -> None:
+    """Raise `GateFailed` unless the check passes."""
+    from workbench.reports.export_gate import check_lines
+
+    if not check.passes:
+        verdict, *figures = check_lines(check)
+        raise GateFailed(f"nothing was written: {verdict.removeprefix('warning: ')}", hint="\n       ".join(figures))
 
 
 def _benchmark_lines(names: Sequence[str], held_out: int, inside: Mapping[str, int]) -> list[str]:

@@ -13,7 +13,7 @@ from curation_db.atomic_write import replace_file
 from workbench.errors import NegwbError, UsageError
 from workbench.workspace.guidelines import shipped_guidelines
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import DEFAULT_TARGETS, FOLLOW_LINKS_HELP, CurateSettings
+from workbench.workspace.settings import DEFAULT_TARGETS, FOLLOW_LINKS_HELP, CurateSettings, ExportSettings
 
 _COMMENT_COLUMN = 28
 _WIDTH = 120
@@ -97,6 +97,8 @@ position = {position}
 # Views saved in Browse (W); each is a line of the filter:
 # doubtful = "is:conflict state:open sort:conflict"
 
+[export]
+{"".join(_examples(ExportSettings))}
 # The engines that propose captions and judge them, by their names below:
 # [generate]
 {"".join(_examples(GenerateSettings))}

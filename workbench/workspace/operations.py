@@ -185,6 +185,7 @@ def freeze_set(
     formats: Sequence[str] | None = None,
     at: int | None = None,
     selection: ExportFilter | None = None,
+    check: Callable[[Path], None] = lambda folder: None,
 ) -> Manifest:
     """Freeze pairs of the workspace into a folder of exports/.
 
@@ -193,6 +194,7 @@ def freeze_set(
         formats: Formats of the data files; None: all.
         at: Sequence number of the event up to which the record is read; None: the last one.
         selection: The pairs, exactly; None: the accepted ones, without those on images of frozen benchmarks.
+        check: Called with the folder before it gets its name; where it raises, nothing is written.
 
     Raises:
         NothingToDo: No candidate is selected.
@@ -228,6 +230,7 @@ def freeze_set(
                 formats=tuple(FORMATS if formats is None else formats),
                 limit=limit,
                 progress=progress,
+                check=check,
             )
     except NothingChosen as refused:
         raise NothingToDo(refused.message, hint="decide first: negwb curate  (or see: negwb status)") from refused

@@ -98,8 +98,20 @@ class CurateSettings:
     goal: int = setting(0, "decisions to reach in a session, shown with a bar; 0: none", at_least=0)
 
 
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    blind_limit: float = setting(
+        0.6,
+        "how often a classifier of the text alone may pick the true caption of an export with false ones, as an upper "
+        "bound at 95 %",
+        at_least=0.5,
+        at_most=1,
+        example="0.6",
+    )
+
+
 DEFAULT_TARGETS: Mapping[str, Any] = MappingProxyType({"cue": "negrefcocog", "position": "negrefcocog"})
-_TABLES = ("pictures", "curate", "commands", "lint", "progress", "browse", "train", "generate", "engines")
+_TABLES = ("pictures", "curate", "commands", "lint", "progress", "browse", "export", "train", "generate", "engines")
 _MODEL, _REPORT_TO, _RECIPE = "model", "report_to", "recipe"
 RECIPE_HELP = "a recipe of negwb train --recipes, or a .toml file; the settings of [train] override it"
 _FOLLOW_LINKS = "follow_links"
@@ -129,6 +141,7 @@ class Settings:
     """Trait to a benchmark's name or to shares, as `curation_db.stats.targets.resolve_target` takes them."""
     views: Mapping[str, str] = field(default_factory=dict)
     """[browse.views]: name to filter line."""
+    export: ExportSettings = field(default_factory=ExportSettings)
     commands: tuple[OwnCommand, ...] = ()
     """[commands]: the annotator's own."""
     train: Mapping[str, Any] = field(default_factory=dict)
@@ -238,6 +251,7 @@ def _readers(tables: Mapping[str, Any], file: _File) -> dict[str, Callable[[], A
         "commands": partial(_commands, tables, file),
         "targets": partial(_targets, tables.get("progress", {}), file),
         "views": partial(_views, tables.get("browse", {}), file),
+        "export": partial(_export, tables.get("export", {}), file),
         "train": partial(_train, tables, file),
         "lint": partial(_lint, tables, file),
         "generating": partial(_generate, tables, file),
@@ -296,6 +310,10 @@ def _pictures(table: Any, file: _File) -> dict[str, tuple[str, ...]]:
 
 def _views(table: Any, file: _File) -> Mapping[str, str]:
     return file.convert(table, _Browse, "browse").views
+
+
+def _export(table: Any, file: _File) -> ExportSettings:
+    return file.convert(table, ExportSettings, "export")
 
 
 def _curate(table: Any, file: _File) -> CurateSettings:

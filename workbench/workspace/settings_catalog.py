@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.workspace.choices import ImageMode
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.server_address import plain_url
-from workbench.workspace.settings import FOLLOW_LINKS_HELP, RECIPE_HELP, CurateSettings, Settings, read_settings
+from workbench.workspace.settings import (
+    FOLLOW_LINKS_HELP,
+    RECIPE_HELP,
+    CurateSettings,
+    ExportSettings,
+    Settings,
+    read_settings,
+)
 from workbench.workspace.toml.settings_writer import CHANGEABLE
 from workbench.workspace.toml.toml_edit import line_of
 from workbench.workspace.toml.toml_file import read_toml_text
@@ -135,6 +142,7 @@ def list_settings(settings: Settings, text: str, actions: ActionMap | None = Non
     rows += [_command(each, text) for each in settings.commands]
     rows += _under("lint", _checks(settings.lint or DEFAULTS), _checks(DEFAULTS), help_of(LintSettings), text)
     rows += _under("progress.targets", settings.targets, dict(Settings().targets), TARGETS, text)
+    rows += _under("export", asdict(settings.export), asdict(ExportSettings()), help_of(ExportSettings), text)
     rows += _generating(settings, text)
     rows += _training(settings, text)
     recipe = TrainSettings().to_dict() | (dict(read_recipe(settings.recipe).settings) if settings.recipe else {})

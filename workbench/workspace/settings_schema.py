@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.generation_settings import GenerateSettings
 from workbench.workspace.own_commands import OwnCommand
-from workbench.workspace.settings import FOLLOW_LINKS_HELP, RECIPE_HELP, CurateSettings
+from workbench.workspace.settings import FOLLOW_LINKS_HELP, RECIPE_HELP, CurateSettings, ExportSettings
 from workbench.workspace.settings_catalog import TARGETS, sentence
 
 Schema = dict[str, Any]
@@ -52,6 +52,7 @@ def settings_schema() -> Schema:
             "lint": schema_of(LintSettings),
             "progress": _table({"targets": _table(targets)}),
             "browse": _table({"views": {"type": "object", "additionalProperties": {"type": "string"}}}),
+            "export": schema_of(ExportSettings),
             "generate": schema_of(GenerateSettings),
             "engines": {"type": "object", "additionalProperties": schema_of(EngineSettings)},
             "train": train,
