@@ -169,7 +169,7 @@ def _refuse(check: ExportCheck) -> None:
 
     if not check.passes:
         verdict, *figures = check_lines(check)
-        raise GateFailed(f"nothing was written: {verdict.removeprefix('warning: ')}", hint="\n       ".join(figures))
+        raise GateFailed(f"nothing was written: {verdict.removeprefix('warning: ')}", hint="; ".join(figures))
 
 
 def _benchmark_lines(names: Sequence[str], held_out: int, inside: Mapping[str, int]) -> list[str]:

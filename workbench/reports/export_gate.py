@@ -64,12 +64,12 @@ def check_export(workspace: Workspace, settings: Settings, folder: Path) -> Expo
 def check_json(check: ExportCheck) -> dict[str, Any]:
     """Return `gate` and `text_report`, one of which is null."""
     return {
-        "gate": None if check.gate is None else _gate_json(check.gate),
+        "gate": None if check.gate is None else gate_json(check.gate),
         "text_report": None if check.report is None else _report_json(check.report),
     }
 
 
-def _gate_json(gate: GateResult) -> dict[str, Any]:
+def gate_json(gate: GateResult) -> dict[str, Any]:
     return {
         "passes": gate.passes,
         "limit": gate.limit,

@@ -21,6 +21,7 @@ from curation_db.storage.store import open_read_only
 from workbench.annotation.wording import readable
 from workbench.console.tables import Listing
 from workbench.reports.overlap_check import overlap_mismatch
+from workbench.reports.trust_report import newest_export, trust_listing, trust_report
 from workbench.workspace.picture_folders import PictureFolders
 from workbench.workspace.settings import Settings, read_settings
 
@@ -47,6 +48,8 @@ def gather(workspace: Workspace) -> dict[str, Any]:
         mismatch = overlap_mismatch(connection, settings.curate.overlap)
         gold = gold_report(connection)
         exports = _exports(connection, workspace)
+        trust = trust_report(connection)
+    trust["newest_export"] = newest_export(workspace, settings, exports)
     states = counts.states
     by_state = {state: sum(stream[state] for stream in states.values()) for state in next(iter(states.values()))}
     return {
@@ -68,6 +71,7 @@ def gather(workspace: Workspace) -> dict[str, Any]:
             {**asdict(s), "running": is_alive(ProcessIdentity(s.host, s.pid, s.started_at))} for s in counts.sessions
         ],
         "exports": exports,
+        "trust": trust,
         "last_event": asdict(counts.last_event) if counts.last_event else None,
     }
 
@@ -132,6 +136,7 @@ def listings(report: dict[str, Any]) -> list[Listing]:
         scores_listing(report["gold"]),
         _sessions(report),
         _export_list(report),
+        trust_listing(report["trust"]),
     ]
     return [listing for listing in tables if listing.rows]
 
