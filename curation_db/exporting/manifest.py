@@ -20,6 +20,8 @@ FORMAT = 1
 """Format version of the folder; raised when an older reader would misread it."""
 MANIFEST_FILE = "manifest.json"
 ITEMS_FILE = "items.jsonl"
+DESCRIPTIONS = frozenset({"croissant.json"})
+"""Files that describe an export and may be put beside its files; they are not part of it."""
 
 _CHUNK = 1 << 20
 _TOO_LARGE = 2**63
@@ -305,7 +307,7 @@ def verify(folder: Path) -> list[str]:
         problems.append(f"{MANIFEST_FILE}: export_sha256 does not match the listed files")
     if ITEMS_FILE not in manifest.files:
         problems.append(f"{MANIFEST_FILE} does not list {ITEMS_FILE}")
-    known = {MANIFEST_FILE, *manifest.files}
+    known = {MANIFEST_FILE, *DESCRIPTIONS, *manifest.files}
     problems += [f"{path.name}: not in the manifest" for path in sorted(folder.iterdir()) if path.name not in known]
     return problems
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -124,11 +124,21 @@ def read_header(
     connection: Connection, selection: ExportFilter, chosen: Chosen, tool_version: str, limit: TextLimit
 ) -> ExportHeader:
     """Collect the licenses and return the header for the writers."""
+    licenses = licenses_at(connection, chosen.event_seq, chosen.sources)
+    return ExportHeader(selection, chosen, tool_version, limit, licenses)
+
+
+def licenses_at(connection: Connection, at: int, sources: Collection[str]) -> tuple[Any, ...]:
+    """Return the `licenses` entries of these sources as of an event, by source name, equal ones once.
+
+    Raises:
+        RecordError: a stored entry is damaged.
+    """
     licenses: list[Any] = []
-    for row in connection.execute(_LICENSES, {"at": chosen.event_seq}):
-        listed = _loads(row.licenses, f"source {row.name}", list) if row.name in chosen.sources else []
+    for row in connection.execute(_LICENSES, {"at": at}):
+        listed = _loads(row.licenses, f"source {row.name}", list) if row.name in sources else []
         licenses += [entry for entry in listed if entry not in licenses]
-    return ExportHeader(selection, chosen, tool_version, limit, tuple(licenses))
+    return tuple(licenses)
 
 
 def read_pairs(connection: Connection, chosen: Chosen, limit: TextLimit) -> Iterator[ExportPair]:
