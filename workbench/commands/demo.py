@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from workbench.workspace.layout import Workspace
 
 BANNER = "demo: drawn images, scripted captions, simulated judges"
-_ACCEPTANCE_SEEDS = 5
 _FIRST_KEYS = ("accept", "reject", "edit", "unsure", "skip", "undo", "help", "quit")
 _EPILOG = """\b
 Examples:
@@ -217,7 +216,7 @@ def _train_and_evaluate(
         print_report(gather(workspace, base=results[BASE][NEGREF].result["model"]["hash"]))
     with step_bars(lines=True) as progress:
         looks = look_again(workspace, plan.runs[ALL][0], read_truth(DemoFiles(workspace.root).truth), progress)
-        auto = measure(_ACCEPTANCE_SEEDS, progress=lambda done, of: progress("accepting by judges", done, of))
+        auto = measure(progress=lambda done, of: progress("accepting by judges", done, of))
     if report and looks is not None:
         typer.echo(f"\n{looks.line()}")
     if report:
