@@ -16,6 +16,7 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import Any
 
+from curation_db.exporting.json_objects import encode_flat
 from curation_db.exporting.pairs import ExportHeader, ExportPair, fields_of
 from curation_db.exporting.selection import as_number
 
@@ -61,10 +62,10 @@ class CocoWriter:
         start = "\n" if self._image is None else ",\n"
         if image != self._image:
             self._image = image
-            self._file.write(start + _dumps(self._image_entry(pair)))
-        self._annotations.write(start + _dumps(self._annotation(pair)))
+            self._file.write(start + self._image_entry(pair))
+        self._annotations.write(start + self._annotation(pair))
 
-    def _image_entry(self, pair: ExportPair) -> dict[str, Any]:
+    def _image_entry(self, pair: ExportPair) -> str:
         others = fields_of(pair.image_extra, f"image {pair.item.image_key}")
         self._image_id = self._image_ids.give(pair.item.image_key, others.get("id"))
         entry: dict[str, Any] = {"id": self._image_id, "file_name": pair.item.file_name}
@@ -72,9 +73,9 @@ class CocoWriter:
             entry["coco_url"] = pair.item.url
         sizes = {"width": pair.width, "height": pair.height}
         entry |= {name: size for name, size in sizes.items() if size is not None}
-        return entry | _additional(others, entry)
+        return _encoded(entry, others)
 
-    def _annotation(self, pair: ExportPair) -> dict[str, Any]:
+    def _annotation(self, pair: ExportPair) -> str:
         item = pair.item
         others = fields_of(pair.extra, f"candidate {item.key}")
         entry = {
@@ -83,7 +84,7 @@ class CocoWriter:
             "caption": item.caption or "",
             "updated_caption": item.text,
         }
-        return entry | _additional(others, entry)
+        return _encoded(entry, others)
 
     def finish(self) -> None:
         """Complete the file."""
@@ -107,6 +108,7 @@ def _info(header: ExportHeader) -> dict[str, Any]:
     }
 
 
-def _additional(others: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the imported fields without those that the record supplies."""
-    return {name: value for name, value in others.items() if name not in entry}
+def _encoded(entry: Mapping[str, Any], others: Mapping[str, Any]) -> str:
+    """Return the entry with those imported fields that the record does not supply."""
+    more = {name: value for name, value in others.items() if name not in entry}
+    return _dumps({**entry, **more}) if more else encode_flat(entry)

@@ -153,57 +153,70 @@ def _write_data(
     return counter.counts()
 
 
-_COUNTED = ("source", "negation_type", "cue", "cue_position")
-
-
 class _PairCounter:
-    """Counts pairs for the manifest while they are written."""
+    """Counts pairs for the manifest while they are written.
+
+    Most pairs have equal properties, so a pair adds 1 to one counter, which `counts` takes apart.
+    """
 
     def __init__(self, limit: TextLimit) -> None:
         self._most_tokens = limit.most_tokens
-        self._totals: Counter[str] = Counter()
-        self._by: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
-        self._asked: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self._provenance: Counter[PairProvenance] = Counter()
+        self._images = 0
+        self._properties: Counter[_Properties] = Counter()
         self._image: tuple[str, str] | None = None
 
     def add(self, pair: ExportPair) -> None:
         """Count one pair; the pairs of one image must be adjacent."""
         item = pair.item
         image = (item.source, item.image_key)
-        self._totals["pairs"] += 1
-        self._totals["images"] += image != self._image
-        self._totals["edited"] += item.edited is not None
-        self._totals["without_caption"] += item.caption is None
-        self._totals["without_file_name"] += item.file_name is None
-        self._totals["without_cue"] += item.cue is None
-        self._totals["without_prompt"] += item.prompt_version is None
-        self._totals["without_mix"] += (mix := pair.mix) is None
-        self._totals["too_long"] += item.tokens > self._most_tokens
-        self._image = image
-        for name, counter in self._by.items():
-            if (value := getattr(item, name)) is not None:
-                counter[value] += 1
-        if (asked := pair.asked_position) is not None and item.cue_position is not None:
-            self._asked[asked][item.cue_position] += 1
-        self._provenance[PairProvenance(item.generator, item.prompt_version, mix)] += 1
+        if image != self._image:
+            self._images += 1
+            self._image = image
+        properties = (
+            (item.source, item.negation_type, item.cue, item.cue_position),
+            pair.asked_position,
+            (item.generator, item.prompt_version, pair.mix),
+            (item.edited is not None, item.caption is None, item.file_name is None, item.tokens > self._most_tokens),
+        )
+        self._properties[properties] += 1
 
     def counts(self) -> ManifestCounts:
         """Return the counts, the most frequent values first."""
-        by: dict[str, Any] = {f"by_{name}": _frequent(counter) for name, counter in self._by.items()}
-        by["by_asked_position"] = {asked: _frequent(seen) for asked, seen in sorted(self._asked.items())}
-        for name, index in (("by_generator", 0), ("by_prompt", 1), ("by_mix", 2)):
-            merged: Counter[str] = Counter()
-            for provenance, count in self._provenance.items():
-                if (value := provenance[index]) is not None:
-                    merged[value] += count
-            by[name] = _frequent(merged)
-        made_with = sorted(self._provenance.items(), key=lambda kv: (-kv[1], [each or "" for each in kv[0]]))
+        totals = dict.fromkeys(("edited", "without_caption", "without_file_name", "too_long"), 0)
+        by: dict[str, Counter[str]] = {f"by_{name}": Counter() for name in _COUNTED}
+        asked_positions: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        made_with: Counter[PairProvenance] = Counter()
+        absent: Counter[str] = Counter()
+        for (labels, asked, origin, flags), count in self._properties.items():
+            for name, flag in zip(totals, flags, strict=True):
+                totals[name] += count * flag
+            for name, value in zip(_COUNTED, (*labels, *origin), strict=True):
+                if value is None:
+                    absent[name] += count
+                else:
+                    by[f"by_{name}"][value] += count
+            if asked is not None and labels[-1] is not None:
+                asked_positions[asked][labels[-1]] += count
+            made_with[PairProvenance(*origin)] += count
+        listed = sorted(made_with.items(), key=lambda kv: (-kv[1], [each or "" for each in kv[0]]))
+        frequent: dict[str, Any] = {name: _frequent(counter) for name, counter in by.items()}
         return ManifestCounts(
-            **dict[str, Any](self._totals),
-            **by,
-            made_with=tuple({**provenance._asdict(), "pairs": count} for provenance, count in made_with),
+            pairs=self._properties.total(),
+            images=self._images,
+            **dict[str, Any](totals),
+            without_cue=absent["cue"],
+            without_prompt=absent["prompt"],
+            without_mix=absent["mix"],
+            **frequent,
+            by_asked_position={asked: _frequent(seen) for asked, seen in sorted(asked_positions.items())},
+            made_with=tuple({**provenance._asdict(), "pairs": count} for provenance, count in listed),
         )
+
+
+_COUNTED = ("source", "negation_type", "cue", "cue_position", "generator", "prompt", "mix")
+_Origin = tuple[str, str | None, str | None]
+_Properties = tuple[tuple[str, str, str | None, str | None], str | None, _Origin, tuple[bool, bool, bool, bool]]
+"""Labels, asked position, origin, and the flags edited, without caption, without file name, too long."""
 
 
 class PairProvenance(NamedTuple):

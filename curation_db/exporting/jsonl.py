@@ -5,15 +5,13 @@ ASCII; every key on every line; null for an unknown value; `url` only where an i
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from curation_db.exporting.json_objects import encode_flat
 from curation_db.exporting.manifest import ITEMS_FILE, ExportItem
 from curation_db.exporting.pairs import ExportHeader, ExportPair
 
 PAIRS_FILE = "pairs.jsonl"
-
-_encode = json.JSONEncoder(allow_nan=False).encode
 
 
 class _LinesWriter:
@@ -52,7 +50,7 @@ class PairsWriter(_LinesWriter):
 
     def add(self, pair: ExportPair) -> None:
         """Write the next pair."""
-        self.write(_encode(_fields(pair.item)) + "\n")
+        self.write(encode_flat(_fields(pair.item)) + "\n")
 
 
 def _fields(item: ExportItem) -> dict[str, str | None]:

@@ -1,6 +1,6 @@
 """Format of a frozen export: a folder with `manifest.json`, `items.jsonl` and the data files that the manifest lists.
 
-Standard library only, so that trainers and benchmarks read exports without the record. The content does not depend on
+No database, so that trainers and benchmarks read exports without the record. The content does not depend on
 the clock, the path of the workspace or the folder's name. `verify` checks whether the files are still what was frozen.
 """
 
@@ -11,9 +11,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from curation_db.exporting.json_objects import encode_flat
 from curation_db.foreign_json import parse_json
 
 FORMAT = 1
@@ -27,8 +29,6 @@ _CHUNK = 1 << 20
 _TOO_LARGE = 2**63
 _NOT_COUNTED = frozenset({"without_cue", "without_prompt", "without_mix", "too_long"})
 """Counts that an older negwb did not write; null when a newer one writes such a manifest again."""
-
-_encode = json.JSONEncoder(allow_nan=False).encode
 
 
 class ManifestError(ValueError):
@@ -81,12 +81,12 @@ class ExportItem:
 
     def to_line(self) -> str:
         """Return the item as its line: ASCII, so that no character in it is a line separator to any reader."""
-        values = {name: getattr(self, name) for name in _ITEM_FIELDS}
+        values = dict(zip(_ITEM_FIELDS, _item_values(self), strict=True))
         if self.url is None:  # exports without URLs stay identical to those of older versions, byte for byte
             del values["url"]
         if self.triplet is None:
             del values["triplet"]
-        return _encode(values) + "\n"
+        return encode_flat(values) + "\n"
 
     @classmethod
     def from_line(cls, line: str) -> ExportItem:
@@ -105,6 +105,7 @@ class ExportItem:
 
 
 _ITEM_FIELDS = tuple(item.name for item in fields(ExportItem))
+_item_values = attrgetter(*_ITEM_FIELDS)
 _ITEM_NEEDS = ("key", "source", "image_key", "text")
 _ITEM_LISTS = frozenset({"deciders", "reasons"})
 

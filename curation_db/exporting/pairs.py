@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, text
 
 from curation_db.enums import State
 from curation_db.errors import RecordError
@@ -19,7 +19,7 @@ from curation_db.foreign_json import parse_json
 from curation_db.language.token_counter import TextLimit
 from curation_db.stats.probes import VerifiedTriplet, read_answers, verified_triplets
 from curation_db.stats.targets import POSITIONS
-from curation_db.storage.sqlite import batches
+from curation_db.storage.sqlite import IN_IDS, batches, json_array
 
 # fmt: off
 _COLUMNS = {
@@ -31,7 +31,7 @@ _COLUMNS = {
 # fmt: on
 """Columns of an item's immutable fields; the other fields come from the image row and from the fold."""
 _FILLED_IN = ("file_name", "width", "height", "content_sha256", "extra", "url")
-"""Columns of an image that a later import may fill in."""
+"""Columns of an image that a later import may fill in, in the order of `_pair`."""
 _ROWS = text(f"""
     SELECT c.id, c.extra, i.completed, {", ".join(f"i.{name}" for name in _FILLED_IN)}, {", ".join(_COLUMNS.values())}
     FROM candidate c
@@ -39,8 +39,8 @@ _ROWS = text(f"""
     JOIN source s ON s.id = i.source_id
     LEFT JOIN caption t ON t.id = c.caption_id
     LEFT JOIN candidate p ON p.id = c.parent_id
-    WHERE c.id IN :ids
-""").bindparams(bindparam("ids", expanding=True))
+    WHERE c.id {IN_IDS}
+""")
 _LICENSES = text("""
     SELECT name, licenses FROM source WHERE licenses IS NOT NULL AND licenses_since <= :at ORDER BY name
 """)
@@ -145,7 +145,7 @@ def read_pairs(connection: Connection, chosen: Chosen, limit: TextLimit) -> Iter
     """Yield the chosen pairs in order, with their values as of the event; `limit` counts their tokens."""
     triplets = verified_triplets(read_answers(connection, chosen.event_seq))
     for ids in batches(chosen.ids, BATCH):
-        rows = {row[0]: row for row in connection.execute(_ROWS, {"ids": ids}).all()}
+        rows = {row[0]: row for row in connection.execute(_ROWS, {"ids": json_array(ids)}).all()}
         yield from (
             _pair(rows[number], chosen.outcomes[number], chosen.event_seq, limit, triplets.get(number))
             for number in ids
@@ -155,18 +155,18 @@ def read_pairs(connection: Connection, chosen: Chosen, limit: TextLimit) -> Iter
 def _pair(
     row: Any, outcome: DecidedCandidate, at: int, limit: TextLimit, triplet: VerifiedTriplet | None
 ) -> ExportPair:
-    number, extra, completed, *values = row
-    image: dict[str, Any] = dict(zip(_FILLED_IN, values, strict=False))
+    number, extra, completed, file_name, width, height, digest, image_extra, url, *values = row
     if completed is not None:
+        image = dict(zip(_FILLED_IN, (file_name, width, height, digest, image_extra, url), strict=True))
         marks = _loads(completed, f"the image of candidate {number}", dict)
         image |= {name: event_clock.value_at(mark, image.get(name), at) for name, mark in marks.items()}
-    digest = image["content_sha256"]
-    columns: dict[str, Any] = dict(zip(_COLUMNS, values[len(_FILLED_IN) :], strict=True))
+        file_name, width, height, digest, image_extra, url = (image[name] for name in _FILLED_IN)
+    columns: dict[str, Any] = dict(zip(_COLUMNS, values, strict=True))
     columns["tokens"] = limit.count(columns["text"], columns["tokens"])
     item = ExportItem(
         **columns,
-        file_name=image["file_name"],
-        url=image["url"],
+        file_name=file_name,
+        url=url,
         image_sha256=None if digest is None else digest.hex(),
         state=str(outcome.state),
         accepts=outcome.accepts,
@@ -176,7 +176,7 @@ def _pair(
         stream=outcome.stream,
         triplet=triplet.to_dict() if triplet is not None and outcome.state is State.ACCEPTED else None,
     )
-    return ExportPair(item, image["width"], image["height"], extra, image["extra"])
+    return ExportPair(item, width, height, extra, image_extra)
 
 
 def fields_of(extra: str | None, owner: str) -> Mapping[str, Any]:

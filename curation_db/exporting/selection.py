@@ -24,7 +24,7 @@ from curation_db.events.hasty import HASTY_MS, is_hasty
 from curation_db.events.history_cache import COLUMNS, History, HistoryEvent, fold_events, history_from_rows, overlap_sql
 from curation_db.events.in_force import decisions_in_force
 from curation_db.events.state import Overlap, effective_events, fold, since_requeue
-from curation_db.storage.sqlite import batches
+from curation_db.storage.sqlite import IN_IDS, batches, json_array
 
 
 class ExportRefused(HintedError):
@@ -54,11 +54,11 @@ _UNTOUCHED = text("""
     SELECT id FROM candidate c WHERE since <= :at
     AND NOT EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = c.id AND e.seq <= :at)
 """)
-_KEYS = text("""
+_KEYS = text(f"""
     SELECT c.id, s.name, i.key, c.key AS candidate_key, t.key AS caption_key FROM candidate c
     JOIN image i ON i.id = c.image_id JOIN source s ON s.id = i.source_id LEFT JOIN caption t ON t.id = c.caption_id
-    WHERE c.id IN :ids
-""").bindparams(bindparam("ids", expanding=True))
+    WHERE c.id {IN_IDS}
+""")
 _OF_IMAGES = text("""
     SELECT c.id FROM candidate c JOIN image i ON i.id = c.image_id JOIN source s ON s.id = i.source_id
     WHERE s.name = :source AND i.key IN :keys
@@ -218,7 +218,7 @@ def outcomes_at(connection: Connection, at: int, *, since: int | None = None) ->
     statement = text(_EVENTS.format(more="" if since is None else _TOUCHED))
     values = {"at": at} if since is None else {"at": at, "since": since}
     result = connection.execute(statement, values, execution_options={"yield_per": BATCH})
-    for candidate_id, group in groupby(chain.from_iterable(result.partitions()), key=itemgetter(0)):
+    for candidate_id, group in groupby(chain.from_iterable(result.partitions(BATCH)), key=itemgetter(0)):
         rows = list(group)
         yield candidate_id, _outcome(history_from_rows(rows), rows[0].overlap)
 
@@ -265,7 +265,7 @@ def _in_order(connection: Connection, event_seq: int, outcomes: dict[int, Decide
     sources: set[str] = set()
     image_id = caption_id = 0
     for ids in batches(outcomes, BATCH):
-        for number, source, image, key, caption in connection.execute(_KEYS, {"ids": ids}).all():
+        for number, source, image, key, caption in connection.execute(_KEYS, {"ids": json_array(ids)}).all():
             sortable.append(((source, _natural_image(image), image, natural_sort_key(key), key), number))
             sources.add(source)
             image_id = max(image_id, as_number(image) or 0)

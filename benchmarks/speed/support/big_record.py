@@ -293,7 +293,7 @@ def vote(store: Store, size: Size) -> Actor:
     actor = begin_session(store, PERSON, version="bench")
     with store.write() as connection:
         numbers = head(connection, size.voted)
-        _append(connection, actor, numbers)
+        append_accepts(connection, actor, numbers)
         event = FoldEvent(1, PERSON, Role.ANNOTATOR, Kind.ACCEPT)
         status = fold([event], Overlap.parse(INTAKE.overlap))
         connection.execute(
@@ -317,7 +317,8 @@ def vote(store: Store, size: Size) -> Actor:
     return actor
 
 
-def _append(connection: Connection, actor: Actor, numbers: list[int]) -> None:
+def append_accepts(connection: Connection, actor: Actor, numbers: list[int], *, first: int = 1) -> None:
+    """Insert the events in which `actor` accepts these candidates, numbered from `first`."""
     uids = [uuid7() for _ in numbers]
     now = utc_now()
     connection.execute(
@@ -335,7 +336,7 @@ def _append(connection: Connection, actor: Actor, numbers: list[int]) -> None:
                 "elapsed": ELAPSED_MS,
                 "at": now,
             }
-            for seq, (uid, number) in enumerate(zip(uids, numbers, strict=True), 1)
+            for seq, (uid, number) in enumerate(zip(uids, numbers, strict=True), first)
         ],
     )
 

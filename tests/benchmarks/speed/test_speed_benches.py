@@ -242,3 +242,11 @@ def test_a_run_needs_no_more_memory_for_more_items() -> None:
 def test_generate_memory_measures_a_whole_run() -> None:
     result = run("generate-memory")
     assert (result["items"], result["last_items"]) == (1_000, 1_000)
+
+
+@pytest.mark.long
+def test_export_writes_the_files_of_the_plain_loop() -> None:
+    result = run("export")
+    assert result.keys() >= ALWAYS | {"pairs", "ours_s", "raw_s", "ratio_to_raw"}
+    assert result["pairs"] == 2_000
+    assert result["ratio_to_raw"] > 0
