@@ -22,7 +22,7 @@ FORMAT = 1
 """Format version of the folder; raised when an older reader would misread it."""
 MANIFEST_FILE = "manifest.json"
 ITEMS_FILE = "items.jsonl"
-DESCRIPTIONS = frozenset({"croissant.json"})
+DESCRIPTIONS = frozenset({"README.md", "croissant.json"})
 """Files that describe an export and may be put beside its files; they are not part of it."""
 
 _CHUNK = 1 << 20

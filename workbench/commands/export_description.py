@@ -56,11 +56,11 @@ def export_croissant(
     from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
-    summary = _summary(workspace, name, names)
+    summary = read_summary(workspace, name, names)
     guidelines = read_guidelines(workspace)
     facts = file_facts(workspace.exports / name / MANIFEST_FILE)
     metadata = croissant(summary, facts, GuidelinesText(guidelines.text, guidelines.own), url=url)
-    _write(json.dumps(metadata, indent=2) + "\n", out)
+    write_description(json.dumps(metadata, indent=2) + "\n", out)
 
 
 def export_paper(
@@ -74,11 +74,11 @@ def export_paper(
     from workbench.reports.export_paper import to_latex, to_markdown
     from workbench.workspace.layout import find_workspace
 
-    summary = _summary(find_workspace(context.obj), name, names)
-    _write(to_latex(summary) if tex else to_markdown(summary), out)
+    summary = read_summary(find_workspace(context.obj), name, names)
+    write_description(to_latex(summary) if tex else to_markdown(summary), out)
 
 
-def _summary(workspace: Workspace, name: str, names: bool) -> ExportSummary:
+def read_summary(workspace: Workspace, name: str, names: bool) -> ExportSummary:
     """Read the summary of an unchanged export of this record."""
     from curation_db.events.event_clock import HistoryRelation, relation_of
     from curation_db.exporting.manifest import list_exports, read_manifest, verify
@@ -101,7 +101,7 @@ def _summary(workspace: Workspace, name: str, names: bool) -> ExportSummary:
         return summarize(connection, folder, names=names)
 
 
-def _write(text: str, out: Path | None) -> None:
+def write_description(text: str, out: Path | None) -> None:
     from curation_db.atomic_write import replace_file
 
     if out is None:
