@@ -111,11 +111,10 @@ async def test_problems_are_shown_below_their_fields_and_nothing_starts(
         await open_form(app, pilot)
         await fill_in(pilot, model="nothing", batch="1", name="earlier")
         await until(pilot, lambda: lines(app).count("✗") >= 3 and "exists already" in lines(app))
-        rows = lines(app).split("\n")
-        model = next(at for at, row in enumerate(rows) if " model " in row)
-        assert "✗ there is no model" in rows[model + 1]
-        batch = next(at for at, row in enumerate(rows) if " batch " in row)
-        assert "✗ train settings: batch must be 2 or more" in rows[batch + 1]
+        rows = lines(app).split("\n")  # also those of the table behind the form, which has a column "model"
+        for field, problem in (("model", "there is no model"), ("batch", "train settings: batch must be 2 or more")):
+            at = next(at for at, row in enumerate(rows) if f"✗ {problem}" in row)
+            assert f" {field} " in rows[at - 1]
         await pilot.press("enter")
         await until(pilot, lambda: app.focused is not None and app.focused.id == "model")
         await pilot.press(*["backspace"] * 7)

@@ -72,8 +72,8 @@ class StartModal(Dialog[TrainingOrder]):
     StartModal .note { height: auto; padding-left: 9; color: $text-muted; display: none; }
     StartModal #summary { display: block; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     StartModal .row > #cost { width: 1fr; height: 2; color: $foreground; }
-    StartModal.-tall .row { margin-bottom: 1; }
-    StartModal.-tall #cost-row { margin-bottom: 0; }
+    StartModal.-tall .row { margin-top: 1; }
+    StartModal.-tall .row:first-of-type { margin-top: 0; }
     """
     BINDINGS: ClassVar = [
         ("down", "choose(1)", "next"),
