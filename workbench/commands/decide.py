@@ -51,7 +51,10 @@ def decide(
     context: typer.Context,
     candidate: Annotated[int, typer.Argument(help="Id of the candidate.")],
     act: Annotated[Act, typer.Argument(help="The decision; flag also removes your flag.")],
-    reason: Annotated[Reason | None, typer.Option(help="Why it is rejected.", show_default=False)] = None,
+    reason: Annotated[
+        Reason | None,
+        typer.Option(metavar="REASON", help=f"Why it is rejected: {', '.join(Reason)}.", show_default=False),
+    ] = None,
     text: Annotated[str | None, typer.Option(help="The new text of an edit, or the note.", show_default=False)] = None,
     concept: Annotated[str | None, typer.Option(help="The negated concept of an edit.", show_default=False)] = None,
     annotator: AnnotatorOption = None,
