@@ -35,6 +35,8 @@ _LATEX: Final = {
     "[": "{[}",  # a bracket after \\ would be its optional argument
     "]": "{]}",
 }
+_LONGEST: Final = 100_000
+"""Characters of a sentence or cell; nothing that the record states is cut."""
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 
 
@@ -121,13 +123,13 @@ def _agreement(summary: ExportSummary) -> PaperTable:
 
 def latex_text(text: str) -> str:
     """Escape `text` for LaTeX; control characters become visible."""
-    escaped = "".join(_LATEX.get(character, character) for character in display_text(text))
+    escaped = "".join(_LATEX.get(character, character) for character in display_text(text, limit=_LONGEST))
     return escaped.replace("--", "-{}-").replace("--", "-{}-")
 
 
 def markdown_text(text: str) -> str:
     """Escape `text` for Markdown, also inside of a table; control characters become visible."""
-    return _MARKDOWN.sub(r"\\\1", display_text(text))
+    return _MARKDOWN.sub(r"\\\1", display_text(text, limit=_LONGEST))
 
 
 def to_markdown(summary: ExportSummary) -> str:

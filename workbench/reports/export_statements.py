@@ -36,7 +36,7 @@ def content(summary: ExportSummary) -> str:
 
 def selection(summary: ExportSummary) -> str:
     return (
-        f"It was selected from {counted(summary.candidates, 'candidate')} of"
+        f"The export was selected from {counted(summary.candidates, 'candidate')} of"
         f" {counted(summary.candidate_images, 'image')}: {'; '.join(selection_conditions(summary.manifest.selection))}."
     )
 

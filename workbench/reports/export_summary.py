@@ -176,8 +176,8 @@ def summarize(
         ),
         named=names,
         items_name_annotators=not votes.first_seq.keys().isdisjoint(items.deciders),
-        first_event_at=min(votes.times, default=None),
-        last_event_at=max(votes.times, default=None),
+        first_event_at=votes.first_at,
+        last_event_at=votes.last_at,
         candidates=len(candidates.image_of),
         candidate_images=len(set(candidates.image_of.values())),
         voted=votes.voted,
@@ -242,7 +242,7 @@ class _Candidates:
 def _histories(
     connection: Connection, at: int, candidates: _Candidates
 ) -> Iterator[tuple[tuple[int, History], Sequence[tuple[str, str, int, str]]]]:
-    """Yield (id, history) of each candidate with events, and (actor, role, seq, time) of the decisions in it."""
+    """Yield (id, history) of each candidate with events, and (actor, role, seq, time) of its events."""
     result = connection.execute(_EVENTS, {"at": at}, execution_options={"yield_per": _AT_ONCE})
     for number, group in groupby(chain.from_iterable(result.partitions()), key=itemgetter(0)):
         rows = list(group)
@@ -279,7 +279,8 @@ class _VoteCounter:
         """By annotator."""
         self.policies: set[str] = set()
         self.by_actor: defaultdict[str, Counter[Kind]] = defaultdict(Counter)
-        self.times: set[str] = set()
+        self.first_at: str | None = None
+        self.last_at: str | None = None
         self.voted = self.adjudicated = self.audit_labelled = 0
         self.rated: list[list[Kind]] = []
         self.rated_images: list[int] = []
@@ -292,7 +293,7 @@ class _VoteCounter:
                 self.first_seq[actor] = min(seq, self.first_seq.get(actor, seq))
             elif role == Role.POLICY:
                 self.policies.add(actor)
-            self.times.add(at)
+            self.first_at, self.last_at = min(at, self.first_at or at), max(at, self.last_at or at)
         counted, image = _counted(history), self._candidates.image_of[candidate_id]
         for actor, vote in counted.votes:
             self.by_actor[actor][vote] += 1
