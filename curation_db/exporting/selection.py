@@ -268,7 +268,7 @@ def _in_order(connection: Connection, event_seq: int, outcomes: dict[int, Decide
         for number, source, image, key, caption in connection.execute(_KEYS, {"ids": json_array(ids)}).all():
             sortable.append(((source, _natural_image(image), image, natural_sort_key(key), key), number))
             sources.add(source)
-            image_id = max(image_id, as_number(image) or 0)
+            image_id = max(image_id, _image_number(image) or 0)
             caption_id = max(caption_id, as_number(caption or key) or 0)
     sortable.sort()
     return Chosen(event_seq, [number for _, number in sortable], outcomes, tuple(sorted(sources)), image_id, caption_id)
@@ -277,9 +277,7 @@ def _in_order(connection: Connection, event_seq: int, outcomes: dict[int, Decide
 def natural_sort_key(key: str) -> list[object]:
     """Return a sort key that compares numbers in `key` by value; digits stay strings, so long ones cost nothing."""
     parts: list[object] = list(_DIGITS.split(key))
-    for i in range(1, len(parts), 2):
-        digits = str(parts[i]).lstrip("0")
-        parts[i] = (len(digits), digits)
+    parts[1::2] = [(len(digits), digits) for digits in [str(part).lstrip("0") for part in parts[1::2]]]
     return parts
 
 
@@ -290,3 +288,6 @@ def as_number(key: str) -> int | None:
     """Return `key` as an integer where it is the canonical form of one; otherwise None."""
     # "007" stays a string: as a number it would be read back as another key
     return int(key) if _NUMBER.fullmatch(key) else None
+
+
+_image_number = lru_cache(maxsize=256)(as_number)
