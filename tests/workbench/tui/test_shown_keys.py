@@ -97,3 +97,21 @@ async def test_every_shown_key_has_an_effect_or_a_reason(
             await until(pilot, lambda before=before: state(app) != before)
     if name != "browse":  # where keys decide about the row
         assert everything.events() == []
+
+
+async def test_keys_in_a_border_lose_their_grey_once_they_apply(everything: Any, open_app: Any) -> None:
+    app: NegwbApp = open_app(everything, app={"workspace": Workspace(everything.root)})
+    async with running(app, (120, 36)) as pilot:
+        await settled(pilot)
+        await go(app, pilot, ["0"])
+        table = app.screen.query_one("#table")
+        await until(pilot, lambda: "demo-negref" in lines(app))
+        await until(pilot, lambda: "i items" in str(table._border_subtitle))
+        await until(pilot, lambda: key_style(table, "items") == "bold $text-accent")
+
+
+def key_style(pane: Any, label: str) -> str:
+    """Return the style of the key before a label in the lower border."""
+    line = pane._border_subtitle
+    key = line.plain.index(f" {label}") - 1
+    return next(str(span.style) for span in line.spans if span.start <= key < span.end and str(span.style))

@@ -53,7 +53,7 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
         "#generations": [
             pane_keys("new", "generate"),
             pane_keys("stop", "generate-stop"),
-            pane_keys("continue", "generate-go-on"),
+            pane_keys("resume", "generate-go-on"),
         ],
         "#generation": [pane_keys("scroll", "generate-less", "generate-more")],
     }
@@ -100,7 +100,8 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
         self._list(snapshot)
         content = self._content(snapshot)
         shown = self.query_one("#body", Static)
-        if shown.content != content:
+        before = shown.content
+        if not (isinstance(before, Content) and before.is_same(content)):
             shown.update(content)
         run = snapshot.chosen.run if snapshot.chosen else None
         title = f"run {run.id} · {snapshot.chosen.pipeline}" if run and snapshot.chosen else "generate"

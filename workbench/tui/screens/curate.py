@@ -35,7 +35,7 @@ from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.answer_lines import AnswerLines
 from workbench.tui.widgets.borders import set_border_labels
 from workbench.tui.widgets.card import CardView
-from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.key_hints import KeyHints, key_label
 from workbench.tui.widgets.picture import SETTLE_SECONDS, PicturePane
 from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
 from workbench.tui.widgets.side_panel import (
@@ -607,7 +607,7 @@ class CurateScreen(DecisionScreen):
         lay_out_card(self, layout)
         self.picture_box.show(ready, layout, name=picture_name(ready), zoom_key=self.actions.cap_of("zoom"))
         was_shown, self.panel.display = self.panel.display, layout.panel is not None
-        set_border_labels(self.panel, subtitle=Content(f"{self.actions.cap_of('panel')} next"))
+        set_border_labels(self.panel, subtitle=key_label(self.actions.cap_of("panel"), "next"))
         if self.panel.border_title != self._panel or not was_shown:
             self._fill_panel()
 

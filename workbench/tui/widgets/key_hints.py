@@ -15,6 +15,7 @@ from textual.content import Content
 from textual.style import Style
 from textual.widget import Widget
 
+from workbench.tui.widgets.borders import set_border_labels
 from workbench.workspace.keymap import Action, ActionMap, KeyScope
 
 _GAP = 3
@@ -60,12 +61,16 @@ def hint(actions: Sequence[Action], label: str, keymap: ActionMap, reason_of: Re
     if not caps:
         return None
     grey = all(is_grey(action, reason_of) for action in actions)
-    content = Content.assemble((caps, _GREY if grey else _KEY), " ", (label, _GREY if grey else _LABEL))
+    content = key_label(caps, label, grey=grey)
     call = actions[0].call
     click = call if call.startswith("app.") else f"screen.{call}"
     if len(actions) == 1:
         content = content.stylize(Style.from_meta({"@click": click}))
     return Hint(frozenset(action.id for action in actions), content, max(action.weight for action in actions))
+
+
+def key_label(caps: str, label: str, *, grey: bool = False) -> Content:
+    return Content.assemble((caps, _GREY if grey else _KEY), " ", (label, _GREY if grey else _LABEL))
 
 
 def fitted(hints: Sequence[Hint], width: int) -> tuple[list[Hint], Content]:
@@ -89,9 +94,7 @@ def border_keys(pane: Widget, keys: Sequence[PaneKeys], keymap: ActionMap, reaso
     if not pane.styles.border_left[0]:
         line = Content.assemble(" ", line, " ") if line else line
     pane.auto_links = False  # a click runs the action, but the keys are not drawn as links
-    if line != getattr(pane, "_shown_keys", None):
-        pane._shown_keys = line  # type: ignore[attr-defined]
-        pane.border_subtitle = line
+    set_border_labels(pane, subtitle=line)
     return {each for entry in shown for each in entry.ids}
 
 
