@@ -362,11 +362,13 @@ _CURATE_ACTIONS = (
 
 # fmt: off
 _RESULTS_ACTIONS = (
+    Action("leave", "escape,q", "back", "Close the results; running jobs continue", _SCREEN, _TOP, "leave", 10),
+    Action("back", "escape,backspace", "back", "Return to the previous screen", _SCREEN, _DEEP, "back", 10),
     Action("generate", "n", "new", "Start a generation run: choose pipeline and number", _GENERATION, _GENERATE,
            "generate", 9),
     Action("generate-stop", "s", "stop", "Stop the run; answers that have arrived are stored", _GENERATION,
            _GENERATE, "stop", 8),
-    Action("generate-go-on", "r", "continue", "Continue a run that ended; no request is repeated",
+    Action("generate-go-on", "r", "resume", "Resume a run that ended; no request is repeated",
            _GENERATION, _GENERATE, "go_on", 8),
     Action("generate-more", "J,shift+down", "more", "Scroll the details of the run down", _GENERATION, _GENERATE,
            "scroll_about(4)", 2),
@@ -374,7 +376,7 @@ _RESULTS_ACTIONS = (
     Action("train", "n", "new", "Start a training run: choose export, model and recipe, and estimate its cost",
            _TRAINING, _RUNS, "train", 9),
     Action("stop", "s", "stop", "Stop the run; it first saves its state", _TRAINING, _RUNS, "stop", 8),
-    Action("resume", "r", "resume", "Continue a run that stopped or failed", _TRAINING, _RUNS, "resume", 8),
+    Action("resume", "r", "resume", "Resume a run that stopped or failed", _TRAINING, _RUNS, "resume", 8),
     Action("mark", "space", "mark", "Mark a run for the comparison, or remove its mark", _TRAINING, _RUNS, "mark", 6),
     Action("compare", "c", "compare", "Compare the marked runs and this one: curves and settings", _TRAINING, _RUNS,
            "compare", 6),
@@ -415,7 +417,6 @@ _RESULTS_ACTIONS = (
            6),
     Action("previous-task", "left,h", "task before", "The scatter of the previous task", _RESULTS, _RETENTION,
            "turn(-1)", 5),
-    Action("back", "escape,backspace", "back", "Return to the previous screen", _LOOK, _DEEP, "back", 10),
     Action("theme", "f2", "theme", "Switch between dark and light", _ELSE, _RESULT_SCREENS, "app.toggle_dark"),
     Action("redraw", "ctrl+l", "redraw", "Draw the whole screen again",
            _ELSE, _RESULT_SCREENS, "app.redraw"),
@@ -424,8 +425,7 @@ _RESULTS_ACTIONS = (
     Action("suspend", "ctrl+z", "suspend", "Return to the shell; fg there continues here", _ELSE, _RESULT_SCREENS,
            "app.suspend_process"),
     Action("help", "?,f1", "help", "This page", _ELSE, _RESULT_SCREENS, "show_help", 10),
-    Action("leave", "escape,q", "back", "Close the results; running jobs continue", _ELSE, _TOP, "leave", 10),
-    Action("back-too", "q", "back", "Return to the previous screen", _ELSE, _DEEP, "back"),
+    Action("back-too", "q", "back", "Return to the previous screen", _SCREEN, _DEEP, "back"),
     *_ROW_ACTIONS,
     *_TAB_ACTIONS,
 )

@@ -115,7 +115,7 @@ def _head(entry: GenerationRow, run: GenerationRunRow) -> Content:
 
 def _because(entry: GenerationRow, run: GenerationRunRow) -> Content | None:
     if entry.status is RunStatus.LOST:
-        return Content("it ended without a message; r continues it and repeats no request")
+        return Content("it ended without a message; r resumes it and repeats no request")
     if entry.status is RunStatus.DONE and run.progress.items_total == 0:
         return Content("no items were left: all of them are done under these settings")
     if run.stop_reason is StopReason.REQUEST:

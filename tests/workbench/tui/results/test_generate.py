@@ -164,7 +164,7 @@ async def test_a_run_whose_process_is_gone_is_lost(workspace: WorkspaceFixture) 
     _claim(workspace, run, _gone())
     app = app_of(workspace)
     async with running(app) as pilot:
-        await until(pilot, lambda: "⚠ lost" in lines(app) and "r continues" in lines(app))
+        await until(pilot, lambda: "⚠ lost" in lines(app) and "r resumes" in lines(app))
         await pilot.press("s")
         await until(pilot, lambda: f"run {run} is not running" in lines(app))
 
