@@ -236,7 +236,9 @@ class RunsScreen(PollingScreen[RunSnapshot]):
         choices = [Choice(_NO_GROUP, "newest first")]
         choices += [Choice(name, _values_of(name, settings)) for name in names]
         self.app.push_screen(
-            ChooseModal("group by", choices, self.context.group or _NO_GROUP, foot="↑ ↓ choose · enter · esc: cancel"),
+            ChooseModal(
+                "group by", choices, self.context.group or _NO_GROUP, foot="↑ ↓ choose · enter group · esc cancel"
+            ),
             self._group_by,
         )
 

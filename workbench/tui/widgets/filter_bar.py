@@ -157,7 +157,7 @@ class FilterBar(Vertical):
 def _hint_of(line: str) -> str:
     if not line.strip():
         return 'state:open   judge:llava=present   lint:in-sibling   by:ana   concept:"fire hydrant"   like:1204'
-    return "enter: apply · -term: exclude · a,b: either · sort: order · tab: complete · ↑ earlier · esc"
+    return "enter apply · -term exclude · a,b either · sort: order · tab complete · ↑ earlier · esc"
 
 
 # -- completion ---------------------------------------------------------------------------------------------------

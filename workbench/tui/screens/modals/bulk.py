@@ -73,7 +73,7 @@ class BulkModal(Dialog[BulkDone]):
         number = Input(id="bulk-number", max_length=12, disabled=True)  # disabled: it must not take the reason's key
         number.display = False
         yield number
-        yield Static(Content.styled("esc: cancel; nothing is changed", QUIET), id="bulk-foot", classes="dialog-foot")
+        yield Static(Content.styled("esc cancel: nothing is changed", QUIET), id="bulk-foot", classes="dialog-foot")
 
     def on_mount(self) -> None:
         self.run_worker(self._look())
@@ -87,7 +87,7 @@ class BulkModal(Dialog[BulkDone]):
         if not self._summary.changing:
             about = [*self.about(self._summary), Content("")] if self.about(self._summary) else []
             nothing = bulk.nothing_to_do(self._summary, self._kind)
-            self._show_content(Content("\n").join([*about, nothing]), "esc: cancel")
+            self._show_content(Content("\n").join([*about, nothing]), "esc cancel")
         elif self._kind is Kind.REJECT:
             self._ask_reason()
         else:
@@ -107,7 +107,7 @@ class BulkModal(Dialog[BulkDone]):
         head = Content.styled(f"Reject {bulk.cards(self._summary.changing)} because", "bold")
         about = [*self.about(self._summary), Content("")] if self.about(self._summary) else []
         rejects = "" if self.asks_number(self._summary) else " and rejects them"
-        foot = f"a key says why{rejects} · esc: cancel"
+        foot = f"a key says why{rejects} · esc cancel"
         self._show_content(Content("\n").join([*about, head, Content(""), *lines]), foot)
 
     def about(self, preview: BulkPreview) -> list[Content]:
@@ -139,7 +139,7 @@ class BulkModal(Dialog[BulkDone]):
         assert self._summary is not None
         self._show_content(
             bulk.confirmation(self._summary, self._kind, self._reason),
-            f"type {self._summary.changing} and enter to confirm · esc: cancel; nothing is changed",
+            f"type {self._summary.changing} and enter to confirm · esc cancel: nothing is changed",
         )
         number = self.query_one(Input)
         number.placeholder = str(self._summary.changing)
@@ -152,7 +152,7 @@ class BulkModal(Dialog[BulkDone]):
         if self._summary is None or self._deciding:
             return
         if event.value.replace(",", "").strip() != str(self._summary.changing):
-            self._foot(Content.styled(f"⚠ that is not {self._summary.changing}; esc: cancel, nothing is changed", WARN))
+            self._foot(Content.styled(f"⚠ that is not {self._summary.changing}; esc cancel: nothing is changed", WARN))
             return
         event.input.display = False
         self.set_focus(None)

@@ -33,7 +33,7 @@ class ChooseModal(Dialog[str]):
         now: str,
         *,
         preview: Callable[[str], None] | None = None,
-        foot: str = "↑ ↓ choose · enter: save in negwb.toml · esc: cancel",
+        foot: str = "↑ ↓ choose · enter save in negwb.toml · esc cancel",
     ) -> None:
         """`now`: initial position of the cursor, and the value that `preview` gets on cancel."""
         super().__init__(title)

@@ -24,9 +24,9 @@ class CommandLineModal(Dialog[None]):
     def compose_body(self) -> ComposeResult:
         yield Static(f"{self._help}. Run it in a shell; annotation can go on meanwhile:", markup=False)
         yield Static(display_text(self._line, limit=400), id="command-line", markup=False)
-        yield self.foot("y: copy the command line · esc: close")
+        yield self.foot("y copy the command line · esc close")
 
     def action_copy(self) -> None:
         """Copy the line to the clipboard of the terminal (OSC 52)."""
         self.app.copy_to_clipboard(self._line)
-        self.query_one(".dialog-foot", Static).update("copied · esc: close")
+        self.query_one(".dialog-foot", Static).update("copied · esc close")

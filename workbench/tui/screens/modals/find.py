@@ -62,7 +62,7 @@ class FindModal(Dialog[int]):
         yield Input(placeholder="words of a caption or a concept, or like:1204", id="words")
         yield Static("", id="find-status", markup=False)
         yield OptionList(id="matches", markup=False, compact=True)
-        yield self.foot("↑ ↓ choose · ↑ at the first: earlier searches · enter: open · esc: cancel")
+        yield self.foot("↑ ↓ choose · ↑ before the first: older · enter open · esc cancel")
 
     def on_mount(self) -> None:
         """Keep the focus in the input; the list is moved through from there."""

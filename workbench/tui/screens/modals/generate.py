@@ -43,7 +43,7 @@ class GenerateModal(ListForm[GenerationOrder]):
             validators=[Integer(minimum=1)],
         )
         yield Static(self._engines_line(), markup=False, classes="dialog-label")
-        yield self.foot("↑ ↓ pipeline · enter: start · esc: cancel")
+        yield self.foot("↑ ↓ pipeline · enter start · esc cancel")
 
     def on_mount(self) -> None:
         """Start at the first pipeline with items."""

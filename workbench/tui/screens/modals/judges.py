@@ -34,7 +34,7 @@ class JudgesModal(Dialog[None]):
     def compose_body(self) -> ComposeResult:
         with VerticalScroll(id="judges-scroll", can_focus=False):
             yield Static(verdicts_content(self._card), markup=False)
-        yield self.foot("esc closes")
+        yield self.foot("esc close · ↑ ↓ scroll")
 
     def action_scroll(self, by: int) -> None:
         self.query_one("#judges-scroll").scroll_relative(y=by, animate=False)

@@ -43,10 +43,10 @@ class LogModal(Dialog[None]):
     def compose_body(self) -> ComposeResult:
         if not self._acts:
             yield Static("You have done nothing yet in this session.", markup=False)
-            yield self.foot("esc closes")
+            yield self.foot("esc close")
             return
         yield OptionList(*(Option(act_line(act)) for act in self._acts), markup=False)
-        yield self.foot("y copies the command · Y copies all, as a script · esc closes")
+        yield self.foot("y copy the command · Y copy all, as a script · esc close")
 
     def action_move(self, by: int) -> None:
         if self._acts:

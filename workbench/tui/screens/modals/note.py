@@ -19,7 +19,7 @@ class NoteModal(DraftDialog):
     def compose_body(self) -> ComposeResult:
         yield Input(placeholder="what should others know?", max_length=2_000, id="note")
         yield self.refusal()
-        yield self.foot("enter: save · esc: cancel")
+        yield self.foot("enter save · esc cancel")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

@@ -125,7 +125,7 @@ class StartModal(Dialog[TrainingOrder]):
         with Horizontal(classes="row", id="cost-row"):
             yield Static("cost", markup=False)
             yield Static(_IDLE, id="cost", markup=False)
-        yield self.foot("tab: next field · ↑ ↓ choose · f5: cost · enter: start · esc: cancel")
+        yield self.foot("tab next field · ↑ ↓ choose · f5 cost · enter start · esc cancel")
 
     def _row(self, *parts: FormField | Widget) -> ComposeResult:
         first = parts[0]

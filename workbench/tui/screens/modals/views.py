@@ -56,7 +56,7 @@ class ViewsModal(Dialog[str]):
             compact=True,
         )
         self._lines = [listed[name] for name in names]
-        yield self.foot("↑ ↓ choose · enter: open · esc: cancel · saved views are in [browse.views] of negwb.toml")
+        yield self.foot("↑ ↓ choose · enter open · esc cancel · saved views are in [browse.views] of negwb.toml")
 
     def on_mount(self, event: events.Mount) -> None:  # type: ignore[override]
         """Focus the list; other dialogs focus an input field."""
@@ -89,7 +89,7 @@ class SaveViewModal(Dialog[str]):
         yield Static(display_text(self._line, limit=300), id="view-line", markup=False)
         yield Input(placeholder="a name", max_length=_LONGEST_NAME, id="view-name")
         yield Static("", id="view-refused", markup=False)
-        yield self.foot("enter: save, replacing a view of the same name · esc: cancel")
+        yield self.foot("enter save, replacing a view of the same name · esc cancel")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
