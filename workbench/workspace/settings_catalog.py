@@ -140,7 +140,10 @@ def list_settings(settings: Settings, text: str, actions: ActionMap | None = Non
         line = line_of(text, "pictures", "follow_links")
         rows.append(ListedSetting("pictures.follow_links", "true", "false", sentence(FOLLOW_LINKS_HELP), line, True))
     rows += [_command(each, text) for each in settings.commands]
-    rows += _under("lint", _checks(settings.lint or DEFAULTS), _checks(DEFAULTS), help_of(LintSettings), text)
+    checks, default_checks = _checks(settings.lint or DEFAULTS), _checks(DEFAULTS)
+    if line_of(text, "lint", "most_tokens") is None:  # the limit of the model to be trained
+        default_checks["most_tokens"] = checks["most_tokens"]
+    rows += _under("lint", checks, default_checks, help_of(LintSettings), text)
     rows += _under("progress.targets", settings.targets, dict(Settings().targets), TARGETS, text)
     rows += _under("export", asdict(settings.export), asdict(ExportSettings()), help_of(ExportSettings), text)
     rows += _generating(settings, text)

@@ -207,7 +207,7 @@ def detail(row: ListedCandidate, *, narrow: bool) -> Content:
     """Return the candidate below the list: its text, then one line per topic."""
     negated = marked(highlighted_spans(row.text, row.caption))
     if narrow:
-        return Content("\n").join([negated, _one_line(row)])
+        return Content("\n").join([negated, _verdicts_and_checks(row), _history(row)])
     lines = [
         _line("negated", negated),
         _line("caption", original(row.caption, row.text, base=QUIET) if row.caption else Content.styled("none", QUIET)),
@@ -223,8 +223,8 @@ def _line(name: str, content: Content) -> Content:
     return Content.assemble((f"{name:<9}", QUIET), content)
 
 
-def _one_line(row: ListedCandidate) -> Content:
-    parts = [_judges_line(row, short=True), _checks_line(row) if row.lint else Content(""), _history(row)]
+def _verdicts_and_checks(row: ListedCandidate) -> Content:
+    parts = [_judges_line(row), _checks_line(row) if row.lint else Content("")]
     return Content.styled(" · ", QUIET).join(part for part in parts if part)
 
 
@@ -244,15 +244,12 @@ def _concept_and_cue(row: ListedCandidate) -> Content:
     )
 
 
-def _judges_line(row: ListedCandidate, *, short: bool = False) -> Content:
+def _judges_line(row: ListedCandidate) -> Content:
     if row.hidden:
         return Content.styled(f"hidden until it is decided{': audit item' if row.audit else ''}", QUIET)
     if not row.verdicts:
         return Content.styled("not asked yet", QUIET)
-    parts = [
-        Content.assemble(display_text(verdict.judge, limit=10 if short else 24), " ", _answer(verdict))
-        for verdict in row.verdicts
-    ]
+    parts = [Content.assemble(display_text(verdict.judge, limit=24), " ", _answer(verdict)) for verdict in row.verdicts]
     line = Content("   ").join(parts)
     return Content.assemble(line, ("   ⚠ they disagree", f"bold {WARN}")) if row.conflict else line
 

@@ -324,6 +324,7 @@ class BrowseScreen(SideScreen, DecisionScreen):
         row = self.table.row
         content = detail(row, narrow=self.app.size.width < _WIDE) if row is not None else ""
         self.query_one("#about-record", Static).update(content)
+        self.query_one("#detail").border_title = Content.styled(f"#{row.id}", QUIET) if row is not None else ""
         self._show_image(row)
 
     def _update_status(self) -> None:
@@ -569,10 +570,8 @@ class BrowseScreen(SideScreen, DecisionScreen):
             return
         self._pictured = image
         self.picture.show(None)
-        box.border_title = ""
-        box.border_subtitle = (
-            Content.styled(display_text(image.file_name or image.key, limit=60), QUIET) if image else ""
-        )
+        box.border_title = Content.styled(display_text(image.file_name or image.key, limit=60), QUIET) if image else ""
+        box.border_subtitle = ""
         if image is not None:
             is_paging = time.monotonic() - self._pictured_at < _PAGING_SECONDS
             self._pictured_at = time.monotonic()
@@ -586,7 +585,7 @@ class BrowseScreen(SideScreen, DecisionScreen):
         if image != self._pictured or not pane.is_attached:
             return
         pane.show(thumbnail, alt="images are turned off")
-        box.border_title = Content.styled(thumbnail.note, "$text-warning")
+        box.border_subtitle = Content.styled(thumbnail.note, "$text-warning")
         neighbours = [table.neighbour(by) for by in (1, -1)]
         await run_in_daemon_thread(partial(self._decode_rows, neighbours))  # the next row is likely one of them
 

@@ -13,7 +13,8 @@ from textual.widgets import Static
 from workbench.tui.screens.modals.dialog import Dialog
 from workbench.workspace.keymap import GROUPS, Action, ActionMap, KeyScope
 
-_KEY_CELLS = 13
+_LEAST_KEY_CELLS = 13
+_KEY_GAP = 2
 _MIN_WIDTH_FOR_IDS = 100
 
 
@@ -46,7 +47,7 @@ class HelpScreen(Dialog[None]):
         with VerticalScroll(id="help-scroll", can_focus=False):
             yield Static(self._text(), markup=False)
         ids = f" · ids are for [{self._table}] in negwb.toml" if self._with_ids else ""
-        yield self.foot("esc: close · ↑ ↓ scroll" + ids)
+        yield self.foot("esc close · ↑ ↓ scroll" + ids)
 
     @property
     def _with_ids(self) -> bool:
@@ -57,16 +58,18 @@ class HelpScreen(Dialog[None]):
 
     def _text(self) -> Content:
         lines: list[Content] = []
+        listed = self._actions.at(*self._places)
+        keys = max([_LEAST_KEY_CELLS, *(len(self._actions.caps(each)) + _KEY_GAP for each in listed)])
         for group in GROUPS:
-            if shown := [each for each in self._actions.at(*self._places) if each.group == group]:
+            if shown := [each for each in listed if each.group == group]:
                 widest = max(len(each.help) for each in shown)
                 lines += [Content.styled(group.upper(), "bold $text-accent")]
-                lines += [*(self._line(each, widest) for each in shown), Content("")]
+                lines += [*(self._line(each, keys, widest) for each in shown), Content("")]
         return Content("\n").join(lines[:-1])
 
-    def _line(self, action: Action, widest: int) -> Content:
+    def _line(self, action: Action, key_cells: int, widest: int) -> Content:
         """Return keys, description and id in columns; `widest` is the width of the widest description."""
-        keys = (f"  {self._actions.caps(action):<{_KEY_CELLS}}", "bold")
+        keys = (f"  {self._actions.caps(action):<{key_cells}}", "bold")
         if not self._with_ids:
             return Content.assemble(keys, action.help)
         return Content.assemble(keys, f"{action.help:<{widest}}", ("  " + action.id, "$foreground 70% italic"))

@@ -124,7 +124,7 @@ class ZoomView(Vertical, can_focus=False):
         """Name, size and scale of the image."""
         parts = [display_text(self._request.name if self._request else "", limit=80)]
         if self.viewport is not None:
-            parts += ["{} × {}".format(*self.viewport.picture), f"{round(self.viewport.scale * 100)} %", self._note]
+            parts += ["{}x{} px".format(*self.viewport.picture), f"{round(self.viewport.scale * 100)} %", self._note]
         return " · ".join(filter(None, parts))
 
     @property

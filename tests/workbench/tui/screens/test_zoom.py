@@ -98,7 +98,7 @@ async def test_zooming_shows_detail_and_the_scale(noise: Path) -> None:
     app = ZoomApp()
     async with app.run_test(size=SIZE) as pilot:
         view = await opened(pilot, noise, first=Thumbnail(small, None, (600, 400)))
-        await drawn(pilot, "noise.png · 600 × 400 · 10 %")
+        await drawn(pilot, "noise.png · 600x400 px · 10 %")
         await until(pilot, lambda: view._image is not None and view._image.size == (600, 400))
         assert dots(app).size == (60, 40)
         await pilot.press("1")
@@ -215,7 +215,7 @@ async def test_zoom_opens_from_the_card_with_help_palette_and_user_defined_keys(
     async with running(app) as pilot:
         await settled(pilot)
         await pilot.press("i")
-        await drawn(pilot, "001.png · 160 × 120")
+        await drawn(pilot, "001.png · 160x120 px")
         before = line_text(app)
         assert "t - 0 1 · ← ↓ ↑ → or drag: move" in before
         await pilot.press("t")
