@@ -384,7 +384,7 @@ class NegwbApp(BaseApp):
         from workbench.tui.screens.queue_end import QueueEndScreen  # only when opened
 
         if isinstance(screen, ActionScreen):
-            return self.commands_of(screen, screen.actions, screen.actions.at(screen.place))
+            return self.commands_of(screen, screen.actions, screen.actions.at(screen.scope))
         if isinstance(screen, CurateScreen):
             return self.commands_of(screen, self.actions, self.actions.at(screen.scope))
         listed = self.actions.at(KeyScope.DONE) if isinstance(screen, QueueEndScreen) else []

@@ -87,7 +87,6 @@ SYNONYMS: Final[Mapping[str, str]] = MappingProxyType({
     "keep-theme": "save theme",
     "help": "keys,shortcuts,manual,?",
     "screen-help": "keys,shortcuts,manual,?",
-    "zoom-help": "keys,shortcuts,manual,?",
     "quit": "exit,leave,close,end",
 })
 # fmt: on

@@ -25,8 +25,6 @@ class KeyScope(StrEnum):
     """The choice of what to copy after `y`."""
     DONE = "done"
     """The end of the queue."""
-    ZOOM = "zoom"
-    """An image on the whole screen, where nothing is decided."""
     CARD_ZOOM = "card_zoom"
     """The image of a card on the whole screen; the keys that decide stay in force."""
     PROBE = "probe"
@@ -38,6 +36,8 @@ class KeyScope(StrEnum):
     GUIDELINES = "guidelines"
     SETTINGS = "settings"
     ADJUDICATE = "adjudicate"
+    ADJUDICATE_ZOOM = "adjudicate_zoom"
+    """The image of a disputed card on the whole screen; the keys that decide stay in force."""
     CAUSE = "cause"
     """The choice of a cause after an adjudicator's decision."""
     TALLY = "tally"
@@ -101,8 +101,7 @@ class Action:
 
 _CARD = frozenset({KeyScope.CARD})
 _DONE = frozenset({KeyScope.DONE})
-_ZOOM = frozenset({KeyScope.ZOOM})
-_CARD_ZOOM = frozenset({KeyScope.CARD_ZOOM})
+_CARD_ZOOM, _ADJUDICATE_ZOOM = frozenset({KeyScope.CARD_ZOOM}), frozenset({KeyScope.ADJUDICATE_ZOOM})
 _CURATE = _CARD | _DONE
 _SIDE = frozenset(
     {KeyScope.BROWSE, KeyScope.ADJUDICATE, KeyScope.PROGRESS, KeyScope.HISTORY, KeyScope.GUIDELINES, KeyScope.SETTINGS}
@@ -110,13 +109,14 @@ _SIDE = frozenset(
 """The side screens, which open over the card."""
 _PROBE = frozenset({KeyScope.PROBE})
 _ANY_CARD = _CURATE | _CARD_ZOOM | _PROBE
-_ZOOMED = _ZOOM | _CARD_ZOOM
+_ZOOMED = _CARD_ZOOM | _ADJUDICATE_ZOOM
 _ON_CARD = _CARD | _CARD_ZOOM
 _EVERYWHERE = _CURATE | _SIDE | _ZOOMED
 _GUIDELINES = frozenset({KeyScope.GUIDELINES})
 _PROGRESS = frozenset({KeyScope.PROGRESS})
 _SETTINGS = frozenset({KeyScope.SETTINGS})
 _ADJUDICATE, _CAUSE, _TALLY = frozenset({KeyScope.ADJUDICATE}), frozenset({KeyScope.CAUSE}), frozenset({KeyScope.TALLY})
+_DISPUTED = _ADJUDICATE | _ADJUDICATE_ZOOM
 _HISTORY = frozenset({KeyScope.HISTORY})
 _SCROLLED = _GUIDELINES | _PROGRESS | _HISTORY
 _BROWSE = frozenset({KeyScope.BROWSE})
@@ -218,10 +218,8 @@ _CURATE_ACTIONS = (
     Action("pan-down", "down,j", "down", "Move down", _IMAGE, _ZOOMED, "pan(0, 1)"),
     Action("outside", "o", "outside", "Open the image in the program of [curate] viewer",
            _LOOK, _CARD | _ZOOMED, "open_outside", 1),
-    Action("zoom-close", "escape,i,q", "back", "Return to the card", _IMAGE, _ZOOM, "close", 9),
     Action("zoom-leave", "escape,i,q", "leave zoom", "Show whole cards again; zoom stays on until then", _IMAGE,
-           _CARD_ZOOM, "leave_zoom", 9),
-    Action("zoom-help", "?,f1", "help", "This page", _ELSE, _ZOOM, "show_help", 10),
+           _ZOOMED, "leave_zoom", 9),
     Action("find", "/", "find", "Search texts, concepts and captions, and open a card", _LOOK, _CURATE, "find", 5),
     Action("similar", "m", "similar", "More like this in Browse, most similar first", _LOOK, _CARD,
            "show_similar"),
@@ -299,16 +297,17 @@ _CURATE_ACTIONS = (
     Action("browse-page-up", "pageup,ctrl+u", "page up", "A page up", _LOOK, _BROWSE, "page(-1)"),
     Action("browse-first", "home,g", "first", "To the first", _LOOK, _BROWSE, "move(-1000000000)"),
     Action("browse-last", "end,G", "last", "To the last", _LOOK, _BROWSE, "move(1000000000)"),
-    Action("settle-accept", "a", "accept", "Final: true of the image, and natural", _SETTLE, _ADJUDICATE,
+    Action("settle-accept", "a", "accept", "Final: true of the image, and natural", _SETTLE, _DISPUTED,
            "final('accept')", 9),
     Action("settle-reject", "x", "reject", "Final: false or unnatural; one more key: the reason",
-           _SETTLE, _ADJUDICATE, "ask_reason", 9),
-    Action("settle-edit", "e", "edit", "Correct the text; annotators decide about it", _SETTLE, _ADJUDICATE,
+           _SETTLE, _DISPUTED, "ask_reason", 9),
+    Action("settle-edit", "e", "edit", "Correct the text; annotators decide about it", _SETTLE, _DISPUTED,
            "edit", 7),
-    Action("settle-next", "space", "next", "Leave this card open", _SETTLE, _ADJUDICATE, "go_on", 8),
+    Action("settle-next", "space", "next", "Leave this card open", _SETTLE, _DISPUTED, "go_on", 8),
     Action("settle-undo", "z", "undo", "Undo your last final decision and show its card again", _SETTLE,
-           _ADJUDICATE | _TALLY, "undo", 8),
-    Action("settle-zoom", "i", "zoom", "The image on the whole screen", _LOOK, _ADJUDICATE, "zoom", 3),
+           _DISPUTED | _TALLY, "undo", 8),
+    Action("settle-zoom", "i", "zoom", "The image on the whole screen; you decide there, too", _LOOK, _ADJUDICATE,
+           "zoom", 3),
     *(Action(f"cause-{cause.value.replace('_', '-')}", key, cause.value.replace("_", " "), CAUSE_TEXTS[cause],
              _WHY, _CAUSE, f"settle('{cause.value}')")
       for key, cause in CAUSE_KEYS.items()),
@@ -343,7 +342,7 @@ _CURATE_ACTIONS = (
     Action("suspend", "ctrl+z", "suspend", "Return to the shell; fg there continues here", _ELSE, _EVERYWHERE,
            "app.suspend_process"),
     Action("help", "?,f1", "help", "This page", _ELSE, _ANY_CARD, "app.show_help", 10),
-    Action("screen-help", "?,f1", "help", "This page", _ELSE, _SIDE, "show_help", 10),
+    Action("screen-help", "?,f1", "help", "This page", _ELSE, _SIDE | _ADJUDICATE_ZOOM, "show_help", 10),
     Action("quit", "q", "quit", "Quit; all decisions are stored", _ELSE, _CURATE | _PROBE,
            "quit", 2),
     *(Action(f"reason-{reason.value.replace('_', '-')}", key, reason.value.replace("_", " "), REASON_TEXTS[reason],

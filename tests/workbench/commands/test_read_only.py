@@ -157,7 +157,7 @@ def test_curate_looks_at_a_read_only_folder(workspace: Workspace, guard: Guard) 
     with Terminal(command, before_exec=without_root_privileges()) as app:
         app.wait_for(b"NEGATED")
         app.press_until("a", lambda: app.shows(b"accept: nothing is written"))
-        app.press_until("]", lambda: app.shows(b"No card waits"))
+        app.press_until("]", lambda: app.shows(b"Your queue is empty"))
         app.press("q")
         assert app.end() == 0
         assert app.shows(b"nothing was written")

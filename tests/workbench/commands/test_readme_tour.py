@@ -118,7 +118,7 @@ class TourRunner:
             terminal.wait_for(b"NEGATED")
             for done in range(PAIRS):
                 terminal.press_until("a", lambda done=done: _decided() > done)
-            terminal.wait_for(b"No card waits for you now")
+            terminal.wait_for(b"Your queue is empty")
             terminal.press("q")
             assert terminal.end() == 0
 

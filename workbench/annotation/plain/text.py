@@ -118,7 +118,7 @@ def card_lines(ready: PreparedCard, *, decided: int, total: int, role: Role = Ro
     lines.append(f"IMAGE {_image(ready)}")
     lines.append(f"CAPTION {_shown(card.caption)}" if card.caption else "CAPTION none")
     if card.parent_text:
-        lines.append(f"WAS {_shown(card.parent_text)}")
+        lines.append(f"BEFORE EDIT {_shown(card.parent_text)}")
     lines.append(f"NEGATED {_shown(card.text)}")
     lines.append(f"CONCEPT {_concept(card)}")
     lines += [f"JUDGES {line}" for line in _judges(ready)]

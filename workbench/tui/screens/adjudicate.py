@@ -27,20 +27,21 @@ from curation_db.search.cards import load_card
 from curation_db.search.disagreements import Disagreement, VoteSummary, disagreements, vote_summary
 from workbench.annotation import wording
 from workbench.annotation.models import CardOrigin, PreparedCard
-from workbench.annotation.text_spans import highlighted_spans
-from workbench.tui.bindings import bind
+from workbench.tui.bindings import bind, methods_at
 from workbench.tui.rendering import adjudication
-from workbench.tui.rendering.card_content import marked
+from workbench.tui.rendering.card_content import zoomed_card
 from workbench.tui.rendering.card_layout import NARROW, PanelRoom
-from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES, DecisionScreen
-from workbench.tui.screens.base.image_actions import picture_name
+from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES
+from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
+from workbench.tui.screens.base.zooming_screen import ZoomingScreen
+from workbench.tui.screens.help import HelpScreen
 from workbench.tui.threads import run_in_daemon_thread
+from workbench.tui.widgets.answer_lines import AnswerLines
 from workbench.tui.widgets.card import QUESTIONS, CardView
 from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints, pane_keys
-from workbench.tui.widgets.picture import PicturePane
+from workbench.tui.widgets.key_hints import pane_keys
 from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
 from workbench.workspace.keymap import KeyScope, Tab
 
@@ -59,23 +60,30 @@ class AdjudicationStage(StrEnum):
     """The meaning of the keys, named by key scope."""
 
     CARD = KeyScope.ADJUDICATE
+    ZOOM = KeyScope.ADJUDICATE_ZOOM
     REASON = KeyScope.REASON
     CAUSE = KeyScope.CAUSE
     TALLY = KeyScope.TALLY
     EDIT = KeyScope.EDIT
 
 
+_CARDS = frozenset({AdjudicationStage.CARD, AdjudicationStage.ZOOM})
+_UNASKED = _CARDS | {AdjudicationStage.TALLY}
 _OWN: dict[str, frozenset[AdjudicationStage]] = {
-    "final": frozenset({AdjudicationStage.CARD}),
-    "ask_reason": frozenset({AdjudicationStage.CARD}),
-    "edit": frozenset({AdjudicationStage.CARD}),
+    "final": _CARDS,
+    "ask_reason": _CARDS,
+    "edit": _CARDS,
     "zoom": frozenset({AdjudicationStage.CARD}),
-    "go_on": frozenset({AdjudicationStage.CARD, AdjudicationStage.TALLY}),
-    "undo": frozenset({AdjudicationStage.CARD, AdjudicationStage.TALLY}),
+    "go_on": _UNASKED,
+    "undo": _UNASKED,
     "reject": frozenset({AdjudicationStage.REASON}),
     "cancel_reason": frozenset({AdjudicationStage.REASON}),
     "settle": frozenset({AdjudicationStage.CAUSE}),
     "cancel_cause": frozenset({AdjudicationStage.CAUSE}),
+    **dict.fromkeys(
+        ("step", "fit", "actual", "pan", "open_outside", "leave_zoom"), frozenset({AdjudicationStage.ZOOM})
+    ),
+    **dict.fromkeys(("leave_screen", "scroll_text"), _UNASKED - {AdjudicationStage.ZOOM}),
 }
 """The stages in which an action applies; other actions apply while no question is open."""
 _NEED_CARD = frozenset({"final", "ask_reason", "edit", "zoom"})
@@ -89,7 +97,7 @@ class PendingDecision:
     reason: Reason | None = None
 
 
-class AdjudicateScreen(SideScreen, DecisionScreen):
+class AdjudicateScreen(SideScreen, ZoomingScreen):
     """Shows the disagreements one by one, in the order of `disagreements`."""
 
     VIEW = MainView.ADJUDICATE
@@ -105,7 +113,13 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self.card_visibility = navigation.session.card_visibility
         self._warning = ""
         """Why the last key was dropped."""
-        bind(self, navigation.actions, KeyScope.REASON, KeyScope.CAUSE, KeyScope.TALLY)
+        bind(self, navigation.actions, KeyScope.ADJUDICATE_ZOOM, *self.QUESTIONS)
+        self._only_on_card = methods_at(navigation.actions, KeyScope.ADJUDICATE) - methods_at(
+            navigation.actions, KeyScope.ADJUDICATE_ZOOM
+        )
+        """The methods, of the screen or the app, that do not apply while the image fills the screen."""
+        self._keeps_zoom = False
+        """Whether the image of each card fills the screen."""
         self.stage = AdjudicationStage.CARD
         self.shown: PreparedCard | None = None
         self._writer = DecisionWriter(navigation.session.store, navigation.session.actor)
@@ -134,6 +148,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
                     yield Static(id="tally", markup=False)
         with VerticalScroll(id="nothing-box", can_focus=False):
             yield Static(id="nothing", markup=False)
+        yield AnswerLines(self.actions, id="answers")
         yield from self.compose_foot()
 
     def on_mount(self) -> None:
@@ -144,15 +159,15 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self.run_worker(self._look())
 
     def on_screen_suspend(self) -> None:
-        self.query_one(PicturePane).hide_for_modal()
+        self.shown_pane.hide_for_modal()
 
     def on_screen_resume(self) -> None:
-        self.query_one(PicturePane).restore()
+        self.shown_pane.restore()
         self._track_shown()
 
     def on_resize(self) -> None:
-        if self.shown is not None and self.stage is not AdjudicationStage.TALLY:
-            self._paint(self.shown)
+        if self.stage is not AdjudicationStage.TALLY:
+            self._paint_shown()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Allow only the answers while a question is open."""
@@ -164,6 +179,15 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         if action == "scroll_text" and self.stage is AdjudicationStage.TALLY:
             return self.scroll_reason("#tally-box", *parameters)  # type: ignore[arg-type]
         return ""
+
+    def offers(self, action: str) -> bool:
+        """Return whether an action of the app applies: the digits zoom while the image fills the screen."""
+        return super().offers(action) and not (self.is_zoomed and action in self._only_on_card)
+
+    @property
+    def scope(self) -> KeyScope:
+        """The meaning of the keys at the moment."""
+        return KeyScope(self.stage)
 
     @property
     def asks_question(self) -> bool:
@@ -200,7 +224,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self._show_stage(AdjudicationStage.CARD)
 
     def _ask_cause(self, word: PendingDecision) -> None:
-        self._picture_shown = self.query_one(PicturePane).shown_as
+        self._note_view()
         self._pending = word
         self._show_stage(AdjudicationStage.CAUSE)
 
@@ -255,19 +279,16 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     async def action_edit(self) -> None:
         """Edit the text; annotators decide about the new version."""
-        from workbench.tui.widgets.edit_dock import MOST_CHARACTERS, EditDock  # only when opened
+        from workbench.tui.widgets.edit_dock import MOST_CHARACTERS  # only when opened
 
         if self.shown is None:
             return
         card = self.shown.card
-        self._picture_shown = self.query_one(PicturePane).shown_as
+        self._note_view()
         if len(card.text) > MOST_CHARACTERS:
             self.show_message(f"too long to edit here: {len(card.text):,} characters")
             return
-        docks = self.query(EditDock)
-        dock = docks.first() if docks else EditDock(self.navigation.session.settings.checks)
-        if not docks:
-            await self.query_one("#text-box").mount(dock)
+        dock = await self.mount_edit_dock(self.navigation.session.settings.checks)
         self.query_one(CardView).scroll_to_top()
         self._show_stage(AdjudicationStage.EDIT)
         dock.begin(card, partial(self._save_edit, self.shown))
@@ -302,23 +323,39 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         else:
             self.run_worker(self._look())
 
-    def action_zoom(self) -> None:
-        """Show the image on the whole screen."""
-        from workbench.tui.screens.zoom import ZoomScreen  # only when opened
-
+    async def action_zoom(self) -> None:
+        """Show the image of this card and of the next ones on the whole screen, until `action_leave_zoom`."""
         if self.shown is not None:
-            self._zoomed = self.query_one(PicturePane).shown_as is not PictureShown.NONE
-            ready = self.shown
-            self.app.push_screen(
-                ZoomScreen(
-                    ready.path,
-                    self.navigation.protocol,
-                    picture_name(ready),
-                    actions=self.actions,
-                    first=ready.thumbnail,
-                    sentence=marked(highlighted_spans(ready.card.text, ready.card.caption)),
-                )
-            )
+            await self.mount_zoom(self.navigation.protocol)
+            self._set_zoom(True)
+
+    def action_leave_zoom(self) -> None:
+        self._note_view()
+        self._set_zoom(False)
+
+    def _set_zoom(self, zooms: bool) -> None:
+        self._keeps_zoom = zooms
+        self._show_stage(AdjudicationStage.CARD)
+        self.call_after_refresh(self._paint_shown)
+
+    def _paint_shown(self) -> None:
+        if self.shown is not None:
+            self._paint(self.shown)
+
+    def _note_view(self) -> None:
+        """Note how the annotator sees the image."""
+        self._picture_shown = self.shown_pane.shown_as
+        self._zoomed |= self.has_zoomed_image
+
+    def action_open_outside(self) -> None:
+        """Open the image in an external viewer."""
+        if self.shown is not None:
+            viewer = self.navigation.settings.curate.viewer
+            open_outside(self, viewer, self.shown.path, picture_name(self.shown))
+
+    def action_show_help(self) -> None:
+        first = KeyScope.ADJUDICATE_ZOOM if self.is_zoomed else self.place
+        self.app.push_screen(HelpScreen(self.actions, places=(first, *self.QUESTIONS)))
 
     def action_scroll_text(self, by: int) -> None:
         """Scroll the card or the vote summary."""
@@ -375,11 +412,15 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self._track_shown()
         self._zoomed = False
         self._since = time.monotonic()
-        self._paint(self.shown)
         self._show_stage(AdjudicationStage.CARD)
+        self._paint(self.shown)
         self._update_header()
 
     def _paint(self, ready: PreparedCard) -> None:
+        if self._zoom is not None and self.is_zoomed:
+            text = zoomed_card(ready, forward_key="")
+            self._zoom.show(ready.path, picture_name(ready), first=ready.thumbnail, text=text)
+            return
         box = self.query_one(PictureBox)
         room = self.query_one("#main").size or self.size - (0, _OTHER_LINES)
         layout = box.layout_of(ready, room, PanelRoom.NONE)
@@ -412,17 +453,21 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self.query_one("#tally-box").scroll_home(animate=False)
 
     def _show_stage(self, stage: AdjudicationStage) -> None:
+        """Show what belongs to a stage; the votes and the note about an empty list never leave room for the image."""
+        self.show_zoom(self._keeps_zoom and self.shown is not None and stage is not AdjudicationStage.TALLY)
+        if self.is_zoomed and stage is AdjudicationStage.CARD:
+            stage = AdjudicationStage.ZOOM
         self.stage = stage
         for box, there in (
             ("#tally-box", stage is AdjudicationStage.TALLY),
             ("#card", stage is not AdjudicationStage.TALLY),
-            ("#main", self._listed != []),
+            ("#main", self._listed != [] and not self.is_zoomed),
             ("#nothing-box", self._listed == []),
         ):
             self.query_one(box).display = there
-        scope = KeyScope(stage)
-        self.query_one(CardView).ask(scope if scope in QUESTIONS else None)
-        self.query_one(KeyHints).show(scope)
+        asks = self.scope in QUESTIONS
+        self.query_one(CardView).ask(self.scope if asks else None)
+        self.show_keys_of(self.scope, is_question=asks)
         self.query_one("#nothing", Static).update(adjudication.nothing_to_settle(self._settled))
         self.update_keys_later()
 

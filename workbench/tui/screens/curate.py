@@ -18,7 +18,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
-from curation_db.enums import Kind, PictureShown, Reason, Stream
+from curation_db.enums import Kind, Reason, Stream
 from curation_db.errors import NoLongerQueued, RecordError
 from curation_db.language.sanitize import clean, display_text
 from curation_db.queue.gold import ANSWERS
@@ -28,8 +28,9 @@ from workbench.annotation.wording import DECISIONS, edit_outcome, gold_feedback,
 from workbench.tui.bindings import bind, methods_at
 from workbench.tui.rendering.card_content import QUIET, decision_style, zoomed_card, zoomed_probe
 from workbench.tui.rendering.card_layout import NARROW, PanelRoom
-from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES, DecisionScreen
+from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
+from workbench.tui.screens.base.zooming_screen import ZoomingScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.answer_lines import AnswerLines
@@ -76,7 +77,7 @@ _PAUSE_SECONDS = 0.4
 """Seconds without a key after a key that found no card; an early second key must not decide about the next card."""
 
 
-class CurateScreen(DecisionScreen):
+class CurateScreen(ZoomingScreen):
     """One card at a time, until the queue is empty."""
 
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (NARROW, "-wide")]  # noqa: RUF012
@@ -124,8 +125,6 @@ class CurateScreen(DecisionScreen):
         self._banner = banner
         self.question: KeyScope | None = None
         """The question that is asked, one of `_QUESTIONS`; then only its keys apply."""
-        self._zoom: ZoomView | None = None
-        """The view of the image on the whole screen, once it was opened."""
         self._probe: Probe | None = None
         """The probe whose question is on the screen."""
         self._edit: EditDock | None = None
@@ -183,13 +182,13 @@ class CurateScreen(DecisionScreen):
 
     def on_screen_suspend(self) -> None:
         if self.is_whole:
-            self._pane.hide_for_modal()
+            self.shown_pane.hide_for_modal()
 
     def on_screen_resume(self) -> None:
         """Show what has changed meanwhile, unless the closing screen still has to report its result."""
         if not self.is_whole:
             return
-        self._pane.restore()
+        self.shown_pane.restore()
         self._track_shown()
         if not self._at_end:
             self.session_changed()
@@ -343,23 +342,12 @@ class CurateScreen(DecisionScreen):
         if len(card.text) > MOST_CHARACTERS:
             self.show_message(f"too long to edit here: {len(card.text):,} characters", severity="warning")
             return
-        dock = await self._edit_dock()
+        dock = await self.mount_edit_dock(self.session.settings.checks)
         self.card_view.scroll_to_top()  # the caption that is replaced stays in view
         self.app.clear_notifications()
         self._edit = dock
         dock.begin(card, lambda typed: self._save_edit(card.candidate_id, typed.text, typed.concept))
         self._show_keys()
-
-    async def _edit_dock(self) -> EditDock:
-        """Return the fields below the text, or below the image on the whole screen; they are mounted once."""
-        from workbench.tui.widgets.edit_dock import EditDock  # only when opened
-
-        place = self._zoom if self._zoom is not None and self.is_zoomed else self.query_one("#text-box")
-        for dock in place.query(EditDock):
-            return dock
-        dock = EditDock(self.session.settings.checks, inline=place is self._zoom)
-        await place.mount(dock)
-        return dock
 
     @property
     def is_editing(self) -> bool:
@@ -471,23 +459,9 @@ class CurateScreen(DecisionScreen):
 
     # -- the image on the whole screen ----------------------------------------------------------------------------
 
-    @property
-    def is_zoomed(self) -> bool:
-        """Whether cards are shown as an image on the whole screen with the negated caption below it."""
-        return self._zoom is not None and self._zoom.display
-
-    @property
-    def _pane(self) -> PicturePane:
-        """The pane on which the annotator sees the image."""
-        return self._zoom.pane if self._zoom is not None and self.is_zoomed else self.picture
-
     async def action_zoom(self) -> None:
         """Show the image of this card and of the next ones on the whole screen, until `action_leave_zoom`."""
-        from workbench.tui.widgets.zoom_view import ZoomView  # only when opened
-
-        if self._zoom is None:
-            self._zoom = ZoomView(self._protocol, id="zoom")
-            await self.mount(self._zoom, after="#main")  # so that the next key goes there
+        await self.mount_zoom(self._protocol)
         self._set_zoom(True)
 
     def action_leave_zoom(self) -> None:
@@ -496,14 +470,11 @@ class CurateScreen(DecisionScreen):
 
     def _note_zoom(self) -> None:
         """Note that the annotator has zoomed into the image of the card."""
-        self.session.zoomed |= self.is_zoomed and self._pane.shown_as is not PictureShown.NONE
+        self.session.zoomed |= self.has_zoomed_image
 
     def _set_zoom(self, zooms: bool) -> None:
-        assert self._zoom is not None
-        self._zoom.display = zooms
-        self.query_one("#main").display = not zooms
+        self.show_zoom(zooms)
         self._show_keys()
-        self.action_line.set_idle(Content(""))
         if self.shown is not None:
             self._paint(self.shown)
         self.call_after_refresh(self._lay_out)  # the window may have another size by now
@@ -514,30 +485,6 @@ class CurateScreen(DecisionScreen):
         else:
             text = zoomed_card(ready, forward_key=self.actions.cap_of("forward"))
         view.show(ready.path, picture_name(ready), first=ready.thumbnail, text=text)
-
-    def on_zoom_view_line_changed(self) -> None:
-        from workbench.tui.widgets.zoom_view import zoom_keys
-
-        if self._zoom is not None and self.is_zoomed:
-            line, keys = self._zoom.line, zoom_keys(self.actions)
-            fits = self.action_line.fits(Content(f"{line} · {keys}"))
-            self.action_line.set_idle(Content.styled(f"{line} · {keys}" if fits else line, QUIET))
-
-    def action_step(self, by: int) -> None:
-        if self._zoom is not None:
-            self._zoom.step(by)
-
-    def action_fit(self) -> None:
-        if self._zoom is not None:
-            self._zoom.fit()
-
-    def action_actual(self) -> None:
-        if self._zoom is not None:
-            self._zoom.actual()
-
-    def action_pan(self, right: int, down: int) -> None:
-        if self._zoom is not None:
-            self._zoom.pan(right, down)
 
     def action_open_outside(self) -> None:
         """Open the image in an external viewer."""
@@ -660,7 +607,7 @@ class CurateScreen(DecisionScreen):
         slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._update_banner, "waiting for the record …")
         result: T | ActionError
         async with self._turn:
-            self.session.picture_shown = self._pane.shown_as
+            self.session.picture_shown = self.shown_pane.shown_as
             self._note_zoom()
             try:
                 result = await asyncio.to_thread(work)
@@ -821,13 +768,7 @@ class CurateScreen(DecisionScreen):
         self._show_keys()
 
     def _show_keys(self) -> None:
-        """Show the keys of the current scope; on a zoomed card all answers, since no strip may cover the image."""
-        keys, answers = self.query_one(KeyHints), self.query_one(AnswerLines)
-        lists_answers = self.is_zoomed and self.question is not None
-        answers.display = lists_answers
-        keys.display = self.action_line.display = not lists_answers
-        keys.show(self.scope)
-        answers.show(self.scope)
+        self.show_keys_of(self.scope, is_question=self.question is not None)
 
     def show_message(self, message: str, *, hint: str = "", severity: Severity = "information") -> None:
         """Show a message for a few seconds, in the line above the keys if it fits there; data may be in it.

@@ -99,7 +99,7 @@ class QueueEndScreen(Screen[str | None]):
 
 
 def summary_content(summary: SessionSummary, revisit_key: str) -> Content:
-    headline = "No new card waits for you." if summary.set_aside else "No card waits for you now."
+    headline = "No new card in your queue." if summary.set_aside else "Your queue is empty."
     lines = [Content.styled(headline, "bold $text-accent"), Content("")]
     lines += [
         _counted("this session", session_counts(summary.decisions, glyphs=True)),
@@ -116,7 +116,7 @@ def summary_content(summary: SessionSummary, revisit_key: str) -> Content:
         passed = f"{summary.set_aside:,} you skipped, were unsure about or edited"
         lines += [
             Content.assemble(
-                "Waiting: ", (passed, "bold"), "; ", (revisit_key, "bold $text-accent"), " goes through them again."
+                "Set aside: ", (passed, "bold"), "; ", (revisit_key, "bold $text-accent"), " goes through them again."
             ),
             Content(""),
         ]

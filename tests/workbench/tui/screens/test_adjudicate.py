@@ -9,6 +9,7 @@ from support.curating import locked_record
 from support.results import lines, until
 from support.screen_sizes import SIZES
 from support.workspaces import HOSTILE, Case, WorkspaceFixture, press, settled
+from textual.widgets import Static
 
 from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.events.annotators import begin_session
@@ -21,6 +22,7 @@ from workbench.tui.rendering.card_lines import QUESTIONS
 from workbench.tui.screens.adjudicate import AdjudicateScreen, AdjudicationStage
 from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.screens.help import HelpScreen
 from workbench.workspace.layout import Workspace
 
 SPEAKERS = ("benedetta", "chosaku")
@@ -264,3 +266,46 @@ async def test_a_refused_decision_counts_as_not_stored_until_it_is_repeated(
         await press_here(pilot, "a", "s")
         await until(pilot, lambda: disputed.states()[1] == "accepted")
         await until(pilot, lambda: app.session.answers.refused.lost == 0)
+
+
+async def test_one_decides_while_zooming_and_zoom_stays_for_the_next_cards(
+    disputed: WorkspaceFixture, open_app: Any
+) -> None:
+    app = open_at(disputed, open_app)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await enter(app, pilot)
+        await press_here(pilot, "i")
+        await until(pilot, lambda: "001.png" in lines(app) and "esc leave zoom" in lines(app))
+        assert "a accept" in lines(app)
+        await press_here(pilot, "1", "h", "0")  # they zoom and move; no tab opens
+        assert app.screen is screen
+        await press_here(pilot, "x", "escape")
+        await until(pilot, lambda: "001.png" in lines(app))
+        await press_here(pilot, "x")
+        for reason in ("p present", "r rest false", "esc cancel"):
+            assert reason in lines(app)
+        await press_here(pilot, "p")
+        assert "g guideline gap" in lines(app)
+        await press_here(pilot, "g")
+        await until(pilot, lambda: "VOTES" in lines(app))
+        await press_here(pilot, "enter")
+        await until(pilot, lambda: screen.is_zoomed and "002.png" in lines(app))  # the next card is zoomed, too
+        await press_here(pilot, "e")
+        await until(pilot, lambda: "edit the negated caption" in lines(app))
+        await pilot.press(*" again", "enter")
+        await until(pilot, lambda: screen.is_zoomed and "003.png" in lines(app))
+        await press_here(pilot, "question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        shown_keys = str(app.screen.query_one("#help-scroll Static", Static).content)
+        assert "One screen pixel for each image pixel" in shown_keys
+        assert "Final: true of the image" in shown_keys
+        await press_here(pilot, "escape", "q")
+        await until(pilot, lambda: not screen.is_zoomed and "CONCEPT" in lines(app))
+        assert app.screen is screen
+        await press_here(pilot, "a", "t", "enter")
+        await until(pilot, lambda: "All settled: 2" in lines(app))
+    assert disputed.rows("SELECT candidate_id, kind, zoomed FROM event WHERE actor = 'dan' AND uid = act") == [
+        (1, "adjudicate", 1),
+        (2, "edit", 1),
+        (3, "adjudicate", 1),
+    ]

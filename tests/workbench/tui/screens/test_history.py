@@ -159,11 +159,11 @@ async def test_without_a_card_it_shows_a_message(make_workspace: Any, open_app: 
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await press(pilot, "a")
-        await until(pilot, lambda: "No card waits for you" in lines(app))
+        await until(pilot, lambda: "Your queue is empty" in lines(app))
         await pilot.press("h")
         await until(pilot, lambda: "No card is open" in lines(app))
         await pilot.press("escape")
-        await until(pilot, lambda: "No card waits for you" in lines(app))
+        await until(pilot, lambda: "Your queue is empty" in lines(app))
 
 
 def test_the_command_lists_the_whole_history(make_workspace: Any, join: Any) -> None:

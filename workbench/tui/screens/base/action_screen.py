@@ -52,6 +52,11 @@ class ActionScreen(SizedScreen):
         yield KeyHints(self.actions, self.place, id="keys")
 
     @property
+    def scope(self) -> KeyScope:
+        """The meaning of the keys at the moment."""
+        return self.place
+
+    @property
     def is_whole(self) -> bool:
         """Whether the widgets are mounted: an app that is just ending opens a screen without any."""
         return bool(self.children)
