@@ -417,8 +417,8 @@ def _run_app(
     from workbench.tui.themes import resolve_theme
 
     if actions.read_only:
-        keys = f"{actions.cap_of('forward')} shows the next card, {actions.cap_of('back')} the one before"
-        banner = f"read-only: nothing is decided or written; {keys}"
+        keys = f"{actions.cap_of('forward')} next card · {actions.cap_of('back')} previous card"
+        banner = f"read-only: nothing is written · {keys}"  # fits 60 columns
     warning = _overlap_warning(session, settings)
     wanted = images or settings.images
     with kept_modes():

@@ -15,6 +15,7 @@ from workbench.workspace.create import create_workspace, settings_template
 from workbench.workspace.layout import find_workspace
 from workbench.workspace.picture_folders import PictureFolders
 from workbench.workspace.settings import CurateSettings, Settings, read_settings
+from workbench.workspace.settings_catalog import read_setting_list
 from workbench.workspace.toml.settings_writer import add_picture_folder, change_setting, save_view
 
 TEMPLATE = settings_template()
@@ -289,3 +290,6 @@ def test_the_token_limit_is_that_of_the_model(tmp_path: Path, toml: str, limit: 
 
     (tmp_path / "negwb.toml").write_text(toml)
     assert (read_settings(tmp_path / "negwb.toml").lint or DEFAULTS).most_tokens == limit
+    _, rows = read_setting_list(tmp_path / "negwb.toml")
+    (row,) = (row for row in rows if row.name == "lint.most_tokens")
+    assert row.line is not None or row.value == row.default == str(limit), "unset: the limit of the model"

@@ -26,6 +26,8 @@ async def test_help_lists_the_keys_of_its_screen_and_of_the_questions_there(make
         for action in ActionMap().at(KeyScope.BROWSE, KeyScope.REASON):
             assert action.help in text
         assert ActionMap().at(KeyScope.HISTORY)[0].help in text, "how to go back"
+        keys = max((ActionMap().caps(action) for action in ActionMap().at(KeyScope.BROWSE)), key=len)
+        assert f" {keys}  " in text, "two blanks behind the longest keys"
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
