@@ -8,7 +8,8 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Input, TextArea
+from textual.widget import Widget
+from textual.widgets import Input
 
 from curation_db.language.sanitize import display_text
 from workbench.tui.bindings import bind
@@ -104,8 +105,7 @@ class ActionScreen(SizedScreen):
 
     async def on_key(self, event: events.Key) -> None:
         """Apply a key of another keyboard layout; show that a printable key has no action here."""
-        typed = isinstance(self.focused, Input | TextArea)
-        if typed or not event.is_printable or not event.character or self._is_bound(event.key):
+        if _takes_text(self.focused) or not event.is_printable or not event.character or self._is_bound(event.key):
             return
         event.stop()
         folded = fold_key(event.character, self._bindings.key_to_bindings)
@@ -151,3 +151,12 @@ class ActionScreen(SizedScreen):
                 return
         severity, seconds = ("error", 8) if trouble else ("information", _MESSAGE_SECONDS)
         self.notify(line.plain, severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]
+
+
+def _takes_text(widget: Widget | None) -> bool:
+    """Return whether the widget is a field for text."""
+    if widget is None or isinstance(widget, Input):
+        return widget is not None
+    from textual.widgets import TextArea  # only now: its import is slow, and no first card needs it
+
+    return isinstance(widget, TextArea)
