@@ -21,11 +21,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from support.screen import ScreenReader
+
 _CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 """Colours and cursor movements, which may divide a text on the screen."""
 _POSITION_REQUEST = re.compile(rb"\x1b\[(\d+);(\d+)H\x1b\[6n")
 _BACKGROUND_REQUEST = b"\x1b]11;?\x1b\\\x1b[c"
 _LONGEST_REQUEST = 20
+_PIECE = 500
+"""Bytes between two looks at the screen: less than a frame."""
 MIN_CARD_SECONDS = 0.3
 """Longer than a new card must be on the screen before a key decides it."""
 _SIZE_BY_NAME = {"COLUMNS", "LINES"}
@@ -76,6 +80,9 @@ class Terminal:
         )
         os.close(end)
         self.output = bytearray()
+        self._screen, self._drawn_to = ScreenReader(columns, rows), 0
+        self._screens: list[str] = []
+        """What has been on the screen, after pieces of the output."""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -130,6 +137,7 @@ class Terminal:
         """
         size = struct.pack("HHHH", rows, columns, columns * cell[0], rows * cell[1])
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
+        self._screen.resize(columns, rows)
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGWINCH)
 
@@ -149,8 +157,20 @@ class Terminal:
                 time.sleep(0.01)
 
     def shows(self, text: bytes) -> bool:
-        """Return whether the text has been written to the screen, in any colours."""
-        return text in self.output or text in _CONTROL.sub(b"", bytes(self.output))
+        """Return whether the text has been on the screen or in the output, in any colours.
+
+        The app sends only the cells that change, so a text may reach the screen in parts.
+        """
+        output = bytes(self.output)
+        if text in output or text in _CONTROL.sub(b"", output):
+            return True
+        for start in range(self._drawn_to, len(output), _PIECE):
+            self._screen.feed(output[start : start + _PIECE])
+            self._drawn_to = min(start + _PIECE, len(output))
+            if (screen := self._screen.text) != (self._screens[-1] if self._screens else ""):
+                self._screens.append(screen)
+        wanted = text.decode()
+        return any(wanted in screen for screen in self._screens)
 
     def wait_for(self, condition: Callable[[], bool] | bytes, *, seconds: float = 30) -> None:
         """Wait until `condition` is true or has been written to the screen.

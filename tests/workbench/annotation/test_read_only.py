@@ -111,7 +111,7 @@ async def test_deciding_keys_are_grey_and_show_why(make_workspace: Any) -> None:
             await pilot.press("b")
             await until(pilot, lambda: isinstance(app.screen, BrowseScreen) and "hat number 2" in lines(app))
             await pilot.press("A")
-            await until(pilot, lambda: "accept: nothing is written with --readonly" in lines(app))
+            await until(pilot, lambda: "accept all: nothing is written with --readonly" in lines(app))
     assert content(workspace.root) == before
 
 
