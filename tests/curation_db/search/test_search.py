@@ -343,7 +343,7 @@ views = st.builds(
 )
 
 
-@pytest.mark.parametrize("few", [50_000, 3])
+@pytest.mark.parametrize("few", [pytest.param(50_000, marks=pytest.mark.long), 3])
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(view=views)
 def test_a_view_equals_a_filter_over_every_row(

@@ -179,6 +179,7 @@ def test_an_unreachable_server_gives_a_one_line_error(workspace: FaultWorkspace)
     assert workspace.rows("SELECT count(*) FROM generation_item") == [(0,)]
 
 
+@pytest.mark.long
 def test_two_processes_never_pay_for_the_same_items(workspace: FaultWorkspace) -> None:
     with model_server(latency_ms=500, ceiling=CONCURRENCY) as server:
         engines(workspace, server)

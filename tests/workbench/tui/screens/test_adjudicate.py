@@ -268,6 +268,7 @@ async def test_a_refused_decision_counts_as_not_stored_until_it_is_repeated(
         await until(pilot, lambda: app.session.answers.refused.lost == 0)
 
 
+@pytest.mark.long
 async def test_one_decides_while_zooming_and_zoom_stays_for_the_next_cards(
     disputed: WorkspaceFixture, open_app: Any
 ) -> None:

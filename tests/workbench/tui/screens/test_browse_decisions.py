@@ -6,6 +6,7 @@ import threading
 from array import array
 from typing import Any
 
+import pytest
 from support.browsing import browse, entered, listed, mixed, opened, type_view, whole
 from support.curating import lines, until
 from textual.events import Key
@@ -270,6 +271,7 @@ async def test_the_image_of_the_row_is_beside_the_list(make_workspace: Any, open
         assert box.display, "chosen by the annotator"
 
 
+@pytest.mark.long
 async def test_earlier_queries_come_back_with_the_up_arrow(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(cases=mixed())
     app = opened(open_app, workspace)

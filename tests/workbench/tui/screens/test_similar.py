@@ -79,6 +79,7 @@ async def test_a_card_lists_similar_ones_and_rejects_its_family_in_one_act(
         await pilot.press("escape")
 
 
+@pytest.mark.long
 async def test_find_takes_a_query_for_similar_cards_and_browse_rejects_the_family_of_a_row(
     make_workspace: Any, open_app: Any
 ) -> None:
