@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,10 +57,6 @@ class Reliability:
     """Expected calibration error: mean |predicted - observed| of the bins, weighted by their items (Naeini 2015)."""
     discrimination: float
     """Probability that a right item has the higher probability, ties count half (area under the ROC curve)."""
-
-
-class Calibrator(Protocol):
-    def apply(self, probabilities: Sequence[float]) -> list[float]: ...
 
 
 @dataclass(frozen=True, slots=True)

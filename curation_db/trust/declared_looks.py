@@ -2,7 +2,7 @@
 
 A sample of n accepted candidates with e errors certifies a precision of `target` when the exact one-sided lower bound
 (Clopper & Pearson 1934) is at least `target`; equivalently, when P(X <= e) <= 1 - confidence for X errors of n at an
-error rate of 1 - target. The bound is for one look at one sample size. Whoever looks again after each label and stops
+error rate of 1 - target. The bound is for one look at one sample size. Looking again after each label and stopping
 at the first good bound is wrong far more often, so several looks share the error probability here (Lan & DeMets 1983).
 """
 

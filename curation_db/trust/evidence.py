@@ -12,7 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, text
 
@@ -46,13 +46,14 @@ class Item:
     candidate_id: int
     image_id: int
     stratum: str
+    """Pipeline and negation type, with the sampling rate: inside a stratum all labels are equally likely."""
     evidence: Evidence
     right: bool | None = None
     """Audit label; None: not labelled."""
     seq: int = 0
     """Event of its newest label; 0 without a label."""
     rate: float = 1.0
-    """Probability with which it came into the audit set."""
+    """Probability of being in the audit set."""
 
 
 T = TypeVar("T", bound=Item)
@@ -74,11 +75,12 @@ _AUDIT_SET = text(f"""
     ORDER BY c.id
 """)
 _UNDECIDED = text(f"""
-    SELECT c.id, c.image_id, c.stratum FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id
+    SELECT c.id, c.image_id, c.stratum, c.audit_rate FROM candidate c
+    JOIN candidate_state s ON s.candidate_id = c.id
     WHERE NOT c.audit AND s.state = '{State.OPEN}' AND NOT EXISTS (SELECT 1 FROM gold g WHERE g.candidate_id = c.id)
     ORDER BY c.id
 """)
-_THESE = text(f"SELECT id, image_id, stratum FROM candidate WHERE id {IN_IDS} ORDER BY id")
+_THESE = text(f"SELECT id, image_id, stratum, audit_rate FROM candidate WHERE id {IN_IDS} ORDER BY id")
 _VERDICTS = text(f"""
     SELECT candidate_id, judge, model, prompt_version, question, p FROM verdict
     WHERE candidate_id {IN_IDS} AND p IS NOT NULL
@@ -97,12 +99,6 @@ def judge_of(key: str) -> JudgeIdentity:
     return JudgeIdentity(judge, Question(question), model, prompt)
 
 
-def judge_and_question(key: str) -> tuple[str, str]:
-    """Return the judge and the question of a `judge_key`, whatever its model and prompt version."""
-    judge, question, _model, _prompt = parse_json(key)
-    return judge, question
-
-
 def audit_items(connection: Connection, claim: Claim = Claim.ACCEPTABLE) -> list[Item]:
     """Return the audit set with its labels for this claim: unlabelled candidates first, then by newest label.
 
@@ -119,7 +115,7 @@ def audit_items(connection: Connection, claim: Claim = Claim.ACCEPTABLE) -> list
         Item(
             row.id,
             row.image_id,
-            row.stratum,
+            _stratum(row),
             evidence,
             sum(votes[row.id]) * 2 > len(votes[row.id]) if row.id in votes else None,
             newest.get(row.id, 0),
@@ -135,7 +131,7 @@ def undecided_items(connection: Connection) -> Iterator[Item]:
     rows = connection.execute(_UNDECIDED).all()
     evidence = _evidence(connection, [row.id for row in rows])
     for row, known in zip(rows, evidence, strict=True):
-        yield Item(row.id, row.image_id, row.stratum, known)
+        yield Item(row.id, row.image_id, _stratum(row), known, rate=row.audit_rate)
 
 
 def items_of(connection: Connection, ids: Iterable[int]) -> Iterator[Item]:
@@ -143,7 +139,7 @@ def items_of(connection: Connection, ids: Iterable[int]) -> Iterator[Item]:
     for part in batches(sorted(ids), _BATCH):
         rows = connection.execute(_THESE, {"ids": json_array(part)}).all()
         for row, known in zip(rows, _evidence(connection, [row.id for row in rows]), strict=True):
-            yield Item(row.id, row.image_id, row.stratum, known)
+            yield Item(row.id, row.image_id, _stratum(row), known, rate=row.audit_rate)
 
 
 def split_by_image(items: Sequence[T], *, share: float = FITTED_SHARE, salt: str = "") -> tuple[list[T], list[T]]:
@@ -156,6 +152,10 @@ def split_by_image(items: Sequence[T], *, share: float = FITTED_SHARE, salt: str
         digest = hashlib.sha256(f"{salt}:{item.image_id}".encode()).digest()
         sides[int.from_bytes(digest[:8]) >= share * 2**64].append(item)
     return sides
+
+
+def _stratum(row: Any) -> str:
+    return f"{row.stratum} ({row.audit_rate:g})"
 
 
 def _evidence(connection: Connection, ids: Sequence[int]) -> Iterator[Evidence]:

@@ -37,7 +37,7 @@ from curation_db.trust.acceptance import (
     standing,
     stratum_level,
 )
-from curation_db.trust.evidence import Item, audit_items, items_of, judge_and_question, split_by_image, undecided_items
+from curation_db.trust.evidence import Item, audit_items, items_of, judge_of, split_by_image, undecided_items
 from curation_db.trust.judge_score import JudgeScore, fit_judge_score
 
 _ACCEPTED = text(f"""
@@ -359,8 +359,8 @@ def _by_stratum(items: Iterable[Item], score: JudgeScore) -> dict[str, list[_Sco
 def _is_covered(item: Item, score: JudgeScore) -> bool:
     """Return whether a judge of the score has a verdict on the item, and none under another model or prompt."""
     known = set(score.judges)
-    asked = {judge_and_question(key) for key in known}
-    current = [key in known for key in item.evidence.judges if judge_and_question(key) in asked]
+    asked = {judge_of(key)[:2] for key in known}
+    current = [key in known for key in item.evidence.judges if judge_of(key)[:2] in asked]
     return bool(current) and all(current)
 
 

@@ -56,11 +56,6 @@ def lower_bound(right: int, wrong: int, *, confidence: float = LEVEL) -> float:
     return low
 
 
-def upper_bound(right: int, wrong: int, *, confidence: float = LEVEL) -> float:
-    """Return the smallest precision that the labels so far do not refute."""
-    return 1.0 - lower_bound(wrong, right, confidence=confidence)
-
-
 def required_labels(target: float, errors: int = 0, *, confidence: float = LEVEL) -> int:
     """Return the smallest number of labels that certifies a precision of `target` with this number of errors."""
     low, high = errors, errors + 1

@@ -88,6 +88,7 @@ def export_as(
     from workbench.export_formats.splits import WHOLE, parse_splits
     from workbench.export_formats.writers import FormatOptions
     from workbench.installation import install_command
+    from workbench.jobs.runs import find_export
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.picture_folders import ListedFolders, PictureFolders
     from workbench.workspace.settings import read_settings
@@ -99,7 +100,7 @@ def export_as(
     workspace = find_workspace(context.obj)
     settings = read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
-    export = _find_export(workspace.exports, name)
+    export = find_export(workspace, name)
     folder = (workspace.derived / f"{export.name}-{target}" if out is None else out.expanduser()).absolute()
     try:
         with step_bars(lines=True) as bars:
@@ -127,13 +128,6 @@ def export_as(
     typer.echo("\n".join(_summary(derived, target, hard_negatives=hard_negatives)), err=True)
     if derived.skipped:
         raise typer.Exit(ExitCode.UNEXPECTED)
-
-
-def _find_export(exports: Path, name: str) -> Path:
-    for folder in (exports / name, Path(name).expanduser()):
-        if folder.is_dir():
-            return folder.resolve()
-    raise UsageError(f"there is no export {name!r}", hint="freeze one with: negwb export; list them: negwb status")
 
 
 def _summary(derived: DerivedSet, target: str, *, hard_negatives: bool) -> list[str]:

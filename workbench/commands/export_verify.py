@@ -34,7 +34,7 @@ def export_verify(
     from curation_db.language.sanitize import display_text
     from workbench.errors import ExitCode
 
-    folder = find_export(context.obj, name)
+    folder = _folder_of(context.obj, name)
     problems = verify(folder)
     try:
         manifest = read_manifest(folder)
@@ -58,7 +58,7 @@ def export_verify(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def find_export(workspace_option: Path | None, name: str) -> Path:
+def _folder_of(workspace_option: Path | None, name: str) -> Path:
     """Return the folder of an export: its name in exports/ of the workspace, or a path, also without a workspace.
 
     Raises:

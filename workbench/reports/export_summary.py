@@ -1,7 +1,7 @@
 """Summary of a frozen export: what the record proves about it as of its event. Reads only.
 
 The dataset card, the Croissant metadata and the methods paragraph are written from this one object, so their numbers
-agree. Annotators have pseudonyms by their first event, so later work renames nobody.
+agree. Annotators have pseudonyms by their first event, so later work changes no pseudonym.
 """
 
 from __future__ import annotations

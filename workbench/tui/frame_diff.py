@@ -138,7 +138,7 @@ class DrawnScreen:
 
     def _text(self, changed: dict[int, set[int]]) -> str:
         written: list[str] = []
-        pen = _PLAIN
+        active = _PLAIN
         graphics: dict[int, None] = {}
         for y in sorted(changed):
             row = self._rows[y]
@@ -149,9 +149,9 @@ class DrawnScreen:
                     if cell is None:
                         continue
                     text, look = cell
-                    if look is not pen and look != pen:
-                        written.append(_transition(pen, look))
-                        pen = look
+                    if look is not active and look != active:
+                        written.append(_transition(active, look))
+                        active = look
                     if look.graphic:
                         graphics[look.graphic] = None
                     if len(text) == 1:
@@ -160,8 +160,8 @@ class DrawnScreen:
                         written.append(text)
                         if x + 1 < end and _is_risky(cell):
                             written.append(f"\x1b[{y + 1};{x + _width(row, x) + 1}H")
-        if pen != _PLAIN:
-            written.append(_transition(pen, _PLAIN))
+        if active != _PLAIN:
+            written.append(_transition(active, _PLAIN))
         written += [self._graphics[number] for number in graphics if number in self._graphics]
         return "".join(written)
 

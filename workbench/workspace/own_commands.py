@@ -7,7 +7,6 @@ shell never parses the text of a caption, whatever it contains: the value is not
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -104,12 +103,3 @@ def environment_of(candidate_id: int, caption: str, negated: str, image: str) ->
     """Return the environment variables of a card."""
     values = {"id": str(candidate_id), "caption": caption, "negated": negated, "image": image}
     return {PLACEHOLDERS[name]: value.replace("\0", "") for name, value in values.items()}
-
-
-def filled_line(line: str, environment: Mapping[str, str]) -> str:
-    """Return the line with the values in place of the placeholders, each quoted for a shell: to show and to copy."""
-
-    def value(word: re.Match[str]) -> str:
-        return shlex.quote(environment[PLACEHOLDERS[word[1]]]) if word[1] in PLACEHOLDERS else word[0]
-
-    return _WORD.sub(value, line)

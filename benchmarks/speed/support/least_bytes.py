@@ -45,7 +45,7 @@ def _look(style: Style) -> Look:
 
 def least_bytes(before: Grid, after: Grid) -> int:
     """Return the number of bytes that the changed cells need at least."""
-    total, pen = 0, _PLAIN
+    total, active = 0, _PLAIN
     for y, (old, new) in enumerate(zip(before, after, strict=True)):
         last: int | None = None
         for x, (cell, now) in enumerate(zip(old, new, strict=True)):
@@ -53,8 +53,8 @@ def least_bytes(before: Grid, after: Grid) -> int:
                 continue
             if last is None or x > last + 1:
                 total += _movement(new, last, x, y)
-            total += _style_bytes(pen, now[1]) + len(now[0].encode())
-            last, pen = x, now[1]
+            total += _style_bytes(active, now[1]) + len(now[0].encode())
+            last, active = x, now[1]
     return total
 
 

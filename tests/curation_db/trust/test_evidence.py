@@ -68,6 +68,16 @@ def test_a_policy_may_decide_about_what_nobody_decided_outside_the_audit_set(rec
         assert len(audit_items(connection)) == 3
 
 
+def test_other_sampling_rates_are_other_strata(record: Record) -> None:
+    """An exact bound needs labels of equal probability."""
+    record.add(30, audit_rate=0.5)
+    record.add(30, audit_rate=0.25)
+    with record.store.read() as connection:
+        items = [*audit_items(connection), *undecided_items(connection)]
+    assert len(items) == 60
+    assert {(item.stratum, item.rate) for item in items} == {("P1/attribute (0.5)", 0.5), ("P1/attribute (0.25)", 0.25)}
+
+
 def test_all_items_of_an_image_are_on_one_side() -> None:
     items = [Item(number, number // 5, "s", Evidence({})) for number in range(5_000)]
     fitted, testing = split_by_image(items)

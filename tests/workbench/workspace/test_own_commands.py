@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from workbench.annotation.command_runner import run_command
 from workbench.errors import UsageError
 from workbench.workspace.keymap import ActionMap, KeyScope
-from workbench.workspace.own_commands import OwnCommand, environment_of, filled_line, shell_line
+from workbench.workspace.own_commands import OwnCommand, environment_of, shell_line
 from workbench.workspace.settings import find_problems, read_settings
 
 HOSTILE = (
@@ -46,14 +45,6 @@ def test_a_hostile_text_is_one_word_and_never_run(tmp_path: Path, line: str, tex
     assert result.code == 0
     expected = f'"{text}"\n' if "<<" in line else text.rstrip("\n")
     assert result.output == expected
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_the_shown_line_can_be_pasted_into_a_shell(tmp_path: Path, text: str) -> None:
-    line = filled_line("printf '%s|' {id} {caption} {image}", environment_of(7, text, "", "/a b.jpg"))
-    done = subprocess.run(["/bin/sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout == f"7|{text}|/a b.jpg|"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -46,7 +46,7 @@ class AcceptanceTrial:
 
     @property
     def saved(self) -> float:
-        """Share of decisions that nobody makes: 1 - (audit + reviewed) / candidates."""
+        """Share of decisions that people need not make: 1 - (audit + reviewed) / candidates."""
         return self.accepted / self.candidates
 
     @property

@@ -90,7 +90,7 @@ _PAGING_SECONDS = 0.15
 
 
 class _OtherQuestion(Exception):
-    """Another list was asked for while images were compared; what is compared is kept."""
+    """Another list was requested while images were compared; the signatures read so far stay stored."""
 
 
 class BrowseScreen(SideScreen, DecisionScreen):
