@@ -150,11 +150,6 @@ class CurateScreen(ZoomingScreen):
         }
         bind(self, actions, *self._methods)
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the widgets are mounted: an app that is just ending opens a screen without any, and removes them."""
-        return bool(self.children)
-
     def compose(self) -> ComposeResult:
         yield StatusLine(id="status")
         yield Static(id="banner", markup=False)

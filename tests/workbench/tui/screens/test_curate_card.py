@@ -304,6 +304,20 @@ async def test_acts_change_the_content_of_the_card_and_not_the_layout(
         assert not view.is_stale
 
 
+async def test_a_change_of_the_session_while_the_screen_is_removed_has_no_effect(
+    make_workspace: Any, open_app: Any
+) -> None:
+    app = open_app(make_workspace(2))
+    async with running(app) as pilot:
+        await settled(pilot)
+        screen = app.screen
+        screen._pruning = True  # what Textual does first when it removes a screen
+        await screen.query_one("#banner").remove()
+        app.on_prefetch_changed()
+        assert not screen.is_whole
+        screen._pruning = False
+
+
 async def test_a_font_of_another_shape_lays_the_card_out_again(
     make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,11 +57,6 @@ class ActionScreen(SizedScreen):
         """The meaning of the keys at the moment."""
         return self.place
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the widgets are mounted: an app that is just ending opens a screen without any."""
-        return bool(self.children)
-
     # -- actions that do not apply ----------------------------------------------------------------------------------
 
     def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
