@@ -31,12 +31,14 @@ class Box(NamedTuple):
 
 Baseline = Callable[[Sequence[Any]], Sequence[float]]
 """A guess without the model: returns a score for each option, boxes or captions, in the presented order."""
-TaskKind = Literal["regions", "captions", "retrieval", "caption_retrieval", "twins", "classification", "judged"]
+TaskKind = Literal[
+    "regions", "captions", "retrieval", "caption_retrieval", "twins", "classification", "judged", "segmentation"
+]
 """regions: which box does the text describe; captions: which text describes the image; retrieval: which image of the
 gallery does the text describe; caption_retrieval: which of all texts describes the image; twins: which of two texts
 describes each of two images, and which of the images is described by each text; classification: which class, each with
 the mean embedding of its prompts, has the image; judged: is the text true of the images that it retrieves, by the
-answers of a judge."""
+answers of a judge; segmentation: which pixels does the text describe (`benchmarks.segmentation`)."""
 Unpack = Callable[[Callable[[int, int], None]], None]
 """Writes the images of a task to its folder; calls its argument with the number of images written and the total.
 
@@ -87,7 +89,7 @@ class BenchItem:
     questions: JudgedQuestions | None = None
     """Of a judged task."""
     target: int
-    """Index of the right option, among the options or in the gallery; -1 in a judged task."""
+    """Index of the right option, among the options or in the gallery; -1 in a judged task, 0 in segmentation."""
     also_right: tuple[int, ...] = ()
     """Further right options in the gallery: the other captions of the image."""
     cluster: str
@@ -159,8 +161,8 @@ class Task:
 
     @cached_property
     def chance(self) -> float:
-        """Expected share of right answers of random scores, 0..1; 0 in a judged task, where it is not known."""
-        if self.kind == "judged":
+        """Expected share of right answers of random scores, 0..1; 0 where it is not known: judged and segmentation."""
+        if self.kind in {"judged", "segmentation"}:
             return 0.0
         if self.kind == "twins":
             return CHANCE_OF_TWINS

@@ -1,0 +1,1 @@
+"""Referring segmentation: which pixels of an image does a phrase describe?"""
