@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.train_progress import print_line
+from workbench.commands.train.progress import print_line
 from workbench.console.key_values import pairs
 
 if TYPE_CHECKING:

@@ -156,7 +156,7 @@ def _read(store: Store, policy: Policy) -> tuple[AcceptancePlan, list[PolicyRevi
 
 
 def _report(plan: AcceptancePlan, reviews: list[PolicyReview], declarations: int | None) -> dict[str, Any]:
-    from workbench.reports.acceptance_report import plan_json, review_json
+    from workbench.reports.trust.acceptance import plan_json, review_json
 
     return {
         "plan": plan_json(plan),
@@ -169,7 +169,7 @@ def _report(plan: AcceptancePlan, reviews: list[PolicyReview], declarations: int
 
 def _show(plan: AcceptancePlan, reviews: list[PolicyReview], declarations: int | None) -> None:
     from workbench.console.tables import show
-    from workbench.reports.acceptance_report import plan_listing, reviews_listing
+    from workbench.reports.trust.acceptance import plan_listing, reviews_listing
 
     show([plan_listing(plan), *([reviews_listing(reviews)] if reviews else [])])
     notes = []

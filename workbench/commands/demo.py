@@ -212,7 +212,7 @@ def _train_and_evaluate(
     workspace: Workspace, event: int, seeds: int, extra: ExtraExperiment | None, *, report: bool
 ) -> dict[str, Any]:
     """Freeze the sets, train, evaluate and print the report; return the figures."""
-    from workbench.commands.bench import print_model
+    from workbench.commands.bench.run import print_model
     from workbench.commands.report import gather, print_report
     from workbench.console.progress_bars import step_bars
     from workbench.demo.build import DemoFiles

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from curation_db.exporting.manifest import Manifest
-    from workbench.reports.export_gate import ExportCheck
+    from workbench.reports.exports.gate import ExportCheck
     from workbench.workspace.layout import Workspace
     from workbench.workspace.picture_folders import MissingImages
 
@@ -117,7 +117,7 @@ def export(
     from curation_db.exporting.manifest import read_items
     from curation_db.exporting.selection import ExportFilter
     from workbench.errors import UsageError
-    from workbench.reports.export_gate import check_export, check_json, check_lines
+    from workbench.reports.exports.gate import check_export, check_json, check_lines
     from workbench.workspace.held_out import all_images, images_by_benchmark, pairs_by_benchmark
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.operations import freeze_set
@@ -165,7 +165,7 @@ def export(
 
 def _refuse(check: ExportCheck) -> None:
     """Raise `GateFailed` unless the check passes."""
-    from workbench.reports.export_gate import check_lines
+    from workbench.reports.exports.gate import check_lines
 
     if not check.passes:
         verdict, *figures = check_lines(check)

@@ -39,7 +39,7 @@ def export_card(
     from curation_db.exporting.manifest import read_items
     from workbench.commands.export_description import read_summary, write_description
     from workbench.console.progress_bars import step_bars
-    from workbench.reports.export_card import dataset_card
+    from workbench.reports.exports.card import dataset_card
     from workbench.workspace.guidelines import read_guidelines
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.settings import read_settings

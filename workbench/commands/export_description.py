@@ -11,7 +11,7 @@ import typer
 from workbench.errors import NegwbError, UsageError
 
 if TYPE_CHECKING:
-    from workbench.reports.export_summary import ExportSummary
+    from workbench.reports.exports.summary import ExportSummary
     from workbench.workspace.layout import Workspace
 
 _CROISSANT_EPILOG = """\b
@@ -51,7 +51,7 @@ def export_croissant(
     policies, biases and limits. Equal records give equal bytes.
     """
     from curation_db.exporting.manifest import MANIFEST_FILE, file_facts
-    from workbench.reports.export_croissant import GuidelinesText, croissant
+    from workbench.reports.exports.croissant import GuidelinesText, croissant
     from workbench.workspace.guidelines import read_guidelines
     from workbench.workspace.layout import find_workspace
 
@@ -71,7 +71,7 @@ def export_paper(
     names: Annotated[bool, _NAMES] = False,
 ) -> None:
     """Write the methods paragraph and the tables of a frozen export; every number comes from the record."""
-    from workbench.reports.export_paper import to_latex, to_markdown
+    from workbench.reports.exports.paper import to_latex, to_markdown
     from workbench.workspace.layout import find_workspace
 
     summary = read_summary(find_workspace(context.obj), name, names)
@@ -83,7 +83,7 @@ def read_summary(workspace: Workspace, name: str, names: bool) -> ExportSummary:
     from curation_db.events.event_clock import HistoryRelation, relation_of
     from curation_db.exporting.manifest import list_exports, read_manifest, verify
     from curation_db.storage.store import open_read_only
-    from workbench.reports.export_summary import summarize
+    from workbench.reports.exports.summary import summarize
 
     if name not in list_exports(workspace.exports):
         raise UsageError(f"there is no export {name!r}", hint="freeze one with: negwb export; list them: negwb status")

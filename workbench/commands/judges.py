@@ -36,7 +36,7 @@ def judges(
     from curation_db.trust.judge_calibration import judge_reports
     from workbench.console.tables import show
     from workbench.errors import NothingToDo
-    from workbench.reports.judge_report import judge_json, listings
+    from workbench.reports.trust.judges import judge_json, listings
     from workbench.workspace.layout import find_workspace
 
     with open_read_only(find_workspace(context.obj).database) as store, store.read() as connection:

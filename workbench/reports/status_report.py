@@ -21,7 +21,7 @@ from curation_db.storage.store import open_read_only
 from workbench.annotation.wording import readable
 from workbench.console.tables import Listing
 from workbench.reports.overlap_check import overlap_mismatch
-from workbench.reports.trust_report import newest_export, trust_listing, trust_report
+from workbench.reports.trust.summary import newest_export, trust_listing, trust_report
 from workbench.workspace.picture_folders import PictureFolders
 from workbench.workspace.settings import Settings, read_settings
 

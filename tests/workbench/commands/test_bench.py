@@ -27,7 +27,8 @@ from benchmarks.protocols import PROTOCOLS
 from trainers.errors import TrainerError
 from trainers.models.saving import save_model
 from workbench.cli import app, main
-from workbench.commands.bench import DownloadError, NotDownloadable, ProtocolChoice
+from workbench.commands.bench.fetch import DownloadError, NotDownloadable
+from workbench.commands.bench.run import ProtocolChoice
 from workbench.errors import UsageError
 from workbench.workspace.create import settings_template
 from workbench.workspace.layout import Workspace
@@ -187,7 +188,7 @@ class TestRun:
     def test_missing_images_are_reported_before_a_model_is_loaded(
         self, filled: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("workbench.commands.bench.run_benches", None)
+        monkeypatch.setattr("workbench.commands.bench.run.run_benches", None)
         for picture in (filled.root / "benchmarks/negrefcocog/train2014").iterdir():
             picture.unlink()
         assert code_of(filled, monkeypatch, "run", "negrefcocog") == 6

@@ -14,8 +14,8 @@ from curation_db.exporting.blind_gate import check_gate, hard_negatives
 from curation_db.exporting.manifest import read_items, read_manifest, verify
 from curation_db.storage.store import open_read_only
 from workbench.errors import NegwbError, UsageError
-from workbench.reports.export_card import dataset_card
-from workbench.reports.export_summary import AnnotatorVotes, summarize
+from workbench.reports.exports.card import dataset_card
+from workbench.reports.exports.summary import AnnotatorVotes, summarize
 from workbench.workspace.layout import Workspace
 from workbench.workspace.operations import freeze_set
 

@@ -20,9 +20,9 @@ from curation_db.stats.agreement import agreement
 from curation_db.storage.store import open_read_only, open_store
 from workbench.cli import app
 from workbench.errors import NegwbError, UsageError
-from workbench.reports.export_paper import latex_text, markdown_text, to_latex, to_markdown
-from workbench.reports.export_statements import interval_text
-from workbench.reports.export_summary import PolicyUse, summarize
+from workbench.reports.exports.paper import latex_text, markdown_text, to_latex, to_markdown
+from workbench.reports.exports.statements import interval_text
+from workbench.reports.exports.summary import PolicyUse, summarize
 from workbench.workspace.operations import freeze_set
 
 RAI = {

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from benchmarks.schema import ItemRow
 from workbench.cli import app
 from workbench.errors import UsageError
-from workbench.reports import flipped_items
+from workbench.reports.html import flipped_items
 from workbench.reports.item_answers import boxes_of, images_of
 from workbench.workspace.layout import Workspace
 

@@ -22,8 +22,8 @@ from workbench.commands.report import gather
 from workbench.console.tables import show
 from workbench.errors import UsageError
 from workbench.reports.benchmark_report import listings
-from workbench.reports.html_report import html_report
-from workbench.reports.svg_charts import COLOURS, mark
+from workbench.reports.html.charts import COLOURS, mark
+from workbench.reports.html.page import html_report
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 
@@ -177,7 +177,7 @@ def test_slices_have_bars_with_intervals(workspace: Workspace) -> None:
 def test_html_replaces_a_file_at_once(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.html"
     path.write_text("before")
-    monkeypatch.setattr("workbench.reports.html_report.html_report", lambda *_: "\ud800")  # cannot be encoded
+    monkeypatch.setattr("workbench.reports.html.page.html_report", lambda *_: "\ud800")  # cannot be encoded
     assert report(workspace, "--html", str(path)).exit_code != 0
     assert path.read_text() == "before"
     assert [each.name for each in tmp_path.iterdir()] == ["report.html"]

@@ -16,7 +16,7 @@ from support.terminal import Terminal
 
 from trainers.run_files import RunWriter, read_run
 from trainers.settings import TrainSettings
-from workbench.commands.train_progress import LiveProgress, figure_rows, progress_line, sparkline
+from workbench.commands.train.progress import LiveProgress, figure_rows, progress_line, sparkline
 from workbench.jobs.machine_load import LoadMeter, MachineLoad
 from workbench.jobs.run_monitor import read_detail
 
@@ -34,7 +34,7 @@ def test_the_live_view_counts_images_then_steps_in_a_terminal(tmp_path: Path) ->
         import sys
         from pathlib import Path
         from trainers.run_files import RunWriter, read_run
-        from workbench.commands.train_progress import training_progress
+        from workbench.commands.train.progress import training_progress
         folder = Path(sys.argv[1])
         writer = RunWriter(folder)
         with training_progress(folder) as progress:

@@ -9,8 +9,8 @@ from curation_db.events.annotators import Actor, begin_session
 from curation_db.review.candidates import Intake, NewCandidate, insert_candidates
 from curation_db.review.decisions import DecisionWriter, PresentationContext
 from curation_db.storage.store import open_store
-from workbench.reports import export_statements as statements
-from workbench.reports.export_summary import PolicyUse, summarize
+from workbench.reports.exports import statements
+from workbench.reports.exports.summary import PolicyUse, summarize
 from workbench.workspace.create import create_workspace
 from workbench.workspace.operations import freeze_set
 

@@ -17,7 +17,7 @@ from curation_db.storage.store import open_store
 from curation_db.trust.policy import accept, declare, plan
 from workbench.console.tables import plain_text
 from workbench.reports.status_report import gather
-from workbench.reports.trust_report import newest_export, trust_listing
+from workbench.reports.trust.summary import newest_export, trust_listing
 from workbench.workspace.create import create_workspace
 from workbench.workspace.settings import read_settings
 
@@ -60,7 +60,7 @@ def test_each_figure_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     both = ("--state", "accepted", "--state", "rejected", "--reason", "present")
     assert negwb(workspace, "export", "zz", *both).exit_code == 0
     assert "fails the gate (blind accuracy" in negwb(workspace, "status").stdout
-    monkeypatch.setattr("workbench.reports.trust_report.GATE_PAIRS", 10)
+    monkeypatch.setattr("workbench.reports.trust.summary.GATE_PAIRS", 10)
     newest = newest_export(workspace, read_settings(workspace.settings), gather(workspace)["exports"])
     assert newest is not None
     assert (newest["name"], newest["gate"], newest["has_false_captions"]) == ("zz", None, None)

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from curation_db.language.sanitize import counted
-from workbench.reports.export_summary import selection_conditions
+from workbench.reports.exports.summary import selection_conditions
 
 if TYPE_CHECKING:
     from curation_db.stats.agreement import Agreement
     from curation_db.stats.intervals import Interval
-    from workbench.reports.export_summary import ExportSummary, JudgeUse, PolicyUse
+    from workbench.reports.exports.summary import ExportSummary, JudgeUse, PolicyUse
 
 
 def interval_text(interval: Interval) -> str:

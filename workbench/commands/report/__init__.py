@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.commands.report_compare import EPILOG, compare
-from workbench.commands.report_publish import publish as write_publication
-from workbench.commands.report_training import EPILOG as TRAINING_EPILOG
-from workbench.commands.report_training import training
+from workbench.commands.report.compare import EPILOG, compare
+from workbench.commands.report.publish import publish as write_publication
+from workbench.commands.report.training import EPILOG as TRAINING_EPILOG
+from workbench.commands.report.training import training
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
     from benchmarks.analysis.comparison import ComparisonRow, Report
     from curation_db.stats.misclassification import JudgeErrors
-    from workbench.reports.flipped_items import FlippedItems
+    from workbench.reports.html.flipped_items import FlippedItems
     from workbench.tui.results.context import Page
     from workbench.workspace.layout import Workspace
 
@@ -161,7 +161,7 @@ def _flipped(workspace: Workspace, compared: Report, wanted: str | None) -> Flip
     from benchmarks.errors import BenchError
     from workbench.console.progress_bars import step_bars
     from workbench.reports.benchmark_images import located
-    from workbench.reports.flipped_items import flipped_items, only_other_model
+    from workbench.reports.html.flipped_items import flipped_items, only_other_model
     from workbench.workspace.operations import RESULTS
 
     def locate(row: ComparisonRow, image: str) -> Path | None:
@@ -192,7 +192,7 @@ def _flipped(workspace: Workspace, compared: Report, wanted: str | None) -> Flip
 def _write_html(compared: Report, path: Path, flipped: FlippedItems | None) -> None:
     """Write the page: a file at once, so that no reader sees a part of it; a pipe or standard output directly."""
     from curation_db.atomic_write import replace_file
-    from workbench.reports.html_report import html_report
+    from workbench.reports.html.page import html_report
 
     page = html_report(compared, flipped)
     if to_output := _is_standard_output(path):
@@ -295,7 +295,7 @@ def gather(
 
 def _judge_errors(workspace: Workspace) -> dict[str, JudgeErrors]:
     from benchmarks.results import list_results
-    from workbench.reports.judge_errors import measured_errors
+    from workbench.reports.trust.judge_errors import measured_errors
     from workbench.workspace.operations import RESULTS
 
     return measured_errors(workspace, list_results(workspace.root / RESULTS).results)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from curation_db.language.sanitize import display_text
-from workbench.reports import export_statements as statements
+from workbench.reports.exports import statements
 
 if TYPE_CHECKING:
-    from workbench.reports.export_summary import ExportSummary
+    from workbench.reports.exports.summary import ExportSummary
 
 _LATEX: Final = {
     "\\": r"\textbackslash{}",

@@ -13,7 +13,14 @@ from curation_db.foreign_json import finite_number
 from curation_db.language.sanitize import display_text
 from workbench.annotation.text_spans import highlighted_spans
 from workbench.images.boxes import letter
-from workbench.reports.flipped_items import LONGEST_SIDE, MOST_BYTES, MOST_ITEMS, FlippedItem, FlippedItems, FlippedTask
+from workbench.reports.html.flipped_items import (
+    LONGEST_SIDE,
+    MOST_BYTES,
+    MOST_ITEMS,
+    FlippedItem,
+    FlippedItems,
+    FlippedTask,
+)
 from workbench.reports.item_answers import boxes_of
 
 STYLE = """

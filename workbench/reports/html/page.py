@@ -17,11 +17,11 @@ from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
 from workbench.console.tables import Listing
 from workbench.reports.benchmark_report import affirmed_figure, listings, report_lines, visible_cuts
-from workbench.reports.flipped_items import FlippedItems
-from workbench.reports.html_items import STYLE as ITEM_STYLE
-from workbench.reports.html_items import flipped_section
+from workbench.reports.html.charts import Bar, Point, bar_plot, mark, scatter_plot
+from workbench.reports.html.flipped_items import FlippedItems
+from workbench.reports.html.items import STYLE as ITEM_STYLE
+from workbench.reports.html.items import flipped_section
 from workbench.reports.retention import retention_plots
-from workbench.reports.svg_charts import Bar, Point, bar_plot, mark, scatter_plot
 
 MOST_DRAWN = 12
 """Models in the charts; the tables have all."""

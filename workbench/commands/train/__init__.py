@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.train_progress import print_line
+from workbench.commands.train.progress import print_line
 from workbench.console.key_values import pairs
 from workbench.errors import UsageError
 
@@ -202,7 +202,7 @@ def train_run(folder: Path) -> RunState:
         TrainerError: the training failed or was killed.
         KeyboardInterrupt: the training was stopped; how to continue has been printed.
     """
-    from workbench.commands.train_progress import training_progress
+    from workbench.commands.train.progress import training_progress
     from workbench.jobs.training import run_to_end
 
     _print_title(folder)

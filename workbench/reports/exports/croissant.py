@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 from curation_db.exporting.manifest import ITEMS_FILE, MANIFEST_FILE, FileFacts
 from curation_db.language.sanitize import clean
-from workbench.reports import export_statements as statements
+from workbench.reports.exports import statements
 
 if TYPE_CHECKING:
-    from workbench.reports.export_summary import ExportSummary
+    from workbench.reports.exports.summary import ExportSummary
 
 CONFORMS_TO: Final = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
 CONTEXT: Final[Mapping[str, Any]] = {

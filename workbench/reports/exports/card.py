@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from curation_db.exporting.manifest import ITEMS_FILE
 from curation_db.language.sanitize import clean, display_text
-from workbench.reports import export_statements as statements
+from workbench.reports.exports import statements
 from workbench.reports.publish.model_card import yaml_value
 from workbench.reports.report_formats import markdown_text
 
 if TYPE_CHECKING:
     from curation_db.exporting.blind_gate import GateResult
-    from workbench.reports.export_summary import ExportSummary
+    from workbench.reports.exports.summary import ExportSummary
 
 _BAR: Final = 24
 _SHOWN: Final = 10

@@ -49,7 +49,7 @@ def trust_report(connection: Connection) -> dict[str, Any]:
     """Return the figures of the record, as JSON types."""
     from curation_db.trust.judge_calibration import judge_reports  # noqa: PLC0415
     from curation_db.trust.policy import review, stored_policies  # noqa: PLC0415
-    from workbench.reports.acceptance_report import review_json  # noqa: PLC0415
+    from workbench.reports.trust.acceptance import review_json  # noqa: PLC0415
 
     audit, accepted = connection.execute(_AUDIT).one(), connection.execute(_ACCEPTED).one()
     agreement = audit_agreement(connection).coefficients
@@ -89,7 +89,7 @@ def newest_export(
     from benchmarks.errors import BenchError  # noqa: PLC0415
     from curation_db.exporting.blind_gate import check_gate, hard_negatives  # noqa: PLC0415
     from curation_db.exporting.manifest import ManifestError, read_items  # noqa: PLC0415
-    from workbench.reports.export_gate import gate_json  # noqa: PLC0415
+    from workbench.reports.exports.gate import gate_json  # noqa: PLC0415
     from workbench.workspace.held_out import images_by_benchmark, pairs_by_benchmark  # noqa: PLC0415
 
     readable = [each for each in exports if "problem" not in each]
