@@ -112,6 +112,10 @@ _UN: Final = frozenset("un" + stem for stem in words.UN_STEMS)
 # A cheap prefilter without false negatives: every cue contains one of these words ("isn't" contains "t"), or a part
 # that `_may_hold_cue` checks.
 _HINTS: Final = frozenset(words.HINTS) | _UN
+HINTS: Final = _HINTS
+"""Words for prefilters over whole corpora. A text with a cue has one of these as a run of ASCII letters in its lower
+case, or contains `HINT_ENDING`, or has a word with un- before the word "by"."""
+HINT_ENDING: Final = "less"
 _WORD: Final = re.compile("[a-z]+")
 _MAX_CUES: Final = 1_000
 
@@ -239,7 +243,7 @@ def without_markup(text: str) -> str:
 
 def _may_hold_cue(text: str) -> bool:
     lower = text.lower()
-    return not _HINTS.isdisjoint(_WORD.findall(lower)) or "less" in lower or _UN_BY.search(lower) is not None
+    return not _HINTS.isdisjoint(_WORD.findall(lower)) or HINT_ENDING in lower or _UN_BY.search(lower) is not None
 
 
 def _matches(plain: str) -> Iterator[re.Match[str]]:
@@ -295,6 +299,39 @@ def _is_in_name(text: str, start: int, end: int) -> bool:
     others = _compiled(r"\b[A-Za-z]{4,}").findall(text[:start] + text[following.end() :])
     lower = sum(bool(word[0].islower()) for word in others)
     return 0 < len(others) <= 2 * lower
+
+
+class CuePattern(NamedTuple):
+    """One kind of cue, for listing."""
+
+    cue_class: CueClass
+    word: str
+    """Canonical form, as `Cue.word`."""
+    pattern: str
+    """Regular expression over lower-case text. Kinds with listed words or exceptions show these in `note`."""
+    note: str
+
+
+def cue_patterns() -> tuple[CuePattern, ...]:
+    """Return what `find_cues` searches for, so that a figure can be printed with its word list."""
+    return tuple(
+        CuePattern(*_CLASSES[kind], pattern, _NOTES.get(kind, "")) for kind, pattern in {**_KINDS, **_ENDINGS}.items()
+    )
+
+
+def _all_but(exceptions: frozenset[str]) -> str:
+    return f"all but {' '.join(sorted(exceptions))}"
+
+
+_NOTES: Final = {
+    "un": f"only {' '.join(sorted(_UN))}",
+    "un_by": _all_but(words.UN_BY_WITHOUT_NEGATION),
+    "less": _all_but(words.LESS_WITHOUT_NEGATION),
+    "free": _all_but(frozenset(words.FREE_WITHOUT_NEGATION)),
+    "non": _all_but(words.NON_WITHOUT_NEGATION),
+    "zero": "only before a plural noun, or after a verb of presence",
+    "except": "only after everything, all, every and the like",
+}
 
 
 def first_cue(text: str) -> Cue | None:

@@ -43,15 +43,29 @@ def wilson(successes: int, trials: int, *, level: float = LEVEL) -> Interval:
     _check(successes, trials, level)
     if trials == 0:
         return Interval(math.nan, 0.0, 1.0)
+    return score_interval(successes / trials, trials, level=level)
+
+
+def score_interval(share: float, trials: float, *, level: float = LEVEL) -> Interval:
+    """Return the score interval of a share; `trials` above 0 can be an effective sample size, which is a fraction."""
     z = NormalDist().inv_cdf(0.5 + level / 2)
-    share = successes / trials
     centre = share + z * z / (2 * trials)
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
-    # At 0 and at `trials` the limit is exact; the formula would be off by 1e-17.
-    low = 0.0 if successes == 0 else (centre - half) / scale
-    high = 1.0 if successes == trials else (centre + half) / scale
-    return Interval(share, low, high)
+    # At 0 and at 1 the limit is exact; the formula would be off by 1e-17.
+    low = 0.0 if share == 0 else (centre - half) / scale
+    return Interval(share, low, 1.0 if share == 1 else (centre + half) / scale)
+
+
+def independent_difference(ours: Interval, theirs: Interval) -> Interval:
+    """Return the interval of ours - theirs for two independent samples, from the interval of each.
+
+    It is the square-and-add method: Newcombe 1998, method 10, with score intervals; Zou and Donner 2008 for others.
+    """
+    difference = ours.estimate - theirs.estimate
+    below = math.hypot(ours.estimate - ours.low, theirs.high - theirs.estimate)
+    above = math.hypot(ours.high - ours.estimate, theirs.estimate - theirs.low)
+    return Interval(difference, difference - below, difference + above)
 
 
 def exact_lower(successes: int, trials: int, *, level: float = LEVEL) -> float:
