@@ -133,9 +133,7 @@ def hf_config(config: Mapping[str, Any]) -> dict[str, Any]:
     if foreign or residual or not is_openai_style(config) or not isinstance(vision.get("image_size", 224), int):
         reason = f"it has {foreign[0]}" if foreign else "its towers are not those of CLIP's ViT"
         raise TrainerError(f"the model cannot be saved as a CLIPModel of transformers: {reason}")
-    activation = "quick_gelu" if config.get("quick_gelu") else "gelu"
-    width, text_width = int(vision.get("width", 768)), int(text.get("width", 512))
-    shared = {"hidden_act": activation, "layer_norm_eps": _EPS, "projection_dim": config["embed_dim"]}
+    width = int(vision.get("width", 768))
     return {
         "architectures": ["CLIPModel"],
         "model_type": "clip",
@@ -149,22 +147,40 @@ def hf_config(config: Mapping[str, Any]) -> dict[str, Any]:
             "num_attention_heads": width // int(vision.get("head_width", 64)),
             "image_size": vision.get("image_size", 224),
             "patch_size": vision.get("patch_size", 16),
-            **shared,
+            **_shared(config),
         },
-        "text_config": {
-            "model_type": "clip_text_model",
-            "hidden_size": text_width,
-            "intermediate_size": int(text_width * text.get("mlp_ratio", 4.0)),
-            "num_hidden_layers": text.get("layers", 12),
-            "num_attention_heads": text.get("heads", 8),
-            "max_position_embeddings": text.get("context_length", 77),
-            "vocab_size": text.get("vocab_size", 49408),
-            "bos_token_id": int(text.get("vocab_size", 49408)) - 2,
-            "eos_token_id": int(text.get("vocab_size", 49408)) - 1,
-            "pad_token_id": int(text.get("vocab_size", 49408)) - 1,
-            **shared,
-        },
+        "text_config": hf_text_config(config),
     }
+
+
+def hf_text_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Translate the text tower of open_clip's model_cfg into the configuration of a CLIPTextModel.
+
+    Raises:
+        TrainerError: a CLIPTextModel cannot express the text tower.
+    """
+    text = config["text_cfg"]
+    if foreign := [key for key in text if key not in _TEXT_KEYS and text[key]]:
+        raise TrainerError(f"the model has no text encoder of transformers' CLIP: its text tower has {foreign[0]}")
+    width, vocabulary = int(text.get("width", 512)), int(text.get("vocab_size", 49408))
+    return {
+        "model_type": "clip_text_model",
+        "hidden_size": width,
+        "intermediate_size": int(width * text.get("mlp_ratio", 4.0)),
+        "num_hidden_layers": text.get("layers", 12),
+        "num_attention_heads": text.get("heads", 8),
+        "max_position_embeddings": text.get("context_length", 77),
+        "vocab_size": vocabulary,
+        "bos_token_id": vocabulary - 2,
+        "eos_token_id": vocabulary - 1,
+        "pad_token_id": vocabulary - 1,
+        **_shared(config),
+    }
+
+
+def _shared(config: Mapping[str, Any]) -> dict[str, Any]:
+    activation = "quick_gelu" if config.get("quick_gelu") else "gelu"
+    return {"hidden_act": activation, "layer_norm_eps": _EPS, "projection_dim": config["embed_dim"]}
 
 
 def hf_preprocess(values: Mapping[str, Any], size: int) -> dict[str, Any]:
