@@ -28,6 +28,7 @@ Examples:
   negwb demo --auto | tail -1           run the whole pipeline; print its figures as JSON
   negwb demo --auto --seeds 5           repeat both trainings with five seeds: an interval over seeds
   negwb demo --auto --arm negated-only  also train without affirmative captions
+  negwb demo --decide                   only decide, after negwb generate for example; nothing is trained
   negwb demo recipes --compare-recipes --seeds 5  train with every recipe, in the new folder recipes
 """
 
@@ -65,6 +66,9 @@ def demo(
         int | None,
         typer.Option(min=1, help="Steps of each training (with --compare-recipes).", show_default=False),
     ] = None,
+    decide: Annotated[
+        bool, typer.Option("--decide", help="Let the script decide the open candidates, and print their counts.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print only the JSON object, without the report; implies --auto.")
     ] = False,
@@ -81,6 +85,10 @@ def demo(
     started = time.monotonic()
     if compare_recipes:
         _compare_recipes(path, pictures, seeds, steps, report=not as_json)
+        return
+    if decide:
+        counts, _ = _decide(_build(path, pictures))
+        typer.echo(json.dumps(counts))
         return
     unattended = auto or as_json or not at_a_terminal()
     if unattended:
@@ -194,12 +202,11 @@ def _decide(workspace: Workspace) -> tuple[dict[str, Any], int]:
     from curation_db.storage.store import open_store
     from workbench import version
     from workbench.console.progress_bars import step_bars
-    from workbench.demo.build import DemoFiles
-    from workbench.demo.simulation.annotator import decide_all, read_truth
+    from workbench.demo.simulation.annotator import decide_all, right_decisions
 
     with open_store(workspace.database) as store, step_bars() as progress:
         total = _counts(store)["candidates"]
-        truth = read_truth(DemoFiles(workspace.root).truth)
+        truth = right_decisions(store, workspace.root)
         decide_all(
             store, truth, version=version(), progress=lambda n: progress("deciding by the ground truth", n, total)
         )
@@ -212,15 +219,15 @@ def _train_and_evaluate(
     workspace: Workspace, event: int, seeds: int, extra: ExtraExperiment | None, *, report: bool
 ) -> dict[str, Any]:
     """Freeze the sets, train, evaluate and print the report; return the figures."""
+    from curation_db.storage.store import open_read_only
     from workbench.commands.bench.run import print_model
     from workbench.commands.report import gather, print_report
     from workbench.console.progress_bars import step_bars
-    from workbench.demo.build import DemoFiles
     from workbench.demo.experiment.exam_files import NEGREF
     from workbench.demo.experiment.experiments import ALL, NEGATED_ONLY, TUNED
     from workbench.demo.experiment.loop import figures, make_plan, run_exam, train
     from workbench.demo.experiment.second_looks import look_again
-    from workbench.demo.simulation.annotator import read_truth
+    from workbench.demo.simulation.annotator import right_decisions
     from workbench.workspace.models import BASE
 
     experiments = [TUNED, ALL, *([NEGATED_ONLY] if extra else [])]
@@ -232,8 +239,10 @@ def _train_and_evaluate(
     results = run_exam(workspace, plan.folders(), print_model)
     if report:
         print_report(gather(workspace, base=results[BASE][NEGREF].result["model"]["hash"]))
+    with open_read_only(workspace.database) as store:
+        truth = right_decisions(store, workspace.root)
     with step_bars(lines=True) as progress:
-        looks = look_again(workspace, plan.runs[ALL][0], read_truth(DemoFiles(workspace.root).truth), progress)
+        looks = look_again(workspace, plan.runs[ALL][0], truth, progress)
     if report and looks is not None:
         typer.echo(f"\n{looks.line()}")
     second_looks = None if looks is None else looks.figures()
