@@ -207,6 +207,9 @@ class Method(StrEnum):
     """A score instead of a text answer: CLIP's margin, an annotation."""
 
 
+EDITED = "edit"
+"""Pipeline of candidates that a person wrote by an edit; their generator is the name of that person."""
+
 BENCHMARK = "benchmark"
 """Pipeline of candidates that review the judge of a benchmark. Exports leave them and their edits out by default."""
 

@@ -20,6 +20,7 @@ from curation_db.atomic_write import sync
 from curation_db.events.annotators import begin_session
 from curation_db.exporting.freeze import freeze
 from curation_db.exporting.manifest import verify
+from curation_db.exporting.pseudonyms import read_pseudonyms
 from curation_db.exporting.selection import ExportFilter
 from curation_db.review.candidates import Intake, insert_candidates
 from curation_db.storage.store import create_store, open_store
@@ -29,9 +30,11 @@ _QUICK = 2_000
 _PER_IMAGE = 10
 _BATCH = 20_000
 _VERSION = "bench"
+_PERSON = "ana"
 _ROWS = """
     SELECT c.key, s.name, i.key, i.file_name, t.key, t.text, c.text, c.concept, c.negation_type, c.cue,
-           c.cue_position, c.pipeline, c.generator, c.prompt_version, c.tokens, e.actor, e.stream, i.width, i.height
+           c.cue_position, c.pipeline, c.generator, c.prompt_version, c.tokens, e.seq, e.stream, e.blind,
+           substr(e.at, 1, 10), i.width, i.height
     FROM candidate_state d JOIN candidate c ON c.id = d.candidate_id JOIN image i ON i.id = c.image_id
     JOIN source s ON s.id = c.source_id JOIN caption t ON t.id = c.caption_id JOIN event e ON e.candidate_id = c.id
     WHERE d.state = 'accepted' ORDER BY c.id
@@ -46,11 +49,13 @@ def run(*, quick: bool) -> dict[str, Any]:
         folder = Path(temporary)
         database = folder / "curation.db"
         report_progress(f"{pairs:,} pairs in {timed(lambda: _fill(database, pairs)):.1f} s")
+        with open_store(database) as store, store.read() as connection:
+            person = read_pseudonyms(connection).of(_PERSON)
         ours, raw = [], []
         for turn in range(repeats):
             mine, plain = f"ours{turn}", folder / f"raw{turn}"
             ours.append(timed(lambda name=mine: _ours(database, folder, name)))  # type: ignore[misc]
-            raw.append(timed(lambda path=plain: _raw(database, path)))  # type: ignore[misc]
+            raw.append(timed(lambda path=plain: _raw(database, path, person)))  # type: ignore[misc]
             report_progress(f"turn {turn + 1}: ours {ours[-1]:.2f} s, raw {raw[-1]:.2f} s")
             _compare(folder / mine, plain)
         megabytes = sum((folder / "raw0" / name).stat().st_size for name in _DATA) / 1e6
@@ -74,7 +79,7 @@ def _fill(database: Path, pairs: int) -> None:
     """Write a record in which one person accepted all candidates."""
     size = Size(candidates=pairs, seeds=min(pairs, 5_000), voted=0)
     with create_store(database) as store:
-        actor = begin_session(store, "ana", version=_VERSION)
+        actor = begin_session(store, _PERSON, version=_VERSION)
         with store.write() as connection:
             add_images(connection, range(1, pairs // _PER_IMAGE + 1), size)
         for start in range(1, pairs + 1, _BATCH):
@@ -92,7 +97,8 @@ def _ours(database: Path, folder: Path, name: str) -> None:
         freeze(store, folder, name, selection=ExportFilter(), tool_version=_VERSION)
 
 
-def _raw(database: Path, folder: Path) -> None:
+def _raw(database: Path, folder: Path, person: str) -> None:
+    """Write the reference; `person` is the pseudonym of the annotator."""
     folder.mkdir()
     encode = json.JSONEncoder().encode
     connection = sqlite3.connect(database)
@@ -109,7 +115,7 @@ def _raw(database: Path, folder: Path) -> None:
         (folder / "pairs.jsonl").open("w", encoding="ascii", newline="\n") as pairs,
         (folder / "coco.json").open("w", encoding="ascii", newline="\n") as coco,
     ):
-        for image, annotation, item, pair in _entries(connection.execute(_ROWS)):
+        for image, annotation, item, pair in _entries(connection.execute(_ROWS), person):
             items.write(encode(item) + "\n")
             pairs.write(encode(pair) + "\n")
             if image is not None:
@@ -123,14 +129,14 @@ def _raw(database: Path, folder: Path) -> None:
     sync(folder)
 
 
-def _entries(rows: sqlite3.Cursor) -> Iterator[tuple[Any, Any, Any, Any]]:
+def _entries(rows: sqlite3.Cursor, person: str) -> Iterator[tuple[Any, Any, Any, Any]]:
     """Yield the image (None: that of the row before), annotation, item and pair of each row."""
     last = None
     ids: set[str] = set()
     number = 0
     for row in rows:
         (key, source, image_key, file_name, caption_key, caption, text, concept, negation_type, cue, position, pipeline,
-         generator, prompt, tokens, actor, stream, width, height) = row  # fmt: skip
+         generator, prompt, tokens, event, stream, blind, day, width, height) = row  # fmt: skip
         image = {"id": image_key, "file_name": file_name, "width": width, "height": height}
         annotation_id: str | int = caption_key
         if caption_key in ids:  # the second text for one caption gets a number
@@ -143,7 +149,9 @@ def _entries(rows: sqlite3.Cursor) -> Iterator[tuple[Any, Any, Any, Any]]:
             "caption_key": caption_key, "caption": caption, "text": text, "concept": concept,
             "negation_type": negation_type, "cue": cue, "cue_position": position, "pipeline": pipeline,
             "generator": generator, "prompt_version": prompt, "tokens": tokens, "edited": None, "state": "accepted",
-            "accepts": 1, "rejects": 0, "deciders": [actor], "reasons": [], "stream": stream,
+            "accepts": 1, "rejects": 0, "deciders": [person], "reasons": [], "stream": stream,
+            "votes": [{"event": event, "by": person, "kind": "accept", "verdict": "accept", "reason": None,
+                       "stream": stream, "blind": bool(blind), "day": day}],
         }  # fmt: skip
         pair = {
             "source": source, "image": image_key, "file_name": file_name, "caption": caption, "text": text,

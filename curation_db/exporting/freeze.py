@@ -24,6 +24,7 @@ from curation_db.exporting.coco import CocoWriter
 from curation_db.exporting.jsonl import ItemsWriter, PairsWriter
 from curation_db.exporting.manifest import MANIFEST_FILE, Manifest, ManifestCounts, file_facts, hash_of
 from curation_db.exporting.pairs import ExportHeader, ExportPair, Format, PairWriter, read_header, read_pairs
+from curation_db.exporting.pseudonyms import NAMES, ensure_secret, read_pseudonyms
 from curation_db.exporting.selection import ExportFilter, ExportRefused, NameTaken, NothingChosen, choose
 from curation_db.language.token_counter import CLIP_LIMIT, TextLimit
 from curation_db.storage.store import Store
@@ -47,6 +48,7 @@ def freeze(
     at: int | None = None,
     formats: Sequence[str] = tuple(FORMATS),
     limit: TextLimit = CLIP_LIMIT,
+    names: bool = False,
     progress: Progress = lambda done, total: None,
     check: Callable[[Path], None] = lambda folder: None,
 ) -> Manifest:
@@ -59,6 +61,7 @@ def freeze(
             now reserves a sequence number of its own (`event_clock`).
         formats: Names from `FORMATS`.
         limit: The longest text that the model to be trained reads.
+        names: Write the names of annotators instead of pseudonyms.
         progress: Callback with the pairs done and their total.
         check: Called with the folder when its data are complete; where it raises, nothing is published.
 
@@ -71,11 +74,13 @@ def freeze(
     if name is not None:
         _check_name(exports, name)
     event_seq = _resolve_event(store, selection, at)
+    ensure_secret(store)
     with _collector_paused(), store.read() as connection:
         chosen = choose(connection, selection, at=event_seq)
         if not chosen.ids:
             raise _nothing_chosen(selection, chosen.event_seq)
-        header = read_header(connection, selection, chosen, tool_version, limit)
+        people = NAMES if names else read_pseudonyms(connection)
+        header = read_header(connection, selection, chosen, tool_version, limit, people)
         with partial_folder(exports, name or "set") as folder:
             counts = _write_data(connection, folder, header, formats, progress)
             check(folder)
@@ -155,7 +160,7 @@ def _write_data(
         for make in (ItemsWriter, *(FORMATS[each] for each in sorted(set(formats)))):
             writers.append(make(folder, header))
             stack.callback(writers[-1].close)
-        for done, pair in enumerate(read_pairs(connection, header.chosen, header.limit), 1):
+        for done, pair in enumerate(read_pairs(connection, header.chosen, header.limit, header.people), 1):
             for writer in writers:
                 writer.add(pair)
             counter.add(pair)
@@ -256,6 +261,7 @@ def _publish(
         event_uid=origin.event_uid,
         lineage=origin.lineage,
         selection=header.selection.to_dict(),
+        named=header.people.named,
         counts=counts,
         files=files,
         export_sha256=hash_of(files),

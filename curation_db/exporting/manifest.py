@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from curation_db.exporting.json_objects import encode_flat
 from curation_db.foreign_json import parse_json
 
-FORMAT = 1
-"""Format version of the folder; raised when an older reader would misread it."""
+FORMAT = 2
+"""Format version of the folder. 2: `votes` in items.jsonl, pseudonyms. Older formats are read."""
 MANIFEST_FILE = "manifest.json"
 ITEMS_FILE = "items.jsonl"
 DESCRIPTIONS = frozenset({"README.md", "croissant.json"})
@@ -33,6 +33,25 @@ _NOT_COUNTED = frozenset({"without_cue", "without_prompt", "without_mix", "too_l
 
 class ManifestError(ValueError):
     """The folder is not a readable export; the message is one line."""
+
+
+class ItemVote(TypedDict):
+    """Decision in force of an annotator or a policy on a pair."""
+
+    event: int
+    """Sequence number of the event in the record; unique in the manifest's `lineage`."""
+    by: str
+    """As in `ExportItem.deciders`."""
+    kind: str
+    """accept, reject, unsure, adjudicate, or flip: a change of mind after the reveal of an audit card."""
+    verdict: str
+    """What it says about the pair: accept, reject or unsure."""
+    reason: str | None
+    stream: str | None
+    blind: bool
+    """Whether it was made without sight of the judges."""
+    day: str
+    """UTC date, as in 2026-05-31. The time of day would say when a person works."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +87,8 @@ class ExportItem:
     accepts: int = 0
     rejects: int = 0
     deciders: tuple[str, ...] = ()
-    """Names of the annotators or policies whose decisions determine the state."""
+    """Annotators, by their pseudonyms unless the manifest's `named` is true, or policies whose decisions determine the
+    state."""
     reasons: tuple[str, ...] = ()
     """Reject reasons of the deciders."""
     stream: str | None = None
@@ -78,6 +98,8 @@ class ExportItem:
     triplet: Mapping[str, str] | None = None
     """Answers to a probe verified these sentences: `paraphrase` is true of the image, and `twin`, which affirms the
     concept, is false. None: no probe, or its answers contradict the caption."""
+    votes: tuple[ItemVote, ...] | None = None
+    """All votes in force, in the order of their events; None: an older negwb wrote the export."""
 
     def to_line(self) -> str:
         """Return the item as its line: ASCII, so that no character in it is a line separator to any reader."""
@@ -86,6 +108,8 @@ class ExportItem:
             del values["url"]
         if self.triplet is None:
             del values["triplet"]
+        if self.votes is None:
+            del values["votes"]
         return encode_flat(values) + "\n"
 
     @classmethod
@@ -101,13 +125,15 @@ class ExportItem:
         known: dict[str, Any] = {name: parsed[name] for name in _ITEM_FIELDS if name in parsed}
         for name in _ITEM_LISTS & known.keys():
             known[name] = tuple(known[name])
+        if not all(isinstance(vote, dict) for vote in known.get("votes", ())):
+            raise ValueError("votes is not a list of objects")
         return cls(**known)
 
 
 _ITEM_FIELDS = tuple(item.name for item in fields(ExportItem))
 _item_values = attrgetter(*_ITEM_FIELDS)
 _ITEM_NEEDS = ("key", "source", "image_key", "text")
-_ITEM_LISTS = frozenset({"deciders", "reasons"})
+_ITEM_LISTS = frozenset({"deciders", "reasons", "votes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +199,8 @@ class Manifest:
     files: Mapping[str, FileFacts]
     export_sha256: str
     """One hash over all files; see `hash_of`."""
+    named: bool = False
+    """Whether the files have the names of annotators; False: their pseudonyms. Exports of format 1 have names."""
     text_limit: Mapping[str, Any] = field(default_factory=lambda: {"most_tokens": 77, "tokenizer": "clip"})
     """The longest text that the model to be trained reads: {"most_tokens", "tokenizer"}; older exports are CLIP's."""
     format: int = FORMAT
@@ -186,6 +214,7 @@ class Manifest:
             "event_uid": self.event_uid,
             "lineage": self.lineage,
             "selection": dict(self.selection),
+            "named": self.named,
             "text_limit": dict(self.text_limit),
             "counts": {item.name: getattr(self.counts, item.name) for item in fields(ManifestCounts)},
             "files": {name: {"sha256": f.sha256, "bytes": f.bytes} for name, f in sorted(self.files.items())},
@@ -243,6 +272,7 @@ def _parse(name: str, parsed: Mapping[str, Any]) -> Manifest:
         counts=_counts({key: value for key, value in parsed["counts"].items() if key in known}),
         files={key: FileFacts(str(f["sha256"]), _whole(f["bytes"], key)) for key, f in parsed["files"].items()},
         export_sha256=str(parsed["export_sha256"]),
+        named=bool(parsed.get("named", True)),
         **({"text_limit": dict(parsed["text_limit"])} if "text_limit" in parsed else {}),
         format=_whole(parsed["format"], "format"),
     )

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, text
 
-from curation_db.enums import State
+from curation_db.enums import EDITED, State
 from curation_db.errors import RecordError
 from curation_db.events import event_clock
-from curation_db.exporting.manifest import ExportItem
-from curation_db.exporting.selection import BATCH, Chosen, DecidedCandidate, ExportFilter
+from curation_db.exporting.manifest import ExportItem, ItemVote
+from curation_db.exporting.pseudonyms import NAMES, Pseudonyms
+from curation_db.exporting.selection import BATCH, Chosen, CountedVote, ExportFilter, Moment
 from curation_db.foreign_json import parse_json
 from curation_db.language.token_counter import TextLimit
 from curation_db.stats.probes import VerifiedTriplet, read_answers, verified_triplets
@@ -99,6 +102,7 @@ class ExportHeader:
     tool_version: str
     limit: TextLimit
     """The longest text that the model to be trained reads."""
+    people: Pseudonyms
     licenses: tuple[Any, ...]
     """The `licenses` entries of all sources in the export, as of its event, by source name, equal ones once."""
 
@@ -121,11 +125,16 @@ Format = Callable[[Path, ExportHeader], PairWriter]
 
 
 def read_header(
-    connection: Connection, selection: ExportFilter, chosen: Chosen, tool_version: str, limit: TextLimit
+    connection: Connection,
+    selection: ExportFilter,
+    chosen: Chosen,
+    tool_version: str,
+    limit: TextLimit,
+    people: Pseudonyms,
 ) -> ExportHeader:
     """Collect the licenses and return the header for the writers."""
     licenses = licenses_at(connection, chosen.event_seq, chosen.sources)
-    return ExportHeader(selection, chosen, tool_version, limit, licenses)
+    return ExportHeader(selection, chosen, tool_version, limit, people, licenses)
 
 
 def licenses_at(connection: Connection, at: int, sources: Collection[str]) -> tuple[Any, ...]:
@@ -141,27 +150,29 @@ def licenses_at(connection: Connection, at: int, sources: Collection[str]) -> tu
     return tuple(licenses)
 
 
-def read_pairs(connection: Connection, chosen: Chosen, limit: TextLimit) -> Iterator[ExportPair]:
+def read_pairs(
+    connection: Connection, chosen: Chosen, limit: TextLimit, people: Pseudonyms = NAMES
+) -> Iterator[ExportPair]:
     """Yield the chosen pairs in order, with their values as of the event; `limit` counts their tokens."""
     triplets = verified_triplets(read_answers(connection, chosen.event_seq))
     for ids in batches(chosen.ids, BATCH):
         rows = {row[0]: row for row in connection.execute(_ROWS, {"ids": json_array(ids)}).all()}
-        yield from (
-            _pair(rows[number], chosen.outcomes[number], chosen.event_seq, limit, triplets.get(number))
-            for number in ids
-        )
+        yield from (_pair(rows[number], number, chosen, limit, triplets.get(number), people) for number in ids)
 
 
 def _pair(
-    row: Any, outcome: DecidedCandidate, at: int, limit: TextLimit, triplet: VerifiedTriplet | None
+    row: Any, number: int, chosen: Chosen, limit: TextLimit, triplet: VerifiedTriplet | None, people: Pseudonyms
 ) -> ExportPair:
-    number, extra, completed, file_name, width, height, digest, image_extra, url, *values = row
+    outcome, at = chosen.outcomes[number], chosen.event_seq
+    _, extra, completed, file_name, width, height, digest, image_extra, url, *values = row
     if completed is not None:
         image = dict(zip(_FILLED_IN, (file_name, width, height, digest, image_extra, url), strict=True))
         marks = _loads(completed, f"the image of candidate {number}", dict)
         image |= {name: event_clock.value_at(mark, image.get(name), at) for name, mark in marks.items()}
         file_name, width, height, digest, image_extra, url = (image[name] for name in _FILLED_IN)
     columns: dict[str, Any] = dict(zip(_COLUMNS, values, strict=True))
+    if columns["pipeline"] == EDITED:
+        columns["generator"] = people.of(columns["generator"])
     columns["tokens"] = limit.count(columns["text"], columns["tokens"])
     item = ExportItem(
         **columns,
@@ -171,12 +182,31 @@ def _pair(
         state=str(outcome.state),
         accepts=outcome.accepts,
         rejects=outcome.rejects,
-        deciders=outcome.deciders,
+        deciders=_deciders(outcome.deciders, people) if outcome.by_people else outcome.deciders,
         reasons=outcome.reasons,
         stream=outcome.stream,
         triplet=triplet.to_dict() if triplet is not None and outcome.state is State.ACCEPTED else None,
+        votes=tuple(map(_vote, outcome.votes, chosen.moments.get(number, ()), repeat(people))),
     )
     return ExportPair(item, width, height, extra, image_extra)
+
+
+@lru_cache(maxsize=4_096)
+def _deciders(names: tuple[str, ...], people: Pseudonyms) -> tuple[str, ...]:
+    return tuple(sorted(map(people.of, names)))
+
+
+def _vote(vote: CountedVote, moment: Moment, people: Pseudonyms) -> ItemVote:
+    return {
+        "event": moment.seq,
+        "by": people.of(vote.actor) if vote.is_person else vote.actor,
+        "kind": vote.kind,
+        "verdict": vote.verdict,
+        "reason": vote.reason,
+        "stream": vote.stream,
+        "blind": vote.blind,
+        "day": moment.day,
+    }
 
 
 def fields_of(extra: str | None, owner: str) -> Mapping[str, Any]:

@@ -7,12 +7,12 @@ effect. A candidate without events that was inserted by then is `open` (`event_c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, text
 
@@ -23,7 +23,7 @@ from curation_db.events.event_clock import Arrival
 from curation_db.events.hasty import HASTY_MS, is_hasty
 from curation_db.events.history_cache import COLUMNS, History, HistoryEvent, fold_events, history_from_rows, overlap_sql
 from curation_db.events.in_force import decisions_in_force
-from curation_db.events.state import Overlap, effective_events, fold, since_requeue
+from curation_db.events.state import FoldEvent, Overlap, effective_events, fold, since_requeue
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
 
 
@@ -43,9 +43,12 @@ BATCH = 1_000
 """Rows fetched at a time by their ids."""
 
 _COLUMNS = ", ".join(f"e.{column}" for column in COLUMNS)
+_MOMENT = itemgetter(COLUMNS.index("seq"), -1)
+"""The columns seq and day of `_EVENTS`, as in `Moment`."""
+_NO_VOTES = frozenset({Kind.SKIP, Kind.EDIT})
 _EVENTS = f"""
     SELECT {_COLUMNS}, e.blind, e.reason, e.stream, coalesce(e.elapsed_ms < {HASTY_MS}, 0) AS quick,
-           {overlap_sql(at=":at")} AS overlap
+           {overlap_sql(at=":at")} AS overlap, substr(e.at, 1, 10) AS day
     FROM event e JOIN candidate c ON c.id = e.candidate_id WHERE e.seq <= :at {{more}} ORDER BY e.candidate_id, e.seq
 """
 _TOUCHED = """AND e.candidate_id IN (SELECT candidate_id FROM event WHERE seq > :since
@@ -131,6 +134,30 @@ class ExportFilter:
         return tuple(kind for kind in Arrival if kind is not Arrival.CANDIDATES or State.OPEN in self.states)
 
 
+class CountedVote(NamedTuple):
+    """Decision in force of a person or policy, without what differs between candidates with equal decisions."""
+
+    position: int
+    """Position (from 1) of its event in the candidate's history."""
+    actor: str
+    is_person: bool
+    kind: str
+    verdict: str
+    """accept, reject or unsure."""
+    reason: str | None
+    stream: str | None
+    blind: bool
+
+
+class Moment(NamedTuple):
+    """When a vote was cast."""
+
+    seq: int
+    """Sequence number of its event."""
+    day: str
+    """UTC date, as in 2026-05-31."""
+
+
 @dataclass(frozen=True, slots=True)
 class DecidedCandidate:
     """The outcome of a candidate's events, as far as an export contains it."""
@@ -147,6 +174,10 @@ class DecidedCandidate:
     """Whether a policy accepted it and no person decided."""
     adjudicated: bool = False
     """Whether an adjudication is in effect."""
+    votes: tuple[CountedVote, ...] = ()
+    """All votes in force, also those that do not determine the state; no skips, edits and answers to gold items."""
+    by_people: bool = True
+    """Whether `deciders` are people, not policies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +190,8 @@ class Chosen:
     largest_image_id: int
     """The largest number among the image keys; 0: no key is a number."""
     largest_caption_id: int
+    moments: Mapping[int, tuple[Moment, ...]] = field(default_factory=dict)
+    """By candidate id: the moments of `DecidedCandidate.votes`."""
 
 
 def choose(connection: Connection, selection: ExportFilter, *, at: int | None = None) -> Chosen:
@@ -170,12 +203,17 @@ def choose(connection: Connection, selection: ExportFilter, *, at: int | None = 
     if at is not None and not event_clock.is_exportable(connection, at):
         raise _no_such_event(connection, at)
     until = event_clock.current_seq(connection, selection.depends_on()) if at is None else at
-    outcomes = {number: outcome for number, outcome in outcomes_at(connection, until) if selection.holds(outcome)}
+    outcomes: dict[int, DecidedCandidate] = {}
+    moments: dict[int, tuple[Moment, ...]] = {}
+    for number, outcome, rows in _decided(connection, until):
+        if selection.holds(outcome):
+            outcomes[number] = outcome
+            moments[number] = tuple([Moment(*_MOMENT(rows[vote.position - 1])) for vote in outcome.votes])
     if State.OPEN in selection.states:
         outcomes |= {row.id: DecidedCandidate() for row in connection.execute(_UNTOUCHED, {"at": until})}
     if ignored := left_out(connection, selection):
         outcomes = {number: outcomes[number] for number in outcomes.keys() - ignored}
-    return _in_order(connection, until, outcomes)
+    return _in_order(connection, until, outcomes, moments)
 
 
 def _no_such_event(connection: Connection, at: int) -> ExportRefused:
@@ -215,12 +253,20 @@ def outcomes_at(connection: Connection, at: int, *, since: int | None = None) ->
 
     With `since`, only candidates with events or a change of overlap after that event.
     """
+    for candidate_id, outcome, _ in _decided(connection, at, since=since):
+        yield candidate_id, outcome
+
+
+def _decided(
+    connection: Connection, at: int, *, since: int | None = None
+) -> Iterator[tuple[int, DecidedCandidate, Sequence[Any]]]:
+    """Yield what `outcomes_at` does, with the rows of the events."""
     statement = text(_EVENTS.format(more="" if since is None else _TOUCHED))
     values = {"at": at} if since is None else {"at": at, "since": since}
     result = connection.execute(statement, values, execution_options={"yield_per": BATCH})
     for candidate_id, group in groupby(chain.from_iterable(result.partitions(BATCH)), key=itemgetter(0)):
         rows = list(group)
-        yield candidate_id, _outcome(history_from_rows(rows), rows[0].overlap)
+        yield candidate_id, _outcome(history_from_rows(rows), rows[0].overlap), rows
 
 
 @lru_cache(maxsize=4_096)
@@ -241,7 +287,31 @@ def _outcome(history: History, overlap: str) -> DecidedCandidate:
         is_hasty(events, {number for number, event in enumerate(history, 1) if event.quick}),
         status.state is State.ACCEPTED and {event.role for event in decisive} == {Role.POLICY},
         any(event.kind == Kind.ADJUDICATE for event in decisive),
+        _votes(events, history),
+        all(event.role != Role.POLICY for event in decisive),
     )
+
+
+def _votes(events: Sequence[FoldEvent], history: History) -> tuple[CountedVote, ...]:
+    votes = []
+    for event in decisions_in_force(events):
+        if event.gold or event.kind in _NO_VOTES:
+            continue
+        row = history[event.seq - 1]
+        verdict = event.verdict or event.kind
+        votes.append(
+            CountedVote(
+                event.seq,
+                row.actor,
+                row.role != Role.POLICY,
+                str(event.kind),
+                str(verdict),
+                row.reason,
+                row.stream,
+                bool(row.blind),
+            )
+        )
+    return tuple(votes)
 
 
 def _deciders(deciding: Iterable[HistoryEvent], voters: frozenset[str]) -> frozenset[str]:
@@ -259,19 +329,25 @@ def _stream(events: list[HistoryEvent]) -> str | None:
     return str(Stream.AUDIT if any(event.stream == Stream.AUDIT for event in events) else Stream.REVIEW)
 
 
-def _in_order(connection: Connection, event_seq: int, outcomes: dict[int, DecidedCandidate]) -> Chosen:
+def _in_order(
+    connection: Connection,
+    event_seq: int,
+    outcomes: dict[int, DecidedCandidate],
+    moments: Mapping[int, tuple[Moment, ...]],
+) -> Chosen:
     """Sort by source name, image key and candidate key, with numbers in keys compared by value."""
     sortable: list[tuple[object, int]] = []
     sources: set[str] = set()
     image_id = caption_id = 0
-    for ids in batches(outcomes, BATCH):
-        for number, source, image, key, caption in connection.execute(_KEYS, {"ids": json_array(ids)}).all():
+    for part in batches(outcomes, BATCH):
+        for number, source, image, key, caption in connection.execute(_KEYS, {"ids": json_array(part)}).all():
             sortable.append(((source, _natural_image(image), image, natural_sort_key(key), key), number))
             sources.add(source)
             image_id = max(image_id, _image_number(image) or 0)
             caption_id = max(caption_id, as_number(caption or key) or 0)
     sortable.sort()
-    return Chosen(event_seq, [number for _, number in sortable], outcomes, tuple(sorted(sources)), image_id, caption_id)
+    ids = [number for _, number in sortable]
+    return Chosen(event_seq, ids, outcomes, tuple(sorted(sources)), image_id, caption_id, moments)
 
 
 def natural_sort_key(key: str) -> list[object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from curation_db.enums import EDITED
 from curation_db.errors import RecordError
 from curation_db.events import event_clock
 from curation_db.events.history_cache import overlap_sql
@@ -45,7 +46,7 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
         key=f"edit/{uuid7()}",
         image_id=parent.image_id,
         raw_text=new_text,
-        pipeline="edit",
+        pipeline=EDITED,
         generator=editor,
         negation_type=denied.negation_type,
         caption_id=parent.caption_id,

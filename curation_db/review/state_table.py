@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from curation_db.enums import Kind
+from curation_db.enums import EDITED, Kind
 from curation_db.events.annotators import annotator_ids
 from curation_db.events.history_cache import cached_fold, events_of, histories, overlap_sql
 from curation_db.events.state import CandidateStatus, FoldEvent, Overlap, fold
@@ -44,7 +44,7 @@ def write_state(
         },
     )
     # fmt: on
-    editor = candidate.generator if candidate.pipeline == "edit" else None
+    editor = candidate.generator if candidate.pipeline == EDITED else None
     slot = queue_slot(status, audit=candidate.audit, editor=editor, known=known.kind if known else None)
     move(connection, candidate_id, _group(connection, slot))
     return status

@@ -106,6 +106,9 @@ def export(
         bool,
         typer.Option("--strict", help="Write nothing if a blind classifier picks the true captions ([export])."),
     ] = False,
+    names: Annotated[
+        bool, typer.Option("--names", help="Write the names of annotators instead of pseudonyms.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the path.")] = False,
 ) -> None:
     """Freeze the accepted pairs into exports/NAME, for training.
@@ -113,6 +116,7 @@ def export(
     The folder is written completely or not at all and never changes afterwards. Equal events give equal bytes.
     Pairs on images of benchmarks from `negwb bench make` are left out, so that models can be evaluated on them.
     Rejected pairs give false captions: a classifier of the text alone then must not be able to pick the true ones.
+    Annotators have pseudonyms, which only this record can resolve, unless --names is given.
     """
     from curation_db.exporting.manifest import read_items
     from curation_db.exporting.selection import ExportFilter
@@ -145,7 +149,7 @@ def export(
     )
     formats = None if data_format is DataFormat.ALL else (data_format.value,)
     check = (lambda folder: _refuse(check_export(workspace, settings, folder))) if strict else (lambda folder: None)
-    manifest = freeze_set(workspace, name, formats=formats, at=at, selection=selection, check=check)
+    manifest = freeze_set(workspace, name, formats=formats, at=at, selection=selection, names=names, check=check)
     path = workspace.exports / manifest.name
     checked = check_export(workspace, settings, path)
     missing = missing_images(read_items(path), folders)
@@ -207,6 +211,7 @@ def export_json(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
         "path": str(workspace.exports / manifest.name),
         "event": manifest.event_seq,
         "selection": dict(manifest.selection),
+        "named": manifest.named,
         "text_limit": dict(manifest.text_limit),
         "counts": asdict(manifest.counts),
         "files": sorted(manifest.files),

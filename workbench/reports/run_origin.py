@@ -17,6 +17,7 @@ from curation_db.enums import State
 from curation_db.events.event_clock import HistoryRelation, relation_of
 from curation_db.exporting.manifest import ExportItem, Manifest, ManifestError, read_items
 from curation_db.exporting.pairs import read_pairs
+from curation_db.exporting.pseudonyms import with_names
 from curation_db.exporting.selection import ExportFilter, ExportRefused, choose
 from curation_db.language.token_counter import CLIP_LIMIT
 from curation_db.storage.store import open_store
@@ -109,24 +110,28 @@ def _read(workspace: Workspace, run: Path, export: TrainedExport) -> RunOrigin:
     if export.folder is None or export.manifest is None:
         return origin
     try:
-        items = tuple(read_items(export.folder))
-        left_out = _left_out(workspace, export.manifest, items)
+        items, left_out = _read_pairs(workspace, export.manifest, tuple(read_items(export.folder)))
     except (ManifestError, ExportRefused) as error:
         return replace(origin, problem=str(error))
     problem = "" if left_out is not None else "the record does not have the history that the export comes from"
     return replace(origin, items=items, left_out=left_out, problem=problem)
 
 
-def _left_out(workspace: Workspace, manifest: Manifest, items: Iterable[ExportItem]) -> tuple[ExportItem, ...] | None:
+def _read_pairs(
+    workspace: Workspace, manifest: Manifest, items: tuple[ExportItem, ...]
+) -> tuple[tuple[ExportItem, ...], tuple[ExportItem, ...] | None]:
+    """Return the pairs of the export and those left out, with the names of annotators where the record has them."""
     if not workspace.database.is_file():
-        return None
+        return items, None
     with open_store(workspace.database) as store, store.read() as connection:
         at = manifest.event_seq
         if relation_of(connection, at, manifest.event_uid, manifest.lineage) is not HistoryRelation.SAME:
-            return None
+            return items, None
+        if not manifest.named:
+            items = tuple(with_names(connection, items))
         inside = {(item.source, item.key) for item in items}
         rejected = _rejected_at(connection, at)
-        return tuple(item for item in rejected if (item.source, item.key) not in inside)
+        return items, tuple(item for item in rejected if (item.source, item.key) not in inside)
 
 
 def _rejected_at(connection: Connection, at: int) -> Iterator[ExportItem]:

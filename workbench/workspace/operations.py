@@ -185,6 +185,7 @@ def freeze_set(
     formats: Sequence[str] | None = None,
     at: int | None = None,
     selection: ExportFilter | None = None,
+    names: bool = False,
     check: Callable[[Path], None] = lambda folder: None,
 ) -> Manifest:
     """Freeze pairs of the workspace into a folder of exports/.
@@ -194,6 +195,7 @@ def freeze_set(
         formats: Formats of the data files; None: all.
         at: Sequence number of the event up to which the record is read; None: the last one.
         selection: The pairs, exactly; None: the accepted ones, without those on images of frozen benchmarks.
+        names: Write the names of annotators instead of pseudonyms.
         check: Called with the folder before it gets its name; where it raises, nothing is written.
 
     Raises:
@@ -229,6 +231,7 @@ def freeze_set(
                 at=at,
                 formats=tuple(FORMATS if formats is None else formats),
                 limit=limit,
+                names=names,
                 progress=progress,
                 check=check,
             )

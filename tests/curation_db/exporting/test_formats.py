@@ -216,7 +216,7 @@ def test_hostile_text_stays_data(record, monkeypatch):
     number = record.candidate(source, HOSTILE, image, HOSTILE, **more)
     monkeypatch.setattr(annotators, "checked_name", str)  # no allowed name, but one that an older record may hold
     record.person(HOSTILE).decide(number, Kind.REJECT, reason=Reason.SCOPE)
-    record.freeze("s", selection=ExportFilter((State.REJECTED,)))
+    record.freeze("s", selection=ExportFilter((State.REJECTED,)), names=True)
     for path in record.export("s").iterdir():
         raw = path.read_bytes()
         assert raw.isascii()
@@ -242,6 +242,7 @@ def test_lone_surrogates_in_names(record):
 def test_items_hold_what_the_record_knows(decided):
     with decided.store.write() as connection:
         connection.execute(text("UPDATE image SET content_sha256 = :sha WHERE id = 1"), {"sha": b"\x01" * 32})
+        day = connection.execute(text("SELECT substr(at, 1, 10) FROM event WHERE seq = 1")).scalar_one()
     decided.freeze("s")
     first = next(read_items(decided.export("s")))
     assert first == ExportItem(
@@ -261,8 +262,20 @@ def test_items_hold_what_the_record_knows(decided):
         generator="negationclip",
         tokens=first.tokens,
         accepts=1,
-        deciders=("ana",),
+        deciders=(first.deciders[0],),
         stream="review",
+        votes=(
+            {
+                "event": 1,
+                "by": first.deciders[0],
+                "kind": "accept",
+                "verdict": "accept",
+                "reason": None,
+                "stream": "review",
+                "blind": False,
+                "day": day,
+            },
+        ),
     )
     assert first.tokens > 9
 

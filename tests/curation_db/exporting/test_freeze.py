@@ -270,7 +270,7 @@ def test_manifest_counts_generators_prompts_and_mixes(record):
     for number in ids[1:]:
         ana.decide(number, Kind.ACCEPT)
     ana.edit(ids[0], "a dog without a cat 1")
-    counts = record.freeze("s").counts
+    counts = record.freeze("s", names=True).counts
     assert (dict(counts.by_mix), counts.without_mix) == ({"negrefcocog": 2, "balanced": 1}, 4)
     assert (dict(counts.by_prompt), counts.without_prompt) == ({"negwb-rewrite-1@3f": 2}, 5)
     assert dict(counts.by_generator) == {"negationclip": 4, "llama": 2, "ana": 1}

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from curation_db.enums import Kind, Reason
 from curation_db.events.annotators import begin_session
 from curation_db.exporting.manifest import ExportItem, verify
+from curation_db.exporting.pseudonyms import read_pseudonyms
 from curation_db.review.decisions import DecisionWriter
 from curation_db.stats.agreement import agreement
 from curation_db.storage.store import open_read_only, open_store
@@ -69,6 +70,11 @@ def run(workspace, *args):
     return result.stdout
 
 
+def people(workspace):
+    with open_read_only(workspace.database) as store, store.read() as connection:
+        return read_pseudonyms(connection)
+
+
 def summary_of(workspace, **more):
     with open_read_only(workspace.database) as store, store.read() as connection:
         return summarize(connection, workspace.exports / "set-001", resamples=100, **more)
@@ -83,13 +89,14 @@ def test_the_metadata_name_files_fields_and_what_the_record_proves(workspace):
         path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()
     }
     described = [field["source"]["extract"]["column"] for field in metadata["recordSet"][0]["field"]]
-    assert described == [field.name for field in fields(ExportItem) if field.name not in ("url", "triplet")]
+    assert described == [field.name for field in fields(ExportItem) if field.name not in ("url", "triplet", "votes")]
     assert metadata["license"] == ["https://example.org/by"]
     assert {name for name in metadata if name.startswith("rai:")} == RAI  # neither demographics nor social impact
     assert "ana" not in printed.replace("analysis", "")  # "Analysis" of decisions
-    assert "annotator-1: 6 accept, 6 reject, 0 unsure." in metadata["rai:dataAnnotationAnalysis"]
-    assert "annotator-2: 5 accept, 7 reject, 0 unsure." in metadata["rai:dataAnnotationAnalysis"]
-    assert "names of annotators, in the field deciders" in metadata["rai:personalSensitiveInformation"][0]
+    ana, bob = (people(workspace).of(name) for name in ("ana", "bob"))
+    assert f"{ana}: 6 accept, 6 reject, 0 unsure." in metadata["rai:dataAnnotationAnalysis"]
+    assert f"{bob}: 5 accept, 7 reject, 0 unsure." in metadata["rai:dataAnnotationAnalysis"]
+    assert "no name of an annotator" in metadata["rai:personalSensitiveInformation"][0]
     assert any("judge_1: model m&m, prompt ask-1" in each for each in metadata["rai:machineAnnotationTools"])
     assert "ana: 6 accept" in run(workspace, "export-croissant", "set-001", "--names")
 
@@ -141,7 +148,7 @@ def test_the_paper_has_the_numbers_of_the_summary(workspace):
     assert r"a\textbar{}b\_\$ & 5 & 100.0 \% \\" in latex
     assert r"judge\_1 & m\&m & ask-1 & present & 5 \\" in latex
     assert run(workspace, "export-paper", "set-001", "--tex").startswith("% needs")
-    assert "annotator-1 | 6 | 6 | 0" in run(workspace, "export-paper", "set-001")
+    assert f"{people(workspace).of('ana')} | 6 | 6 | 0" in run(workspace, "export-paper", "set-001")
 
 
 @pytest.mark.parametrize(
@@ -195,5 +202,5 @@ def test_mlcroissant_validates_the_metadata_and_reads_the_pairs(workspace):
     finally:
         metadata.unlink()
     assert len(rows) == 5
-    assert rows[0]["pairs/deciders"] == [b"ana", b"bob"]
+    assert rows[0]["pairs/deciders"] == sorted(people(workspace).of(name).encode() for name in ("ana", "bob"))
     assert rows[0]["pairs/tokens"] > 2

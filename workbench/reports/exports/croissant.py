@@ -93,7 +93,8 @@ _FIELDS: Final[Mapping[str, tuple[str, str]]] = {
     "stream": ("sc:Text", "audit if an annotator decided it in the blind audit, else review."),
     "url": ("sc:Text", "Address of an image without a file name."),
 }
-"""Fields of `manifest.ExportItem`: data type and description. `triplet` is an object, so it is no field here."""
+"""Fields of `manifest.ExportItem`: data type and description. `triplet` and `votes` have objects, so they are no fields
+here."""
 _LISTS: Final = frozenset({"deciders", "reasons"})
 _HASH_SHOWN: Final = 12
 

@@ -106,7 +106,7 @@ def judge(use: JudgeUse) -> str:
 def generators(summary: ExportSummary) -> list[str]:
     """Return one sentence for each combination of generator, prompt version and cue mix."""
     sentences = []
-    for each in summary.manifest.counts.made_with:
+    for each in summary.made_with:
         prompt = f", prompt {each['prompt_version']}" if each.get("prompt_version") else ""
         mix = f", cue mix {each['mix']}" if each.get("mix") else ""
         generator = each.get("generator") or "not known"

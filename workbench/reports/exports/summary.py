@@ -1,7 +1,7 @@
 """Summary of a frozen export: what the record proves about it as of its event. Reads only.
 
 The dataset card, the Croissant metadata and the methods paragraph are written from this one object, so their numbers
-agree. Annotators have pseudonyms by their first event, so later work changes no pseudonym.
+agree. Annotators have the pseudonyms of the export (`curation_db.exporting.pseudonyms`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from curation_db.events.history_cache import COLUMNS, History, fold_events, hist
 from curation_db.events.state import effective_events, votes_of
 from curation_db.exporting.manifest import ExportItem, Manifest, read_items, read_manifest
 from curation_db.exporting.pairs import licenses_at
+from curation_db.exporting.pseudonyms import read_pseudonyms
 from curation_db.stats.agreement import Agreement, agreement
 from curation_db.stats.annotator_agreement import VOTES
 from curation_db.stats.intervals import RESAMPLES
@@ -109,6 +110,8 @@ class ExportSummary:
     """Whether `annotators` have their names instead of pseudonyms."""
     items_name_annotators: bool
     """Whether the field `deciders` of items.jsonl contains names of annotators."""
+    made_with: tuple[Mapping[str, Any], ...]
+    """As `ManifestCounts.made_with`; an editor's name in place of a generator is a pseudonym unless `named`."""
     first_event_at: str | None
     last_event_at: str | None
     candidates: int
@@ -143,7 +146,7 @@ def summarize(
 
     Raises:
         ManifestError: the export is not readable.
-        RecordError: the record stores damaged licenses.
+        RecordError: the record stores damaged licenses, or has no secret for pseudonyms.
     """
     manifest = read_manifest(folder)
     items = _ItemCounter()
@@ -153,10 +156,9 @@ def summarize(
     votes = _VoteCounter(candidates)
     for history, times in _histories(connection, manifest.event_seq, candidates):
         votes.add(*history, times)
-    shown = {
-        actor: actor if names else f"annotator-{number}"
-        for number, actor in enumerate(sorted(votes.first_seq, key=votes.first_seq.__getitem__), 1)
-    }
+    people = read_pseudonyms(connection)
+    shown = {actor: actor if names else people.of(actor) for actor in votes.people}
+    editors = {written: shown[actor] for actor in votes.people for written in (actor, people.of(actor))}
     declared = {policy.actor: policy for policy in stored_policies(connection)}
     policies = []
     for actor, pairs in sorted(items.deciders.items()):
@@ -171,11 +173,15 @@ def summarize(
         manifest=manifest,
         annotators=tuple(
             AnnotatorVotes(name, *(votes.by_actor[actor][kind] for kind in (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE)))
-            for actor, name in shown.items()
+            for name, actor in sorted((name, actor) for actor, name in shown.items())
             if votes.by_actor[actor].total()
         ),
         named=names,
-        items_name_annotators=not votes.first_seq.keys().isdisjoint(items.deciders),
+        items_name_annotators=not votes.people.isdisjoint(items.deciders),
+        made_with=tuple(
+            {**each, "generator": editors.get(each["generator"], each["generator"])}
+            for each in manifest.counts.made_with
+        ),
         first_event_at=votes.first_at,
         last_event_at=votes.last_at,
         candidates=len(candidates.image_of),
@@ -241,13 +247,13 @@ class _Candidates:
 
 def _histories(
     connection: Connection, at: int, candidates: _Candidates
-) -> Iterator[tuple[tuple[int, History], Sequence[tuple[str, str, int, str]]]]:
-    """Yield (id, history) of each candidate with events, and (actor, role, seq, time) of its events."""
+) -> Iterator[tuple[tuple[int, History], Sequence[tuple[str, str, str]]]]:
+    """Yield (id, history) of each candidate with events, and (actor, role, time) of its events."""
     result = connection.execute(_EVENTS, {"at": at}, execution_options={"yield_per": _AT_ONCE})
     for number, group in groupby(chain.from_iterable(result.partitions()), key=itemgetter(0)):
         rows = list(group)
         if number in candidates.image_of:
-            yield (number, history_from_rows(rows)), [(row.actor, row.role, row.seq, row.at) for row in rows]
+            yield (number, history_from_rows(rows)), [(row.actor, row.role, row.at) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,8 +281,7 @@ class _VoteCounter:
 
     def __init__(self, candidates: _Candidates) -> None:
         self._candidates = candidates
-        self.first_seq: dict[str, int] = {}
-        """By annotator."""
+        self.people: set[str] = set()
         self.policies: set[str] = set()
         self.by_actor: defaultdict[str, Counter[Kind]] = defaultdict(Counter)
         self.first_at: str | None = None
@@ -287,10 +292,10 @@ class _VoteCounter:
         self.audit_rated: list[list[Kind]] = []
         self.audit_images: list[int] = []
 
-    def add(self, candidate_id: int, history: History, events: Iterable[tuple[str, str, int, str]]) -> None:
-        for actor, role, seq, at in events:
+    def add(self, candidate_id: int, history: History, events: Iterable[tuple[str, str, str]]) -> None:
+        for actor, role, at in events:
             if role in _PEOPLE:
-                self.first_seq[actor] = min(seq, self.first_seq.get(actor, seq))
+                self.people.add(actor)
             elif role == Role.POLICY:
                 self.policies.add(actor)
             self.first_at, self.last_at = min(at, self.first_at or at), max(at, self.last_at or at)

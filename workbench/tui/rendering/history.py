@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
-from curation_db.enums import CAUSE_TEXTS, PROBES, Kind, PictureShown, Role, Stream
+from curation_db.enums import CAUSE_TEXTS, EDITED, PROBES, Kind, PictureShown, Role, Stream
 from curation_db.events.in_force import DECISIONS
 from curation_db.language.sanitize import display_text
 from curation_db.search.candidate_history import (
@@ -121,7 +121,7 @@ def _actor_and_content(moment: TimelineEntry, texts: dict[int, FamilyMember]) ->
 
 
 def _origin(what: CandidateOrigin) -> tuple[str, Content]:
-    if what.pipeline == "edit":
+    if what.pipeline == EDITED:
         return what.generator, Content.assemble(("✎ wrote this text", "bold"))
     version = f" · prompt {display_text(what.prompt_version, limit=30)}" if what.prompt_version else ""
     generation = f"{display_text(what.pipeline, limit=20)} by {display_text(what.generator, limit=40)}{version}"
