@@ -18,7 +18,7 @@ from curation_db.language.sanitize import clean
 MOST_LISTED: Final = 200
 """Bad rows that are listed for one part of a corpus; all are counted."""
 PER_CUE: Final = 5
-_ABSENT: Final = "absent"
+ABSENT_NAME: Final = "images"
 """Name of the sample of captions that say that an object is not in the image."""
 
 
@@ -47,7 +47,7 @@ class Collector:
     """The counts, samples and bad rows of one part of a corpus."""
 
     file: str
-    sizes: SampleSizes = SampleSizes()
+    sizes: SampleSizes = field(default_factory=SampleSizes)
     counts: AuditCounts = field(default_factory=AuditCounts)
     samples: dict[str, CaptionSample] = field(default_factory=dict)
     """By cue."""
@@ -60,7 +60,7 @@ class Collector:
     """Lines of the part, if its file is text."""
 
     def __post_init__(self) -> None:
-        self.absent = CaptionSample(self.sizes.absent, self.sizes.seed, _ABSENT)
+        self.absent = CaptionSample(self.sizes.absent, self.sizes.seed, ABSENT_NAME)
 
     def add_lines(self, block: bytes) -> None:
         """Add a block of lines of UTF-8, one caption on each; the last line ends with a newline."""

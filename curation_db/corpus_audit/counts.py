@@ -109,7 +109,7 @@ class AuditCounts:
             self._drop_rare_targets()
 
     def _drop_rare_targets(self) -> None:
-        """Keep the most frequent targets; the part of the corpus is fixed, so the result is the same in every run."""
+        """Keep the most frequent targets. Parts are fixed and merged in order, so every run drops the same."""
         ordered = sorted(self.targets.items(), key=lambda item: (-item[1], item[0]))
         self.targets = Counter(dict(ordered[:_KEPT_TARGETS]))
         self.rare_targets += sum(count for _, count in ordered[_KEPT_TARGETS:])
@@ -122,6 +122,8 @@ class AuditCounts:
             self.sums.setdefault(key, CueSums()).merge(sums)
         self.targets.update(other.targets)
         self.rare_targets += other.rare_targets
+        if len(self.targets) > MOST_TARGETS:
+            self._drop_rare_targets()
         self.without_target += other.without_target
 
     def of(self, group: Group, key: str) -> CueSums:

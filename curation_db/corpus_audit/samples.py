@@ -89,7 +89,10 @@ class CaptionSample:
 
     def to_json(self) -> list[list[Any]]:
         """Return the captions with their numbers as JSON types."""
-        return [[number, *entry._replace(origin=tuple(entry.origin))] for number, entry in sorted(self.entries.items())]  # type: ignore[arg-type]
+        return [
+            [number, entry.text, list(entry.origin), entry.image, entry.target]
+            for number, entry in sorted(self.entries.items())
+        ]
 
     @staticmethod
     def from_json(size: int, seed: int, name: str, data: Any) -> CaptionSample:

@@ -66,6 +66,12 @@ def damage(file: IO[Any]) -> str:
     return raw.damage if isinstance(raw, _Expanded) else ""
 
 
+def packed_position(file: IO[Any]) -> int | None:
+    """Return how many bytes of a compressed file were read, for the progress; None: the file is not compressed."""
+    raw = getattr(getattr(file, "buffer", file), "raw", None)
+    return raw.packed_position if isinstance(raw, _Expanded) else None
+
+
 _Read = Callable[[int], bytes]
 """Returns at most the given number of bytes; none at the end."""
 _Opener = Callable[[BinaryIO], _Read]
@@ -79,6 +85,10 @@ class _Expanded(io.RawIOBase):
         self._kind = kind
         self._read = read
         self.damage = ""
+
+    @property
+    def packed_position(self) -> int:
+        return self._file.tell()
 
     def readable(self) -> bool:
         return True
