@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,6 +17,13 @@ class Cycle:
 
     def __init__(self) -> None:
         self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def frozen_again() -> Iterator[None]:
+    """Freeze again what the tests froze at their start: the end of the app frees all objects."""
+    yield
+    gc.freeze()
 
 
 def test_automatic_collection_is_restored_after_an_error() -> None:
