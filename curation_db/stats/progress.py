@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, text
 
@@ -19,6 +19,7 @@ from curation_db.events.in_force import DECISIONS, PERSON_ROLES_SQL, in_force_sq
 from curation_db.stats.annotator_agreement import VoteAgreement, audit_agreement, current_agreement
 from curation_db.stats.decision_speed import AnnotationSpeed, combined, speeds
 from curation_db.stats.distribution import Balance, balances
+from curation_db.stats.flip_rate import FlipRate, flip_rates
 from curation_db.stats.intervals import RESAMPLES
 from curation_db.stats.judge_accuracy import Confusion, confusions
 from curation_db.stats.probes import Consistency, consistency, read_answers
@@ -44,6 +45,8 @@ class AnnotatorProgress:
     """Rejections in force by reason; every reason is present."""
     probes: Consistency = field(default_factory=Consistency)
     """Answers to probes in effect."""
+    flips: FlipRate = field(default_factory=FlipRate)
+    """Audit labels, and those that were changed after a reveal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,16 @@ def read_progress(store: Store, targets: Targets | None = None, *, resamples: in
             consensus(connection, resamples=resamples) for consensus in (current_agreement, audit_agreement)
         )
     with store.read() as connection:
-        judges = confusions(connection)
+        judges, flips = confusions(connection), flip_rates(connection)
     named = sorted({*people, *measured, *(actor for actor, _, _, _ in counted)})
     return RecordProgress(
         work,
         tuple(
-            _person(name, measured.get(name, AnnotationSpeed()), counted, probed.get(name, Consistency()))
+            replace(
+                _person(name, measured.get(name, AnnotationSpeed()), counted),
+                probes=probed.get(name, Consistency()),
+                flips=flips.get(name, FlipRate()),
+            )
             for name in named
         ),
         spreads,
@@ -121,7 +128,7 @@ def _work(connection: Connection, team: AnnotationSpeed) -> WorkCounts:
 
 
 def _person(
-    name: str, speed: AnnotationSpeed, counted: Iterable[tuple[str, str, str | None, int]], probes: Consistency
+    name: str, speed: AnnotationSpeed, counted: Iterable[tuple[str, str, str | None, int]]
 ) -> AnnotatorProgress:
     kinds, reasons = Counter[str](), Counter[str]()
     for actor, kind, reason, number in counted:
@@ -134,5 +141,4 @@ def _person(
         speed,
         {kind: kinds[kind] for kind in DECISIONS},
         {reason: reasons[reason] for reason in Reason},
-        probes,
     )

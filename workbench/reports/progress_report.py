@@ -94,7 +94,12 @@ def as_json(progress: RecordProgress) -> dict[str, Any]:
     report = {
         "work": {**left, "team": work.team.figures()},
         "people": [
-            {**asdict(person), "speed": person.speed.figures(), "probes": person.probes.figures()}
+            {
+                **asdict(person),
+                "speed": person.speed.figures(),
+                "probes": person.probes.figures(),
+                "flips": person.flips.figures(),
+            }
             for person in progress.people
         ],
         "balance": {balance.trait: asdict(balance) for balance in progress.balances},
@@ -143,6 +148,7 @@ def listings(progress: RecordProgress) -> list[Listing]:
         *map(_balance, progress.balances),
         _agreement("Agreement of the votes in force", progress.standing),
         _agreement("Agreement in the audit", progress.audit),
+        _flips(progress),
         _judges(progress),
     ]
     return [listing for listing in tables if listing.rows]
@@ -199,6 +205,23 @@ def _agreement(title: str, consensus: VoteAgreement) -> Listing:
     rows = [(name, *_interval_cells(getattr(agreement, field)), *counts) for field, name in COEFFICIENTS.items()]
     headers = ("", "estimate", "low", "high", "candidates", "votes", "accepts")
     return Listing(title, headers, rows if agreement.items else [])
+
+
+def _flips(progress: RecordProgress) -> Listing:
+    rows = [
+        (
+            person.name,
+            f"{flips.labels:,}",
+            f"{flips.flips:,}",
+            *_interval_cells(flips.rate),
+            f"{flips.toward:,} of {flips.differing:,}",
+            f"{flips.away:,} of {flips.agreeing:,}",
+        )
+        for person in progress.people
+        if (flips := person.flips).labels
+    ]
+    headers = ("name", "labels", "flips", "rate", "low", "high", "towards the judges", "away from them")
+    return Listing("Audit labels changed after the verdicts were shown", headers, rows)
 
 
 def _judges(progress: RecordProgress) -> Listing:
