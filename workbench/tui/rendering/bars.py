@@ -1,4 +1,4 @@
-"""Bars for shares and whiskers for intervals, drawn with characters. Pure.
+"""Bars for shares, whiskers for intervals and texts of fixed width, drawn with characters. Pure.
 
 The number is always printed beside the drawing.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 
+from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
+from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
 from workbench.reports.progress_report import decimal
 from workbench.tui.rendering.card_content import MARK, QUIET
@@ -16,6 +18,15 @@ from workbench.tui.rendering.card_content import MARK, QUIET
 _FULL, _EMPTY, _TARGET = "▓", "░", "┃"
 _LINE, _DASH, _POINT = "─", "·", "●"
 _INTERVAL_STYLE = "bold $text-primary"
+
+
+def fixed_cell(text: str, cells: int, *, right: bool = False) -> str:
+    """Return `text` in exactly `cells` cells; a cut ends with an ellipsis."""
+    shown = display_text(text, limit=200)
+    if cell_len(shown) > cells:
+        return set_cell_size(shown, cells - 1) + "…"
+    blank = " " * (cells - cell_len(shown))
+    return blank + shown if right else shown + blank
 
 
 def share_bar(share: float | None, cells: int, *, target: float | None = None, tone: str = "$text-primary") -> Content:

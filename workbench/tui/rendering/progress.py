@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from functools import partial
+from typing import TYPE_CHECKING
 
-from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from curation_db.enums import Kind, Reason
@@ -32,8 +32,12 @@ from workbench.reports.progress_report import (
     share_text,
     speed_cells,
 )
-from workbench.tui.rendering.bars import share_bar, spanned, whisker
+from workbench.tui.rendering.bars import fixed_cell, share_bar, spanned, whisker
+from workbench.tui.rendering.calibration import calibration_lines
 from workbench.tui.rendering.card_content import BAD, GOOD, MARK, QUIET, WARN
+
+if TYPE_CHECKING:
+    from curation_db.trust.judge_calibration import JudgeReport
 
 _NAME = 16
 _WIDE = 112
@@ -48,10 +52,21 @@ class ProgressPage(StrEnum):
     BALANCE = "balance"
     AGREEMENT = "agreement"
     JUDGES = "judges"
+    CALIBRATION = "calibration"
 
 
-def page_lines(page: ProgressPage, progress: RecordProgress, width: int) -> Lines:
-    """Return the lines of a page, `width` cells wide."""
+def page_lines(
+    page: ProgressPage,
+    progress: RecordProgress,
+    width: int,
+    *,
+    judges: Sequence[JudgeReport] = (),
+    selected: int = 0,
+    height: int = 17,
+) -> Lines:
+    """Return the lines of a page, `width` cells wide; the calibration is of the `selected` one of `judges`."""
+    if page is ProgressPage.CALIBRATION:
+        return calibration_lines(judges, selected, width, height)
     return _PAGES[page](progress, width)
 
 
@@ -60,17 +75,8 @@ def heading(text: str, beside: str = "") -> Content:
     return Content.assemble((text.upper(), f"bold {MARK}"), ("   " + beside if beside else "", QUIET))
 
 
-def _cell(text: str, cells: int, *, right: bool = False) -> str:
-    """Return `text` in exactly `cells` cells; a cut ends with an ellipsis."""
-    shown = display_text(text, limit=200)
-    if cell_len(shown) > cells:
-        return set_cell_size(shown, cells - 1) + "…"
-    blank = " " * (cells - cell_len(shown))
-    return blank + shown if right else shown + blank
-
-
 def _columns(cells: Iterable[tuple[str, int]], style: str = "") -> Content:
-    return Content.styled("".join(_cell(text, width, right=True) for text, width in cells), style)
+    return Content.styled("".join(fixed_cell(text, width, right=True) for text, width in cells), style)
 
 
 # -- pace -----------------------------------------------------------------------------------------------------------
@@ -84,7 +90,7 @@ def _pace(progress: RecordProgress, width: int) -> Lines:
     columns = [each for each in _PACE if each[0] != _LEAST or _NAME + sum(cells for _, cells in _PACE) <= width]
     spare = max(0, _NAME + sum(cells for _, cells in columns) - width)
     name = _NAME - min(spare, _NAME // 2)
-    head = Content.assemble((_cell("", name), ""), _columns(columns, QUIET))
+    head = Content.assemble((fixed_cell("", name), ""), _columns(columns, QUIET))
     row = partial(_speed_row, wanted=progress.work.wanted, columns=[title for title, _ in columns], name_cells=name)
     rows = [row(person.name, person.speed) for person in progress.people]
     if len(progress.people) > 1:
@@ -125,7 +131,7 @@ def _speed_row(
 ) -> Content:
     cells = zip(speed_cells(measured, wanted), _PACE, strict=True)
     shown = [(text, width) for text, (title, width) in cells if title in columns]
-    return Content.assemble((_cell(name, name_cells), "bold"), _columns(shown, style))
+    return Content.assemble((fixed_cell(name, name_cells), "bold"), _columns(shown, style))
 
 
 # -- decisions ------------------------------------------------------------------------------------------------------
@@ -138,7 +144,7 @@ def _decisions(progress: RecordProgress, width: int) -> Lines:
     kinds = [*_KINDS, *(kind for kind in _FINAL if any(person.decisions[kind] for person in progress.people))]
     cells = min(12, (width - _NAME - 9) // len(kinds))
     names = [_kind_name(kind, cells) for kind in kinds]
-    head = Content.assemble((_cell("", _NAME), ""), _columns([(name, cells) for name in [*names, "accepts"]], QUIET))
+    head = Content.assemble(" " * _NAME, _columns([(name, cells) for name in [*names, "accepts"]], QUIET))
     rows = [_decision_row(person, kinds, cells) for person in progress.people]
     probes = _probes(progress.people)
     return [heading("decisions", "in force"), head, *rows, Content(""), *_reasons(progress.people, width), *probes]
@@ -153,7 +159,9 @@ def _decision_row(person: AnnotatorProgress, kinds: Sequence[Kind], cells: int) 
     counts = person.decisions
     share = share_text(counts[Kind.ACCEPT], counts[Kind.ACCEPT] + counts[Kind.REJECT])
     counted = [(f"{counts[kind]:,}" if counts[kind] else "·", cells) for kind in kinds]
-    return Content.assemble((_cell(person.name, _NAME), "bold"), _columns(counted), _columns([(share, cells)], QUIET))
+    return Content.assemble(
+        (fixed_cell(person.name, _NAME), "bold"), _columns(counted), _columns([(share, cells)], QUIET)
+    )
 
 
 def _reasons(people: Sequence[AnnotatorProgress], width: int) -> Lines:
@@ -162,12 +170,12 @@ def _reasons(people: Sequence[AnnotatorProgress], width: int) -> Lines:
     bar = 24 if width >= _WIDE else 14
     shown = people[: max(0, (width - _NAME - bar - 14) // 10)]
     head = Content.assemble(
-        (_cell("", _NAME + bar + 13), ""),
-        (" ".join(_cell(person.name, 9, right=True) for person in shown), QUIET),
+        (fixed_cell("", _NAME + bar + 13), ""),
+        (" ".join(fixed_cell(person.name, 9, right=True) for person in shown), QUIET),
     )
     rows = [
         Content.assemble(
-            (_cell(readable(reason), _NAME), "bold" if number else QUIET),
+            (fixed_cell(readable(reason), _NAME), "bold" if number else QUIET),
             share_bar(number / total if total else None, bar, tone=BAD),
             _columns([(f"{number:,}", 7), (share_text(number, total), 6)]),
             *(_columns([(f"{person.reasons[reason]:,}" if person.reasons[reason] else "·", 10)]) for person in shown),
@@ -184,8 +192,8 @@ def _probes(people: Sequence[AnnotatorProgress]) -> Lines:
         return []
     rows = [
         Content.assemble(
-            (_cell(person.name, _NAME), "bold"),
-            (_cell(decimal(person.probes.share.estimate), 5), "bold"),
+            (fixed_cell(person.name, _NAME), "bold"),
+            (fixed_cell(decimal(person.probes.share.estimate), 5), "bold"),
             whisker(person.probes.share, 20),
             "  ",
             (spanned(person.probes.share), QUIET),
@@ -232,7 +240,7 @@ def _spread(balance: Balance, column: int) -> Lines:
     if many and balance.accepted:
         beside += f"; the top {len(top)} cover {share_text(sum(p.accepted for p in top), balance.accepted)}"
     title = Content.assemble(
-        (_cell(balance.trait.upper(), name + bar), f"bold {MARK}"),
+        (fixed_cell(balance.trait.upper(), name + bar), f"bold {MARK}"),
         _columns([("accepted", 9), ("all", 5)], QUIET),
         _columns([("target", 13)], QUIET) if any(part.target is not None for part in balance.parts) else "",
     )
@@ -244,7 +252,7 @@ def _part(part: ValueShare, balance: Balance, name: int, bar: int) -> Content:
     share = part.accepted / balance.accepted if balance.accepted else None
     row = Content.assemble(
         (
-            _cell(part_name(part, balance), name),
+            fixed_cell(part_name(part, balance), name),
             "bold" if part.accepted else QUIET,
         ),
         share_bar(share, bar, target=part.target),
@@ -256,8 +264,8 @@ def _part(part: ValueShare, balance: Balance, name: int, bar: int) -> Content:
     row = Content.assemble(row, _columns([(f"{part.target:.0%}", 6)]))
     off = 0.0 if share is None else share - part.target
     if abs(off) < _OFF:
-        return Content.assemble(row, (_cell("✓" if share is not None else "", 7, right=True), GOOD))
-    return Content.assemble(row, (_cell(f"{'▲' if off > 0 else '▼'} {abs(off):.0%}", 7, right=True), WARN))
+        return Content.assemble(row, (fixed_cell("✓" if share is not None else "", 7, right=True), GOOD))
+    return Content.assemble(row, (fixed_cell(f"{'▲' if off > 0 else '▼'} {abs(off):.0%}", 7, right=True), WARN))
 
 
 # -- agreement ------------------------------------------------------------------------------------------------------
@@ -280,7 +288,32 @@ def _agreement(progress: RecordProgress, width: int) -> Lines:
         kappa = explain_kappa(consensus)
         if kappa and (consensus is progress.standing or not progress.standing.coefficients.items):
             lines[-1:] = [Content.assemble(("⚠ ", WARN), kappa), Content("")]
-    return lines[:-1]
+    return [*lines, *_flips(progress.people, width)]
+
+
+def _flips(people: Sequence[AnnotatorProgress], width: int) -> Lines:
+    """Return how often each person changes an audit label after a reveal."""
+    labelled = [person for person in people if person.flips.labels]
+    head = heading("flip rate", "audit labels changed after a reveal, with 95 % intervals")
+    if not labelled:
+        return [head, Content.styled("no audit label yet: negwb curate --stream audit --reveal", QUIET)]
+    return [head, *(line for person in labelled for line in _flip_rows(person, width))]
+
+
+def _flip_rows(person: AnnotatorProgress, width: int) -> Lines:
+    """Return the rate of one person and, in a narrow screen below it, its direction."""
+    flips = person.flips
+    rate = Content.assemble(
+        (fixed_cell(person.name, _NAME), "bold"),
+        (fixed_cell(decimal(flips.rate.estimate), 5), "bold"),
+        whisker(flips.rate, 20),
+        (fixed_cell(spanned(flips.rate), 12, right=True), ""),
+        (fixed_cell(f"{flips.flips:,} of {flips.labels:,}", 15, right=True), ""),
+    )
+    direction = f"{flips.toward:,} of {flips.differing:,} to the judges, {flips.away:,} of {flips.agreeing:,} away"
+    if width >= _WIDE:
+        return [Content.assemble(rate, ("   " + direction, QUIET))]
+    return [rate, Content.styled(" " * _NAME + direction, QUIET)]
 
 
 def _consensus(consensus: VoteAgreement, name: str, what: str, width: int) -> Lines:
@@ -302,12 +335,12 @@ def _consensus(consensus: VoteAgreement, name: str, what: str, width: int) -> Li
 
 def _coefficient(interval: Interval, name: str, meaning: str, cells: int, width: int) -> Content:
     return Content.assemble(
-        (_cell(name, 7), "bold"),
+        (fixed_cell(name, 7), "bold"),
         _columns([(decimal(interval.estimate), 4)], "bold"),
         "  ",
         whisker(interval, cells, low=-1.0),
         "  ",
-        (_cell(spanned(interval), 14), ""),
+        (fixed_cell(spanned(interval), 14), ""),
         ("  " + meaning, QUIET) if width >= _WIDE else "",
     )
 
@@ -352,7 +385,7 @@ def _judge(confusion: Confusion, width: int) -> Lines:
 
 def _judged_head(width: int) -> Content:
     names = ("label: absent", "label: present") if width >= _WIDE else ("absent", "present")
-    return Content.styled(_cell("", 14), QUIET) + _columns([(name, _table_cells(width)) for name in names], QUIET)
+    return Content.styled(fixed_cell("", 14), QUIET) + _columns([(name, _table_cells(width)) for name in names], QUIET)
 
 
 def _table_cells(width: int) -> int:
@@ -365,7 +398,7 @@ def _row_of(name: str, absent: int, present: int, *, wrong_cell: int, width: int
         _columns([(f"{number:,}", _table_cells(width))], (BAD if number else "") if at == wrong_cell else GOOD)
         for at, number in enumerate((absent, present))
     ]
-    return Content.assemble(_cell(name, 14), *cells)
+    return Content.assemble(fixed_cell(name, 14), *cells)
 
 
 def _rate(name: str, interval: Interval, width: int) -> Content:
@@ -376,7 +409,7 @@ def _rate(name: str, interval: Interval, width: int) -> Content:
     return Content.assemble(
         (f"{name:<10}", QUIET),
         (context, QUIET),
-        (_cell(decimal(interval.estimate), 5), "bold"),
+        (fixed_cell(decimal(interval.estimate), 5), "bold"),
         drawn,
         "  ",
         (spanned(interval), QUIET),

@@ -1,4 +1,4 @@
-"""Progress: speed, remaining work, balance, agreement and judges, as pages of text computed in a thread.
+"""Progress: speed, remaining work, balance, agreement, judges, calibration, as pages of text computed in a thread.
 
 While the screen is active it checks every few seconds for new events, and recomputes only then. After a computation it
 waits a multiple of the time that it took, so that a large record is not read all the time.
@@ -7,6 +7,7 @@ waits a multiple of the time that it took, so that a large record is not read al
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -22,6 +23,7 @@ from textual.widgets import Static
 from curation_db.errors import RecordError
 from curation_db.stats.progress import RecordProgress, newest, read_progress
 from curation_db.stats.targets import resolve_target
+from curation_db.trust.judge_calibration import judge_reports
 from workbench.tui.rendering.progress import ProgressPage, page_lines
 from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
@@ -33,6 +35,8 @@ from workbench.workspace.keymap import Tab
 if TYPE_CHECKING:
     from curation_db.stats.targets import Targets
     from curation_db.storage.store import Store
+    from curation_db.trust.evidence import JudgeIdentity
+    from curation_db.trust.judge_calibration import JudgeReport
 
 POLL_SECONDS = 3.0
 """Interval of the check for new events."""
@@ -47,13 +51,23 @@ class ProgressMemory:
 
     page: ProgressPage = ProgressPage.PACE
     progress: RecordProgress | None = None
+    judges: Sequence[JudgeReport] = ()
+    """Calibration of the judges at the last computation."""
+    judge: JudgeIdentity | None = None
+    """The judge that the calibration page shows; None: the first one."""
     mark: tuple[int, int] = (-1, -1)
     """Value of `newest` at the last computation."""
+
+    @property
+    def selected(self) -> int:
+        """Index of the judge that the calibration page shows."""
+        return next((at for at, report in enumerate(self.judges) if report.judge == self.judge), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
     progress: RecordProgress
+    judges: Sequence[JudgeReport]
     mark: tuple[int, int]
     seconds: float
 
@@ -91,6 +105,7 @@ class ProgressScreen(SideScreen):
     PANES: ClassVar = {
         "#page": [
             pane_keys("page", "previous-page", "next-page"),
+            pane_keys("judge", "previous-judge", "next-judge"),
             pane_keys("scroll", "text-up", "text-down"),
             pane_keys("refresh", "count-anew"),
         ]
@@ -161,6 +176,7 @@ class ProgressScreen(SideScreen):
         if counted is not None:
             self._pause_until = time.monotonic() + _PAUSE_FACTOR * counted.seconds
             self.memory.progress, self.memory.mark = counted.progress, counted.mark
+            self.memory.judges = counted.judges
             if self.is_mounted:
                 self._paint()
                 if unless is None and not self._count_again and self._refreshing:
@@ -176,13 +192,19 @@ class ProgressScreen(SideScreen):
         tabs.page = page
         tabs.refresh()
         self.query_one(HeaderBar).show("progress", page, right="counting …" if progress is None else "as of now")
-        width = self.query_one("#page").scrollable_content_region.width
+        width, height = self.query_one("#page").scrollable_content_region.size
         if progress is not None and width > 0:
-            self.query_one("#lines", Static).update(Content("\n").join(page_lines(page, progress, width)))
+            memory = self.memory
+            shown = page_lines(page, progress, width, judges=memory.judges, selected=memory.selected, height=height)
+            self.query_one("#lines", Static).update(Content("\n").join(shown))
         self.query_one("#page").border_title = str(page)
         self.update_keys_later()
 
     def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        if action == "turn_judge":
+            if self.memory.page is not ProgressPage.CALIBRATION:
+                return "the page calibration shows judges"
+            return "" if len(self.memory.judges) > 1 else "there is no other judge with audit labels"
         return self.scroll_reason("#page", *parameters) if action == "scroll_text" else ""  # type: ignore[arg-type]
 
     # -- acting -------------------------------------------------------------------------------------------------
@@ -196,6 +218,12 @@ class ProgressScreen(SideScreen):
         self.memory.page = ProgressPage(name)
         self._paint()
         self.query_one("#page").scroll_home(animate=False)
+
+    def action_turn_judge(self, by: int) -> None:
+        """Show the calibration of the next judge, or of the previous one."""
+        judges = self.memory.judges
+        self.memory.judge = judges[(self.memory.selected + by) % len(judges)].judge
+        self._paint()
 
     def action_count_anew(self) -> None:
         """Compute now instead of at the next poll."""
@@ -211,4 +239,7 @@ def _count(store: Store, targets: Targets, unless: tuple[int, int] | None) -> _C
     started, mark = time.monotonic(), newest(store)
     if mark == unless:
         return None
-    return _Counted(read_progress(store, targets), mark, time.monotonic() - started)
+    progress = read_progress(store, targets)
+    with store.read() as connection:
+        judges = judge_reports(connection)
+    return _Counted(progress, judges, mark, time.monotonic() - started)

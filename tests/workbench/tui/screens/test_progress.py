@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from support.results import lines, until
 from support.screen_sizes import SIZES
 from support.workspaces import HOSTILE, Case, press, settled
@@ -30,6 +31,7 @@ EXPECTED = {
     "balance": "share of the accepted",
     "agreement": "votes in force",
     "judges": "against the blind audit",
+    "calibration": "CALIBRATION",
 }
 
 
@@ -68,14 +70,46 @@ async def test_every_page_opens_by_key_and_the_card_stays(
             await pilot.press("right")
         await until(pilot, lambda: shows(app, EXPECTED["pace"]))
         await pilot.press("left", "j", "pagedown", "k", "pageup")
-        await until(pilot, lambda: shows(app, EXPECTED["judges"]))
+        await until(pilot, lambda: shows(app, EXPECTED["calibration"]))
         await pilot.press("escape", "p")
-        await until(pilot, lambda: shows(app, EXPECTED["judges"]))  # the page is remembered
+        await until(pilot, lambda: shows(app, EXPECTED["calibration"]))  # the page is remembered
         await pilot.press("6", "4", "question_mark")
         await until(pilot, lambda: "Show the next page" in lines(app))
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
     assert len(workspace.events()) == 18
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_keys_choose_the_judge_whose_calibration_is_shown(
+    make_workspace: Any, open_app: Any, join: Any, size: Any
+) -> None:
+    workspace = make_workspace(9, overlap="3")
+    decide(join(workspace, "ben"), workspace)
+    with workspace.store.write() as connection:  # the labels are those of an audit set
+        connection.execute(text("UPDATE candidate SET audit = 1, audit_rate = 1.0"))
+    app = opened(open_app, workspace)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("p", "n")
+        await until(pilot, lambda: shows(app, "the page calibration shows judges"))
+        await pilot.press("left")
+        await until(pilot, lambda: shows(app, "1 of 2  judge-0  present?"))
+        assert "share = P" in lines(app)
+        assert "Brier" in lines(app)
+        assert {"●", "▲", "▼"} & set(lines(app))
+        await pilot.press("n")
+        await until(pilot, lambda: shows(app, "2 of 2  judge-1  present?"))
+        await pilot.press("f2")  # the other theme
+        await until(pilot, lambda: shows(app, "2 of 2  judge-1  present?"))
+        await pilot.press("n")
+        await until(pilot, lambda: shows(app, "1 of 2  judge-0"))
+        await pilot.press("N")
+        await until(pilot, lambda: shows(app, "2 of 2  judge-1"))
+        await pilot.press("r")
+        await until(
+            pilot, lambda: shows(app, "as of now") and "2 of 2  judge-1" in lines(app)
+        )  # the judge is remembered
 
 
 async def test_a_count_requested_while_one_runs_follows_it(
