@@ -56,7 +56,10 @@ def history_from_rows(rows: Sequence[Any]) -> History:
     Args:
         rows: columns `COLUMNS`, then further fields of `HistoryEvent` in their order, then any others.
     """
-    positions = {row[1]: position for position, row in enumerate(rows, 1)} if len(rows) > 1 else {}
+    if len(rows) == 1:  # most candidates; an undo has an event before it
+        (row,) = rows
+        return (HistoryEvent(row[2], row[3], row[4], row[5], None, *row[7:_ROW_END]),)
+    positions = {row[1]: position for position, row in enumerate(rows, 1)}
     return tuple(HistoryEvent(row[2], row[3], row[4], row[5], positions.get(row[6]), *row[7:_ROW_END]) for row in rows)
 
 

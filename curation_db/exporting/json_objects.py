@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -19,9 +20,27 @@ def encode_flat(values: Mapping[str, object]) -> str:
     Floats are not allowed: msgspec writes some of them in another form.
     """
     try:
-        data = _fast_encode(values)
+        line = _spaced(_fast_encode(values))
     except UnicodeEncodeError:  # a lone surrogate
-        return _encode(values)
+        line = None
+    return _encode(values) if line is None else line
+
+
+def encode_fields(values: Any, omitted: bytes) -> str | None:
+    """Return a dataclass as `encode_flat` does its fields; None: a text needs an escape that msgspec does not write.
+
+    Args:
+        omitted: Members with null values that are left out, as in b',"url":null'. No text contains them, because a
+            quotation mark in a text is escaped.
+    """
+    try:
+        data = _fast_encode(values)
+    except UnicodeEncodeError:
+        return None
+    return _spaced(data.replace(omitted, b"", 1) if omitted else data)
+
+
+def _spaced(data: bytes) -> str | None:
     if data.isascii() and _DELETE not in data:
         return msgspec.json.format(data, indent=0).decode("ascii")
-    return _encode(values)
+    return None

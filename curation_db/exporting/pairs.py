@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import repeat
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, text
 
@@ -17,7 +15,7 @@ from curation_db.errors import RecordError
 from curation_db.events import event_clock
 from curation_db.exporting.manifest import ExportItem, ItemVote
 from curation_db.exporting.pseudonyms import NAMES, Pseudonyms
-from curation_db.exporting.selection import BATCH, Chosen, CountedVote, ExportFilter, Moment
+from curation_db.exporting.selection import BATCH, Chosen, CountedVote, DecidedCandidate, ExportFilter, Moment
 from curation_db.foreign_json import parse_json
 from curation_db.language.token_counter import TextLimit
 from curation_db.stats.probes import VerifiedTriplet, read_answers, verified_triplets
@@ -53,8 +51,7 @@ _MIX = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 """Form of a mix name; an imported file may have anything else under the key "mix"."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExportPair:
+class ExportPair(NamedTuple):
     """One pair with the additional fields of its imported files."""
 
     item: ExportItem
@@ -155,22 +152,37 @@ def read_pairs(
 ) -> Iterator[ExportPair]:
     """Yield the chosen pairs in order, with their values as of the event; `limit` counts their tokens."""
     triplets = verified_triplets(read_answers(connection, chosen.event_seq))
+    decided: dict[int, dict[str, Any]] = {}
+    """By the identity of an outcome: equal decisions mostly share one (`selection.outcomes_at`)."""
     for ids in batches(chosen.ids, BATCH):
         rows = {row[0]: row for row in connection.execute(_ROWS, {"ids": json_array(ids)}).all()}
-        yield from (_pair(rows[number], number, chosen, limit, triplets.get(number), people) for number in ids)
+        for number in ids:
+            outcome = chosen.outcomes[number]
+            if (facts := decided.get(id(outcome))) is None:
+                facts = decided[id(outcome)] = _decision_fields(outcome, people)
+            votes = tuple(
+                [_vote(*each, people) for each in zip(outcome.votes, chosen.moments.get(number, ()), strict=True)]
+            )
+            triplet = triplets.get(number) if outcome.state is State.ACCEPTED else None
+            yield _pair(rows[number], facts, votes, chosen.event_seq, limit, triplet, people)
 
 
 def _pair(
-    row: Any, number: int, chosen: Chosen, limit: TextLimit, triplet: VerifiedTriplet | None, people: Pseudonyms
+    row: Any,
+    facts: Mapping[str, Any],
+    votes: tuple[ItemVote, ...],
+    at: int,
+    limit: TextLimit,
+    triplet: VerifiedTriplet | None,
+    people: Pseudonyms,
 ) -> ExportPair:
-    outcome, at = chosen.outcomes[number], chosen.event_seq
-    _, extra, completed, file_name, width, height, digest, image_extra, url, *values = row
+    number, extra, completed, file_name, width, height, digest, image_extra, url, *values = row
     if completed is not None:
         image = dict(zip(_FILLED_IN, (file_name, width, height, digest, image_extra, url), strict=True))
         marks = _loads(completed, f"the image of candidate {number}", dict)
         image |= {name: event_clock.value_at(mark, image.get(name), at) for name, mark in marks.items()}
         file_name, width, height, digest, image_extra, url = (image[name] for name in _FILLED_IN)
-    columns: dict[str, Any] = dict(zip(_COLUMNS, values, strict=True))
+    columns: dict[str, Any] = dict(zip(_COLUMNS, values))  # noqa: B905  # the statement selects these columns
     if columns["pipeline"] == EDITED:
         columns["generator"] = people.of(columns["generator"])
     columns["tokens"] = limit.count(columns["text"], columns["tokens"])
@@ -179,21 +191,23 @@ def _pair(
         file_name=file_name,
         url=url,
         image_sha256=None if digest is None else digest.hex(),
-        state=str(outcome.state),
-        accepts=outcome.accepts,
-        rejects=outcome.rejects,
-        deciders=_deciders(outcome.deciders, people) if outcome.by_people else outcome.deciders,
-        reasons=outcome.reasons,
-        stream=outcome.stream,
-        triplet=triplet.to_dict() if triplet is not None and outcome.state is State.ACCEPTED else None,
-        votes=tuple(map(_vote, outcome.votes, chosen.moments.get(number, ()), repeat(people))),
+        triplet=None if triplet is None else triplet.to_dict(),
+        votes=votes,
+        **facts,
     )
     return ExportPair(item, width, height, extra, image_extra)
 
 
-@lru_cache(maxsize=4_096)
-def _deciders(names: tuple[str, ...], people: Pseudonyms) -> tuple[str, ...]:
-    return tuple(sorted(map(people.of, names)))
+def _decision_fields(outcome: DecidedCandidate, people: Pseudonyms) -> dict[str, Any]:
+    """Return the fields of an item that follow from the outcome alone."""
+    return {
+        "state": str(outcome.state),
+        "accepts": outcome.accepts,
+        "rejects": outcome.rejects,
+        "deciders": tuple(sorted(map(people.of, outcome.deciders))) if outcome.by_people else outcome.deciders,
+        "reasons": outcome.reasons,
+        "stream": outcome.stream,
+    }
 
 
 def _vote(vote: CountedVote, moment: Moment, people: Pseudonyms) -> ItemVote:
