@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import State
 from curation_db.exporting.manifest import ExportItem
-from curation_db.exporting.training_rows import row_of
+from curation_db.exporting.training_rows import TrainingRow, row_of
 from curation_db.language.object_mentions import affirms
 from curation_db.stats.targets import Targets
 from curation_db.trust.blind_classifier import (
@@ -105,11 +105,12 @@ class TextReport:
 
 
 def hard_negatives(items: Iterable[ExportItem]) -> HardNegatives:
-    """Return the pairs that `negwb export-as --hard-negatives` writes (`training_rows.row_of`), if the set has a false
-    caption of its own.
+    """Return the pairs that `negwb export-as --hard-negatives` would write (`training_rows.row_of`), if the set has a
+    false caption of its own.
 
     It has one where a text was rejected only because its concept is in the image, or where an original caption affirms
-    what the accepted text denies. Otherwise all its captions are true, and the result is empty.
+    what the accepted text denies. Otherwise all its captions are true, and the result is empty: the gate is checked
+    when a set with derived false captions is written (`workbench.export_formats.derive`).
     """
     forward: list[CaptionPair] = []
     reverse: list[CaptionPair] = []
@@ -118,9 +119,14 @@ def hard_negatives(items: Iterable[ExportItem]) -> HardNegatives:
         row = row_of(item, hard_negatives=True)
         if row is None or row.negative is None:
             continue
-        (reverse if row.reverse else forward).append(CaptionPair(row.text, row.negative, (item.source, item.image_key)))
+        (reverse if row.reverse else forward).append(pair_of(row, row.negative))
         has_false = has_false or row.reverse or _is_contradicted(item)
     return HardNegatives(tuple(forward), tuple(reverse)) if has_false else HardNegatives()
+
+
+def pair_of(row: TrainingRow, negative: str) -> CaptionPair:
+    """Return the pair of a row's text and its `negative`, which a model of the set learns to tell apart."""
+    return CaptionPair(row.text, negative, (row.item.source, row.item.image_key))
 
 
 def _is_contradicted(item: ExportItem) -> bool:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from curation_db.enums import Reason, State
 from curation_db.exporting.manifest import ExportItem
 from curation_db.language.affirmation import affirmed
 from curation_db.language.object_mentions import affirms
+
+ItemKey = tuple[str, str]
+"""(source, key) of an item"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,34 @@ def row_of(item: ExportItem, *, hard_negatives: bool) -> TrainingRow | None:
         return None
     true = _affirmed_text(item) or item.caption
     return None if true is None else TrainingRow(item, true, item.text, reverse=True)
+
+
+def rows_of(
+    items: Iterable[ExportItem], *, hard_negatives: bool, stripped: Collection[ItemKey] = ()
+) -> Iterator[TrainingRow | None]:
+    """Yield the row of each item, as `row_of` does; the rows of the items in `stripped` have no negative."""
+    for item in items:
+        row = row_of(item, hard_negatives=hard_negatives)
+        if row is not None and (item.source, item.key) in stripped:
+            row = TrainingRow(item, row.text)
+        yield row
+
+
+def surplus(items: Iterable[ExportItem], *, seed: int) -> frozenset[ItemKey]:
+    """Return the items that have to lose their negative so that as many pairs have a true negated caption as a false
+    one. They are drawn by a seeded hash of their keys, and keep their true text.
+    """
+    kinds: tuple[list[ItemKey], list[ItemKey]] = ([], [])
+    for row in rows_of(items, hard_negatives=True):
+        if row is not None and row.negative is not None:
+            kinds[row.reverse].append((row.item.source, row.item.key))
+    most = min(map(len, kinds))
+    return frozenset(key for keys in kinds for key in sorted(keys, key=lambda key: _draw(key, seed))[most:])
+
+
+def _draw(key: ItemKey, seed: int) -> bytes:
+    identity = "\0".join((str(seed), *key)).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(identity, digest_size=16).digest()
 
 
 def contradicted_caption(item: ExportItem) -> str | None:

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from curation_db.atomic_write import partial_folder, seal, sync
+from curation_db.exporting.blind_gate import HardNegatives, pair_of
 from curation_db.exporting.manifest import (
     MANIFEST_FILE,
     FileFacts,
@@ -28,7 +29,8 @@ from curation_db.exporting.manifest import (
     verify,
 )
 from curation_db.exporting.selection import ExportRefused, NameTaken, NothingChosen
-from curation_db.exporting.training_rows import TrainingRow, row_of
+from curation_db.exporting.training_rows import TrainingRow, rows_of, surplus
+from curation_db.trust.blind_classifier import CaptionPair
 from workbench.export_formats.imagefolder import ImageFolderWriter
 from workbench.export_formats.images import ImageFile, Locate, images_of
 from workbench.export_formats.open_clip_csv import CsvWriter
@@ -47,6 +49,7 @@ SKIPPED_FILE = "skipped_images.jsonl"
 """The images whose pairs are left out, with the reasons."""
 
 Progress = Callable[[int, int], None]
+Check = Callable[[HardNegatives], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class DerivedSet:
     """Rows in which the negated text is the false one."""
     not_true: int = 0
     """Pairs left out because no text of them is known to be true of the image."""
+    pairs: tuple[list[CaptionPair], list[CaptionPair]] = field(default_factory=lambda: ([], []))
+    """The pairs of a true and a false caption, without reversed ones, and the reversed ones."""
     skipped: list[SkippedImage] = field(default_factory=list)
     files: Mapping[str, FileFacts] = field(default_factory=dict)
 
@@ -105,12 +110,14 @@ def derive(
     splits: tuple[Split, ...] = WHOLE,
     seed: int = 0,
     progress: Progress = lambda done, total: None,
+    check: Check = lambda negatives: None,
 ) -> DerivedSet:
     """Write the pairs of the frozen export in the folder `export` into the new folder `folder`.
 
     Args:
         data_format: Name from `FORMATS`.
-        seed: Changes which images are in which split.
+        seed: Changes which images are in which split, and which rows lose their negative.
+        check: Called with the written pairs of a true and a false caption; where it raises, nothing is published.
 
     Raises:
         NameTaken: `folder` exists.
@@ -132,6 +139,8 @@ def derive(
         _write_rows(export, draft, FORMATS[data_format], locate, derived, options, splits, seed, progress)
         if not derived.rows.total():
             raise NothingChosen(_no_rows(derived), hint=_no_rows_hint(derived))
+        if options.hard_negatives:
+            check(HardNegatives(tuple(derived.pairs[False]), tuple(derived.pairs[True])))
         if derived.skipped:
             lines = (json.dumps(asdict(image)) + "\n" for image in derived.skipped)
             (draft / SKIPPED_FILE).write_text("".join(lines), encoding="ascii", newline="\n")
@@ -144,6 +153,7 @@ def derive(
             "export_sha256": manifest.export_sha256,
             "event_seq": manifest.event_seq,
             "hard_negatives": options.hard_negatives,
+            "balance": options.balance,
             "shard_rows": options.shard_rows,
             "image_paths": options.image_paths,
             "splits": {split.name: split.share for split in splits},
@@ -177,9 +187,10 @@ def _write_rows(
 ) -> None:
     total = read_manifest(export).counts.pairs
 
+    stripped = surplus(read_items(export), seed=seed) if options.balance else frozenset()
+
     def true_rows() -> Iterator[TrainingRow]:
-        for item in read_items(export):
-            row = row_of(item, hard_negatives=options.hard_negatives)
+        for row in rows_of(read_items(export), hard_negatives=options.hard_negatives, stripped=stripped):
             if row is None:
                 derived.not_true += 1
             else:
@@ -199,6 +210,8 @@ def _write_rows(
                     writers[name].add(row, image)
                     derived.reverse += row.reverse
                     derived.without_negative += options.hard_negatives and row.negative is None
+                    if row.negative is not None:
+                        derived.pairs[row.reverse].append(pair_of(row, row.negative))
                 derived.rows[name] += len(rows)
                 derived.images[name] += 1
             else:

@@ -15,6 +15,8 @@ class FormatOptions:
     """Options of a derived set that its writers need."""
 
     hard_negatives: bool = False
+    balance: bool = False
+    """Take the negative from so many rows that as many pairs have a true negated caption as a false one."""
     shard_rows: int = 10_000
     """The most rows of a shard, where the format has shards."""
     image_paths: bool = False

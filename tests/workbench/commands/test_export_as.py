@@ -15,6 +15,7 @@ from support.commands import negwb
 
 from curation_db.exporting.manifest import ExportItem, FileFacts, Manifest, ManifestCounts, file_facts, hash_of
 from workbench.errors import NothingToDo, UsageError
+from workbench.reports.exports.gate import GateFailed
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 
@@ -330,3 +331,57 @@ def test_parquet_with_paths_refers_to_the_images(workspace: Workspace, tmp_path:
     assert [image["path"] for image in read["image"]] == [str(pictures / f"{n // 2}.jpg") for n in range(4)]
     rows = load_hf("parquet", folder, tmp_path / "cache")["train"]
     assert rows[3]["image"].size == (40, 30)
+
+
+REJECTED = {"state": "rejected", "reasons": ("present",)}
+
+
+def gate_items(forward: int, reverse: int) -> list[ExportItem]:
+    """Pairs whose text differs only in the denial, each of an image of its own."""
+    return [
+        pair(n, n % 40, f"a dog with no hat near {n}", **({} if n < forward else REJECTED))
+        for n in range(forward + reverse)
+    ]
+
+
+def test_a_set_whose_false_captions_are_all_affirmative_fails_the_gate(workspace: Workspace) -> None:
+    """GIVEN accepted pairs only WHEN hard negatives are written THEN the text alone tells which caption is true."""
+    freeze(workspace, gate_items(30, 0))
+    done = negwb(workspace, "export-as", "csv", "set-001", "--hard-negatives", "--json")
+    gate = json.loads(done.stdout)["gate"]
+    assert (gate["passes"], gate["forward"], gate["reverse"], gate["accuracy"]) == (False, 30, 0, 1.0)
+    assert done.exit_code == 0
+    assert "warning: blind accuracy 1.00" in done.stderr
+    assert "--state accepted --state rejected --reason present" in done.stderr
+    out = workspace.root / "strict"
+    refused = negwb(workspace, "export-as", "csv", "set-001", "--hard-negatives", "--strict", "--out", out)
+    assert isinstance(refused.exception, GateFailed)
+    assert not out.exists()
+    assert [path.name for path in workspace.root.iterdir() if path.name.startswith(".strict")] == []
+    plain = derived(workspace, "csv", "set-001", "--out", out)
+    assert plain["gate"] is None
+
+
+def test_balance_leaves_as_many_reversed_pairs_as_others_and_keeps_all_true_texts(workspace: Workspace) -> None:
+    freeze(workspace, gate_items(60, 20))
+    whole = derived(workspace, "csv", "set-001", "--hard-negatives", "--out", workspace.root / "whole")
+    assert (whole["gate"]["passes"], whole["gate"]["balanced"]["pairs"]) == (False, 40)
+    report = derived(workspace, "csv", "set-001", "--hard-negatives", "--balance", "--strict")
+    gate = report["gate"]
+    assert (gate["passes"], gate["forward"], gate["reverse"]) == (True, 20, 20)
+    assert (report["pairs"], report["reverse"], report["without_negative"]) == (80, 20, 40)
+    rows, full = (table(Path(each["path"]) / "train.csv") for each in (report, whole))
+    assert sorted(row[1] for row in rows) == sorted(row[1] for row in full)
+    kept = {row[1] for row in rows[1:] if row[2]}
+    other = derived(
+        workspace, "csv", "set-001", "--hard-negatives", "--balance", "--seed", "5", "--out", workspace.root / "other"
+    )
+    assert {row[1] for row in table(Path(other["path"]) / "train.csv")[1:] if row[2]} != kept
+    assert isinstance(negwb(workspace, "export-as", "csv", "set-001", "--balance").exception, UsageError)
+
+
+def test_of_more_reversed_pairs_some_lose_their_negative(workspace: Workspace) -> None:
+    freeze(workspace, gate_items(10, 30))
+    report = derived(workspace, "csv", "set-001", "--hard-negatives", "--balance")
+    assert (report["pairs"], report["reverse"], report["without_negative"]) == (40, 10, 20)
+    assert (report["gate"]["forward"], report["gate"]["reverse"]) == (10, 10)

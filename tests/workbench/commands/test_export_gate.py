@@ -17,8 +17,8 @@ from curation_db.exporting.blind_gate import decided_texts
 from curation_db.review.candidates import Intake, NewCandidate, insert_candidates
 from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import open_read_only, open_store
-from workbench.commands.export import GateFailed
 from workbench.errors import ExitCode, UsageError
+from workbench.reports.exports.gate import GateFailed
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 
@@ -102,7 +102,7 @@ def test_verify_prints_one_line_per_problem(workspace: Workspace, monkeypatch: p
     assert (data["problems"], data["name"], data["path"]) == ([], "set", str(folder))
     items = folder / "items.jsonl"
     items.chmod(0o600)
-    items.write_bytes(items.read_bytes().replace(b"ana", b"bob"))
+    items.write_bytes(items.read_bytes().replace(b"dog", b"cat"))
     (folder / "\x1b[31mmore").touch()
     damaged = negwb(workspace, "export-verify", "set")
     assert damaged.exit_code == ExitCode.FAILED

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from curation_db.exporting.blind_gate import (
     GateResult,
+    HardNegatives,
     TextReport,
     TraitShares,
     check_gate,
@@ -21,6 +22,7 @@ from curation_db.language.sanitize import display_text
 from curation_db.stats.targets import resolve_target
 from curation_db.storage.store import open_read_only
 from workbench.console.progress_bars import step_bars
+from workbench.errors import ExitCode, NegwbError
 
 if TYPE_CHECKING:
     from curation_db.stats.intervals import Interval
@@ -33,9 +35,15 @@ _FAR: Final = 0.1
 """Distance from a target that is worth a line."""
 
 
+class GateFailed(NegwbError):
+    """The text of the set gives its true captions away."""
+
+    exit_code = ExitCode.FAILED
+
+
 @dataclass(frozen=True, slots=True)
 class ExportCheck:
-    """Exactly one of both is not None."""
+    """At most one of both is not None."""
 
     gate: GateResult | None
     report: TextReport | None
@@ -47,11 +55,10 @@ class ExportCheck:
 
 def check_export(workspace: Workspace, settings: Settings, folder: Path) -> ExportCheck:
     """Check the export in `folder`, which may be a partial one, and show bars meanwhile."""
+    negatives = hard_negatives(read_items(folder))
+    if negatives.pairs:
+        return check_pairs(settings, negatives)
     with step_bars(lines=True) as bars:
-        negatives = hard_negatives(read_items(folder))
-        if negatives.pairs:
-            limit = settings.export.blind_limit
-            return ExportCheck(check_gate(negatives, limit, progress=lambda *at: bars("blind gate", *at)), None)
         targets = {trait: resolve_target(trait, each) for trait, each in settings.targets.items()}
         with open_read_only(workspace.database) as store, store.read() as connection:
             decided = decided_texts(connection)
@@ -59,6 +66,22 @@ def check_export(workspace: Workspace, settings: Settings, folder: Path) -> Expo
             read_items(folder), targets, decided, progress=lambda *at: bars("accept by text alone", *at)
         )
         return ExportCheck(None, report)
+
+
+def check_pairs(settings: Settings, negatives: HardNegatives) -> ExportCheck:
+    """Check the pairs of a derived set, and show a bar meanwhile."""
+    if not negatives.pairs:
+        return ExportCheck(None, None)
+    with step_bars(lines=True) as bars:
+        limit = settings.export.blind_limit
+        return ExportCheck(check_gate(negatives, limit, progress=lambda *at: bars("blind gate", *at)), None)
+
+
+def refuse(check: ExportCheck) -> None:
+    """Raise `GateFailed` unless the check passes."""
+    if not check.passes:
+        verdict, *figures = check_lines(check)
+        raise GateFailed(f"nothing was written: {verdict.removeprefix('warning: ')}", hint="; ".join(figures))
 
 
 def check_json(check: ExportCheck) -> dict[str, Any]:
