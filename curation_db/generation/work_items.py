@@ -6,8 +6,9 @@ An item is a caption (pipeline P1) or a question with the human answer "no" (P2)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
@@ -29,6 +30,17 @@ _PENDING = {
             WHERE g.recipe = :recipe AND g.item = 'question/' || i.id AND g.status IN :done)""",
 }
 """FROM clause of the items that are not done, by kind."""
+_OF_ARM = """
+    SELECT 1 FROM prompt_assignment a
+    WHERE a.comparison_id = :comparison AND a.item = '{kind}/' || i.id AND a.arm = :arm
+"""
+_UNASSIGNED = """
+    SELECT i.image_id, s.name AS source, m.key, '{kind}/' || i.id AS item {pending}
+      AND NOT EXISTS (SELECT 1 FROM generation_item g WHERE g.recipe = :other AND g.item = '{kind}/' || i.id)
+      AND NOT EXISTS (SELECT 1 FROM prompt_assignment a
+                      WHERE a.comparison_id = :comparison AND a.item = '{kind}/' || i.id)
+    {sources} ORDER BY i.image_id, i.id
+"""
 _TABLES = {"caption": "caption", "question": "visual_question"}
 """Table by kind of item."""
 _SOURCE_FILTER = "AND i.source_id IN (SELECT id FROM source WHERE name IN :sources)"
@@ -51,6 +63,10 @@ _DONE = text("""
     SELECT item FROM generation_item
     WHERE recipe = :recipe AND item IN (SELECT value FROM json_each(:items)) AND status IN :done
 """).bindparams(bindparam("done", expanding=True))
+_ASSIGNED = text("""
+    SELECT item FROM prompt_assignment
+    WHERE comparison_id = :comparison AND arm = :arm AND item IN (SELECT value FROM json_each(:items))
+""")
 _FINISH = """
     INSERT INTO generation_item
         (recipe, item, run_id, image_id, status, reason, detail, candidate_id, attempts, created_at)
@@ -98,15 +114,20 @@ class Scope:
     """Names of sources; empty: all."""
     retry: bool = False
     """Whether failed items count as not done."""
+    arm: tuple[int, str] | None = None
+    """Id of a comparison and one of its arms: only the items assigned to it. None: all items."""
 
     @property
     def _values(self) -> dict[str, Any]:
         values: dict[str, Any] = {"recipe": self.recipe, "done": _RETRYING if self.retry else _ALL}
+        if self.arm is not None:
+            values |= {"comparison": self.arm[0], "arm": self.arm[1]}
         return values | ({"sources": self.sources} if self.sources else {})
 
     def _statement(self, select: str, end: str = "") -> Any:
         source_filter = _SOURCE_FILTER_IN_ORDER if end else _SOURCE_FILTER
-        sql = text(f"{select} {_PENDING[self.kind]} {source_filter if self.sources else ''} {end}")
+        arm_filter = "" if self.arm is None else f"AND EXISTS ({_OF_ARM.format(kind=self.kind)})"
+        sql = text(f"{select} {_PENDING[self.kind]} {arm_filter} {source_filter if self.sources else ''} {end}")
         sql = sql.bindparams(bindparam("done", expanding=True))
         return sql.bindparams(bindparam("sources", expanding=True)) if self.sources else sql
 
@@ -172,6 +193,43 @@ def _mark_pending(connection: Connection, images: Collection[ImageContext], scop
     done = set(connection.execute(_DONE, values).scalars()) if every else set()
     for image in images:
         image.waiting = items[image.id] - done
+    if scope.arm is not None:
+        names = {"comparison": scope.arm[0], "arm": scope.arm[1], "items": json_array(every)}
+        assigned = set(connection.execute(_ASSIGNED, names).scalars())
+        for image in images:
+            image.waiting &= assigned
+
+
+def unassigned_items(
+    connection: Connection,
+    kind: str,
+    recipes: tuple[str, str],
+    comparison: int,
+    *,
+    sources: Sequence[str] = (),
+    after: int = 0,
+) -> Generator[tuple[int, str, str, list[str]], None, None]:
+    """Yield (image id, source, key, items) of the images with items that neither recipe has processed and that have no
+    arm in the comparison; by image id, above `after`."""
+    pending = _PENDING[kind].replace(
+        " i WHERE", " i JOIN image m ON m.id = i.image_id JOIN source s ON s.id = m.source_id WHERE", 1
+    )
+    sql = text(
+        _UNASSIGNED.format(kind=kind, pending=pending, sources=_SOURCE_FILTER_IN_ORDER if sources else "")
+    ).bindparams(bindparam("done", expanding=True))
+    values: dict[str, Any] = {
+        "recipe": recipes[0],
+        "other": recipes[1],
+        "comparison": comparison,
+        "after": after,
+        "done": _ALL,
+    }
+    if sources:
+        sql = sql.bindparams(bindparam("sources", expanding=True))
+        values["sources"] = tuple(sources)
+    with connection.execute(sql, values) as rows:
+        for (image_id, source, key), group in groupby(rows, key=lambda row: (row.image_id, row.source, row.key)):
+            yield image_id, source, key, [row.item for row in group]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import Boolean, CheckConstraint, Column, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy import text as sql_text
 from sqlmodel import Field, SQLModel
 
@@ -142,3 +142,38 @@ class GenerationItem(SQLModel, table=True):
     attempts: int = 1
     """Number of tried concepts."""
     created_at: str
+
+
+class PromptComparison(SQLModel, table=True):
+    """Two recipes that differ in their prompt version alone, between which the items are divided at random."""
+
+    __tablename__ = "prompt_comparison"
+    __table_args__ = (UniqueConstraint("recipe_a", "recipe_b"),)
+    id: int | None = Field(default=None, primary_key=True)
+    recipe_a: str
+    recipe_b: str
+    prompt_a: str
+    """Version of the prompt set of arm a; the one that comes first in alphabetical order."""
+    prompt_b: str
+    pipeline: str
+    seed: int
+    """Seed of the assignment."""
+    created_at: str
+
+
+class PromptAssignment(SQLModel, table=True):
+    """Arm of one caption (P1) or question (P2) in a comparison; stored before any request about it is sent."""
+
+    __tablename__ = "prompt_assignment"
+    __table_args__ = (
+        Index("prompt_assignment_arm", "comparison_id", "arm", "image_id"),
+        CheckConstraint("arm IN ('a', 'b')", name="arm_known"),
+        {"sqlite_with_rowid": False},
+    )
+    comparison_id: int = Field(foreign_key="prompt_comparison.id", primary_key=True)
+    item: str = Field(primary_key=True)
+    """caption/ID or question/ID, with an id of this record."""
+    image_id: int = Field(foreign_key="image.id")
+    pair: int
+    """Number of its pair in the comparison: one coin decides which of the two gets arm a."""
+    arm: str

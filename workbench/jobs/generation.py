@@ -192,6 +192,11 @@ def resume_arguments(run: GenerationRunRow, settings: GenerateSettings) -> list[
         NegwbError: they cannot be derived; the message says why.
     """
     own, recipe = run.settings, _table(run.settings.get("recipe"))
+    if comparison := _table(own.get("comparison")):
+        raise NegwbError(
+            f"run {run.id} is an arm of comparison {comparison.get('id')} and cannot be resumed alone",
+            hint="run negwb generate --compare with the same two prompt sets again",
+        )
     if run.stop_reason is StopReason.BUDGET:
         raise NegwbError(
             f"run {run.id} has spent its budget",

@@ -15,6 +15,7 @@ Examples:
   negwb generate --limit 1000                       with the engines of negwb.toml
   negwb generate --proposer openai:http://localhost:8000/v1 --judge openai:http://localhost:8001/v1
   negwb generate --pipeline P2                      from questions answered with no
+  negwb generate --compare negwb-p1-1 mine.toml --limit 400   half of the captions for each; then: negwb prompts compare
   negwb generate --shard 2/8 --max-cost 20          one part of the images, at a cost of at most 20
   negwb generate --emit-requests requests.jsonl     batch files: negwb generate batch submit requests.jsonl, or run
                                                     them elsewhere and then --ingest-responses responses.jsonl
@@ -66,6 +67,13 @@ def generate(
     ] = None,
     prompts: Annotated[
         str | None, typer.Option(metavar="SET", help="Prompt set or its file; see: negwb generate prompts.")
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="A B",
+            help="Divide the items between two prompt sets or files at random, evenly within each image.",
+        ),
     ] = None,
     mix: Annotated[str | None, typer.Option(help="Requested cues and positions: balanced, negrefcocog, free.")] = None,
     random_concept: Annotated[
@@ -131,7 +139,7 @@ def generate(
         },
         options={"sources": tuple(source or ()), "limit": limit, "shard": shard, "retry": retry},
         caps={"max_requests": max_requests, "max_tokens": max_tokens, "max_cost": max_cost},
-        dry_run=dry_run, emit=emit_requests,
+        compare=compare, dry_run=dry_run, emit=emit_requests,
         file_limits=file_limits, ingest=ingest_responses or [], quiet=quiet, as_json=as_json,
     )
     # fmt: on

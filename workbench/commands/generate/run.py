@@ -43,6 +43,7 @@ def run_generate(
     plan: Mapping[str, Any],
     options: Mapping[str, Any],
     caps: Mapping[str, Any],
+    compare: tuple[str, str] | None,
     dry_run: bool,
     emit: Path | None,
     file_limits: Mapping[str, int],
@@ -58,6 +59,7 @@ def run_generate(
         plan: Arguments of `make_plan`; "pipeline" as text.
         options: sources, limit, shard and retry.
         caps: max_requests, max_tokens and max_cost.
+        compare: Two prompt sets or files, between which the items are divided at random.
         dry_run: Print the requests and an estimate.
         emit: File to write the next requests to.
         file_limits: max_lines and max_bytes of a file, where given.
@@ -72,6 +74,11 @@ def run_generate(
         raise UsageError("--max-lines and --max-bytes belong to --emit-requests", hint="see: negwb generate --help")
     if sum((dry_run, emit is not None, bool(ingest))) > 1:
         raise UsageError("--dry-run, --emit-requests and --ingest-responses exclude each other", hint="use one of them")
+    if compare is not None and (dry_run or emit is not None or ingest or plan.get("prompts")):
+        raise UsageError(
+            "--compare names both prompt sets and sends its requests: no --prompts, --dry-run or batch files with it",
+            hint="an estimate for one of them: negwb generate --prompts A --dry-run",
+        )
     register_demo_engines()
     workspace = find_workspace(named)
     settings = read_settings(workspace.settings)
@@ -79,6 +86,14 @@ def run_generate(
     with (open_read_only if dry_run else open_store)(workspace.database) as store:
         if ingest:
             _ingest_responses(store, ingest, settings.generate.engines, as_json=as_json)
+            return
+        if compare is not None:
+            from workbench.commands.generate.compare import run_comparison
+
+            plans = [build_plan(settings, changes, {**plan, "prompts": name}) for name in compare]
+            chosen = _options(settings, options, caps)
+            _check_sources(store, chosen.sources)
+            run_comparison(workspace, store, (plans[0], plans[1]), chosen, folders, quiet=quiet, as_json=as_json)
             return
         generation_plan = build_plan(settings, changes, plan)
         generation_options = _options(settings, options, caps)

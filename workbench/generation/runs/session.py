@@ -153,9 +153,9 @@ def generate(
         NegwbError: an engine cannot be opened, or another process runs the same recipe; no request was sent.
     """
     check_prices(plan, options.budget)
-    on_progress, notify = _ignoring_closed_pipe(on_progress), _ignoring_closed_pipe(notify)
+    on_progress, notify = ignoring_closed_pipe(on_progress), ignoring_closed_pipe(notify)
     if task is None:
-        task = partial(_default_task, plan, options, folders)
+        task = partial(default_task, plan, options, folders)
     try:
         with standard_streams.stdout_as_stderr():  # engines may print; stdout is for the result
             return asyncio.run(_generate(workspace, store, plan, options, on_progress, notify, factory, task))
@@ -165,7 +165,7 @@ def generate(
         ) from stop
 
 
-def _ignoring_closed_pipe(callback: Callable[[T], None]) -> Callable[[T], None]:
+def ignoring_closed_pipe(callback: Callable[[T], None]) -> Callable[[T], None]:
     """Wrap a callback so that a closed output pipe does not end the run."""
 
     def call(value: T) -> None:
@@ -186,44 +186,81 @@ async def _generate(
     make_task: MakeTask,
 ) -> GenerationResult:
     async with (
-        _plugins_watched(workspace, plan, notify),
+        plugins_watched(workspace, plan, notify),
         open_engines(workspace, store, plan, options.budget, notify, factory) as engines,
     ):
-        identities = plan.identities(engines)
-        recipe = plan.recipe(identities)
-        check_judges(recipe)
-        blind = check_sight(plan, {name: engine.model for name, engine in engines.items()}, probes_of(store))
         writer = RecordWriter(store)
         try:
-            settings_json = settings_of(plan, recipe, options, engines, blind)
-            run_id = await writer.write(
-                lambda connection: register_run(connection, recipe, settings_json, options, plan)
-            )
-            task = await make_task(writer, recipe)
-            counters = RunCounters(task.total, least_label_mass=recipe.least_label_mass)
-
-            def report_bug(image: str, error: BaseException) -> None:
-                notify(f"{image}: {unexpected_line(error, write_error_log(error, workspace.root))}")
-
-            # fmt: off
-            runner = Runner(
-                writer, recipe, task.steps, engines,
-                counters=counters, budget=options.budget, intake=options.intake, run_id=run_id, report_bug=report_bug,
-                identities=identities, blind=blind,
-            )
-            # fmt: on
-            ended = await _run_with_heartbeat(
-                runner, task.image_tasks, writer, counters, run_id, recipe, on_progress, notify
-            )
+            run = await prepare_run(workspace, store, writer, plan, options, engines, make_task, notify)
+            with stop_on_signals([run.runner], notify):
+                ended = await run_with_heartbeat(run, writer, on_progress)
         finally:
             await asyncio.to_thread(writer.close)
     if ended.progress.items_kept:
         await asyncio.to_thread(fulltext.refresh, store)
-    return replace(ended, simulated=tuple(settings_json["simulated"]), blind=tuple(settings_json["blind"]))
+    return ended
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """A run that is registered in the record, before its first request."""
+
+    run_id: int
+    recipe: Recipe
+    runner: Runner
+    task: GenerationTask
+    counters: RunCounters
+    simulated: tuple[str, ...]
+    blind: tuple[str, ...]
+
+
+async def prepare_run(
+    workspace: Workspace,
+    store: Store,
+    writer: RecordWriter,
+    plan: GenerationPlan,
+    options: GenerationOptions,
+    engines: Mapping[str, Engine],
+    make_task: MakeTask,
+    notify: Callable[[str], None],
+    *,
+    comparison: Mapping[str, Any] | None = None,
+) -> PreparedRun:
+    """Register the run and make its runner.
+
+    Args:
+        comparison: What its settings say about the comparison that it is an arm of.
+
+    Raises:
+        UsageError: the judges are refused, or another process runs the same recipe.
+    """
+    identities = plan.identities(engines)
+    recipe = plan.recipe(identities)
+    check_judges(recipe)
+    blind = check_sight(plan, {name: engine.model for name, engine in engines.items()}, probes_of(store))
+    settings_json = settings_of(plan, recipe, options, engines, blind)
+    if comparison is not None:
+        settings_json["comparison"] = dict(comparison)
+    run_id = await writer.write(lambda connection: register_run(connection, recipe, settings_json, options, plan))
+    task = await make_task(writer, recipe)
+    counters = RunCounters(task.total, least_label_mass=recipe.least_label_mass)
+
+    def report_bug(image: str, error: BaseException) -> None:
+        notify(f"{image}: {unexpected_line(error, write_error_log(error, workspace.root))}")
+
+    # fmt: off
+    runner = Runner(
+        writer, recipe, task.steps, engines,
+        counters=counters, budget=options.budget, intake=options.intake, run_id=run_id, report_bug=report_bug,
+        identities=identities, blind=blind,
+    )
+    # fmt: on
+    simulated, sightless = tuple(settings_json["simulated"]), tuple(settings_json["blind"])
+    return PreparedRun(run_id, recipe, runner, task, counters, simulated, sightless)
 
 
 @asynccontextmanager
-async def _plugins_watched(
+async def plugins_watched(
     workspace: Workspace, plan: GenerationPlan, notify: Callable[[str], None]
 ) -> AsyncIterator[None]:
     """Report plug-in engines that block the event loop or raise in tasks of their own."""
@@ -236,11 +273,17 @@ async def _plugins_watched(
         yield
 
 
-async def _default_task(
-    plan: GenerationPlan, options: GenerationOptions, folders: PictureFolders, writer: RecordWriter, recipe: Recipe
+async def default_task(
+    plan: GenerationPlan,
+    options: GenerationOptions,
+    folders: PictureFolders,
+    writer: RecordWriter,
+    recipe: Recipe,
+    *,
+    arm: tuple[int, str] | None = None,
 ) -> GenerationTask:
-    """Return the captions or questions that are not yet processed under the recipe."""
-    scope = scope_of(plan, recipe, options)
+    """Return the captions or questions that are not yet processed under the recipe; see `Scope.arm`."""
+    scope = replace(scope_of(plan, recipe, options), arm=arm)
     image_tasks = read_image_tasks(writer, scope, folders, shard=options.shard, limit=options.limit)
     total = await writer.read(lambda connection: _total(connection, scope, options))
     image_needed = needs_image(recipe, plan.prompts, {name: each.kind for name, each in plan.engines.items()})
@@ -299,6 +342,11 @@ def _may_prove(settings: EngineSettings | None) -> bool:
 def scope_of(plan: GenerationPlan, recipe: Recipe, options: GenerationOptions) -> Scope:
     """Return the items that the run processes."""
     return Scope(recipe=recipe.hash, kind=_KINDS[plan.pipeline], sources=options.sources, retry=options.retry)
+
+
+def item_kind(pipeline: Pipeline) -> str:
+    """Return the kind of the pipeline's items: caption or question."""
+    return _KINDS[pipeline]
 
 
 def nothing_left(store: Store, pipeline: Pipeline) -> NothingToDo:
@@ -373,17 +421,9 @@ def shards_overlap(one: Shard, other: Shard) -> bool:
     return (one.number - other.number) % math.gcd(one.of, other.of) == 0
 
 
-async def _run_with_heartbeat(
-    runner: Runner,
-    image_tasks: AsyncIterator[ImageTask],
-    writer: RecordWriter,
-    counters: RunCounters,
-    run_id: int,
-    recipe: Recipe,
-    on_progress: OnProgress,
-    notify: Callable[[str], None],
-) -> GenerationResult:
+async def run_with_heartbeat(run: PreparedRun, writer: RecordWriter, on_progress: OnProgress) -> GenerationResult:
     """Run with a heartbeat in the record, and store the outcome."""
+    runner, counters, run_id = run.runner, run.counters, run.run_id
 
     def progress() -> StageProgress:
         if runner.stopping:
@@ -404,8 +444,7 @@ async def _run_with_heartbeat(
     beating = asyncio.create_task(beats())
     error: BaseException | None = None
     try:
-        with _stop_on_signals(runner, notify):
-            await runner.run(image_tasks)
+        await runner.run(run.task.image_tasks)
     except (NegwbError, RecordError) as ended:
         error = ended
     except asyncio.CancelledError:
@@ -427,7 +466,16 @@ async def _run_with_heartbeat(
     on_progress(last)
     await _end(writer, run_id, state, last, message, stop_reason)
     return GenerationResult(
-        run_id, recipe, state, last, message, error, runner.pending_images, main_failure=counters.main_failure
+        run_id,
+        run.recipe,
+        state,
+        last,
+        message,
+        error,
+        runner.pending_images,
+        simulated=run.simulated,
+        blind=run.blind,
+        main_failure=counters.main_failure,
     )
 
 
@@ -462,19 +510,21 @@ def _waiting_line(in_flight: int) -> str:
 
 
 @contextmanager
-def _stop_on_signals(runner: Runner, notify: Callable[[str], None]) -> Iterator[None]:
-    """On Ctrl-C, SIGTERM or SIGHUP, stop the run; on a second signal, end it at once."""
+def stop_on_signals(runners: Sequence[Runner], notify: Callable[[str], None]) -> Iterator[None]:
+    """On Ctrl-C, SIGTERM or SIGHUP, stop the runs; on a second signal, end them at once."""
     signals = 0
 
     def on_signal(_number: signal.Signals) -> None:
         nonlocal signals
         signals += 1
-        if signals == 1:
+        if signals > 1:
+            for runner in runners:
+                runner.cancel()
+            return
+        for runner in runners:
             runner.stop("stopped")
-            if line := _waiting_line(runner.in_flight):
-                notify(f"{line}; Ctrl-C again ends at once and loses them")
-        else:
-            runner.cancel()
+        if line := _waiting_line(max(runner.in_flight for runner in runners)):
+            notify(f"{line}; Ctrl-C again ends at once and loses them")
 
     with interruption.heard_by(asyncio.get_running_loop(), on_signal, also=[signal.SIGINT]):
         yield

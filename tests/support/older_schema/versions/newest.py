@@ -8,7 +8,7 @@ from alembic import op
 
 from curation_db.storage.ids import utc_now, uuid7
 
-revision = "0005"
+revision = "0006"
 down_revision = "older"
 branch_labels = None
 depends_on = None
@@ -39,11 +39,13 @@ _ADD = (
 
 
 _PROBES = import_module("curation_db.storage.migrations.versions.0005_probe_answers")
+_COMPARISONS = import_module("curation_db.storage.migrations.versions.0006_prompt_comparisons")
 
 
 def upgrade() -> None:
     for statement in _ADD:
         op.execute(statement)
     _PROBES.allow_probe_answers(op.get_bind())
+    _COMPARISONS.upgrade()
     connection = op.get_bind()
     connection.exec_driver_sql("INSERT INTO lineage(uid, after, started_at) VALUES (?, 0, ?)", (uuid7(), utc_now()))

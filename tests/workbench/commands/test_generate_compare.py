@@ -1,0 +1,167 @@
+"""Tests of `negwb generate --compare` and `negwb prompts compare` with scripted engines and a scripted annotator."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.commands import negwb
+
+from curation_db.enums import GenerationState
+from curation_db.generation.runs import list_runs
+from curation_db.storage.store import open_read_only
+from workbench.demo.build import DemoSize, build_demo
+from workbench.errors import ExitCode, NegwbError
+from workbench.generation.prompts.loader import find_prompts
+from workbench.jobs.generation import resume_arguments
+from workbench.workspace.layout import Workspace
+from workbench.workspace.settings import read_settings
+
+SIZE = DemoSize(pictures=24, pool=1, scenes=1, gallery=1)
+OLD = "negwb-p1-1"
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo workspace whose audit set is a half of what is generated; tests change a copy."""
+    folder = tmp_path_factory.mktemp("drawn") / "demo"
+    workspace = build_demo(folder, size=SIZE, progress=lambda *_: None)
+    settings = workspace.settings.read_text(encoding="utf-8")
+    assert "audit_rate = 0.1 " in settings
+    workspace.settings.write_text(settings.replace("audit_rate = 0.1 ", "audit_rate = 0.5 "), encoding="utf-8")
+    content = find_prompts(OLD).content.replace(f'name = "{OLD}"', 'name = "mine"')
+    (folder / "mine.toml").write_text(content, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def workspace(drawn: Path, tmp_path: Path) -> Workspace:
+    shutil.copytree(drawn, tmp_path / "demo")
+    return Workspace(tmp_path / "demo")
+
+
+def mine(workspace: Workspace) -> Path:
+    return workspace.root / "mine.toml"
+
+
+def json_of(workspace: Workspace, *args: object) -> Any:
+    done = negwb(workspace, *args)
+    assert done.exception is None, (done.exception, done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(workspace: Workspace, *more: object) -> Any:
+    return json_of(workspace, "generate", "--compare", OLD, mine(workspace), "--quiet", "--json", *more)
+
+
+def rows(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(workspace.database)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def failure(workspace: Workspace, *args: object) -> NegwbError:
+    done = negwb(workspace, *args)
+    assert isinstance(done.exception, NegwbError), done.exception
+    return done.exception
+
+
+def test_both_versions_get_half_of_each_image_and_the_report_compares_them(workspace: Workspace) -> None:
+    run = compare(workspace)
+    versions = [find_prompts(OLD).version, find_prompts(str(mine(workspace))).version]
+    assert sorted(run["arms"]) == sorted(versions)
+    done = {version: arm["items_done"] for version, arm in run["arms"].items()}
+    assert sum(done.values()) == run["assigned"] == rows(workspace, "SELECT count(*) FROM caption")[0][0]
+    assert abs(done[versions[0]] - done[versions[1]]) <= 1
+    uneven = rows(
+        workspace,
+        """SELECT max(abs(n))
+           FROM (SELECT sum(arm = 'a') - sum(arm = 'b') AS n FROM prompt_assignment GROUP BY image_id)""",
+    )
+    assert uneven == [(1,)]
+    json_of(workspace, "demo", workspace.root, "--decide")
+    report = json_of(workspace, "prompts", "compare", OLD, mine(workspace), "--json")
+    assert (report["old"]["prompt"], report["new"]["prompt"]) == tuple(versions)
+    assert report["labels"] == report["old"]["audit"]["n"] + report["new"]["audit"]["n"] > 10
+    gain = report["new"]["audit"]["share"] - report["old"]["audit"]["share"]
+    assert report["difference"] == pytest.approx(gain)
+    assert report["difference_95"][0] <= gain <= report["difference_95"][1]
+    assert 0 < report["p"] <= 1
+    assert report["labels_needed_for_5_points"] > 500
+    for version, arm in zip(versions, (report["old"], report["new"]), strict=True):
+        ran = run["arms"][version]
+        cost = ran["requests"] / ran["kept"] / arm["audit"]["share"]
+        assert arm["per_accepted"]["requests"]["estimate"] == pytest.approx(cost)
+    swapped = json_of(workspace, "prompts", "compare", "mine", versions[0], "--json")
+    assert (swapped["difference"], swapped["p"]) == (-report["difference"], pytest.approx(report["p"]))
+    shown = negwb(workspace, "prompts", "compare", str(report["comparison"]))
+    assert "difference (points)" in shown.stdout
+    assert "randomisation test" in shown.stderr
+    assert "5 points" in shown.stderr
+
+
+def test_a_stopped_comparison_continues_with_the_same_division(workspace: Workspace) -> None:
+    assert (
+        failure(
+            workspace, "generate", "--compare", OLD, mine(workspace), "--quiet", "--limit", 20, "--max-requests", 40
+        ).exit_code
+        == ExitCode.FAILED
+    )
+    before = dict(rows(workspace, "SELECT item, arm FROM prompt_assignment"))
+    assert Counter(before.values()) == {"a": 10, "b": 10}
+    with open_read_only(workspace.database) as store, store.read() as connection:
+        runs = list_runs(connection)
+    assert {run.state for run in runs} == {GenerationState.STOPPED}
+    assert [run.settings["comparison"]["arm"] for run in runs] == ["b", "a"]
+    with pytest.raises(NegwbError, match="arm of comparison 1"):
+        resume_arguments(runs[1], read_settings(workspace.settings).generate)
+    run = compare(workspace, "--limit", 20)
+    assert run["assigned"] == 0
+    assert dict(rows(workspace, "SELECT item, arm FROM prompt_assignment")) == before
+    arms = rows(
+        workspace,
+        """
+        SELECT a.arm, count(*) FROM prompt_assignment a JOIN prompt_comparison c ON c.id = a.comparison_id
+        JOIN generation_item g ON g.item = a.item AND g.recipe = iif(a.arm = 'a', c.recipe_a, c.recipe_b) GROUP BY 1""",
+    )
+    assert arms == [("a", 10), ("b", 10)]
+    assert rows(workspace, "SELECT count(*) FROM generation_item") == [(20,)]
+    assert compare(workspace, "--limit", 5)["assigned"] == 5
+
+
+def test_another_seed_or_rule_is_another_comparison(workspace: Workspace) -> None:
+    one = compare(workspace, "--limit", 6)
+    other = compare(workspace, "--limit", 6, "--seed", 4)
+    assert [one["comparison"], other["comparison"]] == [1, 2]
+    report = negwb(workspace, "prompts", "compare", OLD, "mine")
+    assert report.exception is None
+    assert "prompt comparison 2" in report.stdout.lower()
+    assert "other settings: 1" in report.stderr
+    listed = json_of(workspace, "prompts", "compare", "--json")
+    assert [(each["id"], each["seed"]) for each in listed] == [(2, 4), (1, 0)]
+
+
+def test_refusals(workspace: Workspace) -> None:
+    same = failure(workspace, "generate", "--compare", OLD, OLD, "--quiet")
+    assert (same.exit_code, "same" in same.message or "both" in same.message) == (ExitCode.USAGE, True)
+    both = failure(workspace, "generate", "--compare", OLD, "mine.toml", "--dry-run")
+    assert both.exit_code == ExitCode.USAGE
+    assert failure(workspace, "prompts", "compare").exit_code == ExitCode.NOTHING_TO_DO
+    compare(workspace, "--limit", 2)
+    assert failure(workspace, "prompts", "compare", "7").exit_code == ExitCode.USAGE
+    assert failure(workspace, "prompts", "compare", OLD, "nothing").exit_code == ExitCode.USAGE
+    assert failure(workspace, "prompts", "compare", OLD).exit_code == ExitCode.USAGE
+    assert failure(workspace, "generate", "--compare", OLD, "negwb-p2-1").exit_code == ExitCode.USAGE
+
+
+def test_nothing_is_left_when_all_captions_are_assigned(workspace: Workspace) -> None:
+    compare(workspace)
+    again = failure(workspace, "generate", "--compare", OLD, mine(workspace), "--quiet")
+    assert again.exit_code == ExitCode.NOTHING_TO_DO
