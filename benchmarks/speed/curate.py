@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -71,6 +72,7 @@ _NOTES = [
     "unsure, 10% skip; it waits until the app is idle after each, so that cards are prefetched",
     "a card is painted with the first frame that contains its caption and its negation; every frame is rendered to "
     "true-colour bytes of a terminal, which are not sent anywhere; picture: the frame contains it, in half cells",
+    "the app takes the colours of that terminal, so that what it prepares is for them; "
     "the median of the empty app is subtracted from p50 to p99 and picture_p95 (pilot_ms: a key that changes one "
     "word, rendered the same way), but not from raw_p95_ms",
     "rushed_*: the next key arrives as soon as a card is painted, faster than any annotator; undo_* (z) and edit_* "
@@ -129,7 +131,11 @@ def _run_session(folder: Path | str, presses: int, *options: str) -> dict[str, A
     """Return the measurements of `curate_session` for this workspace, or for an empty app."""
     report_progress(f"{presses} keys " + ("on an empty app" if folder == EMPTY else "in the curate screen"))
     command = [sys.executable, "-m", "benchmarks.speed.support.curate_session", str(folder), str(presses), *options]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    environment = {
+        **os.environ,
+        "TEXTUAL_COLOR_SYSTEM": "truecolor",
+    }  # that of the terminal to which frames are rendered
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 

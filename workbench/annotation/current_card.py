@@ -95,8 +95,7 @@ class CurrentCard:
             return
         self.clear()
         if ready.origin is CardOrigin.QUEUE and ready.leased:
-            # Without its image: after hundreds of undos as many cards wait there, and decoding again is cheap.
-            self._prefetcher.requeue_front(replace(ready, thumbnail=None))
+            self._prefetcher.requeue_front(ready)
         elif ready.leased:
             self.release(ready.card.candidate_id)
 

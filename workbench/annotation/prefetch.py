@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from curation_db.errors import RecordError
 from curation_db.queue.claims import Claim, Queue
@@ -18,10 +19,12 @@ from curation_db.queue.leases import Clock
 from workbench.annotation.models import CLOCK_CHECK_SECONDS, DEPTH, PreparedCard
 
 _RETRY_SECONDS = 2.0
-REST_SECONDS = 0.06
-"""Pause of the thread after a card was taken, if others are ready: the screen draws the card meanwhile, and Python runs
-one thread at a time. Without the pause, 6 of the 43 ms from the key to the card are the thread's (measured)."""
+REST_SECONDS = 0.25
+"""Longest pause of the thread after a card was taken, if others are ready. It ends once the screen has drawn the card:
+Python runs one thread at a time, so that work of this one would delay the drawing."""
 _MAX_SERVED_AGAIN = 200
+_MOST_IMAGES = 8
+"""Prepared cards that keep their images, after undos."""
 
 
 class CardPrefetcher:
@@ -33,6 +36,7 @@ class CardPrefetcher:
         load: Callable[[Claim], PreparedCard | None],
         *,
         on_change: Callable[[], None],
+        prepare: Callable[[PreparedCard], None] = lambda _ready: None,
         depth: int = DEPTH,
         lease_seconds: float,
         clock: Clock = time.time,
@@ -41,6 +45,8 @@ class CardPrefetcher:
     ) -> None:
         self._queue = queue
         self._load = load
+        self._prepare = prepare
+        """Called for each card, except if the annotator waits for it."""
         self._on_change = on_change
         self._depth = depth
         self._renew_every = lease_seconds / 3
@@ -99,10 +105,21 @@ class CardPrefetcher:
             self._change.notify_all()
         return ready
 
+    def end_rest(self) -> None:
+        """Prepare cards again: the taken one is drawn."""
+        with self._change:
+            self._rest_until = 0.0
+            self._change.notify_all()
+
     def requeue_front(self, ready: PreparedCard) -> None:
-        """Put a card in front of the others."""
+        """Put a card in front of the others; only the first ones keep their images.
+
+        After hundreds of undos as many cards wait here, and decoding an image again is cheap.
+        """
         with self._change:
             self._cards.appendleft(ready)
+            if len(self._cards) > _MOST_IMAGES:
+                self._cards[_MOST_IMAGES] = replace(self._cards[_MOST_IMAGES], thumbnail=None)
 
     def recheck(self, ready: PreparedCard) -> None:
         """Return a taken card whose lease may be lost; the thread leases and loads it again, or drops it."""
@@ -236,6 +253,8 @@ class CardPrefetcher:
         with self._change:
             self._loading = claim.candidate_id
         ready = self._load(claim)
+        if ready is not None and self.current_id is not None:
+            self._prepare(ready)
         self._claimed = None
         self._add(claim.candidate_id, ready)
 

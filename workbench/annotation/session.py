@@ -89,6 +89,9 @@ class AnnotationSession:
         """
         self.on_change: Callable[[], None] = lambda: None
         """Called from any thread when a card is ready, the queue has ended, or `problem` or `replaced` has changed."""
+        self.prepare: Callable[[PreparedCard], None] = lambda _ready: None
+        """Called in the prefetch thread for a card that will become the current one: the screen computes there what it
+        will draw."""
         self.actor = actor
         self.settings = settings or SessionSettings()
         self.store = store
@@ -119,6 +122,7 @@ class AnnotationSession:
         self._prefetcher = CardPrefetcher(
             self._queue,
             self.loader.load_claimed,
+            prepare=self._prepare,
             on_change=self.notify,
             depth=self.settings.depth,
             lease_seconds=self.settings.lease_seconds,
@@ -134,8 +138,10 @@ class AnnotationSession:
         self.goal_reached = False
         """Whether the last decision on a card was the one that reached the goal."""
         self.start_prefetch = self._prefetcher.start
-        self.upcoming = self._prefetcher.upcoming
         """Start to prepare cards, which leases them. A second call does nothing."""
+        self.upcoming = self._prefetcher.upcoming
+        self.card_drawn = self._prefetcher.end_rest
+        """The screen reports that it has drawn the current card: the thread may use the processor again."""
         self._card = CurrentCard(store, self._queue, self._prefetcher, self.loader, self.dwell_timer)
         self._back_history = BackHistory(store, actor.name)
         self._index_outdated = True
@@ -663,6 +669,9 @@ class AnnotationSession:
 
     def _open_past(self, past: PreviousDecision) -> None:
         self._card.load(past.candidate_id, CardOrigin.HISTORY, leased=False, past=past)
+
+    def _prepare(self, ready: PreparedCard) -> None:
+        self.prepare(ready)
 
     def notify(self) -> None:
         """Let the front end show what has changed. May be called from any thread."""

@@ -181,6 +181,7 @@ class NegwbApp(BaseApp):
             if not (await self._check_bindings(key, priority=True) or await self._check_bindings(key)):
                 cards.show_unknown_key(event)
             cards.draw_now()
+            self.session.card_drawn()
         else:
             await super().on_event(event)
 

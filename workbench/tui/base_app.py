@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import RenderableType
 from textual import events
-from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.actions import ActionParseResult
 from textual.app import App, ScreenError, SystemCommand
 from textual.css.query import QueryError
@@ -30,7 +29,7 @@ from curation_db.language.sanitize import display_text
 from workbench.console import interruption
 from workbench.errors import ExitCode
 from workbench.images.terminal_graphics import cell_pixels, cell_question, remember_cell
-from workbench.tui.frame_diff import ChangedCells, DrawnScreen
+from workbench.tui.frame_diff import ChangedCells, DrawnScreen, Update
 from workbench.tui.gc_control import QUIET_SECONDS, IdleGC, manual_gc
 from workbench.tui.palette import COMMAND_LINES, ActionCommands, PaletteCommand, action_commands, synonyms
 from workbench.tui.screens.too_small import TooSmallScreen, too_small
@@ -144,12 +143,12 @@ class BaseApp(App[int]):
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Send only the cells that differ from what the terminal shows."""
-        if isinstance(renderable, LayoutUpdate | ChopsUpdate):
+        if isinstance(renderable, Update):
             changed: Any = self.changed_cells(screen, renderable)  # Textual's type for it lacks its own updates
             return super()._display(screen, changed)
         super()._display(screen, renderable)
 
-    def changed_cells(self, screen: Screen[Any], update: LayoutUpdate | ChopsUpdate) -> ChangedCells:
+    def changed_cells(self, screen: Screen[Any], update: Update) -> ChangedCells:
         return ChangedCells(update, self.drawn, screen.size)
 
     def action_redraw(self) -> None:

@@ -12,16 +12,19 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from rich.cells import split_graphemes
-from rich.color import ColorSystem
+from rich.color import Color, ColorSystem
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._compositor import ChopsUpdate, Compositor, CompositorUpdate, LayoutUpdate
+from textual.geometry import Region
 from textual.strip import Strip
+from textual.widget import Widget
 
 GRAPHIC = "graphic"
 """Key in the meta data of a style: the number of the graphic (sixels) that covers a cell. A control segment that
 follows such cells in a strip draws the graphic. It is sent again whenever one of its cells is sent."""
+_GRAPHIC_BYTES = GRAPHIC.encode()
 _BEHIND = "\0"
 """Start of the text of the second cell of a wide character; the character follows. So it changes with the first."""
 _PLACEHOLDER = "\U0010eeee"
@@ -252,8 +255,25 @@ def _graphemes(text: str) -> tuple[str, tuple[str, ...]]:
     return leading, tuple(cells)
 
 
-@lru_cache(maxsize=32_768)
+_looks: dict[tuple[Color | None, Color | None, int, str | None, str, int, ColorSystem], Look] = {}
+_MOST_LOOKS = 32_768
+
+
 def _look(style: Style, system: ColorSystem) -> Look:
+    """Return the look of a style. Textual adds to most styles where in the text they are, which is not looked at."""
+    graphic = int(style.meta.get(GRAPHIC, 0)) if style._meta is not None and _GRAPHIC_BYTES in style._meta else 0
+    link = style.link
+    attributes = (style._attributes or 0) & (style._set_attributes or 0)
+    key = (style._color, style._bgcolor, attributes, link, style.link_id if link else "", graphic, system)
+    look = _looks.get(key)
+    if look is None:
+        if len(_looks) >= _MOST_LOOKS:
+            _looks.clear()
+        look = _looks[key] = _new_look(style, graphic, system)
+    return look
+
+
+def _new_look(style: Style, graphic: int, system: ColorSystem) -> Look:
     attributes = Strip.render_ansi(style.without_color, system) if style._attributes else ""
     colour, behind = style.color, style.bgcolor
     foreground = () if colour is None or colour.is_default else colour.downgrade(system).get_ansi_codes()
@@ -265,7 +285,7 @@ def _look(style: Style, system: ColorSystem) -> Look:
         ";".join(foreground),
         ";".join(background),
         f"id={style.link_id};{style.link}" if style.link else "",
-        int(style.meta.get(GRAPHIC, 0)) if style._meta is not None else 0,
+        graphic,
     )
 
 
@@ -291,10 +311,25 @@ def _transition(before: Look, after: Look) -> str:
 # -- frames of Textual ----------------------------------------------------------------------------------------------
 
 
-class ChangedCells(CompositorUpdate):
-    """An update of Textual's compositor that is sent as the cells that differ."""
+class StripsUpdate(CompositorUpdate):
+    """An update whose strips were not divided at the edges of widgets (see `uncovered_strips`)."""
 
-    def __init__(self, update: LayoutUpdate | ChopsUpdate, drawn: DrawnScreen, size: tuple[int, int]) -> None:
+    def __init__(self, strips: Sequence[PlacedStrip]) -> None:
+        self.strips = strips
+
+    def render_segments(self, console: Console) -> str:
+        """Return the text for the terminal, with all cells."""
+        return DrawnScreen().draw(self.strips, (console.width, console.height), colour_system(console))
+
+
+Update = LayoutUpdate | ChopsUpdate | StripsUpdate
+"""A frame, whole or in part."""
+
+
+class ChangedCells(CompositorUpdate):
+    """A frame that is sent as the cells that differ."""
+
+    def __init__(self, update: Update, drawn: DrawnScreen, size: tuple[int, int]) -> None:
         self._update, self._drawn, self._size = update, drawn, size
 
     def render_segments(self, console: Console) -> str:
@@ -307,8 +342,10 @@ def colour_system(console: Console) -> ColorSystem:
     return console._color_system or ColorSystem.TRUECOLOR
 
 
-def placed_strips(update: LayoutUpdate | ChopsUpdate) -> list[PlacedStrip]:
+def placed_strips(update: Update) -> Sequence[PlacedStrip]:
     """Return the strips of an update with their places."""
+    if isinstance(update, StripsUpdate):
+        return update.strips
     if isinstance(update, LayoutUpdate):
         return _strips_of_lines(update)
     placed = []
@@ -318,6 +355,35 @@ def placed_strips(update: LayoutUpdate | ChopsUpdate) -> list[PlacedStrip]:
             if strip is not None and x < end and stop > start:
                 placed.append(PlacedStrip(x, y, strip))
     return placed
+
+
+def uncovered_strips(compositor: Compositor) -> list[PlacedStrip] | None:
+    """Return the strips of the regions that have changed, if one widget covers each of them.
+
+    The compositor renders all widgets within the changed regions' bounds and divides each line at the edges of all of
+    them, which takes longer than a card's change itself.
+
+    Returns:
+        None: several widgets share a region, so that the compositor has to tell which cells belong to which. Otherwise
+        the compositor's regions are clean.
+    """
+    screen = compositor.size.region
+    parts: list[tuple[Widget, Region, Region]] = []
+    for changed in compositor._dirty_regions:
+        shown = changed.intersection(screen)
+        for widget, (region, clip) in compositor.visible_widgets.items():  # from front to back
+            part = region.intersection(clip)
+            if part.overlaps(shown):
+                if not part.contains_region(shown):
+                    return None
+                parts.append((widget, region, shown))
+                break
+    compositor._dirty_regions.clear()
+    return [
+        PlacedStrip(shown.x, y, strip)
+        for widget, region, shown in parts
+        for y, strip in enumerate(widget.render_lines(shown.translate(-region.offset)), shown.y)
+    ]
 
 
 def _strips_of_lines(update: LayoutUpdate) -> list[PlacedStrip]:

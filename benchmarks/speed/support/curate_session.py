@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.console import Console
 from textual import events
 from textual._ansi_sequences import SYNC_END, SYNC_START
-from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._compositor import CompositorUpdate
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
@@ -33,6 +33,7 @@ from workbench.annotation.open import open_session, session_settings
 from workbench.annotation.text_spans import OPENS
 from workbench.tui.app import NegwbApp
 from workbench.tui.base_app import BaseApp
+from workbench.tui.frame_diff import Update
 from workbench.tui.gc_control import manual_gc
 from workbench.tui.screens.curate import CurateScreen
 from workbench.workspace.layout import Workspace
@@ -99,7 +100,7 @@ class Frames:
         self.seen(frame)
 
     def _update(self, screen: Screen[Any], renderable: Any) -> str:
-        if isinstance(self._app, BaseApp) and isinstance(renderable, LayoutUpdate | ChopsUpdate):
+        if isinstance(self._app, BaseApp) and isinstance(renderable, Update):
             renderable = self._app.changed_cells(screen, renderable)
         if not isinstance(renderable, CompositorUpdate):
             return ""

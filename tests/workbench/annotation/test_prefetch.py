@@ -63,6 +63,43 @@ def test_it_pauses_after_a_card_was_taken_and_continues_after_the_pause(stepped:
     assert stepped.steps() == DEPTH
 
 
+def test_the_pause_ends_when_the_taken_card_is_drawn(stepped: Stepped) -> None:
+    stepped.steps()
+    stepped.prefetcher.take()
+    assert stepped.steps() == DEPTH - 1
+    stepped.prefetcher.end_rest()
+    assert stepped.steps() == DEPTH
+
+
+def test_a_card_is_prepared_for_the_screen_unless_the_annotator_waits_for_it(stepped: Stepped) -> None:
+    seen: list[tuple[int, int]] = []
+    prefetcher = stepped.prefetcher
+    prefetcher._prepare = lambda card: seen.append((card.card.candidate_id, prefetcher.prepared))
+    prefetcher.step()
+    assert prefetcher.prepared == 1
+    assert seen == []
+    prefetcher.current_id = 1
+    stepped.steps()
+    assert seen == [(2, 1), (3, 2)], "before it can be taken"
+
+
+def test_only_the_first_of_many_returned_cards_keep_their_images(make_workspace: Any, open_session: Any) -> None:
+    session = open_session(make_workspace(14), ordering="oldest")
+    for _ in range(12):
+        wait_for_card(session)
+        session.submit(Kind.ACCEPT)
+    for _ in range(12):
+        assert session.undo() is Kind.ACCEPT
+    waiting = session.upcoming()
+    assert [each.thumbnail is not None for each in waiting[:11]] == [True] * 8 + [False] * 3
+    assert session.submit(Kind.ACCEPT).candidate_id == 1
+    while session.upcoming()[0].thumbnail is not None:
+        session.submit(Kind.ACCEPT)
+    session.submit(Kind.ACCEPT)
+    assert session.current is not None
+    assert session.current.thumbnail is not None
+
+
 def test_it_does_not_pause_when_no_other_card_is_ready(stepped: Stepped) -> None:
     for _ in range(10):
         stepped.prefetcher.step()

@@ -39,7 +39,7 @@ from workbench.tui.screens.base.zooming_screen import ZoomingScreen
 from workbench.tui.screens.help import HelpScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.answer_lines import AnswerLines
-from workbench.tui.widgets.card import QUESTIONS, CardView
+from workbench.tui.widgets.card import QUESTIONS, CardOptions, CardView
 from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import pane_keys
 from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
@@ -427,7 +427,8 @@ class AdjudicateScreen(SideScreen, ZoomingScreen):
         lay_out_card(self, layout)
         box.show(ready, layout, name=picture_name(ready), zoom_key=self.navigation.actions.cap_of("settle-zoom"))
         narrow = self.app.size.width < NARROW and not layout.above
-        self.query_one(CardView).show(ready, audit=False, narrow=narrow, forward_key="", hidden_because=_HIDDEN)
+        options = CardOptions(audit=False, narrow=narrow, forward_key="", hidden_because=_HIDDEN)
+        self.query_one(CardView).show(ready, options)
 
     def _track_shown(self) -> None:
         """Register the card that keys decide about."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,7 +29,7 @@ from workbench.annotation.models import DEPTH, ActionError, CardOrigin, Prepared
 from workbench.annotation.wording import DECISIONS, edit_outcome, gold_feedback, judge_reveal, readable, reversed_line
 from workbench.tui.bindings import bind, methods_at
 from workbench.tui.rendering.card_content import QUIET, decision_style, zoomed_card, zoomed_probe
-from workbench.tui.rendering.card_layout import NARROW, PanelRoom
+from workbench.tui.rendering.card_layout import NARROW, CardLayout, PanelRoom
 from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.screens.base.zooming_screen import ZoomingScreen
@@ -35,7 +37,7 @@ from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.answer_lines import AnswerLines
 from workbench.tui.widgets.borders import set_border_labels
-from workbench.tui.widgets.card import CardView
+from workbench.tui.widgets.card import CardOptions, CardView
 from workbench.tui.widgets.key_hints import KeyHints, key_label
 from workbench.tui.widgets.picture import SETTLE_SECONDS, PicturePane
 from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
@@ -139,6 +141,8 @@ class CurateScreen(ZoomingScreen):
         """Whether the queue-end screen is shown above."""
         self._banner_line = ""
         self._painted_narrow = False
+        self._layout: CardLayout | None = None
+        """The layout that image, panel and text have."""
         self._warning = ""
         """Why the last key was dropped."""
         self._turn = asyncio.Lock()
@@ -166,8 +170,14 @@ class CurateScreen(ZoomingScreen):
     def on_mount(self) -> None:
         """Show the first card, if it is ready."""
         if self.is_whole:
+            context = copy_context()  # has the app, and so the colours of its theme
+            self.session.prepare = lambda ready: context.run(self._prepare, ready)
             self._update_banner()
             self._show_current()
+
+    def on_unmount(self) -> None:
+        """Prepare no more cards."""
+        self.session.prepare = lambda _ready: None
 
     def on_resize(self) -> None:
         if self.is_whole:
@@ -546,7 +556,9 @@ class CurateScreen(ZoomingScreen):
         # Before the first layout the room is that of the screen without its other lines.
         room = self.query_one("#main").size or self.size - (0, _OTHER_LINES)
         layout = self.picture_box.layout_of(ready, room, self._panel_room)
-        lay_out_card(self, layout)
+        if layout != self._layout:
+            self._layout = layout
+            lay_out_card(self, layout)
         self.picture_box.show(ready, layout, name=picture_name(ready), zoom_key=self.actions.cap_of("zoom"))
         was_shown, self.panel.display = self.panel.display, layout.panel is not None
         set_border_labels(self.panel, subtitle=key_label(self.actions.cap_of("panel"), "next"))
@@ -640,18 +652,24 @@ class CurateScreen(ZoomingScreen):
                 self._fill_panel()
         elif ready is None and self.session.finished and self.is_active and not self.is_editing:
             self._show_done()
-        self._prepare_images()
+        self._prepare_next()
         self._show_status()
         for widget in (self.picture, self.card_view, *self.query("#zoom")):
             widget.visible = ready is not None
 
     @work(group="prepare", exclusive=True, exit_on_error=False)
-    async def _prepare_images(self) -> None:
-        """Scale or encode the images of the next cards, while no card needs the processor."""
+    async def _prepare_next(self) -> None:
+        """Prepare the next cards for a screen or theme that has changed, while no card needs the processor."""
         await asyncio.sleep(SETTLE_SECONDS)
         for ready in self.session.upcoming()[:DEPTH]:
-            if ready.thumbnail is not None:
-                await asyncio.to_thread(self.picture_box.prepare, ready.thumbnail)
+            await asyncio.to_thread(self._prepare, ready)
+
+    def _prepare(self, ready: PreparedCard) -> None:
+        """Lay out the text of a card and scale or encode its image, before it is shown. Not for the UI thread."""
+        with suppress(Exception):  # as of a screen that is just removed; the card is drawn as one that is not prepared
+            self.card_view.prepare(ready, self._card_options(ready))
+            pictures = self.session.loader.pictures
+            self.picture_box.prepare(ready.thumbnail or pictures.thumbnail(ready.card.picture, ready.path))
 
     def _ask_probe(self, probe: Probe) -> None:
         """Show a question about the image of the accepted card; only its keys apply."""
@@ -697,10 +715,15 @@ class CurateScreen(ZoomingScreen):
         if self._probe is not None:
             self.card_view.show_probe(self._probe)
             return
-        audit, key = ready.stream is Stream.AUDIT, self.actions.cap_of("forward")
-        standing = state_line(ready, self.session.actor.role)
-        narrow = self._narrow and not self.has_class("-above")
-        self.card_view.show(ready, audit=audit, narrow=narrow, forward_key=key, standing=standing)
+        self.card_view.show(ready, self._card_options(ready))
+
+    def _card_options(self, ready: PreparedCard) -> CardOptions:
+        return CardOptions(
+            audit=ready.stream is Stream.AUDIT,
+            narrow=self._narrow and not self.has_class("-above"),
+            forward_key=self.actions.cap_of("forward"),
+            standing=state_line(ready, self.session.actor.role),
+        )
 
     def _show_status(self) -> None:
         ready, session = self.shown, self.session

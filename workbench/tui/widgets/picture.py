@@ -46,8 +46,8 @@ T = TypeVar("T")
 SETTLE_SECONDS = 0.08
 """Seconds in half cells before an image is encoded, so that paging through images costs nothing."""
 _GRAPHICS = frozenset({"kitty", "sixel"})
-_MOST_PREPARED = 6
-"""Images that are ready to be drawn: the shown one, and some before and after it."""
+_MOST_STRIPS, _MOST_ENCODED = 16, 6
+"""Images that are ready to be drawn: the shown one, and some before and after it. Half cells take about 0.5 MB."""
 _NO_STYLE = Style()
 _graphic_numbers = count(1)
 _NO_COLOR = (Monochrome, NoColor)
@@ -167,7 +167,8 @@ class _Size(NamedTuple):
 class _Prepared(Generic[T]):
     """What is ready to be drawn of the images used last. Threads share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._ready: OrderedDict[tuple[Thumbnail, _Size], T] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -186,7 +187,7 @@ class _Prepared(Generic[T]):
         with self._lock:
             self._ready[thumbnail, size] = ready
             self._ready.move_to_end((thumbnail, size))
-            while len(self._ready) > _MOST_PREPARED:
+            while len(self._ready) > self._most:
                 self._ready.popitem(last=False)
 
 
@@ -212,8 +213,8 @@ class PicturePane(Widget):
         self._text = ""
         self._palette: Image.Image | None = None
         """The colours of half cells; None: all colours."""
-        self._strips = _Prepared[list[CellStrip]]()
-        self._encoded = _Prepared[Encoded]()
+        self._strips = _Prepared[list[CellStrip]](_MOST_STRIPS)
+        self._encoded = _Prepared[Encoded](_MOST_ENCODED)
         self._sharpening: tuple[Thumbnail, _Size] | None = None
         """The image that is being encoded, or could not be."""
         self._behind_modal = False

@@ -47,10 +47,11 @@ class PictureBox(Vertical):
         """`protocol`: as `choose_protocol` returns it."""
         super().__init__(id=id)
         self._protocol = protocol
+        self._pane = PicturePane(protocol, id="picture")
         self._room: tuple[tuple[int, int], PanelRoom] | None = None
 
     def compose(self) -> ComposeResult:
-        yield PicturePane(self._protocol, id="picture")
+        yield self._pane
 
     def layout_of(self, ready: PreparedCard, room: tuple[int, int], panel: PanelRoom) -> CardLayout:
         """Return the layout of a card in so many columns and rows."""
@@ -65,12 +66,12 @@ class PictureBox(Vertical):
             room, panel = self._room
             layout = card_layout(thumbnail.size, room, cell_pixels(), panel)
             if layout.image is not None:
-                self.query_one(PicturePane).prepare(thumbnail, *layout.image)
+                self._pane.prepare(thumbnail, *layout.image)
 
     def show(self, ready: PreparedCard, layout: CardLayout, *, name: str, zoom_key: str) -> None:
         """Show the image of the card in its place of the layout."""
         thumbnail, most = ready.thumbnail, layout.box[0] - _BORDER_LABEL
-        self.query_one(PicturePane).show(thumbnail, alt="images are turned off", cells=layout.image)
+        self._pane.show(thumbnail, alt="images are turned off", cells=layout.image)
         size = thumbnail.size if thumbnail is not None else None
         small = f"image {size[0]}x{size[1]} px: {zoom_key} zooms" if size and min(size) < _SMALL_IMAGE else ""
         few = few_colours_note(most) if self._protocol == "halfcell" and has_sixteen_colours(self.app) else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from textual.content import Content
 from textual.style import Style
@@ -82,6 +83,12 @@ def tab_part(tabs: Sequence[TabLabel], suffix: str = "") -> Part:
     Args:
         suffix: The place within the open tab.
     """
+    return _tab_part(tuple(tabs), suffix)
+
+
+@lru_cache(maxsize=64)
+def _tab_part(tabs: tuple[TabLabel, ...], suffix: str) -> Part:
+    # Kept: its many forms were more than half of the work on a line of which only a count has changed.
     forms = [(_LABELS, _strip(tabs, named, suffix)) for named in range(len(tabs), 0, -1)]
     forms.append((_DIGITS, _strip(tabs, 0, suffix)))
     return Part((*forms, (_ALWAYS, _strip([tab for tab in tabs if tab.is_open], 0, suffix))))

@@ -12,6 +12,7 @@ from textual.errors import NoWidget
 
 from curation_db.enums import REASON_KEYS
 from workbench.annotation.key_guard import KeyTooEarly
+from workbench.tui.frame_diff import StripsUpdate, uncovered_strips
 from workbench.tui.screens.base.sized_screen import SizedScreen
 from workbench.tui.widgets.field import TrackedText
 from workbench.tui.widgets.picture import PicturePane
@@ -74,6 +75,19 @@ class DecisionScreen(SizedScreen):
                 widget._repaint_required = False
                 self._dirty_widgets.add(widget)
         self._on_timer_update()
+
+    def _compositor_refresh(self) -> None:
+        """Draw what has changed; without Textual's compositor where one widget covers each change."""
+        app: Any = self.app  # Textual's type for what it displays lacks its own updates
+        is_alone = self is app.screen and not app.is_inline and not app._background_screens
+        strips = uncovered_strips(self._compositor) if is_alone else None
+        if strips is None:
+            super()._compositor_refresh()
+            return
+        self._dirty_widgets.clear()
+        if strips:
+            app._display(self, StripsUpdate(strips))
+        app._update_mouse_over(self)
 
     def _is_visible(self, widget: Any) -> bool:
         try:

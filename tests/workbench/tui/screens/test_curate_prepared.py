@@ -1,0 +1,138 @@
+"""Cards whose lines were computed before they are shown, and regions that are drawn without Textual's compositor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.curating import lines, running, shown, until
+from support.workspaces import Case, press, settled
+from textual.geometry import Offset, Region
+from textual.selection import Selection
+from textual.strip import Strip
+
+from workbench.tui.frame_diff import uncovered_strips
+from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.themes import LIGHT
+from workbench.tui.widgets.card import CardView
+from workbench.tui.widgets.edit_dock import EditDock
+from workbench.tui.widgets.field import TrackedText
+from workbench.tui.widgets.status import StatusLine
+
+
+def cases(count: int) -> list[Case]:
+    return [Case(text=f"a dog with no {'very ' * (9 * n)}old hat number {n}") for n in range(count)]
+
+
+def styled(strips: list[Strip]) -> list[list[tuple[str, Any]]]:
+    """Return the texts and styles of lines."""
+    return [[(part.text, part.style) for part in strip.simplify()] for strip in strips]
+
+
+def whole(view: CardView) -> Region:
+    return Region(0, 0, *view.outer_size)
+
+
+def ordinary(view: CardView) -> list[list[tuple[str, Any]]]:
+    """Return the lines as Textual renders them."""
+    return styled(TrackedText.render_lines(view, whole(view)))
+
+
+async def prepared(pilot: Any, view: CardView) -> None:
+    """Wait until the next card is prepared for the present screen."""
+    screen = pilot.app.screen
+
+    def is_ready() -> bool:
+        upcoming = screen.session.upcoming()
+        return bool(upcoming) and view._prepared_for(upcoming[0], screen._card_options(upcoming[0])) is not None
+
+    await until(pilot, is_ready)
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 20)])
+async def test_a_prepared_card_looks_as_any_other(make_workspace: Any, open_app: Any, size: tuple[int, int]) -> None:
+    app = open_app(make_workspace(cases=cases(5)))
+    async with running(app, size) as pilot:
+        await settled(pilot)
+        view = app.screen.query_one(CardView)
+        for act in ("a", "u", "z", "xp"):
+            await prepared(pilot, view)
+            await press(pilot, *act)
+            assert view._drawable is not None, act
+            assert styled(view.render_lines(whole(view))) == ordinary(view)
+            part = Region(3, 1, 20, 5)
+            assert styled(view.render_lines(part)) == styled(TrackedText.render_lines(view, part))
+
+
+async def test_prepared_lines_give_way_to_questions_selections_scrolling_and_other_themes(
+    make_workspace: Any, open_app: Any
+) -> None:
+    app = open_app(make_workspace(cases=cases(8)[5:]))
+    async with running(app, (60, 20)) as pilot:
+        await settled(pilot)
+        view = app.screen.query_one(CardView)
+        await prepared(pilot, view)
+        await press(pilot, "a")
+        before = styled(view.render_lines(whole(view)))
+        await press(pilot, "x")
+        assert "reject because" in lines(app)
+        await press(pilot, "escape")
+        assert styled(view.render_lines(whole(view))) == before
+        view.scroll_lines(1)
+        assert styled(view.render_lines(whole(view))) == ordinary(view) != before
+        view.scroll_to_top()
+        app.screen.selections = {view: Selection(Offset(0, 0), Offset(5, 2))}
+        assert styled(view.render_lines(whole(view))) == ordinary(view) != before
+        app.screen.selections = {}
+        app.theme = LIGHT.name
+        await settled(pilot)
+        assert styled(view.render_lines(whole(view))) == ordinary(view) != before
+
+
+async def test_an_equal_card_with_another_state_is_not_drawn_from_old_lines(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(cases=cases(3)))
+    async with running(app) as pilot:
+        await settled(pilot)
+        view = app.screen.query_one(CardView)
+        await prepared(pilot, view)
+        await press(pilot, "a", "f")
+        assert "⚑ flagged" in lines(app)
+        await press(pilot, "left_square_bracket")
+        assert shown(app) == 1
+        assert "a new decision replaces it" in lines(app)
+
+
+async def test_a_region_of_one_widget_is_drawn_as_by_the_compositor(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(3))
+    async with running(app) as pilot:
+        await settled(pilot)
+        screen: CurateScreen = app.screen
+        compositor = screen._compositor
+        for widget in (screen.status, screen.picture, screen.card_view, screen.action_line):
+            compositor._dirty_regions = {widget.region, Region(*widget.region.offset, 3, 1)}
+            strips = uncovered_strips(compositor)
+            assert strips
+            assert not compositor._dirty_regions
+            frame = compositor.render_strips()
+            for x, y, strip in strips:
+                assert strip.text == frame[y].crop(x, x + strip.cell_length).text
+
+
+async def test_a_region_of_several_widgets_is_left_to_the_compositor(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(3))
+    async with running(app) as pilot:
+        await settled(pilot)
+        screen: CurateScreen = app.screen
+        compositor, card = screen._compositor, screen.card_view.region
+        for region in (
+            compositor.size.region,
+            screen.picture_box.region,
+            screen.query_one(StatusLine).region.grow((0, 0, 1, 0)),
+        ):
+            compositor._dirty_regions = {region}
+            assert uncovered_strips(compositor) is None
+            assert compositor._dirty_regions == {region}
+        await press(pilot, "e")
+        await until(pilot, lambda: screen.query_one(EditDock).region.height > 0)
+        compositor._dirty_regions = {card}
+        assert uncovered_strips(compositor) is None  # the fields are above a part of the card
