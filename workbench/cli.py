@@ -25,7 +25,7 @@ from workbench.errors import ExitCode, NegwbError, UsageError
 
 STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "Set up": ("demo", "init"),
-    "Collect": ("import", "generate"),
+    "Collect": ("import", "audit", "generate"),
     "Decide": (
         "curate",
         "browse",
@@ -173,6 +173,7 @@ def _register() -> None:
         adjudicate,
         annotators,
         apply,
+        audit,
         backup,
         bench,
         browse,
@@ -210,6 +211,7 @@ def _register() -> None:
         demo,
         init,
         imports,
+        audit,
         generate,
         curate,
         browse,

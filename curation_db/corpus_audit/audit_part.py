@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from curation_db.corpus_audit.collector import Collector
-from curation_db.corpus_audit.columns import ColumnChoice
-from curation_db.corpus_audit.line_reader import Report, read_jsonl, read_text
 from curation_db.corpus_audit.part_result import AuditOptions, PartResult
 from curation_db.corpus_audit.parts import Part, SourceForm
+from curation_db.corpus_audit.readers.columns import ColumnChoice
+from curation_db.corpus_audit.readers.lines import Report, read_jsonl, read_text
 from curation_db.importing.rows import InputError
 
 
@@ -31,22 +31,22 @@ def _read(part: Part, collector: Collector, options: AuditOptions, report: Repor
     elif part.form is SourceForm.JSONL:
         read_jsonl(part, collector, columns, report)
     elif part.form in {SourceForm.CSV, SourceForm.TSV}:
-        from curation_db.corpus_audit.row_reader import read_table  # noqa: PLC0415 -- of the formats that are read
+        from curation_db.corpus_audit.readers.rows import read_table  # noqa: PLC0415 -- of the formats that are read
 
         read_table(part, collector, columns, report, header=options.header)
     elif part.form is SourceForm.JSON:
-        from curation_db.corpus_audit.row_reader import read_json_file  # noqa: PLC0415
+        from curation_db.corpus_audit.readers.rows import read_json_file  # noqa: PLC0415
 
         read_json_file(part, collector, columns, report)
     elif part.form is SourceForm.PARQUET:
-        from curation_db.corpus_audit.parquet_reader import read_parquet  # noqa: PLC0415
+        from curation_db.corpus_audit.readers.parquet import read_parquet  # noqa: PLC0415
 
         read_parquet(part, collector, columns, report)
     elif part.form is SourceForm.WEBDATASET:
-        from curation_db.corpus_audit.webdataset_reader import read_webdataset  # noqa: PLC0415
+        from curation_db.corpus_audit.readers.webdataset import read_webdataset  # noqa: PLC0415
 
         read_webdataset(part, collector, columns, report)
     else:
-        from curation_db.corpus_audit.record_reader import read_record  # noqa: PLC0415
+        from curation_db.corpus_audit.readers.record import read_record  # noqa: PLC0415
 
         read_record(part, collector, report)

@@ -58,8 +58,7 @@ def word_list() -> list[ListedWords]:
 def _class_of_pattern(kind: CuePattern) -> WordClass:
     if kind.cue_class is CueClass.AFFIX:
         return WordClass.AFFIX
-    lexical = _LEXICAL_WITHOUT[0] in kind.pattern
-    return WordClass.LEXICAL if lexical and kind.word == "without" else _class_of(kind.word, "")
+    return _class_of(kind.word, kind.pattern)
 
 
 def not_counted() -> tuple[str, ...]:

@@ -95,6 +95,7 @@ _CLASSES: Final[dict[str, tuple[CueClass, str]]] = {
     "not": (CueClass.CLAUSAL, "not"),
     "without": (CueClass.PREPOSITION, "without"),
     "lack": (CueClass.PREPOSITION, "lack"),
+    "sans": (CueClass.PREPOSITION, "without"),
     "exclude": (CueClass.PREPOSITION, "without"),
     "except": (CueClass.PREPOSITION, "without"),
     "by_absence": (CueClass.PREPOSITION, "absent"),
@@ -143,7 +144,8 @@ _KINDS: Final = {
     "no": "no",
     "zero": "zero(?= [a-z])",
     "without": rf"without|w/o|with out{_DETERMINER_AHEAD}",
-    "exclude": r"sans(?=\s)|minus(?= [a-z])|exclud(?:es?|ed|ing)|omit(?:s|ted|ting)",
+    "sans": r"sans(?=\s)|minus(?= [a-z])",
+    "exclude": r"exclud(?:es?|ed|ing)|omit(?:s|ted|ting)",
     "except": "except(?:ing)?(?: for)?",
     "by_absence": "(?:(?:conspicuous|evident|marked|notable|noticeable|noticed|remarkable) )?"
     r"(?:by|in|for) (?:its|his|her|their|the) absence(?! of\b)",

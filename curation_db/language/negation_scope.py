@@ -380,6 +380,7 @@ _RULES: Final[dict[str, Callable[[str, int, int], NegatedSpan]]] = {
     "not": _clausal,
     "without": _without,
     "lack": _following,
+    "sans": _following,
     "exclude": _following,
     "except": _following,
     "zero": _following,

@@ -15,6 +15,17 @@ def percent(share: float) -> str:
     return NONE if math.isnan(share) else f"{100 * share:.1f}"
 
 
+def fine_percent(share: float) -> str:
+    """Format a small share as a percentage with two decimals, or with three below 0.1 %."""
+    return NONE if math.isnan(share) else f"{100 * share:.{3 if 0 < abs(share) < 0.001 else 2}f}"
+
+
+def fine_span(interval: Interval) -> str:
+    """Format the interval of a small share, such as 0.68–0.72."""
+    digits = 3 if 0 < abs(interval.estimate) < 0.001 or interval.high < 0.001 else 2
+    return f"{100 * interval.low:.{digits}f}–{100 * interval.high:.{digits}f}"
+
+
 def signed(share: float) -> str:
     """Format a difference of shares in percentage points, with its sign."""
     return NONE if math.isnan(share) else f"{100 * share:+.1f}"

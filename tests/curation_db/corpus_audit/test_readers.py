@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation_db.corpus_audit import line_reader, parts
+from curation_db.corpus_audit import parts
 from curation_db.corpus_audit.audit_part import audit_part
 from curation_db.corpus_audit.collector import SampleSizes
 from curation_db.corpus_audit.part_result import AuditOptions, PartResult, merged
 from curation_db.corpus_audit.parts import Part, SourceForm, parts_of
+from curation_db.corpus_audit.readers import lines
 from curation_db.importing.rows import InputError
 
 CAPTIONS = [
@@ -181,8 +182,8 @@ def test_bad_rows_keep_their_line_in_later_parts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
 def test_a_huge_line_costs_only_itself(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line_reader, "LINE_LIMIT", 1000)
-    monkeypatch.setattr(line_reader, "BLOCK", 100)
+    monkeypatch.setattr(lines, "LINE_LIMIT", 1000)
+    monkeypatch.setattr(lines, "BLOCK", 100)
     good = b'"no dog"\n'
     path = tmp_path / name
     path.write_bytes(good * 3 + b"x" * 5000 + b"\n" + good * 2 + b"y" * 5000)

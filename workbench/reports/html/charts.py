@@ -37,6 +37,8 @@ class Bar:
     series: int
     note: str = ""
     """Text after the figures."""
+    figures: str = ""
+    """The share and its interval as text; "": with one decimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +55,22 @@ def mark(series: int, x: float = 0, y: float = 0) -> str:
     return f'<path class="mark" d="{shape}" transform="translate({x:.1f},{y:.1f})" fill="var(--c{colour})"/>'
 
 
-def bar_plot(bars: Sequence[Bar], *, title: str, chance: float) -> str:
-    """Return horizontal bars from 0 to 100 %, each with its interval and mark; a dashed line at chance."""
+def bar_plot(bars: Sequence[Bar], *, title: str, chance: float | None, most: float = 1.0) -> str:
+    """Return horizontal bars, each with its interval and mark.
+
+    Args:
+        chance: Where to draw a dashed line; None: nowhere.
+        most: The share at the right end of the axis, which begins at 0.
+    """
     height = _ROW * len(bars) + 34
     width = _LABEL + _PLOT + _FIGURE
-    parts = [_axis_x(share, _LABEL + share * _PLOT, height - 26) for share in (0, 0.25, 0.5, 0.75, 1)]
-    at = _LABEL + chance * _PLOT
-    parts.append(f'<line class="chance" x1="{at:.1f}" x2="{at:.1f}" y1="2" y2="{height - 28}"/>')
+    parts = [_axis_x(part * most, _LABEL + part * _PLOT, height - 26) for part in (0, 0.25, 0.5, 0.75, 1)]
+    if chance is not None:
+        at = _LABEL + chance / most * _PLOT
+        parts.append(f'<line class="chance" x1="{at:.1f}" x2="{at:.1f}" y1="2" y2="{height - 28}"/>')
     for row, bar in enumerate(bars):
         y = _ROW * row + _ROW / 2 + 2
-        low, middle, high = (_LABEL + value * _PLOT for value in _ends(bar.accuracy))
+        low, middle, high = (_LABEL + min(value / most, 1) * _PLOT for value in _ends(bar.accuracy))
         colour = f"var(--c{bar.series % COLOURS})"
         parts.append(f'<text x="{_LABEL - 12}" y="{y + 4:.1f}" text-anchor="end">{_text(bar.label, 26)}</text>')
         parts.append(
@@ -71,7 +79,8 @@ def bar_plot(bars: Sequence[Bar], *, title: str, chance: float) -> str:
         )
         parts.append(f'<line class="whisker" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(mark(bar.series, middle, y))
-        figures = " · ".join(filter(None, (f"{percent(bar.accuracy.estimate)} % ({span(bar.accuracy)})", bar.note)))
+        share = bar.figures or f"{percent(bar.accuracy.estimate)} % ({span(bar.accuracy)})"
+        figures = " · ".join(filter(None, (share, bar.note)))
         parts.append(f'<text class="figure" x="{_LABEL + _PLOT + 14}" y="{y + 4:.1f}">{_text(figures, 80)}</text>')
     return _svg(width, height, title, parts)
 
@@ -121,7 +130,7 @@ def _ends(interval: Interval) -> tuple[float, float, float]:
 def _axis_x(share: float, x: float, bottom: float, top: float = 2) -> str:
     return (
         f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>'
-        f'<text class="tick" x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{100 * share:.0f}</text>'
+        f'<text class="tick" x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{100 * share:.3g}</text>'
     )
 
 

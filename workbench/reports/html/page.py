@@ -10,48 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from benchmarks.analysis.comparison import ComparisonRow, Report
-from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
-from workbench.console.tables import Listing
 from workbench.reports.benchmark_report import affirmed_figure, listings, report_lines, visible_cuts
 from workbench.reports.html.charts import Bar, Point, bar_plot, mark, scatter_plot
 from workbench.reports.html.flipped_items import FlippedItems
 from workbench.reports.html.items import STYLE as ITEM_STYLE
 from workbench.reports.html.items import flipped_section
+from workbench.reports.html.page_parts import html_page, table_html, text_html
 from workbench.reports.retention import retention_plots
 
 MOST_DRAWN = 12
 """Models in the charts; the tables have all."""
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_STYLE = """
-:root{color-scheme:light dark;--bg:#fdfdfb;--fg:#1d2126;--quiet:#626a73;--line:#dfe2e5;--card:#fff;--well:#eef0f2;
---c0:#000000;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#cc79a7;--c5:#e69f00;--c6:#56b4e9;--c7:#b8ab00}
-@media (prefers-color-scheme: dark){:root{--bg:#14171b;--fg:#e6e8ea;--quiet:#9aa3ad;--line:#31373e;--card:#1b1f24;
---well:#101317;
---c0:#e6e8ea;--c1:#4aa3df;--c2:#f07f2e;--c3:#1fc498;--c4:#e29cc3;--c5:#e69f00;--c6:#8acdf3;--c7:#f0e442}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:1080px;padding:32px 24px 64px;background:var(--bg);color:var(--fg);
-font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-h1{font-size:26px;margin:0 0 4px}h2{font-size:18px;margin:40px 0 12px}h3{font-size:15px;margin:24px 0 8px}
-p{color:var(--quiet);margin:4px 0 12px;max-width:76ch}
-.card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px;margin:12px 0;
-overflow-x:auto}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;width:100%}
-th,td{padding:5px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
-th{color:var(--quiet);font-weight:500}.t{text-align:left}.w td{white-space:normal}
-tr:last-child td{border-bottom:0}
-summary{cursor:pointer;color:var(--quiet);margin:12px 0 4px}
-.legend{display:flex;flex-wrap:wrap;gap:6px 20px;list-style:none;padding:0;margin:0 0 12px}
-.legend svg{vertical-align:-3px;margin-right:6px}
-svg{max-width:100%;height:auto}.card>svg{display:block;min-width:680px}
-svg text{fill:var(--fg);font-size:13px}svg text.tick{fill:var(--quiet);font-size:11px}
-svg text.figure{fill:var(--quiet);font-size:12px;font-variant-numeric:tabular-nums}
-.grid{stroke:var(--line)}.chance{stroke:var(--quiet);stroke-dasharray:4 4}.whisker{stroke:var(--fg);stroke-width:1.5}
-.mark{stroke:var(--card);stroke-width:1.2}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +42,20 @@ def html_report(report: Report, flipped: FlippedItems | None = None) -> str:
     tables = listings(report)
     sections = [_scatters(report, drawn), *(_task(rows, report, drawn) for rows in _drawn_tasks(report))]
     sections.append(_flipped(report, flipped))
-    sections.append("<h2>Tables</h2>" + "".join(map(_table, tables)))
+    sections.append("<h2>Tables</h2>" + "".join(map(table_html, tables)))
     note = report.reference_note
     base = f"{note[0].upper()}{note[1:]}. " if note else f"Base model: {report.reference}. " if report.reference else ""
-    legend = "".join(f"<li>{_key(number)}{_text(drawn.names[model])}</li>" for model, number in series.items())
+    legend = "".join(f"<li>{_key(number)}{text_html(drawn.names[model])}</li>" for model, number in series.items())
     models = len({row.model_hash for row in report.rows})
     left_out = (
         f" The charts show {len(series)} of {models} models; the tables have all." if models > len(series) else ""
     )
-    problems = "".join(f"<p>Skipped: {_text(problem)}</p>" for problem in report.problems)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>negwb report</title><style>{_STYLE}{ITEM_STYLE}</style></head><body><h1>Benchmark report</h1>"
-        f"<p>{_text(base)} Intervals are 95 %. Dashed lines show chance.{left_out}</p>"
-        f'<ul class="legend">{legend}</ul>{problems}{"".join(sections)}</body></html>\n'
+    problems = "".join(f"<p>Skipped: {text_html(problem)}</p>" for problem in report.problems)
+    body = (
+        f"<h1>Benchmark report</h1><p>{text_html(base)} Intervals are 95 %. Dashed lines show chance.{left_out}</p>"
+        f'<ul class="legend">{legend}</ul>{problems}{"".join(sections)}'
     )
+    return html_page("negwb report", body, style=ITEM_STYLE)
 
 
 def _flipped(report: Report, flipped: FlippedItems | None) -> str:
@@ -139,7 +107,7 @@ def _scatters(report: Report, drawn: _Drawn) -> str:
                 y_name=f"{plot.negated_task} (negated)",
                 columns=("affirmed %", "negated %"),
             )
-            parts.append(f'<h3>{_text(plot.title)}</h3><div class="card">{chart}</div>')
+            parts.append(f'<h3>{text_html(plot.title)}</h3><div class="card">{chart}</div>')
     if not parts:
         return ""
     about = (
@@ -156,7 +124,7 @@ def _task(rows: Sequence[ComparisonRow], report: Report, drawn: _Drawn) -> str:
     chart = bar_plot(bars, title=title, chance=first.chance)
     cuts = "".join(_cut(shown, cut, report, drawn) for cut in visible_cuts(shown))
     slices = f"<details><summary>Slices</summary>{cuts}</details>" if cuts else ""
-    return f'<h2>{_text(title)}</h2><div class="card">{chart}</div>{slices}'
+    return f'<h2>{text_html(title)}</h2><div class="card">{chart}</div>{slices}'
 
 
 def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report, drawn: _Drawn) -> str:
@@ -174,7 +142,7 @@ def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report, drawn: _Drawn)
         ]
         n = next(part.n for _, part in parts if part.value == value)
         title = f"{cut}: {value} (n = {n:,})"
-        charts.append(f"<h3>{_text(title)}</h3>{bar_plot(bars, title=title, chance=rows[0].chance)}")
+        charts.append(f"<h3>{text_html(title)}</h3>{bar_plot(bars, title=title, chance=rows[0].chance)}")
     return f'<div class="card">{"".join(charts)}</div>'
 
 
@@ -187,21 +155,5 @@ def _affirmed(row: ComparisonRow, report: Report, of: str = "") -> str:
     return f"affirmed{of} {affirmed_figure(row, report.twin_of(row))}" if row.denied else ""
 
 
-def _table(listing: Listing) -> str:
-    def row(cells: Sequence[str], tag: str) -> str:
-        kinds = [' class="t"' if at < listing.left else "" for at in range(len(cells))]
-        cells = [f"<{tag}{kind}>{_text(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True)]
-        return f"<tr>{''.join(cells)}</tr>"
-
-    head = f"<thead>{row(listing.headers, 'th')}</thead>" if any(listing.headers) else ""
-    wraps = ' class="w"' if len(listing.headers) <= listing.left else ""
-    body = "".join(row(cells, "td") for cells in listing.rows)
-    return f'<h3>{_text(listing.title)}</h3><div class="card"><table{wraps}>{head}<tbody>{body}</tbody></table></div>'
-
-
 def _key(number: int) -> str:
     return f'<svg width="16" height="16" viewBox="-8 -8 16 16" aria-hidden="true">{mark(number)}</svg>'
-
-
-def _text(text: str) -> str:
-    return escape(display_text(text, limit=400))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from curation_db.corpus_audit.batch import CaptionBatch
 from curation_db.corpus_audit.collector import Collector
-from curation_db.corpus_audit.columns import ColumnChoice, image_name
-from curation_db.corpus_audit.line_reader import Report
 from curation_db.corpus_audit.parts import Part
+from curation_db.corpus_audit.readers.batch import CaptionBatch
+from curation_db.corpus_audit.readers.columns import ColumnChoice, image_name
+from curation_db.corpus_audit.readers.lines import Report
 from curation_db.corpus_audit.samples import Origin
 from curation_db.importing.rows import InputError, RejectReason
 from curation_db.language.sanitize import first_line

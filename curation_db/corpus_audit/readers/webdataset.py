@@ -10,11 +10,11 @@ import tarfile
 from pathlib import Path
 from typing import Any, Final
 
-from curation_db.corpus_audit.batch import CaptionBatch
 from curation_db.corpus_audit.collector import Collector
-from curation_db.corpus_audit.columns import ColumnChoice
-from curation_db.corpus_audit.line_reader import Report, note_damage
 from curation_db.corpus_audit.parts import Part
+from curation_db.corpus_audit.readers.batch import CaptionBatch
+from curation_db.corpus_audit.readers.columns import ColumnChoice
+from curation_db.corpus_audit.readers.lines import Report, note_damage
 from curation_db.corpus_audit.samples import Origin
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.compression import open_bytes, packed_position

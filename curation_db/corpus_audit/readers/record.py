@@ -7,10 +7,10 @@ from typing import Final
 
 from sqlalchemy import text
 
-from curation_db.corpus_audit.batch import CaptionBatch
 from curation_db.corpus_audit.collector import Collector
-from curation_db.corpus_audit.line_reader import Report
 from curation_db.corpus_audit.parts import Part, SourceForm
+from curation_db.corpus_audit.readers.batch import CaptionBatch
+from curation_db.corpus_audit.readers.lines import Report
 from curation_db.storage.store import Store, open_read_only
 
 PART_ROWS: Final = 100_000

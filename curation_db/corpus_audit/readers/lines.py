@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final
 
-from curation_db.corpus_audit.batch import CaptionBatch
 from curation_db.corpus_audit.block_scan import BLOCK
 from curation_db.corpus_audit.collector import Collector
-from curation_db.corpus_audit.columns import ColumnChoice
 from curation_db.corpus_audit.parts import Part
+from curation_db.corpus_audit.readers.batch import CaptionBatch
+from curation_db.corpus_audit.readers.columns import ColumnChoice
 from curation_db.corpus_audit.samples import Origin
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.compression import damage, open_bytes, packed_position

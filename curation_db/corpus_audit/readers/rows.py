@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from curation_db.corpus_audit.batch import CaptionBatch
 from curation_db.corpus_audit.collector import Collector
-from curation_db.corpus_audit.columns import ColumnChoice, image_name, texts_of
-from curation_db.corpus_audit.line_reader import Report
 from curation_db.corpus_audit.parts import Part, SourceForm
+from curation_db.corpus_audit.readers.batch import CaptionBatch
+from curation_db.corpus_audit.readers.columns import ColumnChoice, image_name, texts_of
+from curation_db.corpus_audit.readers.lines import Report
 from curation_db.corpus_audit.samples import Origin
 from curation_db.importing.json_stream import JsonRun, read_json
 from curation_db.importing.rows import InputError, RefusedRow, Reject, RejectReason
