@@ -175,3 +175,8 @@ def store_prompt(connection: Connection, version: str, content: str) -> None:
                 ON CONFLICT(version) DO NOTHING"""),
         {"version": version, "content": content, "now": utc_now()},
     )
+
+
+def stored_prompts(connection: Connection) -> list[tuple[str, str]]:
+    """Return version and content of every stored prompt set."""
+    return [tuple(row) for row in connection.execute(text("SELECT version, content FROM prompt_text ORDER BY version"))]

@@ -69,6 +69,7 @@ def prompts(
     from curation_db.storage.store import open_read_only
     from workbench.console.tables import show
     from workbench.errors import NothingToDo
+    from workbench.generation.prompts.seen_labels import seen_labels
     from workbench.reports import prompt_report as report
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.settings import read_settings
@@ -77,7 +78,14 @@ def prompts(
     workspace = find_workspace(context.obj)
     prices = report.prices_of(read_settings(workspace.settings).generate.engines)
     with open_read_only(workspace.database) as store, store.read() as connection:
-        result = report.prompt_report(connection, dimensions, prices, fold_below=fold_below)
+        seen = seen_labels(connection)
+        result = report.prompt_report(
+            connection,
+            dimensions,
+            prices,
+            fold_below=fold_below,
+            is_seen=lambda each: seen.includes(each.cell.prompt, each.image_id),
+        )
     if not result.rows:
         raise NothingToDo("there are no candidates yet", hint="see: negwb generate --help")
     if as_json:
@@ -119,6 +127,7 @@ def compare(
     from curation_db.storage.store import open_read_only
     from workbench.console.tables import show
     from workbench.errors import NothingToDo
+    from workbench.generation.prompts.seen_labels import seen_labels
     from workbench.reports import prompt_comparison as report
     from workbench.reports.prompt_report import prices_of
     from workbench.workspace.layout import find_workspace
@@ -134,7 +143,15 @@ def compare(
             _list(stored, as_json=as_json)
             return
         chosen, new, others = _find(stored, names)
-        result = report.comparison_report(connection, chosen, new, prices)
+        seen = seen_labels(connection)
+        versions = (chosen.prompt_a, chosen.prompt_b)
+        result = report.comparison_report(
+            connection,
+            chosen,
+            new,
+            prices,
+            is_seen=lambda image: any(seen.includes(version, image) for version in versions),
+        )
     if as_json:
         typer.echo(json.dumps(report.report_json(result)))
     else:
@@ -142,6 +159,11 @@ def compare(
     lines = report.sentences(result)
     if others:
         lines.append(f"further comparisons of these versions with other settings: {', '.join(map(str, others))}")
+    lines += [
+        f"{version} has {missing:,} examples of another record: whether it has seen these images is not known"
+        for version, missing in seen.foreign.items()
+        if version in versions
+    ]
     for line in lines:
         typer.echo(f"negwb: {line}", err=True)
 

@@ -11,6 +11,7 @@ from curation_db.language.sanitize import counted
 from curation_db.storage.store import Store
 from workbench.commands.generate.progress import print_line, progress_bar, result_lines
 from workbench.commands.generate.run import run_json
+from workbench.generation.prompts.seen_labels import seen_labels
 from workbench.generation.runs.comparison import ComparisonResult, compare
 from workbench.generation.runs.plan import GenerationPlan
 from workbench.generation.runs.session import GenerationOptions, nothing_left, raise_for_failures
@@ -34,6 +35,10 @@ def run_comparison(
     Raises:
         NegwbError: the error that stopped an arm, failed items, or nothing to do.
     """
+    with store.read() as connection:
+        seen = seen_labels(connection, [plan.prompts for plan in plans])
+    if seen.examples:
+        print_line("a prompt version was tuned here: only images that gave no examples take part")
     bar = nullcontext((lambda progress: None, print_line)) if quiet else progress_bar()
     with bar as (show_progress, print_above):
         ended = compare(
@@ -42,6 +47,7 @@ def run_comparison(
             plans,
             options,
             folders,
+            accepts=lambda source, key, image: not any(seen.includes(version, image) for version in seen.examples),
             on_progress=show_progress,
             notify=print_above,
         )

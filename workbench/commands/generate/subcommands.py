@@ -1,4 +1,4 @@
-"""The subcommands of `negwb generate`: probe, judge, batch (its own module), prompts, runs, failures."""
+"""The subcommands of `negwb generate`: probe, judge, batch and tune (own modules), prompts, runs, failures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.generate import batch
+from workbench.commands.generate import batch, tune
 from workbench.console.key_values import pairs
 from workbench.errors import NothingToDo, UsageError
 
@@ -56,6 +56,7 @@ def register(group: typer.Typer) -> None:
     group.command(epilog=_PROBE)(probe)
     group.command(epilog=_JUDGE)(judge)
     batch.register(group)
+    tune.register(group)
     group.command(epilog=_PROMPTS)(prompts)
     group.command(epilog=_RUNS)(runs)
     group.command(epilog=_FAILURES)(failures)

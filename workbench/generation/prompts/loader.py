@@ -76,6 +76,20 @@ class StagePrompt:
         return messages, None if self.raw is None else fill(self.raw, plain)
 
 
+@dataclass(frozen=True, slots=True)
+class TunedFrom:
+    """The table [tuned]: from which decisions a prompt version was made."""
+
+    base: str = field(metadata={"check": lambda text: "" if text.strip() else "a text that is not blank"})
+    """Version of the prompt set before."""
+    seed: int
+    """Seed of the draw."""
+    decisions: list[str]
+    """Events (their uid) of the decisions that are examples."""
+    decisions_sha256: str
+    """See `curation_db.generation.tuning_examples.decisions_hash`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptSet:
     """All prompts of a pipeline, from one file."""
@@ -89,6 +103,8 @@ class PromptSet:
     source: str
     pipeline: Pipeline
     stages: Mapping[str, StagePrompt]
+    tuned: TunedFrom | None = None
+    """None: no prompt that `negwb generate tune` wrote."""
 
     def stage(self, name: str, *others: str) -> StagePrompt | None:
         """Return the stage `name`, or the first existing one of `others`."""
@@ -158,6 +174,7 @@ def parse_prompts(text: str, where: str) -> PromptSet:
         source=head.source,
         pipeline=head.pipeline,
         stages=MappingProxyType(stages),
+        tuned=head.tuned,
     )
 
 
@@ -180,6 +197,7 @@ class _Head:
     pipeline: Pipeline
     about: str = field(metadata=_TEXT)
     source: str = field(metadata=_TEXT)
+    tuned: TunedFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)
