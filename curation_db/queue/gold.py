@@ -13,7 +13,9 @@ Read-only. `review.gold_marking` marks candidates as gold; `review.decisions` wr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -27,13 +29,15 @@ _ANSWERED = text(f"""
     SELECT 1 FROM event e WHERE e.candidate_id = :id AND e.actor = :actor AND e.gold
     AND e.kind IN ('accept', 'reject') AND NOT {UNDONE_SQL} LIMIT 1
 """)
-_FIRST = text("""
+_FIRST = """
     SELECT e.actor, k.answer, e.kind, count(*) AS n FROM event e JOIN gold k ON k.candidate_id = e.candidate_id
     WHERE e.gold AND e.kind IN ('accept', 'reject') AND NOT EXISTS (
         SELECT 1 FROM event f WHERE f.candidate_id = e.candidate_id AND f.actor = e.actor AND f.seq < e.seq
         AND f.gold AND f.kind IN ('accept', 'reject'))
-    GROUP BY e.actor, k.answer, e.kind ORDER BY e.actor
-""")
+"""
+_BY_ACTOR = "GROUP BY e.actor, k.answer, e.kind ORDER BY e.actor"
+_OF_ALL = text(f"{_FIRST} {_BY_ACTOR}")
+_OF_SESSION = text(f"{_FIRST} AND e.actor = :actor AND e.session = :session {_BY_ACTOR}")
 _COUNTS = text("""
     SELECT k.answer, s.state != 'superseded' AS served, count(*) AS n FROM gold k
     JOIN candidate_state s ON s.candidate_id = k.candidate_id GROUP BY 1, 2
@@ -109,8 +113,18 @@ def must_hide(connection: Connection, candidate_id: int, actor: str) -> bool:
 
 def scores(connection: Connection) -> list[GoldScore]:
     """Return the score of every annotator, by name. Reads all gold answers; meant for `status`."""
+    return _scores(connection.execute(_OF_ALL))
+
+
+def session_score(connection: Connection, actor: str, session: str) -> GoldScore:
+    """Return the score of an annotator's first answers that were given in this session."""
+    scored = _scores(connection.execute(_OF_SESSION, {"actor": actor, "session": session}))
+    return scored[0] if scored else GoldScore(actor, 0, 0, 0)
+
+
+def _scores(rows: Iterable[Any]) -> list[GoldScore]:
     by_actor: dict[str, list[int]] = {}
-    for row in connection.execute(_FIRST):
+    for row in rows:
         counts = by_actor.setdefault(row.actor, [0, 0, 0])
         counts[0 if row.kind == row.answer else 1 if row.kind == Kind.ACCEPT else 2] += row.n
     return [GoldScore(name, *counts) for name, counts in sorted(by_actor.items())]

@@ -29,6 +29,10 @@ _ALL = text(f"""
     SELECT e.actor, e.elapsed_ms, count(*) AS decisions, sum({_VOTE}) AS votes FROM event e WHERE {_TIMED}
     GROUP BY e.actor, e.elapsed_ms
 """)
+_OF_SESSION = text(f"""
+    SELECT e.elapsed_ms, count(*) AS decisions, sum({_VOTE}) AS votes FROM event e
+    WHERE e.actor = :actor AND e.session = :session AND {_TIMED} GROUP BY e.elapsed_ms ORDER BY e.elapsed_ms
+""")
 _OWN = text(f"""
     SELECT count(*) AS decisions, coalesce(sum(min(e.elapsed_ms, {MAX_ACTIVE_MS})), 0) AS active FROM event e
     WHERE e.actor = :actor AND {_TIMED}
@@ -97,6 +101,12 @@ def own_speed(connection: Connection, actor: str) -> AnnotationSpeed:
     """Return one annotator's speed without `votes` and `lengths`; counts over that annotator's decisions."""
     row = connection.execute(_OWN, {"actor": actor}).one()
     return AnnotationSpeed(timed_decisions=row.decisions, active_ms=row.active)
+
+
+def session_speed(connection: Connection, actor: str, session: str) -> AnnotationSpeed:
+    """Return one annotator's speed in a session."""
+    rows = connection.execute(_OF_SESSION, {"actor": actor, "session": session})
+    return _speed((milliseconds, decisions, votes) for milliseconds, decisions, votes in rows)
 
 
 def combined(each: Iterable[AnnotationSpeed]) -> AnnotationSpeed:

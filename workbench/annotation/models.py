@@ -16,6 +16,7 @@ from curation_db.language.sanitize import display_text
 from curation_db.lint.linter import DEFAULTS, LintSettings
 from curation_db.queue.claims import AUDIT_SHARE, GOLD_SHARE
 from curation_db.search.cards import Card, CardImage
+from curation_db.search.session_work import SessionWork
 from curation_db.stats.probes import Consistency
 from curation_db.storage.work_sessions import LEASE_SECONDS
 from workbench.annotation.key_guard import GUARD_SECONDS
@@ -108,6 +109,13 @@ class SessionSummary:
     """No other annotator decides in this record."""
     probes: Consistency = field(default_factory=Consistency)
     """The answers to probes of this session in effect."""
+    work: SessionWork = field(default_factory=SessionWork)
+    """Speed, answers to gold items and agreement with others in this session."""
+    can_undo: bool = True
+    """Whether there is an action of this annotator to undo, also of an earlier session."""
+    can_redo: bool = True
+    can_look_back: bool = True
+    """Whether there is a decision of this annotator to show."""
 
 
 def waiting_edits_line(summary: SessionSummary) -> str:

@@ -19,7 +19,12 @@ from curation_db.enums import PROBES, Kind, PictureShown, Reason, Role, State, S
 from curation_db.errors import CardChanged, NoLongerQueued, RecordError, RecordReplaced, RecordUnwritable
 from curation_db.events.annotator_status import count_waiting_edits, works_alone
 from curation_db.events.annotators import Actor, end_session
-from curation_db.events.event_log import PreviousDecision, decisions_before
+from curation_db.events.event_log import (
+    PreviousDecision,
+    decisions_before,
+    last_effective_action,
+    last_redoable_undo,
+)
 from curation_db.queue.claims import Queue, count_remaining
 from curation_db.queue.leases import Clock
 from curation_db.queue.ordering import Policy
@@ -27,6 +32,7 @@ from curation_db.queue.second_looks import SecondLooks
 from curation_db.review.decisions import DecisionResult, DecisionWriter, PresentationContext
 from curation_db.search import fulltext, queries
 from curation_db.search.rows import ListedCandidate
+from curation_db.search.session_work import session_work
 from curation_db.stats.probes import Consistency, consistency, read_answers
 from curation_db.storage.store import Store
 from workbench.annotation.act_log import ActLog
@@ -268,6 +274,10 @@ class AnnotationSession:
                 count_waiting_edits(connection).get(self.actor.name, 0),
                 works_alone(connection, self.actor.name),
                 self._consistency(connection),
+                session_work(connection, self.actor.name, self.actor.session),
+                last_effective_action(connection, self.actor.name) is not None,
+                last_redoable_undo(connection, self.actor.name) is not None,
+                bool(decisions_before(connection, self.actor.name, None)),
             )
 
     def _consistency(self, connection: Connection) -> Consistency:

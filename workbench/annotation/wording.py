@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from curation_db.events.state import CandidateStatus
     from curation_db.queue.gold import KnownAnswer
     from curation_db.search.cards import Card
-    from workbench.annotation.models import ReversedAction
+    from curation_db.stats.intervals import Interval
+    from workbench.annotation.models import ReversedAction, SessionSummary
 
 
 class Tone(Enum):
@@ -115,6 +116,8 @@ class DecisionWording:
     tone: Tone = Tone.PLAIN
 
 
+_LEAST_FOR_SHARE: Final = 5
+"""Answers, or timed decisions, that a share or a speed of the summary of a session needs."""
 OTHER_GLYPH: Final = "·"
 """For an event kind without a glyph of its own."""
 DECISIONS: Final[Mapping[Kind, DecisionWording]] = {
@@ -163,6 +166,42 @@ def session_counts(counts: Mapping[Kind, int], *, glyphs: bool = False) -> list[
     """Return the number of decisions of each kind that occurred, such as "5 accepted"."""
     wordings = [(DECISIONS[kind], counts[kind]) for kind in COUNTED if counts.get(kind)]
     return [f"{each.glyph} {count:,} {each.past}" if glyphs else f"{count:,} {each.past}" for each, count in wordings]
+
+
+def session_figures(summary: SessionSummary) -> list[tuple[str, str]]:
+    """Return (label, text) for time, gold items, agreement and probes of a session, as far as there are any.
+
+    A share needs `_LEAST_FOR_SHARE` answers; below that the counts say more.
+    """
+    speed, gold, others, probes = summary.work.speed, summary.work.gold, summary.work.others, summary.probes
+    lines = []
+    if speed.timed_decisions and speed.median_ms is not None:
+        rate = ""
+        if speed.timed_decisions >= _LEAST_FOR_SHARE and speed.per_hour is not None:
+            rate = f" · {speed.per_hour:,.0f} decisions/h"
+        each = f" · median {speed.median_ms / 1000:.1f} s" if speed.timed_decisions > 1 else ""
+        lines.append(("time on cards", f"{_duration(speed.active_ms / 1000)}{each}{rate}"))
+    if gold.answers:
+        lines.append(("test cards", _of(gold.right, gold.answers, "right", gold.share)))
+    if others.votes:
+        lines.append(("agreement", _of(others.equal, others.votes, "votes of others are as yours", others.share)))
+    if probes.answers:
+        lines.append(("probes", _of(probes.consistent, probes.answers, "answers fit the accepts", probes.share)))
+    return lines
+
+
+def _of(part: int, whole: int, what: str, share: Interval) -> str:
+    """Return a count, with its 95 % interval where the share of so many has a meaning."""
+    interval = f" · 95 % interval {share.low:.0%} to {share.high:.0%}" if whole >= _LEAST_FOR_SHARE else ""
+    return f"{part:,} of {whole:,} {what}{interval}"
+
+
+def _duration(seconds: float) -> str:
+    """Return a time such as 48 s, 12 min or 3 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def reversed_line(action: ReversedAction, *, back: bool) -> str:

@@ -428,7 +428,7 @@ def _run_app(
             actions=actions,
             theme=theme,
             protocol=protocol,
-            notice=" · ".join(filter(None, (doubt, advice(wanted, protocol, detect_terminal(os.environ)), warning))),
+            notice="\n".join(filter(None, (doubt, advice(wanted, protocol, detect_terminal(os.environ)), warning))),
             banner=banner,
             viewer=settings.viewer,
             workspace=workspace,
@@ -449,7 +449,10 @@ def _end_session(session: AnnotationSession, code: int) -> int:
     if session.replaced is not None:
         _print_stored("", refused)
         raise session.replaced
-    _print_stored(_session_summary(session), refused)
+    done, figures = _session_summary(session)
+    _print_stored(done, refused)
+    for label, text in figures:
+        typer.echo(f"       {label:<15}{text}", err=True)
     return int(code or (ExitCode.DATABASE if refused.lost else ExitCode.OK))
 
 
@@ -461,15 +464,18 @@ def _print_stored(done: str, refused: RefusedAnswers) -> None:
         typer.echo("       find the cause: negwb doctor; then decide these again: negwb curate", err=True)
 
 
-def _session_summary(session: AnnotationSession) -> str:
-    """Return what this session decided and the progress of the queue; empty if the record cannot be read."""
+def _session_summary(session: AnnotationSession) -> tuple[str, list[tuple[str, str]]]:
+    """Return what this session decided and the progress of the queue, and figures about the session as label and text.
+
+    Both are empty if the record cannot be read.
+    """
     from curation_db.errors import RecordError
-    from workbench.annotation.wording import session_counts
+    from workbench.annotation.wording import session_counts, session_figures
 
     try:
         summary = session.summary()
     except RecordError:
-        return ""
+        return "", []
     counts = ", ".join(session_counts(summary.decisions)) or "nothing decided"
     progress = session.progress
-    return f"{counts}; {progress.decided:,} of {progress.total:,} done"
+    return f"{counts}; {progress.decided:,} of {progress.total:,} done", session_figures(summary)

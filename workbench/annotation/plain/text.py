@@ -11,12 +11,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from curation_db.enums import REASON_KEYS, REASON_TEXTS, Kind, Question, Reason, Role, State
+from curation_db.enums import DECISION_TEXTS, REASON_KEYS, REASON_TEXTS, Kind, Question, Reason, Role, State
 from curation_db.language.sanitize import display_text
 from curation_db.search.cards import Card, CardVerdict
 from workbench.annotation.decision_kind import state_line
 from workbench.annotation.models import PreparedCard, ReversedAction, SessionSummary, waiting_edits_line
-from workbench.annotation.wording import DECISIONS, STATES, asked, origin, readable
+from workbench.annotation.wording import (
+    DECISIONS,
+    STATES,
+    asked,
+    origin,
+    readable,
+    session_counts,
+    session_figures,
+)
 
 PROMPT: Final = "a x e u s z o ? > "
 SHORT_PROMPT: Final = "> "
@@ -25,12 +33,12 @@ REASON_PROMPT: Final = f"because: {REASONS}, empty cancels: "
 SHORT_REASON_PROMPT: Final = "because, ? lists the reasons: "
 HELP: Final = (
     "One answer per line:",
-    "a      accept: it is true, and someone could say it",
-    "x      reject; then one letter for the reason, or both at once, as in: xp",
+    f"a      accept: {DECISION_TEXTS[Kind.ACCEPT]}",
+    f"x      reject: {DECISION_TEXTS[Kind.REJECT]}; or both at once, as in: xp",
     *(f"       {key}  {REASON_TEXTS[reason]}" for key, reason in REASON_KEYS.items()),
     "e      edit; then the new text, or both at once, as in: e a man without a hat",
-    "u      unsure: you cannot tell",
-    "s      skip, also a single space",
+    f"u      unsure: {DECISION_TEXTS[Kind.UNSURE]}",
+    f"s      skip, also a single space: {DECISION_TEXTS[Kind.SKIP]}",
     "z      undo your last action and show its card again",
     "Z      redo what you undid last",
     "n      note; then its text, or both at once",
@@ -205,7 +213,10 @@ def undo_line(action: ReversedAction | None, *, back: bool) -> str:
 
 def end_lines(summary: SessionSummary) -> list[str]:
     states = ", ".join(f"{number:,} {readable(state)}" for state, number in summary.states.items())
-    lines = ["END the queue has no card for you now", f"WORKSPACE {states}"]
+    counts = ", ".join(session_counts(summary.decisions)) or "nothing decided"
+    lines = ["END the queue has no card for you now", f"THIS SESSION {counts}"]
+    lines += [f"{label.upper()} {text.replace(' · ', ', ')}" for label, text in session_figures(summary)]
+    lines.append(f"WORKSPACE {states}")
     if summary.set_aside:
         lines.append(f"SET ASIDE {summary.set_aside:,} that you skipped, were unsure about or edited: r serves them")
     if summary.edits:

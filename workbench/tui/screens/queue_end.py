@@ -13,7 +13,7 @@ from textual.widgets import Static
 from curation_db.enums import State
 from curation_db.errors import RecordError
 from workbench.annotation.models import SessionSummary, waiting_edits_line
-from workbench.annotation.wording import session_counts
+from workbench.annotation.wording import session_counts, session_figures
 from workbench.tui.bindings import bind
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.status import StatusContent, StatusLine
@@ -40,6 +40,8 @@ class QueueEndScreen(Screen[str | None]):
         super().__init__()
         self._session = session
         self._actions = actions
+        self._summary: SessionSummary | None = None
+        """None: not counted yet."""
         bind(self, actions, KeyScope.DONE)
 
     def compose(self) -> ComposeResult:
@@ -53,9 +55,11 @@ class QueueEndScreen(Screen[str | None]):
         if not self.children:  # the app is just ending
             return
         try:
-            content = summary_content(self._session.summary(), self._revisit_cap())
+            self._summary = self._session.summary()
+            content = summary_content(self._summary, self._revisit_cap())
         except RecordError as error:
             content = Content(error.message)
+        self.query_one(KeyHints).refresh()
         self.query_one("#done", Static).update(content)
         session = self._session
         self.query_one(StatusLine).show(
@@ -64,6 +68,19 @@ class QueueEndScreen(Screen[str | None]):
 
     def _revisit_cap(self) -> str:
         return self._actions.cap_of("revisit")
+
+    def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        """Return why an action does not apply at the moment; "" if it does. Its key is grey."""
+        summary = self._summary
+        if summary is None:
+            return ""
+        applies, reason = {
+            "undo": (summary.can_undo, "nothing to undo"),
+            "redo": (summary.can_redo, "nothing to redo"),
+            "look_back": (summary.can_look_back, "no earlier decision"),
+            "revisit": (summary.set_aside > 0, "you have skipped, edited or been unsure about no card"),
+        }.get(action, (True, ""))
+        return "" if applies else reason
 
     def _leave(self, action: str) -> None:
         if self.is_active:  # a second key may come before the first has closed
@@ -103,13 +120,9 @@ def summary_content(summary: SessionSummary, revisit_key: str) -> Content:
     lines = [Content.styled(headline, "bold $text-accent"), Content("")]
     lines += [
         _counted("this session", session_counts(summary.decisions, glyphs=True)),
+        *(_counted(label, [text]) for label, text in session_figures(summary)),
         _counted("the workspace", _states(summary.states)),
     ]
-    if summary.probes.answers:
-        share = summary.probes.share
-        consistent = f"{summary.probes.consistent} of {summary.probes.answers} answers fit the accepts"
-        interval = f"95 % interval {share.low:.0%} to {share.high:.0%}"
-        lines.append(_counted("probes", [consistent, interval]))
     lines += [Content.styled(f"⚠ {words}", "$text-warning") for words in summary.refused.clauses]
     lines.append(Content(""))
     if summary.set_aside:

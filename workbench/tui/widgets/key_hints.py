@@ -129,8 +129,16 @@ class KeyHints(Widget):
         """The ids of the actions whose keys are on the line."""
         return {each for entry in fitted(self._hints(), self.content_size.width)[0] for each in entry.ids}
 
+    def _may_open(self, action: Action) -> bool:
+        """Return whether the action opens no tab, or one that this user may open, as in the first line."""
+        namespace, name, parameters = parse(action.call)
+        tabs = getattr(self.app, "tab_actions", None)
+        if (namespace, name) != ("app", "open_tab") or tabs is None:
+            return True
+        return parameters[0] in [tab.tab for _, tab in tabs]
+
     def _hints(self) -> list[Hint]:
         reason_of: ReasonOf = getattr(self.screen, "disabled_reason", lambda name, parameters: "")
         make = partial(hint, keymap=self._actions, reason_of=reason_of)
-        listed = [action for action in self._entries if action.id not in self._without]
+        listed = [action for action in self._entries if action.id not in self._without and self._may_open(action)]
         return [each for action in listed if (each := make([action], action.label)) is not None]

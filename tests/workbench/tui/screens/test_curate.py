@@ -15,6 +15,7 @@ from workbench.tui.screens.modals.judges import JudgesModal
 from workbench.tui.screens.queue_end import QueueEndScreen
 from workbench.tui.screens.too_small import TooSmallScreen
 from workbench.workspace.keymap import ActionMap, KeyScope
+from workbench.workspace.layout import Workspace
 
 
 async def test_every_deciding_key_is_committed_before_the_next_card(make_workspace: Any, open_app: Any) -> None:
@@ -162,6 +163,26 @@ async def test_the_end_of_the_queue_shows_the_next_steps(make_workspace: Any, op
     assert set(workspace.states().values()) == {"accepted"}
 
 
+async def test_the_end_of_an_empty_queue_has_no_key_without_effect(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(1)
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "a")
+        assert "d adjudicate" not in lines(app), "only adjudicators open it"
+        assert app.screen.disabled_reason("undo", ()) == ""
+        assert app.screen.disabled_reason("revisit", ()) != ""
+        await press(pilot, "r")
+        await until(pilot, lambda: "you have skipped" in lines(app))
+        assert isinstance(app.screen, QueueEndScreen)
+    app = open_app(workspace, "ben")
+    async with running(app) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, QueueEndScreen))
+        for key, reason in (("z", "nothing to undo"), ("Z", "nothing to redo"), ("left_square_bracket", "no earlier")):
+            await press(pilot, key)
+            await until(pilot, lambda reason=reason: reason in lines(app))
+
+
 async def test_the_judges_dialog_opens(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(cases=[Case(raw="I see [no] hat.")]))
     async with running(app) as pilot:
@@ -211,7 +232,7 @@ async def test_bars_show_p_present_and_simulated_judges_are_named(make_workspace
 
 async def test_help_and_palette_list_every_action(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(1))
-    async with running(app, (120, 120)) as pilot:
+    async with running(app, (120, 140)) as pilot:
         await settled(pilot)
         for key in ("question_mark", "f1"):
             await press(pilot, key)
