@@ -76,8 +76,8 @@ class Curve(Container):
 
     def _draw(self) -> None:
         wanted = (self._series, self.size.width, self.app.theme)
-        if wanted == self._drawn:
-            return
+        if wanted == self._drawn or not all(plot.is_mounted for plot in self.query("PlotWidget")):
+            return  # `show` draws once the parts of a new plot exist
         self._drawn = wanted
         self.query_one("#curve-legend", Static).update(self._legend())
         for plot in self.query("PlotWidget"):
