@@ -75,14 +75,22 @@ REASON_KEYS: dict[str, Reason] = {
 
 # close to the table of the guidelines (workbench/data/guidelines.md)
 REASON_TEXTS: dict[Reason, str] = {
-    Reason.PRESENT: "the negated thing is in the image",
-    Reason.REST_FALSE: "something else in the caption is false",
-    Reason.GRATUITOUS: "true, but nobody would say it",
+    Reason.PRESENT: "the negated thing is there",
+    Reason.REST_FALSE: "something else is false",
+    Reason.GRATUITOUS: "true, but nobody says it",
     Reason.UNGRAMMATICAL: "not good English",
     Reason.SCOPE: "unclear what is negated",
-    Reason.DUPLICATE: "says the same as another one",
-    Reason.BAD_IMAGE: "the image is missing or unusable",
+    Reason.DUPLICATE: "says the same as another",
+    Reason.BAD_IMAGE: "image missing or unusable",
 }
+
+DECISION_TEXTS: dict[Kind, str] = {
+    Kind.ACCEPT: "true of the image, and natural",
+    Kind.REJECT: "false or unnatural; one more key: the reason",
+    Kind.UNSURE: "you cannot decide: others decide first",
+    Kind.SKIP: "not now: it comes back later, or to others",
+}
+"""What the decisions mean, in the words of keys, help and plain mode."""
 
 
 class Cause(StrEnum):
@@ -107,9 +115,9 @@ CAUSE_KEYS: dict[str, Cause] = {
 
 CAUSE_TEXTS: dict[Cause, str] = {
     Cause.AMBIGUOUS_TEXT: "the text is ambiguous",
-    Cause.GUIDELINE_GAP: "the guidelines do not cover it",
+    Cause.GUIDELINE_GAP: "guidelines do not cover it",
     Cause.ANNOTATOR_SLIP: "an annotator made a mistake",
-    Cause.EDGE_CASE: "edge case: neither yes nor no",
+    Cause.EDGE_CASE: "neither yes nor no",
     Cause.SUBJECTIVE: "a matter of judgement",
     Cause.OTHER: "another cause",
 }

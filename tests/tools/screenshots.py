@@ -56,7 +56,7 @@ SHOTS = (
     Shot("curate", (120, 36), "negwb-dark", ("a", "a"), "2 of "),
     Shot("reject", (80, 24), "negwb-light", ("x",), "reject because"),
     Shot("zoom", (120, 36), "negwb-dark", ("a", "a", "i", "plus", "plus", "plus"), "33 %"),
-    Shot("edit", (120, 36), "negwb-dark", ("a", "e"), "esc cancel"),
+    Shot("edit", (120, 36), "negwb-dark", ("a", "e"), "other field"),
 )
 
 

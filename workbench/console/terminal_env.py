@@ -88,8 +88,9 @@ def _limitation(around: TerminalEnv) -> str:
 
 
 def advice(setting: str, chosen: str, around: TerminalEnv) -> str:
-    """Return how to get better images; "" if this terminal has nothing better."""
+    """Return how to get better images, in at most 58 characters; "" if this terminal has nothing better."""
     if setting != "auto" or chosen != "halfcell":
         return ""
-    is_blocked = around.multiplexer == "tmux" and not around.passthrough
-    return f"images as half-cells: {_limitation(around)}" if is_blocked or (around.remote and around.draws) else ""
+    if around.multiplexer == "tmux" and not around.passthrough:
+        return "half-cell images: tmux needs set -g allow-passthrough on"
+    return 'half-cell images over SSH; if it is fast: images = "kitty"' if around.remote and around.draws else ""

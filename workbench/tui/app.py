@@ -132,7 +132,7 @@ class NegwbApp(BaseApp):
         if self.session.settings.guard_seconds > 0 and self._is_at_terminal:
             self._ask_position(self.session.card_visibility.request(time.monotonic()))
         few = FEW_COLOURS if self._protocol == "halfcell" and has_sixteen_colours(self) else ""
-        if notice := " · ".join(filter(None, (self._notice, few))):
+        if notice := "\n".join(filter(None, (self._notice, few))):
             self.notify(notice, timeout=_NOTICE_SECONDS, markup=False)
         if self._start is not None and self._workspace is not None:
             self.open_first(self._navigation_for(self._workspace).screen(self._start))
@@ -254,7 +254,7 @@ class NegwbApp(BaseApp):
             self.push_screen(HelpScreen(self.actions, places=(KeyScope.PROBE,)))
             return
         places = (KeyScope.CARD_ZOOM,) if is_zoomed else (KeyScope.CARD, KeyScope.COPY, KeyScope.DONE)
-        self.push_screen(HelpScreen(self.actions, places=(*places, KeyScope.REASON)))
+        self.push_screen(HelpScreen(self.actions, places=(*places, KeyScope.REASON, KeyScope.EDIT)))
 
     def action_show_results(self) -> None:
         """Open generation if a run is active, else the training runs; session and leases stay as they are."""
@@ -385,9 +385,9 @@ class NegwbApp(BaseApp):
         from workbench.tui.screens.queue_end import QueueEndScreen  # only when opened
 
         if isinstance(screen, ActionScreen):
-            return self.commands_of(screen, screen.actions, screen.actions.at(screen.scope))
+            return self.commands_of(screen, screen.actions, _commands(screen.actions, screen.scope))
         if isinstance(screen, CurateScreen):
-            return self.commands_of(screen, self.actions, self.actions.at(screen.scope))
+            return self.commands_of(screen, self.actions, _commands(self.actions, screen.scope))
         listed = self.actions.at(KeyScope.DONE) if isinstance(screen, QueueEndScreen) else []
         return self.commands_of(screen, self.actions, listed)
 
@@ -395,3 +395,8 @@ class NegwbApp(BaseApp):
         """Forward a change from the session's threads to the app."""
         with contextlib.suppress(RuntimeError):  # the loop has just ended
             self.post_message(PrefetchChanged())
+
+
+def _commands(actions: ActionMap, scope: KeyScope) -> list[Action]:
+    """Return the actions of the palette; while a text is edited, its fields take all keys."""
+    return [] if scope is KeyScope.EDIT else actions.at(scope)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from curation_db.enums import CAUSE_KEYS, CAUSE_TEXTS, REASON_KEYS, REASON_TEXTS
+from curation_db.enums import CAUSE_KEYS, CAUSE_TEXTS, DECISION_TEXTS, REASON_KEYS, REASON_TEXTS, Kind
 from workbench.errors import UsageError
 from workbench.workspace.own_commands import OwnCommand
 
@@ -99,6 +99,7 @@ class Action:
 
 # -- the actions ----------------------------------------------------------------------------------------------------
 
+_MEANING = {kind: text[0].upper() + text[1:] for kind, text in DECISION_TEXTS.items()}
 _CARD = frozenset({KeyScope.CARD})
 _DONE = frozenset({KeyScope.DONE})
 _CARD_ZOOM, _ADJUDICATE_ZOOM = frozenset({KeyScope.CARD_ZOOM}), frozenset({KeyScope.ADJUDICATE_ZOOM})
@@ -120,9 +121,9 @@ _DISPUTED = _ADJUDICATE | _ADJUDICATE_ZOOM
 _HISTORY = frozenset({KeyScope.HISTORY})
 _SCROLLED = _GUIDELINES | _PROGRESS | _HISTORY
 _BROWSE = frozenset({KeyScope.BROWSE})
-_COPYING = frozenset({KeyScope.COPY})
+_COPYING, _EDITING = frozenset({KeyScope.COPY}), frozenset({KeyScope.EDIT})
 _DECIDE, _LOOK, _ELSE, _REASON = "Decide", "Look", "Everything else", "Reject because"
-_COPY = "Copy"
+_COPY, _EDIT = "Copy", "Edit the caption"
 _SCREEN, _IMAGE, _SETTLE, _WHY = "Screens", "The image", "Adjudicate", "Why they disagreed"
 _GENERATION, _TRAINING, _RESULTS = "Generation", "Training runs", "Report"
 OWN_GROUP = "Your commands"
@@ -177,17 +178,17 @@ _ROW_ACTIONS = (
     Action("row-bottom", "G", "bottom", "To the last row", _LOOK, _ROWS - _RUNS, "move_row(1000000000)"),
 )
 _CURATE_ACTIONS = (
-    Action("accept", "a", "accept", "True of the image, and natural", _DECIDE, _ON_CARD,
+    Action("accept", "a", "accept", _MEANING[Kind.ACCEPT], _DECIDE, _ON_CARD,
            "decide('accept')", 9),
-    Action("reject", "x", "reject", "It is false or unnatural; one more key for the reason", _DECIDE, _ON_CARD,
+    Action("reject", "x", "reject", _MEANING[Kind.REJECT], _DECIDE, _ON_CARD,
            "ask_reason", 9),
     Action("repeat-reason", "full_stop", "same reason", "Reject with the reason of your last rejection", _DECIDE,
            _ON_CARD, "repeat_reason"),
     Action("edit", "e", "edit", "Correct the text; your version replaces it", _DECIDE, _ON_CARD, "edit", 8),
     Action("edit-outside", "E", "editor", "Correct the text in $VISUAL or $EDITOR", _DECIDE, _ON_CARD, "edit_outside"),
-    Action("unsure", "u", "unsure", "You cannot decide: others decide first", _DECIDE, _ON_CARD,
+    Action("unsure", "u", "unsure", _MEANING[Kind.UNSURE], _DECIDE, _ON_CARD,
            "decide('unsure')", 8),
-    Action("skip", "space", "skip", "Skip for now: it comes back later, or to others", _DECIDE, _ON_CARD,
+    Action("skip", "space", "skip", _MEANING[Kind.SKIP], _DECIDE, _ON_CARD,
            "decide('skip')", 8),
     Action("probe-true", "t", "true", "The sentence is true of the image", _DECIDE, _PROBE, "answer_probe(True)", 9),
     Action("probe-false", "f", "false", "The sentence is false", _DECIDE, _PROBE, "answer_probe(False)", 9),
@@ -249,7 +250,7 @@ _CURATE_ACTIONS = (
            _LOOK, _BROWSE, "open", 9),
     Action("browse-filter", "/", "filter", "Edit the filter; the line completes what you type",
            _LOOK, _BROWSE, "filter", 9),
-    Action("row-accept", "a", "accept", "Accept the row: true of the image, and natural", _DECIDE, _BROWSE,
+    Action("row-accept", "a", "accept", f"Accept the row: {DECISION_TEXTS[Kind.ACCEPT]}", _DECIDE, _BROWSE,
            "decide('accept')", 9),
     Action("row-reject", "x", "reject", "Reject the row; one more key for the reason", _DECIDE, _BROWSE,
            "ask_reason", 9),
@@ -276,7 +277,7 @@ _CURATE_ACTIONS = (
     Action("browse-sort", "s", "sort", "Sort by the next order", _LOOK, _BROWSE, "sort(1)", 7),
     Action("browse-reverse", "I", "reverse", "Reverse the order; so does a click on its column", _LOOK,
            _BROWSE, "reverse"),
-    Action("browse-refresh", "r,f5", "refresh", "Read the list again, without rows that do not match", _LOOK,
+    Action("browse-refresh", "f5,r", "refresh", "Read the list again, without rows that do not match", _LOOK,
            _BROWSE, "refresh", 4),
     Action("browse-sort-back", "S", "sort back", "Sort by the previous order", _LOOK, _BROWSE, "sort(-1)"),
     Action("browse-facets", "f", "facets", "Counts of each value; enter narrows the view", _LOOK, _BROWSE,
@@ -297,9 +298,9 @@ _CURATE_ACTIONS = (
     Action("browse-page-up", "pageup,ctrl+u", "page up", "A page up", _LOOK, _BROWSE, "page(-1)"),
     Action("browse-first", "home,g", "first", "To the first", _LOOK, _BROWSE, "move(-1000000000)"),
     Action("browse-last", "end,G", "last", "To the last", _LOOK, _BROWSE, "move(1000000000)"),
-    Action("settle-accept", "a", "accept", "Final: true of the image, and natural", _SETTLE, _DISPUTED,
+    Action("settle-accept", "a", "accept", f"Final: {DECISION_TEXTS[Kind.ACCEPT]}", _SETTLE, _DISPUTED,
            "final('accept')", 9),
-    Action("settle-reject", "x", "reject", "Final: false or unnatural; one more key: the reason",
+    Action("settle-reject", "x", "reject", f"Final: {DECISION_TEXTS[Kind.REJECT]}",
            _SETTLE, _DISPUTED, "ask_reason", 9),
     Action("settle-edit", "e", "edit", "Correct the text; annotators decide about it", _SETTLE, _DISPUTED,
            "edit", 7),
@@ -323,8 +324,10 @@ _CURATE_ACTIONS = (
            "turn_judge(1)", 5),
     Action("previous-judge", "[,N", "judge before", "Show the calibration of the previous judge", _SCREEN, _PROGRESS,
            "turn_judge(-1)", 4),
-    Action("count-anew", "r", "refresh", "Count now; each decision also starts a count", _SCREEN,
+    Action("count-anew", "f5,r", "refresh", "Count now; each decision also starts a count", _SCREEN,
            _PROGRESS, "count_anew", 6),
+    Action("history-refresh", "f5,r", "refresh", "Read the events again", _SCREEN, _HISTORY, "refresh", 6),
+    Action("adjudicate-refresh", "f5", "refresh", "Read the disagreements again", _SCREEN, _ADJUDICATE, "refresh", 3),
     Action("change", "enter,e", "change", "Choose another value; negwb.toml is updated", _SCREEN, _SETTINGS,
            "change", 8),
     Action("text-down", "down,j", "down", "Scroll down", _LOOK, _SCROLLED, "scroll_text(1)"),
@@ -349,6 +352,16 @@ _CURATE_ACTIONS = (
     Action("screen-help", "?,f1", "help", "This page", _ELSE, _SIDE | _ADJUDICATE_ZOOM, "show_help", 10),
     Action("quit", "q", "quit", "Quit; all decisions are stored", _ELSE, _CURATE | _PROBE,
            "quit", 2),
+    Action("edit-save", "enter", "save", "Save your text; it replaces the caption", _EDIT, _EDITING,
+           "save_edit", 9),
+    Action("edit-field", "tab", "other field", "To the concept, or back to the text", _EDIT, _EDITING,
+           "other_edit_field", 7),
+    Action("edit-cancel", "escape", "cancel", "Close the fields; nothing is stored", _EDIT, _EDITING,
+           "cancel_edit", 10),
+    Action("edit-undo", "ctrl+z", "undo typing", "Undo the last typing in the text", _EDIT, _EDITING,
+           "undo_typing(True)", 6),
+    Action("edit-redo", "ctrl+y", "redo", "Redo the typing that you undid last", _EDIT, _EDITING,
+           "undo_typing(False)", 5),
     *(Action(f"reason-{reason.value.replace('_', '-')}", key, reason.value.replace("_", " "), REASON_TEXTS[reason],
              _REASON, frozenset({KeyScope.REASON}), f"reject('{reason.value}')")
       for key, reason in REASON_KEYS.items()),
@@ -394,7 +407,9 @@ _RESULTS_ACTIONS = (
            6),
     Action("retention", "s", "scatter", "Scatter: accuracy on negated phrases by accuracy on affirmative ones",
            _RESULTS, _REPORT, "retention", 6),
-    Action("reread", "f5", "refresh", "Read the result files again", _RESULTS, _REPORT, "reread", 4),
+    Action("reread", "f5,r", "refresh", "Read the result files again", _RESULTS, _REPORT, "reread", 4),
+    Action("poll", "f5", "refresh", "Read the state of the runs now; it is also read by itself", _ELSE,
+           _GENERATE | _RUNS, "poll_now", 3),
     Action("more", "J,shift+down", "more", "Scroll the details down", _RESULTS, _REPORT | _RUNS, "scroll_about(1)"),
     Action("less", "K,shift+up", "less", "Scroll the details up", _RESULTS, _REPORT | _RUNS, "scroll_about(-1)"),
     Action("origin", "o", "data", "Training data of the run: export, cues, reasons, who decided", _RESULTS,
@@ -438,6 +453,7 @@ GROUPS = (
     _DECIDE,
     _SETTLE,
     _REASON,
+    _EDIT,
     _COPY,
     _WHY,
     _GENERATION,
@@ -458,7 +474,7 @@ GROUPS = (
 _CAPS = {
     "space": "space", "left_square_bracket": "[", "right_square_bracket": "]", "slash": "/", "question_mark": "?",
     "escape": "esc", "backspace": "⌫", "up": "↑", "down": "↓", "left": "←", "right": "→",
-    "plus": "+", "minus": "-", "underscore": "_",
+    "plus": "+", "minus": "-", "underscore": "_", "tab": "tab",
 }
 # fmt: on
 _LONGEST_HELP = 60

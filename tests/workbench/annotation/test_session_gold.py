@@ -30,7 +30,7 @@ def test_the_feedback_after_the_decision() -> None:
     assert gold_feedback(known, Kind.REJECT)[0]
     right, line = gold_feedback(known, Kind.ACCEPT)
     assert not right
-    assert line == "✗ test card: the expected answer was reject: the negated thing is in the image"
+    assert line == "✗ test card: the expected answer was reject: the negated thing is there"
 
 
 async def test_the_known_answer_is_shown_only_after_the_decision(make_workspace: Any, open_app: Any) -> None:

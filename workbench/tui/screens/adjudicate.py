@@ -74,10 +74,14 @@ _OWN: dict[str, frozenset[AdjudicationStage]] = {
     "ask_reason": _CARDS,
     "edit": _CARDS,
     "zoom": frozenset({AdjudicationStage.CARD}),
+    "refresh": frozenset({AdjudicationStage.CARD}),
     "go_on": _UNASKED,
     "undo": _UNASKED,
     "reject": frozenset({AdjudicationStage.REASON}),
     "cancel_reason": frozenset({AdjudicationStage.REASON}),
+    **dict.fromkeys(
+        ("save_edit", "cancel_edit", "other_edit_field", "undo_typing"), frozenset({AdjudicationStage.EDIT})
+    ),
     "settle": frozenset({AdjudicationStage.CAUSE}),
     "cancel_cause": frozenset({AdjudicationStage.CAUSE}),
     **dict.fromkeys(
@@ -105,7 +109,7 @@ class AdjudicateScreen(SideScreen, ZoomingScreen):
     CSS_PATH = "adjudicate.tcss"
     AUTO_FOCUS = ""  # none: the first field is that of an edit, which is closed
     DECIDING = frozenset({"final", "ask_reason"})
-    QUESTIONS = (KeyScope.REASON, KeyScope.CAUSE, KeyScope.TALLY)
+    QUESTIONS = (KeyScope.REASON, KeyScope.CAUSE, KeyScope.TALLY, KeyScope.EDIT)
     PANES: ClassVar = {"#tally-box": [pane_keys("scroll", "tally-up", "tally-down"), pane_keys("undo", "settle-undo")]}
 
     def __init__(self, navigation: NavigationContext) -> None:
@@ -322,6 +326,11 @@ class AdjudicateScreen(SideScreen, ZoomingScreen):
             self._load()
         else:
             self.run_worker(self._look())
+
+    def action_refresh(self) -> None:
+        """Read the disagreements again, and stay at the card if it is still one of them."""
+        self.run_worker(self._look(self.shown.card.candidate_id if self.shown is not None else None))
+        self.show_message("refreshed")
 
     async def action_zoom(self) -> None:
         """Show the image of this card and of the next ones on the whole screen, until `action_leave_zoom`."""

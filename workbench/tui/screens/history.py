@@ -35,7 +35,9 @@ class HistoryScreen(SideScreen):
     TAB = Tab.HISTORY
     CSS_PATH = "history.tcss"
     AUTO_FOCUS = None
-    PANES: ClassVar = {"#history": [pane_keys("scroll", "text-up", "text-down")]}
+    PANES: ClassVar = {
+        "#history": [pane_keys("scroll", "text-up", "text-down"), pane_keys("refresh", "history-refresh")]
+    }
 
     _loaded: Timeline | None = None
 
@@ -55,6 +57,12 @@ class HistoryScreen(SideScreen):
             self._show_content(Content("No card is open. Find one with /, then come back."))
             return
         self.run_worker(self._read(number))
+
+    async def action_refresh(self) -> None:
+        """Read the events again."""
+        if self.navigation.candidate is not None:
+            await self._read(self.navigation.candidate)
+            self.show_message("refreshed")
 
     def on_resize(self) -> None:
         if self._loaded is not None:
@@ -96,6 +104,8 @@ class HistoryScreen(SideScreen):
         self.update_keys_later()
 
     def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
+        if action == "refresh" and self.navigation.candidate is None:
+            return "no card is open"
         return self.scroll_reason("#history", *parameters) if action == "scroll_text" else ""  # type: ignore[arg-type]
 
     def action_scroll_text(self, by: int) -> None:

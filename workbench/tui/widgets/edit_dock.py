@@ -40,14 +40,6 @@ MOST_CHARACTERS = 5_000
 """Of a text that can be edited here."""
 _SAVE = frozenset({"enter", "ctrl+s"})
 _CONCEPT_HINT = "not known: name it if the text negates a concept"
-_KEYS = (
-    "enter or ctrl+s save · tab concept · esc cancel",
-    "enter save · tab concept · esc cancel",
-    "enter save · esc cancel",
-)
-"""The keys, the longest line first; the lower border shows the first that fits."""
-_BORDER_LABEL = 6
-"""Cells of a border beside its label: a corner, a line and a blank at each end."""
 
 # The fields handle the keys that save, not a binding: a binding would run before letters that are still on their way to
 # the field, and save a caption that is cut short.
@@ -96,15 +88,15 @@ class ConceptInput(Input):
 
 
 class EditDock(VerticalScroll, can_focus=False):
-    """The fields, at the bottom of their container; hidden until `begin`, and again once the text is saved."""
+    """The fields, at the bottom of the screen's text; hidden until `begin`, and again once the text is saved."""
 
     DEFAULT_CSS = """
     EditDock {
-        layer: above; dock: bottom; height: auto; max-height: 100%; padding: 0 1; display: none;
+        height: auto; max-height: 100%; padding: 0 1; display: none;
         background: $surface; border: round $accent; border-title-color: $text-accent;
-        border-subtitle-color: $text-muted; border-subtitle-align: left; scrollbar-size-vertical: 1;
+        scrollbar-size-vertical: 1;
     }
-    EditDock.-inline { dock: none; layer: default; max-height: 60%; }
+    EditDock.-inline { max-height: 60%; }
     EditDock > Static { height: auto; }
     EditDock > #change { max-height: 4; color: $text-muted; }
     EditDock > CaptionArea { height: auto; min-height: 1; max-height: 5; margin: 0; padding: 0; }
@@ -178,9 +170,18 @@ class EditDock(VerticalScroll, can_focus=False):
     def action_cancel(self) -> None:
         self._writer.cancel()
 
-    def on_resize(self) -> None:
-        widest = self.outer_size.width - _BORDER_LABEL
-        self.border_subtitle = next((line for line in _KEYS if len(line) <= widest), "")
+    def save(self) -> None:
+        """Save what is in the fields, as the keys of the fields do."""
+        self._save_as(self.area.text, self.field.value)
+
+    def focus_other(self) -> None:
+        """Move the cursor to the other field."""
+        self.screen.set_focus(self.field if self.area.has_focus else self.area)
+
+    def undo_typing(self, *, back: bool) -> None:
+        """Undo or redo typing in the text."""
+        self.screen.set_focus(self.area)
+        (self.area.undo if back else self.area.redo)()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Mark the focused field with a glyph, not only with a colour."""

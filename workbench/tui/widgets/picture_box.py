@@ -24,9 +24,8 @@ _SMALL_IMAGE = 60
 """Pixels; the box of a smaller image names the key that zooms in."""
 
 
-FEW_COLOURS = (
-    "16 colours: images cannot be judged; if the terminal has more, set COLORTERM=truecolor, or --images sixel"
-)
+FEW_COLOURS = "16 colours: cannot judge images; set COLORTERM=truecolor"
+"""The message at the start, which fits 60 columns."""
 
 
 def few_colours_note(most: int) -> str:

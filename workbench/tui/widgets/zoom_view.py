@@ -5,6 +5,7 @@ The decoded thumbnail shows at once; the full image replaces it once it is decod
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,9 @@ _STEP = 0.2
 """Share of the screen by which a key moves the image."""
 
 
+_SCALING = {"zoom-in": "larger", "zoom-out": "smaller", "zoom-fit": "fit", "zoom-actual": "100 %"}
+
+
 def moving_keys(actions: ActionMap) -> str:
     """Return the keys for moving, which are not among the key hints."""
     directions = ("left", "down", "up", "right")
@@ -42,10 +46,12 @@ def moving_keys(actions: ActionMap) -> str:
     return f"{keys} or drag: move · wheel: zoom"
 
 
-def zoom_keys(actions: ActionMap) -> str:
-    """Return all keys of the view."""
-    first = " ".join(filter(None, (actions.cap_of(f"zoom-{what}") for what in ("in", "out", "fit", "actual"))))
-    return f"{first} · {moving_keys(actions)}"
+def zoom_keys(actions: ActionMap, without: Collection[str] = ()) -> str:
+    """Return the keys of the view; `without`: the ids of actions that are left out."""
+    scaling = [
+        f"{cap} {label}" for each, label in _SCALING.items() if each not in without and (cap := actions.cap_of(each))
+    ]
+    return " · ".join([*scaling, moving_keys(actions)])
 
 
 class ZoomPane(PicturePane):

@@ -9,7 +9,6 @@ from support.curating import locked_record
 from support.results import lines, until
 from support.screen_sizes import SIZES
 from support.workspaces import HOSTILE, Case, WorkspaceFixture, press, settled
-from textual.widgets import Static
 
 from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.events.annotators import begin_session
@@ -22,7 +21,7 @@ from workbench.tui.rendering.card_lines import QUESTIONS
 from workbench.tui.screens.adjudicate import AdjudicateScreen, AdjudicationStage
 from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.screens.help import HelpScreen
+from workbench.tui.screens.help import HelpScreen, KeyList
 from workbench.workspace.layout import Workspace
 
 SPEAKERS = ("benedetta", "chosaku")
@@ -297,7 +296,7 @@ async def test_one_decides_while_zooming_and_zoom_stays_for_the_next_cards(
         await until(pilot, lambda: screen.is_zoomed and "003.png" in lines(app))
         await press_here(pilot, "question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        shown_keys = str(app.screen.query_one("#help-scroll Static", Static).content)
+        shown_keys = str(app.screen.query_one(KeyList).render())
         assert "One screen pixel for each image pixel" in shown_keys
         assert "Final: true of the image" in shown_keys
         await press_here(pilot, "escape", "q")

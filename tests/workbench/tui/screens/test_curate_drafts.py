@@ -232,3 +232,31 @@ async def test_the_dialog_fits_a_small_window_with_a_long_caption_and_a_refusal(
         assert "mended" in content
         assert "tokens" in content
         assert "esc cancel" in content
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 20)])
+async def test_the_fields_have_the_edges_of_the_box_above_and_a_line_of_keys(
+    make_workspace: Any, open_app: Any, size: tuple[int, int]
+) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
+    async with running(app, size) as pilot:
+        await settled(pilot)
+        await press(pilot, "e")
+        await until(pilot, lambda: "enter save" in lines(app))
+        shown_lines = lines(app).splitlines()
+        boxes = [line for line in shown_lines if "─ NEGATED ─" in line or "─ edit the negated caption ─" in line]
+        assert len({(line.rindex("╭"), line.rindex("╮")) for line in boxes}) == 1, "the same edges"
+        assert len(boxes) == 2
+        assert all(words in shown_lines[-1] for words in ("enter save", "tab other field", "esc cancel"))
+        await pilot.press("x", "ctrl+z")
+        await until(pilot, lambda: not app.screen.query_one(CaptionArea).text.endswith("x"))
+        await app.screen.run_action("other_edit_field")
+        assert isinstance(app.focused, Input)
+        await app.screen.run_action("cancel_edit")
+        await until(pilot, lambda: closed(app))
+        await press(pilot, "e")
+        await pilot.press(*" mended")
+        await app.screen.run_action("save_edit")
+        await until(pilot, lambda: closed(app))
+    assert [kind for _, kind, _ in workspace.events()] == ["edit", "accept"]

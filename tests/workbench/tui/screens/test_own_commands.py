@@ -6,11 +6,10 @@ from typing import Any
 
 from support.curating import lines, running, until
 from support.workspaces import Case, press, settled
-from textual.widgets import Static
 
 from workbench.commands.curate import CurateOptions, _actions
 from workbench.commands.serve import _command
-from workbench.tui.screens.help import HelpScreen
+from workbench.tui.screens.help import HelpScreen, KeyList
 from workbench.workspace.keymap import ActionMap
 from workbench.workspace.layout import Workspace
 from workbench.workspace.own_commands import OwnCommand
@@ -45,7 +44,7 @@ async def test_a_key_runs_its_line_without_blocking_other_keys(make_workspace: A
         await until(pilot, lambda: "slow: went" in lines(app))
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        shown = str(app.screen.query_one("#help-scroll Static", Static).content)
+        shown = str(app.screen.query_one(KeyList).render())
         assert "YOUR COMMANDS" in shown
         assert "To the log" in shown
         await pilot.press("escape")

@@ -15,13 +15,12 @@ from support.workspaces import Case, press, settled
 from textual.app import App, ComposeResult
 from textual.containers import Container
 from textual.events import Key
-from textual.widgets import Static
 
 from workbench.images.decode import Thumbnail, load_full
 from workbench.tui.bindings import bind
 from workbench.tui.screens.base.zooming_screen import ZoomingScreen
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.screens.help import HelpScreen
+from workbench.tui.screens.help import HelpScreen, KeyList
 from workbench.tui.widgets import zoom_view
 from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.answer_lines import AnswerLines
@@ -230,14 +229,16 @@ async def test_zoom_opens_from_the_card_with_help_palette_and_user_defined_keys(
         await pilot.press("i")
         await drawn(pilot, "001.png · 160x120 px")
         before = line_text(app)
-        assert "t - 0 1 · ← ↓ ↑ → or drag: move" in before
+        assert "t larger" in lines(app)
+        assert "smaller" in lines(app)
+        assert "· 0 fit · 1 100 % · ← ↓ ↑ → or drag: move" in before, "the keys that are not in the line of keys"
         await pilot.press("t")
         await until(pilot, lambda: line_text(app) != before)
         await pilot.press("h", "b", "comma")  # "h" moves; the keys of the screens do not apply
         assert isinstance(app.screen, CurateScreen)
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        shown_keys = str(app.screen.query_one("#help-scroll Static", Static).content)
+        shown_keys = str(app.screen.query_one(KeyList).render())
         assert "One screen pixel for each image pixel" in shown_keys
         assert "Reject with the reason of your last rejection" in shown_keys
         assert "All settings" not in shown_keys

@@ -24,6 +24,8 @@ class PollingScreen(ActionScreen, Generic[SnapshotT]):
         self._timer: Timer | None = None
         self._polling = False
         self._poll_again = False
+        self._asked = False
+        """Whether the user has asked for a poll that has not ended."""
 
     @abstractmethod
     async def poll(self) -> SnapshotT:
@@ -47,6 +49,11 @@ class PollingScreen(ActionScreen, Generic[SnapshotT]):
             self._timer.resume()
             self.request_poll()
 
+    def action_poll_now(self) -> None:
+        """Poll now, and show when that is done."""
+        self._asked = True
+        self.request_poll()
+
     def request_poll(self) -> None:
         """Poll once; a request while a poll is running leads to one more poll after it."""
         if self._polling:
@@ -64,6 +71,9 @@ class PollingScreen(ActionScreen, Generic[SnapshotT]):
         if not self.is_mounted or not self.is_running:
             return
         await self.show(snapshot)
+        if self._asked and not self._poll_again:
+            self._asked = False
+            self.show_message("refreshed")
         if self._poll_again:
             self._poll_again = False
             self.request_poll()

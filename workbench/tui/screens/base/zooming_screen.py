@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textual.containers import Container
 from textual.content import Content
 
 from curation_db.enums import PictureShown
@@ -75,16 +76,43 @@ class ZoomingScreen(DecisionScreen):
         place = self._zoom if self._zoom is not None and self.is_zoomed else self.query_one("#text-box")
         for dock in place.query(EditDock):
             return dock
-        dock = EditDock(checks, inline=place is self._zoom)
-        await place.mount(dock)
+        is_inline = place is self._zoom
+        dock = EditDock(checks, inline=is_inline)
+        await place.mount(dock if is_inline else Container(dock, id="edit-layer"))  # a docked widget ignores margins
         return dock
 
+    @property
+    def _dock(self) -> EditDock | None:
+        """The fields of an edit that are open."""
+        from workbench.tui.widgets.edit_dock import EditDock  # only when opened
+
+        return next((dock for dock in self.query(EditDock) if dock.is_open), None)
+
+    def action_save_edit(self) -> None:
+        if (dock := self._dock) is not None:
+            dock.save()
+
+    def action_cancel_edit(self) -> None:
+        if (dock := self._dock) is not None:
+            dock.action_cancel()
+
+    def action_other_edit_field(self) -> None:
+        """Move the cursor from the text to the concept, or back."""
+        if (dock := self._dock) is not None:
+            dock.focus_other()
+
+    def action_undo_typing(self, back: bool) -> None:
+        """Undo or redo typing in the text of an edit."""
+        if (dock := self._dock) is not None:
+            dock.undo_typing(back=back)
+
     def on_zoom_view_line_changed(self) -> None:
+        """Show name and scale of the image, and the keys of the view that are not among the key hints."""
         from workbench.tui.widgets.zoom_view import zoom_keys
 
         if self._zoom is not None and self.is_zoomed:
-            action_line = self.query_one(ActionLine)
-            line, keys = self._zoom.line, zoom_keys(self.actions)
+            action_line, shown = self.query_one(ActionLine), self.query_one(KeyHints).shown_ids
+            line, keys = self._zoom.line, zoom_keys(self.actions, without=shown)
             fits = action_line.fits(Content(f"{line} · {keys}"))
             action_line.set_idle(Content.styled(f"{line} · {keys}" if fits else line, QUIET))
 
