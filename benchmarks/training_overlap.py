@@ -48,10 +48,10 @@ class TrainingImages:
             hashes: SHA-256 of each image of the task, by file name.
         """
         contents = {image.sha256 for image in self.images if image.sha256}
-        numbers = set(filter(None, (_coco_number(image.name) for image in self.images)))
+        numbers = set(filter(None, (coco_number(image.name) for image in self.images)))
         names = {PurePath(image.name).name for image in self.images if not image.sha256}
         by_content = {name for name in task.images if hashes.get(name) in contents}
-        by_id = {name for name in task.images if _coco_number(name) in numbers or PurePath(name).name in names}
+        by_id = {name for name in task.images if coco_number(name) in numbers or PurePath(name).name in names}
         seen = by_content | by_id
         facts: OverlapFacts = {
             "runs": list(self.runs),
@@ -84,7 +84,8 @@ def overlap_text(facts: OverlapFacts, images: int) -> str:
     return f"trained on {where}: {', '.join(facts['runs'])}"
 
 
-def _coco_number(name: str) -> str | None:
+def coco_number(name: str) -> str | None:
+    """Return the number of the image of COCO that has this file name, in any split; None: it is no such name."""
     match = _COCO.fullmatch(PurePath(name).stem)
     return match[1] if match else None
 

@@ -49,6 +49,7 @@ def freeze(
     formats: Sequence[str] = tuple(FORMATS),
     limit: TextLimit = CLIP_LIMIT,
     names: bool = False,
+    benchmarks: Mapping[str, int | None] | None = None,
     progress: Progress = lambda done, total: None,
     check: Callable[[Path], None] = lambda folder: None,
 ) -> Manifest:
@@ -62,6 +63,7 @@ def freeze(
         formats: Names from `FORMATS`.
         limit: The longest text that the model to be trained reads.
         names: Write the names of annotators instead of pseudonyms.
+        benchmarks: For the manifest, as `Manifest.benchmarks`.
         progress: Callback with the pairs done and their total.
         check: Called with the folder when its data are complete; where it raises, nothing is published.
 
@@ -84,7 +86,8 @@ def freeze(
         with partial_folder(exports, name or "set") as folder:
             counts = _write_data(connection, folder, header, formats, progress)
             check(folder)
-            return _publish(folder, exports, name, header, counts, origin_of(connection, event_seq))
+            origin = origin_of(connection, event_seq)
+            return _publish(folder, exports, name, _manifest(folder, name, header, counts, origin, benchmarks or {}))
 
 
 @contextmanager
@@ -119,10 +122,15 @@ def _resolve_event(store: Store, selection: ExportFilter, at: int | None) -> int
 
 
 def _nothing_chosen(selection: ExportFilter, event: int) -> NothingChosen:
+    query = selection.query.text if selection.query is not None else ""
     conditions = {
         f" for {' or '.join(selection.reasons)}": bool(selection.reasons),
         " without a hasty decision": not selection.hasty,
         " by a person": not selection.auto,
+        f" by {' or '.join(selection.deciders)}": bool(selection.deciders),
+        f" with {selection.min_votes} votes": bool(selection.min_votes),
+        f" with an agreement of {selection.min_agreement:g}": bool(selection.min_agreement),
+        f" that matches {query}": bool(query),
         " on an image outside the benchmarks": bool(selection.held_out),
     }
     condition = "".join(text for text, applies in conditions.items() if applies)
@@ -249,24 +257,34 @@ def _frequent(counter: Counter[str]) -> dict[str, int]:
     return dict(sorted(counter.items(), key=lambda kv: (-kv[1], kv[0])))
 
 
-def _publish(
-    folder: Path, exports: Path, name: str | None, header: ExportHeader, counts: ManifestCounts, origin: RecordOrigin
+def _manifest(
+    folder: Path,
+    name: str | None,
+    header: ExportHeader,
+    counts: ManifestCounts,
+    origin: RecordOrigin,
+    benchmarks: Mapping[str, int | None],
 ) -> Manifest:
-    """Write the manifest, sync all files and rename the folder to its final name."""
     files = {path.name: file_facts(path) for path in sorted(folder.iterdir())}
-    manifest = Manifest(
+    return Manifest(
         name=name or "",
         tool_version=header.tool_version,
         event_seq=header.chosen.event_seq,
         event_uid=origin.event_uid,
         lineage=origin.lineage,
         selection=header.selection.to_dict(),
+        left_out=header.chosen.omitted,
+        benchmarks=dict(sorted(benchmarks.items())),
         named=header.people.named,
         counts=counts,
         files=files,
         export_sha256=hash_of(files),
         text_limit={"most_tokens": header.limit.most_tokens, "tokenizer": header.limit.counter.name},
     )
+
+
+def _publish(folder: Path, exports: Path, name: str | None, manifest: Manifest) -> Manifest:
+    """Write the manifest, sync all files and rename the folder to its final name."""
     (folder / MANIFEST_FILE).write_text(manifest.to_text(), encoding="ascii", newline="\n")
     seal(folder)
     final = _rename(folder, exports, name)

@@ -204,6 +204,12 @@ class Manifest:
     files: Mapping[str, FileFacts]
     export_sha256: str
     """One hash over all files; see `hash_of`."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Candidates of the record as of the event that are not in the export, by `selection.Omission`; empty in format 1.
+    """
+    benchmarks: Mapping[str, int | None] = field(default_factory=dict)
+    """Tasks whose images were left out or could not be: their images in the record; None: the files of the task are
+    missing, so they are not known. Empty in format 1, and where images of benchmarks were kept."""
     named: bool = False
     """Whether the files have the names of annotators; False: their pseudonyms. Exports of format 1 have names."""
     text_limit: Mapping[str, Any] = field(default_factory=lambda: {"most_tokens": 77, "tokenizer": "clip"})
@@ -219,6 +225,8 @@ class Manifest:
             "event_uid": self.event_uid,
             "lineage": self.lineage,
             "selection": dict(self.selection),
+            "left_out": dict(self.left_out),
+            "benchmarks": dict(self.benchmarks),
             "named": self.named,
             "text_limit": dict(self.text_limit),
             "counts": {item.name: getattr(self.counts, item.name) for item in fields(ManifestCounts)},
@@ -277,6 +285,10 @@ def _parse(name: str, parsed: Mapping[str, Any]) -> Manifest:
         counts=_counts({key: value for key, value in parsed["counts"].items() if key in known}),
         files={key: FileFacts(str(f["sha256"]), _whole(f["bytes"], key)) for key, f in parsed["files"].items()},
         export_sha256=str(parsed["export_sha256"]),
+        left_out={key: _whole(value, key) for key, value in parsed.get("left_out", {}).items()},
+        benchmarks={
+            key: None if value is None else _whole(value, key) for key, value in parsed.get("benchmarks", {}).items()
+        },
         named=bool(parsed.get("named", True)),
         **({"text_limit": dict(parsed["text_limit"])} if "text_limit" in parsed else {}),
         format=_whole(parsed["format"], "format"),

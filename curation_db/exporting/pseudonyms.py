@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from curation_db.errors import RecordError
+from curation_db.events.annotator_names import spellings
 from curation_db.exporting.manifest import ExportItem, ItemVote
 from curation_db.review.candidates import audit_key
 from curation_db.storage.store import Store
@@ -21,6 +22,7 @@ from curation_db.storage.store import Store
 PREFIX: Final = "annotator-"
 _DIGEST_BYTES: Final = 5
 _KEY = text("SELECT value FROM record_note WHERE name = 'audit_key'")
+_POLICIES = text("SELECT DISTINCT actor FROM event WHERE role = 'policy'")
 _ANNOTATORS = text("SELECT name FROM annotator")
 
 
@@ -63,14 +65,44 @@ def read_pseudonyms(connection: Connection) -> Pseudonyms:
     return Pseudonyms(bytes.fromhex(value))
 
 
+def names_of(connection: Connection, pseudonyms: Iterable[str]) -> list[str]:
+    """Return the names of these annotators; other names, such as those of policies, stay as they are.
+
+    Raises:
+        RecordError: the record has no secret.
+    """
+    name_of = _names(connection)
+    return [name_of.get(each, each) for each in pseudonyms]
+
+
+def pseudonyms_of(connection: Connection, name: str) -> list[str]:
+    """Return the pseudonyms of an annotator, one for each spelling of the name; empty: the record does not have it.
+
+    Raises:
+        RecordError: the record has no secret.
+    """
+    people = read_pseudonyms(connection)
+    return [people.of(each) for each in spellings(name, connection.execute(_ANNOTATORS).scalars())]
+
+
+def policies_of(connection: Connection, name: str) -> list[str]:
+    """Return the policies with decisions in the record that have this name, as NAME or NAME@VERSION."""
+    actors = connection.execute(_POLICIES).scalars()
+    return sorted(actor for actor in actors if actor == name or actor.startswith(f"{name}@"))
+
+
+def _names(connection: Connection) -> dict[str, str]:
+    people = read_pseudonyms(connection)
+    return {people.of(name): name for name in connection.execute(_ANNOTATORS).scalars()}
+
+
 def with_names(connection: Connection, items: Iterable[ExportItem]) -> Iterator[ExportItem]:
     """Yield the items of an export of this record with the names of annotators instead of their pseudonyms.
 
     Raises:
         RecordError: the record has no secret.
     """
-    people = read_pseudonyms(connection)
-    name_of = {people.of(name): name for name in connection.execute(_ANNOTATORS).scalars()}
+    name_of = _names(connection)
     for item in items:
         votes = item.votes
         if votes is not None:

@@ -7,12 +7,14 @@ effect. A candidate without events that was inserted by then is `open` (`event_c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import lru_cache
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, bindparam, text
 
@@ -24,6 +26,7 @@ from curation_db.events.hasty import HASTY_MS, is_hasty
 from curation_db.events.history_cache import COLUMNS, History, HistoryEvent, fold_events, history_from_rows, overlap_sql
 from curation_db.events.in_force import decisions_in_force
 from curation_db.events.state import FoldEvent, Overlap, effective_events, fold, since_requeue
+from curation_db.exporting.pseudonyms import names_of
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
 
 
@@ -57,6 +60,7 @@ _UNTOUCHED = text("""
     SELECT id FROM candidate c WHERE since <= :at
     AND NOT EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = c.id AND e.seq <= :at)
 """)
+_COUNT = text("SELECT count(*) FROM candidate WHERE since <= :at")
 _KEYS = text(f"""
     SELECT c.id, s.name, i.key, c.key AS candidate_key, t.key AS caption_key FROM candidate c
     JOIN image i ON i.id = c.image_id JOIN source s ON s.id = i.source_id LEFT JOIN caption t ON t.id = c.caption_id
@@ -80,6 +84,36 @@ _SWITCHES = ("edits", "hasty", "auto")
 """Fields of `ExportFilter` that are in the manifest where they are False."""
 
 
+class ExportQuery(Protocol):
+    """A search query that pairs must match; it is answered by the record of now (`search.export_query`)."""
+
+    @property
+    def text(self) -> str:
+        """The query as it is written into the manifest, with pseudonyms of annotators."""
+
+    def ids(self, connection: Connection) -> Set[int]:
+        """Return the ids of the candidates that match."""
+
+
+ParseQuery = Callable[[str], ExportQuery]
+
+
+class Omission(StrEnum):
+    """Why a candidate is not in an export; of several reasons the first one counts."""
+
+    STATE = "other_state"
+    EDIT = "edited"
+    BENCHMARK_REVIEW = "review_of_a_benchmark"
+    BENCHMARK_IMAGE = "benchmark_image"
+    HASTY = "hasty"
+    POLICY = "policy_only"
+    REASON = "other_reject_reason"
+    DECIDER = "other_decider"
+    VOTES = "too_few_votes"
+    AGREEMENT = "too_little_agreement"
+    QUERY = "not_in_query"
+
+
 @dataclass(frozen=True, slots=True)
 class ExportFilter:
     """The filter of an export; a further filter is one more field."""
@@ -97,6 +131,14 @@ class ExportFilter:
     """Images, as (source, image key), whose pairs are left out because benchmarks of the workspace use them."""
     benchmarks: bool = False
     """Include pairs that review the judge of a benchmark (pipeline `enums.BENCHMARK`), and their edits."""
+    deciders: tuple[str, ...] = ()
+    """Annotators, by pseudonym or name, and policies of which one must be a decider; empty: any. `resolved` gives the
+    annotators their names, which `holds` compares."""
+    min_votes: int = 0
+    """Accepts and rejects in force that a pair must have at least."""
+    min_agreement: float = 0.0
+    """Share of the accepts and rejects in force that must agree with the state. A pair without any has none."""
+    query: ExportQuery | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the form for the manifest; it does not depend on the order of `states` and `reasons`."""
@@ -104,30 +146,73 @@ class ExportFilter:
         reasons = {"reasons": sorted(self.reasons)} if self.reasons else {}
         held_out = {"held_out": [list(image) for image in sorted(self.held_out)]} if self.held_out else {}
         benchmarks = {"benchmarks": True} if self.benchmarks else {}
-        return {"states": sorted(self.states), **reasons, **left_out, **held_out, **benchmarks}
+        votes = {name: getattr(self, name) for name in ("min_votes", "min_agreement") if getattr(self, name)}
+        deciders = {"deciders": sorted(self.deciders)} if self.deciders else {}
+        query = {"query": self.query.text} if self.query is not None else {}
+        more = {**reasons, **left_out, **deciders, **votes, **query, **held_out, **benchmarks}
+        return {"states": sorted(self.states), **more}
 
     @classmethod
-    def from_dict(cls, selection: Mapping[str, Any]) -> ExportFilter:
+    def from_dict(cls, selection: Mapping[str, Any], parse_query: ParseQuery | None = None) -> ExportFilter:
         """Return the filter of a manifest.
 
         Raises:
-            KeyError, TypeError, ValueError: it is damaged, or a newer negwb wrote it.
+            KeyError, TypeError, ValueError: it is damaged, or a newer negwb wrote it, or it has a query and
+                `parse_query` is None.
         """
-        if unknown := sorted(selection.keys() - {"states", "reasons", "held_out", "benchmarks", *_SWITCHES}):
+        known = {"states", "reasons", "held_out", "benchmarks", "deciders", "min_votes", "min_agreement", *_SWITCHES}
+        if parse_query is not None:
+            known.add("query")
+        if unknown := sorted(selection.keys() - known):
             raise ValueError(f"unknown selection {unknown[0]!r}")
+        query = selection.get("query")
         return cls(
             tuple(State(word) for word in selection["states"]),
             reasons=tuple(Reason(word) for word in selection.get("reasons", ())),
             held_out=frozenset((str(source), str(key)) for source, key in selection.get("held_out", ())),
             benchmarks=bool(selection.get("benchmarks", False)),
+            deciders=tuple(str(name) for name in selection.get("deciders", ())),
+            min_votes=int(selection.get("min_votes", 0)),
+            min_agreement=float(selection.get("min_agreement", 0.0)),
+            query=None if query is None or parse_query is None else parse_query(str(query)),
             **{name: bool(selection.get(name, True)) for name in _SWITCHES},
         )
 
     def holds(self, outcome: DecidedCandidate) -> bool:
-        """Return whether a candidate with this outcome is selected; see also `left_out`."""
-        if outcome.state not in self.states or (outcome.hasty and not self.hasty) or (outcome.auto and not self.auto):
-            return False
-        return outcome.state != State.REJECTED or not self.reasons or not set(outcome.reasons).isdisjoint(self.reasons)
+        """Return whether a candidate with this outcome is selected; see also `left_out` and `query`."""
+        return self.omission(outcome) is None
+
+    def omission(self, outcome: DecidedCandidate) -> Omission | None:
+        """Return why a candidate with this outcome is not selected; None: it is."""
+        if outcome.state not in self.states:
+            return Omission.STATE
+        if outcome.hasty and not self.hasty:
+            return Omission.HASTY
+        if outcome.auto and not self.auto:
+            return Omission.POLICY
+        return self._omission_by_votes(outcome)
+
+    def _omission_by_votes(self, outcome: DecidedCandidate) -> Omission | None:
+        if outcome.state == State.REJECTED and self.reasons and set(outcome.reasons).isdisjoint(self.reasons):
+            return Omission.REASON
+        if self.deciders and set(outcome.deciders).isdisjoint(self.deciders):
+            return Omission.DECIDER
+        if self.min_votes or self.min_agreement:
+            votes = outcome.accepts + outcome.rejects
+            if votes < self.min_votes:
+                return Omission.VOTES
+            agreeing = outcome.rejects if outcome.state == State.REJECTED else outcome.accepts
+            if self.min_agreement and (not votes or agreeing / votes < self.min_agreement):
+                return Omission.AGREEMENT
+        return None
+
+    def resolved(self, connection: Connection) -> ExportFilter:
+        """Return the filter with the names of the annotators whose pseudonyms are in `deciders`.
+
+        Raises:
+            RecordError: the record has no secret for pseudonyms.
+        """
+        return replace(self, deciders=tuple(names_of(connection, self.deciders))) if self.deciders else self
 
     def depends_on(self) -> tuple[Arrival, ...]:
         """Return the arrivals without an event that may change the selection; new candidates only affect `open`."""
@@ -192,6 +277,8 @@ class Chosen:
     largest_caption_id: int
     moments: Mapping[int, tuple[Moment, ...]] = field(default_factory=dict)
     """By candidate id: the moments of `DecidedCandidate.votes`."""
+    omitted: Mapping[str, int] = field(default_factory=dict)
+    """Numbers of the other candidates as of the event, by `Omission`."""
 
 
 def choose(connection: Connection, selection: ExportFilter, *, at: int | None = None) -> Chosen:
@@ -203,17 +290,37 @@ def choose(connection: Connection, selection: ExportFilter, *, at: int | None = 
     if at is not None and not event_clock.is_exportable(connection, at):
         raise _no_such_event(connection, at)
     until = event_clock.current_seq(connection, selection.depends_on()) if at is None else at
+    selection = selection.resolved(connection)
+    ignored = _ignored(connection, selection)
+    matching = None if selection.query is None else selection.query.ids(connection)
+    omitted: Counter[str] = Counter()
     outcomes: dict[int, DecidedCandidate] = {}
     moments: dict[int, tuple[Moment, ...]] = {}
-    for number, outcome, rows in _decided(connection, until):
-        if selection.holds(outcome):
+    for number, outcome, rows in _with_untouched(connection, selection, until):
+        why = selection.omission(outcome)
+        if why is not Omission.STATE:
+            why = ignored.get(number, why)
+        if why is None and matching is not None and number not in matching:
+            why = Omission.QUERY
+        if why is None:
             outcomes[number] = outcome
             moments[number] = tuple([Moment(*_MOMENT(rows[vote.position - 1])) for vote in outcome.votes])
+        elif why is not Omission.STATE:
+            omitted[why] += 1
+    every = connection.execute(_COUNT, {"at": until}).scalar_one()
+    omitted[Omission.STATE] = every - len(outcomes) - omitted.total()
+    listed = {str(why): omitted[why] for why in Omission if omitted[why]}
+    return replace(_in_order(connection, until, outcomes), moments=moments, omitted=listed)
+
+
+def _with_untouched(
+    connection: Connection, selection: ExportFilter, at: int
+) -> Iterator[tuple[int, DecidedCandidate, Sequence[Any]]]:
+    """Yield what `_decided` does, and the candidates without events if the open ones are selected."""
+    yield from _decided(connection, at)
     if State.OPEN in selection.states:
-        outcomes |= {row.id: DecidedCandidate() for row in connection.execute(_UNTOUCHED, {"at": until})}
-    if ignored := left_out(connection, selection):
-        outcomes = {number: outcomes[number] for number in outcomes.keys() - ignored}
-    return _in_order(connection, until, outcomes, moments)
+        untouched = DecidedCandidate()
+        yield from ((row.id, untouched, ()) for row in connection.execute(_UNTOUCHED, {"at": at}))
 
 
 def _no_such_event(connection: Connection, at: int) -> ExportRefused:
@@ -234,17 +341,24 @@ def _no_such_event(connection: Connection, at: int) -> ExportRefused:
 def left_out(connection: Connection, selection: ExportFilter) -> set[int]:
     """Return the ids of candidates that `selection` leaves out whatever their events are: edits, held-out images,
     reviews of a benchmark's judge."""
-    ignored: set[int] = set()
-    if not selection.edits:
-        ignored.update(connection.execute(text("SELECT id FROM candidate WHERE parent_id IS NOT NULL")).scalars())
-    if not selection.benchmarks:
-        ignored.update(connection.execute(_REVIEWS_OF_BENCHMARKS, {"pipeline": BENCHMARK}).scalars())
+    return set(_ignored(connection, selection))
+
+
+def _ignored(connection: Connection, selection: ExportFilter) -> dict[int, Omission]:
+    ignored: dict[int, Omission] = {}
     by_source: dict[str, list[str]] = {}
     for source, key in sorted(selection.held_out):
         by_source.setdefault(source, []).append(key)
     for source, keys in by_source.items():
         for batch in batches(keys, BATCH):
-            ignored.update(connection.execute(_OF_IMAGES, {"source": source, "keys": batch}).scalars())
+            found = connection.execute(_OF_IMAGES, {"source": source, "keys": batch}).scalars()
+            ignored.update(dict.fromkeys(found, Omission.BENCHMARK_IMAGE))
+    if not selection.benchmarks:
+        found = connection.execute(_REVIEWS_OF_BENCHMARKS, {"pipeline": BENCHMARK}).scalars()
+        ignored.update(dict.fromkeys(found, Omission.BENCHMARK_REVIEW))
+    if not selection.edits:
+        found = connection.execute(text("SELECT id FROM candidate WHERE parent_id IS NOT NULL")).scalars()
+        ignored.update(dict.fromkeys(found, Omission.EDIT))
     return ignored
 
 
@@ -329,12 +443,7 @@ def _stream(events: list[HistoryEvent]) -> str | None:
     return str(Stream.AUDIT if any(event.stream == Stream.AUDIT for event in events) else Stream.REVIEW)
 
 
-def _in_order(
-    connection: Connection,
-    event_seq: int,
-    outcomes: dict[int, DecidedCandidate],
-    moments: Mapping[int, tuple[Moment, ...]],
-) -> Chosen:
+def _in_order(connection: Connection, event_seq: int, outcomes: dict[int, DecidedCandidate]) -> Chosen:
     """Sort by source name, image key and candidate key, with numbers in keys compared by value."""
     sortable: list[tuple[object, int]] = []
     sources: set[str] = set()
@@ -347,7 +456,7 @@ def _in_order(
             caption_id = max(caption_id, as_number(caption or key) or 0)
     sortable.sort()
     ids = [number for _, number in sortable]
-    return Chosen(event_seq, ids, outcomes, tuple(sorted(sources)), image_id, caption_id, moments)
+    return Chosen(event_seq, ids, outcomes, tuple(sorted(sources)), image_id, caption_id)
 
 
 def natural_sort_key(key: str) -> list[object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,10 @@ import typer
 from curation_db.enums import Reason, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from curation_db.exporting.manifest import Manifest
+    from workbench.workspace.held_out import BenchmarkImages
     from workbench.workspace.layout import Workspace
     from workbench.workspace.picture_folders import MissingImages
 
@@ -28,7 +30,11 @@ Examples:
   negwb export bad --state rejected     the rejected pairs, with reasons
   negwb export all --state accepted --state rejected --reason present   and those rejected for one reason
   negwb export --without-hasty          without decisions made too fast to have read the card
-  negwb export --with-benchmarks        also on images of the benchmarks from `negwb bench make`
+  negwb export --query 'cue:no source:coco'   those that match a query of negwb browse
+  negwb export --min-votes 2 --min-agreement 1   two people or more, and all agree
+  negwb export --person ana --policy accept      decided by ana or by a policy
+  negwb export --again set-001          the selection of an earlier export, now
+  negwb export --with-benchmarks        also on images of benchmarks
   negwb export --strict ...             refuse a set with false captions whose text gives them away
 """
 
@@ -88,10 +94,37 @@ def export(
         bool,
         typer.Option("--with-auto/--without-auto", help="Include pairs that a policy accepted and no person decided."),
     ] = True,
+    query: Annotated[
+        str | None,
+        typer.Option("--query", "-q", metavar="QUERY", help="Include pairs that match a query of negwb browse."),
+    ] = None,
+    min_votes: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Include pairs with so many accepts and rejects.")
+    ] = 0,
+    min_agreement: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, metavar="SHARE", help="Include pairs whose votes agree with the state so far."),
+    ] = 0.0,
+    person: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Include pairs that this annotator decided, repeatable.", show_default="any"),
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[@VERSION]", help="Include pairs that this policy decided, repeatable.", show_default="any"
+        ),
+    ] = None,
+    again: Annotated[
+        str | None,
+        typer.Option("--again", metavar="EXPORT", help="Repeat the selection of an export; no other filter."),
+    ] = None,
     with_benchmarks: Annotated[
         bool,
         typer.Option(
-            "--with-benchmarks", help="Include pairs on images of the benchmarks that `negwb bench make` froze."
+            "--with-benchmarks",
+            "--keep-benchmark-images",
+            help="Include pairs on images of benchmarks, those in benchmarks/ of the workspace.",
         ),
     ] = False,
     strict: Annotated[
@@ -106,15 +139,16 @@ def export(
     """Freeze the accepted pairs into exports/NAME, for training.
 
     The folder is written completely or not at all and never changes afterwards. Equal events give equal bytes.
-    Pairs on images of benchmarks from `negwb bench make` are left out, so that models can be evaluated on them.
+    Pairs on images of benchmarks are left out, so that models can be evaluated on them: of all tasks whose files are in
+    benchmarks/ of the workspace. Equal images are found by content, number of COCO, or file name.
     Rejected pairs give false captions: a classifier of the text alone then must not be able to pick the true ones.
     Annotators have pseudonyms, which only this record can resolve, unless --names is given.
     """
     from curation_db.exporting.manifest import read_items
-    from curation_db.exporting.selection import ExportFilter
-    from workbench.errors import UsageError
+    from workbench.commands.export_selection import ChosenPairs, selection_again, selection_of
+    from workbench.console.progress_bars import step_bars
     from workbench.reports.exports.gate import check_export, check_json, check_lines, refuse
-    from workbench.workspace.held_out import all_images, images_by_benchmark, pairs_by_benchmark
+    from workbench.workspace.held_out import benchmark_images, pairs_by_benchmark
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.operations import freeze_set
     from workbench.workspace.picture_folders import PictureFolders, missing_images
@@ -125,51 +159,96 @@ def export(
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     if problem := settings.checks.counter.problem():
         typer.echo(f"negwb: {problem}", err=True)
-    states = tuple(state or (State.ACCEPTED,))
-    if reason and State.REJECTED not in states:
-        raise UsageError("--reason needs --state rejected: other pairs have no reason")
-    benchmarks = images_by_benchmark(workspace)
-    held_out = frozenset[tuple[str, str]]() if with_benchmarks else all_images(benchmarks)
-    selection = ExportFilter(
-        states,
-        edits=edits,
-        hasty=hasty,
-        reasons=tuple(reason or ()),
-        auto=auto,
-        held_out=held_out,
-        benchmarks=with_benchmarks,
+    chosen = ChosenPairs(
+        tuple(state or ()),
+        tuple(reason or ()),
+        edits,
+        hasty,
+        auto,
+        query or "",
+        min_votes,
+        min_agreement,
+        tuple(person or ()),
+        tuple(policy or ()),
     )
+    selection = selection_again(workspace, again, chosen) if again is not None else selection_of(workspace, chosen, at)
+    with step_bars() as bars:
+        benchmarks = benchmark_images(workspace, lambda done, total: bars("reading benchmarks", done, total))
+    selection = replace(selection, benchmarks=True) if with_benchmarks else benchmarks.without(selection)
     formats = None if data_format is DataFormat.ALL else (data_format.value,)
     check = (lambda folder: refuse(check_export(workspace, settings, folder))) if strict else (lambda folder: None)
-    manifest = freeze_set(workspace, name, formats=formats, at=at, selection=selection, names=names, check=check)
+    manifest = freeze_set(
+        workspace,
+        name,
+        formats=formats,
+        at=at,
+        selection=selection,
+        names=names,
+        benchmarks=None if with_benchmarks else benchmarks.facts(),
+        check=check,
+    )
     path = workspace.exports / manifest.name
     checked = check_export(workspace, settings, path)
     missing = missing_images(read_items(path), folders)
-    inside = pairs_by_benchmark(read_items(path), benchmarks)
+    inside = pairs_by_benchmark(read_items(path), benchmarks.by_task)
     report = {
         **export_json(workspace, manifest),
         **check_json(checked),
         "missing_pictures": missing.count,
-        "held_out_images": len(held_out),
+        "held_out_images": len(selection.held_out),
         "benchmark_pairs": inside,
     }
     typer.echo(json.dumps(report) if as_json else str(path))
-    lines = [_summary(manifest), *_benchmark_lines(sorted(benchmarks), len(held_out), inside), *_missing_lines(missing)]
+    lines = [_summary(manifest), *_left_out_lines(manifest)]
+    lines += [*_benchmark_lines(benchmarks, inside, kept=with_benchmarks), *_missing_lines(missing)]
     lines += [f"       {line}" for line in check_lines(checked)]
     typer.echo("\n".join(lines), err=True)
 
 
-def _benchmark_lines(names: Sequence[str], held_out: int, inside: Mapping[str, int]) -> list[str]:
+def _left_out_lines(manifest: Manifest) -> list[str]:
+    """Return one line about candidates in the requested states that other conditions left out."""
+    from curation_db.exporting.selection import Omission
+
+    texts = {
+        Omission.EDIT: "edited texts",
+        Omission.BENCHMARK_REVIEW: "reviews of a benchmark",
+        Omission.BENCHMARK_IMAGE: "on images of benchmarks",
+        Omission.HASTY: "with a hasty decision",
+        Omission.POLICY: "accepted by a policy alone",
+        Omission.REASON: "rejected for another reason",
+        Omission.DECIDER: "decided by others",
+        Omission.VOTES: "with too few votes",
+        Omission.AGREEMENT: "with too little agreement",
+        Omission.QUERY: "not matched by the query",
+    }
+    found = {texts[Omission(why)]: count for why, count in manifest.left_out.items() if why != Omission.STATE}
+    if not found:
+        return []
+    return [f"       left out: {', '.join(f'{count:,} {text}' for text, count in found.items())}"]
+
+
+def _benchmark_lines(benchmarks: BenchmarkImages, inside: Mapping[str, int], *, kept: bool) -> list[str]:
     from curation_db.language.sanitize import counted, display_text
 
-    if held_out:
-        listed = display_text(", ".join(names), limit=200)
-        return [f"       without the {counted(held_out, 'image')} of the benchmarks from the record: {listed}"]
-    return [
-        f"       warning: {counted(pairs, 'pair')} on images of the benchmark {display_text(name)}:"
-        " a model trained on this export has seen them, so its score there is no measurement"
-        for name, pairs in inside.items()
-    ]
+    if kept:
+        return [
+            f"       warning: {counted(pairs, 'pair')} on images of the benchmark {display_text(name)}:"
+            " a model trained on this export has seen them, so its score there is no measurement"
+            for name, pairs in inside.items()
+        ]
+    shared = {name: len(images) for name, images in benchmarks.by_task.items() if images}
+    lines = []
+    if shared:
+        listed = ", ".join(f"{display_text(name)} {count:,}" for name, count in shared.items())
+        images = counted(len(benchmarks.images), "image")
+        lines.append(f"       without the {images} of the record that benchmarks use: {listed}")
+    if benchmarks.unknown:
+        tasks = counted(len(benchmarks.unknown), "registered task")
+        lines.append(
+            f"       not checked: {tasks} without files in benchmarks/ (listed in manifest.json);"
+            " fetch those that you will use: negwb bench fetch TASK"
+        )
+    return lines
 
 
 def _missing_lines(missing: MissingImages) -> list[str]:
@@ -194,6 +273,8 @@ def export_json(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
         "path": str(workspace.exports / manifest.name),
         "event": manifest.event_seq,
         "selection": dict(manifest.selection),
+        "left_out": dict(manifest.left_out),
+        "benchmarks": dict(manifest.benchmarks),
         "named": manifest.named,
         "text_limit": dict(manifest.text_limit),
         "counts": asdict(manifest.counts),

@@ -16,13 +16,14 @@ from curation_db.enums import Reason, State
 from curation_db.events.event_clock import HistoryRelation, current_seq, relation_of
 from curation_db.exporting.manifest import Manifest, ManifestError, read_manifest
 from curation_db.exporting.selection import ExportFilter, choose, left_out
+from curation_db.search.export_query import parse_query
 from curation_db.storage.store import open_store
 from trainers.run_files import TrainingStatus, read_run
 from trainers.settings import RunConfig, TrainSettings
 from workbench.errors import NothingToDo, UsageError
 from workbench.jobs.runs import find_export, find_or_create_run, make_config
 from workbench.workspace.ablation_names import ACCEPTED, ARMS, WITHOUT_AUTO
-from workbench.workspace.held_out import without_benchmarks
+from workbench.workspace.held_out import benchmark_images
 from workbench.workspace.operations import find_frozen, freeze_set
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def make_plan(workspace: Workspace, export: str | None = None, names: Sequence[s
     """
     if unknown := [name for name in names if name not in ARMS]:
         raise UsageError(f"unknown arm {unknown[0]!r}", hint=f"known: {', '.join(ARMS)}")
-    today = without_benchmarks(workspace, ExportFilter())
+    today = benchmark_images(workspace).without(ExportFilter())
     with open_store(workspace.database) as store, store.read() as connection:
         if export is None:
             event = current_seq(connection, today.depends_on())
@@ -86,7 +87,7 @@ def make_plan(workspace: Workspace, export: str | None = None, names: Sequence[s
             folder = find_export(workspace, export)
             manifest = _accepted_export(connection, folder)
             event = manifest.event_seq
-        base = today if manifest is None else ExportFilter.from_dict(manifest.selection)
+        base = today if manifest is None else ExportFilter.from_dict(manifest.selection, parse_query)
         wanted = [each for each in ARMS if not names or each in names or each == ACCEPTED]
         held_out = left_out(connection, ExportFilter(held_out=today.held_out - base.held_out, benchmarks=True))
         arms, omitted = _count(connection, base, None if manifest is None else event, wanted, held_out)
@@ -102,7 +103,7 @@ def make_plan(workspace: Workspace, export: str | None = None, names: Sequence[s
 def _accepted_export(connection: Connection, folder: Path) -> Manifest:
     try:
         manifest = read_manifest(folder)
-        selection = ExportFilter.from_dict(manifest.selection)
+        selection = ExportFilter.from_dict(manifest.selection, parse_query)
     except (ManifestError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"the export {folder.name} cannot be read: {error}") from error
     if selection.states != (State.ACCEPTED,) or not selection.auto:
@@ -129,7 +130,8 @@ def _count(
     decided = choose(connection, replace(base, states=(State.ACCEPTED, State.REJECTED)), at=at)
     arms, omitted, seen = list[AblationArm](), list[OmittedArm](), dict[frozenset[int], str]()
     for name, selection in _selections(base, names):
-        pairs = frozenset(number for number in decided.ids if selection.holds(decided.outcomes[number]))
+        resolved = selection.resolved(connection)
+        pairs = frozenset(number for number in decided.ids if resolved.holds(decided.outcomes[number]))
         if why := _why_omitted(name, pairs, seen):
             omitted.append(OmittedArm(name, len(pairs), why))
             continue

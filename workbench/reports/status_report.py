@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from curation_db.events.annotator_status import count_waiting_edits
 from curation_db.events.event_clock import HistoryRelation, relation_of
-from curation_db.exporting.manifest import ManifestError, list_exports, read_manifest
+from curation_db.exporting.manifest import ManifestError, list_exports, read_items, read_manifest
 from curation_db.exporting.selection import ExportFilter
-from curation_db.exporting.staleness import drift_since
+from curation_db.exporting.staleness import drift_of_items, drift_since
 from curation_db.processes import ProcessIdentity, is_alive
 from curation_db.queue.gold import GoldScore, count_gold, scores
+from curation_db.search.export_query import parse_query
 from curation_db.search.overview import overview
 from curation_db.stats.annotation_cost import overlaps
 from curation_db.stats.decision_speed import AnnotationSpeed, speeds
@@ -103,13 +104,17 @@ def _exports(connection: Connection, workspace: Workspace) -> list[dict[str, Any
 def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str, Any]:
     try:
         manifest = read_manifest(workspace.exports / name)
-        selection = ExportFilter.from_dict(manifest.selection)
+        selection = ExportFilter.from_dict(manifest.selection, parse_query)
     except (ManifestError, KeyError, TypeError, ValueError) as error:
         return {"name": name, "problem": str(error)}
     history = relation_of(connection, manifest.event_seq, manifest.event_uid, manifest.lineage)
     # for another history the record cannot tell which pairs changed
     is_same = history is HistoryRelation.SAME
-    drift = drift_since(connection, manifest.event_seq, selection) if is_same else None
+    drift = None
+    if is_same and selection.query is None:
+        drift = drift_since(connection, manifest.event_seq, selection)
+    elif is_same:
+        drift = drift_of_items(connection, read_items(workspace.exports / name), selection)
     return {
         "name": name,
         "event": manifest.event_seq,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -186,6 +186,7 @@ def freeze_set(
     at: int | None = None,
     selection: ExportFilter | None = None,
     names: bool = False,
+    benchmarks: Mapping[str, int | None] | None = None,
     check: Callable[[Path], None] = lambda folder: None,
 ) -> Manifest:
     """Freeze pairs of the workspace into a folder of exports/.
@@ -194,7 +195,8 @@ def freeze_set(
         name: Name of the folder; None: the next free one.
         formats: Formats of the data files; None: all.
         at: Sequence number of the event up to which the record is read; None: the last one.
-        selection: The pairs, exactly; None: the accepted ones, without those on images of frozen benchmarks.
+        selection: The pairs, exactly; None: the accepted ones, without those on images of benchmarks.
+        benchmarks: For the manifest, as `Manifest.benchmarks`, if `selection` is given.
         names: Write the names of annotators instead of pseudonyms.
         check: Called with the folder before it gets its name; where it raises, nothing is written.
 
@@ -209,11 +211,13 @@ def freeze_set(
     from curation_db.storage.store import open_store  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
     from workbench.console.progress_bars import step_bars  # noqa: PLC0415
-    from workbench.workspace.held_out import without_benchmarks  # noqa: PLC0415
+    from workbench.workspace.held_out import benchmark_images  # noqa: PLC0415
     from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
     limit = read_settings(workspace.settings).checks.text_limit
-    selection = without_benchmarks(workspace, ExportFilter()) if selection is None else selection
+    if selection is None:
+        held_out = benchmark_images(workspace)
+        selection, benchmarks = held_out.without(ExportFilter()), held_out.facts()
     try:
         with open_store(workspace.database) as store, step_bars() as bars:
             started = time.monotonic()
@@ -232,6 +236,7 @@ def freeze_set(
                 formats=tuple(FORMATS if formats is None else formats),
                 limit=limit,
                 names=names,
+                benchmarks=benchmarks,
                 progress=progress,
                 check=check,
             )
@@ -266,15 +271,17 @@ def find_frozen(workspace: Workspace, selection: ExportFilter, event: int, name:
 def find_or_freeze(workspace: Workspace, selection: ExportFilter, event: int) -> Manifest:
     """Return an export of `selection` as of `event` by this version of negwb: an intact existing one, or a new one.
 
-    Pairs on images of frozen benchmarks are left out.
+    Pairs on images of benchmarks are left out.
 
     Raises:
         NothingToDo: No candidate is selected.
     """
-    from workbench.workspace.held_out import without_benchmarks  # noqa: PLC0415
+    from workbench.workspace.held_out import benchmark_images  # noqa: PLC0415
 
-    selection = without_benchmarks(workspace, selection)
-    return find_frozen(workspace, selection, event) or freeze_set(workspace, at=event, selection=selection)
+    held_out = benchmark_images(workspace)
+    selection, facts = held_out.without(selection), held_out.facts()
+    found = find_frozen(workspace, selection, event)
+    return found or freeze_set(workspace, at=event, selection=selection, benchmarks=facts)
 
 
 def own_tasks(workspace: Workspace) -> list[str]:

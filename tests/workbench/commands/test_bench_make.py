@@ -148,7 +148,7 @@ def test_exports_leave_out_its_images(workspace: Workspace) -> None:
     assert report["benchmark_pairs"] == {}
     assert freeze_set(workspace).counts.pairs == 8, "accepted ones by default"
     assert exported_images(workspace, "set-001") == {str(n) for n in range(1, 25)} - inside
-    assert "without the 8 images of the benchmarks from the record: quiz" in done.stderr
+    assert "without the 8 images of the record that benchmarks use: quiz 8" in done.stderr
     status = json.loads(negwb(workspace, "status", "--json").stdout)
     assert [(each["name"], each["stale"]) for each in status["exports"]] == [
         ("set-001", False),

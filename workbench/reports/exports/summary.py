@@ -339,9 +339,27 @@ def selection_conditions(selection: Mapping[str, Any]) -> list[str]:
         "auto": "without pairs that only a policy accepted",
     }
     phrases += [phrase for name, phrase in left_out.items() if selection.get(name) is False]
+    if deciders := selection.get("deciders"):
+        phrases.append(f"decided by {' or '.join(deciders)}")
+    if votes := selection.get("min_votes"):
+        phrases.append(f"with {votes:,} accepts and rejects or more")
+    if agreement_share := selection.get("min_agreement"):
+        phrases.append(f"with at least {agreement_share:.0%} of the accepts and rejects in favour of the state")
+    if query := selection.get("query"):
+        phrases.append(f'that match the query "{query}"')
     if held_out := selection.get("held_out"):
         phrases.append(f"without {len(held_out):,} images of benchmarks")
     if selection.get("benchmarks"):
         phrases.append("with pairs that review the judge of a benchmark")
-    known = {"states", "reasons", "held_out", "benchmarks", *left_out}
+    known = {
+        "states",
+        "reasons",
+        "held_out",
+        "benchmarks",
+        "deciders",
+        "min_votes",
+        "min_agreement",
+        "query",
+        *left_out,
+    }
     return phrases + [f"{name}: {selection[name]}" for name in sorted(selection.keys() - known)]
