@@ -39,12 +39,13 @@ def is_negated_task(task: str, cues: Iterable[str]) -> bool:
 def needs_twin(kind: str, task: str, cues: Iterable[str]) -> bool:
     """Return whether a flipped sign would look like success on a task, so that its score needs that of its twin.
 
-    Items of the kind "twins" hold the affirmed phrase beside the denied one.
+    Items of the kind "twins" hold the affirmed phrase beside the denied one, and the main score of "text_to_image"
+    counts a picture only if it also shows the subject.
 
     Args:
         kind: A `benchmarks.task.TaskKind`.
     """
-    return kind != "twins" and is_negated_task(task, cues)
+    return kind not in {"twins", "text_to_image"} and is_negated_task(task, cues)
 
 
 def missing_twin_label(task: str) -> str:

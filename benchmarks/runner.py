@@ -44,7 +44,7 @@ from benchmarks.training_overlap import TrainingImages
 from curation_db.stats.intervals import wilson
 from trainers.features.feature_store import Floats as Features
 
-_PACKAGES = ("negwb", "torch", "torchvision", "open_clip_torch", "transformers", "numpy", "pillow")
+_PACKAGES = ("negwb", "torch", "torchvision", "open_clip_torch", "transformers", "diffusers", "numpy", "pillow")
 
 
 def run_task(

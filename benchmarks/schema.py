@@ -27,13 +27,13 @@ class TaskFacts(TypedDict):
     version: str
     """Version of the task's code."""
     kind: str
-    """regions, captions, retrieval, caption_retrieval, twins, classification or judged"""
+    """regions, captions, retrieval, caption_retrieval, twins, classification, judged or text_to_image"""
     dataset_sha256: str
     """SHA-256 of the file with the items."""
     pictures_sha256: str
     """SHA-256 of the lines `sha256  name` of the images used, sorted by name."""
     pictures_folder: NotRequired[str]
-    """Folder of the images during the run; used only to find the images again."""
+    """Folder of the images during the run; used only to find the images again. A relative one is in the workspace."""
     items: int
     """Number of items."""
     images: int
@@ -44,6 +44,8 @@ class TaskFacts(TypedDict):
     """Subset with a score of its own, to the cut and the value of its items."""
     templates: NotRequired[str]
     """Name of the templates of the prompts, and their number: "openai-imagenet (80)"."""
+    reference: NotRequired[str]
+    """Hash of the model that the others are compared with on this task: the pipeline's own text encoder."""
 
 
 class ModelFacts(TypedDict):
@@ -90,7 +92,8 @@ class Score(TypedDict):
     value: float
     """correct / n, 0..1"""
     low: float
-    """Lower end of the 95 % Wilson interval, 0..1."""
+    """Lower end of the 95 % Wilson interval, 0..1; of a text_to_image task that of a bootstrap over its texts, where it
+    is lower."""
     high: float
     """Upper end."""
 
@@ -219,7 +222,8 @@ class Result(TypedDict):
     """The protocol."""
     metrics: dict[str, Score]
     """The first is the main metric: accuracy (then texts and images of twins, accuracy_on_SUBSET, or top_5 of more than
-    five classes), recall_at_1 (then recall_at_5 and 10), or both_at_1 (then the others of `JUDGED_METRICS`)."""
+    five classes), recall_at_1 (then recall_at_5 and 10), both_at_1 (then the others of `JUDGED_METRICS`), or both (then
+    the others of `PICTURE_METRICS`, and `QUESTION_ACCURACY`)."""
     balanced: NotRequired[BalancedScore]
     """Balanced accuracy, for tasks that define its groups."""
     judge: NotRequired[JudgeFacts]
@@ -252,9 +256,9 @@ class ItemRow(TypedDict):
     options: list[Any]
     """Boxes [x, y, width, height] or captions, in the file's order; with a gallery the best right and best wrong one;
     for twins {image, box, text}: the first image with both texts, then the second; for a judged task the retrieved
-    images."""
+    images; for text_to_image the picture, and that of the original text encoder if it is another one."""
     scores: list[float | None]
-    """Cosine similarity of each option, float32; null for NaN."""
+    """Cosine similarity of each option, float32; null for NaN. Empty for text_to_image."""
     pred: int | None
     """Index of the chosen option; null if NaN allows no choice."""
     target: int
@@ -267,7 +271,7 @@ class ItemRow(TypedDict):
     """Best rank of a right option in the gallery, from 1; null in tasks without a gallery, and in a judged task if no
     retrieved image is right."""
     answers: NotRequired[list[JudgedImage]]
-    """Judged task: the judge's answers about each option."""
+    """Judged and text_to_image tasks: the judge's answers about each option."""
     cue: str
     """The first negation cue's canonical word, or `NO_CUE`."""
     position: str
@@ -298,6 +302,10 @@ JUDGED_METRICS: Final[Mapping[str, tuple[str, int]]] = {
     "scene_in_5": ("scene", 5),
 }
 """Metric of a judged task to its key in `JUDGED` and the number of retrieved images of which one has to be right."""
+PICTURE_METRICS: Final[Mapping[str, str]] = {"both": "both", "neg_score": "negation", "subject": "scene"}
+"""Metric of a text_to_image task to its key in `JUDGED`; of the picture alone."""
+QUESTION_ACCURACY: Final = "question_accuracy"
+"""Metric of text_to_image: the share of all questions, two for each picture, with the right answer, as in TIFA."""
 _ROUNDING: Final = 1e-6
 """Largest difference of a share from correct / n."""
 
@@ -329,6 +337,11 @@ def judged_right(row: ItemRow, metric: str) -> bool:
     """Return whether a row of a judged task is right by a metric of `JUDGED_METRICS`."""
     part, depth = JUDGED_METRICS[metric]
     return any(map(JUDGED[part], row.get("answers", [])[:depth]))
+
+
+def picture_right(row: ItemRow, metric: str) -> bool:
+    """Return whether a row of a text_to_image task is right by a metric of `PICTURE_METRICS`."""
+    return any(map(JUDGED[PICTURE_METRICS[metric]], row.get("answers", [])[:1]))
 
 
 def captions_of(row: ItemRow) -> list[str]:
@@ -410,7 +423,8 @@ def _value_problems(result: Result) -> Iterator[str]:
         for name, score in scores.items():
             if problem := _share_problem(score):
                 yield f"{kind}: {name}: {problem}"
-            if score["n"] != items and not (name.startswith(SUBSET_METRIC) and score["n"] < items):
+            expected = 2 * items if name == QUESTION_ACCURACY else items
+            if score["n"] != expected and not (name.startswith(SUBSET_METRIC) and score["n"] < items):
                 yield f"{kind}: {name}: n is {score['n']}, but the task has {items} items"
     yield from _optional_problems(result)
     if "judge" in result:
@@ -457,6 +471,10 @@ def answers_of_metric(result: Result, rows: Sequence[ItemRow], name: str) -> lis
     _, at, depth = ("", "at", "5") if name == TOP_5 else name.partition("recall_at_")
     if name in JUDGED_METRICS:
         return [(row, judged_right(row, name)) for row in rows]
+    if name in PICTURE_METRICS:
+        return [(row, picture_right(row, name)) for row in rows]
+    if name == QUESTION_ACCURACY:
+        return [(row, picture_right(row, part)) for row in rows for part in ("subject", "neg_score")]
     if name in TWIN_METRICS:
         return [(row, TWIN_METRICS[name](twin_scores(row))) for row in rows]
     if at and depth.isdecimal():

@@ -32,13 +32,22 @@ class Box(NamedTuple):
 Baseline = Callable[[Sequence[Any]], Sequence[float]]
 """A guess without the model: returns a score for each option, boxes or captions, in the presented order."""
 TaskKind = Literal[
-    "regions", "captions", "retrieval", "caption_retrieval", "twins", "classification", "judged", "segmentation"
+    "regions",
+    "captions",
+    "retrieval",
+    "caption_retrieval",
+    "twins",
+    "classification",
+    "judged",
+    "segmentation",
+    "text_to_image",
 ]
 """regions: which box does the text describe; captions: which text describes the image; retrieval: which image of the
 gallery does the text describe; caption_retrieval: which of all texts describes the image; twins: which of two texts
 describes each of two images, and which of the images is described by each text; classification: which class, each with
 the mean embedding of its prompts, has the image; judged: is the text true of the images that it retrieves, by the
-answers of a judge; segmentation: which pixels does the text describe (`benchmarks.segmentation`)."""
+answers of a judge; segmentation: which pixels does the text describe (`benchmarks.segmentation`);
+text_to_image: is the text true of a picture that was made of it, by a judge (`benchmarks.text_to_image`)."""
 Unpack = Callable[[Callable[[int, int], None]], None]
 """Writes the images of a task to its folder; calls its argument with the number of images written and the total.
 

@@ -101,6 +101,8 @@ _FEWEST_REPEATS: Final = 10
 
 def _collapses(result: Result, rows: Sequence[ItemRow]) -> list[Verdict]:
     """Return which of both features do not matter, judged by the images with several texts and vice versa."""
+    if result["task"]["kind"] == "text_to_image":
+        return []  # its items have no scores
     cells = [cell for row in rows for cell in _cells(row, result["task"]["kind"])]
     spread = _deviation([[score for _, _, score in cells]])
     if not spread:
@@ -166,7 +168,7 @@ def _reversed_text(result: Result, rows: Sequence[ItemRow]) -> str:
     task = result["task"]
     if task["kind"] == "caption_retrieval":
         return ""  # an image has several right captions, and the size of the gallery is not in the result
-    if task["kind"] == "judged":
+    if task["kind"] in {"judged", "text_to_image"}:
         return ""  # no image is known to be right
     if task["kind"] == "retrieval":
         return _reversed_ranks(rows, task["images"], "image")

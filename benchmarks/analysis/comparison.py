@@ -297,7 +297,8 @@ def compare(
     rows: list[ComparisonRow] = []
     for entry in sorted(entries, key=_order(base_hash)):
         progress(len(rows), len(entries))
-        rows.append(_row(entry, by_place, names, resamples, figures, slices=slices))
+        reference = _reference(entry, by_place, base_hash, chosen=base is not None)
+        rows.append(_row(entry, by_place, names, reference, resamples, figures, slices=slices))
     progress(len(rows), len(entries))
     figures.save()
     rows = _corrected(rows)
@@ -402,10 +403,6 @@ class _Names:
     def is_base(self, model: str | None) -> bool:
         return model is not None and (model == self.default_base or model in self.run_bases.values())
 
-    @property
-    def against(self) -> Against:
-        return "base" if self.is_base(self.reference) else "reference"
-
     def reference_note(self, *, chosen: bool) -> str:
         if self.reference is None or self.is_base(self.reference):
             return ""
@@ -426,8 +423,10 @@ class _Names:
         seen = overlap_text(overlap, images) if overlap["images"] else ""
         return "; ".join(filter(None, (seen, alike_text(overlap, images))))
 
-    def note_on_base(self, model: str) -> str:
-        """Return a remark if the run of `model` started from another model than the reference; else ""."""
+    def note_on_reference(self, model: str, reference: str | None) -> str:
+        """Return with what `model` is compared, if that is not the reference of the report or the base of its run."""
+        if reference is not None and reference != self.reference:
+            return "" if model == reference else f"compared with {self.shown[reference]}, the reference of this task"
         own = self.run_bases.get(model)
         if own is None or self.reference in {None, own, model}:
             return ""
@@ -486,11 +485,25 @@ def is_named(shown: str, name: str) -> bool:
     return shown == name or shown.startswith(name + _HASH_MARK)
 
 
+def _reference(
+    entry: _ReadResult, by_place: Mapping[tuple[str, _Key], _ReadResult], base_hash: str | None, *, chosen: bool
+) -> str | None:
+    """Return the hash of the model that a result is compared with: the one that its task names, or the report's.
+
+    A model that a person chose comes first, if it was run on the same items.
+    """
+    own = entry.result["task"].get("reference")
+    if own is None or (own, entry.key) not in by_place:
+        return base_hash
+    return base_hash if chosen and base_hash is not None and (base_hash, entry.key) in by_place else own
+
+
 def _order(base_hash: str | None) -> Callable[[_ReadResult], tuple[Any, ...]]:
     def key(entry: _ReadResult) -> tuple[Any, ...]:
         task, version, dataset, protocol = entry.key
         rank = PROTOCOLS.index(protocol) if protocol in PROTOCOLS else len(PROTOCOLS)
-        return task, dataset, version, rank, entry.model != base_hash, entry.result["created"]
+        first = entry.result["task"].get("reference", base_hash)
+        return task, dataset, version, rank, entry.model != first, entry.result["created"]
 
     return key
 
@@ -499,12 +512,13 @@ def _row(
     entry: _ReadResult,
     by_place: dict[tuple[str, _Key], _ReadResult],
     names: _Names,
+    reference: str | None,
     resamples: int,
     figures: ComparisonCache,
     *,
     slices: bool,
 ) -> ComparisonRow:
-    result, reference = entry.result, names.reference
+    result = entry.result
     is_reference = entry.model == reference
     base = None if is_reference or reference is None else by_place.get((reference, entry.key))
     derived = _cached(entry, base, _other_protocols(entry, by_place), resamples, figures)
@@ -543,11 +557,14 @@ def _row(
         overlap=result.get("overlap"),
         is_base=names.is_base(entry.model),
         is_reference=is_reference,
-        against=names.against,
+        against="base" if names.is_base(reference) else "reference",
         base=derived.base,
         slices=_cached_slices(entry, base, resamples, figures) if slices else (),
         differing=derived.differing,
-        notes=(*derived.notes, *filter(None, [names.note_on_base(entry.model), names.note_on_overlap(result)])),
+        notes=(
+            *derived.notes,
+            *filter(None, [names.note_on_reference(entry.model, reference), names.note_on_overlap(result)]),
+        ),
     )
 
 
@@ -671,7 +688,7 @@ def _notes(entry: _ReadResult, base: _ReadResult | None, broken: Sequence[Verdic
     notes += [verdict.text for verdict in broken]
     if "texts" in result and (cut := cut_text(result["texts"])):
         notes.append(cut)
-    if base and _on_other_images(result, base.result):
+    if base and result["task"]["kind"] != "text_to_image" and _on_other_images(result, base.result):
         notes.append("the model that it is compared with was run on other images with the same names")
     if base and (own := result["task"].get("templates", "")) != (other := base.result["task"].get("templates", "")):
         notes.append(f"prompts {own or 'without a template'}, {base.result['model']['name']} {other or 'without one'}")

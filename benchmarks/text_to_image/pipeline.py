@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -20,15 +19,18 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from benchmarks.errors import BenchError
+from benchmarks.text_to_image.job import Precision, Sampling
 from benchmarks.text_to_image.pipeline_folder import PipelineFolder
 from curation_db.language.sanitize import first_line
 from trainers.models.clip_model import hash_of, hash_state
 
-PRECISIONS: Final[Mapping[str, torch.dtype]] = {
+_DTYPES: Final[Mapping[Precision, torch.dtype]] = {
     "fp32": torch.float32,
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
 }
+_TEXTS: Final = 64
+"""Texts that are encoded at once."""
 _SHAPE: Final = {
     "hidden_size": "width",
     "num_hidden_layers": "layers",
@@ -39,26 +41,19 @@ _SHAPE: Final = {
 """Values of a text encoder's configuration that have to be those of the pipeline, with their name in messages."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How a picture is made of a text."""
-
-    steps: int = 50
-    """Steps of the pipeline's own scheduler."""
-    guidance: float = 7.5
-    """Scale of the classifier-free guidance."""
-    size: int | None = None
-    """Width and height in pixels, a multiple of 8; None: that of the U-Net."""
-
-
 class TextToImage:
     """A pipeline, with its own text encoder or another one."""
 
     def __init__(self, pipe: Any, name: str) -> None:
+        """
+        Args:
+            pipe: In fp32, so that its hashes do not depend on the precision of the pictures.
+        """
         self._pipe = pipe
         self.name = name
         self.original: CLIPTextModel = pipe.text_encoder
         """The text encoder that the pipeline was saved with."""
+        self.original_hash = encoder_hash(self.original)
         self.hash = hash_of(
             hash_state(pipe.unet.state_dict()),
             hash_state(pipe.vae.state_dict()),
@@ -84,12 +79,16 @@ class TextToImage:
         ids: Tensor = encoded.input_ids
         return ids
 
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """Return how many texts have more tokens than the pipeline reads."""
+        whole = self._pipe.tokenizer(list(texts), truncation=False).input_ids
+        return sum(len(ids) > self.tokens for ids in whole)
+
     @torch.inference_mode()
     def hidden_states(self, texts: Sequence[str]) -> Tensor:
         """Return what the U-Net reads of the texts under the present text encoder.  -> (N, 77, width) float32, CPU"""
-        prompt, _ = self._pipe.encode_prompt(list(texts), self.device, 1, False)
-        states: Tensor = prompt.float().cpu()
-        return states
+        parts = (list(texts[start : start + _TEXTS]) for start in range(0, len(texts), _TEXTS))
+        return torch.cat([self._pipe.encode_prompt(part, self.device, 1, False)[0].float().cpu() for part in parts])
 
     def check_fits(self, encoder: CLIPTextModel, name: str) -> None:
         """Check that a text encoder has the sizes of the pipeline's own.
@@ -135,7 +134,7 @@ class TextToImage:
         return images
 
 
-def load_pipeline(folder: PipelineFolder, *, device: str = "cpu", precision: str = "fp32") -> TextToImage:
+def load_pipeline(folder: PipelineFolder, *, device: str = "cpu", precision: Precision = "fp32") -> TextToImage:
     """Load a pipeline without its safety checker, which would blacken pictures of some prompts and seeds only.
 
     Raises:
@@ -154,12 +153,13 @@ def load_pipeline(folder: PipelineFolder, *, device: str = "cpu", precision: str
             feature_extractor=None,
             requires_safety_checker=False,
         )
-        pipe.to(device, dtype=PRECISIONS[precision])
+        loaded = TextToImage(pipe, folder.name)
+        pipe.to(device, dtype=_DTYPES[precision])
     except Exception as error:  # diffusers, transformers and torch raise nearly anything on foreign files
         message = f"the pipeline {folder.name} cannot be loaded: {type(error).__name__}: {first_line(error)}"
         raise BenchError(message, hint=folder.download_hint) from error
     pipe.set_progress_bar_config(disable=True)
-    return TextToImage(pipe, folder.name)
+    return loaded
 
 
 def encoder_hash(encoder: CLIPTextModel) -> str:

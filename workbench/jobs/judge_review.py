@@ -100,7 +100,7 @@ def add_review(workspace: Workspace, task: str, sample: int) -> ReviewedSample:
     """
     listing = list_results(workspace.root / RESULTS)
     chosen = [each for each in judged_results(listing.results) if each.result["task"]["name"] == task]
-    judged = [pair for stored in chosen for pair in _pairs(stored)]
+    judged = [pair for stored in chosen for pair in _pairs(workspace.root, stored)]
     if not judged:
         raise NothingToDo(
             f"no result of {task} has answers of a judge", hint=f"run it first: negwb bench run {task} --judge NAME"
@@ -115,9 +115,9 @@ def add_review(workspace: Workspace, task: str, sample: int) -> ReviewedSample:
     return ReviewedSample(len(keys), len(by_key), new)
 
 
-def _pairs(stored: StoredResult) -> Iterator[JudgedPair]:
+def _pairs(root: Path, stored: StoredResult) -> Iterator[JudgedPair]:
     result = stored.result
-    folder = Path(result["task"].get("pictures_folder", ""))
+    folder = root / result["task"].get("pictures_folder", "")
     for row in stored.items():
         if row.get("answers"):
             yield JudgedPair(row["text"], folder, str(row["options"][0]), row["answers"][0], result["judge"])

@@ -19,10 +19,13 @@ def located(root: Path, task: str, image: str, *, first: str = "") -> Path | Non
     Args:
         root: The workspace's `benchmarks` folder.
         image: Name of the image in the result.
-        first: Folder of the images according to the result. It may come from another machine, so it is only a hint.
+        first: Folder of the images according to the result, below the workspace if it is relative. It may come from
+            another machine, so it is only a hint.
     """
     folders = [Path(os.path.normpath(first))] if Path(first).is_absolute() else []
     try:
+        if first and not folders:
+            folders.append(root.parent / file_name(first))
         folder = root / file_name(task)
         folders += [folder / inside for inside in _INSIDE]
     except (ValueError, BenchError):

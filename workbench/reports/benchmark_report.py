@@ -43,6 +43,7 @@ from workbench.console.tables import Listing
 from workbench.reports.interval_bars import TITLE as BAR_TITLE
 from workbench.reports.interval_bars import interval_bar
 from workbench.reports.judged_scores import JudgedScore, corrected_share_of, error_note, judge_notes, judged_listings
+from workbench.reports.picture_scores import is_picture_metric, picture_listings, report_scores
 from workbench.reports.published_figures import misses_json, published_listings
 
 _HIDDEN_CUTS = frozenset({"cue_class"})
@@ -178,7 +179,11 @@ def slice_cells(each: Slice | None, row: ComparisonRow) -> dict[str, str]:
 def listings(report: Report, *, slices: bool = False) -> list[Listing]:
     """Return the tables of the report, optionally with a table per slice."""
     by_task = _by_task(report.rows)
-    tables = [_task(rows, report) for rows in by_task] + judged_listings(_judged_scores(report), report.judge_errors)
+    tables = [
+        *(_task(rows, report) for rows in by_task),
+        *judged_listings(_judged_scores(report), report.judge_errors),
+        *picture_listings(report_scores(report.rows), report.judge_errors),
+    ]
     if slices:
         tables += [listing for rows in by_task for listing in _slices(_first_protocol(rows), report)]
     return [
@@ -194,7 +199,7 @@ def _judged_scores(report: Report) -> list[JudgedScore]:
 
 
 def _judged_score(row: ComparisonRow) -> JudgedScore | None:
-    if row.judge is None:
+    if row.judge is None or is_picture_metric(row.metric):
         return None
     share = row.accuracy
     return JudgedScore(
@@ -518,7 +523,7 @@ def stored_judged_listings(stored: Sequence[StoredResult], errors: Mapping[str, 
         )
         for each in stored
         for result in [each.result]
-        if "judge" in result
+        if "judge" in result and result["task"]["kind"] == "judged"
     ]
     return judged_listings(scores, errors)
 

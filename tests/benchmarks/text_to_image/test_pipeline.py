@@ -13,7 +13,8 @@ from support.clip_models import make_tiny
 from support.tiny_diffusion import SIZE, make_pipeline
 
 from benchmarks.errors import BenchError
-from benchmarks.text_to_image.pipeline import Sampling, TextToImage, encoder_hash, load_pipeline
+from benchmarks.text_to_image.job import Sampling
+from benchmarks.text_to_image.pipeline import TextToImage, encoder_hash, load_pipeline
 from benchmarks.text_to_image.pipeline_folder import find_pipeline
 from trainers.models.clip_model import ClipModel
 from trainers.models.hf_text_encoder import text_encoder

@@ -7,12 +7,13 @@ import typer
 _EPILOG = """\b
 Examples:
   negwb apply prompts                                    the prompts and questions of the set that ships with negwb
+  negwb apply t2i --pipeline ../stable-diffusion-v1-4 --device cuda --judge llava
 """
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    from workbench.commands.apply import t2i
+    from workbench.commands.apply import prompts, t2i
 
     group = typer.Typer(
         name="apply",
@@ -21,5 +22,6 @@ def register(app: typer.Typer) -> None:
         epilog=_EPILOG,
         help="Replace the text encoder of another model by that of a run, and measure what changes.",
     )
-    t2i.register(group)
+    group.command(epilog=prompts.EPILOG)(prompts.prompts)
+    group.command(epilog=t2i.EPILOG)(t2i.t2i)
     app.add_typer(group)

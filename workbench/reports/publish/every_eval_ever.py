@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from benchmarks.analysis.comparison import ComparisonRow
 from benchmarks.results import StoredResult
-from benchmarks.schema import ItemRow, Score, answers_of_metric, twin_options
+from benchmarks.schema import QUESTION_ACCURACY, ItemRow, Score, answers_of_metric, twin_options
 from workbench.reports.publish.cautions import Caution
 from workbench.reports.publish.models import PublishedModel, portable_name
 
@@ -205,6 +205,8 @@ def instances(record: Record) -> Iterator[dict[str, Any]]:
     """
     rows = record.stored.items()
     for metric in record.stored.result["metrics"]:
+        if metric == QUESTION_ACCURACY:
+            continue  # it counts each item twice, once for each question
         for row, right in answers_of_metric(record.stored.result, rows, metric):
             yield _instance(record, metric, row, right=right)
 
@@ -245,12 +247,14 @@ def _instance(record: Record, metric: str, row: ItemRow, *, right: bool) -> dict
 def _method(record: Record) -> str:
     judge = record.stored.result.get("judge")
     judged = f"; the image is judged by {judge['name']} ({', '.join(judge['models'])})" if judge else ""
+    if record.stored.result["task"]["kind"] == "text_to_image":
+        return f"a picture is generated for the text, {record.row.protocol} protocol of negwb{judged}"
     return f"highest cosine similarity, {record.row.protocol} protocol of negwb{judged}"
 
 
 def _question(kind: str, row: ItemRow) -> str:
     """Return what the model is asked, without the right answer."""
-    if kind in ("retrieval", "judged"):
+    if kind in ("retrieval", "judged", "text_to_image"):
         return f"text: {row['text']}"
     if kind in ("captions", "caption_retrieval", "classification"):
         return f"image: {row['image']}"

@@ -119,6 +119,8 @@ def scores(row: ItemRow, model: str, theirs: ItemRow | None, base: str, width: i
     The bars of both models have the same length per similarity, but each starts at its own: the similarities of two
     models do not compare, their differences do.
     """
+    if not row["scores"] and "answers" in row:
+        return _pictures(row, model, base)
     span = max(_SMALLEST_SPAN, *(max(known) - min(known) for each in (row, theirs or row) if (known := _known(each))))
     if theirs is None:
         return _options(row, width, span, texts=True)
@@ -155,6 +157,16 @@ def _options(row: ItemRow, width: int, span: float, *, texts: bool, others: Sequ
         if captions:
             caption = marked(highlighted_spans(captions[place]), base="")
             lines += [Content.assemble("  ", line) for line in caption.wrap(max(16, width - 2))]
+    return Content("\n").join(lines)
+
+
+def _pictures(row: ItemRow, model: str, base: str) -> Content:
+    """Return a line per picture of a text-to-image item: letter, text encoder, the judge's answers."""
+    names = [model, base]
+    lines = [
+        Content.assemble((f"{letter(place)} ", "bold"), plain(names[place], limit=60), "  ", _judged_marks(row, place))
+        for place in range(min(len(names), len(row["answers"])))
+    ]
     return Content("\n").join(lines)
 
 

@@ -62,9 +62,24 @@ class ResultsContext:
         """Name of the base model of the report; empty before it was read."""
         return (self.report.reference if self.report is not None else None) or ""
 
+    def reference_of(self, row: ComparisonRow) -> ComparisonRow | None:
+        """Return the row of the model that `row` is compared with, on the same items; None: it was not run on them."""
+        rows = self.report.rows if self.report is not None else ()
+        return next((each for each in rows if each.is_reference and _place(each) == _place(row)), None)
+
+    def reference_name(self, row: ComparisonRow) -> str:
+        """Return the name of the model that `row` is compared with: that of its task, or the base of the report."""
+        reference = self.reference_of(row)
+        return self.base_name if reference is None else reference.model
+
     def locate(self, row: ComparisonRow, image: str) -> Path | None:
         """The file of an image of the row's benchmark."""
         return located(self.workspace.root / "benchmarks", row.task, image, first=row.pictures_folder)
 
     def screen(self, page: Page) -> Screen[None]:
         return self.make_screen(self, page)
+
+
+def _place(row: ComparisonRow) -> tuple[str, str, str, str]:
+    """Return what results have in common that are compared."""
+    return row.task, row.version, row.dataset_sha256, row.protocol

@@ -128,7 +128,7 @@ class ItemScreen(ActionScreen):
         has_captions = captions_of(row) or twin_options(row)  # which are shown with their scores
         # fmt: off
         asked = [] if has_captions else [phrase(row), blank]
-        theirs, base = self._answers.base.get(row["id"]), self.context.base_name
+        theirs, base = self._answers.base.get(row["id"]), self.context.reference_name(self.line.main)
         lines = [heading(self.line), blank, *asked, scores(row, self.line.main.model, theirs, base, width), blank,
                 outcome(row, self._answers, self.line.main.against), blank, facts(row)]
         # fmt: on

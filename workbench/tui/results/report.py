@@ -229,10 +229,8 @@ class ReportScreen(ActionScreen):
     def base_run(self, line: ReportLine) -> str | None:
         """Return the base model's run on the same items; None for the base itself."""
         row = line.main
-        wanted = _place(row)
-        rows = self.context.report.rows if self.context.report else ()
-        theirs = (row for row in rows if row.is_reference and _place(row) == wanted)
-        return None if row.is_reference else next((row.run for row in theirs), None)
+        reference = None if row.is_reference else self.context.reference_of(row)
+        return None if reference is None else reference.run
 
     @on(StaticTable.RowOpened)
     def action_open(self) -> None:
@@ -307,8 +305,3 @@ def _compared(context: ResultsContext, base: str | None, progress: Callable[[int
         cache=workspace.cache,
         progress=progress,
     )
-
-
-def _place(row: ComparisonRow) -> tuple[str, str, str, str]:
-    """Return what results have in common that are compared."""
-    return row.task, row.version, row.dataset_sha256, row.protocol

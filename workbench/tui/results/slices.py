@@ -157,7 +157,7 @@ class ItemsScreen(_ResultTable):
         if not self.is_mounted:
             return
         if self._answers.base:
-            counts = changes_line(self._answers, self.context.base_name)
+            counts = changes_line(self._answers, self.context.reference_name(self.line.main))
             self.query_one("#head", Static).update(Content("\n").join([heading(self.line), counts]))
         self._list()
 
