@@ -266,6 +266,14 @@ class StopReason(StrEnum):
     """A person or a signal stopped it."""
 
 
+class ConsensusMethod(StrEnum):
+    """How the votes of several people on one candidate are combined."""
+
+    MAJORITY = "majority"
+    DAWID_SKENE = "dawid-skene"
+    """Each vote has the weight of its annotator, whose errors are estimated (Dawid & Skene 1979)."""
+
+
 class Claim(StrEnum):
     """What an automatic acceptance claims of a candidate."""
 

@@ -16,13 +16,16 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, text
 
-from curation_db.enums import Claim, Kind, Question, Reason, State
+from curation_db.enums import Claim, ConsensusMethod, Kind, Question, Reason, State
 from curation_db.events.event_log import undone_sql
 from curation_db.foreign_json import parse_json
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
+from curation_db.trust import dawid_skene
 from curation_db.trust.judge_score import Evidence
 
 _BATCH: Final = 1_000
+_TIE: Final = 0.5 + 1e-6
+"""A probability of one half is a tie; the estimates are sums of rounded numbers."""
 FITTED_SHARE: Final = 0.3
 """Share of the images whose labels fit scores and calibrators; the others test certificates."""
 
@@ -59,8 +62,8 @@ class Item:
 T = TypeVar("T", bound=Item)
 
 _LABELS = text(f"""
-    SELECT candidate_id, seq, kind, reason FROM (
-        SELECT e.seq, e.candidate_id, e.kind, e.reason,
+    SELECT candidate_id, seq, actor, kind, reason FROM (
+        SELECT e.seq, e.candidate_id, e.actor, e.kind, e.reason,
                row_number() OVER (PARTITION BY e.candidate_id, e.actor ORDER BY e.seq) AS nth
         FROM event e WHERE e.stream = 'audit' AND e.blind AND e.kind IN ('accept', 'reject', 'unsure')
           AND e.role IN ('annotator', 'adjudicator') AND NOT {undone_sql()}
@@ -99,17 +102,24 @@ def judge_of(key: str) -> JudgeIdentity:
     return JudgeIdentity(judge, Question(question), model, prompt)
 
 
-def audit_items(connection: Connection, claim: Claim = Claim.ACCEPTABLE) -> list[Item]:
+def audit_items(
+    connection: Connection,
+    claim: Claim = Claim.ACCEPTABLE,
+    *,
+    consensus: ConsensusMethod = ConsensusMethod.MAJORITY,
+) -> list[Item]:
     """Return the audit set with its labels for this claim: unlabelled candidates first, then by newest label.
 
-    Several people may label a candidate; it is right if most of them grant the claim, and a tie is wrong.
+    Several people may label a candidate; it is right if most of them grant the claim, and a tie is wrong. Certificates
+    use this majority: under Dawid-Skene the label of a candidate depends on the answers about all others.
     """
-    votes: dict[int, list[bool]] = defaultdict(list)
+    votes: list[tuple[int, str, bool]] = []
     newest: dict[int, int] = {}
     for row in connection.execute(_LABELS):
         granted = row.kind == Kind.ACCEPT or (row.kind == Kind.REJECT and row.reason in _RIGHT_REASONS[claim])
-        votes[row.candidate_id].append(granted)
+        votes.append((row.candidate_id, row.actor, granted))
         newest[row.candidate_id] = row.seq
+    right = grant(votes, consensus)
     rows = connection.execute(_AUDIT_SET).all()
     items = [
         Item(
@@ -117,13 +127,24 @@ def audit_items(connection: Connection, claim: Claim = Claim.ACCEPTABLE) -> list
             row.image_id,
             _stratum(row),
             evidence,
-            sum(votes[row.id]) * 2 > len(votes[row.id]) if row.id in votes else None,
+            right.get(row.id),
             newest.get(row.id, 0),
             row.audit_rate,
         )
         for row, evidence in zip(rows, _evidence(connection, [row.id for row in rows]), strict=True)
     ]
     return sorted(items, key=lambda item: (item.seq, item.candidate_id))
+
+
+def grant(votes: Sequence[tuple[int, str, bool]], method: ConsensusMethod) -> dict[int, bool]:
+    """Return whether each candidate is right, from votes (candidate, annotator, claim granted); a tie is wrong."""
+    if method is ConsensusMethod.DAWID_SKENE:
+        estimated = dawid_skene.consensus([(number, name, int(granted)) for number, name, granted in votes], 2)
+        return {number: estimated.probabilities[number][1] > _TIE for number, _, _ in votes}
+    granted_by: dict[int, list[bool]] = defaultdict(list)
+    for number, _, granted in votes:
+        granted_by[number].append(granted)
+    return {number: sum(each) * 2 > len(each) for number, each in granted_by.items()}
 
 
 def undecided_items(connection: Connection) -> Iterator[Item]:

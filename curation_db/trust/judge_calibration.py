@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from curation_db.enums import Claim, Question
+from curation_db.enums import Claim, ConsensusMethod, Question
 from curation_db.trust.calibration import LogitScale, Reliability, fit_platt, fit_temperature, reliability
 from curation_db.trust.evidence import Item, JudgeIdentity, audit_items, judge_of, split_by_image
 
@@ -49,11 +49,13 @@ class JudgeReport:
     """Calibrated probabilities on the same labels as `tested`."""
 
 
-def judge_reports(connection: Connection) -> list[JudgeReport]:
+def judge_reports(
+    connection: Connection, *, consensus: ConsensusMethod = ConsensusMethod.MAJORITY
+) -> list[JudgeReport]:
     """Return a report of each judge with at least one audit label, by judge, question, model and prompt version."""
     reports = []
     for question, claim in CLAIMS.items():
-        labelled = [item for item in audit_items(connection, claim) if item.right is not None]
+        labelled = [item for item in audit_items(connection, claim, consensus=consensus) if item.right is not None]
         keys = {key for item in labelled for key in item.evidence.judges if judge_of(key).question is question}
         reports += [_report(key, claim, [item for item in labelled if key in item.evidence.judges]) for key in keys]
     return sorted(reports, key=lambda report: report.judge)

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from curation_db.enums import ConsensusMethod
+
 _EPILOG = """\b
 Examples:
   negwb judges
+  negwb judges --consensus dawid-skene      where several people labelled a candidate
   negwb judges --json | jq '.[] | {judge, prompt_version, ece: .raw.ece}'
 
 \b
@@ -25,6 +28,9 @@ def register(app: typer.Typer) -> None:
 
 def judges(
     context: typer.Context,
+    consensus: Annotated[
+        ConsensusMethod, typer.Option(help="How several people's labels of one candidate are combined.")
+    ] = ConsensusMethod.MAJORITY,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """Compare each judge with the audit labels: calibration, discrimination, and the figures after calibration.
@@ -40,7 +46,7 @@ def judges(
     from workbench.workspace.layout import find_workspace
 
     with open_read_only(find_workspace(context.obj).database) as store, store.read() as connection:
-        reports = judge_reports(connection)
+        reports = judge_reports(connection, consensus=consensus)
     if as_json:
         typer.echo(json.dumps([judge_json(report) for report in reports]))
     elif reports:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from support.record import Record
 
-from curation_db.enums import Claim, Kind, Reason, Stream
+from curation_db.enums import Claim, ConsensusMethod, Kind, Reason, Stream
 from curation_db.review.decisions import PresentationContext
-from curation_db.trust.evidence import Item, audit_items, split_by_image, undecided_items
+from curation_db.trust.evidence import Item, audit_items, grant, split_by_image, undecided_items
 from curation_db.trust.judge_score import Evidence
 
 BLIND = PresentationContext(Stream.AUDIT, blind=True, leased=False)
@@ -86,3 +86,16 @@ def test_all_items_of_an_image_are_on_one_side() -> None:
     assert sorted(item.candidate_id for item in fitted + testing) == [item.candidate_id for item in items]
     half, _ = split_by_image(items[: len(items) // 2])
     assert half == [item for item in fitted if item.candidate_id < len(items) // 2], "later items move no image"
+
+
+def test_dawid_skene_weighs_labels_by_their_annotator() -> None:
+    """Two careful annotators outvote three who grant everything, once the model knows them."""
+    careful = [(item, name, item % 2 == 0) for item in range(30) for name in ("ana", "ben")]
+    careless = [(item, name, True) for item in range(30) for name in ("cho", "dan", "eve")]
+    votes = [*careful, *careless]
+    assert grant(votes, ConsensusMethod.MAJORITY) == dict.fromkeys(range(30), True)
+    assert grant(votes, ConsensusMethod.DAWID_SKENE) == {item: item % 2 == 0 for item in range(30)}
+    tie = [(1, "ana", True), (1, "ben", False)]
+    assert [grant(tie, method) for method in ConsensusMethod] == [{1: False}, {1: False}]
+    assert [grant([(1, "ana", True)], method) for method in ConsensusMethod] == [{1: True}, {1: True}]
+    assert [grant([], method) for method in ConsensusMethod] == [{}, {}]

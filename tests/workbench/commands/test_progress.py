@@ -69,6 +69,46 @@ def test_tables_are_plain_and_safe(workspace: Workspace) -> None:
     assert "[/x]" in output
 
 
+def test_the_consensus_is_by_majority_or_weighs_the_annotators(tmp_path: Path) -> None:
+    """Two careful annotators and two who accept everything; the last candidate has no careful majority."""
+    created = create_workspace(tmp_path / "ws")
+    with open_store(created.database) as store:
+        record = Record(store)
+        numbers = record.add(21, overlap="4")
+        writers = {name: record.open_session(name).reviewer for name in ("ana", "ben", "cho", "dan")}
+        for at, number in enumerate(numbers):
+            for name, writer in writers.items():
+                if name in ("cho", "dan") or (at % 2 and name in ("ana", "ben")):
+                    writer.decide(number, Kind.ACCEPT)
+                elif name != "ben" or at != 20:
+                    writer.decide(number, Kind.REJECT, reason=Reason.PRESENT)
+    votes = json.loads(progress(created, "--json"))["consensus"]
+    assert (votes["method"], votes["differing"], len(votes["candidates"])) == ("majority", [], 21)
+    assert votes["candidates"][20] == {
+        "candidate": numbers[20],
+        "accepts": 2,
+        "rejects": 1,
+        "p_accept": 1.0,
+        "majority": "accept",
+        "consensus": "accept",
+    }
+    votes = json.loads(progress(created, "--consensus", "dawid-skene", "--json"))["consensus"]
+    assert votes["method"] == "dawid-skene"
+    assert votes["differing"] == numbers[::2]
+    assert votes["candidates"][20]["consensus"] == "reject"
+    people = {each["name"]: each for each in votes["people"]}
+    assert people["ana"]["accuracy"] > 0.95
+    assert people["cho"]["accuracy"] < 0.6
+    assert people["cho"]["confusion"]["reject"] == pytest.approx([1, 0], abs=0.01)
+    assert people["ben"]["votes"] == 20
+    output = progress(created, "--consensus", "dawid-skene")
+    assert "VOTES AGAINST THEIR CONSENSUS (DAWID-SKENE)" in output
+    assert f"{numbers[20]}         accept    reject" in output
+    assert "more candidates that differ" not in output
+
+
 def test_an_empty_workspace_has_empty_tables(tmp_path: Path) -> None:
-    assert json.loads(progress(create_workspace(tmp_path / "ws"), "--json"))["people"] == []
+    empty = json.loads(progress(create_workspace(tmp_path / "ws"), "--json"))
+    assert empty["people"] == []
+    assert empty["consensus"] == {"method": "majority", "people": [], "candidates": [], "differing": []}
     progress(Workspace(tmp_path / "ws"))
