@@ -28,6 +28,11 @@ NEGWB = Path(sys.executable).with_name("negwb")
 Process = subprocess.CompletedProcess[str]
 
 
+def long(value: object) -> Any:
+    """Return a further value of a parameter, for the long tests: each starts processes of half a second and more."""
+    return pytest.param(value, marks=pytest.mark.long)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """Workspace with 200 candidates and five decisions of a finished session."""
@@ -94,7 +99,7 @@ def copy_workspace(workspace: Workspace, folder: Path) -> Workspace:
 
 
 class TestDamage:
-    @pytest.mark.parametrize("command", [("status",), ("export",), ("backup",), ("doctor", "--repair")])
+    @pytest.mark.parametrize("command", [("status",), ("doctor", "--repair"), *map(long, [("export",), ("backup",)])])
     def test_a_garbage_header(self, workspace: Workspace, command: tuple[str, ...]) -> None:
         data = bytearray(workspace.database.read_bytes())
         data[:100] = b"\xa5" * 100
@@ -102,7 +107,7 @@ class TestDamage:
         check_refused(negwb(workspace, *command), "damaged")
         assert workspace.database.read_bytes() == data
 
-    @pytest.mark.parametrize("command", [("export",), ("backup",), ("doctor", "--repair")])
+    @pytest.mark.parametrize("command", [("export",), ("backup",), long(("doctor", "--repair"))])
     def test_a_flipped_page_in_the_middle(self, workspace: Workspace, command: tuple[str, ...]) -> None:
         ((page,),) = rows(workspace.database, "SELECT rootpage FROM sqlite_master WHERE name = 'event'")
         data = bytearray(workspace.database.read_bytes())
@@ -124,7 +129,7 @@ class TestDamage:
         assert negwb(workspace, "doctor").returncode == 0
         assert rows(workspace.database, "SELECT count(*) FROM event") == [(5,)]
 
-    @pytest.mark.parametrize("cut", [1, 3_000, 40_000])
+    @pytest.mark.parametrize("cut", [long(1), 3_000, long(40_000)])
     def test_a_truncated_log_loses_only_its_last_decisions(
         self, workspace: Workspace, tmp_path: Path, cut: int
     ) -> None:
@@ -263,7 +268,7 @@ def test_a_limit_on_file_sizes_is_a_full_disk(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-@pytest.mark.parametrize("command", [("status",), ("status", "--json"), ("doctor",), ("backup",)])
+@pytest.mark.parametrize("command", [("status",), ("backup",), *map(long, [("status", "--json"), ("doctor",)])])
 def test_output_to_a_full_disk(workspace: Workspace, command: tuple[str, ...]) -> None:
     with open("/dev/full", "w") as full:
         done = negwb(workspace, *command, capture_output=False, stdout=full, stderr=subprocess.PIPE)
@@ -320,7 +325,7 @@ class TestNetworkMounts:
 
         return table
 
-    @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p"])
+    @pytest.mark.parametrize("kind", ["nfs4", *map(long, ["cifs", "fuse.sshfs", "9p"])])
     def test_a_writing_command_warns_once(self, workspace: Workspace, mounted: Callable[[str], str], kind: str) -> None:
         done = with_code(workspace, mounted(kind), "export", "--json")
         assert done.returncode == 0
@@ -336,7 +341,7 @@ class TestNetworkMounts:
         assert with_code(workspace, mounted("nfs4"), "status").stderr == ""
         assert "⚠ file system  nfs4, a network file system" in with_code(workspace, mounted("nfs4"), "doctor").stdout
 
-    @pytest.mark.parametrize("kind", ["ext4", "fuse.ext4", "tmpfs", "fuseblk"])
+    @pytest.mark.parametrize("kind", ["fuseblk", *map(long, ["ext4", "fuse.ext4", "tmpfs"])])
     def test_local_file_systems_give_no_warning(
         self, workspace: Workspace, mounted: Callable[[str], str], kind: str
     ) -> None:

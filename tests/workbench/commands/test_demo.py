@@ -24,6 +24,8 @@ from workbench.demo.simulation.annotator import read_truth
 from workbench.errors import UsageError
 
 SMALL = DemoSize(pictures=40, pool=60, scenes=60, gallery=20)
+PICTURES = ("--pictures", SMALL.pictures)
+"""Also the size of the worlds of automatic acceptance."""
 COUNTS = {"candidates", "accepted", "rejected", "judge_errors_caught", "judge_error_rate"}
 ARMS = {"base", "tuned", "trained_on_all"}
 KEYS = COUNTS | ARMS | {"export_sha256", "curation_gain", "second_looks", "auto", "seconds"}
@@ -55,7 +57,7 @@ def json_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A demo that ran unattended because there is no terminal; tests do not change it."""
     folder = build(tmp_path_factory.mktemp("demo") / "one")
-    return folder, negwb("demo", folder)
+    return folder, negwb("demo", folder, *PICTURES)
 
 
 @pytest.mark.timeout(180)
@@ -120,7 +122,7 @@ def test_the_report_comes_before_the_last_line(finished) -> None:
 def test_a_second_run_reuses_everything(finished) -> None:
     folder, done = finished
     before = files_of(folder)
-    again = negwb("demo", folder, "--auto")
+    again = negwb("demo", folder, "--auto", *PICTURES)
     assert {**json_of(again), "seconds": 0} == {**json_of(done), "seconds": 0}
     assert files_of(folder) == before
 
@@ -128,7 +130,7 @@ def test_a_second_run_reuses_everything(finished) -> None:
 @pytest.mark.long
 def test_json_prints_only_the_object(finished) -> None:
     folder, done = finished
-    again = negwb("demo", folder, "--json")
+    again = negwb("demo", folder, "--json", *PICTURES)
     assert again.stdout.count("\n") == 1
     assert {**json_of(again), "seconds": 0} == {**json_of(done), "seconds": 0}
 
@@ -136,7 +138,7 @@ def test_json_prints_only_the_object(finished) -> None:
 @pytest.mark.long
 def test_two_demos_freeze_the_same_bytes_and_train_the_same_weights(finished, tmp_path: Path) -> None:
     _, done = finished
-    again = json_of(negwb("demo", build(tmp_path / "two"), "--auto", "--seeds", 2, "--arm", "negated-only"))
+    again = json_of(negwb("demo", build(tmp_path / "two"), *PICTURES, "--auto", "--seeds", 2, "--arm", "negated-only"))
     first = json_of(done)
     assert {key: again[key] for key in COUNTS | {"export_sha256", "base"}} == {
         key: first[key] for key in COUNTS | {"export_sha256", "base"}
@@ -153,7 +155,7 @@ def test_two_demos_freeze_the_same_bytes_and_train_the_same_weights(finished, tm
 @pytest.mark.long
 def test_an_interrupted_training_continues(tmp_path: Path) -> None:
     folder = build(tmp_path / "demo", steps=120)
-    command = [str(Path(sys.executable).with_name("negwb")), "demo", str(folder), "--auto"]
+    command = [str(Path(sys.executable).with_name("negwb")), "demo", str(folder), "--auto", *map(str, PICTURES)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 200
     while not any(row.get("step", 0) >= 20 for row in read_metrics(folder / "runs" / "tuned")):
@@ -165,7 +167,7 @@ def test_an_interrupted_training_continues(tmp_path: Path) -> None:
     assert child.returncode == 130
     assert "Traceback" not in errors
     assert read_run(folder / "runs" / "tuned").status is TrainingStatus.STOPPED
-    assert json_of(negwb("demo", folder, "--auto")).keys() == KEYS
+    assert json_of(negwb("demo", folder, "--auto", *PICTURES)).keys() == KEYS
     assert {run.name for run in (folder / "runs").iterdir()} == {"tuned", "trained-on-all"}
 
 

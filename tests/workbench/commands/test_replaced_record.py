@@ -98,7 +98,7 @@ def test_curate_ends(workspace: WorkspaceFixture, lose: Callable[[Path], None]) 
     assert_nothing_elsewhere(workspace, lose, 1)
 
 
-@pytest.mark.parametrize("lose", LOSSES)
+@pytest.mark.parametrize("lose", [*(pytest.param(each, marks=pytest.mark.long) for each in LOSSES[:2]), LOSSES[2]])
 def test_plain_mode_ends(workspace: WorkspaceFixture, lose: Callable[[Path], None]) -> None:
     process = subprocess.Popen(
         [NEGWB, "-w", workspace.root, "curate", "-a", "ana", "--order", "oldest", "--plain"],

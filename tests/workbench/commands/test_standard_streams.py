@@ -46,8 +46,14 @@ def clean(done: Process) -> None:
         assert words not in done.stderr + done.stdout, (done.stderr + done.stdout).decode()
 
 
-@pytest.mark.parametrize("closed", CLOSED)
-@pytest.mark.parametrize("words", CODES)
+@pytest.mark.parametrize(
+    ("words", "closed"),
+    [
+        pytest.param(words, closed, marks=() if at_word % len(CLOSED) == at else pytest.mark.long)
+        for at_word, words in enumerate(CODES)
+        for at, closed in enumerate(CLOSED)
+    ],
+)
 def test_a_closed_stream_changes_no_exit_code(workspace: Workspace, words: str, closed: str) -> None:
     done = shell(f"{command(workspace, words)} {closed}")
     clean(done)
@@ -72,7 +78,9 @@ def test_output_to_a_closed_stream_does_not_reach_the_record(workspace: Workspac
     connection.close()
 
 
-@pytest.mark.parametrize("words", ["nonsense", "lint", "curate --plain --annotator ana"])
+@pytest.mark.parametrize(
+    "words", [pytest.param("nonsense", marks=pytest.mark.long), "lint", "curate --plain --annotator ana"]
+)
 def test_a_command_continues_when_stderr_is_not_read(workspace: Workspace, words: str) -> None:
     """stderr is a pipe without a reader: exit code and stdout do not change."""
     usual = shell(command(workspace, words))
@@ -83,7 +91,9 @@ def test_a_command_continues_when_stderr_is_not_read(workspace: Workspace, words
     assert (done.returncode, done.stdout) == (usual.returncode, usual.stdout)
 
 
-@pytest.mark.parametrize("words", CODES)
+@pytest.mark.parametrize(
+    "words", [words if at % 2 else pytest.param(words, marks=pytest.mark.long) for at, words in enumerate(CODES)]
+)
 def test_a_reader_of_both_streams_that_closes_early(workspace: Workspace, words: str) -> None:
     """`2>&1 | head -0`: the process ends with 0 or its own code, without a traceback or code 120."""
     done = shell(f"{command(workspace, words)} 2>&1 | head -n 0; exit ${{PIPESTATUS[0]}}")
@@ -98,7 +108,13 @@ class TestADeletedFolder:
         folder.mkdir()
         return f"cd {shlex.quote(str(folder))} && rmdir {shlex.quote(str(folder))} && "
 
-    @pytest.mark.parametrize("words", ["status", "init x", "demo --auto", "serve", "-w {ws} backup x.db"])
+    @pytest.mark.parametrize(
+        "words",
+        [
+            *("status", "-w {ws} backup x.db"),
+            *(pytest.param(words, marks=pytest.mark.long) for words in ("init x", "demo --auto", "serve")),
+        ],
+    )
     def test_is_reported(self, workspace: Workspace, gone: str, words: str) -> None:
         done = shell(gone + f"{shlex.quote(str(NEGWB))} {words.format(ws=shlex.quote(str(workspace.root)))}")
         assert done.stderr.decode().splitlines() == [

@@ -104,7 +104,10 @@ class _Utf8(_Answering):
     column = 2
 
 
-@pytest.mark.parametrize("locale", [{"LC_ALL": "POSIX"}, {"LANG": "C"}, {}])
+@pytest.mark.parametrize(
+    "locale",
+    [{"LC_ALL": "POSIX"}, *(pytest.param(each, marks=pytest.mark.long) for each in ({"LANG": "C"}, {}))],
+)
 def test_a_terminal_without_utf8_is_refused(workspace: Workspace, locale: dict[str, str]) -> None:
     with _Latin([NEGWB, "-w", workspace.root, "curate", "-a", "ana"], **locale) as terminal:
         assert terminal.end() == 2
@@ -154,7 +157,10 @@ def test_plain_mode_works_in_every_encoding(
     assert line.removeprefix("NEGATED ")[:-1] == shown
 
 
-@pytest.mark.parametrize("words", [("browse", "--limit", "2"), ("status",), ("lint",)])
+@pytest.mark.parametrize(
+    "words",
+    [("browse", "--limit", "2"), *(pytest.param((name,), marks=pytest.mark.long) for name in ("status", "lint"))],
+)
 def test_no_command_fails_on_a_character_outside_the_encoding(workspace: Workspace, words: tuple[str, ...]) -> None:
     done = subprocess.run(
         [NEGWB, "-w", workspace.root, *words],
