@@ -22,9 +22,11 @@ from curation_db.errors import RecordError
 from curation_db.events.annotators import Actor
 from curation_db.foreign_json import parse_json
 from curation_db.review.decisions import DecisionWriter
+from curation_db.stats.intervals import exact_lower
 from curation_db.storage.ids import uuid7
 from curation_db.storage.sqlite import batches
 from curation_db.storage.store import Store
+from curation_db.trust import running_audit
 from curation_db.trust.acceptance import (
     AuditLabel,
     Standing,
@@ -140,6 +142,16 @@ class AcceptancePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedLabels:
+    """The audit labels above the lowest score that a policy accepted in a stratum."""
+
+    labels: int
+    wrong: int
+    bound: float
+    """Lower bound of the precision at the confidence of the stratum; with declared looks the one of a single look."""
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyReview:
     """A policy with acceptances in effect, in the light of all labels."""
 
@@ -148,8 +160,22 @@ class PolicyReview:
     """Candidates that it accepted and did not withdraw."""
     standings: dict[str, Standing]
     """By stratum."""
-    withdrawn: tuple[int, ...]
-    """Acceptances to withdraw: of refuted strata, and those with verdicts of another model or prompt since."""
+    evidence: dict[str, AcceptedLabels]
+    """By stratum."""
+    refuted: tuple[int, ...]
+    """Acceptances to withdraw: their stratum is refuted."""
+    outdated: tuple[int, ...]
+    """Acceptances to withdraw: another model or prompt has judged them since."""
+
+    @property
+    def withdrawn(self) -> tuple[int, ...]:
+        """All acceptances to withdraw."""
+        return tuple(sorted((*self.refuted, *self.outdated)))
+
+    @property
+    def bound(self) -> float | None:
+        """Smallest bound of a stratum; None: no acceptance has current verdicts."""
+        return min((each.bound for each in self.evidence.values()), default=None)
 
 
 def declare(
@@ -223,10 +249,10 @@ def plan(connection: Connection, policy: Policy) -> AcceptancePlan:
 
 def plan_policy(policy: Policy, audit_set: Sequence[Item], undecided: Sequence[Item]) -> AcceptancePlan:
     """Test the thresholds of a policy with the labels of the audit set."""
-    _, testing = split_by_image(audit_set)
-    labelled = [item for item in testing if item.right is not None and item.candidate_id <= policy.newest]
+    testing = _of_population(policy, split_by_image(audit_set)[1])
+    labelled = [item for item in testing if item.right is not None]
     numbers = {item.candidate_id: number for number, item in enumerate(labelled, 1)}
-    current = [item for item in undecided if item.candidate_id <= policy.newest]
+    current = _of_population(policy, undecided)
     audit, open_items = _by_stratum(testing, policy.score), _by_stratum(current, policy.score)
     strata = [
         Stratum(
@@ -313,23 +339,30 @@ def stored_policies(connection: Connection) -> list[Policy]:
 
 
 def review(connection: Connection, policy: Policy) -> PolicyReview:
-    """Test a policy with all labels on its testing images, and find its acceptances that must be withdrawn."""
+    """Test a policy with the labels on its testing images, and find its acceptances that must be withdrawn.
+
+    Labels of candidates that are newer than the policy do not count, as in `plan`: they are of another population.
+    """
     accepted = list(items_of(connection, connection.execute(_ACCEPTED, {"actor": policy.actor}).scalars()))
     scored = _by_stratum(accepted, policy.score)
     _, testing = split_by_image(audit_items(connection, policy.claim))
-    audit = _by_stratum([item for item in testing if item.right is not None], policy.score)
+    audit = _by_stratum(_of_population(policy, testing), policy.score)
     level = stratum_level(policy.confidence, len(policy.thresholds))
-    standings = {}
+    standings, evidence = {}, {}
     for name, items in scored.items():
-        standings[name] = _standing(policy, level, audit.get(name, ()), min(p for _, p in items))
-    keeping = {
-        item.candidate_id
-        for name, items in scored.items()
-        if standings[name] is not Standing.REFUTED
-        for item, _ in items
-    }
+        threshold = min(p for _, p in items)
+        standings[name] = _standing(policy, level, audit.get(name, ()), threshold)
+        evidence[name] = _evidence(policy, level, audit.get(name, ()), threshold)
+    current = {item.candidate_id: name for name, items in scored.items() for item, _ in items}
     numbers = tuple(item.candidate_id for item in accepted)
-    return PolicyReview(policy, numbers, standings, tuple(number for number in numbers if number not in keeping))
+    return PolicyReview(
+        policy,
+        numbers,
+        standings,
+        evidence,
+        tuple(number for number, name in sorted(current.items()) if standings[name] is Standing.REFUTED),
+        tuple(number for number in numbers if number not in current),
+    )
 
 
 def withdraw(store: Store, reviewed: PolicyReview) -> int:
@@ -342,9 +375,29 @@ def withdraw(store: Store, reviewed: PolicyReview) -> int:
 
 def _standing(policy: Policy, level: float, audit: Iterable[_Scored], threshold: float) -> Standing:
     """Return the standing of a threshold with all labels above it."""
+    right, wrong = _count(audit, threshold)
+    return standing(right, wrong, policy.target, confidence=level, running=policy.looks is None)
+
+
+def _evidence(policy: Policy, level: float, audit: Iterable[_Scored], threshold: float) -> AcceptedLabels:
+    """Return the labels above a threshold, with the bound of the precision."""
+    right, wrong = _count(audit, threshold)
+    if policy.looks is None:
+        bound = running_audit.lower_bound(right, wrong, confidence=level)
+    else:
+        bound = exact_lower(right, right + wrong, level=level) if right else 0.0
+    return AcceptedLabels(right + wrong, wrong, bound)
+
+
+def _count(audit: Iterable[_Scored], threshold: float) -> tuple[int, int]:
+    """Return the numbers of right and of wrong labels above a threshold."""
     right = [item.right for item, p in audit if p >= threshold and item.right is not None]
-    wrong = right.count(False)
-    return standing(len(right) - wrong, wrong, policy.target, confidence=level, running=policy.looks is None)
+    return right.count(True), right.count(False)
+
+
+def _of_population(policy: Policy, items: Iterable[Item]) -> list[Item]:
+    """Return the candidates that the record had at the declaration: later ones are another population."""
+    return [item for item in items if item.candidate_id <= policy.newest]
 
 
 def _by_stratum(items: Iterable[Item], score: JudgeScore) -> dict[str, list[_Scored]]:

@@ -169,20 +169,16 @@ def _report(plan: AcceptancePlan, reviews: list[PolicyReview], declarations: int
 
 def _show(plan: AcceptancePlan, reviews: list[PolicyReview], declarations: int | None) -> None:
     from workbench.console.tables import show
-    from workbench.reports.trust.acceptance import plan_listing, reviews_listing
+    from workbench.reports.trust.acceptance import notes, plan_listing, reviews_listing
 
     show([plan_listing(plan), *([reviews_listing(reviews)] if reviews else [])])
-    notes = []
-    if plan.later:
-        notes.append(f"{plan.later:,} candidates are newer than the policy: declare again with --new")
-    if plan.other:
-        notes.append(f"{plan.other:,} candidates have no verdict of the policy's judges, or none that is current")
+    lines = notes(plan, reviews)
     if declarations and declarations > 1:
-        notes.append(f"{declarations} policies are declared: the confidence holds for each of them, not for all")
+        lines.append(f"{declarations} policies are declared: the confidence holds for each of them, not for all")
     if not plan.accepted:
-        notes.append("nothing can be accepted now; more audit labels: negwb curate --stream audit")
-    for note in notes:
-        typer.echo(f"negwb: {note}", err=True)
+        lines.append("nothing can be accepted now; more audit labels: negwb curate --stream audit")
+    for line in lines:
+        typer.echo(f"negwb: {line}", err=True)
 
 
 def _confirmed(accepted: int, withdrawn: int) -> bool:

@@ -37,7 +37,8 @@ def progress(
     Balance targets are in [progress.targets] of negwb.toml. Intervals are 95 %; those of agreement resample images.
     """
     from workbench.console.tables import show
-    from workbench.reports import consensus_report, progress_report
+    from workbench.reports import progress_report
+    from workbench.reports.trust import consensus as consensus_report
     from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)

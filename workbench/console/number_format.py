@@ -26,6 +26,14 @@ def fine_span(interval: Interval) -> str:
     return f"{100 * interval.low:.{digits}f}–{100 * interval.high:.{digits}f}"
 
 
+def decimal(value: float) -> str:
+    """Format a coefficient or share with two decimals, without the zero before the point."""
+    if math.isnan(value):
+        return NONE
+    text = f"{value:.2f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 and not text.startswith(("1", "-1")) else text
+
+
 def signed(share: float) -> str:
     """Format a difference of shares in percentage points, with its sign."""
     return NONE if math.isnan(share) else f"{100 * share:+.1f}"

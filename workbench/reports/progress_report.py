@@ -13,7 +13,7 @@ from curation_db.stats.progress import read_progress
 from curation_db.stats.targets import resolve_target
 from curation_db.storage.store import open_read_only
 from workbench.annotation.wording import readable
-from workbench.console.number_format import NONE
+from workbench.console.number_format import NONE, decimal
 from workbench.console.tables import Listing
 from workbench.reports.status_report import edits_listing
 from workbench.workspace.settings import read_settings
@@ -52,14 +52,6 @@ def hours_text(hours: float) -> str:
 
 def share_text(part: float, whole: float, *, digits: int = 0) -> str:
     return f"{part / whole:.{digits}%}" if whole else NONE
-
-
-def decimal(value: float) -> str:
-    """Format a coefficient or share with two decimals, without the zero before the point."""
-    if math.isnan(value):
-        return NONE
-    text = f"{value:.2f}"
-    return text.replace("0.", ".", 1) if abs(value) < 1 and not text.startswith(("1", "-1")) else text
 
 
 def speed_cells(speed: AnnotationSpeed, wanted: int) -> tuple[str, ...]:

@@ -51,6 +51,8 @@ def gather(workspace: Workspace) -> dict[str, Any]:
         exports = _exports(connection, workspace)
         trust = trust_report(connection)
     trust["newest_export"] = newest_export(workspace, settings, exports)
+    trust["exports"] = len(exports)
+    trust["stale_exports"] = [each["name"] for each in exports if each.get("stale")]
     states = counts.states
     by_state = {state: sum(stream[state] for stream in states.values()) for state in next(iter(states.values()))}
     return {

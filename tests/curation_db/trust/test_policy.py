@@ -116,6 +116,15 @@ def test_later_candidates_are_another_population(record: Record) -> None:
     outside = record.rows("SELECT count(*) FROM candidate WHERE NOT audit AND id >= :id", id=min(later))
     assert plan.later == outside[0][0]
     assert declared(record).version != policy.version
+    policies.accept(record.store, plan)
+    ana = record.open_session("ana").reviewer
+    for (number,) in record.rows("SELECT id FROM candidate WHERE audit AND id >= :id", id=min(later)):
+        ana.decide(int(str(number)), Kind.REJECT, reason=Reason.PRESENT, shown=BLIND)
+    with record.store.read() as connection:
+        reviewed = policies.review(connection, policy)
+    assert reviewed.withdrawn == ()
+    assert reviewed.evidence.keys() == reviewed.standings.keys() == {each.rule.name for each in plan.strata}
+    assert [each.standing for each in planned(record, policy).strata] == [each.standing for each in plan.strata]
 
 
 def test_it_needs_labels_of_both_kinds_and_says_how_many(record: Record) -> None:

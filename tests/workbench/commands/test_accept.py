@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,20 @@ class Audited:
         return int(str(self.record.rows("SELECT count(*) FROM event WHERE role = 'policy' AND kind = 'accept'")[0][0]))
 
 
-@pytest.fixture
-def audited(tmp_path: Path) -> Iterator[Audited]:
-    workspace = create_workspace(tmp_path / "ws")
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, bool]]:
+    """A workspace with 500 candidates and their truth; tests copy it."""
+    workspace = create_workspace(tmp_path_factory.mktemp("audited") / "ws")
     with open_store(workspace.database) as store:
-        record = Record(store)
-        yield Audited(workspace, record, fill(record, count=500))
+        return workspace.root, fill(Record(store), count=500)
+
+
+@pytest.fixture
+def audited(filled: tuple[Path, dict[int, bool]], tmp_path: Path) -> Iterator[Audited]:
+    root, truth = filled
+    workspace = Workspace(shutil.copytree(root, tmp_path / "ws"))
+    with open_store(workspace.database) as store:
+        yield Audited(workspace, Record(store), truth)
 
 
 def test_it_shows_the_plan_asks_and_accepts(audited: Audited) -> None:
@@ -81,7 +90,12 @@ def test_verdicts_of_another_prompt_withdraw_its_acceptances(audited: Audited) -
     accepted = [int(str(row[0])) for row in audited.record.rows("SELECT candidate_id FROM event WHERE role = 'policy'")]
     with audited.record.store.write() as connection:
         insert_verdicts(connection, [verdict(number, 0.1, prompt="2") for number in accepted[:7]])
-    assert audited.read("accept")["policies"][0]["to_withdraw"] == 7
+    (review,) = audited.read("accept")["policies"]
+    assert (review["to_withdraw"], review["refuted"], review["outdated"]) == (7, 0, 7)
+    ((evidence),) = review["evidence"].values()
+    assert review["bound"] == evidence["bound"] >= 0.95
+    assert evidence["errors"] == 0 < evidence["labels"]
+    assert "7 acceptances are without a current verdict of its judges" in audited.negwb("accept", answer="n\n").stderr
     done = audited.read("accept", "--yes")
     assert (done["withdrawn"], done["accepted"]) == (7, 0)
     assert audited.record.state(accepted[0]) == "open"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from workbench.console.number_format import NONE
 from workbench.console.tables import Listing
 
 if TYPE_CHECKING:
@@ -67,7 +68,14 @@ def review_json(review: PolicyReview) -> dict[str, Any]:
         **policy_json(review.policy),
         "accepted": len(review.accepted),
         "to_withdraw": len(review.withdrawn),
+        "refuted": len(review.refuted),
+        "outdated": len(review.outdated),
+        "bound": review.bound,
         "standings": {name: str(each) for name, each in review.standings.items()},
+        "evidence": {
+            name: {"labels": each.labels, "errors": each.wrong, "bound": each.bound}
+            for name, each in review.evidence.items()
+        },
     }
 
 
@@ -100,13 +108,14 @@ def _plan_row(each: PlannedStratum) -> tuple[str, ...]:
 def reviews_listing(reviews: Sequence[PolicyReview]) -> Listing:
     return Listing(
         "policies in force",
-        ("policy", "label", "standing", "precision", "accepted", "withdraw"),
+        ("policy", "label", "standing", "precision", "bound", "accepted", "withdraw"),
         [
             (
                 each.policy.actor,
                 str(each.policy.claim),
                 ", ".join(sorted({str(standing) for standing in each.standings.values()})) or "-",
                 f"{each.policy.target:g}",
+                NONE if each.bound is None else f"{each.bound:.3f}",
                 f"{len(each.accepted):,}",
                 f"{len(each.withdrawn):,}",
             )
@@ -114,3 +123,19 @@ def reviews_listing(reviews: Sequence[PolicyReview]) -> Listing:
         ],
         left=3,
     )
+
+
+def notes(plan: AcceptancePlan, reviews: Sequence[PolicyReview]) -> list[str]:
+    """Return a line for each group of candidates that the policy leaves out or withdraws, with the reason."""
+    outdated = "without a current verdict of its judges"
+    lines = []
+    if plan.later:
+        lines.append(f"{plan.later:,} candidates are newer than the policy: declare again with --new")
+    if plan.other:
+        lines.append(f"{plan.other:,} candidates are in a stratum with too small an audit set, or {outdated}")
+    for review in reviews:
+        if review.refuted:
+            lines.append(f"{review.policy.actor}: {len(review.refuted):,} acceptances are refuted by audit labels")
+        if review.outdated:
+            lines.append(f"{review.policy.actor}: {len(review.outdated):,} acceptances are {outdated}")
+    return lines

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from curation_db.storage.store import open_read_only
-from workbench.console.number_format import NONE
+from workbench.console.number_format import NONE, decimal
 from workbench.console.tables import Listing
-from workbench.reports.progress_report import decimal
 
 if TYPE_CHECKING:
     from curation_db.enums import ConsensusMethod, Kind

@@ -12,7 +12,7 @@ from textual.content import Content
 
 from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
-from workbench.reports.progress_report import decimal
+from workbench.console.number_format import decimal
 from workbench.tui.rendering.card_content import MARK, QUIET
 
 _FULL, _EMPTY, _TARGET = "▓", "░", "┃"

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from textual.content import Content
 
 from curation_db.language.sanitize import display_text
-from workbench.console.number_format import NONE
-from workbench.reports.progress_report import decimal, share_text
+from workbench.console.number_format import NONE, decimal
+from workbench.reports.progress_report import share_text
 from workbench.tui.rendering.bars import fixed_cell
 from workbench.tui.rendering.card_content import BAD, GOOD, MARK, QUIET, WARN
 

@@ -23,9 +23,9 @@ from curation_db.stats.intervals import Interval
 from curation_db.stats.judge_accuracy import AuditLabels, Confusion
 from curation_db.stats.progress import AnnotatorProgress, RecordProgress
 from workbench.annotation.wording import DECISIONS, readable
+from workbench.console.number_format import decimal
 from workbench.reports.progress_report import (
     COEFFICIENTS,
-    decimal,
     hours_text,
     part_name,
     parts_of,

@@ -16,7 +16,8 @@ from curation_db.review.decisions import PresentationContext
 from curation_db.stats.intervals import Interval
 from curation_db.stats.progress import read_progress
 from curation_db.stats.targets import PRESETS
-from workbench.reports.progress_report import decimal, hours_text
+from workbench.console.number_format import decimal
+from workbench.reports.progress_report import hours_text
 from workbench.tui.app import NegwbApp
 from workbench.tui.rendering.bars import share_bar, whisker
 from workbench.tui.rendering.progress import ProgressPage, page_lines
