@@ -34,6 +34,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "browse": Bench("benchmarks.speed.browse:run", "views of a million candidates, their pages and memory"),
     "import": Bench("benchmarks.speed.import_:run", "414,113 captions into the record, against raw sqlite3"),
     "export": Bench("benchmarks.speed.export:run", "229,000 pairs frozen, against a plain loop over the same rows"),
+    "audit": Bench("benchmarks.speed.audit:run", "10 million captions, against a plain regular expression and grep"),
     "lint": Bench("benchmarks.speed.lint:run", "all rules over 20,000 candidates, against each rule by itself"),
     "generate": Bench("benchmarks.speed.generate:run", "requests to a server, against its maximum rate"),
     "generate-memory": Bench("benchmarks.speed.generate_memory:run", "memory of a run over 100,000 captions"),

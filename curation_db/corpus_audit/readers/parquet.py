@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,14 +27,14 @@ def read_parquet(part: Part, collector: Collector, columns: ColumnChoice, report
         InputError: pyarrow is missing, the file is damaged, or has no column with captions.
     """
     try:
-        import pyarrow  # noqa: PLC0415
-        import pyarrow.parquet  # noqa: PLC0415
+        # by name, because only the extra `exports` has it
+        arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise InputError("Parquet files need the package pyarrow", hint="pip install 'negwb[exports]'") from None
     try:
-        with pyarrow.parquet.ParquetFile(Path(part.path), memory_map=False) as file:
+        with parquet.ParquetFile(Path(part.path), memory_map=False) as file:
             _read(file, part, collector, columns, report)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError) as error:
         raise InputError(f"damaged Parquet file: {first_line(error)}") from None
 
 

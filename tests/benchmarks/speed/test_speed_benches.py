@@ -51,6 +51,20 @@ def test_curate_measures_real_keys() -> None:
 
 
 @pytest.mark.long
+def test_audit_measures_every_caption() -> None:
+    result = run("audit")
+    # fmt: off
+    assert result.keys() >= ALWAYS | {
+        "captions", "captions_per_s", "plain_re_per_s", "grep_per_s", "ratio_to_plain_re", "scaling_two_cores",
+        "rss_mb",
+    }
+    # fmt: on
+    assert result["captions"] == 200_000
+    assert result["captions_per_s"] > 0
+    assert result["rss_mb"] > 10
+
+
+@pytest.mark.long
 def test_browse_measures_views_pages_and_the_screen() -> None:
     result = run("browse")
     # fmt: off
