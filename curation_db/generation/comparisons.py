@@ -6,7 +6,7 @@ stopped run continues with the same division, and everybody can check it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, text
 
 from curation_db.enums import ItemStatus
 from curation_db.generation.prompt_outcomes import audited_candidates
-from curation_db.generation.random_assignment import Arm, ArmAssignment, assign_arms
+from curation_db.generation.random_assignment import Arm, ArmAssignment, altered_pairs, assign_arms
 from curation_db.generation.work_items import unassigned_items
 from curation_db.storage.ids import utc_now
 
@@ -74,6 +74,7 @@ class PromptComparison:
 class ComparedItem:
     """An assigned item with its result."""
 
+    item: str
     image_id: int
     pair: int
     arm: Arm
@@ -173,6 +174,7 @@ def compared_items(connection: Connection, comparison: PromptComparison) -> list
     members = set(connection.execute(_AUDIT_MEMBERS, names).scalars())
     return [
         ComparedItem(
+            row.item,
             row.image_id,
             row.pair,
             row.arm,
@@ -182,6 +184,12 @@ def compared_items(connection: Connection, comparison: PromptComparison) -> list
         )
         for row in connection.execute(_ITEMS, names)
     ]
+
+
+def altered(comparison: PromptComparison, items: Iterable[ComparedItem]) -> int:
+    """Return the number of pairs whose stored arms do not agree with the seed of the comparison."""
+    assigned = [ArmAssignment(each.item, each.image_id, each.pair, each.arm) for each in items]
+    return len(altered_pairs(assigned, seed=comparison.seed))
 
 
 def _names(comparison: PromptComparison) -> dict[str, Any]:

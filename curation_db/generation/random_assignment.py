@@ -9,7 +9,8 @@ not differ, swapping any pair gives an equally probable division, which is what 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,6 +57,21 @@ def assign_arms(
         arm: Arm = _coin(seed, item)[0] if not lead else "b" if lead > 0 else "a"
         assigned.append(ArmAssignment(item, image_id, first_pair + len(pairs), arm))
     return assigned
+
+
+def altered_pairs(assigned: Iterable[ArmAssignment], *, seed: int) -> list[int]:
+    """Return the numbers of the pairs that `assign_arms` cannot have made with this seed; of pairs with one item only
+    the size is known."""
+    pairs: dict[int, list[ArmAssignment]] = defaultdict(list)
+    for each in assigned:
+        pairs[each.pair].append(each)
+    altered = []
+    for number, pair in pairs.items():
+        first = min(pair, key=lambda each: (_number(seed, "order", each.item), each.item))
+        arms = {each.arm for each in pair}
+        if len(pair) > 2 or (len(pair) == 2 and (len(arms) == 1 or first.arm != _coin(seed, first.item)[0])):
+            altered.append(number)
+    return sorted(altered)
 
 
 def _coin(seed: int, item: str) -> tuple[Arm, Arm]:

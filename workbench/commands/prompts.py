@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from curation_db.generation.comparisons import PromptComparison
     from curation_db.generation.random_assignment import Arm
@@ -142,7 +143,7 @@ def compare(
         if not names:
             _list(stored, as_json=as_json)
             return
-        chosen, new, others = _find(stored, names)
+        chosen, new, others = _find(stored, names, workspace.root)
         seen = seen_labels(connection)
         versions = (chosen.prompt_a, chosen.prompt_b)
         result = report.comparison_report(
@@ -183,7 +184,7 @@ def _list(stored: list[PromptComparison], *, as_json: bool) -> None:
     show([Listing("Prompt comparisons, newest first", ("number", "A", "B", "pipeline", "started"), rows, left=5)])
 
 
-def _find(stored: list[PromptComparison], names: list[str]) -> tuple[PromptComparison, Arm, list[int]]:
+def _find(stored: list[PromptComparison], names: list[str], folder: Path) -> tuple[PromptComparison, Arm, list[int]]:
     """Return the newest comparison of these versions, the arm of the second one, and the numbers of older ones."""
     from curation_db.language.sanitize import display_text
     from workbench.errors import UsageError
@@ -195,7 +196,7 @@ def _find(stored: list[PromptComparison], names: list[str]) -> tuple[PromptCompa
         return found[0], "b", []
     if len(names) != 2:
         raise UsageError("two prompt versions are expected, or one number", hint="list them: negwb prompts compare")
-    one, other = (_versions(name) for name in names)
+    one, other = (_versions(name, folder) for name in names)
     matches: list[tuple[PromptComparison, Arm]] = []
     for each in stored:
         if one(each.prompt_a) and other(each.prompt_b):
@@ -208,13 +209,16 @@ def _find(stored: list[PromptComparison], names: list[str]) -> tuple[PromptCompa
     return *matches[0], [each.id for each, _ in matches[1:]]
 
 
-def _versions(name: str) -> Callable[[str], bool]:
-    """Return a test for the versions that a name, a version or a file stands for."""
-    from pathlib import Path
+def _versions(name: str, folder: Path) -> Callable[[str], bool]:
+    """Return a test for the versions that a version, or the name or file of a set, stands for.
 
-    from workbench.generation.prompts.loader import find_prompts, prompt_set_names
+    A set whose content has changed since the comparison is found by its name.
+    """
+    from workbench.errors import UsageError
+    from workbench.generation.prompts.loader import find_prompts
 
-    if name in prompt_set_names() or (Path(name).is_file() and "@" not in name):
-        version = find_prompts(name).version
-        return lambda each: each == version
-    return lambda each: each == name or each.startswith(f"{name}@")
+    try:
+        named = "" if "@" in name else find_prompts(name, folder).name
+    except UsageError:
+        named = ""
+    return lambda each: each == name or each.rpartition("@")[0] in {name, named} - {""}

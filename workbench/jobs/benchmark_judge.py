@@ -83,7 +83,9 @@ def judge_plan(workspace: Workspace, judges: Sequence[str], *, allow_blind: bool
     """
     settings = read_settings(workspace.settings).generate
     named = judges or [name for name in settings.judges if name.partition(":")[0] != ANNOTATIONS]
-    plan = make_plan(replace(settings, judges=()), judges=named, only_judges=True, allow_blind=allow_blind)
+    plan = make_plan(
+        replace(settings, judges=()), judges=named, only_judges=True, allow_blind=allow_blind, folder=workspace.root
+    )
     if any(judge.name == ANNOTATIONS for judge in plan.judges):
         raise UsageError("the judge annotations cannot answer questions about images", hint="name an engine")
     both = tuple(JudgeSettings(name=judge.name, questions=frozenset({Question.PRESENT})) for judge in plan.judges)

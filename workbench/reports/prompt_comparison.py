@@ -12,6 +12,7 @@ from curation_db.generation import comparisons
 from curation_db.generation.comparisons import ComparedItem, PromptComparison
 from curation_db.generation.prompt_outcomes import Price, Spend, spend_by_recipe
 from curation_db.generation.random_assignment import Arm
+from curation_db.language.sanitize import counted
 from curation_db.stats.intervals import Interval
 from curation_db.stats.prompt_acceptance import per_accepted
 from curation_db.stats.randomised_comparison import ArmLabel, ShareDifference, compare_arms, cost_difference
@@ -56,6 +57,8 @@ class PromptComparisonReport:
     """Difference of requests, tokens and money per accepted candidate, new - old; None: not known."""
     seen: int = 0
     """Audit labels that are left out: an arm was tuned on the same half of the images."""
+    altered: int = 0
+    """Pairs whose stored arms do not agree with the seed."""
 
     @property
     def labels_needed(self) -> int:
@@ -90,7 +93,8 @@ def comparison_report(
         before, after = arms[old].unit_costs[amount], arms[new].unit_costs[amount]
         costs[amount] = None if before is None or after is None else cost_difference(labels, (before, after))
     seen = sum(item.accepted is not None for item in items) - len(measured)
-    return PromptComparisonReport(comparison, arms[old], arms[new], compare_arms(labels), costs, seen)
+    changed = comparisons.altered(comparison, items)
+    return PromptComparisonReport(comparison, arms[old], arms[new], compare_arms(labels), costs, seen, changed)
 
 
 def _arm(
@@ -140,6 +144,7 @@ def report_json(report: PromptComparisonReport) -> dict[str, Any]:
         "p": difference.p_value,
         "labels": difference.old.labels + difference.new.labels,
         "labels_left_out": report.seen,
+        "altered_pairs": report.altered,
         "images": difference.images,
         "pairs_with_both_labels": difference.pairs,
         "gained": difference.gained,
@@ -242,6 +247,8 @@ def sentences(report: PromptComparisonReport) -> list[str]:
     waiting = report.old.assigned + report.new.assigned - report.old.processed - report.new.processed
     if waiting:
         lines.append(f"{waiting:,} assigned items have no result yet: repeat the negwb generate --compare command")
+    if report.altered:
+        lines.append(f"stored arms that do not agree with the seed: those of {counted(report.altered, 'pair')}")
     if report.seen:
         lines.append(f"{report.seen:,} audit labels are left out: a version was tuned on the same half of the images")
     if report.old.simulated or report.new.simulated:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation_db.generation.random_assignment import ArmAssignment, assign_arms
+from curation_db.generation.random_assignment import ArmAssignment, altered_pairs, assign_arms
 
 
 def images(sizes: list[int]) -> list[tuple[int, list[str]]]:
@@ -30,6 +31,7 @@ def test_every_item_has_one_arm_and_the_arms_are_equal(sizes: list[int], seed: i
         pairs[each.pair].append(each)
     assert set(pairs) == set(range(7, 7 + (sum(sizes) + 1) // 2))
     assert all(len(pair) == 1 or {each.arm for each in pair} == {"a", "b"} for pair in pairs.values())
+    assert altered_pairs(assigned, seed=seed) == []
     by_image = defaultdict(list)
     for each in assigned:
         by_image[each.image_id].append(each)
@@ -51,6 +53,17 @@ def test_each_pair_has_its_own_coin() -> None:
         firsts[assigned["caption/0"], assigned["caption/2"]] += 1
     assert len(firsts) == 4
     assert all(60 < count < 140 for count in firsts.values()), firsts
+
+
+def test_altered_arms_are_found() -> None:
+    assigned = assign_arms(images([4, 3]), seed=2)
+    pair = [each for each in assigned if each.pair == 1]
+    rest = [each for each in assigned if each.pair != 1]
+    swapped = [replace(each, arm="b" if each.arm == "a" else "a") for each in pair]
+    assert altered_pairs(rest + swapped, seed=2) == [1]
+    assert altered_pairs([*rest, pair[0], replace(pair[1], arm=pair[0].arm)], seed=2) == [1]
+    assert altered_pairs([replace(each, pair=1) for each in assigned], seed=2) == [1]
+    assert altered_pairs(assigned, seed=3) != []
 
 
 def test_items_left_over_are_paired_across_images() -> None:

@@ -99,6 +99,7 @@ def test_both_versions_get_half_of_each_image_and_the_report_compares_them(works
         ran = run["arms"][version]
         cost = ran["requests"] / ran["kept"] / arm["audit"]["share"]
         assert arm["per_accepted"]["requests"]["estimate"] == pytest.approx(cost)
+    assert report["altered_pairs"] == 0
     swapped = json_of(workspace, "prompts", "compare", "mine", versions[0], "--json")
     assert (swapped["difference"], swapped["p"]) == (-report["difference"], pytest.approx(report["p"]))
     shown = negwb(workspace, "prompts", "compare", str(report["comparison"]))
@@ -146,6 +147,16 @@ def test_another_seed_or_rule_is_another_comparison(workspace: Workspace) -> Non
     assert "other settings: 1" in report.stderr
     listed = json_of(workspace, "prompts", "compare", "--json")
     assert [(each["id"], each["seed"]) for each in listed] == [(2, 4), (1, 0)]
+
+
+def test_an_altered_division_is_reported(workspace: Workspace) -> None:
+    compare(workspace, "--limit", 8)
+    connection = sqlite3.connect(workspace.database)
+    with connection:
+        connection.execute("UPDATE prompt_assignment SET arm = iif(arm = 'a', 'b', 'a') WHERE pair = 2")
+    connection.close()
+    assert json_of(workspace, "prompts", "compare", "1", "--json")["altered_pairs"] == 1
+    assert "those of 1 pair" in negwb(workspace, "prompts", "compare", "1").stderr
 
 
 def test_refusals(workspace: Workspace) -> None:

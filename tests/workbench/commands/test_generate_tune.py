@@ -81,7 +81,7 @@ def test_no_example_is_of_an_image_that_measures(workspace: Workspace) -> None:
 
 def test_a_tuned_version_is_compared_on_the_other_images_alone(workspace: Workspace) -> None:
     json_of(workspace, "generate", "tune", "--yes", "--json")
-    run = json_of(workspace, "generate", "--compare", "negwb-p1-1", next_set(workspace), "--quiet", "--json")
+    run = json_of(workspace, "generate", "--compare", "negwb-p1-1", "negwb-p1-2", "--quiet", "--json")
     assert run["assigned"] > 15
     assigned = {image for (image,) in rows(workspace, "SELECT image_id FROM prompt_assignment")}
     assert assigned <= measuring(workspace)
@@ -114,7 +114,7 @@ def test_it_asks_before_it_writes(workspace: Workspace) -> None:
     assert '+ name = "negwb-p1-2"' in shown.stdout
     assert "Decisions of people" in shown.stdout
     assert next_set(workspace).is_file()
-    again = json_of(workspace, "generate", "tune", "--yes", "--json")
+    again = json_of(workspace, "generate", "tune", "--from", "negwb-p1-2", "--yes", "--json")
     assert Path(again["file"]).name == "negwb-p1-3.toml"
 
 

@@ -72,6 +72,7 @@ def judge_candidates(
                 prompts=prompts,
                 allow_blind=allow_blind,
                 only_judges=True,
+                folder=workspace.root,
             )
             result = _judge(workspace, store, settings, plan, options, quiet=quiet)
             results.append(result)

@@ -90,12 +90,12 @@ def run_generate(
         if compare is not None:
             from workbench.commands.generate.compare import run_comparison
 
-            plans = [build_plan(settings, changes, {**plan, "prompts": name}) for name in compare]
+            plans = [build_plan(workspace, settings, changes, {**plan, "prompts": name}) for name in compare]
             chosen = _options(settings, options, caps)
             _check_sources(store, chosen.sources)
             run_comparison(workspace, store, (plans[0], plans[1]), chosen, folders, quiet=quiet, as_json=as_json)
             return
-        generation_plan = build_plan(settings, changes, plan)
+        generation_plan = build_plan(workspace, settings, changes, plan)
         generation_options = _options(settings, options, caps)
         _check_sources(store, generation_options.sources)
         if dry_run:
@@ -119,7 +119,9 @@ def run_generate(
             raise unclear
 
 
-def build_plan(settings: Settings, changes: Mapping[str, Any], options: Mapping[str, Any]) -> GenerationPlan:
+def build_plan(
+    workspace: Workspace, settings: Settings, changes: Mapping[str, Any], options: Mapping[str, Any]
+) -> GenerationPlan:
     """Build the plan from the options of the command line.
 
     Raises:
@@ -133,7 +135,7 @@ def build_plan(settings: Settings, changes: Mapping[str, Any], options: Mapping[
         raise UsageError(
             f"there is no pipeline {name!r}", hint="use P1 (object absence) or P2 (questions answered with no)"
         ) from None
-    return make_plan(settings.generate.changed(changes, "--set"), pipeline=pipeline, **arguments)
+    return make_plan(settings.generate.changed(changes, "--set"), pipeline=pipeline, folder=workspace.root, **arguments)
 
 
 def _options(settings: Settings, options: Mapping[str, Any], caps: Mapping[str, Any]) -> GenerationOptions:

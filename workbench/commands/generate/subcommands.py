@@ -126,17 +126,24 @@ def judge(
 
 
 def prompts(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="[SET]", help="Prompt set to print in full.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the prompt sets, or print one as a template for your own.
+    """List the prompt sets, with those in the workspace's folder prompts, or print one as a template for your own.
 
     Pass an edited file with --prompts FILE; its version is its name and a hash of its content.
     """
     from workbench.console.tables import Listing, show
-    from workbench.generation.prompts.loader import find_prompts, prompt_set_names
+    from workbench.generation.prompts.loader import find_prompts, prompt_set_names, workspace_sets
+    from workbench.workspace.layout import NoWorkspace, find_workspace
 
-    sets = [find_prompts(each) for each in ([name] if name is not None else prompt_set_names())]
+    try:
+        folder = find_workspace(context.obj).root
+    except NoWorkspace:
+        folder = None
+    names = [name] if name is not None else [*prompt_set_names(), *(workspace_sets(folder) if folder else ())]
+    sets = [find_prompts(each, folder) for each in names]
     rows = [{"name": s.name, "version": s.version, "pipeline": str(s.pipeline), "about": s.about} for s in sets]
     if name is not None:
         typer.echo(json.dumps({**rows[0], "content": sets[0].content}) if as_json else sets[0].content.rstrip())

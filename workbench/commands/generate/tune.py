@@ -20,7 +20,7 @@ Examples:
   negwb generate tune                       the next version of the prompt set of negwb.toml; shows it, and asks
   negwb generate tune --from mine.toml --accepted 12 --rejected 6 --yes
   negwb generate tune --dry-run --json      only show it
-  negwb generate --compare negwb-p1-1 prompts/negwb-p1-2.toml --limit 400   then measure it
+  negwb generate --compare negwb-p1-1 negwb-p1-2 --limit 400   then measure it
 
 \b
 A keyed hash divides the images in two halves. Examples come from the reviewed decisions and the audit labels of one
@@ -63,7 +63,7 @@ def tune(
     from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
-    before = find_prompts(base or _default_set(workspace, pipeline))
+    before = find_prompts(base or _default_set(workspace, pipeline), workspace.root)
     check_tunable(before)
     with open_read_only(workspace.database) as store, store.read() as connection:
         decisions = tuning_decisions(connection, str(before.pipeline))
@@ -86,7 +86,8 @@ def tune(
         typer.echo(json.dumps(_json(before, after, examples, path, written=writes)))
     elif writes:
         typer.echo(f"negwb: wrote {path} ({after.version})", err=True)
-        typer.echo(f"negwb: measure it: negwb generate --compare {base or before.name} {path} --limit 400", err=True)
+        new = path if output else after.name
+        typer.echo(f"negwb: measure it: negwb generate --compare {base or before.name} {new} --limit 400", err=True)
 
 
 def _default_set(workspace: Workspace, pipeline: str) -> str:
@@ -104,13 +105,12 @@ def _default_set(workspace: Workspace, pipeline: str) -> str:
 def _target(workspace: Workspace, before: PromptSet, output: Path | None) -> tuple[Path, str]:
     """Return the file to write, and the name of the new set."""
     from workbench.errors import UsageError
-    from workbench.generation.prompts.loader import prompt_set_names
+    from workbench.generation.prompts.loader import WORKSPACE_FOLDER, prompt_set_names, workspace_sets
     from workbench.generation.prompts.tuning import next_name
 
-    folder = workspace.root / "prompts"
-    taken = {*prompt_set_names(), *(path.stem for path in folder.glob("*.toml"))}
+    taken = {*prompt_set_names(), *workspace_sets(workspace.root)}
     name = next_name(before.name, taken)
-    path = output or folder / f"{name}.toml"
+    path = output or workspace.root / WORKSPACE_FOLDER / f"{name}.toml"
     if path.exists():
         raise UsageError(f"{path} exists", hint="name another file with --output")
     return path, name

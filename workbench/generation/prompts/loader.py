@@ -24,6 +24,8 @@ from workbench.workspace.toml.toml_edit import line_of_key_or_header
 from workbench.workspace.toml.toml_file import parse_toml, read_toml_text
 
 _Table = TypeVar("_Table")
+WORKSPACE_FOLDER: Final = "prompts"
+"""Folder of a workspace's own prompt sets."""
 FOLDER: Final = Path(generation.__file__).with_name("prompts")
 # fmt: off
 _FIELDS: Final = {
@@ -121,18 +123,31 @@ def prompt_set_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
-def find_prompts(name: str) -> PromptSet:
+def workspace_sets(folder: Path) -> tuple[str, ...]:
+    """Return the names of the prompt sets in the folder "prompts" of the workspace `folder`."""
+    return tuple(sorted(path.stem for path in (folder / WORKSPACE_FOLDER).glob("*.toml")))
+
+
+def find_prompts(name: str, folder: Path | None = None) -> PromptSet:
     """Return the included set `name`, or the set in the file `name`.
+
+    Args:
+        folder: Of the workspace. A set in its folder "prompts" can be named without its ending, and files are also
+            looked for from here, so that a file in negwb.toml is found wherever the command runs.
 
     Raises:
         UsageError: neither exists, or the file is invalid.
     """
     if name in prompt_set_names():
         return load_prompts(FOLDER / f"{name}.toml")
-    path = Path(name)
-    if not path.is_file():
-        names = ", ".join(prompt_set_names())
-        raise UsageError(f"unknown prompt set {display_text(name)!r}", hint=f"use a file, or one of: {names}")
+    own = () if folder is None else (folder / name, folder / WORKSPACE_FOLDER / f"{name}.toml")
+    path = next((each for each in (Path(name), *own) if each.is_file()), None)
+    if path is None:
+        names = ", ".join((*prompt_set_names(), *(workspace_sets(folder) if folder else ())))
+        raise UsageError(
+            f"unknown prompt set {display_text(name)!r}",
+            hint=f"use a file, or one of: {display_text(names, limit=400)}",
+        )
     return load_prompts(path)
 
 

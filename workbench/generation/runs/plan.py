@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any, Final
 
 from curation_db.enums import Question, Stage
@@ -95,8 +96,9 @@ def make_plan(
     random_concept: bool = False,
     allow_blind: bool = False,
     only_judges: bool = False,
+    folder: Path | None = None,
 ) -> GenerationPlan:
-    """Make the plan from the settings and the options that override them.
+    """Make the plan from the settings and the options that override them; `folder` is that of the workspace.
 
     Raises:
         UsageError: unknown engine, no proposer, or an invalid prompt set.
@@ -130,7 +132,7 @@ def make_plan(
         raise UsageError("no judge is named", hint="name one: --judge llava, or [generate] judges in negwb.toml")
     if doubled := sorted({name for name, _ in judge_questions if [n for n, _ in judge_questions].count(name) > 1}):
         raise UsageError(f"the judge {doubled[0]} is named twice")
-    chosen = find_prompts(prompts or settings.prompts(pipeline))
+    chosen = find_prompts(prompts or settings.prompts(pipeline), folder)
     if not only_judges:
         check_prompts(pipeline, chosen)
     if settings.rule is JudgeRule.OFFICIAL:  # the rule reads free text, which typed decisions do not have

@@ -8,7 +8,14 @@ import pytest
 
 from workbench.errors import UsageError
 from workbench.generation.prompts.cue_mix import CUES, POSITIONS
-from workbench.generation.prompts.loader import FOLDER, fill, find_prompts, parse_prompts, prompt_set_names
+from workbench.generation.prompts.loader import (
+    FOLDER,
+    fill,
+    find_prompts,
+    parse_prompts,
+    prompt_set_names,
+    workspace_sets,
+)
 
 CAPTION = "a dog {asleep} on a '{concept}' mat"
 MINIMAL = """
@@ -30,6 +37,21 @@ text = "{caption} {question}"
 
 def verdicts(messages: object) -> list[tuple[str, str]]:
     return [(message.role, message.text) for message in messages]  # type: ignore[attr-defined]
+
+
+def test_sets_of_a_workspace_are_found_by_name_and_file_from_anywhere(tmp_path: Path) -> None:
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "own.toml").write_text(MINIMAL)
+    assert workspace_sets(tmp_path) == ("own",)
+    for name in ("own", "prompts/own.toml"):
+        assert find_prompts(name, tmp_path).name == "mine"
+        with pytest.raises(UsageError, match="unknown prompt set"):
+            find_prompts(name)
+    (tmp_path / "prompts" / "negwb-p1-1.toml").write_text(MINIMAL)
+    assert find_prompts("negwb-p1-1", tmp_path).name == "negwb-p1-1"  # the included one
+    with pytest.raises(UsageError) as caught:
+        find_prompts("other", tmp_path)
+    assert "own" in caught.value.hint
 
 
 def test_the_published_prompts_are_verbatim():
