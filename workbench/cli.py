@@ -71,6 +71,12 @@ class _CommandsByStage(TyperGroup):
         order = [name for names in STAGES.values() for name in names]
         return sorted(self.commands, key=lambda name: order.index(name) if name in order else len(order))
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Read "export verify" as "export-verify"; after "--" the word is the name of an export."""
+        if args[:1] == ["export"] and len(args) > 1 and (joined := f"export-{args[1]}") in self.commands:
+            args = [joined, *args[2:]]
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         command = super().get_command(ctx, cmd_name)
         if command is not None:

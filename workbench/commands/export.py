@@ -36,6 +36,7 @@ Examples:
   negwb export --again set-001          the selection of an earlier export, now
   negwb export --with-benchmarks        also on images of benchmarks
   negwb export --strict ...             refuse a set with false captions whose text gives them away
+  negwb export verify set-001           the same as negwb export-verify; also as, card, croissant, paper
 """
 
 

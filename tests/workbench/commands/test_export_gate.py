@@ -121,3 +121,13 @@ def test_verify_prints_one_line_per_problem(workspace: Workspace, monkeypatch: p
 
 def _no_workspace(_: Path | None) -> Workspace:
     raise UsageError("no workspace here")
+
+
+def test_the_commands_of_an_export_can_be_written_as_two_words(workspace: Workspace) -> None:
+    """GIVEN "export verify" THEN it is the command; after "--" the word is the name of an export."""
+    assert negwb(workspace, "export", "--", "verify").stdout == f"{workspace.exports / 'verify'}\n"
+    two, one = (negwb(workspace, *words, "verify") for words in (("export", "verify"), ("export-verify",)))
+    assert (two.exit_code, two.stdout) == (0, one.stdout)
+    assert negwb(workspace, "export", "card", "verify").stdout == negwb(workspace, "export-card", "verify").stdout
+    assert negwb(workspace, "export", "--format", "coco", "paper").stdout == f"{workspace.exports / 'paper'}\n"
+    assert negwb(workspace, "export", "verify", "none").exit_code == 1
