@@ -163,7 +163,8 @@ def balanced(forward: Sequence[CaptionPair], reverse: Sequence[CaptionPair], *, 
     count = min(len(forward), len(reverse))
 
     def draw(pair: CaptionPair) -> bytes:
-        return hashlib.sha256(f"{seed}\0{pair.image}\0{pair.true}\0{pair.false}".encode()).digest()
+        identity = f"{seed}\0{pair.image}\0{pair.true}\0{pair.false}"
+        return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).digest()
 
     return [*sorted(forward, key=draw)[:count], *sorted(reverse, key=draw)[:count]]
 

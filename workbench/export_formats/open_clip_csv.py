@@ -29,8 +29,8 @@ class CsvWriter:
 
     def add(self, row: TrainingRow, image: ImageFile) -> None:
         """Write the next row."""
-        negative = [_cell(row.negative or "")] if self._hard_negatives else []
-        self._table.writerow([str(image.path), _cell(row.text), *negative])
+        negative = [cell(row.negative or "")] if self._hard_negatives else []
+        self._table.writerow([str(image.path), cell(row.text), *negative])
 
     def finish(self) -> None:
         """Complete the file."""
@@ -40,7 +40,7 @@ class CsvWriter:
         self._file.close()
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Return the text as a cell that pandas reads as this text.
 
     A word for a missing value gets a space, which tokenizers ignore; a null character would end the cell.
