@@ -66,6 +66,7 @@ def report_json(result: CorpusResult, *, source: str, texts: str = "captions") -
         "without_target": counts.without_target,
         "rare_targets": counts.rare_targets,
         "samples": {word: _sample(total.samples[word]) for word in keys_of(Group.CUE, counts) if word in total.samples},
+        "image_check": None,
         "bad_rows": _bad_rows(total),
         "bad_files": [asdict(fault) for fault in result.faults],
         "intervals": "95 %: captions Wilson; words a ratio clustered by caption, at its effective sample size",

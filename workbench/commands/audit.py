@@ -26,6 +26,7 @@ Examples:
   negwb audit 'cc12m/{00000..01242}.tar' --processes 8 --state audit-state
   negwb audit https://host/part-00000.parquet --column TEXT
   negwb audit captions.txt.gz --json > captions.audit.json
+  negwb audit --candidates --check-images 200       do the images show what the captions deny?
   negwb audit diff laion.audit.json cc12m.audit.json
 
 \b
@@ -84,6 +85,17 @@ def audit(
     ] = None,
     samples: Annotated[int, typer.Option(min=0, max=1000, help="Captions for reading, for each cue.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    check_images: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Ask judges whether images of N captions show what these deny.")
+    ] = 0,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ENGINE", help="Judge for --check-images; repeatable.", show_default="as in negwb.toml"),
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of the images for --check-images.", show_default="of the source"),
+    ] = None,
     words: Annotated[bool, typer.Option("--words", help="Print the whole word list, with exceptions.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as one HTML file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object; the input of diff.")] = False,
@@ -100,16 +112,59 @@ def audit(
     if sources and sources[0] == _DIFF:
         _diff(sources[1:], as_json=as_json)
         return
-    options = AuditOptions(sizes=SampleSizes(per_cue=samples, seed=seed), column=column, header=not no_header)
-    workspace = _workspace(context.obj, required=not sources)
+    sizes = SampleSizes(per_cue=samples, absent=check_images, seed=seed)
+    options = AuditOptions(sizes=sizes, column=column, header=not no_header)
+    workspace = _workspace(context.obj, required=not sources or check_images > 0)
+    if check_images and workspace is not None:
+        _check_judges(workspace, judge or [])
     try:
         parts = _parts(sources or [], _form(data_format), workspace, candidates=candidates)
         result = _audited(parts, options, processes, _state_folder(state, workspace))
     except InputError as error:
         raise UsageError(error.message, hint=error.hint) from None
-    _finish(
-        result, _name(sources or [], workspace), candidates, words=words, samples=samples, html=html, as_json=as_json
-    )
+    from curation_db.corpus_audit.audit_report import report_json
+    from curation_db.language.sanitize import display_text
+
+    texts = "candidates" if candidates else "captions"
+    report = report_json(result, source=display_text(_name(sources or [], workspace), limit=300), texts=texts)
+    if check_images and workspace is not None:
+        folders = [pictures] if pictures is not None else _folders(parts)
+        report["image_check"] = _image_check(workspace, result, folders, judge or [])
+    _finish(report, words=words, samples=samples, html=html, as_json=as_json)
+
+
+def _check_judges(workspace: Workspace, judges: list[str]) -> None:
+    """Check before the audit that the judges exist."""
+    from workbench.demo.engine_kinds import register_demo_engines
+    from workbench.jobs.benchmark_judge import judge_plan
+
+    register_demo_engines()
+    judge_plan(workspace, judges)
+
+
+def _folders(parts: list[Part]) -> list[Path]:
+    return list(dict.fromkeys(Path(part.path).parent for part in parts if not part.is_remote and not part.table))
+
+
+def _image_check(
+    workspace: Workspace, result: CorpusResult, folders: list[Path], judges: list[str]
+) -> dict[str, Any] | None:
+    """Return the result of the look at images; None if no image can be looked at."""
+    from workbench.console.progress_bars import step_bars
+    from workbench.jobs.benchmark_judge import open_judge
+    from workbench.jobs.caption_image_check import ask, find_images
+
+    found = find_images(workspace, result.total.absent or (), folders)
+    if not found.asked:
+        why = ", ".join(f"{count:,} times {reason}" for reason, count in found.left_out.items())
+        hint = f": {why}; name their folder: --pictures FOLDER" if why else ""
+        typer.echo(f"negwb: no caption that denies an object has an image to look at{hint}", err=True)
+        return None
+    with (
+        step_bars(lines=True) as report_step,
+        open_judge(workspace, judges, notify=lambda line: typer.echo(f"negwb: {line}", err=True)) as judge,
+    ):
+        return ask(workspace, found, judge, report_step)
 
 
 def _workspace(named: Path | None, *, required: bool) -> Workspace | None:
@@ -193,22 +248,12 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _finish(
-    result: CorpusResult,
-    name: str,
-    candidates: bool,
-    *,
-    words: bool,
-    samples: int,
-    html: Path | None,
-    as_json: bool,
-) -> None:
-    from curation_db.corpus_audit.audit_report import report_json
+def _finish(report: dict[str, Any], *, words: bool, samples: int, html: Path | None, as_json: bool) -> None:
+    """Print and write the report, and end with its exit code."""
     from curation_db.language.sanitize import display_text
     from workbench.console.tables import show
     from workbench.reports import corpus_audit
 
-    report = report_json(result, source=display_text(name, limit=300), texts="candidates" if candidates else "captions")
     if html is not None:
         from curation_db.atomic_write import replace_file
         from workbench.reports.html.corpus_audit import audit_page
@@ -218,15 +263,15 @@ def _finish(
         typer.echo(json.dumps(report))
     else:
         listings = [corpus_audit.rate_listing(report), corpus_audit.target_listing(report)]
-        listings += corpus_audit.published_listings(report)
+        listings += [*corpus_audit.image_check_listings(report), *corpus_audit.published_listings(report)]
         if samples and report["samples"]:
             listings.append(corpus_audit.sample_listing(report, samples))
         show(listings)
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
         for line in corpus_audit.word_lines(report, full=words, width=width):
             typer.echo(display_text(line, limit=2_000))
-    if result.resumed:
-        typer.echo(f"negwb: {result.resumed:,} of {result.parts:,} parts were audited before", err=True)
+    if report["resumed"]:
+        typer.echo(f"negwb: {report['resumed']:,} of {report['parts']:,} parts were audited before", err=True)
     for line in (bad := corpus_audit.bad_row_lines(report)):
         typer.echo(f"negwb: {display_text(line, limit=500)}", err=True)
     if not report["captions"]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from curation_db.corpus_audit.comparison import ShareDifference
 from curation_db.stats.intervals import Interval
-from workbench.console.number_format import NONE, fine_percent, fine_span
+from workbench.console.number_format import NONE, fine_percent, fine_span, percent, span
 from workbench.console.tables import Listing
 from workbench.reports.interval_bars import interval_bar
 
@@ -18,6 +18,7 @@ Report = Mapping[str, Any]
 
 _BAR_CELLS: Final = 16
 _MOST_TARGETS: Final = 12
+_MOST_SHOWN: Final = 10
 _SHOWN_GROUPS: Final = ("all", "use", "class", "cue", "position", "type")
 _TITLES: Final = {
     "all": "negation",
@@ -111,8 +112,25 @@ def _published(share: float | None) -> str:
 
 
 def image_check_listings(report: Report) -> list[Listing]:
-    """Return the result of the look at images, if there was one."""
-    return []
+    """Return the result of the look at images, and captions whose image shows what they deny; none without a look."""
+    check = report.get("image_check")
+    if not check:
+        return []
+    share = interval_of(check["share"])
+    figures = [
+        ("captions that deny an object, with an image", f"{check['checked']:,}"),
+        ("the image shows the object", f"{check['shown']:,}"),
+        ("share", NONE if math.isnan(share.estimate) else f"{percent(share.estimate)} % ({span(share)})"),
+        ("the judge cannot tell", f"{check['unclear']:,}"),
+        *((f"not checked: {why}", f"{count:,}") for why, count in check["left_out"].items()),
+    ]
+    judge = check["judge"]["name"] + (", simulated" if check["judge"]["simulated"] else "")
+    listings = [Listing(f"Do images show what their captions deny? Asked: {judge}", ("", ""), figures)]
+    rows = [(each["text"], each["question"], each["where"]) for each in check["captions"] if each["shown"]]
+    if rows:
+        headers = ("caption", "question, answered with yes", "where")
+        listings.append(Listing("Captions whose image shows what they deny", headers, rows[:_MOST_SHOWN], left=3))
+    return listings
 
 
 def sample_listing(report: Report, most: int) -> Listing:
