@@ -89,7 +89,7 @@ def run_task(
     overlap = None if trained_on is None else trained_on.overlap(task, scores.image_hashes)
     judged = [(rule, list(_rows(task, scores, rule, retrieved))) for rule in protocols]
     seconds = time.perf_counter() - started
-    facts = _model_facts(scores.identity, label)
+    facts = model_facts(scores.identity, label)
     stored = []
     for rule, rows in judged:
         result = _result(task, scores, facts, rule, rows, seconds)
@@ -271,7 +271,8 @@ def _task_facts(task: Task, scores: Scores) -> TaskFacts:
     return facts
 
 
-def _model_facts(model: ModelIdentity, label: str | None) -> ModelFacts:
+def model_facts(model: ModelIdentity, label: str | None) -> ModelFacts:
+    """Return the facts of a model for a result; `label`: its name in reports, None: that of its description."""
     details = {key: value if _is_json(value) else str(value) for key, value in model.description.items()}
     return {
         "name": label or str(details.get("name") or details.get("arch") or model.model_hash[:12]),

@@ -27,7 +27,7 @@ class TaskFacts(TypedDict):
     version: str
     """Version of the task's code."""
     kind: str
-    """regions, captions, retrieval, caption_retrieval, twins, classification, judged or text_to_image"""
+    """regions, captions, retrieval, caption_retrieval, twins, classification, judged, text_to_image or segmentation"""
     dataset_sha256: str
     """SHA-256 of the file with the items."""
     pictures_sha256: str
@@ -203,6 +203,57 @@ class JudgedImage(TypedDict):
     """False if the image counts as wrong for a tie or NaN, whatever the answers."""
 
 
+class IouScore(TypedDict):
+    """A score of masks, with its 95 % bootstrap interval over images."""
+
+    value: float
+    """0..1"""
+    low: float
+    """Lower end."""
+    high: float
+    """Upper end."""
+
+
+class SegmentationFacts(TypedDict):
+    """How the masks of a segmentation task were predicted, and their scores; see `benchmarks.segmentation`."""
+
+    route: str
+    """clipseg: CLIPSeg with the text tower of the model; proposals: proposed masks, ranked by the model."""
+    name: str
+    """Folder or name of the CLIPSeg model, or of the model that proposes masks."""
+    settings: dict[str, Any]
+    """Everything but the evaluated model that the masks depend on; a part of the data set's hash."""
+    inclusive: bool
+    """Whether an IoU of exactly a threshold counts as right."""
+    mean_iou: IouScore
+    """mIoU: mean over the items."""
+    overall_iou: IouScore
+    """oIoU: sum of all intersections over the sum of all unions."""
+    blind: dict[str, list[float]]
+    """mIoU and oIoU of masks that do not depend on the image or phrase."""
+    empty: int
+    """Number of predicted masks without a pixel."""
+    warnings: list[str]
+    """Why the masks may mean nothing, one line each."""
+
+
+class MaskFacts(TypedDict):
+    """The true and the predicted mask of an item of a segmentation task."""
+
+    size: list[int]
+    """Height and width."""
+    true: str
+    """Run lengths as COCO's text (`benchmarks.segmentation.masks`)."""
+    predicted: str
+    """In the same form."""
+    intersection: int
+    """Number of pixels in both."""
+    union: int
+    """Number of pixels in at least one."""
+    nan: bool
+    """Whether a score behind the predicted mask is NaN."""
+
+
 class Result(TypedDict):
     """One result file."""
 
@@ -222,12 +273,15 @@ class Result(TypedDict):
     """The protocol."""
     metrics: dict[str, Score]
     """The first is the main metric: accuracy (then texts and images of twins, accuracy_on_SUBSET, or top_5 of more than
-    five classes), recall_at_1 (then recall_at_5 and 10), both_at_1 (then the others of `JUDGED_METRICS`), or both (then
-    the others of `PICTURE_METRICS`, and `QUESTION_ACCURACY`)."""
+    five classes), recall_at_1 (then recall_at_5 and 10), both_at_1 (then the others of `JUDGED_METRICS`), both (then the
+    others of `PICTURE_METRICS`, and `QUESTION_ACCURACY`), or precision_at_0.5 (then 0.6 to 0.9): the items whose mask
+    has a larger IoU."""
     balanced: NotRequired[BalancedScore]
     """Balanced accuracy, for tasks that define its groups."""
     judge: NotRequired[JudgeFacts]
     """The judge of a judged task."""
+    segmentation: NotRequired[SegmentationFacts]
+    """Of a segmentation task."""
     texts: NotRequired[TextFacts]
     """Absent in older files, and if the tokenizer of the model is not known."""
     overlap: NotRequired[OverlapFacts]
@@ -272,6 +326,8 @@ class ItemRow(TypedDict):
     retrieved image is right."""
     answers: NotRequired[list[JudgedImage]]
     """Judged and text_to_image tasks: the judge's answers about each option."""
+    mask: NotRequired[MaskFacts]
+    """Segmentation task: both masks; then `options` and `scores` are empty."""
     cue: str
     """The first negation cue's canonical word, or `NO_CUE`."""
     position: str
@@ -306,6 +362,8 @@ PICTURE_METRICS: Final[Mapping[str, str]] = {"both": "both", "neg_score": "negat
 """Metric of a text_to_image task to its key in `JUDGED`; of the picture alone."""
 QUESTION_ACCURACY: Final = "question_accuracy"
 """Metric of text_to_image: the share of all questions, two for each picture, with the right answer, as in TIFA."""
+PRECISION_METRIC: Final = "precision_at_"
+"""Prefix of the metrics of a segmentation task: the share of items whose IoU is above this threshold."""
 _ROUNDING: Final = 1e-6
 """Largest difference of a share from correct / n."""
 
@@ -342,6 +400,12 @@ def judged_right(row: ItemRow, metric: str) -> bool:
 def picture_right(row: ItemRow, metric: str) -> bool:
     """Return whether a row of a text_to_image task is right by a metric of `PICTURE_METRICS`."""
     return any(map(JUDGED[PICTURE_METRICS[metric]], row.get("answers", [])[:1]))
+
+
+def iou_of(row: ItemRow) -> float:
+    """Return the IoU of a row of a segmentation task, 0..1; 0 for other rows."""
+    mask = row.get("mask")
+    return mask["intersection"] / mask["union"] if mask and mask["intersection"] else 0.0
 
 
 def captions_of(row: ItemRow) -> list[str]:
@@ -427,6 +491,10 @@ def _value_problems(result: Result) -> Iterator[str]:
             if score["n"] != expected and not (name.startswith(SUBSET_METRIC) and score["n"] < items):
                 yield f"{kind}: {name}: n is {score['n']}, but the task has {items} items"
     yield from _optional_problems(result)
+    if "segmentation" in result:
+        yield from _segmentation_problems(result["segmentation"], items)
+    elif result["task"]["kind"] == "segmentation":
+        yield "segmentation: missing"
     if "judge" in result:
         problems = ((name, _share_problem(score)) for name, score in result["judge"]["shares"].items())
         yield from (f"judge: shares: {name}: {problem}" for name, problem in problems if problem)
@@ -436,6 +504,18 @@ def _value_problems(result: Result) -> Iterator[str]:
             yield f"created: {result['created']!r:.60} has no time zone"
     except ValueError:
         yield f"created: {result['created']!r:.60} is not a time"
+
+
+def _segmentation_problems(facts: SegmentationFacts, items: int) -> Iterator[str]:
+    for name, score in (("mean_iou", facts["mean_iou"]), ("overall_iou", facts["overall_iou"])):
+        low, value, high = score["low"], score["value"], score["high"]
+        if not -_ROUNDING <= low <= value <= high <= 1 + _ROUNDING:
+            yield f"segmentation: {name}: {value} ({low} to {high}) is not a share"
+    for name, values in facts["blind"].items():
+        if len(values) != 2 or not all(0 <= value <= 1 for value in values):
+            yield f"segmentation: blind: {name}: expected two shares"
+    if not 0 <= facts["empty"] <= items:
+        yield f"segmentation: empty: {facts['empty']} of {items} items"
 
 
 def _count_problems(result: Result) -> Iterator[str]:
@@ -454,15 +534,41 @@ def items_problem(result: Result, rows: list[ItemRow]) -> str:
         return f"{len(rows)} items instead of {result['task']['items']}"
     if len({row["id"] for row in rows}) < len(rows):
         return "two items have the same id"
+    if "segmentation" in result and (problem := _mask_problem(result["segmentation"], rows)):
+        return problem
+    if problem := _metric_problem(result, rows):
+        return problem
+    balanced = result.get("balanced")
+    if balanced and abs(balanced["value"] - balanced_score(rows, balanced["cut"])["value"]) > _ROUNDING:
+        return f"balanced accuracy {balanced['value']} does not follow from its items"
+    return ""
+
+
+def _metric_problem(result: Result, rows: Sequence[ItemRow]) -> str:
+    """Return which metric does not follow from the items; "" if all do."""
     for name, score in result["metrics"].items():
         answers = answers_of_metric(result, rows, name)
         if len(answers) != score["n"]:
             return f"{name} is over {score['n']} items, its subset has {len(answers)}"
         if (right := sum(good for _, good in answers)) != score["correct"]:
             return f"{name} has {score['correct']} right answers, its items have {right}"
-    balanced = result.get("balanced")
-    if balanced and abs(balanced["value"] - balanced_score(rows, balanced["cut"])["value"]) > _ROUNDING:
-        return f"balanced accuracy {balanced['value']} does not follow from its items"
+    return ""
+
+
+def _mask_problem(facts: SegmentationFacts, rows: Sequence[ItemRow]) -> str:
+    """Return which item of a segmentation task is invalid, or which score does not follow from the items."""
+    for row in rows:
+        mask = row.get("mask")
+        if mask is None or len(mask["size"]) != 2:
+            return f"the item {row['id']} has no mask"
+        if not 0 <= mask["intersection"] <= mask["union"] <= mask["size"][0] * mask["size"][1]:
+            return f"the item {row['id']} has an impossible overlap"
+    masks = [row["mask"] for row in rows]
+    mean = math.fsum(map(iou_of, rows)) / max(1, len(rows))
+    overall = sum(mask["intersection"] for mask in masks) / max(1, sum(mask["union"] for mask in masks))
+    for name, score, value in (("mean", facts["mean_iou"], mean), ("overall", facts["overall_iou"], overall)):
+        if abs(score["value"] - value) > _ROUNDING:
+            return f"{name} IoU {score['value']} does not follow from its items"
     return ""
 
 
@@ -475,6 +581,9 @@ def answers_of_metric(result: Result, rows: Sequence[ItemRow], name: str) -> lis
         return [(row, picture_right(row, name)) for row in rows]
     if name == QUESTION_ACCURACY:
         return [(row, picture_right(row, part)) for row in rows for part in ("subject", "neg_score")]
+    if name.startswith(PRECISION_METRIC) and "segmentation" in result:
+        threshold, inclusive = float(name.removeprefix(PRECISION_METRIC)), result["segmentation"]["inclusive"]
+        return [(row, (iou := iou_of(row)) > threshold or (inclusive and iou == threshold)) for row in rows]
     if name in TWIN_METRICS:
         return [(row, TWIN_METRICS[name](twin_scores(row))) for row in rows]
     if at and depth.isdecimal():

@@ -141,8 +141,7 @@ class Scores:
     @property
     def pictures_sha256(self) -> str:
         """Hash of names and content of the images."""
-        lines = "".join(f"{sha}  {name}\n" for name, sha in sorted(self.image_hashes.items()))
-        return hashlib.sha256(lines.encode()).hexdigest()
+        return hash_of_images(self.image_hashes)
 
     def of_gallery(self) -> Iterator[Features]:
         """Yield for each item of a task with a gallery its similarities to all of it, shape (G,), in blocks."""
@@ -224,7 +223,7 @@ def score(
         images = encode_task_images(model, task, identity=identity, cache=cache, progress=progress, batch=batch)
     of_crop, place, hashes = images.rows, images.places, images.hashes
     texts = _texts_of(task)
-    rows, damaged_texts = _text_features(model, identity, texts, cache, partial(report, "texts"), batch)
+    rows, damaged_texts = text_features(model, identity, texts, cache, partial(report, "texts"), batch)
     if damaged := images.damaged + damaged_texts:
         warn(damage_line(damaged))
     row_of = {text: row for row, text in enumerate(texts)}
@@ -260,6 +259,16 @@ def _mean_of_prompts(rows: Features, places: Sequence[Sequence[int]]) -> Feature
     with np.errstate(invalid="ignore"):  # embeddings that cancel out have no direction: NaN
         classes: Features = (means / lengths).astype(np.float32)
     return classes
+
+
+def hash_of_images(hashes: Mapping[str, str]) -> str:
+    """Return the hash of names and content of images.
+
+    Args:
+        hashes: SHA-256 of each image, by file name.
+    """
+    lines = "".join(f"{sha}  {name}\n" for name, sha in sorted(hashes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def image_feature_key(identity: ModelIdentity) -> dict[str, object]:
@@ -330,18 +339,18 @@ def _image_features(
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="crop") as pool:
             cropped = _prefetched(pool, lambda entry: _crop_image(task, *entry), by_name.items())
             inputs = (pair for group in cropped for pair in group)
-            yield from _encoded(inputs, model.encode_images, keys, missing, partial(report, stage), batch)
+            yield from encoded_batches(inputs, model.encode_images, keys, missing, partial(report, stage), batch)
 
     return store.rows(keys, compute, progress=lambda done, of: report(stage, 0, len(keys)))
 
 
-def _text_features(
+def text_features(
     model: TextImageEncoder,
     identity: ModelIdentity,
     texts: Sequence[str],
     cache: Path | None,
     report: Callable[[int, int], None],
-    batch: int,
+    batch: int = _BATCH,
 ) -> tuple[Features, int]:
     """Return the features of distinct texts, shape (texts, D), and the number of damaged rows in the cache.
 
@@ -349,12 +358,12 @@ def _text_features(
     batch, so the base encodes all texts, as in an evaluation of the base alone.
     """
     if isinstance(model, RoutedEncoder):
-        rows, damaged = _text_features(model.base, ModelIdentity.of(model.base), texts, cache, report, batch)
+        rows, damaged = text_features(model.base, ModelIdentity.of(model.base), texts, cache, report, batch)
         negated = np.flatnonzero(model.routes(texts))
         if len(negated):
             tuned, of_tuned = model.tuned, ModelIdentity.of(model.tuned)
             some = [texts[int(row)] for row in negated]
-            rows[negated], more = _text_features(tuned, of_tuned, some, cache, report, batch)
+            rows[negated], more = text_features(tuned, of_tuned, some, cache, report, batch)
             damaged += more
         return rows, damaged
     by_key = {_key("text", text): text for text in texts}
@@ -364,19 +373,19 @@ def _text_features(
     def compute(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Features]]:
         # A batch is encoded up to the longest of its texts, so texts of similar length are encoded together.
         inputs = ((key, by_key[key]) for key in sorted(missing, key=lambda key: len(by_key[key])))
-        yield from _encoded(inputs, model.encode_texts, keys, missing, report, batch)
+        yield from encoded_batches(inputs, model.encode_texts, keys, missing, report, batch)
 
     rows = store.rows(keys, compute, progress=lambda done, of: report(0, len(keys)))
     return rows, store.damaged
 
 
-def _encoded(
+def encoded_batches(
     inputs: Iterable[tuple[str, Input]],
     encode: Callable[[Sequence[Input]], torch.Tensor],
     keys: Sequence[str],
     missing: Sequence[str],
     report: Callable[[int, int], None],
-    batch: int,
+    batch: int = _BATCH,
 ) -> Iterator[tuple[Sequence[str], Features]]:
     """Yield keys and features of `inputs` in batches; report how many of `keys` have features."""
     absent = set(missing)

@@ -21,6 +21,7 @@ from curation_db.stats.intervals import wilson
 class VerdictCode(StrEnum):
     NAN = "NaN scores"
     CONSTANT = "constant scores"
+    EMPTY = "empty masks"
     COLLAPSED_TEXTS = "collapsed texts"
     COLLAPSED_IMAGES = "collapsed images"
     REVERSED = "order reversed"
@@ -55,7 +56,7 @@ class Undecided:
 
 def undecided(rows: Sequence[ItemRow]) -> Undecided:
     """Count the items of a result that have NaN, ties or only equal scores."""
-    has_nan = [None in row["scores"] for row in rows]
+    has_nan = [None in row["scores"] or ("mask" in row and row["mask"]["nan"]) for row in rows]
     return Undecided(
         nan=sum(has_nan),
         ties=sum(row["tie"] for row in rows),
@@ -79,6 +80,8 @@ def verdicts(result: Result, rows: Sequence[ItemRow]) -> tuple[Verdict, ...]:
         found.append(Verdict(VerdictCode.NAN, f"{VerdictCode.NAN} in {counts.nan:,} of {n:,} items{right}"))
     if n and counts.equal == n:
         found.append(Verdict(VerdictCode.CONSTANT, f"{VerdictCode.CONSTANT}: equal in all {n:,} items{right}"))
+    if "segmentation" in result and n and result["segmentation"]["empty"] == n:
+        found.append(Verdict(VerdictCode.EMPTY, f"{VerdictCode.EMPTY}: no predicted mask has a pixel"))
     found += _collapses(result, rows)
     if text := _reversed_text(result, rows):
         ignores = needs_twin(result["task"]["kind"], result["task"]["name"], (row["cue"] for row in rows))
@@ -168,8 +171,8 @@ def _reversed_text(result: Result, rows: Sequence[ItemRow]) -> str:
     task = result["task"]
     if task["kind"] == "caption_retrieval":
         return ""  # an image has several right captions, and the size of the gallery is not in the result
-    if task["kind"] in {"judged", "text_to_image"}:
-        return ""  # no image is known to be right
+    if task["kind"] in {"judged", "text_to_image", "segmentation"}:
+        return ""  # no image is known to be right, and a mask has no order that could be reversed
     if task["kind"] == "retrieval":
         return _reversed_ranks(rows, task["images"], "image")
     if task["kind"] == "classification":

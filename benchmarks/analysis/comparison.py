@@ -24,6 +24,7 @@ from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import StoredResult, list_results, read, short_hash
 from benchmarks.schema import (
     GuessShare,
+    IouScore,
     ItemRow,
     JudgeFacts,
     ModelFacts,
@@ -77,6 +78,33 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaskDifference:
+    """The paired differences of both IoU scores from those of the base model, -1..1."""
+
+    mean_iou: Interval
+    overall_iou: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentationRow:
+    """The IoU scores of a segmentation task; the metrics of the row are its precisions."""
+
+    route: str
+    """clipseg or proposals."""
+    name: str
+    """Folder or name of the CLIPSeg model, or of the model that proposes masks."""
+    settings: Mapping[str, Any]
+    mean_iou: Interval
+    overall_iou: Interval
+    base: MaskDifference | None
+    """None for the reference, and if it was not run on the same items."""
+    blind: Mapping[str, tuple[float, float]]
+    """mIoU and oIoU of the blind baselines."""
+    empty: int
+    """Number of predicted masks without a pixel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonRow:
     """One model on one task under one protocol."""
 
@@ -118,6 +146,8 @@ class ComparisonRow:
     """What is wrong with the scores; also in `notes`."""
     judge: JudgeFacts | None
     """The judge of a judged task."""
+    segmentation: SegmentationRow | None
+    """The IoU scores of a segmentation task."""
     texts: TextFacts | None
     """How many texts the model cuts at its token limit; None: not known."""
     templates: str
@@ -212,6 +242,7 @@ class _Derived:
     undecided: Undecided
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
+    masks: MaskDifference | None
 
 
 @dataclass(frozen=True)
@@ -551,6 +582,7 @@ def _row(
         undecided=derived.undecided,
         verdicts=derived.verdicts,
         judge=result.get("judge"),
+        segmentation=_segmentation(result, derived.masks),
         texts=result.get("texts"),
         templates=result["task"].get("templates", ""),
         normalisation=model.get("normalisation", ""),
@@ -586,6 +618,7 @@ def _cached(
             undecided=undecided(entry.items),
             verdicts=broken,
             notes=_notes(entry, base, broken),
+            masks=_mask_difference(entry.items, base.items, resamples) if base else None,
         )
 
     key = key_of("row", entry.identity, base and base.identity, [other.identity for other in others], resamples)
@@ -608,6 +641,43 @@ def _paired_items(ours: Sequence[ItemRow], theirs: Mapping[str, bool], resamples
     return paired_difference(
         right, [theirs[row["id"]] for row in both], [row["cluster"] for row in both], resamples=resamples
     )
+
+
+def _segmentation(result: Result, base: MaskDifference | None) -> SegmentationRow | None:
+    if (facts := result.get("segmentation")) is None:
+        return None
+    return SegmentationRow(
+        route=facts["route"],
+        name=facts["name"],
+        settings=facts["settings"],
+        mean_iou=Interval(**_limits(facts["mean_iou"])),
+        overall_iou=Interval(**_limits(facts["overall_iou"])),
+        base=base,
+        blind={name: (values[0], values[1]) for name, values in facts["blind"].items()},
+        empty=facts["empty"],
+    )
+
+
+def _limits(score: IouScore) -> dict[str, float]:
+    return {"estimate": score["value"], "low": score["low"], "high": score["high"]}
+
+
+def _mask_difference(ours: Sequence[ItemRow], theirs: Sequence[ItemRow], resamples: int) -> MaskDifference | None:
+    """Compare the masks of two models on the items that both results have; None for other tasks."""
+    others = {row["id"]: row for row in theirs if "mask" in row}
+    both = [row for row in ours if "mask" in row and row["id"] in others]
+    if not both:
+        return None
+    from benchmarks.segmentation.evaluation import overlap_of  # noqa: PLC0415 -- other reports need no masks
+    from benchmarks.segmentation.metrics import mask_differences  # noqa: PLC0415
+
+    found = mask_differences(
+        [overlap_of(row) for row in both],
+        [overlap_of(others[row["id"]]) for row in both],
+        [row["cluster"] for row in both],
+        resamples=resamples,
+    )
+    return MaskDifference(mean_iou=found.mean_iou, overall_iou=found.overall_iou)
 
 
 def _right_by_id(items: Sequence[ItemRow]) -> dict[str, bool]:
@@ -685,6 +755,8 @@ def _notes(entry: _ReadResult, base: _ReadResult | None, broken: Sequence[Verdic
             notes.append(f"{values:,} values of the cut {cut.replace('_', ' ')}: too many for slices")
     if (correction := result["model"]["details"].get("correction")) and isinstance(correction, dict):
         notes += _correction_note(correction)
+    if (facts := result.get("segmentation")) is not None:
+        notes += facts["warnings"]
     notes += [verdict.text for verdict in broken]
     if "texts" in result and (cut := cut_text(result["texts"])):
         notes.append(cut)

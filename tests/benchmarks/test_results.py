@@ -60,7 +60,7 @@ def test_a_result_has_all_facts_about_the_run(folder: Path, task: Task) -> None:
     assert result["task"]["pictures_folder"] == str(task.pictures)
     assert {"python", "torch", "numpy", "pillow"} <= result["versions"].keys()
     assert stored.path.name == f"negrefcocog.strict.{TinyModel(1).model_hash[:12]}.{task.dataset_sha256[:8]}.1.json"
-    assert set(result) == set(schema.Result.__annotations__) - {"balanced", "judge", "overlap", "texts"}
+    assert set(result) == set(schema.Result.__annotations__) - {"balanced", "judge", "segmentation", "overlap", "texts"}
 
 
 def test_items_are_read_as_written(folder: Path, task: Task) -> None:
@@ -69,7 +69,7 @@ def test_items_are_read_as_written(folder: Path, task: Task) -> None:
         assert [row["id"] for row in rows] == [item.id for item in task.items]
         assert sum(row["correct"] for row in rows) == stored.result["metrics"]["accuracy"]["correct"]
         row, item = rows[5], task.items[5]
-        assert set(row) == set(schema.ItemRow.__annotations__) - {"answers"}
+        assert set(row) == set(schema.ItemRow.__annotations__) - {"answers", "mask"}
         assert (row["text"], row["image"], row["target"]) == (item.text, item.image, 0)
         assert row["options"] == [list(box) for box in item.options]
         assert (row["cue"], row["position"]) == (item.slices["cue"], item.slices["position"])

@@ -58,7 +58,7 @@ def write_phrasecut(folder: Path, rows: list[Any] | None = None, *, images: int 
     (folder / "image_data_split.json").write_text(json.dumps(sizes))
     (folder / f"refer_{split}.json").write_text(json.dumps(phrasecut_rows(images) if rows is None else rows))
     for number in range(images):
-        shade = f"#{200 + number:02x}0000"  # so that no two images are equal
+        shade = f"#{255 - 20 * number:02x}0000"  # so that no two images are equal
         draw_image(folder / "images" / f"{100 + number}.jpg", (shade, "blue"))
     return folder
 

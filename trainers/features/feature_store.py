@@ -58,8 +58,13 @@ def feature_key(kind: Literal["image", "text"], weights: str, numerics: Mapping[
         "normalised": True,
         "code": CODE,
         **numerics,
-        **{name: _version(name) for name in _PACKAGES},
+        **package_versions(),
     }
+
+
+def package_versions(*more: str) -> dict[str, str]:
+    """Return the versions of the packages that change features, and of `more`; part of every key of a cache."""
+    return {name: _version(name) for name in (*_PACKAGES, *more)}
 
 
 def damage_line(count: int) -> str:
