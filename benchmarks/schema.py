@@ -273,9 +273,9 @@ class Result(TypedDict):
     """The protocol."""
     metrics: dict[str, Score]
     """The first is the main metric: accuracy (then texts and images of twins, accuracy_on_SUBSET, or top_5 of more than
-    five classes), recall_at_1 (then recall_at_5 and 10), both_at_1 (then the others of `JUDGED_METRICS`), both (then the
-    others of `PICTURE_METRICS`, and `QUESTION_ACCURACY`), or precision_at_0.5 (then 0.6 to 0.9): the items whose mask
-    has a larger IoU."""
+    five classes), recall_at_1 (then recall_at_5 and 10), both_at_1 (then the others of `JUDGED_METRICS`), both (then
+    the others of `PICTURE_METRICS`, and `QUESTION_ACCURACY`), or precision_at_0.5 (then 0.6 to 0.9): the items whose
+    mask has a larger IoU."""
     balanced: NotRequired[BalancedScore]
     """Balanced accuracy, for tasks that define its groups."""
     judge: NotRequired[JudgeFacts]
@@ -572,11 +572,8 @@ def _mask_problem(facts: SegmentationFacts, rows: Sequence[ItemRow]) -> str:
     return ""
 
 
-def answers_of_metric(result: Result, rows: Sequence[ItemRow], name: str) -> list[tuple[ItemRow, bool]]:
-    """Return the items that a metric counts, each with whether it is right by that metric."""
-    _, at, depth = ("", "at", "5") if name == TOP_5 else name.partition("recall_at_")
-    if name in JUDGED_METRICS:
-        return [(row, judged_right(row, name)) for row in rows]
+def _answers_of_application(result: Result, rows: Sequence[ItemRow], name: str) -> list[tuple[ItemRow, bool]] | None:
+    """Return the answers of a metric of text_to_image or segmentation; None for other metrics."""
     if name in PICTURE_METRICS:
         return [(row, picture_right(row, name)) for row in rows]
     if name == QUESTION_ACCURACY:
@@ -584,6 +581,16 @@ def answers_of_metric(result: Result, rows: Sequence[ItemRow], name: str) -> lis
     if name.startswith(PRECISION_METRIC) and "segmentation" in result:
         threshold, inclusive = float(name.removeprefix(PRECISION_METRIC)), result["segmentation"]["inclusive"]
         return [(row, (iou := iou_of(row)) > threshold or (inclusive and iou == threshold)) for row in rows]
+    return None
+
+
+def answers_of_metric(result: Result, rows: Sequence[ItemRow], name: str) -> list[tuple[ItemRow, bool]]:
+    """Return the items that a metric counts, each with whether it is right by that metric."""
+    _, at, depth = ("", "at", "5") if name == TOP_5 else name.partition("recall_at_")
+    if name in JUDGED_METRICS:
+        return [(row, judged_right(row, name)) for row in rows]
+    if (answers := _answers_of_application(result, rows, name)) is not None:
+        return answers
     if name in TWIN_METRICS:
         return [(row, TWIN_METRICS[name](twin_scores(row))) for row in rows]
     if at and depth.isdecimal():

@@ -38,7 +38,7 @@ def picture_with_boxes(
     thumbnail = load_thumbnail(path, size, name=name)
     if thumbnail.image is None or thumbnail.size is None:
         return thumbnail
-    canvas = _enlarged(thumbnail.image)
+    canvas = enlarged(thumbnail.image)
     scale = canvas.width / thumbnail.size[0], canvas.height / thumbnail.size[1]
     last = canvas.width - 1, canvas.height - 1
     order = sorted(range(len(options)), key=lambda place: place == target)  # the target last, on top
@@ -65,7 +65,8 @@ def picture_in_box(path: Path | None, size: tuple[int, int], box: object, *, nam
     return replace(thumbnail, image=image, size=image.size)
 
 
-def _enlarged(image: Image.Image) -> Image.Image:
+def enlarged(image: Image.Image) -> Image.Image:
+    """Return a copy of an image, a small one enlarged so that lines and letters do not hide it."""
     times = max(1, math.ceil(_SMALLEST / max(image.size)))
     return image.resize((image.width * times, image.height * times)) if times > 1 else image.copy()
 

@@ -32,7 +32,7 @@ from benchmarks.analysis.comparison import (
 from benchmarks.analysis.statistics import FEW_DISCORDANT, PairedDifference
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import StoredResult
-from benchmarks.schema import Score
+from benchmarks.schema import PRECISION_METRIC, Score
 from benchmarks.text_limit import cut_text
 from benchmarks.training_overlap import alike_text, overlap_text
 from benchmarks.verdicts import BROKEN, undecided, undecided_text, verdicts
@@ -43,6 +43,7 @@ from workbench.console.tables import Listing
 from workbench.reports.interval_bars import TITLE as BAR_TITLE
 from workbench.reports.interval_bars import interval_bar
 from workbench.reports.judged_scores import JudgedScore, corrected_share_of, error_note, judge_notes, judged_listings
+from workbench.reports.mask_scores import MaskScore, mask_listings, segmentation_notes, segmenter_lines
 from workbench.reports.picture_scores import is_picture_metric, picture_listings, report_scores
 from workbench.reports.published_figures import misses_json, published_listings
 
@@ -183,6 +184,7 @@ def listings(report: Report, *, slices: bool = False) -> list[Listing]:
         *(_task(rows, report) for rows in by_task),
         *judged_listings(_judged_scores(report), report.judge_errors),
         *picture_listings(report_scores(report.rows), report.judge_errors),
+        *mask_listings([MaskScore.of_row(row) for row in report.rows]),
     ]
     if slices:
         tables += [listing for rows in by_task for listing in _slices(_first_protocol(rows), report)]
@@ -267,18 +269,19 @@ def _task(rows: Sequence[ComparisonRow], report: Report) -> Listing:
     others = [share.name for share in first.others]
     affirmed = [_AFFIRMED, _LOSS] if first.denied else []
     doubtful = [_UNDECIDED] if any(undecided_text(row.undecided) != "0" for row in rows) else []
-    headers = ("rule", "model", "right", "%", "95 %", *_AGAINST[first.against], *affirmed, *doubtful, *others)
+    shown = [name.replace(PRECISION_METRIC, "P@") for name in others]
+    headers = ("rule", "model", "right", "%", "95 %", *_AGAINST[first.against], *affirmed, *doubtful, *shown)
     cells: list[tuple[str, ...]] = []
     for rule in dict.fromkeys(row.protocol for row in rows):
         own = [row for row in rows if row.protocol == rule]
         cells += [_model_cells(row, report, others, undecided_column=bool(doubtful)) for row in own]
         cells += [_blind_cells(rule, share, len(headers)) for share in own[0].baselines]
-    chance = "" if first.judge else f", chance {percent(first.chance)} %"
+    chance = "" if first.judge or first.segmentation else f", chance {percent(first.chance)} %"
     title = f"{first.task}: {first.metric.replace('_', ' ')}, n = {first.n:,}{chance}"
     title = f"{title}, data {first.dataset_sha256[:8]}"
     if len(report.versions_of(first.task)) > 1:
         title = f"{title}, version {first.version} of the task"
-    return Listing(title, headers, cells, left=2, dispensable=_dispensable(headers, others), grouped=True)
+    return Listing(title, headers, cells, left=2, dispensable=_dispensable(headers, shown), grouped=True)
 
 
 def _dispensable(headers: Sequence[str], others: Sequence[str] = ()) -> list[tuple[int, str]]:
@@ -407,7 +410,7 @@ def power_note(base: PairedDifference) -> str:
 
 
 def _further_notes(row: ComparisonRow, report: Report) -> list[str]:
-    notes = [tie_notes(row)]
+    notes = [tie_notes(row), *segmentation_notes(row)]
     if row.judge is not None:
         notes += [*judge_notes(row.judge), error_note(row.task, report.judge_errors.get(row.judge["id"]))]
     if row.base is not None and row.base.p_holm is not None:
@@ -528,6 +531,16 @@ def stored_judged_listings(stored: Sequence[StoredResult], errors: Mapping[str, 
     return judged_listings(scores, errors)
 
 
+def stored_mask_listings(stored: Sequence[StoredResult]) -> list[Listing]:
+    """Return the tables of IoU scores of the segmentation tasks among results."""
+    return mask_listings([MaskScore.of_result(each.result) for each in stored])
+
+
+def mask_lines(stored: Sequence[StoredResult]) -> list[str]:
+    """Return how the masks of the segmentation tasks among results were predicted, each once."""
+    return segmenter_lines([each.result for each in stored])
+
+
 def judge_lines(stored: Sequence[StoredResult]) -> list[str]:
     """Return who answered the questions of the judged tasks among the results, each once."""
     judged = [each.result for each in stored if "judge" in each.result]
@@ -598,6 +611,7 @@ def result_json(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str
         **({"balanced": result["balanced"]} if "balanced" in result else {}),
         **({"templates": result["task"]["templates"]} if "templates" in result["task"] else {}),
         **({"judge": result["judge"]} if "judge" in result else {}),
+        **({"segmentation": result["segmentation"]} if "segmentation" in result else {}),
         "affirmative": _stored_twin_json(stored, known) if _denies(stored) else None,
     }
 

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 
-from benchmarks.analysis.comparison import ComparisonRow, Report, Share, Slice
+from benchmarks.analysis.comparison import ComparisonRow, Report, SegmentationRow, Share, Slice
 from benchmarks.analysis.statistics import PairedDifference
 from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
@@ -88,6 +88,9 @@ def _csv_lines(report: Report) -> Iterator[dict[str, object]]:
         yield {"kind": "model", **main, **_share(row), **_difference(row.base), **affirmative, **_computation(row)}
         for share in row.others:
             yield {"kind": "metric", **place, **model, "metric": share.name, **_share(share)}
+        if row.segmentation is not None:
+            for name in ("mean_iou", "overall_iou"):
+                yield {"kind": "metric", **place, **model, "metric": name, "n": row.n, **_iou(row.segmentation, name)}
         if (corrected := corrected_share_of(row, report.judge_errors)) is not None:
             yield {"kind": "corrected", **main, "n": row.n, **_interval(corrected)}
         for part in row.slices:
@@ -102,6 +105,13 @@ def _csv_lines(report: Report) -> Iterator[dict[str, object]]:
         correct = "" if other.correct is None else other.correct
         figures = {"correct": correct, "n": other.n, **_interval(other.accuracy)}
         yield {"kind": other.kind, **place, **figures, "source": other.source}
+
+
+def _iou(scores: SegmentationRow, name: str) -> dict[str, object]:
+    """Return an IoU score, and its difference from the base if there is one."""
+    base = scores.base and getattr(scores.base, name)
+    against = {"difference": base.estimate, "difference_low": base.low, "difference_high": base.high} if base else {}
+    return {**_interval(getattr(scores, name)), **against}
 
 
 def _share(part: ComparisonRow | Slice | Share) -> dict[str, object]:

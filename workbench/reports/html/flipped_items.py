@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.analysis.comparison import ComparisonRow, Report
 from benchmarks.schema import ItemRow
 from workbench.images.boxes import picture_with_boxes
+from workbench.images.mask_overlay import picture_with_masks
 from workbench.reports.benchmark_report import report_lines
 from workbench.reports.item_answers import Change, ItemAnswers, boxes_of, images_of, read_answers, target_of
 
@@ -102,7 +103,9 @@ def flipped_items(
         gained = [item for change, item in changes if change == "gained"]
         lost = [item for change, item in changes if change == "lost"]
         listed = [*_sample(gained), *_sample(lost)]
-        items = tuple(_flipped(item, answers, thumbnails.of(item, row, locate)) for item in listed)
+        items = tuple(
+            _flipped(item, answers, thumbnails.of(item, answers.base[item["id"]], row, locate)) for item in listed
+        )
         if items:
             tasks.append(FlippedTask(row, len(gained), len(lost), items))
     progress(len(rows), len(rows))
@@ -133,7 +136,11 @@ class _Thumbnails:
         self._bytes = 0
         self.left_out = 0
 
-    def of(self, item: ItemRow, row: ComparisonRow, locate: Locate) -> tuple[Thumbnail, ...]:
+    def of(self, item: ItemRow, base: ItemRow, row: ComparisonRow, locate: Locate) -> tuple[Thumbnail, ...]:
+        """Return the images of an item; of one with masks, the image with those of the model, and of the base."""
+        if "mask" in item:
+            path = locate(row, item["image"])
+            return tuple(self._one(each, item["image"], path) for each in (item, base) if "mask" in each)
         return tuple(self._one(item, name, locate(row, name)) for name in images_of(item))
 
     def _one(self, item: ItemRow, name: str, path: Path | None) -> Thumbnail:
@@ -141,7 +148,10 @@ class _Thumbnails:
             self.left_out += 1
             return Thumbnail(name, b"", "no room for more images")
         size = LONGEST_SIDE, LONGEST_SIDE
-        drawn = picture_with_boxes(path, size, boxes_of(item), target_of(item), name=name)
+        if "mask" in item:
+            drawn = picture_with_masks(path, size, item["mask"], name=name)
+        else:
+            drawn = picture_with_boxes(path, size, boxes_of(item), target_of(item), name=name)
         if drawn.image is None:
             return Thumbnail(name, b"", drawn.problem or "no image")
         image, file = drawn.image.convert("RGB"), io.BytesIO()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from html import escape
 
-from benchmarks.schema import ItemRow, captions_of, twin_options
+from benchmarks.schema import ItemRow, captions_of, iou_of, twin_options
 from curation_db.foreign_json import finite_number
 from curation_db.language.sanitize import display_text
 from workbench.annotation.text_spans import highlighted_spans
@@ -48,10 +48,13 @@ def flipped_section(flipped: FlippedItems) -> str:
     """Return the section, with the limits that it keeps to."""
     title = f"Flipped items: {flipped.model} against {flipped.base}"
     left_out = f" {flipped.left_out:,} more images had no room." if flipped.left_out else ""
+    has_masks = any("mask" in item.item for task in flipped.tasks for item in task.items)
+    masks = f"Solid outline: the true mask; hatched: the mask of {flipped.model}, then of {flipped.base}. "
+    masks = masks if has_masks else ""
     about = (
         f"Items that only one of the two models has right: at most {MOST_ITEMS} gained and {MOST_ITEMS} lost ones of "
         f"each task, chosen by the hash of their id. Solid blue: the right box; dashed orange: the others. "
-        "✓: right, ◀: chosen. "
+        f"✓: right, ◀: chosen. {masks}"
         f"Images have at most {LONGEST_SIDE} pixels, and {MOST_BYTES / 1e6:.0f} MB together.{left_out}"
     )
     tasks = "".join(_task(task, flipped) for task in flipped.tasks) or "<p>Both models answer all items alike.</p>"
@@ -81,7 +84,12 @@ def _thumbnails(flipped: FlippedItem) -> str:
     boxes = len(boxes_of(flipped.item))
     parts = []
     for place, thumbnail in enumerate(flipped.thumbnails):
-        what = f"{boxes} boxes" if boxes else f"image {letter(place)}" if len(flipped.thumbnails) > 1 else "image"
+        if "mask" in flipped.item:
+            what = "true mask outlined, predicted mask hatched"
+        elif boxes:
+            what = f"{boxes} boxes"
+        else:
+            what = f"image {letter(place)}" if len(flipped.thumbnails) > 1 else "image"
         if thumbnail.jpeg:
             data = base64.b64encode(thumbnail.jpeg).decode("ascii")
             alt = f"{thumbnail.name}: {what}"
@@ -104,6 +112,8 @@ def _scores(flipped: FlippedItem, names: FlippedItems) -> str:
     In a gallery each model has a best wrong option of its own.
     """
     item, base = flipped.item, flipped.base
+    if "mask" in item:
+        return _ious(flipped, names)
     answers = [(names.model, item), *([(names.base, base)] if base["options"] == item["options"] else [])]
     head = "".join(f"<th>{_text(name, 24)}</th>" for name, _ in answers)
     rows = []
@@ -111,6 +121,18 @@ def _scores(flipped: FlippedItem, names: FlippedItems) -> str:
         cells = "".join(_score(answer, place) for _, answer in answers)
         rows.append(f'<tr><td class="t">{_option(item, place)}</td>{cells}</tr>')
     return f'<table><thead><tr><th class="t">similarity</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def _ious(flipped: FlippedItem, names: FlippedItems) -> str:
+    """Return a table with the IoU of both models."""
+    head = "".join(f"<th>{_text(name, 24)}</th>" for name in (names.model, names.base))
+    cells = "".join(
+        f"<td{' class=won' if each['correct'] else ''}>{iou_of(each):.3f}{' ✓' if each['correct'] else ''}</td>"
+        for each in (flipped.item, flipped.base)
+    )
+    return (
+        f'<table><thead><tr><th></th>{head}</tr></thead><tbody><tr><td class="t">IoU</td>{cells}</tr></tbody></table>'
+    )
 
 
 def _option(item: ItemRow, place: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from textual.content import Content
 
 from benchmarks.analysis.comparison import Against
-from benchmarks.schema import ItemRow, captions_of, twin_options, twin_scores
+from benchmarks.schema import ItemRow, captions_of, iou_of, twin_options, twin_scores
 from benchmarks.twins import effects
 from curation_db.foreign_json import finite_number
 from curation_db.language.sanitize import display_text
@@ -34,14 +34,18 @@ _SAYS: dict[Only, str] = {"all": "all", "right": "right", "wrong": "wrong", "dif
                           "gained": "gained", "lost": "lost"}  # fmt: skip
 
 
-def item_columns(width: int, against: Against, *, has_base: bool) -> dict[str, Column]:
-    """Return the columns of the list that fit into `width`; those of the reference only if it was run."""
+def item_columns(width: int, against: Against, *, has_base: bool, masks: bool = False) -> dict[str, Column]:
+    """Return the columns of the list that fit into `width`; those of the reference only if it was run.
+
+    Args:
+        masks: Whether the items have masks: their IoU stands in the place of the margin.
+    """
     other = "base" if against == "base" else "ref"
     columns = {
         "right": Column("", 1),
         "change": Column(f"vs {other}", 8),
         "text": Column("text"),
-        "margin": Column("margin", 7, right=True),
+        "margin": Column("IoU" if masks else "margin", 7, right=True),
         "base margin": Column(other, 7, right=True),
         "cue": Column("cue", 10),
     }
@@ -96,7 +100,12 @@ def scores_of(row: ItemRow) -> list[float | None]:
 
 
 def _margin(row: ItemRow) -> str:
-    """Return the lead of the correct option over the best other one; for twins, of the closest of four comparisons."""
+    """Return the lead of the correct option over the best other one; for twins, of the closest of four comparisons.
+
+    An item with a mask has its IoU instead.
+    """
+    if "mask" in row:
+        return f"{iou_of(row):.3f}"
     scores = scores_of(row)
     if twin_options(row):
         text, image, interaction = effects(twin_scores(row))
@@ -121,6 +130,8 @@ def scores(row: ItemRow, model: str, theirs: ItemRow | None, base: str, width: i
     """
     if not row["scores"] and "answers" in row:
         return _pictures(row, model, base)
+    if "mask" in row:
+        return _ious(row, model, theirs, base, width)
     span = max(_SMALLEST_SPAN, *(max(known) - min(known) for each in (row, theirs or row) if (known := _known(each))))
     if theirs is None:
         return _options(row, width, span, texts=True)
@@ -131,6 +142,23 @@ def scores(row: ItemRow, model: str, theirs: ItemRow | None, base: str, width: i
         others = [option not in row["options"] for option in answer["options"]]
         lines += [title, _options(answer, width, span, texts=texts or any(others), others=others), Content("")]
     return Content("\n").join(lines[:-1])
+
+
+def _ious(row: ItemRow, model: str, theirs: ItemRow | None, base: str, width: int) -> Content:
+    """Return the IoU of the model's mask and, if it was run, of the base model's, as bars from 0 to 1."""
+    cells = max(5, min(16, width - 26))
+    lines = []
+    for name, answer, style in ((model, row, "bold"), (base, theirs, QUIET)):
+        if answer is None:
+            continue
+        mask = answer.get("mask")
+        pixels = f"{mask['intersection']:,} of {mask['union']:,} pixels" if mask else "no mask"
+        lines += [
+            plain(name, style, limit=60),
+            Content.assemble(("IoU ", "bold"), (bar(iou_of(answer), cells), "$primary"), f" {iou_of(answer):.3f} "),
+            plain(pixels, QUIET, limit=60),
+        ]
+    return Content("\n").join(lines)
 
 
 def _options(row: ItemRow, width: int, span: float, *, texts: bool, others: Sequence[bool] = ()) -> Content:

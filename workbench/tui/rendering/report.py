@@ -12,6 +12,7 @@ from benchmarks.affirmative_twins import missing_twin_advice
 from benchmarks.analysis.comparison import ComparisonRow, Slice, tie_notes
 from benchmarks.analysis.published import PublishedRow, misses
 from benchmarks.analysis.statistics import FEW_DISCORDANT, PairedDifference
+from benchmarks.schema import PRECISION_METRIC
 from benchmarks.verdicts import undecided_text
 from curation_db.language.sanitize import display_text
 from workbench.console.number_format import count, p_value, percent, signed, signed_span, span
@@ -103,7 +104,11 @@ def about(line: ReportLine, width: int) -> Content:
             f"{span(row.accuracy)} · {row.metric}, {row.protocol}{_doubt(row)}",
         ),
         *_partners(line),
-        *(_line(each.name, f"{percent(each.accuracy.estimate)} %, {span(each.accuracy)}") for each in row.others),
+        *_iou_scores(row),
+        *(
+            _line(_short(each.name), f"{percent(each.accuracy.estimate)} %, {span(each.accuracy)}")
+            for each in row.others
+        ),
         *_baselines(row),
         *_against_base(row),
         *(_line("⚠ note", note, style=f"bold {WARN}") for note in row.notes),
@@ -113,6 +118,25 @@ def about(line: ReportLine, width: int) -> Content:
         ),
     ]
     return Content("\n").join(part for line in lines for part in line.wrapped(width))
+
+
+def _short(metric: str) -> str:
+    """Return the name of a further metric; that of a precision fits beside the figures."""
+    return metric.replace(PRECISION_METRIC, "P@")
+
+
+def _iou_scores(row: ComparisonRow) -> list[_Line]:
+    """Return mIoU and oIoU with their differences from the base; nothing for other tasks."""
+    if (found := row.segmentation) is None:
+        return []
+    base, lines = found.base, []
+    for name, own, difference in (
+        ("mIoU", found.mean_iou, base and base.mean_iou),
+        ("oIoU", found.overall_iou, base and base.overall_iou),
+    ):
+        against = f" · {signed(difference.estimate)} points, {signed_span(difference)}" if difference else ""
+        lines.append(_line(name, f"{percent(own.estimate)} %, {span(own)}{against}"))
+    return lines
 
 
 def _doubt(row: ComparisonRow) -> str:
@@ -155,7 +179,7 @@ def _partners(line: ReportLine) -> list[_Line]:
 
 def _baselines(row: ComparisonRow) -> list[_Line]:
     named = [f"{each.name} {percent(each.accuracy.estimate)}" for each in row.baselines]
-    figures = [f"chance {percent(row.chance)}", *named]
+    figures = named if row.segmentation else [f"chance {percent(row.chance)}", *named]
     lines = [
         _line("" if start else "blind", " · ".join(figures[start : start + 3])) for start in range(0, len(figures), 3)
     ]

@@ -15,6 +15,8 @@ from textual.widgets import Static
 from benchmarks.schema import captions_of, twin_options
 from curation_db.language.sanitize import display_text
 from workbench.images.boxes import letter, picture_in_box, picture_with_boxes
+from workbench.images.mask_overlay import LEGEND as MASK_LEGEND
+from workbench.images.mask_overlay import MaskView, picture_with_masks
 from workbench.images.terminal_graphics import picture_box
 from workbench.reports.benchmark_report import ReportLine
 from workbench.reports.item_answers import ItemAnswers, boxes_of, images_of, target_of
@@ -29,7 +31,7 @@ from workbench.tui.widgets.picture import PicturePane
 from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
-    from benchmarks.schema import ItemRow
+    from benchmarks.schema import ItemRow, MaskFacts
     from workbench.tui.results.context import ResultsContext
 
 _LEGEND = "— right box   ╌ other boxes"
@@ -61,7 +63,7 @@ class ItemScreen(ActionScreen):
         self._follow = follow
         self._answers = answers
         self._crop: int | None = None
-        """The box whose inside is shown; None: the whole image."""
+        """The box whose inside is shown, or the view of an item with masks; None: the whole image, with all of them."""
 
     @property
     def row(self) -> ItemRow:
@@ -101,17 +103,17 @@ class ItemScreen(ActionScreen):
             self._show()
 
     def action_crop(self) -> None:
-        """Show the inside of the first box, then of the next, then the whole image again."""
-        boxes = boxes_of(self.row)
+        """Show the inside of the first box, then of the next, then the whole image again; or the masks in turn."""
+        views = len(self._views) if "mask" in self.row else len(boxes_of(self.row))
         shown = 0 if self._crop is None else self._crop + 1
-        self._crop = shown if shown < len(boxes) else None
+        self._crop = shown if shown < views else None
         self._show()
 
     def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
         match action, parameters:
             case "step", (int() as by,) if not 0 <= self.at + by < len(self._items):
                 return "this is the last item" if by > 0 else "this is the first item"
-            case "crop", _ if not boxes_of(self.row):
+            case "crop", _ if not boxes_of(self.row) and "mask" not in self.row:
                 return "the item has no boxes"
         return ""
 
@@ -143,7 +145,20 @@ class ItemScreen(ActionScreen):
         self.update_keys()
         self._load()
 
+    @property
+    def _views(self) -> list[tuple[str, MaskFacts, MaskView]]:
+        """The masks that can be shown alone, each with a legend."""
+        if (mask := self.row.get("mask")) is None:
+            return []
+        views = [("— true mask", mask, MaskView.TRUE), ("╱╱ predicted mask", mask, MaskView.PREDICTED)]
+        base = self._answers.base.get(self.row["id"])
+        if base is not None and (theirs := base.get("mask")) is not None:
+            views.append((f"— true mask   ╱╱ mask of {self.context.base_name}", theirs, MaskView.BOTH))
+        return views
+
     def _legend(self) -> str:
+        if "mask" in self.row:
+            return MASK_LEGEND if self._crop is None else self._views[self._crop][0]
         if self._crop is not None:
             target = self._crop == self.row["target"] and not twin_options(self.row)
             return f"inside box {letter(self._crop)}{', the right one' if target else ''}"
@@ -156,6 +171,11 @@ class ItemScreen(ActionScreen):
             pane = self.query_one(f"#picture-{place}", PicturePane)
             size = picture_box(max(1, pane.size.width), max(1, pane.size.height), self.context.protocol)
             path = self.context.locate(self.line.main, name)
+            if "mask" in row:
+                _, mask, view = ("", row["mask"], MaskView.BOTH) if crop is None else self._views[crop]
+                masks = partial(picture_with_masks, path, size, mask, view=view, name=name)
+                pane.show(await run_in_daemon_thread(masks), alt="images are turned off")
+                continue
             draw = (
                 partial(picture_with_boxes, path, size, boxes, target_of(row), name=name)
                 if crop is None

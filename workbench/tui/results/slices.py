@@ -187,7 +187,12 @@ class ItemsScreen(_ResultTable):
         self.items = self._answers.only(self._only, self._cut)
         keys = [str(at) for at in range(len(self._answers.items))]
         places = {id(row): key for row, key in zip(self._answers.items, keys, strict=True)}
-        columns = item_columns(self.app.size.width, self.line.main.against, has_base=bool(self._answers.base))
+        columns = item_columns(
+            self.app.size.width,
+            self.line.main.against,
+            has_base=bool(self._answers.base),
+            masks=self.line.main.segmentation is not None,
+        )
         self.table.fill(
             list(columns.values()),
             [places[id(row)] for row in self.items],
