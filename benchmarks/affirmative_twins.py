@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from benchmarks.schema import NO_CUE
+from benchmarks.segmentation.choices import Route
 
 NEGATED_SUFFIX, AFFIRMATIVE_SUFFIX = "-negref", "-affirm"
 """Suffixes of the names of a pair of tasks: demo-negref has the phrases of demo-affirm with a "no"."""
@@ -57,7 +58,11 @@ def missing_twin_advice(task: str) -> str:
     """Return what to run with a task whose twin was not run, and why."""
     twin = twin_name(task)
     if twin:
-        return f"{twin} was not run: without it, a flipped sign looks like success; run: negwb bench run {twin}"
+        run = f"negwb bench run {twin}"
+        for route in Route:  # before the suffix of a segmentation task
+            if (name := task.removesuffix(NEGATED_SUFFIX)).endswith(f"-{route}"):
+                run = f"negwb apply ris {name.removesuffix(f'-{route}')} --route {route} --subset affirmed"
+        return f"{twin} was not run: without it, a flipped sign looks like success; run: {run}"
     return (
         "no affirmative twin: a flipped sign would look like success; "
         "run a task of affirmed phrases or a retrieval task too"

@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.affirmative_twins import AFFIRMATIVE_SUFFIX, NEGATED_SUFFIX
 from benchmarks.errors import BenchError
+from benchmarks.segmentation.choices import Subset
 from benchmarks.segmentation.masks import Mask, Size
 from benchmarks.task import BenchItem, Task, slices_of
 from curation_db.foreign_json import finite_number
@@ -21,16 +21,6 @@ from curation_db.language.negation_cues import negates
 
 VERSION: Final = "1"
 """Version of the readers and of the rule for a subset."""
-
-
-class Subset(StrEnum):
-    """Which phrases of the data set are scored."""
-
-    NEGATED = "negated"
-    """Those that negate something about the image, by `curation_db.language.negation_cues.negates`."""
-    AFFIRMED = "affirmed"
-    """The others."""
-    ALL = "all"
 
 
 _SUFFIXES: Final[Mapping[Subset, str]] = {

@@ -222,7 +222,7 @@ def _result(
     scores = mask_scores(overlaps, clusters)
     of_blind = {name: mask_scores(each, clusters, resamples=1) for name, each in blind.items()}
     facts: SegmentationFacts = {
-        "route": segmenter.route,
+        "route": str(segmenter.route),
         "name": segmenter.name,
         "settings": dict(segmenter.settings()),
         "inclusive": inclusive,

@@ -32,6 +32,7 @@ from benchmarks.scoring import (
     image_feature_key,
     text_features,
 )
+from benchmarks.segmentation.choices import Route
 from benchmarks.segmentation.line_store import LineStore
 from benchmarks.segmentation.masks import Mask, Size, mask_from_text, mask_text
 from benchmarks.text_limit import text_facts
@@ -92,8 +93,7 @@ class Prediction:
 class Segmenter(Protocol):
     """Predicts masks with one CLIP model."""
 
-    route: str
-    """Name of the way: clipseg, proposals."""
+    route: Route
 
     @property
     def name(self) -> str:
@@ -140,7 +140,7 @@ def open_image(path: Path) -> Image.Image:
 class ClipSegSegmenter:
     """CLIPSeg with the text tower of `clip`; None: with its own."""
 
-    route = "clipseg"
+    route = Route.CLIPSEG
 
     def __init__(self, clipseg: ClipSeg, clip: ClipModel | None, *, threshold: float = THRESHOLD) -> None:
         self._clipseg, self._clip, self._threshold = clipseg, clip, threshold
@@ -155,7 +155,12 @@ class ClipSegSegmenter:
         return [] if self._clip is None else self._clipseg.doubts(self._clip)
 
     def settings(self) -> Mapping[str, Any]:
-        return {"route": self.route, "clipseg": self._clipseg.base_hash, "threshold": self._threshold, "code": CODE}
+        return {
+            "route": str(self.route),
+            "clipseg": self._clipseg.base_hash,
+            "threshold": self._threshold,
+            "code": CODE,
+        }
 
     def evaluated_model(self, label: str | None) -> ModelFacts:
         if self._identity is not None:
@@ -223,7 +228,7 @@ class ClipSegSegmenter:
 class ProposalSegmenter:
     """The proposal of `proposer` whose masked part of the image is most similar to the phrase under `clip`."""
 
-    route = "proposals"
+    route = Route.PROPOSALS
 
     def __init__(self, proposer: MaskProposer, clip: TextImageEncoder) -> None:
         self._proposer, self._clip = proposer, clip
@@ -238,7 +243,7 @@ class ProposalSegmenter:
         return []
 
     def settings(self) -> Mapping[str, Any]:
-        return {"route": self.route, **self._proposer.describe(), "margin": MARGIN, "code": CODE}
+        return {"route": str(self.route), **self._proposer.describe(), "margin": MARGIN, "code": CODE}
 
     def evaluated_model(self, label: str | None) -> ModelFacts:
         return model_facts(self._identity, label)

@@ -21,11 +21,8 @@ from trainers.models.hf_clip import hf_config
 from trainers.models.layouts import to_hf
 from trainers.models.routed import RoutedClipModel
 from trainers.models.saving import openai_state
-from trainers.segmentation.pretrained import config_facts, find_folder, load_pretrained
+from trainers.segmentation.pretrained import CLIPSEG, CLIPSEG_MODEL, config_facts, find_folder, load_pretrained
 
-CLIPSEG: Final = "CIDAS/clipseg-rd64-refined"
-"""The published weights on the Hugging Face hub."""
-WHAT: Final = "CLIPSeg model"
 _TEXT: Final = ("text_model.", "text_projection.")
 _TEXT_BATCH: Final = 64
 _PROBE_TOLERANCE: Final = 1e-4
@@ -126,7 +123,7 @@ class ClipSeg:
         from transformers import CLIPTokenizer  # noqa: PLC0415 -- only this route needs it
 
         try:
-            tokenizer = CLIPTokenizer.from_pretrained(find_folder(self.name, WHAT), local_files_only=True)
+            tokenizer = CLIPTokenizer.from_pretrained(find_folder(self.name, CLIPSEG_MODEL), local_files_only=True)
         except Exception as error:  # transformers raises errors of many classes
             raise ModelRefused(
                 f"{self.name} has no tokenizer", hint="vocab.json, merges.txt and tokenizer_config.json are missing"
@@ -182,7 +179,9 @@ def load_clipseg(name: str = CLIPSEG, *, device: str = "cpu") -> ClipSeg:
     """
     from transformers import AutoImageProcessor, CLIPSegForImageSegmentation  # noqa: PLC0415 -- seconds
 
-    model, processor = load_pretrained(CLIPSegForImageSegmentation, AutoImageProcessor, name, what=WHAT, device=device)
+    model, processor = load_pretrained(
+        CLIPSegForImageSegmentation, AutoImageProcessor, name, what=CLIPSEG_MODEL, device=device
+    )
     return ClipSeg(name, model, processor)
 
 

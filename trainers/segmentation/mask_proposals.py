@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from trainers.models.clip_model import hash_of, hash_state
-from trainers.segmentation.pretrained import config_facts, load_pretrained
-
-SAM: Final = "facebook/sam-vit-base"
-"""The published weights on the Hugging Face hub."""
-WHAT: Final = "mask generation model"
-
-
-@dataclass(frozen=True, slots=True)
-class ProposalSettings:
-    """Settings of the pipeline; the defaults are those of transformers."""
-
-    points_per_side: int = 32
-    """Points of the grid along each side of the image; each point asks for the masks around it."""
-    pred_iou_thresh: float = 0.88
-    """A mask needs this quality by the model's own estimate, 0..1."""
-    stability_score_thresh: float = 0.95
-    """A mask must change so little when its threshold moves, 0..1."""
-    crops_nms_thresh: float = 0.7
-    """Of two masks whose boxes overlap more (IoU), the better one is kept."""
+from trainers.segmentation.pretrained import SAM, SAM_MODEL, config_facts, load_pretrained
+from trainers.segmentation.proposal_settings import ProposalSettings
 
 
 class MaskProposer:
@@ -72,5 +55,7 @@ def load_proposer(name: str = SAM, *, settings: ProposalSettings | None = None, 
     """
     from transformers import AutoImageProcessor, AutoModelForMaskGeneration  # noqa: PLC0415 -- seconds
 
-    model, processor = load_pretrained(AutoModelForMaskGeneration, AutoImageProcessor, name, what=WHAT, device=device)
+    model, processor = load_pretrained(
+        AutoModelForMaskGeneration, AutoImageProcessor, name, what=SAM_MODEL, device=device
+    )
     return MaskProposer(name, model, processor, settings or ProposalSettings(), device)

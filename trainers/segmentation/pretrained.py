@@ -10,10 +10,19 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from curation_db.language.sanitize import display_text, first_line
 from trainers.errors import ModelRefused
+
+CLIPSEG: Final = "CIDAS/clipseg-rd64-refined"
+"""The published weights of CLIPSeg on the Hugging Face hub."""
+CLIPSEG_MODEL: Final = "CLIPSeg model"
+"""Its kind, in messages."""
+SAM: Final = "facebook/sam-vit-base"
+"""The published weights of a small SAM on the Hugging Face hub."""
+SAM_MODEL: Final = "mask generation model"
+"""Its kind, in messages."""
 
 
 def load_pretrained(model_class: Any, processor_class: Any, name: str, *, what: str, device: str) -> tuple[Any, Any]:

@@ -19,7 +19,8 @@ from benchmarks.errors import BenchError
 from benchmarks.protocols import BOTH_PROTOCOLS, Protocol
 from benchmarks.schema import ModelFacts, TextFacts, items_problem
 from benchmarks.segmentation import phrasecut, refcocog
-from benchmarks.segmentation.data import SegmentationData, Subset
+from benchmarks.segmentation.choices import Route, Subset
+from benchmarks.segmentation.data import SegmentationData
 from benchmarks.segmentation.evaluation import run_segmentation, task_name, without_other_sizes
 from benchmarks.segmentation.masks import Mask, mask_from_text, mask_text
 from benchmarks.segmentation.segmenters import (
@@ -42,7 +43,8 @@ from tests.support.segmentation import (
 from tests.support.segmentation_models import make_clip, make_clipseg, make_sam
 from trainers.models.clip_model import ClipModel
 from trainers.segmentation.clipseg import ClipSeg, load_clipseg
-from trainers.segmentation.mask_proposals import MaskProposer, ProposalSettings, load_proposer
+from trainers.segmentation.mask_proposals import MaskProposer, load_proposer
+from trainers.segmentation.proposal_settings import ProposalSettings
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Scripted:
     """Predicts the masks that it is given, in the order of the requests."""
 
     predictions: Sequence[Prediction]
-    route: str = "clipseg"
+    route: Route = Route.CLIPSEG
     name: str = "scripted"
     warnings: Sequence[str] = ()
     model: str = "a" * 64

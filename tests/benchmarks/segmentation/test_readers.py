@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.errors import BenchError
 from benchmarks.segmentation import phrasecut, refcocog
-from benchmarks.segmentation.data import Subset
+from benchmarks.segmentation.choices import Subset
 from benchmarks.segmentation.masks import counts_of, mask_text
 from tests.support.segmentation import (
     HEIGHT,

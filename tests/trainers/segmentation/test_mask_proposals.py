@@ -12,7 +12,8 @@ from PIL import Image
 from tests.support.segmentation import HEIGHT, WIDTH, draw_image
 from tests.support.segmentation_models import make_sam
 from trainers.errors import ModelRefused
-from trainers.segmentation.mask_proposals import ProposalSettings, load_proposer
+from trainers.segmentation.mask_proposals import load_proposer
+from trainers.segmentation.proposal_settings import ProposalSettings
 
 ANY = ProposalSettings(points_per_side=3, pred_iou_thresh=-100, stability_score_thresh=0, crops_nms_thresh=1)
 

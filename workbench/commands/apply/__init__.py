@@ -8,12 +8,13 @@ _EPILOG = """\b
 Examples:
   negwb apply prompts                                    the prompts and questions of the set that ships with negwb
   negwb apply t2i --pipeline ../stable-diffusion-v1-4 --device cuda --judge llava
+  negwb apply ris phrasecut --model run-001              segment what phrases describe, negated and other ones
 """
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    from workbench.commands.apply import prompts, t2i
+    from workbench.commands.apply import prompts, ris, t2i
 
     group = typer.Typer(
         name="apply",
@@ -24,4 +25,5 @@ def register(app: typer.Typer) -> None:
     )
     group.command(epilog=prompts.EPILOG)(prompts.prompts)
     group.command(epilog=t2i.EPILOG)(t2i.t2i)
+    group.command(epilog=ris.EPILOG)(ris.ris)
     app.add_typer(group)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -137,14 +137,14 @@ def run(
             workspace,
             selected,
             chosen,
-            rules=_rules(protocol, allow_nan),
+            rules=protocols_of(protocol, allow_nan),
             device=device,
             corrections=_corrections(correct, no_corrections),
             judge=judge,
             started=print_model,
             warn=lambda line: typer.echo(f"negwb: warning: {_safe_text(line)}", err=True),
         )
-    _print_results(workspace, stored, as_json=as_json)
+    print_results(workspace, stored, as_json=as_json)
 
 
 @contextmanager
@@ -202,23 +202,33 @@ def _corrections(correct: list[CorrectionKind] | None, no_corrections: bool) -> 
     return list(dict.fromkeys(correct or ()))
 
 
-def _rules(name: ProtocolChoice, allow_nan: bool) -> tuple[Protocol, ...]:
+def protocols_of(name: ProtocolChoice, allow_nan: bool) -> tuple[Protocol, ...]:
+    """Return the protocols of an option."""
     from benchmarks.protocols import PROTOCOLS, Protocol
 
     return tuple(Protocol(each, allow_nan=allow_nan) for each in PROTOCOLS if name in (ProtocolChoice.BOTH, each))
 
 
-def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_json: bool) -> None:
+def print_results(
+    workspace: Workspace, stored: Sequence[StoredResult], *, as_json: bool, more: Mapping[str, object] | None = None
+) -> None:
+    """Print the results, and on stderr what makes them doubtful.
+
+    Args:
+        more: Further keys of the JSON object.
+    """
     from benchmarks.results import list_results
     from workbench.console.tables import show
     from workbench.reports.benchmark_report import (
         alike_lines,
         cut_lines,
         judge_lines,
+        mask_lines,
         overlap_lines,
         result_json,
         results_listing,
         stored_judged_listings,
+        stored_mask_listings,
         twin_advice,
         verdict_lines,
     )
@@ -226,15 +236,16 @@ def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_j
 
     known = list_results(workspace.root / RESULTS).results  # an earlier run may have measured an affirmative twin
     if as_json:
-        typer.echo(json.dumps({"results": [result_json(one, known) for one in stored]}))
+        typer.echo(json.dumps({"results": [result_json(one, known) for one in stored], **(more or {})}))
     else:
-        show([results_listing(stored, known), *stored_judged_listings(stored, measured_errors(workspace, known))])
+        judged = stored_judged_listings(stored, measured_errors(workspace, known))
+        show([results_listing(stored, known), *judged, *stored_mask_listings(stored)])
         typer.echo("negwb: to compare models, with intervals: negwb report", err=True)
     for line in overlap_lines(stored):
         typer.echo(f"negwb: warning: {_safe_text(line)}; negwb report needs --allow-overlap to show it", err=True)
     for line in [*alike_lines(stored), *cut_lines(stored), *verdict_lines(stored, known)]:
         typer.echo(f"negwb: warning: {_safe_text(line)}", err=True)
-    for line in [*judge_lines(stored), *twin_advice(stored, known)]:
+    for line in [*judge_lines(stored), *mask_lines(stored), *twin_advice(stored, known)]:
         typer.echo(f"negwb: {_safe_text(line)}", err=True)
 
 
