@@ -208,24 +208,10 @@ def export(
 
 def _left_out_lines(manifest: Manifest) -> list[str]:
     """Return one line about candidates in the requested states that other conditions left out."""
-    from curation_db.exporting.selection import Omission
+    from workbench.reports.exports.statements import OTHER_STATE, omitted
 
-    texts = {
-        Omission.EDIT: "edited texts",
-        Omission.BENCHMARK_REVIEW: "reviews of a benchmark",
-        Omission.BENCHMARK_IMAGE: "on images of benchmarks",
-        Omission.HASTY: "with a hasty decision",
-        Omission.POLICY: "accepted by a policy alone",
-        Omission.REASON: "rejected for another reason",
-        Omission.DECIDER: "decided by others",
-        Omission.VOTES: "with too few votes",
-        Omission.AGREEMENT: "with too little agreement",
-        Omission.QUERY: "not matched by the query",
-    }
-    found = {texts[Omission(why)]: count for why, count in manifest.left_out.items() if why != Omission.STATE}
-    if not found:
-        return []
-    return [f"       left out: {', '.join(f'{count:,} {text}' for text, count in found.items())}"]
+    found = {text: count for text, count in omitted(manifest).items() if text != OTHER_STATE}
+    return [f"       left out: {', '.join(f'{count:,} {text}' for text, count in found.items())}"] if found else []
 
 
 def _benchmark_lines(benchmarks: BenchmarkImages, inside: Mapping[str, int], *, kept: bool) -> list[str]:

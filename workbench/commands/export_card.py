@@ -35,22 +35,12 @@ def export_card(
 
     Every figure is as of the event of the export. Equal records and guidelines give equal bytes.
     """
-    from curation_db.exporting.blind_gate import check_gate, hard_negatives
-    from curation_db.exporting.manifest import read_items
     from workbench.commands.export_description import read_summary, write_description
-    from workbench.console.progress_bars import step_bars
     from workbench.reports.exports.card import dataset_card
     from workbench.workspace.guidelines import read_guidelines
     from workbench.workspace.layout import find_workspace
-    from workbench.workspace.settings import read_settings
 
     workspace = find_workspace(context.obj)
-    limit = read_settings(workspace.settings).export.blind_limit
     summary = read_summary(workspace, name, names)
-    negatives = hard_negatives(read_items(workspace.exports / name))
-    gate = None
-    if negatives.pairs:
-        with step_bars(lines=True) as bars:
-            gate = check_gate(negatives, limit, progress=lambda *at: bars("blind gate", *at))
     guidelines = read_guidelines(workspace)
-    write_description(dataset_card(summary, gate, guidelines.text, own_guidelines=guidelines.own), out)
+    write_description(dataset_card(summary, guidelines.text, own_guidelines=guidelines.own), out)

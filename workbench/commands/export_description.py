@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,7 +84,9 @@ def read_summary(workspace: Workspace, name: str, names: bool) -> ExportSummary:
     from curation_db.events.event_clock import HistoryRelation, relation_of
     from curation_db.exporting.manifest import list_exports, read_manifest, verify
     from curation_db.storage.store import open_read_only
+    from workbench.console.progress_bars import step_bars
     from workbench.reports.exports.summary import summarize
+    from workbench.workspace.settings import read_settings
 
     if name not in list_exports(workspace.exports):
         raise UsageError(f"there is no export {name!r}", hint="freeze one with: negwb export; list them: negwb status")
@@ -98,7 +101,10 @@ def read_summary(workspace: Workspace, name: str, names: bool) -> ExportSummary:
                 f"the record does not contain the history of the export {name}, so it proves nothing about it",
                 hint="use the workspace in which it was frozen, or freeze a new export",
             )
-        return summarize(connection, folder, names=names)
+        limit = read_settings(workspace.settings).export.blind_limit
+        with step_bars(lines=True) as bars:
+            progress = partial(bars, "blind gate")
+            return summarize(connection, folder, names=names, blind_limit=limit, progress=progress)
 
 
 def write_description(text: str, out: Path | None) -> None:

@@ -10,9 +10,11 @@ import yaml
 from support.commands import negwb
 from support.labelled_workspace import make_labelled
 
-from curation_db.exporting.blind_gate import check_gate, hard_negatives
-from curation_db.exporting.manifest import read_items, read_manifest, verify
+from curation_db.exporting.blind_gate import GateResult
+from curation_db.exporting.manifest import read_manifest, verify
+from curation_db.stats.intervals import Interval
 from curation_db.storage.store import open_read_only
+from curation_db.trust.blind_classifier import BlindResult
 from workbench.errors import NegwbError, UsageError
 from workbench.reports.exports.card import dataset_card
 from workbench.reports.exports.summary import AnnotatorVotes, summarize
@@ -59,11 +61,13 @@ def test_names_and_guidelines_cannot_change_the_layout(workspace: Workspace) -> 
     with open_read_only(workspace.database) as store, store.read() as connection:
         summary = summarize(connection, folder, resamples=50)
     hostile = replace(summary, annotators=(AnnotatorVotes("a|b\n# <b>x", 1, 2, 3),))
-    gate = check_gate(hard_negatives(read_items(folder)), 0.6)
-    card = dataset_card(hostile, gate, "```\n# not a heading\n````\nend", own_guidelines=True)
+    gate = GateResult(0.6, 3, 4, BlindResult(7, 5, Interval(0.5, 0.25, 0.75), ()), None)
+    card = dataset_card(replace(hostile, gate=gate), "```\n# not a heading\n````\nend", own_guidelines=True)
     assert "| a\\|b # \\<b\\>x | 1 | 2 | 3 |" in card
     assert "`````markdown\n```\n# not a heading\n````\nend\n`````\n" in card
     assert "true captions only" not in card
+    plain = card.replace("\\", "")
+    assert "caption of 7 pairs, with an accuracy of 0.50 (upper 95 % bound 0.75; limit 0.60): failed" in plain
 
 
 def test_a_changed_export_gets_no_card(workspace: Workspace) -> None:

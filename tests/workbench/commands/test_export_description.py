@@ -12,15 +12,17 @@ from sqlalchemy import text
 from support.labelled_workspace import make_labelled
 from typer.testing import CliRunner
 
-from curation_db.enums import Kind, Reason
+from curation_db.enums import Kind, Reason, State
 from curation_db.events.annotators import begin_session
 from curation_db.exporting.manifest import ExportItem, verify
 from curation_db.exporting.pseudonyms import read_pseudonyms
+from curation_db.exporting.selection import ExportFilter
 from curation_db.review.decisions import DecisionWriter
 from curation_db.stats.agreement import agreement
 from curation_db.storage.store import open_read_only, open_store
 from workbench.cli import app
 from workbench.errors import NegwbError, UsageError
+from workbench.reports.exports import statements
 from workbench.reports.exports.paper import latex_text, markdown_text, to_latex, to_markdown
 from workbench.reports.exports.statements import interval_text
 from workbench.reports.exports.summary import PolicyUse, summarize
@@ -204,3 +206,26 @@ def test_mlcroissant_validates_the_metadata_and_reads_the_pairs(workspace):
     assert len(rows) == 5
     assert rows[0]["pairs/deciders"] == sorted(people(workspace).of(name).encode() for name in ("ana", "bob"))
     assert rows[0]["pairs/tokens"] > 2
+
+
+def test_card_metadata_and_paper_state_the_same_figures(workspace):
+    """GIVEN an export with false captions THEN each limit, also the blind gate, is in all three with one wording."""
+    if not (workspace.exports / "both").exists():
+        negatives = ExportFilter((State.ACCEPTED, State.REJECTED), reasons=(Reason.PRESENT,))
+        freeze_set(workspace, "both", selection=negatives, benchmarks={"a": 3, "b": 0, "c": None})
+    with open_read_only(workspace.database) as store, store.read() as connection:
+        summary = summarize(connection, workspace.exports / "both")
+    assert summary.gate is not None
+    shown = [run(workspace, f"export-{kind}", "both") for kind in ("card", "paper")]
+    metadata = json.loads(run(workspace, "export-croissant", "both"))
+    limits = statements.limitations(summary)
+    assert metadata["rai:dataLimitations"] == limits
+    assert f"{summary.gate.blind.accuracy.estimate:.2f}" in limits[0]
+    assert any("by benchmark task (2 known): a 3." in each for each in limits)
+    assert any("1 registered benchmark task are not known" in each for each in limits)
+    for sentence in (*limits, statements.selection(summary), statements.agreement(summary)):
+        assert all(plain(sentence) in plain(text) for text in shown), sentence
+
+
+def plain(text):
+    return " ".join(text.replace("\\", "").replace("&lt;", "<").split())

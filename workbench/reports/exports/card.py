@@ -16,7 +16,6 @@ from workbench.reports.publish.model_card import yaml_value
 from workbench.reports.report_formats import markdown_text
 
 if TYPE_CHECKING:
-    from curation_db.exporting.blind_gate import GateResult
     from workbench.reports.exports.summary import ExportSummary
 
 _BAR: Final = 24
@@ -26,11 +25,10 @@ _SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"),
 _PAIRS: Final = "pairs.jsonl"
 
 
-def dataset_card(summary: ExportSummary, gate: GateResult | None, guidelines: str, *, own_guidelines: bool) -> str:
+def dataset_card(summary: ExportSummary, guidelines: str, *, own_guidelines: bool) -> str:
     """Return the card.
 
     Args:
-        gate: Of the export; None: it has true captions only.
         guidelines: Markdown text of the annotation guidelines.
         own_guidelines: Whether they are those of the workspace, not the default text of negwb.
     """
@@ -58,7 +56,7 @@ def dataset_card(summary: ExportSummary, gate: GateResult | None, guidelines: st
                 *statements.policies(summary),
             ],
         ),
-        _section("Known limits", [*_gate_lines(gate), *_name_lines(summary), *statements.limitations(summary)]),
+        _section("Known limits", [*_name_lines(summary), *statements.limitations(summary)]),
         _section("Licenses of the sources", [_license(each) for each in summary.licenses]),
         _files(summary),
         f"## Guidelines\n\nWhat the annotators read, as of this card ({source}):\n",
@@ -111,21 +109,6 @@ def _annotators(summary: ExportSummary) -> str:
         for each in summary.annotators
     ]
     return "\n| annotator | accept | reject | unsure |\n|---|--:|--:|--:|\n" + "".join(rows)
-
-
-def _gate_lines(gate: GateResult | None) -> list[str]:
-    if gate is None:
-        return [
-            "The set has true captions only. False captions that are derived from it (export-as --hard-negatives) are"
-            " affirmative, so a model can tell them by the text alone."
-        ]
-    accuracy = gate.blind.accuracy
-    sample = f", on a sample of {gate.blind.pairs:,}" if gate.sampled else ""
-    return [
-        f"A classifier of the text alone picks the true caption of {gate.forward + gate.reverse:,} pairs{sample}, with"
-        f" an accuracy of {accuracy.estimate:.2f} (upper 95 % bound {accuracy.high:.2f}; limit {gate.limit:.2f}):"
-        f" {'passed' if gate.passes else 'failed'}."
-    ]
 
 
 def _name_lines(summary: ExportSummary) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from curation_db.exporting.selection import Omission
 from curation_db.language.sanitize import counted
 from workbench.reports.exports.summary import selection_conditions
 
 if TYPE_CHECKING:
+    from curation_db.exporting.manifest import Manifest
     from curation_db.stats.agreement import Agreement
     from curation_db.stats.intervals import Interval
     from workbench.reports.exports.summary import ExportSummary, JudgeUse, PolicyUse
@@ -35,9 +37,67 @@ def content(summary: ExportSummary) -> str:
 
 
 def selection(summary: ExportSummary) -> str:
+    """Return from what and how the export was selected, and how many candidates each condition left out."""
     return (
         f"The export was selected from {counted(summary.candidates, 'candidate')} of"
         f" {counted(summary.candidate_images, 'image')}: {'; '.join(selection_conditions(summary.manifest.selection))}."
+        + _left_out(summary.manifest)
+    )
+
+
+OTHER_STATE: Final = "in another state"
+_OMITTED: Final[Mapping[str, str]] = {
+    Omission.STATE: OTHER_STATE,
+    Omission.EDIT: "edited",
+    Omission.BENCHMARK_REVIEW: "reviews of a benchmark",
+    Omission.BENCHMARK_IMAGE: "on images of benchmarks",
+    Omission.HASTY: "with a hasty decision",
+    Omission.POLICY: "accepted by a policy alone",
+    Omission.REASON: "rejected for another reason",
+    Omission.DECIDER: "decided by others",
+    Omission.VOTES: "with too few votes",
+    Omission.AGREEMENT: "with too little agreement",
+    Omission.QUERY: "not matched by the query",
+}
+
+
+def omitted(manifest: Manifest) -> dict[str, int]:
+    """Return the numbers of candidates that the export leaves out, by the reason in words."""
+    return {_OMITTED.get(why, why): count for why, count in manifest.left_out.items()}
+
+
+def _left_out(manifest: Manifest) -> str:
+    found = ", ".join(f"{count:,} {text}" for text, count in omitted(manifest).items())
+    return f" Candidates that it leaves out: {found}." if found else ""
+
+
+def benchmarks(summary: ExportSummary) -> list[str]:
+    """Return which benchmarks' images the export leaves out."""
+    tasks = summary.manifest.benchmarks
+    if not tasks:
+        return ["Images of benchmarks were not searched for in the export."]
+    known = {name: count for name, count in tasks.items() if count is not None}
+    shared = ", ".join(f"{name} {count:,}" for name, count in known.items() if count) or "none"
+    sentence = f"Images of the record that the export leaves out, by benchmark task ({len(known):,} known): {shared}."
+    unknown = len(tasks) - len(known)
+    more = f"The images of {counted(unknown, 'registered benchmark task')} are not known: their files were missing."
+    return [sentence, *([more] if unknown else [])]
+
+
+def gate(summary: ExportSummary) -> str:
+    """Return whether the text alone gives the true captions away."""
+    result = summary.gate
+    if result is None:
+        return (
+            "The set has true captions only. False captions that are derived from it (export-as --hard-negatives) are"
+            " affirmative, so a model can tell them by the text alone."
+        )
+    accuracy = result.blind.accuracy
+    sample = f", on a sample of {result.blind.pairs:,}" if result.sampled else ""
+    return (
+        f"A classifier of the text alone picks the true caption of {result.forward + result.reverse:,} pairs{sample},"
+        f" with an accuracy of {accuracy.estimate:.2f} (upper 95 % bound {accuracy.high:.2f}; limit"
+        f" {result.limit:.2f}): {'passed' if result.passes else 'failed'}."
     )
 
 
@@ -154,7 +214,7 @@ def biases(summary: ExportSummary) -> list[str]:
 
 
 def limitations(summary: ExportSummary) -> list[str]:
-    """Return the limits that follow from the counts."""
+    """Return the limits that follow from the counts, the blind gate and the benchmarks."""
     counts, limit = summary.manifest.counts, summary.manifest.text_limit
     single = sum(pairs for votes, pairs in summary.votes_per_pair.items() if votes == 1)
     without_vote = summary.votes_per_pair.get(0, 0)
@@ -173,4 +233,4 @@ def limitations(summary: ExportSummary) -> list[str]:
     sentences = [f"{text}: {number:,}." for text, number in known.items() if number]
     if not summary.agreement.items:
         sentences.append(agreement(summary))
-    return sentences
+    return [gate(summary), *sentences, *benchmarks(summary)]

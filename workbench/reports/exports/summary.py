@@ -20,6 +20,7 @@ from sqlalchemy import Connection, text
 from curation_db.enums import BENCHMARK, Kind, PersonRole, Role, Stream
 from curation_db.events.history_cache import COLUMNS, History, fold_events, history_from_rows
 from curation_db.events.state import effective_events, votes_of
+from curation_db.exporting.blind_gate import GateResult, check_gate, hard_negatives
 from curation_db.exporting.manifest import ExportItem, Manifest, read_items, read_manifest
 from curation_db.exporting.pairs import licenses_at
 from curation_db.exporting.pseudonyms import read_pseudonyms
@@ -27,6 +28,7 @@ from curation_db.stats.agreement import Agreement, agreement
 from curation_db.stats.annotator_agreement import VOTES
 from curation_db.stats.intervals import RESAMPLES
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
+from curation_db.trust.blind_classifier import LIMIT, Progress
 from curation_db.trust.policy import stored_policies
 
 _AT_ONCE: Final = 1_000
@@ -137,12 +139,25 @@ class ExportSummary:
     """The `licenses` entries of the sources, as imported."""
     optional_fields: frozenset[str]
     """Fields of items.jsonl that only some exports have."""
+    gate: GateResult | None
+    """Of the false captions of the export; None: it has true captions only."""
 
 
 def summarize(
-    connection: Connection, folder: Path, *, names: bool = False, resamples: int = RESAMPLES
+    connection: Connection,
+    folder: Path,
+    *,
+    names: bool = False,
+    resamples: int = RESAMPLES,
+    blind_limit: float = LIMIT,
+    progress: Progress = lambda done, total: None,
 ) -> ExportSummary:
     """Read the export in `folder` and the record that it comes from.
+
+    Args:
+        names: Annotators have their names instead of pseudonyms.
+        blind_limit: Limit of the blind gate.
+        progress: Called while the gate is computed.
 
     Raises:
         ManifestError: the export is not readable.
@@ -152,6 +167,7 @@ def summarize(
     items = _ItemCounter()
     for item in read_items(folder):
         items.add(item)
+    negatives = hard_negatives(read_items(folder))
     candidates = _Candidates(connection, manifest.event_seq, items.keys)
     votes = _VoteCounter(candidates)
     for history, times in _histories(connection, manifest.event_seq, candidates):
@@ -203,6 +219,7 @@ def summarize(
         declared_policies=len(declared),
         licenses=licenses_at(connection, manifest.event_seq, manifest.counts.by_source),
         optional_fields=frozenset(items.optional),
+        gate=check_gate(negatives, blind_limit, progress=progress) if negatives.pairs else None,
     )
 
 
