@@ -44,7 +44,7 @@ _REVIEWED = text(f"""
 _FIRST_ANSWERS: Final = f"""
     SELECT candidate_id, kind FROM (
         SELECT e.candidate_id, e.kind, row_number() OVER (PARTITION BY e.candidate_id, e.actor ORDER BY e.seq) AS nth
-        FROM event e WHERE e.stream = 'audit' AND e.blind AND NOT e.gold AND e.role IN ('annotator', 'adjudicator')
+        FROM event e WHERE e.stream = 'audit' AND e.blind AND e.role IN ('annotator', 'adjudicator')
           AND e.kind IN ('{Kind.ACCEPT}', '{Kind.REJECT}', '{Kind.UNSURE}', '{Kind.EDIT}') AND NOT {undone_sql()}
     ) WHERE nth = 1
 """

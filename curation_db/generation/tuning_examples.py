@@ -104,9 +104,9 @@ def tuning_decisions(connection: Connection, pipeline: str) -> list[TuningExampl
             if gives_examples(key, row.image_id):
                 by_candidate[row.candidate_id].append(_example(row, audited))
     return [
-        decisions[0]
+        decisions[-1]  # an adjudication comes last
         for decisions in by_candidate.values()
-        if len({each.accepted for each in decisions}) == 1 and _fits(decisions[0])
+        if len({each.accepted for each in decisions}) == 1 and _fits(decisions[-1])
     ]
 
 

@@ -25,6 +25,7 @@ from curation_db.review.decisions import DecisionWriter, PresentationContext
 from curation_db.stats.prompt_acceptance import Counts
 
 BLIND = PresentationContext(Stream.AUDIT, blind=True, leased=False)
+REVEALED = PresentationContext(Stream.AUDIT, blind=False, leased=False)
 SHOWN = PresentationContext(Stream.REVIEW, blind=False, leased=False)
 
 
@@ -39,7 +40,7 @@ def total(record: Record) -> Counts:
 
 
 def test_the_first_blind_answer_counts_and_unsure_and_an_edit_are_not_accepted(record: Record) -> None:
-    ids = record.add(6, audit_rate=1.0, overlap="3")
+    ids = record.add(7, audit_rate=1.0, overlap="3")
     ana = record.open_session("ana").reviewer
     ana.decide(ids[0], Kind.ACCEPT, shown=BLIND)
     ana.decide(ids[1], Kind.REJECT, reason=Reason.PRESENT, shown=BLIND)
@@ -47,7 +48,9 @@ def test_the_first_blind_answer_counts_and_unsure_and_an_edit_are_not_accepted(r
     ana.edit(ids[3], "a woman riding a horse without a hat", shown=BLIND)
     ana.decide(ids[4], Kind.ACCEPT, shown=SHOWN)  # the verdicts were visible
     ana.decide(ids[5], Kind.SKIP, shown=BLIND)
+    ana.decide(ids[6], Kind.ACCEPT, shown=REVEALED)
     assert labels(record) == {ids[0]: True, ids[1]: False, ids[2]: False, ids[3]: False}
+    assert total(record) == Counts(candidates=7)  # no decision of the audit counts as reviewed
 
 
 def test_a_later_answer_does_not_replace_the_first_and_an_undone_one_does_not_count(record: Record) -> None:
@@ -116,17 +119,17 @@ def counted(prompt: int, completion: int, cost: float | None = None, **more: Any
 
 def test_spent_requests_tokens_and_money(record: Record) -> None:
     add_run(record, "a@1", counted(100, 10, 0.5), counted(200, 20), ModelAnswer(error="timeout", tries=6))
-    add_run(record, "a@1", counted(1_000_000, 0), recipe="other")
+    add_run(record, "a@1", counted(1_000_000, 0), counted(7, 7, 0.0), counted(9, 9, 0.0), recipe="other")
     add_run(record, "b@1", counted(1, 1), proposer="")  # only judged
     with record.store.read() as connection:
         spent, by_recipe = spend_by_prompt(connection), spend_by_recipe(connection)
     assert spent.keys() == {("llama", "a@1")}
     spend = spent["llama", "a@1"]
-    assert (spend.requests, spend.tokens, spend.uncounted) == (9, 1_000_330, 0)
+    assert (spend.requests, spend.tokens, spend.uncounted) == (11, 1_000_362, 0)
     prices = {"llm": Price(2.0, 4.0), "vlm": Price(1.0, 10.0)}
     assert spend.money(prices) == pytest.approx(0.5 + 2.0 + 200 / 1e6 + 20 * 10 / 1e6)
     assert spend.money({"llm": Price(2.0, 4.0)}) is None
-    assert by_recipe["other"].requests == 1
+    assert by_recipe["other"].requests == 3
 
 
 def test_no_money_where_a_server_counted_no_tokens(record: Record) -> None:

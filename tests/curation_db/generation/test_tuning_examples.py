@@ -27,6 +27,7 @@ from curation_db.review import gold_marking
 from curation_db.review.decisions import DecisionWriter, PresentationContext
 
 BLIND = PresentationContext(Stream.AUDIT, blind=True, leased=False)
+REVEALED = PresentationContext(Stream.AUDIT, blind=False, leased=False)
 SHOWN = PresentationContext(Stream.REVIEW, blind=False, leased=False)
 REASONS = frozenset({Reason.PRESENT, Reason.SCOPE, Reason.UNGRAMMATICAL})
 
@@ -92,11 +93,12 @@ def test_decisions_that_are_no_examples(record: Record) -> None:
 
 
 def test_a_label_after_the_reveal_and_a_change_of_mind_do_not_count(record: Record) -> None:
-    first, second = filled(record, audit_rate=1.0)[:2]
+    first, second, third = filled(record, audit_rate=1.0)[:3]
     ana = record.open_session("ana").reviewer
     ana.decide(first, Kind.ACCEPT, shown=BLIND)
     ana.decide(first, Kind.REJECT, reason=Reason.PRESENT, shown=BLIND)
     ana.decide(second, Kind.ACCEPT, shown=SHOWN)
+    ana.decide(third, Kind.ACCEPT, shown=REVEALED)
     assert {number: each.accepted for number, each in found(record).items()} == {first: True}
 
 
@@ -106,6 +108,18 @@ def test_people_who_differ_give_no_example(record: Record) -> None:
     assert list(found(record)) == [number]
     record.open_session("bob").reviewer.decide(number, Kind.REJECT, reason=Reason.PRESENT, shown=BLIND)
     assert found(record) == {}
+
+
+def test_an_adjudicated_candidate_gives_the_decision_that_stands(record: Record) -> None:
+    number = filled(record, overlap="2+1")[0]
+    record.open_session("ana").reviewer.decide(number, Kind.ACCEPT, shown=SHOWN)
+    record.open_session("bob").reviewer.decide(number, Kind.REJECT, reason=Reason.SCOPE, shown=SHOWN)
+    assert found(record) == {}
+    cem = record.open_session("cem", role=Role.ADJUDICATOR).reviewer
+    cem.adjudicate(number, Kind.REJECT, reason=Reason.UNGRAMMATICAL)
+    assert record.state(number) == "rejected"
+    example = found(record)[number]
+    assert (example.accepted, example.reason) == (False, Reason.UNGRAMMATICAL)
 
 
 def test_texts_that_a_prompt_could_mistake_are_left_out(record: Record) -> None:

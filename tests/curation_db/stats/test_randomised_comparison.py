@@ -142,6 +142,9 @@ def test_labels_of_one_image_widen_the_interval() -> None:
     one, ten = compare_arms(single, resamples=500), compare_arms(repeated, resamples=500)
     assert ten.difference.high - ten.difference.low == pytest.approx(one.difference.high - one.difference.low)
     assert ten.design_effect == pytest.approx(10 * one.design_effect)
+    share = (ten.old.accepted + ten.new.accepted) / 3_000
+    each = math.ceil(labels_per_arm(share, 0.05) * ten.design_effect)
+    assert ten.labels_needed(0.05) == 2 * each - 3_000 > 10_000
 
 
 def test_the_cost_of_an_accepted_candidate_falls_with_the_acceptance() -> None:

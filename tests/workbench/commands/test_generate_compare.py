@@ -13,12 +13,14 @@ import pytest
 from support.commands import negwb
 
 from curation_db.enums import GenerationState
+from curation_db.generation.comparisons import compared_items, list_comparisons
 from curation_db.generation.runs import list_runs
 from curation_db.storage.store import open_read_only
 from workbench.demo.build import DemoSize, build_demo
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.prompts.loader import find_prompts
 from workbench.jobs.generation import resume_arguments
+from workbench.reports.prompt_comparison import comparison_report
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import read_settings
 
@@ -135,6 +137,40 @@ def test_a_stopped_comparison_continues_with_the_same_division(workspace: Worksp
     assert arms == [("a", 10), ("b", 10)]
     assert rows(workspace, "SELECT count(*) FROM generation_item") == [(20,)]
     assert compare(workspace, "--limit", 5)["assigned"] == 5
+
+
+def test_a_limit_also_holds_for_items_that_were_assigned_before(workspace: Workspace) -> None:
+    failure(workspace, "generate", "--compare", OLD, mine(workspace), "--quiet", "--limit", 30, "--max-requests", 1)
+    run = compare(workspace, "--limit", 7)
+    assert (run["assigned"], sorted(arm["items_done"] for arm in run["arms"].values())) == (0, [3, 4])
+
+
+def test_items_outside_the_comparison_do_not_change_its_costs(workspace: Workspace) -> None:
+    alone = json_of(workspace, "generate", "--prompts", OLD, "--limit", 12, "--quiet", "--json")
+    run = compare(workspace)
+    arm = run["arms"][find_prompts(OLD).version]
+    json_of(workspace, "demo", workspace.root, "--decide")
+    report = json_of(workspace, "prompts", "compare", mine(workspace), OLD, "--json")["new"]
+    per_item = (alone["requests"] + arm["requests"]) / (alone["items_done"] + arm["items_done"])
+    cost = per_item * arm["items_done"] / arm["kept"] / report["audit"]["share"]
+    assert report["per_accepted"]["requests"]["estimate"] == pytest.approx(cost)
+
+
+def test_seen_labels_are_left_out_of_all_figures(workspace: Workspace) -> None:
+    compare(workspace)
+    json_of(workspace, "demo", workspace.root, "--decide")
+    with open_read_only(workspace.database) as store, store.read() as connection:
+        comparison = list_comparisons(connection)[0]
+        every, half = (
+            comparison_report(connection, comparison, "b", {}, is_seen=lambda image, by=by: image % by == 0)
+            for by in (1_000, 2)
+        )
+        items = compared_items(connection, comparison)
+    labels = [item for item in items if item.accepted is not None]
+    odd = [item for item in labels if item.image_id % 2]
+    assert (every.seen, half.seen) == (0, len(labels) - len(odd))
+    assert half.difference.old.labels + half.difference.new.labels == half.old.labels + half.new.labels == len(odd)
+    assert half.new.accepted == sum(bool(item.accepted) for item in odd if item.arm == "b")
 
 
 def test_another_seed_or_rule_is_another_comparison(workspace: Workspace) -> None:
