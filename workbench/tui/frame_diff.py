@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import compress
+from operator import ne
 from typing import NamedTuple
 
 from rich.cells import split_graphemes
@@ -31,6 +33,8 @@ _PLACEHOLDER = "\U0010eeee"
 """Kitty's placeholder for a part of an image: its combining characters need no caution."""
 _BRIDGE = 4
 """So many equal cells between two changed ones are sent, too: moving the cursor takes more bytes."""
+_WHOLE = 0.95
+"""If so many of a strip's cells differ, all are sent: their text is ready (`CellStrip.written`)."""
 _MOST_GRAPHICS = 8
 _RISK = 2
 """A terminal may draw some characters wider or narrower than Textual measures: so many neighbours are sent, too."""
@@ -53,17 +57,29 @@ _PLAIN = Look()
 class CellStrip(Strip):
     """A strip that keeps its cells, for lines that are drawn often or prepared in advance."""
 
-    __slots__ = ["_cells"]
+    __slots__ = ["_cells", "_written"]
 
     def __init__(self, segments: Iterable[Segment], cell_length: int | None = None) -> None:
         super().__init__(segments, cell_length)
         self._cells: tuple[ColorSystem, list[Cell]] | None = None
+        self._written: tuple[ColorSystem, str] | None = None
 
     def cells(self, system: ColorSystem) -> list[Cell]:
         """Return the cells; a second call costs nothing."""
         if self._cells is None or self._cells[0] is not system:
             self._cells = (system, _cells(self, system))
         return self._cells[1]
+
+    def written(self, system: ColorSystem) -> str:
+        """Return the text that draws all cells, from no style to no style; "" if it depends on the cells around it.
+
+        A second call costs nothing.
+        """
+        if self._written is None or self._written[0] is not system:
+            cells = self.cells(system)
+            is_simple = all(len(text) == 1 and not look.graphic for text, look in cells)
+            self._written = (system, _written(cells) if is_simple else "")
+        return self._written[1]
 
 
 class PlacedStrip(NamedTuple):
@@ -109,23 +125,39 @@ class DrawnScreen:
             self._width, self._height = size
             self.forget()
         changed: dict[int, set[int]] = {}
+        whole: list[str] = []
         for x, y, strip in strips:
             if 0 <= y < self._height and 0 <= x < self._width:
                 cells = strip.cells(system) if isinstance(strip, CellStrip) else _cells(strip, system)
                 self._note_graphics(strip, cells)
-                self._place(x, y, cells, changed)
-        return self._text(changed)
+                cells = cells[: self._width - x]
+                before, differing = self._place(x, y, cells)
+                if len(differing) >= _WHOLE * len(cells) and (text := _whole(strip, cells, before, system)):
+                    whole.append(f"\x1b[{y + 1};{x + 1}H{text}")
+                elif differing:
+                    self._note_changed(x, y, cells, before, differing, changed)
+        return "".join(whole) + self._text(changed)
 
-    def _place(self, x: int, y: int, cells: Sequence[Cell], changed: dict[int, set[int]]) -> None:
-        """Store cells, and add the columns of those that differ to `changed`."""
-        row = self._rows[y]
-        cells = cells[: self._width - x]
-        before = row[x : x + len(cells)]
+    def _place(self, x: int, y: int, cells: list[Cell]) -> tuple[list[Cell | None], list[int]]:
+        """Store cells; return those that were at their place, and the columns of those that differ."""
+        row, end = self._rows[y], x + len(cells)
+        before = row[x:end]
         if before == cells:
-            return
-        row[x : x + len(cells)] = cells
+            return before, []
+        row[x:end] = cells
+        return before, list(compress(range(x, end), map(ne, before, cells)))
+
+    def _note_changed(
+        self,
+        x: int,
+        y: int,
+        cells: Sequence[Cell],
+        before: Sequence[Cell | None],
+        differing: Sequence[int],
+        changed: dict[int, set[int]],
+    ) -> None:
+        """Add the columns that have to be sent to `changed`."""
         columns = changed.setdefault(y, set())
-        differing = [at for at, (old, new) in enumerate(zip(before, cells, strict=True), x) if old != new]
         columns.update(differing)
         for at in differing:
             old, new = before[at - x], cells[at - x]
@@ -167,6 +199,27 @@ class DrawnScreen:
             written.append(_transition(active, _PLAIN))
         written += [self._graphics[number] for number in graphics if number in self._graphics]
         return "".join(written)
+
+
+def _whole(strip: Strip, cells: Sequence[Cell], before: Sequence[Cell | None], system: ColorSystem) -> str:
+    """Return the text of all cells of a strip if it is ready; "" if the cells depend on others."""
+    if not isinstance(strip, CellStrip) or len(cells) != strip.cell_length:
+        return ""
+    return strip.written(system) if all(cell is None or len(cell[0]) == 1 for cell in before) else ""
+
+
+def _written(cells: Iterable[Cell]) -> str:
+    """Return the text of cells of one character each, from no style to no style."""
+    written: list[str] = []
+    active = _PLAIN
+    for text, look in cells:
+        if look is not active and look != active:
+            written.append(_transition(active, look))
+            active = look
+        written.append(text)
+    if active != _PLAIN:
+        written.append(_transition(active, _PLAIN))
+    return "".join(written)
 
 
 def _spans(row: Sequence[Cell | None], columns: Sequence[int]) -> list[tuple[int, int]]:
@@ -256,7 +309,7 @@ def _graphemes(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 _looks: dict[tuple[Color | None, Color | None, int, str | None, str, int, ColorSystem], Look] = {}
-_MOST_LOOKS = 32_768
+_MOST_LOOKS = 8_192
 
 
 def _look(style: Style, system: ColorSystem) -> Look:

@@ -171,3 +171,32 @@ async def test_a_card_of_the_same_picture_sends_little_and_a_redraw_everything(
         whole_screen.feed(again.encode())
         assert reader.cells == whole_screen.cells
         assert len(again) > 2_000 > len(changed)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "▀▀", " ", "éb"]), STYLES), min_size=1, max_size=6), FRAMES)
+@settings(max_examples=60)
+def test_a_strip_that_is_sent_as_a_whole_gives_the_same_screen(
+    parts: list[tuple[str, Style | None]], frames: list[list[list[tuple[str, Style | None]]]]
+) -> None:
+    reader, expected, drawn = ScreenReader(WIDTH, HEIGHT), ScreenReader(WIDTH, HEIGHT), DrawnScreen()
+    for frame in [*frames, frames[0]]:
+        strips = [line(each) for each in frame]
+        strips[1] = line(parts, CellStrip)
+        reader.feed(drawn.draw(placed(strips), (WIDTH, HEIGHT), TRUE).encode())
+        other = [line(each) for each in reversed(frame)]
+        reader.feed(drawn.draw(placed(other), (WIDTH, HEIGHT), TRUE).encode())
+        reader.feed(drawn.draw(placed(strips), (WIDTH, HEIGHT), TRUE).encode())
+        expected.feed(whole([Strip(strip) for strip in strips]))
+        assert reader.cells == expected.cells
+
+
+def test_a_prepared_strip_is_sent_as_a_whole_only_if_nearly_all_of_it_differs() -> None:
+    drawn, size = DrawnScreen(), (20, 1)
+    red, blue = Style(color="#ff0000"), Style(color="#0000ff")
+    first, second = (CellStrip([Segment("▀" * 20, style)], 20) for style in (red, blue))
+    drawn.draw([PlacedStrip(0, 0, first)], size, TRUE)
+    assert drawn.draw([PlacedStrip(0, 0, second)], size, TRUE) == f"\x1b[1;1H{second.written(TRUE)}"
+    part = CellStrip([Segment("▀" * 10, red), Segment("▀" * 10, blue)], 20)
+    assert drawn.draw([PlacedStrip(0, 0, part)], size, TRUE).count("▀") == 10
+    wide = CellStrip([Segment("狗" * 10, red)], 20)
+    assert wide.written(TRUE) == ""

@@ -280,7 +280,8 @@ class CurateScreen(ZoomingScreen):
             return
         if reason is not None:
             self._last_reason = reason
-        self.app.clear_notifications()  # an earlier message must not seem to be about the new card
+        if self.app._notifications:  # an earlier message must not seem to be about the new card
+            self.app.clear_notifications()
         self._show_decision(kind, reason)
         if done.known is not None and kind in ANSWERS:
             right, line = gold_feedback(done.known, kind)
@@ -654,8 +655,12 @@ class CurateScreen(ZoomingScreen):
             self._show_done()
         self._prepare_next()
         self._show_status()
-        for widget in (self.picture, self.card_view, *self.query("#zoom")):
-            widget.visible = ready is not None
+        self._show_card_widgets(ready is not None)
+
+    def _show_card_widgets(self, shows: bool) -> None:
+        for widget in (self.picture, self.card_view, self._zoom):
+            if widget is not None:
+                widget.visible = shows
 
     @work(group="prepare", exclusive=True, exit_on_error=False)
     async def _prepare_next(self) -> None:
@@ -677,8 +682,7 @@ class CurateScreen(ZoomingScreen):
             return
         self._probe, self.shown = probe, probe.ready
         self._paint(probe.ready)
-        for widget in (self.picture, self.card_view, *self.query("#zoom")):
-            widget.visible = True
+        self._show_card_widgets(True)
         self._show_keys()
         self._track_shown()
         self._show_status()

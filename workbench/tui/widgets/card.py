@@ -13,6 +13,7 @@ from textual._styles_cache import StylesCache
 from textual.color import Color
 from textual.content import Content
 from textual.geometry import Region, Size, Spacing
+from textual.markup import parse_style
 from textual.strip import Strip
 from textual.style import Style
 from textual.visual import Visual
@@ -136,6 +137,8 @@ class CardView(TrackedText):
         self._prepared: OrderedDict[int, _PreparedCard] = OrderedDict()
         """The cards used last, by candidate. Threads share it."""
         self._lock = threading.Lock()
+        self._parsed: dict[str, Style] = {}
+        """Styles of the theme by name."""
         self._drawable: _PreparedCard | None = None
         """The shown card, if it was prepared."""
 
@@ -231,6 +234,21 @@ class CardView(TrackedText):
         lines = drawable.strips[crop.y : crop.bottom]
         is_whole = crop.column_span == (0, drawable.place.outer.width)
         return [*lines] if is_whole else [line.crop(*crop.column_span) for line in lines]
+
+    def _get_style(self, style: Style | str) -> Style:
+        """Return the style of a name such as "bold $accent". Textual's own cache of them is not for several threads."""
+        if isinstance(style, Style) or style.startswith("."):
+            return super()._get_style(style)
+        known = self._parsed
+        parsed = known.get(style)
+        if parsed is None:
+            parsed = known[style] = parse_style(style)
+        return parsed
+
+    def notify_style_update(self) -> None:
+        """Forget the colours of the theme before."""
+        super().notify_style_update()
+        self._parsed = {}  # not cleared: a thread may still add a style of the theme before
 
     def render(self) -> Content:
         """Return the visible lines."""

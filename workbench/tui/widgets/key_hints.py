@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from textual.actions import parse
 from textual.content import Content
@@ -51,7 +51,7 @@ class Hint:
 
 def is_grey(action: Action, reason_of: ReasonOf) -> bool:
     """Return whether the action does not apply at the moment."""
-    namespace, name, parameters = parse(action.call)
+    namespace, name, parameters = _parsed(action.call)
     return action.refused or (not namespace and bool(reason_of(name, parameters)))
 
 
@@ -61,12 +61,20 @@ def hint(actions: Sequence[Action], label: str, keymap: ActionMap, reason_of: Re
     if not caps:
         return None
     grey = all(is_grey(action, reason_of) for action in actions)
-    content = key_label(caps, label, grey=grey)
-    call = actions[0].call
-    click = call if call.startswith("app.") else f"screen.{call}"
-    if len(actions) == 1:
-        content = content.stylize(Style.from_meta({"@click": click}))
+    content = _entry(caps, label, grey, actions[0].call if len(actions) == 1 else "")
     return Hint(frozenset(action.id for action in actions), content, max(action.weight for action in actions))
+
+
+# The same few lines of keys are drawn again and again.
+_parsed = lru_cache(maxsize=512)(parse)
+
+
+@lru_cache(maxsize=512)
+def _entry(caps: str, label: str, grey: bool, call: str) -> Content:
+    """Return an entry; a click on it runs the action `call`, if any."""
+    content = key_label(caps, label, grey=grey)
+    click = call if call.startswith("app.") else f"screen.{call}"
+    return content.stylize(Style.from_meta({"@click": click})) if call else content
 
 
 def key_label(caps: str, label: str, *, grey: bool = False) -> Content:

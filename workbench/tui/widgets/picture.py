@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count, groupby
@@ -46,8 +46,8 @@ T = TypeVar("T")
 SETTLE_SECONDS = 0.08
 """Seconds in half cells before an image is encoded, so that paging through images costs nothing."""
 _GRAPHICS = frozenset({"kitty", "sixel"})
-_MOST_STRIPS, _MOST_ENCODED = 16, 6
-"""Images that are ready to be drawn: the shown one, and some before and after it. Half cells take about 0.5 MB."""
+_MOST_STRIPS, _MOST_ENCODED = 12, 6
+"""Images that are ready to be drawn: the shown one, and some before and after it. One in half cells takes 1 MB."""
 _NO_STYLE = Style()
 _graphic_numbers = count(1)
 _NO_COLOR = (Monochrome, NoColor)
@@ -255,7 +255,7 @@ class PicturePane(Widget):
             strips = half_cells(thumbnail.image, columns, rows, self._palette)
             system = colour_system(self.app.console)
             for strip in strips:
-                strip.cells(system)
+                strip.written(system)
             self._strips.put(thumbnail, size, strips)
 
     def _encode(self, thumbnail: Thumbnail, image: Image.Image, size: _Size) -> None:
@@ -295,23 +295,30 @@ class PicturePane(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the image, or of the text."""
-        image, place = self._image(), self._place()
-        if image is None or self._thumbnail is None:
-            return super().render_line(y)
-        width = self.content_size.width
-        if not place.contains(place.x, y):
-            return Strip.blank(width, self._style_beside())
-        strip = self._rows(self._thumbnail, image, place)[y - place.y]
-        if place.width == width:
-            return strip
-        blank = self._style_beside()
-        return Strip([*_blanks(place.x, blank), *strip, *_blanks(width - place.right, blank)], width)
+        image = self._image()
+        return super().render_line(y) if image is None else self._image_lines(image, [y])[0]
+
+    def _image_lines(self, image: Image.Image, numbers: Iterable[int]) -> list[Strip]:
+        """Return lines of the image with the blanks beside it."""
+        assert self._thumbnail is not None
+        place, width, blank = self._place(), self.content_size.width, self._style_beside()
+        rows = self._rows(self._thumbnail, image, place) if place else []
+        left, right = _blanks(place.x, blank), _blanks(width - place.right, blank)
+        return [
+            Strip.blank(width, blank)
+            if not place.y <= y < place.bottom
+            else rows[y - place.y]
+            if place.width == width
+            else Strip([*left, *rows[y - place.y], *right], width)
+            for y in numbers
+        ]
 
     def _lines(self, crop: Region) -> list[Strip]:
         """Return the lines of an image as they are, without Textual's work on styles, which changes none of them."""
-        if self._image() is None or self.gutter != (0, 0, 0, 0):
+        image = self._image()
+        if image is None or self.gutter != (0, 0, 0, 0):
             return super().render_lines(crop)
-        lines = [self.render_line(y) for y in crop.line_range]
+        lines = self._image_lines(image, crop.line_range)
         return lines if crop.column_span == (0, self.size.width) else [each.crop(*crop.column_span) for each in lines]
 
     def render_lines(self, crop: Region) -> list[Strip]:

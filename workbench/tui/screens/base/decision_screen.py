@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from textual.errors import NoWidget
+from textual.widget import Widget
 
 from curation_db.enums import REASON_KEYS
 from workbench.annotation.key_guard import KeyTooEarly
@@ -40,6 +41,7 @@ class DecisionScreen(SizedScreen):
 
     card_visibility: CardVisibility
     _question_dropped_at: float | None = None
+    _looked_up: tuple[int, tuple[list[TrackedText], list[PicturePane]]] | None = None
 
     @property
     def asks_question(self) -> bool:
@@ -57,9 +59,17 @@ class DecisionScreen(SizedScreen):
     @property
     def is_card_drawn(self) -> bool:
         """Whether the last frame holds the newest content of the card's visible widgets."""
-        texts = list(self.query(TrackedText))
-        waiting = [each for each in (*texts, *self.query(PicturePane)) if each.is_stale]
+        texts, panes = self._card_widgets
+        waiting: list[Widget] = [each for each in texts if each.is_stale]
+        waiting += [each for each in panes if each.is_stale]
         return not all(text.is_stale for text in texts) and not any(self._is_visible(each) for each in waiting)
+
+    @property
+    def _card_widgets(self) -> tuple[list[TrackedText], list[PicturePane]]:
+        """The texts and images of the card; looked up again after a widget was mounted, removed, shown or hidden."""
+        if self._looked_up is None or self._looked_up[0] != self._nodes._updates:
+            self._looked_up = self._nodes._updates, (list(self.query(TrackedText)), list(self.query(PicturePane)))
+        return self._looked_up[1]
 
     def draw_now(self) -> None:
         """Draw what has changed, at once.
