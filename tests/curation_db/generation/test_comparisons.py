@@ -108,6 +108,24 @@ def test_processed_items_and_refused_images_take_no_part(record: Record) -> None
     assert taken == set(range(1, 9)) - {1, 2} - of_image_4
 
 
+def test_questions_are_assigned_by_sources(record: Record) -> None:
+    record.add(6)
+    with record.store.write() as connection:
+        for number in range(1, 13):
+            connection.execute(
+                text("""INSERT INTO visual_question(id, source_id, key, image_id, text, answer)
+                        VALUES (:n, 1, :n, :n % 6 + 1, 'Is there a dog?', 'no')"""),
+                {"n": number},
+            )
+        comparison = comparisons.open_comparison(
+            connection, recipes=("ra", "rb"), prompts=("p@1", "p@2"), pipeline="P2", seed=0
+        )
+        assert comparisons.assign_items(connection, comparison, "question", limit=50, sources=["none"]) == (0, 0)
+        assert comparisons.assign_items(connection, comparison, "question", limit=50, sources=["coco"]) == (12, 0)
+    assert set(arms(record)) == {f"question/{number}" for number in range(1, 13)}
+    assert Counter(arms(record).values()) == {"a": 6, "b": 6}
+
+
 def test_a_run_of_an_arm_sees_only_its_items(record: Record) -> None:
     more_captions(record, images=6, each=3)
     comparison = open_comparison(record)

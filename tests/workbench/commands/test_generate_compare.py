@@ -14,8 +14,8 @@ from support.commands import negwb
 
 from curation_db.enums import GenerationState
 from curation_db.generation.comparisons import compared_items, list_comparisons
-from curation_db.generation.runs import list_runs
-from curation_db.storage.store import open_read_only
+from curation_db.generation.runs import list_runs, start_run
+from curation_db.storage.store import open_read_only, open_store
 from workbench.demo.build import DemoSize, build_demo
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.prompts.loader import find_prompts
@@ -140,7 +140,10 @@ def test_a_stopped_comparison_continues_with_the_same_division(workspace: Worksp
 
 
 def test_a_limit_also_holds_for_items_that_were_assigned_before(workspace: Workspace) -> None:
-    failure(workspace, "generate", "--compare", OLD, mine(workspace), "--quiet", "--limit", 30, "--max-requests", 1)
+    stopped = negwb(
+        workspace, "generate", "--compare", OLD, mine(workspace), "--quiet", "--limit", 30, "--max-requests", 1
+    )
+    assert "next:" not in stopped.stderr
     run = compare(workspace, "--limit", 7)
     assert (run["assigned"], sorted(arm["items_done"] for arm in run["arms"].values())) == (0, [3, 4])
 
@@ -183,6 +186,25 @@ def test_another_seed_or_rule_is_another_comparison(workspace: Workspace) -> Non
     assert "other settings: 1" in report.stderr
     listed = json_of(workspace, "prompts", "compare", "--json")
     assert [(each["id"], each["seed"]) for each in listed] == [(2, 4), (1, 0)]
+
+
+def test_shards_together_are_one_comparison(workspace: Workspace) -> None:
+    runs = [compare(workspace, "--shard", f"{number}/2") for number in (1, 2)]
+    assert {run["comparison"] for run in runs} == {1}
+    assert sum(run["assigned"] for run in runs) == rows(workspace, "SELECT count(*) FROM caption")[0][0]
+    assert all(run["assigned"] for run in runs)
+    arms = dict(rows(workspace, "SELECT arm, count(*) FROM prompt_assignment GROUP BY 1"))
+    assert abs(arms["a"] - arms["b"]) <= 1
+    assert rows(workspace, "SELECT max(n) FROM (SELECT count(*) AS n FROM prompt_assignment GROUP BY pair)") == [(2,)]
+
+
+def test_no_run_is_left_open_if_the_other_arm_cannot_start(workspace: Workspace) -> None:
+    compare(workspace, "--limit", 2)
+    with open_store(workspace.database) as store, store.write() as connection:
+        other = start_run(connection, recipe=list_comparisons(connection)[0].recipe_b, settings={})
+    refused = failure(workspace, "generate", "--compare", OLD, mine(workspace), "--quiet", "--limit", 2)
+    assert "running the same generation" in refused.message
+    assert rows(workspace, "SELECT id FROM generation_run WHERE state = 'running'") == [(other,)]
 
 
 def test_an_altered_division_is_reported(workspace: Workspace) -> None:

@@ -75,5 +75,6 @@ def _print(ended: ComparisonResult, plans: tuple[GenerationPlan, GenerationPlan]
         for line in result_lines(result):
             if not line.startswith("next:"):
                 print_line(f"{ended.comparison.prompt(arm)}: {line}")
-    names = " ".join(plan.prompts.version for plan in plans)
-    print_line(f"next: negwb curate --stream audit, then: negwb prompts compare {names}")
+    if all(result.error is None for result in ended.results.values()):
+        names = " ".join(plan.prompts.version for plan in plans)
+        print_line(f"next: negwb curate --stream audit, then: negwb prompts compare {names}")

@@ -14,10 +14,12 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from curation_db.enums import GenerationState
 from curation_db.generation import comparisons
 from curation_db.generation.comparisons import ARMS, PromptComparison
 from curation_db.generation.progress import StageProgress
 from curation_db.generation.random_assignment import Arm
+from curation_db.generation.runs import end_run
 from curation_db.search import fulltext
 from curation_db.storage.store import Store
 from workbench.console import standard_streams
@@ -132,12 +134,16 @@ async def _compare(
             assigned, left = await _assign(writer, comparison, by_arm["a"], options, accepts)
             if not left:
                 raise _nothing_left(store, by_arm["a"])
-            runs = {
-                arm: await _prepare(
-                    workspace, store, writer, by_arm[arm], options, folders, engines, comparison, arm, notify
-                )
-                for arm in ARMS
-            }
+            runs: dict[Arm, PreparedRun] = {}
+            try:
+                for arm in ARMS:
+                    runs[arm] = await _prepare(
+                        workspace, store, writer, by_arm[arm], options, folders, engines, comparison, arm, notify
+                    )
+            except BaseException:  # the first arm is registered, and will not run
+                for run in runs.values():
+                    await writer.write(partial(_end_unstarted, run_id=run.run_id))
+                raise
             results = await _run_both(runs, writer, on_progress, notify)
         finally:
             await asyncio.to_thread(writer.close)
@@ -157,6 +163,10 @@ def _open(
         pipeline=str(one.pipeline),
         seed=one.seed,
     )
+
+
+def _end_unstarted(connection: Connection, run_id: int) -> None:
+    end_run(connection, run_id, GenerationState.STOPPED, StageProgress(), "the other arm could not start")
 
 
 def _by_arm(comparison: PromptComparison, plans: tuple[GenerationPlan, GenerationPlan]) -> dict[Arm, GenerationPlan]:
