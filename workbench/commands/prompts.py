@@ -42,7 +42,8 @@ Examples:
 \b
 The difference is that of B from A. Chance decided, within each pair of captions of an image, which one A got: the test
 swaps these pairs, so it needs no assumption about images or people. A pair seldom has both audit labels, so all labels
-count and not only those of complete pairs; if all pairs are complete, the test is McNemar's.
+count and not only those of complete pairs; if all pairs are complete, the test is McNemar's. The p-value holds for one
+look: decide before how many labels you will give.
 """
 
 

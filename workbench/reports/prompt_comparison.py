@@ -18,7 +18,16 @@ from curation_db.stats.prompt_acceptance import per_accepted
 from curation_db.stats.randomised_comparison import ArmLabel, ShareDifference, compare_arms, cost_difference
 from workbench.console.number_format import NONE, p_value, percent, signed, signed_span, span
 from workbench.console.tables import Listing
-from workbench.reports.prompt_report import AMOUNTS, amount_spent, cost_json, cost_text, finite, share_json
+from workbench.reports.prompt_report import (
+    AMOUNTS,
+    amount_spent,
+    cost_header,
+    cost_json,
+    cost_text,
+    dispensable_costs,
+    finite,
+    share_json,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -178,7 +187,8 @@ def arm_costs(arm: ArmReport, share: Interval) -> dict[str, Interval | None]:
 def listing(report: PromptComparisonReport) -> Listing:
     """Return the table of the two arms and their difference."""
     difference = report.difference
-    headers = ("prompt version", "items", "candidates", "audit n", "accepted %", "95 %", *_PER)
+    known = [amount for amount in AMOUNTS if report.costs[amount] is not None]
+    headers = ("prompt version", "items", "candidates", "audit n", "accepted %", "95 %", *map(cost_header, known))
     rows = [
         (
             arm.prompt,
@@ -187,7 +197,7 @@ def listing(report: PromptComparisonReport) -> Listing:
             f"{arm.labels:,}",
             percent(share.estimate),
             span(share) if arm.labels else NONE,
-            *(cost_text(cost) for cost in arm_costs(arm, share).values()),
+            *(cost_text(arm_costs(arm, share)[amount]) for amount in known),
         )
         for arm, share in ((report.old, difference.old.share), (report.new, difference.new.share))
     ]
@@ -200,14 +210,11 @@ def listing(report: PromptComparisonReport) -> Listing:
             f"{difference.old.labels + difference.new.labels:,}",
             signed(change.estimate),
             signed_span(change),
-            *(_change_text(cost) for cost in report.costs.values()),
+            *(_change_text(report.costs[amount]) for amount in known),
         )
     )
-    dispensable = ((7, "tokens / accepted"), (8, "money / accepted"), (1, "items"), (2, "candidates"), (6, _PER[0]))
+    dispensable = [*dispensable_costs(known, 6), (1, "items"), (2, "candidates")]
     return Listing(f"prompt comparison {report.comparison.id}", headers, rows, left=1, dispensable=dispensable)
-
-
-_PER: Final = ("requests / accepted", "tokens / accepted", "money / accepted")
 
 
 def _change_text(cost: Interval | None) -> str:

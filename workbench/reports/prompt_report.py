@@ -174,12 +174,12 @@ def finite(value: float) -> float | None:
 
 
 def listing(report: PromptReport) -> Listing:
-    """Return the table of acceptance rates; a narrow terminal leaves out the columns about costs and review first."""
-    by = report.by
-    headers = (*map(str, by), "candidates", "audit n", "accepted %", "95 %", "reviewed n", "accepted %", *_COST_HEADERS)
-    first = len(by)
-    out = ((first + 5, "reviewed accepted %"), (first + 4, "reviewed n"), (first, "candidates"))
-    costs = tuple((first + 6 + at, name) for at, name in enumerate(_COST_HEADERS))
+    """Return the table of acceptance rates; without columns of costs that no row has."""
+    by, first = report.by, len(report.by)
+    known = [amount for amount in AMOUNTS if any(row.costs[amount] is not None for row in report.rows)]
+    headers = ("candidates", "audit n", "accepted %", "95 %", "reviewed n", "accepted %", *map(cost_header, known))
+    costs = dispensable_costs(known, first + 6)
+    rest = [(first + 5, "reviewed accepted %"), (first + 4, "reviewed n")]
     rows = [
         (
             *_names(row.group),
@@ -189,20 +189,28 @@ def listing(report: PromptReport) -> Listing:
             span(row.group.counts.acceptance) if row.group.counts.audited else NONE,
             f"{row.group.counts.reviewed:,}",
             percent(row.group.counts.reviewed_acceptance.estimate),
-            *(cost_text(row.costs[amount]) for amount in AMOUNTS),
+            *(cost_text(row.costs[amount]) for amount in known),
         )
         for row in report.rows
     ]
     return Listing(
         "what people accept of each prompt",
-        headers,
+        (*map(str, by), *headers),
         rows,
         left=first,
-        dispensable=(*costs[1:2], *out, *costs[0:1], *costs[2:]),
+        dispensable=[*costs[:1], *rest, *costs[1:], (first, "candidates")],
     )
 
 
-_COST_HEADERS: Final = ("requests / accepted", "tokens / accepted", "money / accepted")
+def cost_header(amount: str) -> str:
+    return f"{amount} / accepted"
+
+
+def dispensable_costs(known: Sequence[str], first: int) -> list[tuple[int, str]]:
+    """Return the columns of costs in the order in which a narrow terminal leaves them out; `first`: their first column.
+    The least telling ones come first: money stays longer than requests, and requests longer than tokens."""
+    order = ("tokens", "requests", "money")
+    return [(first + known.index(amount), cost_header(amount)) for amount in order if amount in known]
 
 
 def _names(group: AcceptanceGroup) -> tuple[str, ...]:
