@@ -1,8 +1,8 @@
 """The README's screenshots show the app as it is: all of them are taken again and compared by their words.
 
 Take them again after a change of a text, in the folder tests: `python -m tools.screenshots screenshots`, and likewise
-generation_screenshots and side_screen_screenshots; results_screenshots and html_report_picture need a demo run with
---auto, the latter also Chromium.
+generation_screenshots, side_screen_screenshots and audit_screenshot; results_screenshots and html_report_picture need a
+demo run with --auto, the latter also Chromium.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.results import build_workspace, fill_results, make_run
-from tools import generation_screenshots, html_report_picture, results_screenshots, screenshots, side_screen_screenshots
+from tools import (
+    audit_screenshot,
+    generation_screenshots,
+    html_report_picture,
+    results_screenshots,
+    screenshots,
+    side_screen_screenshots,
+)
 from tools.screenshots import Shot
 
 from workbench.tui.results.context import Page
@@ -27,7 +34,7 @@ SCRIPTED = [
     *(shot.name for shot in (*screenshots.SHOTS, *generation_screenshots.SHOTS, *side_screen_screenshots.SHOTS)),
     *RESULTS,
 ]
-PICTURES = [*(f"{name}.svg" for name in SCRIPTED), f"{html_report_picture.NAME}.png"]
+PICTURES = [*(f"{name}.svg" for name in (*SCRIPTED, audit_screenshot.NAME)), f"{html_report_picture.NAME}.png"]
 SIDE_SCREENS = [
     pytest.param(shot, marks=[] if index == 0 else [pytest.mark.long])
     for index, shot in enumerate(side_screen_screenshots.SHOTS)
@@ -101,6 +108,10 @@ def test_the_screenshot_of_a_generation_run_is_current(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shot", SIDE_SCREENS, ids=lambda shot: shot.name)
 def test_a_screenshot_of_a_side_screen_is_current(decided_demo: Workspace, shot: Shot) -> None:
     assert words(asyncio.run(side_screen_screenshots.take(decided_demo, shot))) == words(stored(shot.name))
+
+
+def test_the_picture_of_the_audit_is_current(decided_demo: Workspace) -> None:
+    assert words(audit_screenshot.draw(decided_demo)) == words(stored(audit_screenshot.NAME))
 
 
 @pytest.mark.long
