@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from curation_db.enums import Kind, Reason
 from curation_db.language.sanitize import clean
-from workbench.annotation.wording import DECISIONS, readable
+from workbench.annotation.candidate_ranges import written
+from workbench.annotation.wording import BULK, DECISIONS, readable
 
 NO_COMMAND = "no command does this"
+_LONGEST_ARGUMENT = 100_000
+"""Characters; Linux takes 128 KiB for one argument, so longer ones are read from stdin."""
 
 
 def _now() -> datetime:
@@ -26,11 +29,15 @@ class Act:
     candidate_id: int | None = None
     arguments: tuple[str, ...] = ()
     """Of the command `negwb` that does the same; empty: there is none."""
+    stdin: str = ""
+    """What the command reads, without characters that are special in a shell."""
 
     @property
     def command(self) -> str:
         """The command, quoted for a shell; "" for none."""
-        return shlex.join(("negwb", *self.arguments)) if self.arguments else ""
+        if not self.arguments:
+            return ""
+        return shlex.join(("negwb", *self.arguments)) + (f" <<END\n{self.stdin}\nEND" if self.stdin else "")
 
 
 class ActLog:
@@ -52,6 +59,16 @@ class ActLog:
         because = f": {readable(reason)}" if reason is not None else ""
         self._add(f"{DECISIONS[kind].label}{because}", candidate_id, arguments)
 
+    def decided_in_bulk(self, ids: Collection[int], kind: Kind, reason: Reason | None, whole: str) -> None:
+        """Add a bulk decision about these candidates; `whole`: what they are, in a few words."""
+        numbers, stdin = written(ids), ""
+        if len(numbers) > _LONGEST_ARGUMENT:
+            numbers, stdin = "-", numbers.replace(",", "\n")
+        arguments = ["decide", numbers, BULK[kind].title, "--bulk", "--yes"]
+        arguments += ["--reason", str(reason)] if reason is not None else []
+        because = f": {readable(reason)}" if reason is not None else ""
+        self._add(f"{BULK[kind].title}{because}, of {whole}", None, arguments, stdin)
+
     def moved(self, kind: Kind, *, back: bool) -> None:
         """Add an undo (`back`) or a redo of an act of this kind."""
         label = DECISIONS[kind].label if kind in DECISIONS else str(kind)
@@ -66,5 +83,5 @@ class ActLog:
         """The commands of all acts as lines of a shell script; the other acts are comments."""
         return "".join(f"{act.command or f'# {act.did}: {NO_COMMAND}'}\n" for act in self.acts)
 
-    def _add(self, did: str, candidate_id: int | None, arguments: list[str]) -> None:
-        self.acts.append(Act(self._clock(), did, candidate_id, (*arguments, "-a", self._annotator)))
+    def _add(self, did: str, candidate_id: int | None, arguments: list[str], stdin: str = "") -> None:
+        self.acts.append(Act(self._clock(), did, candidate_id, (*arguments, "-a", self._annotator), stdin))

@@ -1,7 +1,8 @@
-"""`negwb decide` and `negwb undo`: single decisions without a screen, as the log of a session (`L`) lists them."""
+"""`negwb decide` and `negwb undo`: decisions without a screen, as the log of a session (`L`) lists them."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -11,6 +12,8 @@ import typer
 
 from curation_db.enums import Kind, Reason
 from workbench.commands.options import AnnotatorOption
+from workbench.console.progress_bars import step_bars
+from workbench.console.terminal_check import at_a_terminal
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ Examples:
   negwb decide 1204 reject --reason present --annotator ana
   negwb decide 1204 edit --text "a dog without a collar"
   negwb decide 1204 note --text "the left edge is cut"
+  negwb decide 3-9,12 reject --reason duplicate     several at once: one undo reverses all
+  negwb browse family:1204 --json | jq .id | negwb decide - reject --reason gratuitous --yes
 """
 _UNDO_EPILOG = """\b
 Examples:
@@ -40,6 +45,14 @@ class Act(StrEnum):
     EDIT = Kind.EDIT
     NOTE = Kind.NOTE
     FLAG = Kind.FLAG
+    REOPEN = "reopen"
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.REQUEUE if self is Act.REOPEN else Kind(self.value)
+
+
+_IN_BULK = (Act.ACCEPT, Act.REJECT, Act.REOPEN)
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +62,9 @@ def register(app: typer.Typer) -> None:
 
 def decide(
     context: typer.Context,
-    candidate: Annotated[int, typer.Argument(help="Id of the candidate.")],
+    candidates: Annotated[
+        str, typer.Argument(metavar="CANDIDATES", help="Id of the candidate; several: 3-9,12, or - for those on stdin.")
+    ],
     act: Annotated[Act, typer.Argument(help="The decision; flag also removes your flag.")],
     reason: Annotated[
         Reason | None,
@@ -57,13 +72,24 @@ def decide(
     ] = None,
     text: Annotated[str | None, typer.Option(help="The new text of an edit, or the note.", show_default=False)] = None,
     concept: Annotated[str | None, typer.Option(help="The negated concept of an edit.", show_default=False)] = None,
+    bulk: Annotated[
+        bool, typer.Option("--bulk", help="Decide as in Browse in bulk, also about a single candidate.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Decide in bulk without a question.")] = False,
     annotator: AnnotatorOption = None,
 ) -> None:
-    """Decide one candidate, with the same effect as a key on its card.
+    """Decide candidates, with the same effect as the keys on a card or of a bulk decision.
 
-    No time is stored with the decision, so it never counts as hasty. An audit candidate is decided blind.
+    No time is stored with the decision, so it never counts as hasty. An audit candidate is decided blind. Several
+    candidates are accepted, rejected or reopened as one action after a backup: audit and gold candidates and those that
+    another session shows are left out, and one undo reverses all.
     """
     _check(act, reason, text, concept)
+    numbers = _numbers(candidates)
+    if bulk or len(numbers) > 1 or act is Act.REOPEN:
+        _decide_in_bulk(context, numbers, act, reason, annotator, yes=yes)
+        return
+    candidate = numbers[0]
     with _session(context, annotator) as session:
         session.open(candidate)
         if act is Act.EDIT:
@@ -75,7 +101,53 @@ def decide(
             flagged = session.toggle_flag()
             typer.echo(f"negwb: candidate {candidate} is {'flagged' if flagged else 'not flagged any more'}", err=True)
         else:
-            _report(candidate, Kind(act), session.submit(Kind(act), reason).status.state, reason)
+            _report(candidate, act.kind, session.submit(act.kind, reason).status.state, reason)
+
+
+def _numbers(candidates: str) -> list[int]:
+    from workbench.annotation.candidate_ranges import parsed
+
+    try:
+        return parsed(sys.stdin.read() if candidates == "-" else candidates)
+    except ValueError as error:
+        raise UsageError(str(error), hint="as in: negwb decide 1204 accept, or 3-9,12") from error
+
+
+def _decide_in_bulk(
+    context: typer.Context, numbers: list[int], act: Act, reason: Reason | None, annotator: str | None, *, yes: bool
+) -> None:
+    """Decide candidates as one action.
+
+    Raises:
+        UsageError: the act is about single candidates, or nobody can be asked.
+        NothingToDo: no candidate would change, or the answer was no.
+    """
+    from curation_db.review.bulk import decide_in_bulk, preview
+    from workbench.annotation.wording import BULK
+    from workbench.tui.rendering.bulk import confirmation, nothing_to_do
+
+    if act not in _IN_BULK:
+        raise UsageError(f"{act} is about one candidate", hint=f"several at once: {', '.join(_IN_BULK)}")
+    with _session(context, annotator) as session:
+        with session.store.read() as connection:
+            expected = preview(connection, session.actor, numbers, act.kind)
+        if not expected.changing:
+            lines = nothing_to_do(expected, act.kind).plain.removeprefix("⚠ ").split()
+            raise NothingToDo(" ".join(lines))
+        typer.echo(confirmation(expected, act.kind, reason).plain, err=True)
+        _confirm(yes=yes)
+        with session.answers.counting(numbers), step_bars() as report_step:
+            done = decide_in_bulk(session.store, session.actor, numbers, act.kind, reason, progress=report_step)
+        typer.echo(f"negwb: {done.changed:,} {BULK[act.kind].past}; undo all of them: negwb undo", err=True)
+
+
+def _confirm(*, yes: bool) -> None:
+    if yes:
+        return
+    if not at_a_terminal():
+        raise UsageError("without a terminal there is nobody to ask", hint="add --yes to decide without a question")
+    if not typer.confirm("Decide?", default=False, err=True):
+        raise NothingToDo("nothing was decided")
 
 
 def undo(

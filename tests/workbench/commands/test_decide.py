@@ -11,7 +11,9 @@ from support.workspaces import HOSTILE, Case, WorkspaceFixture
 from typer.testing import CliRunner, Result
 
 from curation_db.enums import Kind, Reason
+from curation_db.review.bulk import decide_in_bulk
 from workbench import cli
+from workbench.annotation.act_log import ActLog
 from workbench.annotation.session import AnnotationSession
 from workbench.errors import NothingToDo, UsageError
 
@@ -58,6 +60,69 @@ def test_options_that_do_not_fit_are_refused(make_workspace: Any, words: tuple[s
     assert isinstance(error, UsageError)
     assert error.hint
     assert acts(workspace) == []
+
+
+def test_several_candidates_are_one_action(make_workspace: Any) -> None:
+    workspace = make_workspace(5)
+    done = negwb(workspace, "decide", "2-3,5", "reject", "--reason", "duplicate", "--yes", "-a", "ana")
+    assert "Reject 3 cards: duplicate" in done.stderr
+    assert "negwb: 3 rejected; undo all of them: negwb undo" in done.stderr
+    assert workspace.states() == {1: "open", 2: "rejected", 3: "rejected", 4: "open", 5: "rejected"}
+    assert len({act for (act,) in workspace.rows("SELECT act FROM event")}) == 1
+    again = negwb(workspace, "decide", "2,3", "reject", "--reason", "duplicate", "--yes", "-a", "ana").exception
+    assert isinstance(again, NothingToDo)
+    assert "2 already in that state" in str(again)
+    assert negwb(workspace, "undo", "-a", "ana").exit_code == 0
+    assert set(workspace.states().values()) == {"open"}
+
+
+def test_candidates_on_stdin_are_decided_only_with_yes(make_workspace: Any) -> None:
+    workspace = make_workspace(3)
+    words = ["-w", str(workspace.root), "decide", "-", "accept", "-a", "ana"]
+    refused = CliRunner().invoke(cli.app, words, input="1\n3\n").exception
+    assert isinstance(refused, UsageError)
+    assert "--yes" in str(refused.hint)
+    assert acts(workspace) == []
+    assert CliRunner().invoke(cli.app, [*words, "--yes"], input="1\n3\n").exit_code == 0
+    assert workspace.states() == {1: "accepted", 2: "open", 3: "accepted"}
+    reopened = negwb(workspace, "decide", 3, "reopen", "--yes", "-a", "ana")
+    assert "1 reopened" in reopened.stderr
+    assert workspace.states()[3] == "open"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("1-2", "unsure"), ("1,2", "note", "--text", "a"), ("one", "accept"), ("3-1", "accept"), ("1,2", "reject")],
+)
+def test_bulk_decisions_that_do_not_fit_are_refused(make_workspace: Any, words: tuple[str, ...]) -> None:
+    workspace = make_workspace(2)
+    error = negwb(workspace, "decide", *words, "--yes").exception
+    assert isinstance(error, UsageError)
+    assert error.hint
+    assert acts(workspace) == []
+
+
+def test_the_command_of_a_bulk_decision_has_the_same_effect(make_workspace: Any, open_session: Any) -> None:
+    first, second = make_workspace(6), make_workspace(6)
+    session = open_session(first)
+    for ids, kind, reason in (([2, 3, 4, 6], Kind.REJECT, Reason.DUPLICATE), ([1], Kind.ACCEPT, None)):
+        decide_in_bulk(session.store, session.actor, ids, kind, reason)
+        session.acts.decided_in_bulk(ids, kind, reason, "the family of card 2")
+    for act in session.acts.acts:
+        words = shlex.split(act.command)
+        assert negwb(second, *words[1:]).exit_code == 0
+    assert acts(second) == acts(first) != []
+    assert second.states() == first.states()
+
+
+def test_a_long_list_of_candidates_is_read_from_stdin() -> None:
+    log = ActLog("ana")
+    numbers = list(range(1, 90_000, 2))
+    log.decided_in_bulk(numbers, Kind.REQUEUE, None, "a selection")
+    command, *lines = log.acts[0].command.split("\n")
+    assert command == "negwb decide - reopen --bulk --yes -a ana <<END"
+    assert lines[-1] == "END"
+    assert [int(line) for line in lines[:-1]] == numbers
 
 
 def work(session: AnnotationSession) -> None:

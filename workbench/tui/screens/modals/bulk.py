@@ -19,7 +19,7 @@ from curation_db.errors import RecordError
 from curation_db.language.sanitize import display_text
 from curation_db.review.bulk import BulkDone, decide_in_bulk, preview
 from curation_db.review.bulk_preview import BulkPreview
-from workbench.annotation.wording import BULK, readable
+from workbench.annotation.wording import BULK
 from workbench.tui.rendering import bulk
 from workbench.tui.rendering.card_content import BAD, MARK, QUIET, WARN, bar
 from workbench.tui.screens.modals.dialog import Dialog
@@ -184,8 +184,7 @@ class BulkModal(Dialog[BulkDone]):
                 self._reason,
                 progress=self._post_progress,
             )
-        because = f": {readable(self._reason)}" if self._reason is not None else ""
-        self._session.acts.without_command(f"{BULK[self._kind].title}{because}, of {self._whole}")
+        self._session.acts.decided_in_bulk(self._ids, self._kind, self._reason, self._whole)
         self._session.refresh()
         return done
 
