@@ -46,6 +46,7 @@ _FILES = text("""
     SELECT s.name, i.key, i.file_name FROM image i JOIN source s ON s.id = i.source_id
     WHERE i.file_name IS NOT NULL ORDER BY s.id, i.id
 """)
+_IMAGES = text("SELECT s.name, i.key FROM image i JOIN source s ON s.id = i.source_id")
 _CANDIDATES_OF = text("""
     SELECT count(*) FROM candidate WHERE image_id =
     (SELECT id FROM image WHERE key = :key AND source_id = (SELECT id FROM source WHERE name = :source))
@@ -142,6 +143,14 @@ def groups_of_images(connection: Connection) -> list[ImageGroup]:
             ImageGroup([GroupedImage(*name, int(n.scalar_one())) for name, n in zip(named, counts, strict=True)])
         )
     return groups
+
+
+def count_unsigned(connection: Connection) -> tuple[int, int]:
+    """Return how many images have no signature, which are near-duplicates of none, and the number of all images."""
+    names = [(COLLECTION + source, key) for source, key in connection.execute(_IMAGES)]
+    database = sqlite.database_path(connection)
+    signed = signature_cache.load(cache_file(database), COLLECTION).places if database is not None else {}
+    return sum(name not in signed for name in names), len(names)
 
 
 def image_files(connection: Connection) -> list[tuple[str, str, str]]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from benchmarks.task import Task
     from curation_db.similarity.duplicates import Signatures
     from curation_db.storage.store import Store
@@ -70,6 +72,17 @@ def refresh_record(store: Store, locate: Locate, progress: Step, *, only_new: bo
         missing += sum(path is None for _, path in located)
         unusable += sum(problem is not ImageProblem.MISSING for problem in done.problems.values())
     return SignedImages(images, missing, unusable)
+
+
+def unsigned_note(connection: Connection) -> str:
+    """Return how many images have no signature, and the command that computes them and says why not; "" for none."""
+    from curation_db.search.families import count_unsigned  # noqa: PLC0415
+
+    unsigned, images = count_unsigned(connection)
+    if not unsigned:
+        return ""
+    verb = "is" if unsigned == 1 else "are"
+    return f"{unsigned:,} of {images:,} images {verb} not compared: negwb images duplicates"  # one line of 80 columns
 
 
 def locator(workspace: Workspace, settings: Settings) -> Locate:

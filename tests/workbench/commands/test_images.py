@@ -42,6 +42,7 @@ def test_duplicates_families_and_benchmark_images_are_found_by_their_look(make_w
     root = _workspace(make_workspace).root
     query = run(root, "browse", "near:001", "--json")  # computes the signatures first
     assert [json.loads(line)["id"] for line in query.stdout.splitlines()] == [4, 1]
+    assert "2 of 5 images are not compared: negwb images duplicates" in query.stderr
     assert (root / "cache" / "image-signatures.db").is_file()
     family = run(root, "browse", "family:1", "sort:oldest", "--json").stdout.splitlines()
     assert [json.loads(line)["id"] for line in family] == [1, 3, 4]

@@ -49,6 +49,7 @@ from workbench.tui.screens.browse_reads import (
     blocks_of,
     compare_images,
     facet_values,
+    look_note,
     names_of,
     no_result_reason,
     rows_of,
@@ -122,10 +123,11 @@ class BrowseScreen(SideScreen, DecisionScreen):
 
     @dataclass
     class ListEnded(Message):
-        """All ids are loaded; `empty`: why there are none."""
+        """All ids are loaded; `empty`: why there are none; `note`: about the list."""
 
         question: int
         empty: str = ""
+        note: str = ""
 
     @dataclass
     class ImagesCompared(Message):
@@ -262,7 +264,8 @@ class BrowseScreen(SideScreen, DecisionScreen):
                 return
             self.post_message(self.IdsLoaded(question, block))
             has_rows = True
-        self.post_message(self.ListEnded(question, "" if has_rows else no_result_reason(self.store, view)))
+        empty = "" if has_rows else no_result_reason(self.store, view)
+        self.post_message(self.ListEnded(question, empty, look_note(self.store, view)))
 
     def _compare(self, question: int, done: int, of: int) -> None:
         if question != self._question:
@@ -284,6 +287,8 @@ class BrowseScreen(SideScreen, DecisionScreen):
             self._counting = False
             self.table.finish(event.empty)
             self._update_status()
+            if event.note:
+                self.show_message(event.note)
             self._count_facets()
 
     @on(RecordTable.PageFailed)

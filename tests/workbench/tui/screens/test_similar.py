@@ -69,14 +69,25 @@ async def test_a_card_lists_similar_ones_and_rejects_its_family_in_one_act(
         await pilot.press("g")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         assert workspace.events() == [(number, "reject", "gratuitous") for number in (1, 3, 5)]
-        assert "of the family of card 1" in app.session.acts.script
+        assert app.session.acts.acts[-1].did == "reject: gratuitous, of the family of card 1"
+        words = "negwb decide 1,3,5 reject --bulk --yes --reason gratuitous -a ana\n"
+        assert app.session.acts.script == words
+        assert "not compared" not in content, "all images have a signature"
         await until(pilot, lambda: shown(app) == 2)
         await press(pilot, "z")
         await until(pilot, lambda: set(workspace.states().values()) == {"open"})
 
+        (workspace.root / "pictures" / "007.png").unlink()
+        (workspace.root / "cache" / "image-signatures.db").unlink()
         await press(pilot, "M")
         await until(pilot, lambda: isinstance(app.screen, FamilyModal) and "because" in lines(app))
+        assert "1 of 8 images is not compared: negwb images duplicates" in lines(app)
         await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+        await pilot.press("b")
+        await until(pilot, lambda: isinstance(app.screen, BrowseScreen) and app.screen.table.row_count > 0)
+        await pilot.press("slash", "ctrl+u", *"near:001", "enter")
+        await until(pilot, lambda: "1 of 8 images is not compared: negwb images duplicates" in lines(app))
 
 
 @pytest.mark.long

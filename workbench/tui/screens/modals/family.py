@@ -19,8 +19,9 @@ from curation_db.search import fulltext
 from curation_db.search.families import Family, family_of
 from curation_db.search.rows import page_of
 from workbench.tui.rendering import bulk
+from workbench.tui.rendering.card_content import WARN
 from workbench.tui.screens.modals.bulk import BulkModal
-from workbench.workspace.image_signatures import refresh_record
+from workbench.workspace.image_signatures import refresh_record, unsigned_note
 
 if TYPE_CHECKING:
     from workbench.annotation.session import AnnotationSession
@@ -43,6 +44,8 @@ class FamilyModal(BulkModal):
         self._number = number
         self._family: Family | None = None
         self._texts: list[str] = []
+        self._note = ""
+        """About images that were not compared."""
 
     def _preview(self) -> BulkPreview:
         """Find the family. Runs in a thread."""
@@ -55,6 +58,7 @@ class FamilyModal(BulkModal):
             self._family = family_of(connection, self._number)
             self._ids = self._family.ids
             self._texts = [row.text for row in page_of(connection, self._ids[:_READ])]
+            self._note = unsigned_note(connection)
             return preview(connection, self._session.actor, self._ids, self._kind)
 
     def _compared(self, step: str, done: int, total: int) -> None:
@@ -66,7 +70,8 @@ class FamilyModal(BulkModal):
         if self._family is None:
             return []
         room = 6 if self.app.size.height >= 36 else 3 if self.app.size.height >= 24 else 1
-        return bulk.family(self._family, self._texts, most=room)
+        note = [Content.styled(f"⚠ {self._note}", WARN)] if self._note else []
+        return [*bulk.family(self._family, self._texts, most=room), *note]
 
     def asks_number(self, preview: BulkPreview) -> bool:
         return preview.changing > _SURE
