@@ -13,10 +13,11 @@ from workbench.annotation.text_spans import highlighted_spans
 from workbench.annotation.wording import DECISIONS, readable
 from workbench.tui.rendering import card_content
 from workbench.tui.rendering.card_content import MARK, QUIET
+from workbench.tui.rendering.line_cut import cut_line
 
 _NAME_CELLS = 18
-_TEXT = 240
-"""Characters of the caption above the votes; the adjudicator has already read the full text."""
+_TEXT_CELLS = 240
+"""Of the caption above the votes, of which the adjudicator has already read all; cue and concept stay."""
 
 
 def decision_label(kind: Kind, reason: Reason | str | None, *, bold: bool = False) -> Content:
@@ -27,7 +28,7 @@ def decision_label(kind: Kind, reason: Reason | str | None, *, bold: bool = Fals
 
 
 def vote_summary_content(summary: VoteSummary, card: Card, disagreement: Disagreement | None, width: int) -> Content:
-    lines = [card_content.marked(highlighted_spans(card.text, card.caption, limit=_TEXT)), Content("")]
+    lines = [cut_line(card_content.marked(highlighted_spans(card.text, card.caption)), _TEXT_CELLS), Content("")]
     lines += [heading("final decision"), *_final(summary.final), Content("")]
     lines += [heading("votes", _agreement(disagreement)), *_vote_lines(summary), Content("")]
     lines += [heading("judges"), *(card_content.opinion_rows(card, width) or [quiet("no judge was asked")])]

@@ -28,11 +28,14 @@ from workbench.annotation.wording import DECISIONS as WORDING
 from workbench.annotation.wording import STATES, answer, origin, readable
 from workbench.tui.rendering.adjudication import decision_label, heading
 from workbench.tui.rendering.card_content import GOOD, MARK, QUIET, WARN, bar, marked
+from workbench.tui.rendering.line_cut import cut_line
 
 _KIN = {RelatedCandidates.ANCESTOR: "was", RelatedCandidates.THIS: "this card", RelatedCandidates.DESCENDANT: "became"}
 _NAME_CELLS, _NARROW = 16, 90
-_MOST = 1_000
-"""Maximum number of moments shown, the newest; the command lists all."""
+_TEXT_CELLS = 400
+"""Of a related text; a longer one is cut so that cue and concept stay."""
+_OLDEST, _NEWEST = 100, 900
+"""Moments shown of a longer timeline, whose middle is left out: its beginning has the origin and the verdicts."""
 _PICTURE = {
     PictureShown.NONE: "no image shown",
     PictureShown.CELLS: "image in half cells",
@@ -49,12 +52,15 @@ def timeline_content(timeline: Timeline, width: int) -> Content:
     if timeline.hidden:
         words = BLIND if timeline.blind else HIDDEN
         lines += [Content(""), Content.styled(f"⚠ {words}", f"bold {WARN}")]
-    shown = timeline.entries[-_MOST:]
-    if len(shown) < len(timeline.entries):
-        lines += [Content(""), Content.styled(f"{len(timeline.entries) - len(shown):,} older ones are left out", QUIET)]
+    left_out = max(0, len(timeline.entries) - _OLDEST - _NEWEST)
     several = len(timeline.members) > 1
     day = ""
-    for moment in shown:
+    for at, moment in enumerate(timeline.entries):
+        if left_out and _OLDEST <= at < _OLDEST + left_out:
+            if at == _OLDEST:
+                lines += [Content(""), Content.styled(f"… {left_out:,} entries are left out here …", QUIET)]
+                day = ""
+            continue
         if moment.at[:10] != day:
             day = moment.at[:10]
             lines += [Content(""), heading(display_text(day, limit=10) or "undated", "UTC" if day else "")]
@@ -68,9 +74,12 @@ def _member(member: FamilyMember, texts: dict[int, FamilyMember], width: int) ->
     label = f"{_KIN[member.relation]:<11}" if len(texts) > 1 else ""
     state = f"   {STATES[member.state].status}" if member.state is not None else ""
     content = Content.assemble(
-        marked(
-            highlighted_spans(member.text, before.text if before else None, limit=400),
-            base="bold" if member.relation is RelatedCandidates.THIS else "",
+        cut_line(
+            marked(
+                highlighted_spans(member.text, before.text if before else None),
+                base="bold" if member.relation is RelatedCandidates.THIS else "",
+            ),
+            _TEXT_CELLS,
         ),
         (f"   #{member.candidate_id}{state}", QUIET),
     )

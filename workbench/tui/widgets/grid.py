@@ -70,12 +70,6 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         self._empty = empty
         self.cursor = 0
 
-    def pad_title(self, *, narrow: bool) -> None:
-        """Set blanks around the title: without borders at the sides, Textual sets none."""
-        if self.border_title is not None:
-            title = self.border_title.strip()
-            self.border_title = f" {title} " if narrow else title
-
     @property
     def row_count(self) -> int:
         raise NotImplementedError

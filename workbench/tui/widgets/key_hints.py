@@ -99,8 +99,6 @@ def border_keys(pane: Widget, keys: Sequence[PaneKeys], keymap: ActionMap, reaso
     known = {action.id: action for action in keymap.all_actions}
     hints = [hint([known[each] for each in entry.ids], entry.label, keymap, reason_of) for entry in keys]
     shown, line = fitted([each for each in hints if each is not None], pane.outer_size.width - _BORDER_ENDS)
-    if not pane.styles.border_left[0]:
-        line = Content.assemble(" ", line, " ") if line else line
     pane.auto_links = False  # a click runs the action, but the keys are not drawn as links
     set_border_labels(pane, subtitle=line)
     return {each for entry in shown for each in entry.ids}

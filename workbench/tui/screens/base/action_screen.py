@@ -16,7 +16,6 @@ from workbench.tui.bindings import bind
 from workbench.tui.key_folding import fold_key
 from workbench.tui.screens.base.sized_screen import SizedScreen
 from workbench.tui.widgets.action_line import ActionLine
-from workbench.tui.widgets.grid import Grid
 from workbench.tui.widgets.key_hints import KeyHints, PaneKeys, border_keys
 from workbench.tui.widgets.static_table import StaticTable
 from workbench.workspace.keymap import ActionMap, KeyScope
@@ -31,9 +30,8 @@ class ActionScreen(SizedScreen):
     DEFAULT_CSS = """
     ActionScreen .pane {
         border: round $border; border-title-color: $text-accent; border-subtitle-color: $text-muted;
+        scrollbar-background: $background; scrollbar-color: $border;
     }
-    ActionScreen.-narrow Grid.pane { border-left: none; border-right: none; border-top: solid $border;
-        border-bottom: solid $border; }
     """
 
     PANES: ClassVar[Mapping[str, Sequence[PaneKeys]]] = {}
@@ -82,8 +80,6 @@ class ActionScreen(SizedScreen):
         shown: set[str] = set()
         for selector, keys in self.PANES.items():
             for pane in self.query(selector):
-                if isinstance(pane, Grid):
-                    pane.pad_title(narrow=self.has_class("-narrow"))
                 if pane.display and pane.size.width:
                     shown |= border_keys(pane, keys, self.actions, self.disabled_reason)
         self.pane_ids = frozenset(shown)
