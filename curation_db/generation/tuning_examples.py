@@ -51,9 +51,9 @@ _AUDITED = text(f"""
     ) WHERE nth = 1 ORDER BY seq
 """)
 """The audit labels: each person's first blind answer."""
-_IMAGES_OF = text("""
-    SELECT e.uid, c.image_id FROM json_each(:uids) j JOIN event e ON e.uid = j.value
-    JOIN candidate c ON c.id = e.candidate_id
+_EVENTS = text("""
+    SELECT e.uid, c.image_id, c.text, coalesce(e.verdict, e.kind) AS answer, e.reason
+    FROM json_each(:uids) j JOIN event e ON e.uid = j.value JOIN candidate c ON c.id = e.candidate_id
 """)
 
 
@@ -199,19 +199,34 @@ def _draw(seed: int, name: str) -> bytes:
 
 def decisions_hash(examples: Iterable[TuningExample]) -> str:
     """Return the SHA-256 of the decisions: event, answer, reason and text of each, in order of the events."""
-    lines = sorted(
-        f"{each.uid}\t{'accept' if each.accepted else 'reject'}\t{each.reason or ''}\t{each.text}\n"
-        for each in examples
-    )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return _hash(_line(each.uid, each.accepted, each.reason, each.text) for each in examples)
 
 
-def images_of_events(connection: Connection, uids: Sequence[str]) -> tuple[set[int], int]:
-    """Return the images of events, and how many of the events this record does not have."""
-    images: set[int] = set()
-    known: set[str] = set()
-    for part in batches(uids, _BATCH):
-        for row in connection.execute(_IMAGES_OF, {"uids": json_array(part)}):
-            images.add(row.image_id)
-            known.add(row.uid)
-    return images, len(set(uids) - known)
+def _line(uid: str, accepted: bool, reason: str | None, text: str) -> str:
+    return f"{uid}\t{'accept' if accepted else 'reject'}\t{reason or ''}\t{text}\n"
+
+
+def _hash(lines: Iterable[str]) -> str:
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDecisions:
+    """What a record knows about the decisions that a prompt version names."""
+
+    images: frozenset[int]
+    missing: int
+    """Decisions that the record does not have."""
+    sha256: str
+    """`decisions_hash` of those that it has."""
+
+
+def recorded_decisions(connection: Connection, uids: Collection[str]) -> RecordedDecisions:
+    """Return what the record knows about these events."""
+    rows = [
+        row
+        for part in batches(sorted(set(uids)), _BATCH)
+        for row in connection.execute(_EVENTS, {"uids": json_array(part)})
+    ]
+    lines = [_line(row.uid, row.answer == Kind.ACCEPT, row.reason, row.text) for row in rows]
+    return RecordedDecisions(frozenset(row.image_id for row in rows), len(set(uids)) - len(rows), _hash(lines))

@@ -166,6 +166,10 @@ def compare(
         for version, missing in seen.foreign.items()
         if version in versions
     ]
+    lines += [
+        f"the decisions that {version} names do not agree with their hash: what it has seen is not certain"
+        for version in sorted(seen.edited.intersection(versions))
+    ]
     for line in lines:
         typer.echo(f"negwb: {line}", err=True)
 

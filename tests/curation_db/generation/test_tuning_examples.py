@@ -14,11 +14,12 @@ from support.record import Record
 from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.events.annotators import Actor
 from curation_db.generation.tuning_examples import (
+    RecordedDecisions,
     TuningExample,
     decisions_hash,
     draw_examples,
     gives_examples,
-    images_of_events,
+    recorded_decisions,
     stored_audit_key,
     tuning_decisions,
 )
@@ -140,9 +141,11 @@ def test_texts_that_a_prompt_could_mistake_are_left_out(record: Record) -> None:
 def test_images_of_the_events_of_a_prompt(record: Record) -> None:
     ids = filled(record)
     record.open_session("ana").reviewer.decide(ids[0], Kind.ACCEPT, shown=SHOWN)
-    uid = found(record)[ids[0]].uid
+    one = found(record)[ids[0]]
     with record.store.read() as connection:
-        assert images_of_events(connection, [uid, "nothing"]) == ({ids[0]}, 1)
+        assert recorded_decisions(connection, [one.uid, "nothing", one.uid]) == RecordedDecisions(
+            frozenset({ids[0]}), 1, decisions_hash([one])
+        )
 
 
 def test_a_record_without_candidates_has_no_examples(record: Record) -> None:

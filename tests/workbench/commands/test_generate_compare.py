@@ -24,7 +24,7 @@ from workbench.reports.prompt_comparison import comparison_report
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import read_settings
 
-SIZE = DemoSize(pictures=24, pool=1, scenes=1, gallery=1)
+SIZE = DemoSize(pictures=16, pool=1, scenes=1, gallery=1)
 OLD = "negwb-p1-1"
 
 

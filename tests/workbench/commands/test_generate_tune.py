@@ -88,12 +88,23 @@ def test_a_tuned_version_is_compared_on_the_other_images_alone(workspace: Worksp
     json_of(workspace, "demo", workspace.root, "--decide")
     report = json_of(workspace, "prompts", "compare", "negwb-p1-1", next_set(workspace), "--json")
     assert (report["labels"] > 5, report["labels_left_out"]) == (True, 0)
+    shown = negwb(workspace, "prompts", "compare", "negwb-p1-1", "negwb-p1-2")
+    assert "hash" not in shown.stderr
+
+
+def test_a_shortened_list_of_decisions_is_noticed(workspace: Workspace) -> None:
+    json_of(workspace, "generate", "tune", "--yes", "--json")
+    lines = next_set(workspace).read_text(encoding="utf-8").splitlines()
+    at = lines.index("decisions = [") + 1
+    next_set(workspace).write_text("\n".join([*lines[:at], *lines[at + 1 :]]), encoding="utf-8")
+    json_of(workspace, "generate", "--compare", "negwb-p1-1", "negwb-p1-2", "--quiet", "--json", "--limit", 4)
+    assert "do not agree with their hash" in negwb(workspace, "prompts", "compare", "1").stderr
 
 
 def test_labels_that_a_tuned_version_has_seen_do_not_measure_it(workspace: Workspace) -> None:
     """Not even where its candidates are not from a comparison."""
     version = json_of(workspace, "generate", "tune", "--yes", "--json")["version"]
-    json_of(workspace, "generate", "--prompts", next_set(workspace), "--quiet", "--json")
+    json_of(workspace, "generate", "--prompts", next_set(workspace), "--quiet", "--json", "--limit", 40)
     json_of(workspace, "demo", workspace.root, "--decide")
     by_prompt = {row["prompt"]: row for row in json_of(workspace, "prompts", "--by", "prompt", "--json")}
     labelled = rows(

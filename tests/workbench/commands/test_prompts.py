@@ -46,7 +46,7 @@ def decide(workspace: Workspace) -> None:
 
 
 def test_acceptance_and_cost_of_a_generated_prompt_version(workspace: Workspace) -> None:
-    run = json_of(workspace, "generate", "--quiet", "--json")
+    run = json_of(workspace, "generate", "--quiet", "--json", "--limit", 40)
     prompt = run["settings"]["prompts"]
     before = {row["prompt"]: row for row in json_of(workspace, "prompts", "--by", "prompt", "--json")}
     assert before[prompt]["candidates"] == run["kept"]
@@ -66,7 +66,7 @@ def test_acceptance_and_cost_of_a_generated_prompt_version(workspace: Workspace)
 
 
 def test_money_by_the_prices_of_the_settings(workspace: Workspace) -> None:
-    json_of(workspace, "generate", "--quiet", "--json")
+    json_of(workspace, "generate", "--quiet", "--json", "--limit", 10)
     settings = workspace.settings.read_text(encoding="utf-8")
     for name in ("script", "sim-judge-a", "sim-judge-b"):
         settings = settings.replace(f"[engines.{name}]", f"[engines.{name}]\nprice_in = 2.0\nprice_out = 2.0")

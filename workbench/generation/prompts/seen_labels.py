@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from curation_db.generation.answer_cache import stored_prompts
-from curation_db.generation.tuning_examples import gives_examples, images_of_events, stored_audit_key
+from curation_db.generation.tuning_examples import gives_examples, recorded_decisions, stored_audit_key
 from workbench.errors import UsageError
 from workbench.generation.prompts.loader import PromptSet, parse_prompts
 
@@ -27,6 +27,8 @@ class SeenLabels:
     """Tuned version to the images of its examples."""
     foreign: Mapping[str, int] = field(default_factory=dict)
     """Tuned version to the number of its decisions that are not in this record."""
+    edited: frozenset[str] = frozenset()
+    """Tuned versions whose list of decisions does not agree with its hash: which labels they saw is not certain."""
 
     def includes(self, version: str, image_id: int) -> bool:
         """Whether the version has seen the labels of this image."""
@@ -37,14 +39,16 @@ class SeenLabels:
 
 def seen_labels(connection: Connection, prompts: Iterable[PromptSet] | None = None) -> SeenLabels:
     """Return what the prompt sets have seen; default: all sets whose text the record stores."""
-    examples, foreign = {}, {}
+    examples, foreign, edited = {}, {}, set()
     for each in _stored(connection) if prompts is None else prompts:
         if each.tuned is not None:
-            images, missing = images_of_events(connection, each.tuned.decisions)
-            examples[each.version] = frozenset(images)
-            if missing:
-                foreign[each.version] = missing
-    return SeenLabels(stored_audit_key(connection), examples, foreign)
+            recorded = recorded_decisions(connection, each.tuned.decisions)
+            examples[each.version] = recorded.images
+            if recorded.missing:
+                foreign[each.version] = recorded.missing
+            elif recorded.sha256 != each.tuned.decisions_sha256:
+                edited.add(each.version)
+    return SeenLabels(stored_audit_key(connection), examples, foreign, frozenset(edited))
 
 
 def _stored(connection: Connection) -> Iterable[PromptSet]:
