@@ -29,6 +29,7 @@ SHOTS = (
     Shot("browse", (120, 36), "negwb-dark", ("b", "s", "g", *["down"] * 5)),
     Shot("adjudicate", (120, 36), "negwb-dark", ("d",), "hidden until you have decided"),
     Shot("progress", (120, 36), "negwb-dark", ("p", "right", "right", "right"), "votes in force"),
+    Shot("calibration", (120, 36), "negwb-dark", ("p", "left", "n"), "share = P"),
     Shot("history", (120, 36), "negwb-light", ("d", "5"), "imported"),
     Shot("guidelines", (120, 36), "negwb-dark", ("g",)),
     Shot("settings", (120, 36), "negwb-light", ("comma",)),

@@ -57,7 +57,7 @@ async def test_rows_are_decided_in_place(make_workspace: Any, open_app: Any) -> 
         await until(pilot, lambda: "✓ accepted · z undo" in done(app))
         assert (browse(app).table.chosen, listed(app)) == (1, list(range(1, 10))), "the row stays under the cursor"
         assert "▸    ✓ accepted" in lines(app)
-        assert "1 decided here · r refresh" in lines(app)
+        assert "1 decided here · f5 refresh" in lines(app)
         await pilot.press("a")
         await until(pilot, lambda: "accepted already" in done(app))
         await pilot.press("j", "x")
