@@ -32,7 +32,7 @@ def progress(
     ] = ConsensusMethod.MAJORITY,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show annotation speed, time left, decisions, balance, annotator agreement and judge accuracy.
+    """Show annotation speed, time left, decisions, balance, agreement, flip rates, consensus and judge accuracy.
 
     Balance targets are in [progress.targets] of negwb.toml. Intervals are 95 %; those of agreement resample images.
     """

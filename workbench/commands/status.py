@@ -24,7 +24,7 @@ def status(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show sources, candidates, annotators, sessions and exports of the workspace.
+    """Show sources, candidates, annotators, sessions and exports, and in one table what speaks for and against the set.
 
     An export is stale if an export of the same selection would have other pairs now, or if a restore replaced its
     history. Its files never change.

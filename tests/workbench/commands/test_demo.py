@@ -65,6 +65,7 @@ def test_all_candidates_are_decided_by_the_ground_truth_and_frozen(finished) -> 
     folder, done = finished
     output = json_of(done)
     assert output.keys() == KEYS
+    assert output["auto"].keys() >= {"precision_bound", "true_precision", "decisions_saved", "decisions_saved_95"}
     assert output["accepted"] + output["rejected"] == output["candidates"] > 40
     assert 0 < output["judge_errors_caught"] <= output["rejected"]
     assert output["judge_error_rate"] == pytest.approx(output["judge_errors_caught"] / output["candidates"], abs=1e-4)
