@@ -198,10 +198,11 @@ class _PairCounter:
         if image != self._image:
             self._images += 1
             self._image = image
+        generated = pair.extra is not None
         properties = (
             (item.source, item.negation_type, item.cue, item.cue_position),
-            pair.asked_position,
-            (item.generator, item.prompt_version, pair.mix),
+            pair.asked_position if generated else None,
+            (item.generator, item.prompt_version, pair.mix if generated else None),
             (item.edited is not None, item.caption is None, item.file_name is None, item.tokens > self._most_tokens),
         )
         self._properties[properties] += 1

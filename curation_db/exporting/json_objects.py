@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 import msgspec
@@ -12,6 +13,11 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 _fast_encode = msgspec.json.Encoder().encode
 _DELETE = b"\x7f"
 """The only ASCII character that `json` escapes and msgspec does not."""
+
+
+def json_text(value: str | int | None) -> str:
+    """Return a text, an integer or null as `json.dumps` does."""
+    return encode_basestring_ascii(value) if isinstance(value, str) else "null" if value is None else str(value)
 
 
 def encode_flat(values: Mapping[str, object]) -> str:

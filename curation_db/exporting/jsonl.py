@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curation_db.exporting.json_objects import encode_flat
+from curation_db.exporting.json_objects import json_text
 from curation_db.exporting.manifest import ITEMS_FILE, ExportItem
-from curation_db.exporting.pairs import ExportHeader, ExportPair
+from curation_db.exporting.pairs import WRITE_BUFFER, ExportHeader, ExportPair
 
 PAIRS_FILE = "pairs.jsonl"
 
@@ -18,10 +18,8 @@ class _LinesWriter:
     """Base of the writers: one line per pair."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w", encoding="ascii", newline="\n")
-
-    def write(self, line: str) -> None:
-        self._file.write(line)
+        self._file = path.open("w", WRITE_BUFFER, encoding="ascii", newline="\n")
+        self.write = self._file.write
 
     def finish(self) -> None:
         """Complete the file."""
@@ -50,19 +48,15 @@ class PairsWriter(_LinesWriter):
 
     def add(self, pair: ExportPair) -> None:
         """Write the next pair."""
-        self.write(encode_flat(_fields(pair.item)) + "\n")
+        self.write(_line(pair.item))
 
 
-def _fields(item: ExportItem) -> dict[str, str | None]:
-    values = {
-        "source": item.source,
-        "image": item.image_key,
-        "file_name": item.file_name,
-        "caption": item.caption,
-        "text": item.text,
-        "concept": item.concept,
-        "negation_type": item.negation_type,
-        "cue": item.cue,
-        "key": item.key,
-    }
-    return values if item.url is None else {**values, "url": item.url}
+def _line(item: ExportItem) -> str:
+    """Return the line, put together by hand: the general encoder takes three times as long."""
+    text = json_text
+    url = "" if item.url is None else f', "url": {text(item.url)}'
+    return (
+        f'{{"source": {text(item.source)}, "image": {text(item.image_key)}, "file_name": {text(item.file_name)},'
+        f' "caption": {text(item.caption)}, "text": {text(item.text)}, "concept": {text(item.concept)},'
+        f' "negation_type": {text(item.negation_type)}, "cue": {text(item.cue)}, "key": {text(item.key)}{url}}}\n'
+    )

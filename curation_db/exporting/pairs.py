@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, text
 
@@ -47,6 +47,8 @@ _LICENSES = text("""
 """)
 
 
+WRITE_BUFFER: Final = 1 << 20
+"""Bytes that a writer collects before it writes them to its file."""
 _MIX = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 """Form of a mix name; an imported file may have anything else under the key "mix"."""
 
@@ -182,18 +184,18 @@ def _pair(
         marks = _loads(completed, f"the image of candidate {number}", dict)
         image |= {name: event_clock.value_at(mark, image.get(name), at) for name, mark in marks.items()}
         file_name, width, height, digest, image_extra, url = (image[name] for name in _FILLED_IN)
-    columns: dict[str, Any] = dict(zip(_COLUMNS, values))  # noqa: B905  # the statement selects these columns
-    if columns["pipeline"] == EDITED:
-        columns["generator"] = people.of(columns["generator"])
-    columns["tokens"] = limit.count(columns["text"], columns["tokens"])
+    fields: dict[str, Any] = dict(zip(_COLUMNS, values))  # noqa: B905  # the statement selects these columns
+    if fields["pipeline"] == EDITED:
+        fields["generator"] = people.of(fields["generator"])
+    fields["tokens"] = limit.count(fields["text"], fields["tokens"])
+    fields.update(facts)
     item = ExportItem(
-        **columns,
         file_name=file_name,
         url=url,
         image_sha256=None if digest is None else digest.hex(),
         triplet=None if triplet is None else triplet.to_dict(),
         votes=votes,
-        **facts,
+        **fields,
     )
     return ExportPair(item, width, height, extra, image_extra)
 
@@ -211,15 +213,16 @@ def _decision_fields(outcome: DecidedCandidate, people: Pseudonyms) -> dict[str,
 
 
 def _vote(vote: CountedVote, moment: Moment, people: Pseudonyms) -> ItemVote:
+    seq, day = moment
     return {
-        "event": moment.seq,
+        "event": seq,
         "by": people.of(vote.actor) if vote.is_person else vote.actor,
         "kind": vote.kind,
         "verdict": vote.verdict,
         "reason": vote.reason,
         "stream": vote.stream,
         "blind": vote.blind,
-        "day": moment.day,
+        "day": day,
     }
 
 

@@ -47,7 +47,7 @@ BATCH = 1_000
 
 _COLUMNS = ", ".join(f"e.{column}" for column in COLUMNS)
 _MOMENT = itemgetter(COLUMNS.index("seq"), -1)
-"""The columns seq and day of `_EVENTS`, as in `Moment`."""
+"""The columns seq and day of `_EVENTS`: a `Moment`."""
 _NO_VOTES = frozenset({Kind.SKIP, Kind.EDIT})
 _EVENTS = f"""
     SELECT {_COLUMNS}, e.blind, e.reason, e.stream, coalesce(e.elapsed_ms < {HASTY_MS}, 0) AS quick,
@@ -234,13 +234,8 @@ class CountedVote(NamedTuple):
     blind: bool
 
 
-class Moment(NamedTuple):
-    """When a vote was cast."""
-
-    seq: int
-    """Sequence number of its event."""
-    day: str
-    """UTC date, as in 2026-05-31."""
+Moment = tuple[int, str]
+"""When a vote was cast: the sequence number of its event, and the UTC date, as in 2026-05-31."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +258,9 @@ class DecidedCandidate:
     """All votes in force, also those that do not determine the state; no skips, edits and answers to gold items."""
     by_people: bool = True
     """Whether `deciders` are people, not policies."""
+
+
+_NO_OUTCOME: tuple[DecidedCandidate | None, Omission | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,17 +292,21 @@ def choose(connection: Connection, selection: ExportFilter, *, at: int | None = 
     ignored = _ignored(connection, selection)
     matching = None if selection.query is None else selection.query.ids(connection)
     omitted: Counter[str] = Counter()
+    known: dict[int, tuple[DecidedCandidate | None, Omission | None]] = {}
+    """By the identity of an outcome: equal decisions mostly share one."""
     outcomes: dict[int, DecidedCandidate] = {}
     moments: dict[int, tuple[Moment, ...]] = {}
     for number, outcome, rows in _with_untouched(connection, selection, until):
-        why = selection.omission(outcome)
+        if known.get(id(outcome), _NO_OUTCOME)[0] is not outcome:
+            known[id(outcome)] = outcome, selection.omission(outcome)
+        why = known[id(outcome)][1]
         if why is not Omission.STATE:
             why = ignored.get(number, why)
         if why is None and matching is not None and number not in matching:
             why = Omission.QUERY
         if why is None:
             outcomes[number] = outcome
-            moments[number] = tuple([Moment(*_MOMENT(rows[vote.position - 1])) for vote in outcome.votes])
+            moments[number] = tuple([_MOMENT(rows[vote.position - 1]) for vote in outcome.votes])
         elif why is not Omission.STATE:
             omitted[why] += 1
     every = connection.execute(_COUNT, {"at": until}).scalar_one()

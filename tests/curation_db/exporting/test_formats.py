@@ -289,3 +289,24 @@ def test_later_keys_are_passed_over():
 def test_lines_that_are_no_items(line):
     with pytest.raises(ValueError, match="expected"):
         ExportItem.from_line(line)
+
+
+@pytest.mark.parametrize("key", ["7", HOSTILE])
+@pytest.mark.parametrize("extra", [None, '{"note": "x"}'])
+def test_every_line_has_the_form_of_json_dumps(record, key, extra):
+    source = record.source("coco")
+    url = "https://example.org/a?b=1&c=\u732b"
+    for number, more in enumerate(({"url": url}, {})):
+        image = record.image(source, f"{key}{number}", None if more else "1.jpg", **more)
+        caption = record.caption(source, f"{key}{number}", image, HOSTILE) if number else None
+        candidate = record.candidate(source, f"{key}{number}", image, HOSTILE, caption_id=caption, extra=extra)
+        record.person("ana").decide(candidate, Kind.ACCEPT)
+    record.freeze("s")
+    lines = [
+        line.rstrip(",")
+        for name in ("items.jsonl", "pairs.jsonl", "coco.json")
+        for line in (record.export("s") / name).read_text().splitlines()
+        if line.startswith('{"')
+    ]
+    assert len(lines) == 2 + 2 + 4
+    assert [json.dumps(json.loads(line)) for line in lines] == lines
