@@ -50,6 +50,7 @@ def run(*, quick: bool) -> dict[str, Any]:
         claims = claim_times(workspace, 50 if quick else _CLAIMS)
         empty = _run_session(EMPTY, presses)["empty"]
         measured = _run_session(workspace.root, presses)
+        picture_kb = _mean_size(workspace.root / "pictures") // 1024
         megabytes = workspace.database.stat().st_size // 2**20
         sent = accept_bytes(Path(folder) / "ordered", _ORDERED, _QUICK_PRESSES if quick else _ORDERED.seeds - 1)
     return {
@@ -60,7 +61,7 @@ def run(*, quick: bool) -> dict[str, Any]:
         **claim_figures(claims),
         "rss_mb": measured["rss_mb"],
         "pictures": measured["pictures"],
-        "picture_kb": _mean_size(workspace.root / "pictures") // 1024,
+        "picture_kb": picture_kb,
         "audit_cards": measured["audit_cards"],
         "own_first_votes": size.voted,
         "record_mb": megabytes,
