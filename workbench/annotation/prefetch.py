@@ -20,8 +20,8 @@ from workbench.annotation.models import CLOCK_CHECK_SECONDS, DEPTH, PreparedCard
 
 _RETRY_SECONDS = 2.0
 REST_SECONDS = 0.25
-"""Longest pause of the thread after a card was taken, if others are ready. It ends once the screen has drawn the card:
-Python runs one thread at a time, so that work of this one would delay the drawing."""
+"""Longest pause of the thread after a key or after a card was taken, if others are ready. It ends once the screen has
+drawn the card: Python runs one thread at a time, so that work of this one would delay the drawing."""
 _MAX_SERVED_AGAIN = 200
 _MOST_IMAGES = 8
 """Prepared cards that keep their images, after undos."""
@@ -46,7 +46,7 @@ class CardPrefetcher:
         self._queue = queue
         self._load = load
         self._prepare = prepare
-        """Called for each card, except if the annotator waits for it."""
+        """Called for each card, except if the annotator waits for it or for the effect of a key."""
         self._on_change = on_change
         self._depth = depth
         self._renew_every = lease_seconds / 3
@@ -104,6 +104,11 @@ class CardPrefetcher:
                 self._rest_until = self._monotonic() + REST_SECONDS
             self._change.notify_all()
         return ready
+
+    def rest(self) -> None:
+        """Leave the processor to a key: begin no work until its card is drawn, unless no card is ready."""
+        with self._change:
+            self._rest_until = self._monotonic() + REST_SECONDS
 
     def end_rest(self) -> None:
         """Prepare cards again: the taken one is drawn."""
@@ -253,7 +258,7 @@ class CardPrefetcher:
         with self._change:
             self._loading = claim.candidate_id
         ready = self._load(claim)
-        if ready is not None and self.current_id is not None:
+        if ready is not None and self.current_id is not None and self._monotonic() >= self._rest_until:
             self._prepare(ready)
         self._claimed = None
         self._add(claim.candidate_id, ready)

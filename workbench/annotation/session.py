@@ -146,6 +146,8 @@ class AnnotationSession:
         self.start_prefetch = self._prefetcher.start
         """Start to prepare cards, which leases them. A second call does nothing."""
         self.upcoming = self._prefetcher.upcoming
+        self.rest = self._prefetcher.rest
+        """The screen reports a key that will change the card: the thread leaves the processor to it."""
         self.card_drawn = self._prefetcher.end_rest
         """The screen reports that it has drawn the current card: the thread may use the processor again."""
         self._card = CurrentCard(store, self._queue, self._prefetcher, self.loader, self.dwell_timer)

@@ -365,7 +365,7 @@ def _transition(before: Look, after: Look) -> str:
 
 
 class StripsUpdate(CompositorUpdate):
-    """An update whose strips were not divided at the edges of widgets (see `uncovered_strips`)."""
+    """An update whose strips were not divided at the edges of widgets (see `changed_strips`)."""
 
     def __init__(self, strips: Sequence[PlacedStrip]) -> None:
         self.strips = strips
@@ -410,33 +410,60 @@ def placed_strips(update: Update) -> Sequence[PlacedStrip]:
     return placed
 
 
-def uncovered_strips(compositor: Compositor) -> list[PlacedStrip] | None:
-    """Return the strips of the regions that have changed, if one widget covers each of them.
+def changed_strips(compositor: Compositor) -> list[PlacedStrip] | None:
+    """Return the strips of the regions that have changed; from then on the compositor's regions are clean.
 
-    The compositor renders all widgets within the changed regions' bounds and divides each line at the edges of all of
-    them, which takes longer than a card's change itself.
+    The compositor would render all widgets within the bounds of all changed regions, and divide each line at the edges
+    of all of them, which takes longer than what a card changes. Here each region is rendered by the widgets that are
+    on top there, and by no other.
 
     Returns:
-        None: several widgets share a region, so that the compositor has to tell which cells belong to which. Otherwise
-        the compositor's regions are clean.
+        None: the whole screen has changed, which is left to the compositor.
     """
     screen = compositor.size.region
-    parts: list[tuple[Widget, Region, Region]] = []
-    for changed in compositor._dirty_regions:
-        shown = changed.intersection(screen)
-        for widget, (region, clip) in compositor.visible_widgets.items():  # from front to back
-            part = region.intersection(clip)
-            if part.overlaps(shown):
-                if not part.contains_region(shown):
-                    return None
-                parts.append((widget, region, shown))
-                break
+    largest: list[Region] = []
+    for changed in sorted(compositor._dirty_regions, key=lambda region: -region.area):
+        if not any(other.contains_region(changed) for other in largest):
+            largest.append(changed)
+    if screen in largest:
+        return None
     compositor._dirty_regions.clear()
     return [
-        PlacedStrip(shown.x, y, strip)
-        for widget, region, shown in parts
-        for y, strip in enumerate(widget.render_lines(shown.translate(-region.offset)), shown.y)
+        PlacedStrip(part.x, y, strip)
+        for changed in largest
+        for widget, region, part in _on_top(compositor, changed.intersection(screen))
+        for y, strip in enumerate(widget.render_lines(part.translate(-region.offset)), part.y)
     ]
+
+
+def _on_top(compositor: Compositor, region: Region) -> list[tuple[Widget, Region, Region]]:
+    """Return the widgets that are visible in a region of the screen, with their regions and the parts they cover."""
+    covering: list[tuple[Widget, Region, Region]] = []
+    uncovered = [region] if region else []
+    for widget, (whole, clip) in compositor.visible_widgets.items():  # from front to back
+        place, rest = whole.intersection(clip), list[Region]()
+        for part in uncovered:
+            shared = part.intersection(place)
+            if shared:
+                covering.append((widget, whole, shared))
+                rest += _without(part, shared)
+            else:
+                rest.append(part)
+        uncovered = rest
+        if not uncovered:
+            break
+    return covering
+
+
+def _without(region: Region, hole: Region) -> list[Region]:
+    """Return what is left of a region without a part of it: above, below, and at both sides."""
+    around = (
+        Region.from_corners(region.x, region.y, region.right, hole.y),
+        Region.from_corners(region.x, hole.bottom, region.right, region.bottom),
+        Region.from_corners(region.x, hole.y, hole.x, hole.bottom),
+        Region.from_corners(hole.right, hole.y, region.right, hole.bottom),
+    )
+    return [part for part in around if part]
 
 
 def _strips_of_lines(update: LayoutUpdate) -> list[PlacedStrip]:

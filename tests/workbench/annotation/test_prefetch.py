@@ -71,6 +71,22 @@ def test_the_pause_ends_when_the_taken_card_is_drawn(stepped: Stepped) -> None:
     assert stepped.steps() == DEPTH
 
 
+def test_it_pauses_while_a_key_is_applied(stepped: Stepped) -> None:
+    stepped.prefetcher.step()
+    seen: list[Any] = []
+    stepped.prefetcher._prepare = seen.append
+    stepped.prefetcher.current_id = 1
+    stepped.prefetcher.rest()
+    assert stepped.steps() == 1
+    stepped.prefetcher.take()
+    stepped.prefetcher.step()
+    assert stepped.prefetcher.prepared == 1, "the annotator waits for a card"
+    assert seen == []
+    stepped.prefetcher.end_rest()
+    assert stepped.steps() == DEPTH
+    assert len(seen) == DEPTH - 1
+
+
 def test_a_card_is_prepared_for_the_screen_unless_the_annotator_waits_for_it(stepped: Stepped) -> None:
     seen: list[tuple[int, int]] = []
     prefetcher = stepped.prefetcher

@@ -617,6 +617,7 @@ class CurateScreen(ZoomingScreen):
         async with self._turn:
             self.session.picture_shown = self.shown_pane.shown_as
             self._note_zoom()
+            self.session.rest()
             try:
                 result = await asyncio.to_thread(work)
             except NoLongerQueued as error:

@@ -11,13 +11,12 @@ from textual.geometry import Offset, Region
 from textual.selection import Selection
 from textual.strip import Strip
 
-from workbench.tui.frame_diff import uncovered_strips
+from workbench.tui.frame_diff import PlacedStrip, changed_strips
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.themes import LIGHT
 from workbench.tui.widgets.card import CardView
-from workbench.tui.widgets.edit_dock import EditDock
+from workbench.tui.widgets.edit_dock import CaptionArea, EditDock
 from workbench.tui.widgets.field import TrackedText
-from workbench.tui.widgets.status import StatusLine
 
 
 def cases(count: int) -> list[Case]:
@@ -102,37 +101,47 @@ async def test_an_equal_card_with_another_state_is_not_drawn_from_old_lines(make
         assert "a new decision replaces it" in lines(app)
 
 
-async def test_a_region_of_one_widget_is_drawn_as_by_the_compositor(make_workspace: Any, open_app: Any) -> None:
+def drawn(strips: list[PlacedStrip]) -> dict[tuple[int, int], str]:
+    """Return the characters of strips by place."""
+    return {(x + at, y): letter for x, y, strip in strips for at, letter in enumerate(strip.text)}
+
+
+@pytest.mark.parametrize("keys", ["", "e", "x", "i"])
+async def test_changed_regions_are_drawn_as_by_the_compositor(make_workspace: Any, open_app: Any, keys: str) -> None:
     app = open_app(make_workspace(3))
     async with running(app) as pilot:
         await settled(pilot)
+        await press(pilot, *keys)
         screen: CurateScreen = app.screen
+        await until(pilot, lambda: keys != "e" or screen.query_one(EditDock).region.height > 0)
         compositor = screen._compositor
-        for widget in (screen.status, screen.picture, screen.card_view, screen.action_line):
-            compositor._dirty_regions = {widget.region, Region(*widget.region.offset, 3, 1)}
-            strips = uncovered_strips(compositor)
-            assert strips
+        frame = drawn([PlacedStrip(0, y, strip) for y, strip in enumerate(compositor.render_strips())])
+        widgets = list(compositor.visible_widgets)
+        for regions in (
+            *({widget.region} for widget in widgets),
+            {Region(50, 0, 20, 36), Region(0, 10, 120, 3), Region(2, 2, 5, 5), Region(2, 2, 3, 1)},
+            {Region(-5, -5, 20, 10), Region(110, 30, 40, 40)},
+        ):
+            compositor._dirty_regions = set(regions)
+            strips = changed_strips(compositor)
+            if compositor.size.region in regions:
+                assert strips is None
+                continue
+            assert strips is not None
             assert not compositor._dirty_regions
-            frame = compositor.render_strips()
-            for x, y, strip in strips:
-                assert strip.text == frame[y].crop(x, x + strip.cell_length).text
+            cells = drawn(strips)
+            shown_parts = [region.intersection(compositor.size.region) for region in regions]
+            assert cells.keys() == {(x, y) for part in shown_parts for x in part.column_range for y in part.line_range}
+            assert cells == {place: frame[place] for place in cells}
 
 
-async def test_a_region_of_several_widgets_is_left_to_the_compositor(make_workspace: Any, open_app: Any) -> None:
+async def test_a_change_of_the_focus_draws_the_fields_and_not_the_screen(make_workspace: Any, open_app: Any) -> None:
     app = open_app(make_workspace(3))
     async with running(app) as pilot:
         await settled(pilot)
-        screen: CurateScreen = app.screen
-        compositor, card = screen._compositor, screen.card_view.region
-        for region in (
-            compositor.size.region,
-            screen.picture_box.region,
-            screen.query_one(StatusLine).region.grow((0, 0, 1, 0)),
-        ):
-            compositor._dirty_regions = {region}
-            assert uncovered_strips(compositor) is None
-            assert compositor._dirty_regions == {region}
         await press(pilot, "e")
-        await until(pilot, lambda: screen.query_one(EditDock).region.height > 0)
-        compositor._dirty_regions = {card}
-        assert uncovered_strips(compositor) is None  # the fields are above a part of the card
+        screen: CurateScreen = app.screen
+        await until(pilot, lambda: isinstance(screen.focused, CaptionArea) and not screen._repaint_required)
+        screen.set_focus(None)
+        assert not screen._repaint_required
+        await until(pilot, lambda: not screen.query_one(CaptionArea).has_focus)

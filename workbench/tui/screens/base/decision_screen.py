@@ -9,11 +9,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from textual.errors import NoWidget
+from textual.reactive import Reactive
 from textual.widget import Widget
 
 from curation_db.enums import REASON_KEYS
 from workbench.annotation.key_guard import KeyTooEarly
-from workbench.tui.frame_diff import StripsUpdate, uncovered_strips
+from workbench.tui.frame_diff import StripsUpdate, changed_strips
 from workbench.tui.screens.base.sized_screen import SizedScreen
 from workbench.tui.widgets.field import TrackedText
 from workbench.tui.widgets.picture import PicturePane
@@ -35,6 +36,9 @@ _REASON_KEY_SECONDS = 0.4
 
 class DecisionScreen(SizedScreen):
     """Base class: subclasses set `visibility` and `DECIDING`, and show messages about dropped keys."""
+
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    """As Textual's, but a change draws only the widgets that get or lose the focus, not the whole screen."""
 
     DECIDING: frozenset[str] = frozenset()
     """Actions that decide about the card or begin a decision."""
@@ -87,10 +91,10 @@ class DecisionScreen(SizedScreen):
         self._on_timer_update()
 
     def _compositor_refresh(self) -> None:
-        """Draw what has changed; without Textual's compositor where one widget covers each change."""
+        """Draw what has changed; without Textual's compositor, unless that is the whole screen."""
         app: Any = self.app  # Textual's type for what it displays lacks its own updates
         is_alone = self is app.screen and not app.is_inline and not app._background_screens
-        strips = uncovered_strips(self._compositor) if is_alone else None
+        strips = changed_strips(self._compositor) if is_alone else None
         if strips is None:
             super()._compositor_refresh()
             return
