@@ -9,6 +9,7 @@ from support.curating import field_text, lines, running, shown, until, wait_for_
 from support.workspaces import press, settled
 
 from curation_db.enums import Kind, Reason, Stream
+from curation_db.stats.flip_rate import FlipRate, flip_rates
 from workbench.annotation.session import AnnotationSession
 
 SessionOpener = Callable[..., AnnotationSession]
@@ -38,6 +39,9 @@ def test_verdicts_are_revealed_after_the_decision_and_a_change_of_mind_is_a_flip
         ("accept", None, None, 1),
         ("flip", "reject", "present", 0),
     ]
+    with workspace.store.read() as connection:
+        rates = flip_rates(connection)
+    assert rates == {"ana": FlipRate(labels=1, flips=1, toward=0, away=1, differing=0, agreeing=1)}
     assert workspace.rows("SELECT state FROM candidate_state WHERE candidate_id = 1") == [("rejected",)]
     session.look_back()
     past = wait_for_card(session).past

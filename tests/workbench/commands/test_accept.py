@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.audited import fill, verdict
+from support.audited import BLIND, fill, verdict
 from support.record import Record
 from typer.testing import CliRunner, Result
 
+from curation_db.enums import Kind, Reason
 from curation_db.review.candidates import insert_verdicts
 from curation_db.storage.store import open_store
 from workbench.cli import app
@@ -147,3 +148,21 @@ def test_judges_are_compared_with_the_audit_labels(audited: Audited) -> None:
     assert "one (one)" not in table
     assert "one (m)" in table
     assert "#" in table
+
+
+def test_judges_are_compared_with_the_labels_of_the_better_annotators(audited: Audited) -> None:
+    """Three careless annotators grant every label that a careful one and the judge refuse."""
+    (before,) = audited.read("judges", "--consensus", "dawid-skene")
+    assert before == audited.read("judges")[0], "one annotator needs no consensus"
+    ids = [int(str(number)) for (number,) in audited.record.rows("SELECT id FROM candidate WHERE audit LIMIT 60")]
+    careful = audited.record.open_session("bea").reviewer
+    careless = [audited.record.open_session(name).reviewer for name in ("cho", "dan", "eve")]
+    for number in ids:
+        reason = None if audited.truth[number] else Reason.PRESENT
+        careful.decide(number, Kind.REJECT if reason else Kind.ACCEPT, reason=reason, shown=BLIND)
+        for annotator in careless:
+            annotator.decide(number, Kind.ACCEPT, shown=BLIND)
+    wrong = sum(not audited.truth[number] for number in ids)
+    (majority,), (weighed,) = audited.read("judges"), audited.read("judges", "--consensus", "dawid-skene")
+    assert majority["answers"]["wrong_right"] == wrong > 10
+    assert weighed["answers"] == before["answers"]
