@@ -231,10 +231,9 @@ def _benchmark_lines(benchmarks: BenchmarkImages, inside: Mapping[str, int], *, 
         lines.append(f"       without the {images} of the record that benchmarks use: {listed}")
     if benchmarks.unknown:
         tasks = counted(len(benchmarks.unknown), "registered task")
-        lines.append(
-            f"       not checked: {tasks} without files in benchmarks/ (listed in manifest.json);"
-            " fetch those that you will use: negwb bench fetch TASK"
-        )
+        folders = display_text(", ".join(benchmarks.unknown_folders), limit=400)
+        lines.append(f"       not checked, because their files are not in benchmarks/: {tasks} of {folders};")
+        lines.append("       fetch those that you will use before you export: negwb bench fetch TASK")
     return lines
 
 

@@ -43,6 +43,14 @@ class BenchmarkImages:
     def images(self) -> frozenset[ImageKey]:
         return frozenset[ImageKey]().union(*self.by_task.values())
 
+    @property
+    def unknown_folders(self) -> list[str]:
+        """The benchmarks that the unknown tasks are parts of, each once."""
+        from benchmarks.registry import entries  # noqa: PLC0415
+
+        registered = entries()
+        return sorted({registered[name].folder if name in registered else name for name in self.unknown})
+
     def facts(self) -> dict[str, int | None]:
         """Return the number of images by task, as in `Manifest.benchmarks`; None: the images are not known."""
         return {**{name: len(images) for name, images in self.by_task.items()}, **dict.fromkeys(self.unknown)}

@@ -359,7 +359,7 @@ def selection_conditions(selection: Mapping[str, Any]) -> list[str]:
     if deciders := selection.get("deciders"):
         phrases.append(f"decided by {' or '.join(deciders)}")
     if votes := selection.get("min_votes"):
-        phrases.append(f"with {votes:,} accepts and rejects or more")
+        phrases.append(f"with {votes:,} or more accepts and rejects")
     if agreement_share := selection.get("min_agreement"):
         phrases.append(f"with at least {agreement_share:.0%} of the accepts and rejects in favour of the state")
     if query := selection.get("query"):
