@@ -60,7 +60,7 @@ def exported(importer: Any) -> Path:
         ana.decide(number, Kind.ACCEPT)
     ana.edit(1, "a dog without any hat")
     fulltext.refresh(importer.store)
-    freeze(importer.store, importer.folder / "exports", "s", selection=ExportFilter(), tool_version="0.1.0")
+    freeze(importer.store, importer.folder / "exports", "s", selection=ExportFilter(), tool_version="0.1.0", names=True)
     return importer.folder / "exports" / "s"
 
 
