@@ -49,6 +49,7 @@ class SidePanel(VerticalScroll, can_focus=False):
 
     DEFAULT_CSS = """
     SidePanel { display: none; border: round $border; padding: 0 1; scrollbar-size-vertical: 1;
+        scrollbar-background: $background; scrollbar-color: $border;
         border-title-color: $text-muted; border-subtitle-color: $text-muted; }
     SidePanel > Static { height: auto; }
     SidePanel.-one-line > Static { text-wrap: nowrap; text-overflow: ellipsis; }

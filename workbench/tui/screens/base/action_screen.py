@@ -30,8 +30,8 @@ class ActionScreen(SizedScreen):
     DEFAULT_CSS = """
     ActionScreen .pane {
         border: round $border; border-title-color: $text-accent; border-subtitle-color: $text-muted;
-        scrollbar-background: $background; scrollbar-color: $border;
     }
+    ActionScreen .pane, ActionScreen VerticalScroll { scrollbar-background: $background; scrollbar-color: $border; }
     """
 
     PANES: ClassVar[Mapping[str, Sequence[PaneKeys]]] = {}
