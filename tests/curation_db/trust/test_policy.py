@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from sqlalchemy import text
 from support.audited import BLIND, fill, verdict
@@ -10,10 +14,27 @@ from support.record import Record
 from curation_db.enums import Claim, Kind, Reason
 from curation_db.review.candidates import insert_verdicts
 from curation_db.review.decisions import DecisionWriter
+from curation_db.storage.store import create_store, open_store
 from curation_db.trust import policy as policies
 from curation_db.trust.acceptance import Standing
 from curation_db.trust.evidence import audit_items, split_by_image
 from curation_db.trust.policy import NotEnoughLabels, Policy
+
+Audited = tuple[Record, dict[int, bool]]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, bool]]:
+    """A labelled record and its truth; tests copy it."""
+    path = tmp_path_factory.mktemp("filled") / "curation.db"
+    with create_store(path) as store:
+        return path, fill(Record(store))
+
+
+@pytest.fixture
+def audited(filled: tuple[Path, dict[int, bool]], tmp_path: Path) -> Iterator[Audited]:
+    with open_store(Path(shutil.copy(filled[0], tmp_path / "curation.db"))) as store:
+        yield Record(store), filled[1]
 
 
 def declared(record: Record, **settings: object) -> Policy:
@@ -31,8 +52,8 @@ def reviewed(record: Record, policy: Policy) -> policies.PolicyReview:
         return policies.review(connection, policy)
 
 
-def test_it_accepts_what_the_labels_certify_and_withdraws_what_they_refute(record: Record) -> None:
-    truth = fill(record)
+def test_it_accepts_what_the_labels_certify_and_withdraws_what_they_refute(audited: Audited) -> None:
+    record, truth = audited
     policy = declared(record)
     plan = planned(record, policy)
     audit = {number for (number,) in record.rows("SELECT id FROM candidate WHERE audit")}
@@ -91,8 +112,8 @@ def flip_labels(record: Record) -> None:
             writer.decide(int(str(number)), Kind.ACCEPT, shown=BLIND)
 
 
-def test_a_new_prompt_ends_the_acceptances_that_it_judges_again(record: Record) -> None:
-    fill(record)
+def test_a_new_prompt_ends_the_acceptances_that_it_judges_again(audited: Audited) -> None:
+    record, _ = audited
     policy = declared(record)
     plan = planned(record, policy)
     policies.accept(record.store, plan)
@@ -107,8 +128,8 @@ def test_a_new_prompt_ends_the_acceptances_that_it_judges_again(record: Record) 
     assert after.other >= 3
 
 
-def test_later_candidates_are_another_population(record: Record) -> None:
-    fill(record)
+def test_later_candidates_are_another_population(audited: Audited) -> None:
+    record, _ = audited
     policy = declared(record)
     later = fill(record, labelled=False, seed=1)
     plan = planned(record, policy)
@@ -133,8 +154,8 @@ def test_it_needs_labels_of_both_kinds_and_says_how_many(record: Record) -> None
         declared(record)
 
 
-def test_declared_looks_lie_ahead_and_count_when_they_are_reached(record: Record) -> None:
-    truth = fill(record)
+def test_declared_looks_lie_ahead_and_count_when_they_are_reached(audited: Audited) -> None:
+    record, _ = audited
     with record.store.read() as connection:
         _, testing = split_by_image(audit_items(connection))
     given = sum(item.right is not None for item in testing)
@@ -143,11 +164,10 @@ def test_declared_looks_lie_ahead_and_count_when_they_are_reached(record: Record
     policy = declared(record, looks=(given + 1, given + 200))
     assert planned(record, policy).accepted == []
     assert all(each.rule.next and each.rule.next.labels == 0 for each in planned(record, policy).strata)
-    assert truth
 
 
-def test_a_policy_survives_the_record(record: Record) -> None:
-    fill(record)
+def test_a_policy_survives_the_record(audited: Audited) -> None:
+    record, _ = audited
     policy = declared(record)
     assert Policy.from_json(policy.to_json()) == policy
     with record.store.write() as connection:
