@@ -200,3 +200,15 @@ def test_a_prepared_strip_is_sent_as_a_whole_only_if_nearly_all_of_it_differs() 
     assert drawn.draw([PlacedStrip(0, 0, part)], size, TRUE).count("▀") == 10
     wide = CellStrip([Segment("狗" * 10, red)], 20)
     assert wide.written(TRUE) == ""
+
+
+def test_a_prepared_strip_that_is_cut_or_replaces_combined_characters_is_not_sent_as_a_whole() -> None:
+    red = Style(color="#ff0000")
+    strip = CellStrip([Segment("▀" * 6, red)], 6)
+    cut = DrawnScreen().draw([PlacedStrip(4, 0, strip)], (8, 1), TRUE)
+    assert cut.count("▀") == 4
+    drawn, size = DrawnScreen(), (8, 1)
+    drawn.draw([PlacedStrip(0, 0, Strip([Segment("xxxxxe\u0301xx")], 8))], size, TRUE)
+    after = drawn.draw([PlacedStrip(0, 0, strip)], size, TRUE)
+    assert after != f"\x1b[1;1H{strip.written(TRUE)}"
+    assert "x" in after  # beside the combined character, whose width terminals do not agree on

@@ -10,6 +10,7 @@ from support.workspaces import Case, press, settled
 from textual.geometry import Offset, Region
 from textual.selection import Selection
 from textual.strip import Strip
+from textual.style import Style
 
 from workbench.tui.frame_diff import PlacedStrip, changed_strips
 from workbench.tui.screens.curate import CurateScreen
@@ -83,8 +84,10 @@ async def test_prepared_lines_give_way_to_questions_selections_scrolling_and_oth
         app.screen.selections = {view: Selection(Offset(0, 0), Offset(5, 2))}
         assert styled(view.render_lines(whole(view))) == ordinary(view) != before
         app.screen.selections = {}
+        dark = view._get_style("bold $accent")
         app.theme = LIGHT.name
         await settled(pilot)
+        assert view._get_style("bold $accent") == Style.parse("bold $accent") != dark
         assert styled(view.render_lines(whole(view))) == ordinary(view) != before
 
 
