@@ -309,7 +309,7 @@ def _graphemes(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 _looks: dict[tuple[Color | None, Color | None, int, str | None, str, int, ColorSystem], Look] = {}
-_MOST_LOOKS = 8_192
+_MOST_LOOKS = 4_096
 
 
 def _look(style: Style, system: ColorSystem) -> Look:

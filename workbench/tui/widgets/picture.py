@@ -46,7 +46,7 @@ T = TypeVar("T")
 SETTLE_SECONDS = 0.08
 """Seconds in half cells before an image is encoded, so that paging through images costs nothing."""
 _GRAPHICS = frozenset({"kitty", "sixel"})
-_MOST_STRIPS, _MOST_ENCODED = 12, 6
+_MOST_STRIPS, _MOST_ENCODED = 8, 6
 """Images that are ready to be drawn: the shown one, and some before and after it. One in half cells takes 1 MB."""
 _NO_STYLE = Style()
 _graphic_numbers = count(1)
