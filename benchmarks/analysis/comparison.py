@@ -23,6 +23,7 @@ from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import StoredResult, list_results, read, short_hash
 from benchmarks.schema import (
+    PICTURE_METRICS,
     GuessShare,
     IouScore,
     ItemRow,
@@ -32,6 +33,7 @@ from benchmarks.schema import (
     Result,
     Score,
     TextFacts,
+    picture_right,
     twin_scores,
 )
 from benchmarks.task import ORDERS
@@ -61,6 +63,8 @@ class Share:
     accuracy: Interval
     ties: int = 0
     """Items with a tie of the baseline; with n ties the baseline is at chance level."""
+    base: PairedDifference | None = None
+    """Neg Score of text_to_image: compared with the reference; p is not corrected, since it is no main metric."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +242,8 @@ class _Derived:
 
     denied: bool
     base: PairedDifference | None
+    further: dict[str, PairedDifference]
+    """Differences of further metrics, by name."""
     differing: tuple[str, ...]
     undecided: Undecided
     verdicts: tuple[Verdict, ...]
@@ -447,6 +453,8 @@ class _Names:
 
     def note_on_overlap(self, result: Result) -> str:
         """Return which images the model was trained on, or that this is not known of a run; else ""."""
+        if result["task"]["kind"] == "text_to_image":
+            return ""  # its images are made by the model
         if (overlap := result.get("overlap")) is None:
             unknown = result["model"]["hash"] in self.run_bases
             return "whether it was trained on images of the benchmark is not known" if unknown else ""
@@ -574,7 +582,7 @@ def _row(
         correct=headline["correct"],
         n=headline["n"],
         accuracy=_interval(headline),
-        others=tuple(_share(name, result["metrics"][name]) for name in further),
+        others=tuple(_share(name, result["metrics"][name], derived.further.get(name)) for name in further),
         chance=result["task"]["chance"],
         baselines=tuple(_share(name, score) for name, score in result["baselines"].items()),
         ties=result["ties"],
@@ -614,6 +622,7 @@ def _cached(
                 entry.result["task"]["kind"], entry.result["task"]["name"], (row["cue"] for row in entry.items)
             ),
             base=_paired_items(entry.items, _right_by_id(base.items), resamples) if base else None,
+            further=_further_differences(entry, base, resamples) if base else {},
             differing=_differing(entry, others),
             undecided=undecided(entry.items),
             verdicts=broken,
@@ -678,6 +687,20 @@ def _mask_difference(ours: Sequence[ItemRow], theirs: Sequence[ItemRow], resampl
         resamples=resamples,
     )
     return MaskDifference(mean_iou=found.mean_iou, overall_iou=found.overall_iou)
+
+
+def _further_differences(entry: _ReadResult, base: _ReadResult, resamples: int) -> dict[str, PairedDifference]:
+    """Return the differences of the metrics of `PICTURE_METRICS` that are not the main one; none for other tasks."""
+    main, *others = entry.result["metrics"]
+    if main not in PICTURE_METRICS:
+        return {}
+    differences = {}
+    for name in (each for each in others if each in PICTURE_METRICS):
+        ours: list[ItemRow] = [{**row, "correct": picture_right(row, name)} for row in entry.items]
+        theirs = {row["id"]: picture_right(row, name) for row in base.items}
+        if (difference := _paired_items(ours, theirs, resamples)) is not None:
+            differences[name] = difference
+    return differences
 
 
 def _right_by_id(items: Sequence[ItemRow]) -> dict[str, bool]:
@@ -802,6 +825,6 @@ def _interval(score: Score | GuessShare) -> Interval:
     return Interval(score["value"], score["low"], score["high"])
 
 
-def _share(name: str, score: Score | GuessShare) -> Share:
+def _share(name: str, score: Score | GuessShare, base: PairedDifference | None = None) -> Share:
     ties = int(score.get("ties", 0))  # type: ignore[call-overload]  # a metric has none
-    return Share(name=name, correct=score["correct"], n=score["n"], accuracy=_interval(score), ties=ties)
+    return Share(name=name, correct=score["correct"], n=score["n"], accuracy=_interval(score), ties=ties, base=base)

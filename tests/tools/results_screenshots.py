@@ -39,15 +39,15 @@ def take_results(workspace: Workspace, folder: Path) -> list[Path]:
     return paths
 
 
-async def take(workspace: Workspace, page: Page, shot: Shot) -> str:
-    """Return a screenshot as SVG."""
+async def take(workspace: Workspace, page: Page, shot: Shot, *, row: tuple[str, str] = _ROW) -> str:
+    """Return a screenshot as SVG; the cursor of the report is on the task and model `row`."""
     app = ResultsApp(workspace, start=page, theme=shot.theme)
     title = f"negwb {page}"
     async with app.run_test(size=shot.size) as pilot:
         await settled(pilot, title)
         if isinstance(app.screen, ReportScreen):
             rows = [(line.main.task, line.main.model) for line in app.screen.lines]
-            app.screen.table.go(rows.index(_ROW))
+            app.screen.table.go(rows.index(row))
             await settled(pilot, title)
         for key in shot.keys:
             await pilot.press(key)

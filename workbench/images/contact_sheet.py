@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,25 +25,32 @@ class SheetRow(NamedTuple):
     """One for each column."""
 
 
-def contact_sheet(columns: Sequence[str], rows: Sequence[SheetRow], *, side: int = 160) -> Image.Image:
+def contact_sheet(
+    columns: Sequence[str], rows: Sequence[SheetRow], *, side: int = 160, across: int | None = 1
+) -> Image.Image:
     """Return the images with the names of the columns above them and each row's text over its images.
 
     An image that cannot be read is a grey square. Small images are enlarged to `side` pixels, without interpolation.
+
+    Args:
+        across: Rows beside each other; None: as many as make the grid about square.
     """
     from PIL import Image as pillow  # noqa: N813, PLC0415
     from PIL import ImageDraw, ImageFont  # noqa: PLC0415
 
-    width = len(columns) * (side + _GAP) + _GAP
-    height = _TEXT_HEIGHT + len(rows) * (side + _TEXT_HEIGHT + _GAP)
-    sheet = pillow.new("RGB", (width, height), _PAPER)
+    width, tall = len(columns) * (side + _GAP) + _GAP, side + _TEXT_HEIGHT + _GAP
+    across = max(1, across or round(math.sqrt(len(rows) * tall / width)))
+    lines = -(-len(rows) // across)
+    sheet = pillow.new("RGB", (width * min(across, max(1, len(rows))), _TEXT_HEIGHT + lines * tall), _PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=_FONT)
-    for place, name in enumerate(columns):
-        _write(draw, font, name, (_GAP + place * (side + _GAP), 4), side)
+    for left in range(0, sheet.width, width):
+        for place, name in enumerate(columns):
+            _write(draw, font, name, (left + _GAP + place * (side + _GAP), 4), side)
     for at, row in enumerate(rows):
-        top = _TEXT_HEIGHT + at * (side + _TEXT_HEIGHT + _GAP)
-        _write(draw, font, row.text, (_GAP, top + 4), width - 2 * _GAP)
+        left, top = at % across * width, _TEXT_HEIGHT + at // across * tall
+        _write(draw, font, row.text, (left + _GAP, top + 4), width - 2 * _GAP)
         for place, path in enumerate(row.images):
-            corner = _GAP + place * (side + _GAP), top + _TEXT_HEIGHT
+            corner = left + _GAP + place * (side + _GAP), top + _TEXT_HEIGHT
             sheet.paste(_square(path, side), corner)
     return sheet
 

@@ -139,17 +139,25 @@ def test_the_report_pairs_every_encoder_with_the_original(tmp_path: Path) -> Non
     shown = {**SHOWN, "half": ["d", "dh", "d", ""]}
     for result, rows in judged(tmp_path / "pictures", shown)[0]:
         results.write(tmp_path / "results", result, rows)
-    report = compare(tmp_path / "results", default_base="2" * 64)  # half is the base of a run
+    report = compare(tmp_path / "results", default_base="2" * 64, run_bases={"1" * 64: "2" * 64})  # half is the base
     assert [(row.model, row.is_reference) for row in report.rows] == [
         ("original", True), ("run", False), ("half", False),
     ]  # fmt: skip
     run, half = report.rows[1:]
     assert run.base is not None
     assert (run.base.gained, run.base.lost) == (2, 1)
+    differences = {share.name: share.base for share in run.others}
+    assert differences["question_accuracy"] is None
+    neg, subject = differences["neg_score"], differences["subject"]
+    assert neg is not None
+    assert subject is not None
+    assert [(each.gained, each.lost) for each in (neg, subject)] == [(2, 1), (0, 1)]
+    assert all(share.base is None for share in report.rows[0].others)
     assert half.base is not None
     assert (half.base.gained, half.base.lost) == (1, 0)
     assert "compared with original, the reference of this task" in run.notes
     assert not any("other images" in note for note in run.notes)
+    assert not any("trained on images" in note for note in run.notes)
     assert run.denied is False
     assert run.verdicts == ()
     assert report.reference == "half", "of other tasks"

@@ -245,6 +245,18 @@ def test_a_grid_shows_every_picture_at_its_place(tmp_path: Path) -> None:
     assert [sheet.getpixel(at) for at in centres] == [*colours, (224, 226, 230)]
 
 
+def test_a_grid_of_many_prompts_is_about_square(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{n}.png" for n in range(30)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (8, 8), (number, 0, 200)).save(path)
+    sheet = contact_sheet(["one"], [SheetRow("x", [path]) for path in paths], side=40, across=None)
+    assert 0.5 < sheet.width / sheet.height < 2
+    width, tall = 40 + 12, 40 + 22 + 6
+    across = sheet.width // width
+    centres = [(at % across * width + 26, 22 + at // across * tall + 42) for at in range(30)]
+    assert [sheet.getpixel(at) for at in centres] == [(number, 0, 200) for number in range(30)]
+
+
 def test_half_cells_have_the_colours_of_the_picture() -> None:
     image = Image.new("RGB", (4, 4), (10, 20, 30))
     image.paste((200, 0, 0), (0, 0, 4, 2))

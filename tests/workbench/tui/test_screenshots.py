@@ -2,7 +2,7 @@
 
 Take them again after a change of a text, in the folder tests: `python -m tools.screenshots screenshots`, and likewise
 generation_screenshots, side_screen_screenshots and audit_screenshot; results_screenshots and html_report_picture need a
-demo run with --auto, the latter also Chromium.
+demo run with --auto, the latter also Chromium; text_to_image_screenshot needs results of `negwb apply t2i`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tools import (
     results_screenshots,
     screenshots,
     side_screen_screenshots,
+    text_to_image_screenshot,
 )
 from tools.screenshots import Shot
 
@@ -33,6 +34,7 @@ RESULTS = {shot.name: (page, shot) for page, shot in results_screenshots.SHOTS}
 SCRIPTED = [
     *(shot.name for shot in (*screenshots.SHOTS, *generation_screenshots.SHOTS, *side_screen_screenshots.SHOTS)),
     *RESULTS,
+    text_to_image_screenshot.SHOT.name,
 ]
 PICTURES = [*(f"{name}.svg" for name in (*SCRIPTED, audit_screenshot.NAME)), f"{html_report_picture.NAME}.png"]
 SIDE_SCREENS = [

@@ -194,7 +194,7 @@ class _Judging:
             return judge_pictures(self._workspace, prompts, job, made, judge, progress=bars, seconds=seconds)
 
 
-def _sheet(job: PictureJob, made: PictureSet, most: int | None = None, side: int = 160) -> Any:
+def _sheet(job: PictureJob, made: PictureSet, most: int | None = None, side: int = 160, across: int | None = 1) -> Any:
     from pathlib import Path
 
     from benchmarks.text_to_image.job import picture_name
@@ -208,7 +208,7 @@ def _sheet(job: PictureJob, made: PictureSet, most: int | None = None, side: int
         )
         for text, seed in job.each()
     ]
-    return contact_sheet([encoder.label for encoder in made.encoders], rows[:most], side=side)
+    return contact_sheet([encoder.label for encoder in made.encoders], rows[:most], side=side, across=across)
 
 
 def _write_grid(job: PictureJob, prompts: PromptSet, made: PictureSet) -> Path:
@@ -222,7 +222,7 @@ def _write_grid(job: PictureJob, prompts: PromptSet, made: PictureSet) -> Path:
     parts = [prompts.sha256, *map(str, job.seeds), *(encoder.hash for encoder in made.encoders)]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
     content = io.BytesIO()
-    _sheet(job, made).save(content, "PNG")
+    _sheet(job, made, across=None).save(content, "PNG")
     path = Path(job.folder) / made.group / f"grid-{key}.png"
     replace_file(path, content.getvalue())
     return path

@@ -192,7 +192,9 @@ def _pictures(row: ItemRow, model: str, base: str) -> Content:
     """Return a line per picture of a text-to-image item: letter, text encoder, the judge's answers."""
     names = [model, base]
     lines = [
-        Content.assemble((f"{letter(place)} ", "bold"), plain(names[place], limit=60), "  ", _judged_marks(row, place))
+        Content.assemble(
+            (f"{letter(place)} ", "bold"), plain(names[place], limit=60), "  ", _judged_marks(row, place, "subject")
+        )
         for place in range(min(len(names), len(row["answers"])))
     ]
     return Content("\n").join(lines)
@@ -215,11 +217,11 @@ def _marks(row: ItemRow, place: int) -> Content:
     return Content(" ").join(parts)
 
 
-def _judged_marks(row: ItemRow, place: int) -> Content:
-    """Return the judge's answers about a retrieved image: whether the scene is right and the denied thing is absent."""
+def _judged_marks(row: ItemRow, place: int, scene_word: str = "scene") -> Content:
+    """Return the judge's answers about an image: whether the scene is right and the denied thing is absent."""
     answers = row["answers"][place]
     scene, absent = answers["scene"], None if answers["denied"] is None else not answers["denied"]
-    return Content.assemble("scene ", _answer_mark(scene), " negation ", _answer_mark(absent))
+    return Content.assemble(f"{scene_word} ", _answer_mark(scene), " negation ", _answer_mark(absent))
 
 
 def _answer_mark(right: bool | None) -> Content:
