@@ -122,6 +122,16 @@ def test_every_hint_makes_a_candidate(shape: str) -> None:
             assert [line for line, *_ in block_scan.scan(block).candidates] == [1]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a Sleeveless dress", "HATLESS man", "a dog unrestrained by rope", "Unrestrained  BY rope", "unknown\tby men"],
+)
+def test_cues_without_a_listed_word_are_found(text: str) -> None:
+    assert has_cue(text)
+    collector = of_lines(["a dog", text, "a cat"], 3)
+    assert collector.counts.of(Group.ALL, "any cue").captions == 1
+
+
 def test_few_captions_without_a_cue_are_candidates() -> None:
     draw = random.Random(3)
     words = "a man riding wave on top of surfboard large standing water under from counter street sign with"
