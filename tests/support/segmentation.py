@@ -1,13 +1,21 @@
-"""Small PhraseCut and RefCOCOg folders with drawn images."""
+"""Small PhraseCut and RefCOCOg folders with drawn images, and a model whose masks are given."""
 
 from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw
+
+from benchmarks.schema import ModelFacts, TextFacts
+from benchmarks.segmentation.choices import Route
+from benchmarks.segmentation.masks import Mask, mask_text
+from benchmarks.segmentation.segmenters import Prediction, Progress, Request
 
 WIDTH, HEIGHT = 40, 30
 SQUARES = {"red": (4, 5, 15, 16), "blue": (22, 8, 33, 25)}
@@ -121,3 +129,50 @@ def write_refcocog(folder: Path, refs: Any = None, instances: Any = None, *, pro
     for image in usual_instances["images"]:
         draw_image(folder / "train2014" / image["file_name"])
     return folder
+
+
+@dataclass
+class Scripted:
+    """Predicts the masks that it is given, in the order of the requests."""
+
+    predictions: Sequence[Prediction]
+    route: Route = Route.CLIPSEG
+    name: str = "scripted"
+    warnings: Sequence[str] = ()
+    model: str = "a" * 64
+    setting: float = 0.5
+    asked: list[Request] = field(default_factory=list)
+
+    def settings(self) -> Mapping[str, Any]:
+        return {"threshold": self.setting}
+
+    def evaluated_model(self, label: str | None) -> ModelFacts:
+        return {
+            "name": label or "scripted",
+            "hash": self.model,
+            "visual_hash": self.model,
+            "arch": "none",
+            "activation": "gelu",
+            "precision": "fp32",
+            "device": "cpu",
+            "details": {},
+        }
+
+    def text_facts(self, texts: Sequence[str]) -> TextFacts | None:
+        return None
+
+    def predict(self, requests: Sequence[Request], cache: Path | None, report: Progress) -> list[Prediction]:
+        self.asked += requests
+        return list(self.predictions)
+
+
+def columns(name: str, share: float) -> Mask:
+    """Return the left `share` of the columns of a square of the images."""
+    left, top, right, bottom = SQUARES[name]
+    mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    mask[top : bottom + 1, left : left + round(share * (right + 1 - left))] = True
+    return mask
+
+
+def predicted(mask: Mask, **flags: bool) -> Prediction:
+    return Prediction(mask_text(mask), **flags)

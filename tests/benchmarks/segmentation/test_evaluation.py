@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,87 +10,38 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.segmentation import (
+    HEIGHT,
+    WIDTH,
+    Scripted,
+    columns,
+    draw_image,
+    phrasecut_rows,
+    predicted,
+    write_phrasecut,
+    write_refcocog,
+)
+from support.segmentation_models import make_clip, make_clipseg, make_sam
 
 from benchmarks import results
 from benchmarks.analysis.comparison import compare
 from benchmarks.errors import BenchError
 from benchmarks.protocols import BOTH_PROTOCOLS, Protocol
-from benchmarks.schema import ModelFacts, TextFacts, items_problem
+from benchmarks.schema import items_problem
 from benchmarks.segmentation import phrasecut, refcocog
-from benchmarks.segmentation.choices import Route, Subset
+from benchmarks.segmentation.choices import Subset
 from benchmarks.segmentation.data import SegmentationData
 from benchmarks.segmentation.evaluation import run_segmentation, task_name, without_other_sizes
-from benchmarks.segmentation.masks import Mask, mask_from_text, mask_text
+from benchmarks.segmentation.masks import mask_from_text, mask_text
 from benchmarks.segmentation.segmenters import (
     ClipSegSegmenter,
-    Prediction,
-    Progress,
     ProposalSegmenter,
-    Request,
     masked_crop,
 )
-from tests.support.segmentation import (
-    HEIGHT,
-    SQUARES,
-    WIDTH,
-    draw_image,
-    phrasecut_rows,
-    write_phrasecut,
-    write_refcocog,
-)
-from tests.support.segmentation_models import make_clip, make_clipseg, make_sam
 from trainers.models.clip_model import ClipModel
 from trainers.segmentation.clipseg import ClipSeg, load_clipseg
 from trainers.segmentation.mask_proposals import MaskProposer, load_proposer
 from trainers.segmentation.proposal_settings import ProposalSettings
-
-
-@dataclass
-class Scripted:
-    """Predicts the masks that it is given, in the order of the requests."""
-
-    predictions: Sequence[Prediction]
-    route: Route = Route.CLIPSEG
-    name: str = "scripted"
-    warnings: Sequence[str] = ()
-    model: str = "a" * 64
-    setting: float = 0.5
-    asked: list[Request] = field(default_factory=list)
-
-    def settings(self) -> Mapping[str, Any]:
-        return {"threshold": self.setting}
-
-    def evaluated_model(self, label: str | None) -> ModelFacts:
-        return {
-            "name": label or "scripted",
-            "hash": self.model,
-            "visual_hash": self.model,
-            "arch": "none",
-            "activation": "gelu",
-            "precision": "fp32",
-            "device": "cpu",
-            "details": {},
-        }
-
-    def text_facts(self, texts: Sequence[str]) -> TextFacts | None:
-        return None
-
-    def predict(self, requests: Sequence[Request], cache: Path | None, report: Progress) -> list[Prediction]:
-        self.asked += requests
-        return list(self.predictions)
-
-
-def columns(name: str, share: float) -> Mask:
-    """Return the left `share` of the columns of a square of the images."""
-    left, top, right, bottom = SQUARES[name]
-    mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
-    mask[top : bottom + 1, left : left + round(share * (right + 1 - left))] = True
-    return mask
-
-
-def predicted(mask: Mask, **flags: bool) -> Prediction:
-    return Prediction(mask_text(mask), **flags)
-
 
 EMPTY = np.zeros((HEIGHT, WIDTH), dtype=bool)
 FOUR = [

@@ -11,12 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from benchmarks.errors import BenchError
-from benchmarks.segmentation import phrasecut, refcocog
-from benchmarks.segmentation.choices import Subset
-from benchmarks.segmentation.masks import counts_of, mask_text
-from tests.support.segmentation import (
+from support.segmentation import (
     HEIGHT,
     SQUARES,
     WIDTH,
@@ -25,6 +20,11 @@ from tests.support.segmentation import (
     write_phrasecut,
     write_refcocog,
 )
+
+from benchmarks.errors import BenchError
+from benchmarks.segmentation import phrasecut, refcocog
+from benchmarks.segmentation.choices import Subset
+from benchmarks.segmentation.masks import counts_of, mask_text
 
 
 def box_mask(name: str, *, outline: int) -> np.ndarray:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from support.segmentation import draw_image
+from support.segmentation_models import CONFIG, make_clip, make_clipseg
 
-from tests.support.segmentation import draw_image
-from tests.support.segmentation_models import CONFIG, make_clip, make_clipseg
 from trainers.errors import ModelRefused
 from trainers.models.clip_model import ClipModel
 from trainers.models.layouts import from_hf

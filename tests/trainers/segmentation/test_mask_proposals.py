@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.segmentation import HEIGHT, WIDTH, draw_image
+from support.segmentation_models import make_sam
 
-from tests.support.segmentation import HEIGHT, WIDTH, draw_image
-from tests.support.segmentation_models import make_sam
 from trainers.errors import ModelRefused
 from trainers.segmentation.mask_proposals import load_proposer
 from trainers.segmentation.proposal_settings import ProposalSettings

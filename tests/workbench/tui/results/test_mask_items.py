@@ -1,0 +1,98 @@
+"""Segmentation in the results app and the HTML report: IoU scores, and both masks of an item."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.results import build_workspace, lines, running, until
+from support.segmentation import Scripted, columns, predicted, write_phrasecut
+from typer.testing import CliRunner
+
+from benchmarks.segmentation import phrasecut
+from benchmarks.segmentation.choices import Subset
+from benchmarks.segmentation.evaluation import run_segmentation
+from workbench.cli import app as cli
+from workbench.images.boxes import OTHER, RIGHT
+from workbench.tui.results.app import ResultsApp
+from workbench.tui.results.item import ItemScreen
+from workbench.tui.widgets.picture import PicturePane
+from workbench.workspace.layout import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A base model that finds nothing, and a tuned one that finds the red squares and a quarter of the blue ones."""
+    created = build_workspace(tmp_path / "ws")
+    data = phrasecut.load(write_phrasecut(created.root / "benchmarks" / "phrasecut", images=2), "test")
+    whole = data.subset(Subset.ALL)
+    empty = predicted(columns("red", 0))
+    masks = [predicted(columns("red", 1)), predicted(columns("blue", 0.25))] * 2
+    for model, label, found in (("a" * 64, "plain", [empty] * 4), ("b" * 64, "tuned", masks)):
+        run_segmentation(Scripted(found, model=model), whole, results_folder=created.root / "results", label=label)
+    return created
+
+
+def pane(app: ResultsApp) -> PicturePane:
+    return app.screen.query_one("#picture-0", PicturePane)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_item_shows_both_masks_and_the_iou(workspace: Workspace, size: tuple[int, int]) -> None:
+    app = ResultsApp(workspace, start="report")
+    async with running(app, size) as pilot:
+        await until(pilot, lambda: "tuned" in lines(app))
+        await pilot.press("down")
+        await until(pilot, lambda: "mIoU" in lines(app))
+        await pilot.press("i")
+        await until(pilot, lambda: "IoU" in lines(app) and "1.000" in lines(app))
+        assert "0.250" in lines(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ItemScreen) and pane(app).thumbnail is not None)
+        shown = lines(app)
+        for words in ("true mask", "╱╱ predicted mask", "red square", "tuned", "plain", "1.000", "144 of 144 pixels"):
+            assert words in shown, words
+        assert "NaN" not in shown
+        picture = np.asarray(pane(app).thumbnail.image)
+        assert (picture == RIGHT).all(axis=2).any()
+        assert (picture == OTHER).all(axis=2).any()
+
+
+async def test_masks_are_shown_one_by_one(workspace: Workspace) -> None:
+    app = ResultsApp(workspace, start="report")
+
+    def colours() -> tuple[bool, bool]:
+        image = pane(app).thumbnail and pane(app).thumbnail.image
+        if image is None:
+            return False, False
+        picture = np.asarray(image)
+        return bool((picture == RIGHT).all(axis=2).any()), bool((picture == OTHER).all(axis=2).any())
+
+    async with running(app) as pilot:
+        await until(pilot, lambda: "tuned" in lines(app))
+        await pilot.press("down", "i")
+        await until(pilot, lambda: "1.000" in lines(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ItemScreen) and colours() == (True, True))
+        await pilot.press("c")
+        await until(pilot, lambda: colours() == (True, False))
+        await pilot.press("c")
+        await until(pilot, lambda: colours() == (False, True))
+        await pilot.press("c")  # the mask of the base is empty
+        await until(pilot, lambda: colours() == (True, False) and "mask of plain" in lines(app))
+        await pilot.press("c")
+        await until(pilot, lambda: colours() == (True, True))
+
+
+def test_page_shows_the_flipped_items_with_the_masks_of_both_models(workspace: Workspace) -> None:
+    result = CliRunner().invoke(cli, ["-w", str(workspace.root), "report", "--html", "-"])
+    assert result.exit_code == 0, result.stderr
+    text = result.stdout
+    assert "phrasecut-clipseg: IoU of the masks" in text
+    assert "Solid outline: the true mask; hatched: the mask of tuned, then of plain." in text
+    (figure, *_) = re.findall(r"<figure.*?</figure>", text, re.DOTALL)
+    assert figure.count("<img") == 2
+    assert "true mask outlined, predicted mask hatched" in figure
+    assert re.search(r"IoU</td>.*1\.000 ✓.*0\.000", figure, re.DOTALL)
