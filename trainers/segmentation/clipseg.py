@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from trainers.errors import ModelRefused, TrainerError
 from trainers.models.clip_model import ClipModel, hash_of, hash_state
-from trainers.models.hf_clip import hf_config
+from trainers.models.hf_clip import hf_text_config
 from trainers.models.layouts import to_hf
 from trainers.models.routed import RoutedClipModel
 from trainers.models.saving import openai_state
@@ -198,8 +198,8 @@ def _tower_of(clip: ClipModel, model: Any) -> dict[str, Tensor]:
         ModelRefused: It has another structure than that of the CLIPSeg `model`.
     """
     try:
-        options = hf_config(clip.config)["text_config"]
-        state = to_hf(openai_state(clip))
+        options = hf_text_config(clip.config)
+        state = to_hf({key: value for key, value in openai_state(clip).items() if not key.startswith("visual.")})
     except (TrainerError, KeyError) as error:
         reason = error.message if isinstance(error, TrainerError) else f"it has the weight {error}"
         raise ModelRefused(f"the text tower of {clip.name} is not CLIP's: {reason}") from error

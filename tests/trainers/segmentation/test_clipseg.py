@@ -13,7 +13,7 @@ from support.segmentation import draw_image
 from support.segmentation_models import CONFIG, make_clip, make_clipseg
 
 from trainers.errors import ModelRefused
-from trainers.models.clip_model import ClipModel
+from trainers.models.clip_model import ClipModel, build
 from trainers.models.layouts import from_hf
 from trainers.models.routed import route_models
 from trainers.models.saving import save_model
@@ -73,6 +73,14 @@ def test_masks_change_with_the_text_tower(clipseg: ClipSeg, clip: ClipModel, ima
     other = clipseg.logits(image, clipseg.encode_texts(clip, TEXTS)) > 0
     assert own.shape == (len(TEXTS), image.height, image.width)
     assert bool((own != other).any(dim=(1, 2)).all())
+
+
+def test_text_tower_beside_another_kind_of_image_tower_is_used(clipseg: ClipSeg) -> None:
+    config = {**CONFIG, "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8}, "quick_gelu": True}
+    resnet = build(config, {"mean": (0.5,) * 3, "std": (0.5,) * 3}, name="resnet", arch="RN-tiny")
+    vectors = clipseg.encode_texts(resnet, TEXTS)
+    assert (vectors - raw_text_features(resnet, resnet.tokenizer(TEXTS))).abs().max() <= 1e-6
+    assert len(clipseg.doubts(resnet)) == 1
 
 
 def test_own_text_tower_is_restored_bit_for_bit(clipseg: ClipSeg, clip: ClipModel) -> None:
