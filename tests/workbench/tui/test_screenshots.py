@@ -2,7 +2,8 @@
 
 Take them again after a change of a text, in the folder tests: `python -m tools.screenshots screenshots`, and likewise
 generation_screenshots, side_screen_screenshots and audit_screenshot; results_screenshots and html_report_picture need a
-demo run with --auto, the latter also Chromium; text_to_image_screenshot needs results of `negwb apply t2i`.
+demo run with --auto, the latter also Chromium; text_to_image_screenshot and segmentation_screenshot need results of
+`negwb apply t2i` and `negwb apply ris`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from tools import (
     html_report_picture,
     results_screenshots,
     screenshots,
+    segmentation_screenshot,
     side_screen_screenshots,
     text_to_image_screenshot,
 )
 from tools.screenshots import Shot
 
+from workbench.images.mask_overlay import LEGEND
 from workbench.tui.results.context import Page
 from workbench.workspace.layout import Workspace
 
@@ -35,6 +38,7 @@ SCRIPTED = [
     *(shot.name for shot in (*screenshots.SHOTS, *generation_screenshots.SHOTS, *side_screen_screenshots.SHOTS)),
     *RESULTS,
     text_to_image_screenshot.SHOT.name,
+    segmentation_screenshot.SHOT.name,
 ]
 PICTURES = [*(f"{name}.svg" for name in (*SCRIPTED, audit_screenshot.NAME)), f"{html_report_picture.NAME}.png"]
 SIDE_SCREENS = [
@@ -124,6 +128,16 @@ def test_a_screenshot_of_the_results_is_current(results: Workspace, page: Page, 
     old_path, old_keys, old_labels = interface(stored(shot.name))
     assert (old_path, old_keys) == (path, keys)
     assert shot.name == "slices" or old_labels <= labels, "the labels of slices are data"
+
+
+def test_the_screenshot_of_masks_is_current() -> None:
+    shown = _squeezed(" ".join(words(stored(segmentation_screenshot.SHOT.name))))
+    for text in (LEGEND, "IoU", "pixels", segmentation_screenshot.ROW[0], "c crop"):
+        assert _squeezed(text) in shown, text
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
 
 
 def test_every_screenshot_has_a_script() -> None:
