@@ -119,12 +119,14 @@ def test_rows_that_the_export_does_not_give_are_found(workspace: Workspace, copi
     path = next(each for each in folder.rglob("metadata.jsonl") if "k0" in each.read_text())
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     changed = [rows[0] | {"text": "a dog with a hat"}, rows[1] | {"key": "k99"}, *rows[2:], rows[-1]]
+    changed[2] = rows[2] | {"negative": "a cat"}
     path.write_text("".join(json.dumps(row) + "\n" for row in changed))
     rewrite(folder)
     code, problems = verified(workspace, folder)
     assert code == ExitCode.FAILED
     assert f"split {path.parent.name}: {len(rows) + 1} rows instead of {len(rows)}" in problems
     assert f"{rows[0]['key']!r}: another text than in the export" in problems
+    assert f"{rows[2]['key']!r}: another text than in the export" in problems
     assert "'k99': no pair of the export, or twice" in problems
     assert f"{rows[-1]['key']!r}: no pair of the export, or twice" in problems
     assert any("rows and 2 left out, of 11 pairs of the export" in problem for problem in problems)
