@@ -95,7 +95,13 @@ def picture_listings(scores: Sequence[PictureScore], errors: Mapping[str, JudgeE
     spans = [cell for title in _TITLES.values() for cell in (title, "95 %")]
     compared = _DIFFERENCE if any(score.neg_score for score in scores) else ()
     headers = ("model", *spans, *compared, "both corrected %", "95 % with judge's error")
-    dispensable = [(8, "the interval of the subject"), (6, "the interval of the questions"), (7, "the subject")]
+    dispensable = [
+        (8, "the interval of the subject"),
+        (6, "the interval of the questions"),
+        (len(headers) - 1, "the interval with the judge's error"),
+        (len(headers) - 2, "the corrected share"),
+        (7, "the subject"),
+    ]
     return [
         Listing(
             f"{task}: {group[0].n:,} pictures for each text encoder, judge {group[0].judge['name']}",

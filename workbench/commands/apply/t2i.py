@@ -36,6 +36,8 @@ there, is the negated thing there. Neg Score is the share of pictures without th
 those that also show the subject. The safety checker is off. After Ctrl-C or a kill the same command continues.
 """
 _SIZE_STEP = 8
+_HALF_CELLS = 36
+"""Columns of a picture in half cells, which is half as many lines high."""
 
 
 class PrecisionChoice(StrEnum):
@@ -250,7 +252,8 @@ def _show_pictures(workspace: Workspace, job: PictureJob, made: PictureSet, coun
     console.print(" | ".join(_safe(encoder.label) for encoder in made.encoders), markup=False, highlight=False)
     for text, seed in list(job.each())[: count * len(job.seeds)]:
         console.print(_safe(text), markup=False, highlight=False)
-        console.print(inline_half_cells(_row_image(job, made, text, seed), console.width), end="")
+        columns = min(console.width, _HALF_CELLS * len(made.encoders))
+        console.print(inline_half_cells(_row_image(job, made, text, seed), columns), end="")
 
 
 def _row_image(job: PictureJob, made: PictureSet, text: str, seed: int) -> Any:
