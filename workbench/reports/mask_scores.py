@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.analysis.comparison import ComparisonRow, MaskDifference
+from benchmarks.analysis.comparison import Against, ComparisonRow, MaskDifference
 from benchmarks.schema import IouScore, Result
 from curation_db.language.sanitize import counted, display_text
 from curation_db.stats.intervals import Interval
@@ -26,6 +26,8 @@ class MaskScore:
     base: MaskDifference | None
     blind: Mapping[str, Sequence[float]]
     """mIoU and oIoU."""
+    against: Against = "base"
+    """What the model is called that the others are compared with."""
 
     @classmethod
     def of_row(cls, row: ComparisonRow) -> MaskScore | None:
@@ -40,6 +42,7 @@ class MaskScore:
             overall_iou=found.overall_iou,
             base=found.base,
             blind=found.blind,
+            against=row.against,
         )
 
     @classmethod
@@ -69,7 +72,8 @@ def mask_listings(scores: Sequence[MaskScore | None]) -> list[Listing]:
 
 def _listing(task: str, scores: Sequence[MaskScore]) -> Listing:
     compared = any(score.base for score in scores)
-    of_each = ("95 %", "vs base", "95 %") if compared else ("95 %",)
+    against = "vs base" if scores[0].against == "base" else "vs ref"
+    of_each = ("95 %", against, "95 %") if compared else ("95 %",)
     headers = ("rule", "model", "mIoU %", *of_each, "oIoU %", *of_each)
     cells: list[tuple[str, ...]] = []
     for rule in dict.fromkeys(score.protocol for score in scores):
