@@ -37,7 +37,7 @@ def listed(app: ResultsApp) -> list[str]:
 
 
 def line(app: ResultsApp, name: str) -> str:
-    return next(row for row in lines(app).split("\n") if row.lstrip(" ▸≠●").startswith(name))
+    return next(row for row in lines(app).split("\n") if row.lstrip(" │▸≠●").startswith(name))
 
 
 async def compare(app: ResultsApp, pilot: Any, *keys: str) -> CompareScreen:
@@ -58,7 +58,7 @@ async def test_exactly_the_settings_that_differ_are_highlighted(
         screen = await compare(app, pilot, "space", "down", "space", "down")
         assert screen.names == ["c", "b", "a"]
         assert "3 settings differ" in lines(app)
-        signs = [row.replace("▸", "").split() for row in lines(app).split("\n") if "≠" in row]
+        signs = [row.replace("▸", "").replace("│", "").split() for row in lines(app).split("\n") if "≠" in row]
         assert [row[:5] for row in signs] == [
             ["≠", "lr", "1e-06", "1e-06", "5e-06"],
             ["≠", "keep", "last", "best", "best"],

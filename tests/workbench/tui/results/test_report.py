@@ -280,7 +280,7 @@ async def test_gained_and_lost_items_have_the_scores_of_the_base(workspace: Work
         await until(pilot, lambda: "no such item" in lines(app) and "0 of 20 · gained" in lines(app))
         await pilot.press("minus")
         await until(pilot, lambda: "2 of 20 · lost" in lines(app))
-        listed = [line.split() for line in lines(app).split("\n") if "▼ lost" in line and "✗" in line]
+        listed = [line.strip(" │").split() for line in lines(app).split("\n") if "▼ lost" in line and "✗" in line]
         assert [row[-2:] for row in listed] == [["-0.100", "+0.100"]] * 2
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ItemScreen) and "▼ lost" in lines(app))
