@@ -186,6 +186,9 @@ def _details(record: Record, metric: str, score: Score) -> dict[str, str]:
     if metric != row.metric:
         return details
     details |= {f"blind baseline: {name}": str(share["value"]) for name, share in result["baselines"].items()}
+    if row.segmentation is not None:
+        ious = (("mIoU", row.segmentation.mean_iou), ("oIoU", row.segmentation.overall_iou))
+        details |= {name: f"{iou.estimate} ({iou.low} to {iou.high})" for name, iou in ious}
     if row.base is not None:
         difference = row.base.difference
         details |= {
@@ -245,6 +248,9 @@ def _instance(record: Record, metric: str, row: ItemRow, *, right: bool) -> dict
 
 
 def _method(record: Record) -> str:
+    if facts := record.stored.result.get("segmentation"):
+        route = f"route {facts['route']}, {record.row.protocol} protocol of negwb"
+        return f"overlap of the predicted and the true mask, {route}"
     judge = record.stored.result.get("judge")
     judged = f"; the image is judged by {judge['name']} ({', '.join(judge['models'])})" if judge else ""
     if record.stored.result["task"]["kind"] == "text_to_image":

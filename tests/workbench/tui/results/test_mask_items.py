@@ -98,3 +98,12 @@ def test_page_shows_the_flipped_items_with_the_masks_of_both_models(workspace: W
     assert figure.count("<img") == 2
     assert "true mask outlined, predicted mask hatched" in figure
     assert re.search(r"IoU</td>.*1\.000 ✓.*0\.000", figure, re.DOTALL)
+
+
+def test_published_record_tells_how_the_masks_were_scored(workspace: Workspace, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["-w", str(workspace.root), "report", "--publish", str(tmp_path / "kit")])
+    assert result.exit_code == 0, result.stderr
+    records = "".join(path.read_text() for path in sorted((tmp_path / "kit" / "data").rglob("*.json*")))
+    assert "overlap of the predicted and the true mask, route clipseg, strict protocol of negwb" in records
+    assert '"mIoU": "0.625 ' in records
+    assert "cosine" not in records
