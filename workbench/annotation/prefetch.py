@@ -46,7 +46,7 @@ class CardPrefetcher:
         self._queue = queue
         self._load = load
         self._prepare = prepare
-        """Called for each card, except if the annotator waits for it or for the effect of a key."""
+        """Called for a card, except while the annotator is about as fast as this thread."""
         self._on_change = on_change
         self._depth = depth
         self._renew_every = lease_seconds / 3
@@ -258,10 +258,16 @@ class CardPrefetcher:
         with self._change:
             self._loading = claim.candidate_id
         ready = self._load(claim)
-        if ready is not None and self.current_id is not None and self._monotonic() >= self._rest_until:
+        if ready is not None and self._has_time():
             self._prepare(ready)
         self._claimed = None
         self._add(claim.candidate_id, ready)
+
+    def _has_time(self) -> bool:
+        """Return whether a card is shown, no key waits, and only one more card is to be loaded."""
+        with self._change:
+            is_filled = len(self._cards) + 1 >= self._depth
+        return is_filled and self.current_id is not None and self._monotonic() >= self._rest_until
 
     def _claim(self) -> bool:
         """Claim a card; return False if the queue has none, or only one that was served since the last `resume`."""

@@ -400,6 +400,8 @@ class CurateScreen(ZoomingScreen):
         done = await self._try(write)
         if isinstance(done, ActionError):
             return str(done)
+        self.draw_now()  # as after a key on a card
+        self.session.card_drawn()
         if done.child is not None:
             self.show_message(edit_outcome(done.child) + self._goal_note())
         return None
