@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import open_clip  # type: ignore[import-untyped]
 import torch
@@ -46,6 +48,21 @@ def has_half_values(file: WeightFile) -> bool:
     if file.stored_as_half or not matrices:
         return False
     return all(torch.equal(value, value.half().float()) for value in matrices)
+
+
+def is_of_openai(config: Mapping[str, Any]) -> bool:
+    """Return whether a configuration has the sizes of a model that OpenAI published."""
+    sizes = _sizes(config)
+    return any(
+        _sizes(open_clip.get_model_config(name)) == sizes
+        for name, tag in open_clip.list_pretrained()
+        if tag == "openai"
+    )
+
+
+def _sizes(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    image, text = config["vision_cfg"], config["text_cfg"]
+    return config["embed_dim"], image.get("layers"), image.get("width"), text.get("width"), text.get("layers")
 
 
 def mismatch_warning(name: str) -> str:

@@ -196,7 +196,8 @@ def _assemble(
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise TrainerError(f"the model of {file.path} cannot be built: {reason}", hint=_BUILD_HINT) from error
     _fill(built, dict(file.state), file.path)
-    if built.activation == activation.GELU and activation.has_half_values(file):
+    is_plain = built.activation == activation.GELU
+    if is_plain and activation.is_of_openai(config) and activation.has_half_values(file):
         built.warnings = (activation.mismatch_warning(name),)
     return built
 

@@ -170,6 +170,13 @@ class TestTheActivationIsNeverGuessed:
 
 
 class TestWarnings:
+    @pytest.fixture(autouse=True)
+    def published(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the small models have the sizes of models that OpenAI published."""
+        for name, config in {"ViT-S-99": SMALL, "ViT-S-98": TINY}.items():
+            monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, name, config)
+            monkeypatch.setitem(open_clip.pretrained._PRETRAINED, name, {"openai": {"url": ""}})
+
     def warnings_of(self, model: Any, tmp_path: Path, spec: str = "gelu:") -> tuple[str, ...]:
         torch.save(model, tmp_path / "w.pth")
         return load_model(f"{spec}{tmp_path / 'w.pth'}").warnings
@@ -193,3 +200,9 @@ class TestWarnings:
         save_model(tiny, tmp_path)
         assert TINY.get("quick_gelu") is None
         assert len(load_model(str(tmp_path)).warnings) == 1
+
+    def test_sizes_that_openai_never_published_raise_no_alarm(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delitem(open_clip.pretrained._PRETRAINED, "ViT-S-99")
+        assert self.warnings_of(openai_model(half=True).state_dict(), tmp_path) == ()
