@@ -146,21 +146,30 @@ def word_lines(report: Report, *, full: bool, width: int) -> list[str]:
         full: With the exceptions, the listed words with un-, and the idioms that are not counted.
     """
     lines = [f"WORDS THAT ARE COUNTED, as patterns (version {report['cues_version']}; in full: --words)"]
+    limit = max(width, 40)
     for name, listed in word_rows(report, full=full):
-        lines += textwrap.wrap(f"{name}: {listed}", max(width, 40), subsequent_indent="  ", break_on_hyphens=False)
+        parts = listed.split(_BETWEEN)
+        whole = (each.replace(" ", _NO_BREAK) if len(each) < limit else each for each in parts)
+        text = f"{name}: {', '.join(whole)}"
+        wrapped = textwrap.wrap(text, limit, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+        lines += [line.replace(_NO_BREAK, " ") for line in wrapped]
     return lines
+
+
+_BETWEEN = ",  "
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def word_rows(report: Report, *, full: bool) -> list[tuple[str, str]]:
     """Return the words that are counted: by class or, if `full`, one row for each kind and for the idioms."""
     if not full:
         classes = dict.fromkeys(each["word_class"] for each in report["word_list"])
-        return [(name, ",  ".join(_patterns(report, name))) for name in classes]
+        return [(name, _BETWEEN.join(_patterns(report, name))) for name in classes]
     rows = [
         (f"{each['word_class']} {each['word']}", "; ".join(filter(None, [each["pattern"], each["note"]])))
         for each in report["word_list"]
     ]
-    return [*rows, ("not counted", ",  ".join(report["not_counted"]))]
+    return [*rows, ("not counted", _BETWEEN.join(report["not_counted"]))]
 
 
 def _patterns(report: Report, word_class: str) -> Iterator[str]:
