@@ -24,7 +24,7 @@ _SMALL_IMAGE = 60
 """Pixels; the box of a smaller image names the key that zooms in."""
 
 
-FEW_COLOURS = "16 colours: cannot judge images; set COLORTERM=truecolor"
+FEW_COLOURS = "16 colours: images cannot be judged; COLORTERM=truecolor"
 """The message at the start, which fits 60 columns."""
 
 
