@@ -21,3 +21,22 @@ RoleOption = Annotated[
 ImagesOption = Annotated[
     ImageMode | None, typer.Option(help="How to draw images; auto detects what the terminal supports.")
 ]
+JudgesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--judge",
+        metavar="ENGINE",
+        help="Engine that answers the questions; repeatable.",
+        show_default="judges in negwb.toml",
+    ),
+]
+BlindJudgesOption = Annotated[
+    bool, typer.Option("--allow-blind", help="Use judges that were proved not to see images.")
+]
+JudgeRequestsOption = Annotated[
+    int | None, typer.Option("--max-requests", min=1, metavar="N", help="Stop after so many requests to judges.")
+]
+JudgeCostOption = Annotated[
+    float | None,
+    typer.Option("--max-cost", min=0, metavar="COST", help="Stop when the judges' answers have cost this much."),
+]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.commands.options import BlindJudgesOption, JudgeCostOption, JudgeRequestsOption, JudgesOption
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,25 +81,11 @@ def t2i(
     size: Annotated[
         int | None, typer.Option(min=_SIZE_STEP, help="Pixels of a side.", show_default="that of the pipeline")
     ] = None,
-    judges: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--judge",
-            metavar="ENGINE",
-            help="Engine that answers the questions; repeatable.",
-            show_default="judges in negwb.toml",
-        ),
-    ] = None,
+    judges: JudgesOption = None,
     pictures_only: Annotated[bool, typer.Option("--pictures-only", help="Ask no judge, and add no result.")] = False,
-    allow_blind: Annotated[
-        bool, typer.Option("--allow-blind", help="Use judges that were proved not to see images.")
-    ] = False,
-    max_requests: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Stop after so many requests to judges.")
-    ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, metavar="COST", help="Stop when the judges' answers have cost this much.")
-    ] = None,
+    allow_blind: BlindJudgesOption = False,
+    max_requests: JudgeRequestsOption = None,
+    max_cost: JudgeCostOption = None,
     device: Annotated[str, typer.Option(help="Torch device: cpu, cuda.")] = "cpu",
     precision: Annotated[PrecisionChoice, typer.Option(help="Precision of the pipeline.")] = PrecisionChoice.FP32,
     batch: Annotated[int, typer.Option(min=1, help="Pictures that are made at once.")] = 1,

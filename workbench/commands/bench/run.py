@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmarks.corrections.kind import CorrectionKind
+from workbench.commands.options import BlindJudgesOption, JudgeCostOption, JudgeRequestsOption, JudgesOption
 from workbench.errors import UsageError
 from workbench.workspace.operations import (
     RESULTS,
@@ -87,24 +88,10 @@ def run(
             show_default="where a run is evaluated: route of it, projection and steering of its base",
         ),
     ] = None,
-    judges: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--judge",
-            metavar="ENGINE",
-            help="Engine that answers the questions of a judged benchmark (simpleneg); repeatable.",
-            show_default="judges in negwb.toml",
-        ),
-    ] = None,
-    allow_blind: Annotated[
-        bool, typer.Option("--allow-blind", help="Use judges that were proved not to see images.")
-    ] = False,
-    max_requests: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Stop after so many requests to judges.")
-    ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, metavar="COST", help="Stop when the judges' answers have cost this much.")
-    ] = None,
+    judges: JudgesOption = None,
+    allow_blind: BlindJudgesOption = False,
+    max_requests: JudgeRequestsOption = None,
+    max_cost: JudgeCostOption = None,
     no_corrections: Annotated[
         bool, typer.Option("--no-corrections", help="Evaluate no correction beside a run.")
     ] = False,
