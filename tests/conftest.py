@@ -21,7 +21,7 @@ import typer.testing
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # With Python's threshold of 700 objects, garbage collection takes a third of the time of tests with a screen.
-gc.set_threshold(50_000, 20, 50)
+gc.set_threshold(50_000, 10, 10)
 
 # Tests start hundreds of processes; without stored bytecode each would compile the packages again (0.2 s).
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -61,6 +61,13 @@ def pytest_collection_finish() -> None:
     """Leave modules and collected tests, nearly a million objects, out of all further garbage collection."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Free the models and apps of a file after its last test: they are in reference cycles."""
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
 
 
 def pytest_xdist_auto_num_workers() -> int:

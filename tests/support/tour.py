@@ -38,7 +38,7 @@ def shell_blocks(heading: str = "") -> list[str]:
 
 
 def commands(script: str) -> list[Words]:
-    """Split a shell script into commands at `&&` and line ends, without comments."""
+    """Split a shell script into commands at `&&` and line ends, without comments and redirections."""
     return [words for line in script.splitlines() for words in _commands(line) if words]
 
 
@@ -49,6 +49,8 @@ def _commands(line: str) -> list[Words]:
     for word in lexer:
         if word == "&&":
             calls.append([])
+        elif word == ">":
+            next(lexer)
         else:
             calls[-1].append(word)
     return calls

@@ -6,7 +6,6 @@ The folder may come from elsewhere, so nothing outside of it is read, and its ro
 from __future__ import annotations
 
 import csv
-import json
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -226,7 +225,7 @@ def _webdataset_rows(folder: Path, split: str, manifest: DerivedManifest) -> Ite
 def _imagefolder_rows(folder: Path, split: str, _manifest: DerivedManifest) -> Iterator[DerivedRow]:
     with (folder / split / "metadata.jsonl").open(encoding="ascii", newline="\n") as file:
         for line in file:
-            yield _from_fields(json.loads(line))
+            yield _from_fields(parse_json(line))
 
 
 def _parquet_rows(folder: Path, split: str, manifest: DerivedManifest) -> Iterator[DerivedRow]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation_db.enums import Reason
+from curation_db.enums import REASON_TEXTS, Reason
 from curation_db.generation.tuning_examples import TuningExample, decisions_hash
 from workbench.errors import UsageError
 from workbench.generation.prompts.loader import find_prompts, parse_prompts
@@ -40,7 +40,8 @@ def test_concepts_go_to_the_proposals_and_texts_to_the_rewrite() -> None:
         text = after.stages[stage].messages[0].text
         assert text.startswith(P1.stages[stage].messages[0].text)
         assert '- Accepted. Caption: "a dog 1"; answer: hat 1\n' in text
-        assert '- Rejected, the negated thing is in the image. Caption: "a dog 2"; answer: hat 2\n' in text
+        reason = REASON_TEXTS[Reason.PRESENT]
+        assert f'- Rejected, {reason}. Caption: "a dog 2"; answer: hat 2\n' in text
         assert "hat 3" not in text
         assert after.stages[stage].messages[1:] == P1.stages[stage].messages[1:]
     rewrite = after.stages["rewrite"].messages[0].text
