@@ -328,7 +328,7 @@ def _intake(workspace: Workspace, overlap: str) -> Intake:
 
 
 def _fix_audit_key(store: Store) -> None:
-    """Store a fixed audit key, so that every demo has the same audit set and two runs freeze the same bytes.
+    """Store a fixed audit key, so that every demo has the same audit set and the same pseudonyms.
 
     A secret key would keep annotators from predicting the audit set, which does not matter in a drawn world.
     """
