@@ -40,7 +40,7 @@ class BrowseDriver:
         assert isinstance(screen, BrowseScreen)
         return screen
 
-    async def press(self, key: str, condition: Callable[[str], bool]) -> float:
+    async def press(self, key: str, condition: Callable[[], bool]) -> float:
         """Press `key`; return the milliseconds until a frame fulfils `condition`."""
         watch = self._watch(condition)
         started = time.perf_counter()
@@ -48,24 +48,24 @@ class BrowseDriver:
         await watch()
         return (self._seen - started) * 1000
 
-    async def until(self, condition: Callable[[str], bool]) -> None:
+    async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a frame fulfils `condition`, unless this holds already."""
         watch = self._watch(condition)
-        if not condition(""):
+        if not condition():
             await watch()
 
-    def _watch(self, condition: Callable[[str], bool]) -> Callable[[], Awaitable[object]]:
+    def _watch(self, condition: Callable[[], bool]) -> Callable[[], Awaitable[object]]:
         done = asyncio.Event()
 
-        def seen(frame: str) -> None:
-            if not done.is_set() and condition(frame):
+        def seen(_: str) -> None:
+            if not done.is_set() and condition():
                 self._seen = time.perf_counter()
                 done.set()
 
         self._frames.seen = seen
         return lambda: asyncio.wait_for(done.wait(), _PATIENCE)
 
-    def shows(self, frame: str) -> bool:
+    def shows(self) -> bool:
         """Return whether the row under the cursor is shown in full below the list, or the list is empty."""
         if not isinstance(self._app.screen, BrowseScreen) or not self.browse_screen.is_mounted:
             return False
@@ -74,7 +74,8 @@ class BrowseDriver:
             return False
         if not table.ids:
             return not self.browse_screen._counting
-        return table.row is not None and next(part for part in table.row.text.split() if part.isdigit()) in frame
+        # A frame has only the cells that differ, so the number is looked for on the whole screen.
+        return table.row is not None and next(filter(str.isdigit, table.row.text.split())) in self._app.drawn.text
 
     async def open(self) -> float:
         """Open the browse screen; return the milliseconds until the first page."""
@@ -82,18 +83,18 @@ class BrowseDriver:
 
     async def wait_complete(self) -> None:
         """Wait until the list is complete."""
-        await self.until(lambda _: not self.browse_screen._counting)
+        await self.until(lambda: not self.browse_screen._counting)
 
     async def end(self) -> float:
         """Press `end`; return the milliseconds until the last row is shown."""
-        return await self.press("end", lambda frame: self.browse_screen.table.cursor > 0 and self.shows(frame))
+        return await self.press("end", lambda: self.browse_screen.table.cursor > 0 and self.shows())
 
     async def view(self, line: str) -> float:
         """Enter a view; return the milliseconds from the key enter until its rows are shown."""
         await self._pilot.press("slash")
         self.browse_screen.bar.typed.value = line
         question = self.browse_screen._question
-        elapsed = await self.press("enter", lambda frame: self.browse_screen._question > question and self.shows(frame))
+        elapsed = await self.press("enter", lambda: self.browse_screen._question > question and self.shows())
         await self.wait_complete()
         return elapsed
 
@@ -106,7 +107,7 @@ async def measure_browsing(workspace: Workspace, lines: Sequence[str]) -> dict[s
             driver = BrowseDriver(app, pilot)
             cards = app.screen
             assert isinstance(cards, CurateScreen)
-            await driver.until(lambda _: cards.shown is not None)
+            await driver.until(lambda: cards.shown is not None)
             while not app.takes_input:
                 await pilot.pause(0.01)
             empty = peak_memory_mb()
