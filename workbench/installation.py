@@ -6,12 +6,14 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from curation_db.foreign_json import parse_json
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 _NAME = "negwb"
 
@@ -58,6 +60,8 @@ def install_command(
 
 
 def _own_distribution() -> metadata.Distribution | None:
+    from importlib import metadata  # noqa: PLC0415 -- a tenth of the time of `negwb --help`
+
     try:
         return metadata.distribution(_NAME)
     except metadata.PackageNotFoundError:  # run from a folder without an installation

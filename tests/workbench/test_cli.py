@@ -17,6 +17,7 @@ from workbench.cli import STAGES
 START = "import sys; sys.argv[0] = 'negwb'; from workbench.cli import main; sys.exit(main())"
 COMMANDS = [name for names in STAGES.values() for name in names]
 HEAVY = (
+    "email",
     "textual",
     "sqlmodel",
     "sqlalchemy",
