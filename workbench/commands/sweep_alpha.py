@@ -121,7 +121,8 @@ def _print_sweep(sweep: Sweep) -> None:
         for index, point in enumerate(sweep.points)
     ]
     headers = ("", "alpha", *columns.values(), *(f"{task} %" for task in first.tasks))
-    show([Listing(f"{sweep.run.name}: base + alpha * (tuned - base), base {sweep.base}", headers, rows)])
+    about = f"{sweep.run.name}, base {sweep.base}"
+    show([Listing("Weights base + alpha * (tuned - base)", headers, rows, about=about)])
     if sweep.negated is not None and sweep.affirmative is not None:
         points = [(sweep.affirmative.value(point), sweep.negated.value(point)) for point in sweep.points]
         for line in scatter(points, x_name=sweep.affirmative.name, y_name=sweep.negated.name):

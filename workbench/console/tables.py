@@ -34,6 +34,13 @@ class Listing:
     """(index, name) of the columns that a narrow terminal leaves out, in this order."""
     grouped: bool = False
     """Whether a terminal shows the first column as a line above the rows that share it."""
+    about: str = ""
+    """What the table is about, such as a path; it follows the title and is never in capitals."""
+
+    @property
+    def heading(self) -> str:
+        """The title and what the table is about."""
+        return f"{self.title}: {self.about}" if self.about else self.title
 
 
 def show(listings: Sequence[Listing], *, console: Console | None = None) -> None:
@@ -62,7 +69,13 @@ def _clean(listing: Listing) -> Listing:
         return display_text(cell, limit=200)
 
     rows = [tuple(map(text, row)) for row in listing.rows]
-    return replace(listing, title=text(listing.title), headers=tuple(map(text, listing.headers)), rows=rows)
+    return replace(
+        listing,
+        title=text(listing.title),
+        about=text(listing.about),
+        headers=tuple(map(text, listing.headers)),
+        rows=rows,
+    )
 
 
 def _is_terminal() -> bool:
@@ -73,7 +86,7 @@ def _plain(listing: Listing) -> str:
     table = [listing.headers, *listing.rows] if any(listing.headers) else list(listing.rows)
     widths = [max(len(row[i]) for row in table) for i in range(len(listing.headers))]
     lines = ["  ".join(_padded(cell, widths[i], i < listing.left) for i, cell in enumerate(row)) for row in table]
-    return "\n".join([listing.title.upper(), *(line.rstrip() for line in lines), ""])
+    return "\n".join([replace(listing, title=listing.title.upper()).heading, *(line.rstrip() for line in lines), ""])
 
 
 def _padded(cell: str, width: int, left: bool) -> str:
@@ -101,7 +114,7 @@ def _ruled(listing: Listing, console: Console | None) -> None:
         if groups and (not at or groups[at] != groups[at - 1]):
             table.add_row(Text(groups[at], style="bold"))
         table.add_row(*(Text(cell) for cell in row))
-    console.print(Text(fitted.title, style="bold"), highlight=False)
+    console.print(Text(fitted.heading, style="bold"), highlight=False)
     console.print(table)
     if left_out:
         note = Text(f"left out, the terminal is too narrow: {', '.join(left_out)}", style="dim")

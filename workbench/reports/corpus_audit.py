@@ -54,11 +54,11 @@ def rate_listing(report: Report) -> Listing:
         for key, rate in report["rates"][group].items()
     ]
     texts = report["texts"]
-    title = f"Negation in {report['captions']:,} {texts} of {report['source']} ({report['words']:,} words)"
+    title = f"Negation in {report['captions']:,} {texts}, {report['words']:,} words"
     scale = f"0 to {100 * most:.3g} %"
     headers = ("", "cue", texts, f"% of {texts}", "95 %", scale, "words", "% of words", "95 %")
     dispensable = [(5, "the bars"), (8, "the interval of words"), (6, "words"), (4, f"the interval of {texts}")]
-    return Listing(title, headers, rows, left=2, dispensable=dispensable, grouped=True)
+    return Listing(title, headers, rows, left=2, dispensable=dispensable, grouped=True, about=report["source"])
 
 
 def _rate_cells(rate: Report, most: float) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ def image_check_listings(report: Report) -> list[Listing]:
         *((f"not checked: {why}", f"{count:,}") for why, count in check["left_out"].items()),
     ]
     judge = check["judge"]["name"] + (", simulated" if check["judge"]["simulated"] else "")
-    listings = [Listing(f"Do images show what their captions deny? Asked: {judge}", ("", ""), figures)]
+    listings = [Listing("Do images show what their captions deny? Judge", ("", ""), figures, about=judge)]
     rows = [(each["text"], each["question"], each["where"]) for each in check["captions"] if each["shown"]]
     if rows:
         headers = ("caption", "question, answered with yes", "where")

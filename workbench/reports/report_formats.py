@@ -42,7 +42,7 @@ def as_markdown(listings: Sequence[Listing]) -> str:
     for listing in listings:
         rule = ["---" if at < listing.left else "--:" for at in range(len(listing.headers))]
         lines = [_markdown_row(listing.headers), "|" + "|".join(rule) + "|", *map(_markdown_row, listing.rows)]
-        parts.append(f"### {markdown_text(listing.title)}\n\n" + "\n".join(lines) + "\n")
+        parts.append(f"### {markdown_text(listing.heading)}\n\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 
 

@@ -288,8 +288,8 @@ def _print(workspace: Workspace, made: PictureSet, grid: Path, stored: Sequence[
     from workbench.workspace.operations import RESULTS
 
     rows = [(each.label, percent(each.drift), each.hash[:12]) for each in made.encoders]
-    title = f"Text encoders in {made.pipeline}; drift: distance of the hidden states from the original's, %"
-    listings = [Listing(title, ("text encoder", "drift %", "folder"), rows)]
+    title = "Text encoders, with the distance (drift) of their hidden states from the original's"
+    listings = [Listing(title, ("text encoder", "drift %", "folder"), rows, about=str(made.pipeline))]
     if stored:
         errors = measured_errors(workspace, list_results(workspace.root / RESULTS).results)
         listings += picture_listings(stored_scores(stored), errors)

@@ -58,9 +58,8 @@ def table_html(listing: Listing) -> str:
     head = f"<thead>{row(listing.headers, 'th')}</thead>" if any(listing.headers) else ""
     wraps = ' class="w"' if len(listing.headers) <= listing.left else ""
     body = "".join(row(cells, "td") for cells in listing.rows)
-    return (
-        f'<h3>{text_html(listing.title)}</h3><div class="card"><table{wraps}>{head}<tbody>{body}</tbody></table></div>'
-    )
+    table = f"<table{wraps}>{head}<tbody>{body}</tbody></table>"
+    return f'<h3>{text_html(listing.heading)}</h3><div class="card">{table}</div>'
 
 
 def text_html(text: str) -> str:
