@@ -64,6 +64,12 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Let Python free everything at the end; torch reports what is left as leaks."""
+    gc.unfreeze()
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Free the models and apps of a file after its last test: they are in reference cycles."""
     if nextitem is None or nextitem.path != item.path:
