@@ -164,7 +164,7 @@ class Collector:
                 self.absent.offer(f"{name}\0{text}", lambda: sampled(absent))
 
     def refuse(self, reason: RejectReason, message: str, origin: Origin, row: Any) -> None:
-        """Count a bad row, and list it if there is room."""
+        """Count a bad row, and list it while the list is below its limit."""
         self.bad[str(reason)] += 1
         if len(self.listed) < MOST_LISTED:
             self.listed.append(BadRow(reason, message, origin, excerpt(row)))

@@ -119,7 +119,7 @@ def _decide_in_bulk(
     """Decide candidates as one action.
 
     Raises:
-        UsageError: the act is about single candidates, or nobody can be asked.
+        UsageError: the act is about single candidates, or there is no terminal for the question.
         NothingToDo: no candidate would change, or the answer was no.
     """
     from curation_db.review.bulk import decide_in_bulk, preview
@@ -145,7 +145,7 @@ def _confirm(*, yes: bool) -> None:
     if yes:
         return
     if not at_a_terminal():
-        raise UsageError("without a terminal there is nobody to ask", hint="add --yes to decide without a question")
+        raise UsageError("the question needs a terminal", hint="add --yes to decide without a question")
     if not typer.confirm("Decide?", default=False, err=True):
         raise NothingToDo("nothing was decided")
 

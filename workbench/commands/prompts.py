@@ -96,7 +96,7 @@ def prompts(
         show([report.listing(result)])
     lines = report.notes(result)
     if report.without_labels(result):
-        lines.append("nobody has decided about these candidates yet: negwb curate --stream audit")
+        lines.append("these candidates have no decision yet: negwb curate --stream audit")
     for line in lines:
         typer.echo(f"negwb: {line}", err=True)
 

@@ -1,4 +1,4 @@
-"""Masks in images: the true one is outlined, the predicted one hatched, and each can be told without its colour."""
+"""Masks in images: the true one is outlined, the predicted one hatched, and each is recognisable without its colour."""
 
 from __future__ import annotations
 

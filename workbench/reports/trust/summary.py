@@ -170,7 +170,7 @@ def _flips(flips: Mapping[str, Any]) -> str:
 
 
 def _judges(judges: Sequence[Mapping[str, Any]], labelled: int) -> list[tuple[str, str]]:
-    """Return the judges with the most labels; equal names are told apart by model and prompt version."""
+    """Return the judges with the most labels; equal names are distinguished by model and prompt version."""
     shown = sorted(judges, key=lambda each: -each["labels"])[:_JUDGES]
     names = Counter((each["judge"], each["question"]) for each in shown)
     rows = []
