@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 from collections import Counter
@@ -11,12 +10,13 @@ from typing import Any
 
 import pytest
 from support.commands import negwb
+from support.generated_demo import build_half_audited, json_of
 
 from curation_db.enums import GenerationState
 from curation_db.generation.comparisons import compared_items, list_comparisons
 from curation_db.generation.runs import list_runs, start_run
 from curation_db.storage.store import open_read_only, open_store
-from workbench.demo.build import DemoSize, build_demo
+from workbench.demo.build import DemoSize
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.prompts.loader import find_prompts
 from workbench.jobs.generation import resume_arguments
@@ -32,10 +32,7 @@ OLD = "negwb-p1-1"
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo workspace whose audit set is a half of what is generated; tests change a copy."""
     folder = tmp_path_factory.mktemp("drawn") / "demo"
-    workspace = build_demo(folder, size=SIZE, progress=lambda *_: None)
-    settings = workspace.settings.read_text(encoding="utf-8")
-    assert "audit_rate = 0.1 " in settings
-    workspace.settings.write_text(settings.replace("audit_rate = 0.1 ", "audit_rate = 0.5 "), encoding="utf-8")
+    build_half_audited(folder, SIZE)
     content = find_prompts(OLD).content.replace(f'name = "{OLD}"', 'name = "mine"')
     (folder / "mine.toml").write_text(content, encoding="utf-8")
     return folder
@@ -49,12 +46,6 @@ def workspace(drawn: Path, tmp_path: Path) -> Workspace:
 
 def mine(workspace: Workspace) -> Path:
     return workspace.root / "mine.toml"
-
-
-def json_of(workspace: Workspace, *args: object) -> Any:
-    done = negwb(workspace, *args)
-    assert done.exception is None, (done.exception, done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def compare(workspace: Workspace, *more: object) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 
 import pytest
 from support.commands import negwb
+from support.generated_demo import build_half_audited, json_of
 
 from curation_db.generation.tuning_examples import gives_examples
-from workbench.demo.build import DemoSize, build_demo
+from workbench.demo.build import DemoSize
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.prompts.loader import find_prompts
 from workbench.workspace.layout import Workspace
@@ -24,9 +24,7 @@ SIZE = DemoSize(pictures=40, pool=1, scenes=1, gallery=1)
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo workspace, half audit, where a script decided everything; tests change a copy."""
     folder = tmp_path_factory.mktemp("drawn") / "demo"
-    workspace = build_demo(folder, size=SIZE, progress=lambda *_: None)
-    settings = workspace.settings.read_text(encoding="utf-8")
-    workspace.settings.write_text(settings.replace("audit_rate = 0.1 ", "audit_rate = 0.5 "), encoding="utf-8")
+    workspace = build_half_audited(folder, SIZE)
     json_of(workspace, "generate", "--quiet", "--json", "--limit", 24)
     json_of(workspace, "demo", folder, "--decide")
     return folder
@@ -36,12 +34,6 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workspace(drawn: Path, tmp_path: Path) -> Workspace:
     shutil.copytree(drawn, tmp_path / "demo")
     return Workspace(tmp_path / "demo")
-
-
-def json_of(workspace: Workspace, *args: object) -> Any:
-    done = negwb(workspace, *args)
-    assert done.exception is None, (done.exception, done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def rows(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.commands import negwb
+from support.generated_demo import build_half_audited, json_of
 
-from workbench.demo.build import DemoSize, build_demo
+from workbench.demo.build import DemoSize
 from workbench.errors import ExitCode, NegwbError
 from workbench.workspace.layout import Workspace
 
@@ -21,10 +20,7 @@ SIZE = DemoSize(pictures=24, pool=1, scenes=1, gallery=1)
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo workspace whose audit set is a half of what is generated; tests change a copy."""
     folder = tmp_path_factory.mktemp("drawn") / "demo"
-    workspace = build_demo(folder, size=SIZE, progress=lambda *_: None)
-    settings = workspace.settings.read_text(encoding="utf-8")
-    assert "audit_rate = 0.1 " in settings
-    workspace.settings.write_text(settings.replace("audit_rate = 0.1 ", "audit_rate = 0.5 "), encoding="utf-8")
+    build_half_audited(folder, SIZE)
     return folder
 
 
@@ -32,12 +28,6 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workspace(drawn: Path, tmp_path: Path) -> Workspace:
     shutil.copytree(drawn, tmp_path / "demo")
     return Workspace(tmp_path / "demo")
-
-
-def json_of(workspace: Workspace, *args: object) -> Any:
-    done = negwb(workspace, *args)
-    assert done.exception is None, (done.exception, done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def decide(workspace: Workspace) -> None:
