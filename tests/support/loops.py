@@ -62,7 +62,7 @@ def make_workspace(root: Path, *, pictures: int = 12, pairs: int = 24, captions:
                 )
                 for n in range(pairs)
             ]
-            ids = insert_candidates(connection, drafts, Intake())
+            ids = insert_candidates(connection, drafts, Intake(audit_rate=0.0))
         ana = DecisionWriter(store, begin_session(store, "ana", version="test"))
         for candidate in ids:
             ana.decide(candidate, Kind.ACCEPT)

@@ -108,7 +108,7 @@ def write_drops(connection: Connection, run: int, drops: Sequence[tuple[str, str
         for (status, reason, detail), caption in zip(drops, captions, strict=False)
     ]
     # fmt: on
-    store_finished(connection, run, _RECIPE, finished, Intake())
+    store_finished(connection, run, _RECIPE, finished, Intake(audit_rate=0.0))
 
 
 def take_generation(folder: Path) -> list[Path]:

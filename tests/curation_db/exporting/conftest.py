@@ -42,10 +42,10 @@ class Record:
 
     def candidate(self, source_id: int, key: str, image_id: int, raw_text: str, **more: Any) -> int:
         values = {"pipeline": "import", "generator": "negationclip", "negation_type": NegationType.ABSENCE, **more}
-        overlap = values.pop("overlap", "1")
+        intake = Intake(overlap=values.pop("overlap", "1"), audit_rate=0.0)  # a policy leaves audit candidates
         draft = NewCandidate(source_id=source_id, key=key, image_id=image_id, raw_text=raw_text, **values)
         with self.store.write() as connection:
-            return insert_candidates(connection, [draft], Intake(overlap=overlap))[0]
+            return insert_candidates(connection, [draft], intake)[0]
 
     def pairs(self, count: int, *, source: str = "coco") -> list[int]:
         """Insert `count` candidates, two per image; return their ids."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -175,10 +176,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 class TestFullDisk:
     def fill_up(self, folder: Path, leave: int = 0) -> Path:
-        """Fill the disk up to `leave` bytes."""
+        """Fill the disk up to `leave` bytes; another process may write to it at the same time."""
         stone = folder / "stone"
-        free = shutil.disk_usage(folder).free
-        stone.write_bytes(bytes(max(0, free - leave)))
+        with stone.open("wb", buffering=0) as file:
+            try:
+                while (free := shutil.disk_usage(folder).free) > leave:
+                    file.write(bytes(free - leave))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
         return stone
 
     def captions(self, folder: Path, count: int) -> Path:

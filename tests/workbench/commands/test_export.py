@@ -42,7 +42,7 @@ def workspace(tmp_path):
                 )
                 for n in range(4)
             ]
-            insert_candidates(connection, drafts, Intake())
+            insert_candidates(connection, drafts, Intake(audit_rate=0.0))
         ana = DecisionWriter(store, begin_session(store, "ana", version="test"))
         ana.decide(1, Kind.ACCEPT)
         ana.decide(2, Kind.ACCEPT)
@@ -220,7 +220,7 @@ def test_pairs_generated_with_the_mix_of_the_benchmark_are_reported(workspace):
             )
         ]
         with store.write() as connection:
-            (number,) = insert_candidates(connection, drafts, Intake())
+            (number,) = insert_candidates(connection, drafts, Intake(audit_rate=0.0))
         DecisionWriter(store, begin_session(store, "ana", version="test")).decide(number, Kind.ACCEPT)
     result = export(workspace, "--json")
     assert "1 pair generated with NegRefCOCOg's cues and positions" in result.stderr

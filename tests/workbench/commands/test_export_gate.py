@@ -47,7 +47,7 @@ def workspace(tmp_path: Path) -> Workspace:
                 )
                 for n in range(1, COUNT + 1)
             ]
-            insert_candidates(connection, drafts, Intake())
+            insert_candidates(connection, drafts, Intake(audit_rate=0.0))
         ana = DecisionWriter(store, begin_session(store, "ana", version="test"))
         for n in range(1, COUNT + 1):
             if n <= 40:
