@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 BLOCK: Final = 1 << 18
 """Bytes of a block that fit into the caches of a core."""
+_KEPT: Final = 16 << 20
+"""Bytes: more than all arrays of a block take together."""
 _BLANK, _SIGN, _LETTER, _LINE_END, _OTHER = range(5)
 _LONGEST: Final = 15
 """Runs of this length and longer share one entry of the table."""
@@ -51,6 +53,7 @@ def scan(block: bytes) -> BlockScan:
 
     if not block:
         return BlockScan(0, 0, 0, 0, [], [], 0)
+    _keep_freed_memory()
     data = np.frombuffer(block, np.uint8)
     kinds = np.frombuffer(block.translate(_kinds()), np.uint8)
     ends = np.flatnonzero(kinds == _LINE_END)
@@ -79,6 +82,19 @@ def scan(block: bytes) -> BlockScan:
         others=[(int(line), int(starts[line]), int(ends[line])) for line in other],
         lines=len(ends),
     )
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Let the process keep the memory of the arrays of a block for the next block.
+
+    The allocator of glibc returns large arrays to the system at once, and a fifth of the time goes into new pages. It
+    raises its two limits (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD) to the size of a large array that was freed, and to twice
+    that size. The array is never written, so it takes no memory itself; other allocators ignore it.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    np.empty(_KEPT, np.uint8)
 
 
 def _word_counts(kinds: NDArray[np.uint8], ends: NDArray[np.intp]) -> NDArray[np.int64]:

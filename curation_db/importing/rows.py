@@ -14,12 +14,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from curation_db.enums import NegationType
 from curation_db.errors import HintedError
 from curation_db.language.sanitize import clean, display_text
-from curation_db.queue.gold import KnownAnswer
+
+if TYPE_CHECKING:
+    from curation_db.queue.gold import KnownAnswer  # a reader of files needs no database
 
 TEXT_LIMIT: Final = 20_000
 """Most characters of a caption."""

@@ -191,13 +191,14 @@ def _form(named: str | None) -> Any:
 
 def _parts(sources: list[str], form: Any, workspace: Workspace | None, *, candidates: bool) -> list[Part]:
     from curation_db.corpus_audit.parts import parts_of
-    from curation_db.corpus_audit.readers.record import CANDIDATES, CAPTIONS, record_parts
-    from curation_db.storage.store import open_read_only
 
     if sources and candidates:
         raise UsageError("--candidates is for the workspace", hint="leave out the source")
     if sources:
         return [part for source in dict.fromkeys(sources) for part in parts_of(source, form=form)]
+    from curation_db.corpus_audit.readers.record import CANDIDATES, CAPTIONS, record_parts
+    from curation_db.storage.store import open_read_only
+
     assert workspace is not None
     with open_read_only(workspace.database) as store:
         return record_parts(store, CANDIDATES if candidates else CAPTIONS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -131,6 +132,33 @@ if __name__ == "__main__":
     result = audit_corpus(parts, AuditOptions(sizes=SampleSizes(per_cue=3)), processes=2, state=Path(sys.argv[2]))
     print(json.dumps([result.resumed, result.total.to_json()]))
 """
+
+
+PAGE_FAULTS = """
+import sys
+from resource import RUSAGE_SELF, getrusage
+from curation_db.corpus_audit.audit_part import audit_part
+from curation_db.corpus_audit.part_result import AuditOptions
+from curation_db.corpus_audit.parts import parts_of
+
+counts = []
+for part in parts_of(sys.argv[1], part_bytes=1 << 20):
+    before = getrusage(RUSAGE_SELF).ru_minflt
+    audit_part(part, AuditOptions())
+    counts.append(getrusage(RUSAGE_SELF).ru_minflt - before)
+print(min(counts))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other limits")
+def test_the_arrays_of_a_block_take_the_memory_of_the_block_before(tmp_path: Path) -> None:
+    """Without this, a part of 1 MiB has about 2,000 page faults, which are a fifth of the time."""
+    path = tmp_path / "captions.txt"
+    path.write_text(
+        "".join(f"a {'very ' * (at % 7)}old dog {'without a leash' * (at % 60 == 0)}\n" for at in range(100_000))
+    )
+    done = subprocess.run([sys.executable, "-c", PAGE_FAULTS, path], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 500
 
 
 @pytest.mark.long
