@@ -1,4 +1,4 @@
-"""The commands of the README, small versions of its files, and a model for machines without a network."""
+"""The commands of the READMEs, small versions of their files, and a model for machines without a network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from typing import Any
 
 from support.benches import draw_picture
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+PACKAGES = ("benchmarks", "curation_db", "trainers", "workbench")
+READMES = [README, *sorted(path for package in PACKAGES for path in (ROOT / package).rglob("README.md"))]
+"""The README of the repository, and those of its packages."""
 CAPTIONS = "captions_train2014.json"
 INSTANCES = "instances_train2014.json"
 CANDIDATES = "negationclip_captions_train2014.json"
@@ -28,13 +32,13 @@ Words = list[str]
 """A command and its arguments."""
 
 
-def shell_blocks(heading: str = "") -> list[str]:
-    """Return the fenced sh blocks of the README, or of its section `heading`."""
-    text = README.read_text(encoding="utf-8")
+def shell_blocks(heading: str = "", *, readme: Path = README) -> list[str]:
+    """Return the fenced sh blocks of a README, or of its section `heading`."""
+    text = readme.read_text(encoding="utf-8")
     if heading:
         _, _, rest = text.partition(f"\n{heading}\n")
         text = rest.partition("\n## ")[0]
-    return re.findall(r"^```sh\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"^ *```(?:sh|bash)\n(.*?)^ *```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def commands(script: str) -> list[Words]:
@@ -56,10 +60,18 @@ def _commands(line: str) -> list[Words]:
     return calls
 
 
-def negwb_calls() -> list[Words]:
-    """Return the arguments of every negwb command in the README, in blocks and in sentences."""
-    inline = re.findall(r"(?<!`)`((?:uv run )?negwb\s[^`]+)`(?!`)", README.read_text(encoding="utf-8"))
-    scripts = [*shell_blocks(), *(" ".join(words.split()) for words in inline)]
+def block_calls(readme: Path) -> list[Words]:
+    """Return the arguments of every negwb command in the shell blocks of a README."""
+    return _negwb_calls(shell_blocks(readme=readme))
+
+
+def sentence_calls(readme: Path) -> list[Words]:
+    """Return the arguments of every negwb command in the sentences of a README, which may name a command only."""
+    inline = re.findall(r"(?<!`)`((?:uv run )?negwb\s[^`]+)`(?!`)", readme.read_text(encoding="utf-8"))
+    return _negwb_calls([" ".join(words.split()) for words in inline])
+
+
+def _negwb_calls(scripts: Sequence[str]) -> list[Words]:
     calls = [words for script in scripts for words in commands(script) if "negwb" in words]
     return [words[words.index("negwb") + 1 :] for words in calls]
 

@@ -26,7 +26,7 @@ Examples:
 
 \b
 tuned:RUN names the tuned part of a routed run alone.
-The folder of the model has a Python package, routed_clip, for use without negwb; see the README.
+The folder of the model has a Python package, routed_clip, for use without negwb; see trainers/README.md.
 """
 
 model = typer.Typer(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.json_schema import problems as violations
+from support.tour import READMES
 from typer.testing import CliRunner, Result
 
 from workbench import cli
@@ -18,7 +19,6 @@ from workbench.workspace.create import create_workspace, settings_template
 from workbench.workspace.settings import find_problems
 from workbench.workspace.settings_schema import settings_schema
 
-README = Path(__file__).parents[3] / "README.md"
 SETTINGS = """\
 [curate]
 order = "oldest"
@@ -134,7 +134,8 @@ def test_the_line_of_a_syntax_error_and_of_an_unknown_theme(workspace: Path, tex
 
 def examples() -> dict[str, str]:
     """Return the examples of negwb.toml in this repository."""
-    blocks = re.findall(r"^```toml\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    text = "".join(readme.read_text(encoding="utf-8") for readme in READMES)
+    blocks = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     known = settings_schema()["properties"].keys()
     ours = [block for block in blocks if set(tomllib.loads(block)) <= known]
     assert ours

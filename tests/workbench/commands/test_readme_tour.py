@@ -1,4 +1,4 @@
-"""Runs every command of the README's tour from `negwb init` to `negwb report`."""
+"""The commands and links of the READMEs are valid, and every command of the tour runs, from `negwb init` on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,13 @@ from support.tour import (
     PAIRS,
     PICTURES,
     README,
+    READMES,
+    ROOT,
     Words,
+    block_calls,
     commands,
-    negwb_calls,
     seed_openai_clip,
+    sentence_calls,
     shell_blocks,
     write_coco,
 )
@@ -32,6 +36,9 @@ from support.tour import (
 from workbench.cli import app
 
 TOUR = "## The tour"
+INVALID = typer.BadParameter.__mro__[2]
+"""The exception of any command line that cannot be parsed."""
+INCOMPLETE = ("MissingParameter", "NoArgsIsHelpError")
 STATIONS = [
     "init",
     "import",
@@ -56,11 +63,20 @@ def test_the_tour_goes_from_init_to_report() -> None:
     assert [words[1] for words in calls] == STATIONS
 
 
-def _parse(words: Sequence[str]) -> None:
-    """Parse a command line of negwb with commands that have no action."""
+def _parse(words: Sequence[str], *, complete: bool = True) -> None:
+    """Parse a command line of negwb with commands that have no action; it may lack parameters if not `complete`."""
+    try:
+        _parser().main(list(words), prog_name="negwb", standalone_mode=False)
+    except INVALID as error:
+        if complete or type(error).__name__ not in INCOMPLETE:
+            raise
+
+
+@cache
+def _parser() -> Any:
     get_command = typer.main.get_command
     fresh = getattr(get_command, "__wrapped__", get_command)  # the commands that other tests share stay as they are
-    _without_action(fresh(app)).main(list(words), prog_name="negwb", standalone_mode=False)
+    return _without_action(fresh(app))
 
 
 def _without_action(command: Any) -> Any:
@@ -70,22 +86,74 @@ def _without_action(command: Any) -> Any:
     return command
 
 
-@pytest.mark.parametrize("words", negwb_calls(), ids=" ".join)
-def test_every_command_in_the_readme_is_valid(words: Words) -> None:
+def _name(readme: Path) -> str:
+    return str(readme.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("readme", READMES, ids=_name)
+def test_every_command_in_a_readme_is_valid(readme: Path) -> None:
     """The command, its options and their values exist."""
-    _parse(words)
+    calls = [(words, True) for words in block_calls(readme)] + [(words, False) for words in sentence_calls(readme)]
+    invalid = []
+    for words, complete in calls:
+        try:
+            _parse(words, complete=complete)
+        except INVALID as error:
+            invalid.append(f"negwb {' '.join(words)}: {error}")
+    assert invalid == []
+
+
+def test_a_command_in_a_sentence_may_lack_its_parameters_only() -> None:
+    _parse(["bench", "run"], complete=False)
+    _parse(["import"], complete=False)
+    with pytest.raises(INVALID):
+        _parse(["import", "--no-such-option"], complete=False)
 
 
 @pytest.mark.parametrize("words", ["imprt x.json", "report --slice", "bench run", "train --lr x", "status now"])
 def test_an_invalid_command_fails_this_check(words: str) -> None:
-    with pytest.raises(typer.BadParameter.__mro__[2]):
+    with pytest.raises(INVALID):
         _parse(words.split())
 
 
-def test_the_links_of_the_readme_exist() -> None:
-    linked = re.findall(r"\]\((?!https?://|#)([^)]+)\)", README.read_text(encoding="utf-8"))
-    assert linked
-    assert [path for path in linked if not (README.parent / path).is_file()] == []
+def _anchors(readme: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a README."""
+    text = re.sub(r"^ *```.*?^ *```$", "", readme.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _broken_links(readme: Path) -> list[str]:
+    links = re.findall(r"\]\(\s*(?!https?://)([^)\s]+)\s*\)", readme.read_text(encoding="utf-8"))
+    broken = []
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = readme.parent / path if path else readme
+        if not target.is_file() or (anchor and anchor not in _anchors(target)):
+            broken.append(link)
+    return broken
+
+
+@pytest.mark.parametrize("readme", READMES, ids=_name)
+def test_the_links_of_a_readme_exist(readme: Path) -> None:
+    assert _broken_links(readme) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("# A `b` (c), d\n[x](README.md#a-b-c-d) [x](#a-b-c-d) [x](#e) ![y](y.svg) [z](https://z.org)\n")
+    assert _broken_links(readme) == ["#e", "y.svg"]
+
+
+def test_the_readme_links_every_other_readme() -> None:
+    """Also over one other README."""
+    linked, todo = set(), [README]
+    while todo:
+        readme = todo.pop()
+        links = re.findall(r"\]\(\s*([^)#\s]+README\.md)", readme.read_text(encoding="utf-8"))
+        todo += {(readme.parent / link).resolve() for link in links} - linked
+        linked |= set(todo)
+    assert [_name(readme) for readme in READMES[1:] if readme not in linked] == []
 
 
 class TourRunner:

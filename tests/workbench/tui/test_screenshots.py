@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.results import build_workspace, fill_results, make_run
+from support.tour import READMES
 from tools import (
     audit_screenshot,
     generation_screenshots,
@@ -151,6 +152,6 @@ def test_the_picture_of_the_html_report_is_small() -> None:
         assert image.width > 1_000
 
 
-def test_the_readme_shows_every_screenshot() -> None:
-    readme = (STORED.parents[1] / "README.md").read_text(encoding="utf-8")
-    assert [name for name in PICTURES if f"tests/screenshots/{name}" not in readme] == []
+def test_the_readmes_show_every_screenshot() -> None:
+    shown = "".join(readme.read_text(encoding="utf-8") for readme in READMES)
+    assert [name for name in PICTURES if f"tests/screenshots/{name})" not in shown] == []

@@ -1,5 +1,5 @@
 """The protocol of engines and their context. Another package implements `Engine` and registers a factory in the
-entry-point group "negwb.engines"; the README has an example."""
+entry-point group "negwb.engines"; the README of workbench.generation has an example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example engine of the README, installed as an entry point and used by the real command."""
+"""The example engine of the package's README, installed as an entry point and used by the real command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.tour import README
+from support.tour import ROOT
 
 from workbench.workspace.create import create_workspace
 
@@ -22,7 +22,8 @@ CAPTIONS = {
 
 def readme_engine() -> str:
     """The README's python block with an engine, which must be short."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = (ROOT / "workbench" / "generation" / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     (block,) = [each for each in blocks if "ModelAnswer" in each]
     assert len([line for line in block.splitlines() if line.strip()]) <= 20
     return str(block)
