@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -310,11 +311,20 @@ async def test_a_budget_ends_a_group_after_the_counted_requests(llama: Path) -> 
 async def test_closing_ends_a_long_answer(llama: Path) -> None:
     engine = await transformers_local.make(settings("transformers", llama), surroundings())
     engine._model._model.generation_config.eos_token_id = None
+    begun, steps = threading.Event(), 0
+
+    def count(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+        begun.set()
+
+    engine._model._model.register_forward_hook(count)
     long = Sampling(temperature=5.0, max_tokens=900, seed=1)
     task = asyncio.create_task(answers(engine, [replace(write("x"), sampling=long)]))
-    await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(begun.wait, 30)
     task.cancel()
-    await asyncio.wait_for(engine.close(), 3)
+    await engine.close()
+    assert steps < 900
     assert task.cancelled() or task.done()
 
 

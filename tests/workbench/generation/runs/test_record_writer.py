@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection, text
+from support.monotonic import MonotonicClock
 
 from curation_db.errors import RecordBusy
 from curation_db.storage import sqlite
 from curation_db.storage.store import Store, create_store
+from workbench.generation.runs import record_writer
 from workbench.generation.runs.record_writer import RecordWriter
 
 
@@ -83,22 +86,32 @@ async def test_close_finishes_waiting_jobs(store: Store) -> None:
     assert await asyncio.gather(*waiting) == [f"n{number}" for number in range(50)]
 
 
-async def test_a_transaction_ends_in_time_for_annotators(store: Store) -> None:
-    def slow(connection: Connection) -> float:
-        time.sleep(0.015)
-        return time.monotonic()
+async def test_an_annotator_gets_the_write_lock_between_short_transactions(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, done = MonotonicClock(), 0
+    pauses: list[tuple[float, int]] = []
 
+    def slow(connection: Connection) -> None:
+        nonlocal done
+        clock.advance(0.015)
+        done += 1
+
+    def pause(seconds: float) -> None:
+        if not pauses:
+            press(store)
+        pauses.append((seconds, done))
+
+    monkeypatch.setattr(record_writer, "time", SimpleNamespace(monotonic=clock, sleep=pause))
     recorder = RecordWriter(store)
     try:
-        jobs = [asyncio.ensure_future(recorder.write(slow)) for _ in range(40)]
-        await asyncio.sleep(0.05)
-        began = time.monotonic()
-        await asyncio.to_thread(press, store)
-        took = time.monotonic() - began
-        assert max(await asyncio.gather(*jobs)) > began + took, "the run was still at work"
-        assert took < 0.3  # all of the jobs together take 0.6 s
+        await asyncio.gather(*(recorder.write(slow) for _ in range(40)))
     finally:
         recorder.close()
+    jobs = [after - before for before, after in pairwise([0, *(count for _, count in pauses)])]
+    assert (sum(jobs), max(jobs)) == (40, 2), "a transaction takes no job after 0.02 s"
+    assert [seconds for seconds, _ in pauses] == [pytest.approx(0.5 * 0.015 * count) for count in jobs]
+    assert notes(store) == {"a key press"}
 
 
 async def test_a_long_read_does_not_block_writers(store: Store) -> None:
@@ -106,14 +119,14 @@ async def test_a_long_read_does_not_block_writers(store: Store) -> None:
 
     def can_read(connection: Connection) -> bool:
         looking.set()
-        return written.wait(5)
+        return written.wait(30)
 
     written = threading.Event()
     recorder = RecordWriter(store)
     try:
         results = recorder.write(noting("first")), recorder.read(can_read), recorder.write(noting("second"))
         jobs = [asyncio.ensure_future(each) for each in results]
-        assert await asyncio.to_thread(looking.wait, 5)
+        assert await asyncio.to_thread(looking.wait, 30)
         await asyncio.to_thread(press, store)
         written.set()
         assert await asyncio.gather(*jobs) == ["first", True, "second"]
