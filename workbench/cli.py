@@ -173,45 +173,12 @@ def _deleted_folder_error() -> UsageError:
 
 
 def _register() -> None:
-    from workbench.commands import (
-        ablate,
-        accept,
-        adjudicate,
-        annotators,
-        apply,
-        audit,
-        backup,
-        bench,
-        browse,
-        config,
-        curate,
-        decide,
-        demo,
-        doctor,
-        export,
-        export_as,
-        export_card,
-        export_description,
-        export_verify,
-        generate,
-        gold,
-        history,
-        images,
-        imports,
-        init,
-        judges,
-        lint,
-        mistaken,
-        model,
-        progress,
-        prompts,
-        queue,
-        report,
-        serve,
-        status,
-        sweep_alpha,
-        train,
-    )
+    from workbench.commands import apply, audit, bench, export, generate, imports, report, train
+    from workbench.commands.decide import accept, adjudicate, browse, curate, decide, history, queue, serve
+    from workbench.commands.export import as_format, card, description, verify
+    from workbench.commands.quality import annotators, gold, images, judges, lint, prompts
+    from workbench.commands.train import ablate, mistaken, model, sweep_alpha
+    from workbench.commands.workspace import backup, config, demo, doctor, init, progress, status
 
     for module in (
         demo,
@@ -234,10 +201,10 @@ def _register() -> None:
         queue,
         annotators,
         export,
-        export_as,
-        export_card,
-        export_verify,
-        export_description,
+        as_format,
+        card,
+        verify,
+        description,
         train,
         mistaken,
         model,

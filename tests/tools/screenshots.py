@@ -23,7 +23,7 @@ from textual.widgets import TextArea
 from workbench.annotation.models import SessionSettings
 from workbench.annotation.open import open_session
 from workbench.annotation.session import AnnotationSession
-from workbench.commands.demo import BANNER
+from workbench.commands.workspace.demo import BANNER
 from workbench.demo.build import DemoSize, build_demo
 from workbench.tui.app import NegwbApp
 from workbench.tui.screens.curate import CurateScreen

@@ -61,7 +61,8 @@ def test_an_error_in_the_app_is_logged(tmp_path: Path, where: str) -> None:
 
 def test_without_a_workspace_the_log_is_in_the_state_folder_of_the_user(tmp_path: Path) -> None:
     code = program(
-        "import workbench.commands.init as m\nimport workbench.workspace.create as w\nw.create_workspace = broken"
+        "import workbench.commands.workspace.init as m\n"
+        "import workbench.workspace.create as w\nw.create_workspace = broken"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "init", str(tmp_path / "new")],

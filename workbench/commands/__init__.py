@@ -1,0 +1,1 @@
+"""The commands of `negwb`: packages by what the user does with them."""

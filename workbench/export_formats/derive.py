@@ -4,7 +4,7 @@ The folder appears whole or not at all. Equal exports, images and options give e
 images in formats that refer to them. Pairs whose image cannot be used are left out and listed.
 
 A further format is a module here with a `FormatWriter`, an entry of `FORMATS` and a member of `TargetFormat` in
-`workbench/commands/export_as.py`.
+`workbench/commands/export/as_format.py`.
 """
 
 from __future__ import annotations

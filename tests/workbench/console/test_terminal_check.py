@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.commands import curate, demo
+from workbench.commands.decide import curate
+from workbench.commands.workspace import demo
 from workbench.console.terminal_check import at_a_terminal
 from workbench.errors import UsageError
 

@@ -15,7 +15,7 @@ from curation_db.events.annotators import begin_session
 from curation_db.lint.linter import LintSettings
 from curation_db.review.decisions import PresentationContext
 from curation_db.storage.store import open_store
-from workbench.commands.curate import _check_role
+from workbench.commands.decide.curate import _check_role
 from workbench.errors import UsageError
 from workbench.tui.rendering.card_lines import QUESTIONS
 from workbench.tui.screens.adjudicate import AdjudicateScreen, AdjudicationStage

@@ -7,8 +7,8 @@ from typing import Any
 from support.curating import lines, running, until
 from support.workspaces import Case, press, settled
 
-from workbench.commands.curate import CurateOptions, _actions
-from workbench.commands.serve import _command
+from workbench.commands.decide.curate import CurateOptions, _actions
+from workbench.commands.decide.serve import _command
 from workbench.tui.screens.help import HelpScreen, KeyList
 from workbench.workspace.keymap import ActionMap
 from workbench.workspace.layout import Workspace

@@ -146,7 +146,7 @@ def export(
     Annotators have pseudonyms, which only this record can resolve, unless --names is given.
     """
     from curation_db.exporting.manifest import read_items
-    from workbench.commands.export_selection import ChosenPairs, selection_again, selection_of
+    from workbench.commands.export.selection import ChosenPairs, selection_again, selection_of
     from workbench.console.progress_bars import step_bars
     from workbench.reports.exports.gate import check_export, check_json, check_lines, refuse
     from workbench.workspace.held_out import benchmark_images, pairs_by_benchmark

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.curate import CurateOptions, run_curate
+from workbench.commands.decide.curate import CurateOptions, run_curate
 from workbench.commands.options import AnnotatorOption, ImagesOption, ReadonlyOption
 from workbench.console.progress_bars import step_bars
 from workbench.console.terminal_check import at_a_terminal

@@ -80,7 +80,7 @@ def _query(workspace: Workspace, line: str, at: int | None) -> ExportQuery:
     from curation_db.search.export_query import query_of
     from curation_db.search.facets import unknown_name
     from curation_db.storage.store import open_read_only
-    from workbench.commands.browse import parse_query
+    from workbench.commands.decide.browse import parse_query
 
     view = parse_query(line)
     if not view.terms:
@@ -100,7 +100,7 @@ def _query(workspace: Workspace, line: str, at: int | None) -> ExportQuery:
 
 def _refresh(workspace: Workspace, line: str) -> None:
     from curation_db.storage.store import open_store
-    from workbench.commands.browse import parse_query, refresh_indexes
+    from workbench.commands.decide.browse import parse_query, refresh_indexes
 
     with open_store(workspace.database) as store:
         refresh_indexes(store, workspace, parse_query(line))

@@ -35,7 +35,7 @@ def export_card(
 
     Every figure is as of the event of the export. Equal records and guidelines give equal bytes.
     """
-    from workbench.commands.export_description import read_summary, write_description
+    from workbench.commands.export.description import read_summary, write_description
     from workbench.reports.exports.card import dataset_card
     from workbench.workspace.guidelines import read_guidelines
     from workbench.workspace.layout import find_workspace

@@ -62,7 +62,7 @@ def serve(
     if find_spec("textual_serve") is None:
         raise UsageError("serve needs textual-serve", hint=install_hint("serve"))
     if annotator is not None:
-        from workbench.commands.curate import annotator_name
+        from workbench.commands.decide.curate import annotator_name
 
         annotator_name(annotator)
     from workbench.web_server import is_loopback  # imports aiohttp: 0.3 s

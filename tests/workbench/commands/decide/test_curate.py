@@ -104,7 +104,7 @@ def test_a_closed_terminal_ends_the_app(make_workspace: Any) -> None:
 
 def test_no_heavy_module_is_imported_before_the_first_card() -> None:
     words = (
-        "import sys, workbench.commands.curate, curation_db.storage.store;"
+        "import sys, workbench.commands.decide.curate, curation_db.storage.store;"
         "import workbench.annotation.session, workbench.tui.app;"
         "heavy = ('sqlmodel', 'numpy', 'httpx', 'alembic', 'textual_plot', 'torch', 'PIL',"
         " 'markdown_it', 'textual.widgets._text_area', 'curation_db.storage.models');"

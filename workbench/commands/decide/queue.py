@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.browse import parse_query, refresh_indexes
+from workbench.commands.decide.browse import parse_query, refresh_indexes
 from workbench.console.progress_bars import step_bars
 from workbench.console.terminal_check import at_a_terminal
 from workbench.errors import NothingToDo, UsageError
@@ -63,7 +63,7 @@ def overlap(
     from curation_db.events.annotators import known_spelling
     from curation_db.review.overlaps import set_overlap
     from curation_db.storage.store import open_store
-    from workbench.commands.curate import annotator_name
+    from workbench.commands.decide.curate import annotator_name
     from workbench.workspace.layout import find_workspace
 
     target, view = _parse_overlap(annotators), parse_query(" ".join(query or ()))

@@ -190,7 +190,7 @@ def _session(context: typer.Context, annotator: str | None) -> Iterator[Annotati
 
     from curation_db.errors import RetiredAnnotator
     from workbench.annotation.open import open_session, session_settings
-    from workbench.commands.curate import annotator_name
+    from workbench.commands.decide.curate import annotator_name
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.settings import read_settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from workbench.commands.curate import CurateOptions, run_curate
+from workbench.commands.decide.curate import CurateOptions, run_curate
 from workbench.commands.options import AnnotatorOption, ImagesOption, RoleOption
 
 _EPILOG = """\b

@@ -116,7 +116,7 @@ def _curate(path: Path, pictures: int) -> int:
 
     workspace = open_demo(path, size=DemoSize(pictures=pictures), progress=lambda *_: None)
     if is_finished(path):
-        from workbench.commands.curate import run_curate  # the screens cost half a second
+        from workbench.commands.decide.curate import run_curate  # the screens cost half a second
 
         code = run_curate(workspace, banner=BANNER)
     else:
@@ -129,7 +129,7 @@ def _curate_and_build(workspace: Workspace, path: Path, pictures: int) -> int:
     from workbench.demo.background_build import BackgroundBuild
 
     with BackgroundBuild(path, pictures) as build:
-        from workbench.commands.curate import run_curate
+        from workbench.commands.decide.curate import run_curate
 
         def banner() -> str:
             return " · ".join(filter(None, (BANNER, build.line)))

@@ -1,0 +1,1 @@
+"""Commands that create a workspace, look after it and show what it holds."""
