@@ -636,6 +636,11 @@ class BrowseScreen(SideScreen, DecisionScreen):
     def asks_question(self) -> bool:
         return self._asked is not None
 
+    @property
+    def scope(self) -> KeyScope:
+        """The meaning of the keys at the moment."""
+        return KeyScope.REASON if self.asks_question else self.place
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Allow only the answers while the reason of a rejection is asked."""
         return (action in _ANSWERS) is self.asks_question

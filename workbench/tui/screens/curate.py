@@ -30,6 +30,7 @@ from workbench.annotation.wording import DECISIONS, edit_outcome, gold_feedback,
 from workbench.tui.bindings import bind, methods_at
 from workbench.tui.rendering.card_content import QUIET, decision_style, zoomed_card, zoomed_probe
 from workbench.tui.rendering.card_layout import NARROW, CardLayout, PanelRoom
+from workbench.tui.screens.base.action_screen import no_action_message
 from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGES
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.screens.base.zooming_screen import ZoomingScreen
@@ -217,9 +218,8 @@ class CurateScreen(ZoomingScreen):
             keys = [f"{self.actions.cap_of(f'probe-{answer}')} {answer}" for answer in ("true", "false", "skip")]
             self.show_message(f"one question first: {' · '.join(keys)}")
             return
-        if event.is_printable and event.character and self.question is None and self.shown is not None:
-            help_key = self.actions.cap_of("help")
-            self.show_message(f"{display_text(event.character)} has no action here · {help_key} lists the keys")
+        if event.is_printable and event.character and self.shown is not None:
+            self.show_message(no_action_message(event.character, self.actions, self.scope))
 
     def _is_burst(self) -> bool:
         return time.monotonic() - self._missed < _PAUSE_SECONDS

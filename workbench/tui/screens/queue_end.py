@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -12,9 +13,12 @@ from textual.widgets import Static
 
 from curation_db.enums import State
 from curation_db.errors import RecordError
+from curation_db.language.sanitize import display_text
 from workbench.annotation.models import SessionSummary, waiting_edits_line
 from workbench.annotation.wording import session_counts, session_figures
 from workbench.tui.bindings import bind
+from workbench.tui.screens.base.action_screen import apply_unbound_key
+from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.status import StatusContent, StatusLine
 from workbench.workspace.keymap import ActionMap, KeyScope, Tab
@@ -48,7 +52,16 @@ class QueueEndScreen(Screen[str | None]):
         yield StatusLine(id="status")
         with VerticalScroll(id="done-box", can_focus=False):
             yield Static(id="done", markup=False)
+        yield ActionLine(id="message")
         yield KeyHints(self._actions, KeyScope.DONE, id="keys")
+
+    async def on_key(self, event: events.Key) -> None:
+        """Apply a key of another keyboard layout; show that a printable key has no action here."""
+        await apply_unbound_key(self, event, self._actions, KeyScope.DONE)
+
+    def show_message(self, message: str) -> None:
+        """Show a message in the line above the keys for a few seconds."""
+        self.query_one(ActionLine).show(Content(display_text(message, limit=300)), seconds=3)
 
     def on_mount(self) -> None:
         """Count decisions and waiting cards."""

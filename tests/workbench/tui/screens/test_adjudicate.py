@@ -111,7 +111,12 @@ async def test_undo_shows_the_card_again_and_the_screen_can_become_empty(
         assert disputed.states()[1] == "contested"
         await press_here(pilot, "z")
         await until(pilot, lambda: "no adjudication of this session to undo" in lines(app))
-        await press_here(pilot, "a", "escape", "x", "escape", "space")
+        await press_here(pilot, "a", "z")
+        await until(pilot, lambda: "z is not an answer · esc cancels" in lines(app))
+        await press_here(pilot, "escape", "x", "a")
+        await until(pilot, lambda: "a is not an answer · esc cancels" in lines(app))
+        assert screen.stage is AdjudicationStage.REASON
+        await press_here(pilot, "escape", "space")
         await until(pilot, lambda: "2 of 3" in lines(app))
         await press_here(pilot, "a", "enter", "space", "a", "j", "space")
         await until(pilot, lambda: "1 of 1" in lines(app))

@@ -48,7 +48,7 @@ class SlowRead:
 async def test_rows_are_decided_in_place(make_workspace: Any, open_app: Any) -> None:
     workspace = make_workspace(cases=mixed())
     app = opened(open_app, workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await entered(pilot)
         await type_view(pilot, "state:open sort:oldest")
         await until(pilot, lambda: listed(app) == list(range(1, 10)))
@@ -65,6 +65,10 @@ async def test_rows_are_decided_in_place(make_workspace: Any, open_app: Any) -> 
         await until(pilot, lambda: answers.display and "p present" in lines(app) and "esc cancel" in lines(app))
         await pilot.press("j", "a")  # no answers: nothing moves, nothing is decided
         assert browse(app).table.chosen == 2
+        assert answers.display
+        for key in "az2":
+            await pilot.press(key)
+            await until(pilot, lambda key=key: f"{key} is not an answer · esc cancels" in lines(app))
         await pilot.press("escape", "x", "p")
         await until(pilot, lambda: "✗ rejected: present" in done(app))
         assert not answers.display

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol, cast
 
 from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -96,22 +97,8 @@ class ActionScreen(SizedScreen):
 
     async def on_key(self, event: events.Key) -> None:
         """Apply a key of another keyboard layout; show that a printable key has no action here."""
-        if _takes_text(self.focused) or not event.is_printable or not event.character or self._is_bound(event.key):
-            return
-        event.stop()
-        folded = fold_key(event.character, self._bindings.key_to_bindings)
-        if folded is None:
-            self.show_message(f"{event.character} has no action here · {self._help_key} lists the keys")
-        else:
-            await self.app._check_bindings(folded)
-
-    def _is_bound(self, key: str) -> bool:
-        return any(key in bindings.key_to_bindings for _, bindings in self._modal_binding_chain)
-
-    @property
-    def _help_key(self) -> str:
-        helps = (action for action in self.actions.at(self.place) if action.call == "show_help")
-        return next((self.actions.cap(action) for action in helps), "")
+        if not _takes_text(self.focused):
+            await apply_unbound_key(self, event, self.actions, self.scope)
 
     # -- actions of several screens ---------------------------------------------------------------------------------
 
@@ -142,6 +129,32 @@ class ActionScreen(SizedScreen):
                 return
         severity, seconds = ("error", 8) if trouble else ("information", _MESSAGE_SECONDS)
         self.notify(line.plain, severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]
+
+
+class _ShowsMessages(Protocol):
+    def show_message(self, message: str) -> None: ...
+
+
+async def apply_unbound_key(screen: Screen[Any], event: events.Key, actions: ActionMap, scope: KeyScope) -> None:
+    """Apply a key of another keyboard layout; show that a printable key has no action at the moment.
+
+    A key that has an action at the moment is left to its binding.
+    """
+    if not event.is_printable or not event.character or event.key in screen.active_bindings:
+        return
+    event.stop()
+    folded = fold_key(event.character, screen._bindings.key_to_bindings)
+    if folded is None or not await screen.app._check_bindings(folded):
+        cast(_ShowsMessages, screen).show_message(no_action_message(event.character, actions, scope))
+
+
+def no_action_message(character: str, actions: ActionMap, scope: KeyScope) -> str:
+    """Return that a key has no action, and the key that lists the keys or closes the question."""
+    listed = actions.at(scope)
+    if cancel := next((actions.cap(each) for each in listed if each.call.startswith("cancel_")), ""):
+        return f"{display_text(character)} is not an answer · {cancel} cancels"
+    help_key = next((actions.cap(each) for each in listed if each.call.endswith("show_help")), "")
+    return f"{display_text(character)} has no action here · {help_key} lists the keys"
 
 
 def _takes_text(widget: Widget | None) -> bool:
