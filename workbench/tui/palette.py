@@ -80,6 +80,7 @@ SYNONYMS: Final[Mapping[str, str]] = MappingProxyType({
     "stop": "cancel,interrupt,end",
     "resume": "continue,go on,restart",
     "mark": "select,choose",
+    "masks": "overlay,true mask,predicted mask,view",
     "reread": "reload,update",
     "retention": "scatter,chart,plot",
     "origin": "training data,pairs",

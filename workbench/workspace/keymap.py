@@ -55,6 +55,8 @@ class KeyScope(StrEnum):
     SLICES = "slices"
     ITEMS = "items"
     ITEM = "item"
+    MASK_ITEM = "mask_item"
+    """An item of referring segmentation."""
 
 
 class Tab(StrEnum):
@@ -129,7 +131,9 @@ _GENERATION, _TRAINING, _RESULTS = "Generation", "Training runs", "Report"
 OWN_GROUP = "Your commands"
 
 _GENERATE, _RUNS, _REPORT = frozenset({KeyScope.GENERATE}), frozenset({KeyScope.RUNS}), frozenset({KeyScope.REPORT})
-_SLICES, _ITEMS, _ITEM = frozenset({KeyScope.SLICES}), frozenset({KeyScope.ITEMS}), frozenset({KeyScope.ITEM})
+_SLICES, _ITEMS, _BOX_ITEM = frozenset({KeyScope.SLICES}), frozenset({KeyScope.ITEMS}), frozenset({KeyScope.ITEM})
+_MASK_ITEM = frozenset({KeyScope.MASK_ITEM})
+_ITEM = _BOX_ITEM | _MASK_ITEM
 _COMPARE = frozenset({KeyScope.COMPARE})
 _RETENTION = frozenset({KeyScope.RETENTION})
 _ORIGIN, _DECISIONS = frozenset({KeyScope.ORIGIN}), frozenset({KeyScope.DECISIONS})
@@ -425,8 +429,10 @@ _RESULTS_ACTIONS = (
            _RESULTS, _ITEMS, "only('gained')", 7),
     Action("lost", "minus", "lost", "Only items that this model has wrong and the base has right", _RESULTS, _ITEMS,
            "only('lost')", 7),
-    Action("crop", "c", "crop", "Show the inside of each box in turn, then the whole image", _RESULTS, _ITEM, "crop",
+    Action("crop", "c", "crop", "Show the inside of each box in turn, then the whole image", _RESULTS, _BOX_ITEM, "crop",
            7),
+    Action("masks", "c", "masks", "Show each mask alone in turn, then the true and the predicted one", _RESULTS,
+           _MASK_ITEM, "turn_masks", 7),
     Action("next", "down,j,space,right", "next", "The next item", _RESULTS, _ITEM, "step(1)", 8),
     Action("previous", "up,k,left", "previous", "The previous item", _RESULTS, _ITEM, "step(-1)", 8),
     Action("next-model", "down,j", "next model", "Highlight the next model", _RESULTS, _RETENTION, "step(1)", 7),

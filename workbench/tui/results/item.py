@@ -42,10 +42,7 @@ class ItemScreen(ActionScreen):
 
     CSS_PATH = STYLES
     AUTO_FOCUS = None
-    PANES: ClassVar = {
-        "#picture-side": [pane_keys("crop", "crop")],
-        "#item-text": [pane_keys("item", "previous", "next")],
-    }
+    PANES: ClassVar = {"#item-text": [pane_keys("item", "previous", "next")]}
 
     def __init__(
         self,
@@ -57,7 +54,10 @@ class ItemScreen(ActionScreen):
         follow: Callable[[int], None],
     ) -> None:
         """`follow` is called with the index of the item shown last, for the cursor of the list."""
-        super().__init__(context.actions, KeyScope.ITEM)
+        has_masks = "mask" in items[at]  # so have all items of a result, or none
+        super().__init__(context.actions, KeyScope.MASK_ITEM if has_masks else KeyScope.ITEM)
+        view = "masks" if has_masks else "crop"
+        self.panes = {"#picture-side": [pane_keys(view, view)], **self.panes}
         self.context, self.line, self.at = context, line, at
         self._items = items
         self._follow = follow
@@ -103,8 +103,15 @@ class ItemScreen(ActionScreen):
             self._show()
 
     def action_crop(self) -> None:
-        """Show the inside of the first box, then of the next, then the whole image again; or the masks in turn."""
-        views = len(self._views) if "mask" in self.row else len(boxes_of(self.row))
+        """Show the inside of the first box, then of the next, then the whole image again."""
+        self._turn(len(boxes_of(self.row)))
+
+    def action_turn_masks(self) -> None:
+        """Show the true mask, the predicted one, that of the base, then the true and the predicted one again."""
+        self._turn(len(self._views))
+
+    def _turn(self, views: int) -> None:
+        """Show the next of so many views, and after the last one the first picture again."""
         shown = 0 if self._crop is None else self._crop + 1
         self._crop = shown if shown < views else None
         self._show()
@@ -113,7 +120,7 @@ class ItemScreen(ActionScreen):
         match action, parameters:
             case "step", (int() as by,) if not 0 <= self.at + by < len(self._items):
                 return "this is the last item" if by > 0 else "this is the first item"
-            case "crop", _ if not boxes_of(self.row) and "mask" not in self.row:
+            case "crop", _ if not boxes_of(self.row):
                 return "the item has no boxes"
         return ""
 

@@ -55,6 +55,8 @@ async def test_item_shows_both_masks_and_the_iou(workspace: Workspace, size: tup
         for words in ("true mask", "╱╱ predicted mask", "red square", "tuned", "plain", "1.000", "144 of 144 pixels"):
             assert words in shown, words
         assert "NaN" not in shown
+        assert "c masks" in shown
+        assert "crop" not in shown
         picture = np.asarray(pane(app).thumbnail.image)
         assert (picture == RIGHT).all(axis=2).any()
         assert (picture == OTHER).all(axis=2).any()
@@ -84,6 +86,22 @@ async def test_masks_are_shown_one_by_one(workspace: Workspace) -> None:
         await until(pilot, lambda: colours() == (True, False) and "mask of plain" in lines(app))
         await pilot.press("c")
         await until(pilot, lambda: colours() == (True, True))
+
+
+async def test_help_and_palette_name_the_key_by_what_it_does_with_masks(workspace: Workspace) -> None:
+    app = ResultsApp(workspace, start="report")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "tuned" in lines(app))
+        await pilot.press("down", "i")
+        await until(pilot, lambda: "1.000" in lines(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ItemScreen) and pane(app).thumbnail is not None)
+        listed = {command.title: command.help for command in app.get_system_commands(app.screen)}
+        assert "each mask" in listed["masks  (c)"]
+        assert not any("crop" in title for title in listed)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "Show each mask alone in turn" in lines(app))
+        assert "inside of each box" not in lines(app)
 
 
 def test_page_shows_the_flipped_items_with_the_masks_of_both_models(workspace: Workspace) -> None:

@@ -42,6 +42,8 @@ class ActionScreen(SizedScreen):
         super().__init__()
         self.actions = actions
         self.place = place
+        self.panes = dict(self.PANES)
+        """`PANES`, and those keys of panes that depend on what the screen shows."""
         self.pane_ids: frozenset[str] = frozenset()
         """The ids of the actions whose keys are in the border of a pane."""
         bind(self, actions, place)
@@ -79,7 +81,7 @@ class ActionScreen(SizedScreen):
         if not self.is_whole:
             return
         shown: set[str] = set()
-        for selector, keys in self.PANES.items():
+        for selector, keys in self.panes.items():
             for pane in self.query(selector):
                 if pane.display and pane.size.width:
                     shown |= border_keys(pane, keys, self.actions, self.disabled_reason)
