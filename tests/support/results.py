@@ -68,9 +68,20 @@ def _guarded(step: int) -> dict[str, float]:
 
 
 def make_result(
-    workspace: Workspace, task: str, model: str, right: Sequence[bool], *, protocol: str = "strict", text: str = ""
+    workspace: Workspace,
+    task: str,
+    model: str,
+    right: Sequence[bool],
+    *,
+    protocol: str = "strict",
+    text: str = "",
+    reference: str = "",
 ) -> StoredResult:
-    """Write a result whose items are right as in `right`; every second item has the cue "no"."""
+    """Write a result whose items are right as in `right`; every second item has the cue "no".
+
+    Args:
+        reference: Name of the model that the task is compared with; "" for that of the report.
+    """
     rows = [_item(at, good, text) for at, good in enumerate(right)]
     score = _score(sum(right), len(right))
     blind: GuessShare = {**_score(len(right) // 2, len(right)), "ties": 0}
@@ -86,6 +97,8 @@ def make_result(
         "ties": 0, "nan": 0, "versions": {}, "items_sha256": "",
     }
     # fmt: on
+    if reference:
+        result["task"]["reference"] = _sha(reference)
     return write(workspace.root / "results", result, rows)
 
 

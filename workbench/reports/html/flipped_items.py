@@ -54,6 +54,8 @@ class FlippedItem:
 @dataclass(frozen=True, slots=True)
 class FlippedTask:
     row: ComparisonRow
+    base: str
+    """Name of the model that this task compares with; tasks may differ."""
     gained: int
     """All gained items, not only the listed ones."""
     lost: int
@@ -65,7 +67,6 @@ class FlippedTask:
 class FlippedItems:
     model: str
     model_hash: str
-    base: str
     tasks: tuple[FlippedTask, ...]
     """Those with a flipped item."""
     left_out: int
@@ -94,11 +95,12 @@ def flipped_items(
         BenchError: a file of items is missing or was changed.
     """
     rows = [line.main for line in report_lines(report) if line.main.model_hash == model and line.main.base is not None]
-    bases = {_place(row): row.run for row in report.rows if row.is_reference}
+    bases = {_place(row): row for row in report.rows if row.is_reference}
     tasks, thumbnails = [], _Thumbnails()
     for done, row in enumerate(rows):
         progress(done, len(rows))
-        answers = read_answers(results, row.run, bases[_place(row)])
+        base = bases[_place(row)]
+        answers = read_answers(results, row.run, base.run)
         changes = [(answers.change(item), item) for item in answers.items]
         gained = [item for change, item in changes if change == "gained"]
         lost = [item for change, item in changes if change == "lost"]
@@ -107,11 +109,11 @@ def flipped_items(
             _flipped(item, answers, thumbnails.of(item, answers.base[item["id"]], row, locate)) for item in listed
         )
         if items:
-            tasks.append(FlippedTask(row, len(gained), len(lost), items))
+            tasks.append(FlippedTask(row, base.model, len(gained), len(lost), items))
     progress(len(rows), len(rows))
     if not rows:
         return None
-    return FlippedItems(rows[0].model, model, report.reference or "", tuple(tasks), thumbnails.left_out)
+    return FlippedItems(rows[0].model, model, tuple(tasks), thumbnails.left_out)
 
 
 def _place(row: ComparisonRow) -> tuple[str, str, str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from html import escape
+from typing import NamedTuple
 
 from benchmarks.schema import ItemRow, captions_of, iou_of, twin_options
 from curation_db.foreign_json import finite_number
@@ -44,31 +45,38 @@ _TRUE_PAIRS = (0, 3)
 """Places of the pairs of a twins item whose text is true of the image."""
 
 
+class _Names(NamedTuple):
+    """The models of a task."""
+
+    model: str
+    base: str
+
+
 def flipped_section(flipped: FlippedItems) -> str:
     """Return the section, with the limits that it keeps to."""
-    title = f"Flipped items: {flipped.model} against {flipped.base}"
+    title = f"Flipped items of {flipped.model}"
     left_out = f" {flipped.left_out:,} more images had no room." if flipped.left_out else ""
     has_masks = any("mask" in item.item for task in flipped.tasks for item in task.items)
-    masks = f"Solid outline: the true mask; hatched: the mask of {flipped.model}, then of {flipped.base}. "
+    masks = f"Solid outline: the true mask; hatched: the mask of {flipped.model}, then of the other model. "
     masks = masks if has_masks else ""
     about = (
-        f"Items that only one of the two models has right: at most {MOST_ITEMS} gained and {MOST_ITEMS} lost ones of "
-        f"each task, chosen by the hash of their id. Solid blue: the right box; dashed orange: the others. "
+        f"Items that only {flipped.model} has right (gained), or only the model that the heading of the task names "
+        f"(lost): at most {MOST_ITEMS} of each in each task, chosen by the hash of their id. Solid blue: the right box; dashed orange: the others. "
         f"✓: right, ◀: chosen. {masks}"
         f"Images have at most {LONGEST_SIDE} pixels, and {MOST_BYTES / 1e6:.0f} MB together.{left_out}"
     )
-    tasks = "".join(_task(task, flipped) for task in flipped.tasks) or "<p>Both models answer all items alike.</p>"
+    tasks = "".join(_task(task, flipped.model) for task in flipped.tasks) or "<p>Both models answer all items alike.</p>"
     return f"<h2>{_text(title)}</h2><p>{_text(about)}</p>{tasks}"
 
 
-def _task(task: FlippedTask, flipped: FlippedItems) -> str:
+def _task(task: FlippedTask, model: str) -> str:
     row = task.row
-    title = f"{row.task}, {row.protocol}: {task.gained:,} gained, {task.lost:,} lost of {row.n:,}"
-    figures = "".join(_figure(item, flipped) for item in task.items)
+    title = f"{row.task}, {row.protocol}, against {task.base}: {task.gained:,} gained, {task.lost:,} lost of {row.n:,}"
+    figures = "".join(_figure(item, _Names(model, task.base)) for item in task.items)
     return f'<h3>{_text(title)}</h3><div class="items">{figures}</div>'
 
 
-def _figure(flipped: FlippedItem, names: FlippedItems) -> str:
+def _figure(flipped: FlippedItem, names: _Names) -> str:
     item = flipped.item
     change = f"<b>{_CHANGES[flipped.change]}</b>"
     captions = captions_of(item) or twin_options(item)  # which stand beside their scores
@@ -99,14 +107,14 @@ def _thumbnails(flipped: FlippedItem) -> str:
     return "".join(parts)
 
 
-def _ranks(flipped: FlippedItem, names: FlippedItems) -> str:
+def _ranks(flipped: FlippedItem, names: _Names) -> str:
     ours, theirs = flipped.item["rank"], flipped.base["rank"]
     if ours is None or theirs is None:
         return ""
     return f' <span class="quiet">rank {ours:,}, {_text(names.base, 24)} {theirs:,}</span>'
 
 
-def _scores(flipped: FlippedItem, names: FlippedItems) -> str:
+def _scores(flipped: FlippedItem, names: _Names) -> str:
     """Return a table with a row per option; the base has a column if its options are the same.
 
     In a gallery each model has a best wrong option of its own.
@@ -123,7 +131,7 @@ def _scores(flipped: FlippedItem, names: FlippedItems) -> str:
     return f'<table><thead><tr><th class="t">similarity</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
-def _ious(flipped: FlippedItem, names: FlippedItems) -> str:
+def _ious(flipped: FlippedItem, names: _Names) -> str:
     """Return a table with the IoU of both models."""
     head = "".join(f"<th>{_text(name, 24)}</th>" for name in (names.model, names.base))
     cells = "".join(

@@ -73,7 +73,7 @@ class _Counted:
 
 
 class Tabs(Widget):
-    """Names of the pages; a click opens one."""
+    """Names of the pages; a click opens one. The only place that names the current one."""
 
     DEFAULT_CSS = "Tabs { height: 1; padding: 0 1; }"
     page = ProgressPage.PACE
@@ -191,13 +191,12 @@ class ProgressScreen(SideScreen):
         tabs = self.query_one(Tabs)
         tabs.page = page
         tabs.refresh()
-        self.query_one(HeaderBar).show("progress", page, right="counting …" if progress is None else "as of now")
+        self.query_one(HeaderBar).show("progress", right="counting …" if progress is None else "as of now")
         width, height = self.query_one("#page").scrollable_content_region.size
         if progress is not None and width > 0:
             memory = self.memory
             shown = page_lines(page, progress, width, judges=memory.judges, selected=memory.selected, height=height)
             self.query_one("#lines", Static).update(Content("\n").join(shown))
-        self.query_one("#page").border_title = str(page)
         self.update_keys_later()
 
     def disabled_reason(self, action: str, parameters: tuple[object, ...]) -> str:
@@ -228,7 +227,7 @@ class ProgressScreen(SideScreen):
     def action_count_anew(self) -> None:
         """Compute now instead of at the next poll."""
         self._refreshing = True
-        self.query_one(HeaderBar).show("progress", self.memory.page, right="counting …")
+        self.query_one(HeaderBar).show("progress", right="counting …")
         self._read()
 
     def action_scroll_text(self, by: int) -> None:

@@ -48,13 +48,13 @@ def page(workspace: Workspace, *words: str) -> str:
 
 
 def figures(text: str, task: str) -> list[str]:
-    (section,) = re.findall(rf"<h3>{task}, strict: .*?(?=<h3>|<h2>)", text, re.DOTALL)
+    (section,) = re.findall(rf"<h3>{task}, strict, against .*?(?=<h3>|<h2>)", text, re.DOTALL)
     return re.findall(r"<figure.*?</figure>", section, re.DOTALL)
 
 
 def test_gained_and_lost_items_are_shown_with_images_and_scores(workspace: Workspace) -> None:
     text = page(workspace)
-    assert "<h3>demo-negref, strict: 13 gained, 0 lost of 20</h3>" in text
+    assert "<h3>demo-negref, strict, against base: 13 gained, 0 lost of 20</h3>" in text
     shown = figures(text, "demo-negref")
     assert len(shown) == flipped_items.MOST_ITEMS
     ids = [int(found) for each in shown for found in re.findall("item i([0-9]+)", each)]
@@ -113,12 +113,29 @@ def test_the_images_of_a_page_are_limited(workspace: Workspace, monkeypatch: pyt
 
 
 def test_the_model_is_chosen(workspace: Workspace, tmp_path: Path) -> None:
-    assert "Flipped items: tuned against base" in page(workspace)
-    assert "Flipped items: base against tuned" in page(workspace, "--base", "tuned", "--flipped", "base")
+    assert "Flipped items of tuned" in page(workspace)
+    turned = page(workspace, "--base", "tuned", "--flipped", "base")
+    assert "Flipped items of base" in turned
+    assert "<h3>demo-negref, strict, against tuned: 0 gained, 13 lost" in turned
     for words in (["--flipped", "base"], ["--flipped", "nobody"]):
         assert isinstance(report(workspace, "--html", str(tmp_path / "x.html"), *words).exception, UsageError), words
         assert not (tmp_path / "x.html").exists()
     assert isinstance(report(workspace, "--flipped", "tuned").exception, UsageError), "an option without effect"
+
+
+def test_each_task_names_the_model_that_it_compares_with(tmp_path: Path) -> None:
+    created = build_workspace(tmp_path / "ws")
+    for model, right in (("base", [True, False, False]), ("tuned", [True, True, True])):
+        make_result(created, "demo-negref", model, right)
+    for model, right in (("plain", [True, True, False]), ("tuned", [False, True, True])):
+        make_result(created, "demo-affirm", model, right, reference="plain")
+    text = page(created, "--flipped", "tuned")
+    assert "<h2>Flipped items of tuned</h2>" in text
+    assert "<h3>demo-negref, strict, against base: 2 gained, 0 lost of 3</h3>" in text
+    assert "<h3>demo-affirm, strict, against plain: 1 gained, 1 lost of 3</h3>" in text
+    for task, other in (("demo-negref", "base"), ("demo-affirm", "plain")):
+        heads = {head for figure in figures(text, task) for head in re.findall("<th>([^<]*)</th>", figure)}
+        assert heads == {"tuned", other}
 
 
 def test_of_several_models_none_is_shown_unless_it_is_named(tmp_path: Path) -> None:

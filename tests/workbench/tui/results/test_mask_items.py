@@ -111,7 +111,7 @@ def test_page_shows_the_flipped_items_with_the_masks_of_both_models(workspace: W
     assert "phrasecut-clipseg: IoU of the masks" in text
     assert "<th>vs ref</th>" in text
     assert "vs base" not in text
-    assert "Solid outline: the true mask; hatched: the mask of tuned, then of plain." in text
+    assert "Solid outline: the true mask; hatched: the mask of tuned, then of the other model." in text
     (figure, *_) = re.findall(r"<figure.*?</figure>", text, re.DOTALL)
     assert figure.count("<img") == 2
     assert "true mask outlined, predicted mask hatched" in figure

@@ -66,8 +66,11 @@ async def test_every_page_opens_by_key_and_the_card_stays(
     async with app.run_test(size=size, notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("p")
-        for words in EXPECTED.values():
+        for page, words in EXPECTED.items():
             await until(pilot, lambda words=words: shows(app, words))
+            top, tabs, border, *_ = lines(app).splitlines()
+            assert f"▸{page}◂" in tabs
+            assert not {page} & {*top.split(), *border.split()}, "the page has its name once"
             await pilot.press("right")
         await until(pilot, lambda: shows(app, EXPECTED["pace"]))
         await pilot.press("left", "j", "pagedown", "k", "pageup")
