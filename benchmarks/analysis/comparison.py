@@ -68,6 +68,24 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaskDifference:
+    """The paired differences of both IoU scores from those of the base model, -1..1."""
+
+    mean_iou: Interval
+    overall_iou: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceMasks:
+    """The IoU scores of the items of a slice of a segmentation task."""
+
+    mean_iou: Interval
+    overall_iou: Interval
+    base: MaskDifference | None
+    """None for the reference, and if it was not run on the same items."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
     """The items of a row with one value of a cut."""
 
@@ -79,14 +97,8 @@ class Slice:
     accuracy: Interval
     base: PairedDifference | None
     """Compared with the base model on the same items; p is corrected for all slices of the row."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaskDifference:
-    """The paired differences of both IoU scores from those of the base model, -1..1."""
-
-    mean_iou: Interval
-    overall_iou: Interval
+    masks: SliceMasks | None
+    """The IoU scores of a segmentation task, whose share of right items is its precision at an IoU of 0.5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -715,7 +727,7 @@ def _slices(items: Sequence[ItemRow], base: Sequence[ItemRow] | None, resamples:
             if values[cut] <= MOST_VALUES:
                 groups.setdefault((cut, str(value)), []).append(row)
     ordered = sorted(groups.items(), key=lambda group: (group[0][0], _rank(*group[0]), -len(group[1]), group[0][1]))
-    theirs = None if base is None else _right_by_id(base)
+    theirs = None if base is None else {row["id"]: row for row in base}
     slices = [_slice(cut, value, rows, theirs, resamples) for (cut, value), rows in ordered]
     corrected = with_holm([each.base for each in slices])
     return tuple(replace(each, base=base) for each, base in zip(slices, corrected, strict=True))
@@ -733,10 +745,30 @@ def _rank(cut: str, value: str) -> int:
     return order.index(value) if value in order else len(order)
 
 
-def _slice(cut: str, value: str, rows: list[ItemRow], base: Mapping[str, bool] | None, resamples: int) -> Slice:
+def _slice(cut: str, value: str, rows: list[ItemRow], base: Mapping[str, ItemRow] | None, resamples: int) -> Slice:
     correct = sum(row["correct"] for row in rows)
-    against = _paired_items(rows, base, resamples) if base is not None else None
-    return Slice(cut=cut, value=value, correct=correct, n=len(rows), accuracy=wilson(correct, len(rows)), base=against)
+    theirs = None if base is None else [base[row["id"]] for row in rows if row["id"] in base]
+    return Slice(
+        cut=cut,
+        value=value,
+        correct=correct,
+        n=len(rows),
+        accuracy=wilson(correct, len(rows)),
+        base=None if theirs is None else _paired_items(rows, _right_by_id(theirs), resamples),
+        masks=_slice_masks(rows, theirs, resamples),
+    )
+
+
+def _slice_masks(rows: Sequence[ItemRow], theirs: Sequence[ItemRow] | None, resamples: int) -> SliceMasks | None:
+    """Return the IoU scores of items with masks; None for other tasks."""
+    if not all("mask" in row for row in rows):
+        return None
+    from benchmarks.segmentation.evaluation import overlap_of  # noqa: PLC0415 -- other reports need no masks
+    from benchmarks.segmentation.metrics import mask_scores  # noqa: PLC0415
+
+    found = mask_scores([overlap_of(row) for row in rows], [row["cluster"] for row in rows], resamples=resamples)
+    base = None if theirs is None else _mask_difference(rows, theirs, resamples)
+    return SliceMasks(mean_iou=found.mean_iou, overall_iou=found.overall_iou, base=base)
 
 
 def _other_protocols(entry: _ReadResult, by_place: dict[tuple[str, _Key], _ReadResult]) -> list[_ReadResult]:

@@ -36,11 +36,11 @@ def square(name: str) -> list[list[float]]:
     return [[left, top], [right, top], [right, bottom], [left, bottom]]
 
 
-def phrasecut_rows(images: int = 3) -> list[dict[str, Any]]:
-    """Return two phrases per image, the second one negated."""
+def phrasecut_rows(images: int = 3, *, red: str = "red square") -> list[dict[str, Any]]:
+    """Return two phrases per image, `red` for the red square and a negated one for the blue square."""
     rows = []
     for number in range(images):
-        for place, (phrase, name) in enumerate([("red square", "red"), ("square that is not red", "blue")]):
+        for place, (phrase, name) in enumerate([(red, "red"), ("square that is not red", "blue")]):
             left, top, right, bottom = SQUARES[name]
             rows.append(
                 {

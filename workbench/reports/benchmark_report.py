@@ -43,7 +43,14 @@ from workbench.console.tables import Listing
 from workbench.reports.interval_bars import TITLE as BAR_TITLE
 from workbench.reports.interval_bars import interval_bar
 from workbench.reports.judged_scores import JudgedScore, corrected_share_of, error_note, judge_notes, judged_listings
-from workbench.reports.mask_scores import MaskScore, mask_listings, segmentation_notes, segmenter_lines
+from workbench.reports.mask_scores import (
+    MaskScore,
+    iou_cells,
+    mask_listings,
+    segmentation_notes,
+    segmenter_lines,
+    slice_mask_listing,
+)
 from workbench.reports.picture_scores import is_picture_metric, picture_listings, report_scores
 from workbench.reports.published_figures import misses_json, published_listings
 
@@ -174,7 +181,9 @@ def slice_cells(each: Slice | None, row: ComparisonRow) -> dict[str, str]:
     part = each or row
     figures = figure_cells(part.correct, part.n, part.accuracy, part.base)
     base = base_cells(figures, row)
-    return {"n": f"{part.n:,}", "right": figures.share, "interval": figures.interval, **base}
+    masks = row.segmentation if each is None else each.masks
+    iou = {} if masks is None else dict(zip(("miou", "miou95"), iou_cells(masks, compared=False), strict=False))
+    return {"n": f"{part.n:,}", "right": figures.share, "interval": figures.interval, **iou, **base}
 
 
 def listings(report: Report, *, slices: bool = False) -> list[Listing]:
@@ -328,7 +337,8 @@ def visible_cuts(rows: Sequence[ComparisonRow]) -> list[str]:
 
 
 def _slices(rows: Sequence[ComparisonRow], report: Report) -> list[Listing]:
-    tables = [_cut(rows, cut, report) for cut in visible_cuts(rows)]
+    cuts = visible_cuts(rows)
+    tables = [table for cut in cuts for table in (_cut(rows, cut, report), slice_mask_listing(rows, cut))]
     return [listing for listing in tables if len({row[0] for row in listing.rows}) > 1]
 
 

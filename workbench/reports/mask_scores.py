@@ -1,4 +1,4 @@
-"""Table of segmentation: mIoU and oIoU with their intervals, beside the blind baselines."""
+"""Tables of segmentation: mIoU and oIoU with their intervals, of all items beside the blind baselines, and by slice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.analysis.comparison import Against, ComparisonRow, MaskDifference
+from benchmarks.analysis.comparison import Against, ComparisonRow, MaskDifference, SegmentationRow, SliceMasks
 from benchmarks.schema import IouScore, Result
 from curation_db.language.sanitize import counted, display_text
 from curation_db.stats.intervals import Interval
@@ -72,28 +72,61 @@ def mask_listings(scores: Sequence[MaskScore | None]) -> list[Listing]:
 
 def _listing(task: str, scores: Sequence[MaskScore]) -> Listing:
     compared = any(score.base for score in scores)
-    against = "vs base" if scores[0].against == "base" else "vs ref"
-    of_each = ("95 %", against, "95 %") if compared else ("95 %",)
-    headers = ("rule", "model", "mIoU %", *of_each, "oIoU %", *of_each)
+    headers = _iou_headers(scores[0].against, compared=compared)
     cells: list[tuple[str, ...]] = []
     for rule in dict.fromkeys(score.protocol for score in scores):
         own = [score for score in scores if score.protocol == rule]
-        cells += [_cells(score, compared=compared) for score in own]
-        cells += [_blind_cells(rule, name, values, len(of_each)) for name, values in own[0].blind.items()]
-    dispensable = [(9, "the interval of the oIoU's difference"), (7, "the interval of the oIoU")] if compared else []
-    return Listing(f"{task}: IoU of the masks", headers, cells, left=2, dispensable=dispensable, grouped=True)
+        cells += [(rule, score.model, *iou_cells(score, compared=compared)) for score in own]
+        cells += [_blind_cells(rule, name, values, len(headers) // 2 - 1) for name, values in own[0].blind.items()]
+    title = f"{task}: IoU of the masks"
+    return Listing(
+        title, ("rule", "model", *headers), cells, left=2, dispensable=_dispensable(compared=compared), grouped=True
+    )
 
 
-def _cells(score: MaskScore, *, compared: bool) -> tuple[str, ...]:
+def slice_mask_listing(rows: Sequence[ComparisonRow], cut: str) -> Listing:
+    """Return the IoU scores of the models by the values of a cut, such as the cue; without rows for other tasks.
+
+    Args:
+        rows: The results on one task under one protocol, with their slices.
+    """
+    values = dict.fromkeys(part.value for part in rows[0].slices if part.cut == cut)
+    found = [
+        (value, row.model, part.n, part.masks)
+        for value in values
+        for row in rows
+        for part in row.slices
+        if (part.cut, part.value) == (cut, value) and part.masks is not None
+    ]
+    compared = any(masks.base for *_, masks in found)
+    cells = [(value, model, f"{n:,}", *iou_cells(masks, compared=compared)) for value, model, n, masks in found]
+    headers = (cut, "model", "n", *_iou_headers(rows[0].against, compared=compared))
+    title = f"{rows[0].task}, {rows[0].protocol}, IoU of the masks by {cut}"
+    dispensable = [(place + 1, name) for place, name in _dispensable(compared=compared)]
+    return Listing(title, headers, cells, left=2, dispensable=dispensable, grouped=True)
+
+
+def _iou_headers(against: Against, *, compared: bool) -> tuple[str, ...]:
+    of_each = ("95 %", "vs base" if against == "base" else "vs ref", "95 %") if compared else ("95 %",)
+    return ("mIoU %", *of_each, "oIoU %", *of_each)
+
+
+def _dispensable(*, compared: bool) -> list[tuple[int, str]]:
+    """Return the columns to omit in a narrow terminal, behind two columns of text."""
+    return [(9, "the interval of the oIoU's difference"), (7, "the interval of the oIoU")] if compared else []
+
+
+def iou_cells(scores: MaskScore | SegmentationRow | SliceMasks, *, compared: bool) -> tuple[str, ...]:
+    """Return mIoU and oIoU, each with its interval and, if others are compared, its difference with its interval."""
     parts: list[str] = []
-    base = score.base
+    base = scores.base
     for own, difference in (
-        (score.mean_iou, base and base.mean_iou),
-        (score.overall_iou, base and base.overall_iou),
+        (scores.mean_iou, base and base.mean_iou),
+        (scores.overall_iou, base and base.overall_iou),
     ):
         against = (signed(difference.estimate), signed_span(difference)) if difference else (NONE, "")
         parts += [percent(own.estimate), span(own), *(against if compared else ())]
-    return (score.protocol, score.model, *parts)
+    return tuple(parts)
 
 
 def _blind_cells(rule: str, name: str, values: Sequence[float], between: int) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 
-from benchmarks.analysis.comparison import ComparisonRow, Report, SegmentationRow, Share, Slice
+from benchmarks.analysis.comparison import ComparisonRow, Report, SegmentationRow, Share, Slice, SliceMasks
 from benchmarks.analysis.statistics import PairedDifference
 from curation_db.language.sanitize import display_text
 from curation_db.stats.intervals import Interval
@@ -89,13 +89,14 @@ def _csv_lines(report: Report) -> Iterator[dict[str, object]]:
         for share in row.others:
             yield {"kind": "metric", **place, **model, "metric": share.name, **_share(share)}
         if row.segmentation is not None:
-            for name in ("mean_iou", "overall_iou"):
-                yield {"kind": "metric", **place, **model, "metric": name, "n": row.n, **_iou(row.segmentation, name)}
+            yield from ({"kind": "metric", **place, **model, "n": row.n, **iou} for iou in _ious(row.segmentation))
         if (corrected := corrected_share_of(row, report.judge_errors)) is not None:
             yield {"kind": "corrected", **main, "n": row.n, **_interval(corrected)}
         for part in row.slices:
             cut = {"cut": part.cut, "value": part.value}
             yield {"kind": "slice", **main, **cut, **_share(part), **_difference(part.base)}
+            if part.masks is not None:
+                yield from ({"kind": "slice", **place, **model, **cut, "n": part.n, **iou} for iou in _ious(part.masks))
         if (key := tuple(place.values())) not in blind:
             blind.add(key)
             for share in row.baselines:
@@ -107,11 +108,12 @@ def _csv_lines(report: Report) -> Iterator[dict[str, object]]:
         yield {"kind": other.kind, **place, **figures, "source": other.source}
 
 
-def _iou(scores: SegmentationRow, name: str) -> dict[str, object]:
-    """Return an IoU score, and its difference from the base if there is one."""
-    base = scores.base and getattr(scores.base, name)
-    against = {"difference": base.estimate, "difference_low": base.low, "difference_high": base.high} if base else {}
-    return {**_interval(getattr(scores, name)), **against}
+def _ious(scores: SegmentationRow | SliceMasks) -> Iterator[dict[str, object]]:
+    """Yield both IoU scores, each with its difference from the base if there is one."""
+    for metric in ("mean_iou", "overall_iou"):
+        base = scores.base and getattr(scores.base, metric)
+        limits = {"difference": base.estimate, "difference_low": base.low, "difference_high": base.high} if base else {}
+        yield {"metric": metric, **_interval(getattr(scores, metric)), **limits}
 
 
 def _share(part: ComparisonRow | Slice | Share) -> dict[str, object]:

@@ -38,6 +38,7 @@ from benchmarks.segmentation.segmenters import (
     ProposalSegmenter,
     masked_crop,
 )
+from curation_db.stats.intervals import Interval
 from trainers.models.clip_model import ClipModel
 from trainers.segmentation.clipseg import ClipSeg, load_clipseg
 from trainers.segmentation.mask_proposals import MaskProposer, load_proposer
@@ -115,6 +116,33 @@ def test_iou_of_exactly_the_threshold_depends_on_data_set_and_protocol(tmp_path:
     found = {name: each.result["metrics"]["precision_at_0.5"]["correct"] for name, each in by_rule.items()}
     assert found == {"strict": 0, "official": 6}
     assert all(not items_problem(each.result, each.items()) for each in by_rule.values())
+
+
+def test_slices_have_the_scores_of_their_own_masks(tmp_path: Path) -> None:
+    folder = write_phrasecut(tmp_path / "data", phrasecut_rows(2, red="square without blue"), images=2)
+    data = phrasecut.load(folder, "test").subset(Subset.NEGATED)
+    base = [predicted(columns(*each)) for each in (("red", 0.5), ("blue", 0), ("red", 0.25), ("blue", 0.5))]
+    run(Scripted(base, model="b" * 64), data, tmp_path, label="base")
+    run(Scripted(FOUR), data, tmp_path, label="tuned")
+    ours, theirs = (
+        {part.value: part for part in row.slices if part.cut == "cue"}
+        for model in ("tuned", "base")
+        for row in compare(tmp_path / "results", base="base").rows
+        if (row.model, row.protocol) == (model, "strict")
+    )
+    # IoU of red (without) 1 and 1/4 against 1/2 and 1/4, of blue (not) 1/2 and 0 against 0 and 1/2. A quarter of the
+    # resamples has the first image twice, a quarter the second one: the limits are the IoU of each.
+    red, blue = ours["without"].masks, ours["not"].masks
+    assert red is not None
+    assert blue is not None
+    assert red.base is not None
+    assert blue.base is not None
+    assert (red.mean_iou, blue.mean_iou) == (Interval(0.625, 0.25, 1), Interval(0.25, 0, 0.5))
+    assert (red.overall_iou, blue.overall_iou) == (red.mean_iou, blue.mean_iou), "all squares of a colour are as large"
+    assert (red.base.mean_iou, blue.base.mean_iou) == (Interval(0.25, 0, 0.5), Interval(0, -0.5, 0.5))
+    assert (red.base.overall_iou, blue.base.overall_iou) == (red.base.mean_iou, blue.base.mean_iou)
+    assert [(ours[cue].correct, ours[cue].n) for cue in ("without", "not")] == [(1, 2), (0, 2)], "an IoU above 0.5"
+    assert [part.masks and part.masks.base for part in theirs.values()] == [None, None]
 
 
 def test_tied_proposals_predict_nothing_under_strict(data: SegmentationData, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_screenshot_of_the_results_is_current(results: Workspace, page: Page, 
 
 def test_the_screenshot_of_masks_is_current() -> None:
     shown = _squeezed(" ".join(words(stored(segmentation_screenshot.SHOT.name))))
-    for text in (LEGEND, "IoU", "pixels", segmentation_screenshot.ROW[0], "c crop"):
+    for text in (LEGEND, "IoU", "pixels", segmentation_screenshot.ROW[0], "c masks"):
         assert _squeezed(text) in shown, text
 
 

@@ -61,11 +61,12 @@ def flipped_section(flipped: FlippedItems) -> str:
     masks = masks if has_masks else ""
     about = (
         f"Items that only {flipped.model} has right (gained), or only the model that the heading of the task names "
-        f"(lost): at most {MOST_ITEMS} of each in each task, chosen by the hash of their id. Solid blue: the right box; dashed orange: the others. "
-        f"✓: right, ◀: chosen. {masks}"
-        f"Images have at most {LONGEST_SIDE} pixels, and {MOST_BYTES / 1e6:.0f} MB together.{left_out}"
+        f"(lost): at most {MOST_ITEMS} of each in each task, chosen by the hash of their id. "
+        "Solid blue: the right box; dashed orange: the others. ✓: right, ◀: chosen. "
+        f"{masks}Images have at most {LONGEST_SIDE} pixels, and {MOST_BYTES / 1e6:.0f} MB together.{left_out}"
     )
-    tasks = "".join(_task(task, flipped.model) for task in flipped.tasks) or "<p>Both models answer all items alike.</p>"
+    tasks = "".join(_task(task, flipped.model) for task in flipped.tasks)
+    tasks = tasks or "<p>Both models answer all items alike.</p>"
     return f"<h2>{_text(title)}</h2><p>{_text(about)}</p>{tasks}"
 
 

@@ -19,6 +19,7 @@ from workbench.reports.html.flipped_items import FlippedItems
 from workbench.reports.html.items import STYLE as ITEM_STYLE
 from workbench.reports.html.items import flipped_section
 from workbench.reports.html.page_parts import html_page, table_html, text_html
+from workbench.reports.mask_scores import slice_mask_listing
 from workbench.reports.retention import retention_plots
 
 MOST_DRAWN = 12
@@ -128,7 +129,7 @@ def _task(rows: Sequence[ComparisonRow], report: Report, drawn: _Drawn) -> str:
 
 
 def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report, drawn: _Drawn) -> str:
-    """Return the bars of one cut: the models side by side for each value."""
+    """Return the bars of one cut: the models side by side for each value. IoU scores follow in a table."""
     parts = [(row, part) for row in rows for part in row.slices if part.cut == cut]
     values = dict.fromkeys(part.value for _, part in parts)
     charts: list[str] = []
@@ -143,7 +144,8 @@ def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report, drawn: _Drawn)
         n = next(part.n for _, part in parts if part.value == value)
         title = f"{cut}: {value} (n = {n:,})"
         charts.append(f"<h3>{text_html(title)}</h3>{bar_plot(bars, title=title, chance=rows[0].chance)}")
-    return f'<div class="card">{"".join(charts)}</div>'
+    masks = slice_mask_listing(rows, cut)
+    return f'<div class="card">{"".join(charts)}</div>{table_html(masks) if masks.rows else ""}'
 
 
 def _bar(row: ComparisonRow, accuracy: Interval, drawn: _Drawn, note: str) -> Bar:

@@ -42,7 +42,9 @@ _WIDE = 112
 _CUT_CELLS, _LABEL_CELLS = 12, 11
 _NOT_RUN = "was not run on these items"
 _SLICE_FIGURES = ("n", "right", "interval", "base", "base95", "p")
-_SLICES_NARROW = ("slice", "chart", "n", "right", "interval", "base")
+_IOU_COLUMNS = {"miou": Column("mIoU %", 6, right=True), "miou95": Column("95 %", 11, right=True)}
+"""Of a segmentation task, whose right items are those with an IoU above 0.5."""
+_SLICES_NARROW = ("slice", "chart", "n", "right", "interval", "base", "miou")
 
 
 def shows_all(width: int) -> bool:
@@ -62,11 +64,13 @@ def titled(column: Column, row: ComparisonRow | None) -> Column:
 
 def slice_columns(width: int, row: ComparisonRow) -> dict[str, Column]:
     """Return the columns of the table of slices that fit into `width`; the bars are always among them."""
-    chart = Column(BAR_TITLE, 28 if shows_all(width) else 10)
+    masks = _IOU_COLUMNS if row.segmentation is not None else {}
+    chart = Column(BAR_TITLE, 28 if shows_all(width) and not masks else 10)
     columns = {
         "slice": Column("slice"),
         "chart": chart,
         **{name: titled(COLUMNS[name], row) for name in _SLICE_FIGURES},
+        **masks,
     }
     return {name: column for name, column in columns.items() if name in _SLICES_NARROW or shows_all(width)}
 
@@ -252,5 +256,5 @@ def slice_row(each: Slice | None, row: ComparisonRow, columns: Mapping[str, Colu
         name = Content.assemble((f"{cut:<{_CUT_CELLS}}", QUIET), plain(each.value, limit=60))
     part = each or row
     texts = slice_cells(each, row) | {"chart": interval_bar(part.accuracy, columns["chart"].width)}
-    styles = {"chart": "$primary", "right": "bold", "interval": QUIET, **_base_styles(part.base)}
+    styles = {"chart": "$primary", "right": "bold", "interval": QUIET, "miou95": QUIET, **_base_styles(part.base)}
     return [name if column == "slice" else Content.styled(texts[column], styles.get(column, "")) for column in columns]
