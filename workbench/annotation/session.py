@@ -56,9 +56,12 @@ from workbench.annotation.prefetch import CardPrefetcher
 from workbench.annotation.probe import Probe, is_probed, probe_of
 from workbench.annotation.progress_counter import ProgressCounter, ThroughputSnapshot
 from workbench.annotation.wording import DECISIONS
+from workbench.workspace.image_signatures import look_note
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from curation_db.search.query_language import View
 
 MATCHES = 50
 """Limit of `find`."""
@@ -580,6 +583,11 @@ class AnnotationSession:
                 ids = fulltext.find(connection, text, limit=MATCHES)
             return queries.matches(connection, ids, self.actor.name)
 
+    def find_note(self, text: str) -> str:
+        """Return how many images a query for `find` does not compare, and what to do; "" if it compares all or none."""
+        view = _view_of(text)
+        return "" if view is None else look_note(self.store, view)
+
     def open(self, candidate_id: int) -> None:
         """Show this candidate, whatever its place in the queue; the current card becomes the next one."""
         if self._card.candidate_id == candidate_id:
@@ -699,11 +707,19 @@ def _listed(connection: Connection, line: str) -> list[int] | None:
     """Return the first candidates of a query with a `like:`, `family:` or `near:` term; None: it is no such query."""
     if not _ASKS_FOR_LIST.search(line):
         return None
+    from curation_db.search.search import ids_of  # noqa: PLC0415 -- only when asked for
+
+    view = _view_of(line)
+    return [] if view is None else list(islice(chain.from_iterable(ids_of(connection, view)), MATCHES))
+
+
+def _view_of(line: str) -> View | None:
+    """Return the view of a query with a `like:`, `family:` or `near:` term; None if it is no such query, or wrong."""
+    if not _ASKS_FOR_LIST.search(line):
+        return None
     from curation_db.search.query_language import ViewError, parse_view  # noqa: PLC0415 -- only when asked for
-    from curation_db.search.search import ids_of  # noqa: PLC0415
 
     try:
-        view = parse_view(line)
+        return parse_view(line)
     except ViewError:
-        return []
-    return list(islice(chain.from_iterable(ids_of(connection, view)), MATCHES))
+        return None

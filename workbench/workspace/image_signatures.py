@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from benchmarks.task import Task
+    from curation_db.search.query_language import View
     from curation_db.similarity.duplicates import Signatures
     from curation_db.storage.store import Store
     from workbench.workspace.layout import Workspace
@@ -83,6 +84,16 @@ def unsigned_note(connection: Connection) -> str:
         return ""
     verb = "is" if unsigned == 1 else "are"
     return f"{unsigned:,} of {images:,} images {verb} not compared: negwb images duplicates"  # one line of 80 columns
+
+
+def look_note(store: Store, view: View) -> str:
+    """Return `unsigned_note` for a view that compares images; "" for other views."""
+    from curation_db.search.query_language import LOOKS  # noqa: PLC0415
+
+    if not any(view.filters_by(field) for field in LOOKS):
+        return ""
+    with store.read() as connection:
+        return unsigned_note(connection)
 
 
 def locator(workspace: Workspace, settings: Settings) -> Locate:

@@ -94,6 +94,7 @@ def _print_candidates(store: Store, workspace: Workspace, view: View, limit: int
     import json
 
     from curation_db.search.facets import unknown_name
+    from workbench.workspace.image_signatures import look_note
 
     refresh_indexes(store, workspace, view)
     if note := look_note(store, view):
@@ -106,17 +107,6 @@ def _print_candidates(store: Store, workspace: Workspace, view: View, limit: int
         with store.read() as connection:
             reason = unknown_name(connection, view)
         raise NothingToDo(reason or f"no candidate matches {view}" if view.terms else "there are no candidates yet")
-
-
-def look_note(store: Store, view: View) -> str:
-    """Return how many images a view that compares images does not compare; "" for other views."""
-    from curation_db.search.query_language import LOOKS
-    from workbench.workspace.image_signatures import unsigned_note
-
-    if not any(view.filters_by(field) for field in LOOKS):
-        return ""
-    with store.read() as connection:
-        return unsigned_note(connection)
 
 
 def refresh_indexes(store: Store, workspace: Workspace, view: View) -> None:

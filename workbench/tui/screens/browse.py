@@ -49,7 +49,6 @@ from workbench.tui.screens.browse_reads import (
     blocks_of,
     compare_images,
     facet_values,
-    look_note,
     names_of,
     no_result_reason,
     rows_of,
@@ -64,6 +63,7 @@ from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints, pane_keys
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.record_table import RecordTable
+from workbench.workspace.image_signatures import look_note
 from workbench.workspace.keymap import KeyScope, Tab
 from workbench.workspace.query_history import QueryHistory
 

@@ -18,7 +18,7 @@ from curation_db.storage.store import Store
 from workbench.annotation.models import ImageLoader
 from workbench.tui.widgets.record_table import PAGE
 from workbench.tui.widgets.row_selection import TableSelection
-from workbench.workspace.image_signatures import refresh_record, unsigned_note
+from workbench.workspace.image_signatures import refresh_record
 
 NAMED = (QueryField.JUDGE, QueryField.BY, QueryField.CUE, QueryField.CONCEPT, QueryField.PIPELINE, QueryField.SOURCE)
 """Fields whose values only the record knows, for completion."""
@@ -74,14 +74,6 @@ def compare_images(store: Store, view: View, pictures: ImageLoader, progress: Ca
     if any(view.filters_by(name) for name in LOOKS):
         with contextlib.suppress(RecordError):  # the cache folder is read-only: what was compared before counts
             refresh_record(store, pictures.locate_name, lambda _, done, of: progress(done, of), only_new=True)
-
-
-def look_note(store: Store, view: View) -> str:
-    """Return how many images a view that compares images does not compare; "" for other views."""
-    if not any(view.filters_by(name) for name in LOOKS):
-        return ""
-    with store.read() as connection:
-        return unsigned_note(connection)
 
 
 def _index(store: Store) -> None:

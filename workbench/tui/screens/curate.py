@@ -429,9 +429,10 @@ class CurateScreen(ZoomingScreen):
 
         await self.app.push_screen(FindModal(self._search, self._searches), self._found)
 
-    async def _search(self, words: str) -> list[Match]:
+    async def _search(self, words: str) -> tuple[list[Match], str]:
         async with self._turn:
-            return await asyncio.to_thread(self.session.find, words)
+            matches = await asyncio.to_thread(self.session.find, words)
+            return matches, await asyncio.to_thread(self.session.find_note, words)
 
     async def _found(self, candidate_id: int | None) -> None:
         if candidate_id is not None:

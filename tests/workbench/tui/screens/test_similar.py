@@ -12,6 +12,7 @@ from support.workspaces import Case, press
 from workbench.tui.screens.browse import BrowseScreen
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.family import FamilyModal
+from workbench.workspace.image_signatures import refresh_record
 from workbench.workspace.layout import Workspace
 
 
@@ -88,6 +89,28 @@ async def test_a_card_lists_similar_ones_and_rejects_its_family_in_one_act(
         await until(pilot, lambda: isinstance(app.screen, BrowseScreen) and app.screen.table.row_count > 0)
         await pilot.press("slash", "ctrl+u", *"near:001", "enter")
         await until(pilot, lambda: "1 of 8 images is not compared: negwb images duplicates" in lines(app))
+
+
+async def test_find_says_how_many_images_it_does_not_compare(make_workspace: Any, open_app: Any) -> None:
+    workspace = _workspace(make_workspace)
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
+    async with running(app, (80, 24)) as pilot:
+        await until(pilot, lambda: shown(app) == 1)
+        await press(pilot, "slash")
+        for query, found, note in (
+            ("near:001", "1 found", "8 of 8 images are not compared: negwb images duplicates"),
+            ("man", "4 found", ""),
+        ):
+            await pilot.press("ctrl+u", *query)
+            await until(pilot, lambda found=found, note=note: found in lines(app) and note in lines(app))
+            assert ("not compared" in lines(app)) is bool(note), query
+        (workspace.root / "pictures" / "007.png").unlink()
+        refresh_record(workspace.store, app.session.loader.pictures.locate_name, lambda *_: None)
+        await pilot.press("ctrl+u", *"near:001")
+        await until(pilot, lambda: "1 of 8 images is not compared: negwb images duplicates" in lines(app))
+        assert "2 found" in lines(app)
+        await press(pilot, "enter")
+        assert shown(app) == 5
 
 
 @pytest.mark.long

@@ -22,7 +22,7 @@ from curation_db.search.queries import Match
 from workbench.annotation.session import MATCHES
 from workbench.annotation.text_spans import highlighted_spans
 from workbench.annotation.wording import STATES
-from workbench.tui.rendering.card_content import QUIET, marked
+from workbench.tui.rendering.card_content import QUIET, WARN, marked
 from workbench.tui.rendering.line_cut import cut_line
 from workbench.tui.screens.modals.dialog import Dialog
 from workbench.tui.threads import run_in_daemon_thread
@@ -48,7 +48,10 @@ class FindModal(Dialog[int]):
         ("pagedown", "recall(False)", "later search"),
     ]
 
-    def __init__(self, search: Callable[[str], Awaitable[list[Match]]], history: QueryHistory | None = None) -> None:
+    def __init__(
+        self, search: Callable[[str], Awaitable[tuple[list[Match], str]]], history: QueryHistory | None = None
+    ) -> None:
+        """Args: search: returns the matches of a query, and a warning about them or ""."""
         super().__init__("find a card", wide=True)
         self._search = search
         self._history, self._in_history = history or QueryHistory(), HistoryCursor()
@@ -110,14 +113,14 @@ class FindModal(Dialog[int]):
     async def _look_up(self, query: str) -> None:
         await asyncio.sleep(_PAUSE)
         try:
-            matches = await self._search(query) if query.strip() else []
+            matches, note = await self._search(query) if query.strip() else ([], "")
         except RecordError as error:
             self._show_status(display_text(error.message))
             return
         if query == self._query:  # a newer query may have been typed meanwhile
-            self._list(query, matches)
+            self._list(query, matches, note)
 
-    def _list(self, query: str, matches: list[Match]) -> None:
+    def _list(self, query: str, matches: list[Match], note: str) -> None:
         options = self.query_one(OptionList)
         options.clear_options()
         width = max(20, options.scrollable_content_region.width - 2)
@@ -127,10 +130,11 @@ class FindModal(Dialog[int]):
         if self._open_first and matches:
             self._open(matches[0].candidate_id)
         many = f"the first {MATCHES}" if len(matches) == MATCHES else f"{len(matches)} found"
-        self._show_status(many if query.strip() else "")
+        self._show_status(many if query.strip() else "", note)
 
-    def _show_status(self, text: str) -> None:
-        self.query_one("#find-status", Static).update(text)
+    def _show_status(self, text: str, note: str = "") -> None:
+        warning = f"\n⚠ {display_text(note)}" if note else ""
+        self.query_one("#find-status", Static).update(Content.assemble(text, (warning, WARN)))
 
     def _choose(self, option: Option) -> None:
         self._open(int(option.id or 0))
