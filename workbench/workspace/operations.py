@@ -40,6 +40,20 @@ _QUIET_S = 1.0
 """A shorter export shows no progress bar."""
 
 
+def measured_name(workspace: Workspace, wanted: str) -> str:
+    """Return the name that results have for a model: "base" is named as its weights are.
+
+    A model whose own name is "base" comes first.
+    """
+    from benchmarks.results import list_results  # noqa: PLC0415
+    from workbench.workspace.models import BASE, find_model  # noqa: PLC0415
+
+    if wanted != BASE:
+        return wanted
+    named = {stored.result["model"]["name"] for stored in list_results(workspace.root / RESULTS).results}
+    return wanted if wanted in named else find_model(workspace, wanted).label
+
+
 def import_into(
     workspace: Workspace,
     path: Path,

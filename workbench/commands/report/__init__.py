@@ -267,8 +267,10 @@ def gather(
     from benchmarks.errors import BenchError
     from workbench.console.progress_bars import step_bars
     from workbench.workspace.models import base_hash, run_bases
-    from workbench.workspace.operations import RESULTS
+    from workbench.workspace.operations import RESULTS, measured_name
 
+    if base is not None:
+        base = measured_name(workspace, base)
     try:
         with step_bars() as bars:
             report = compare_all(

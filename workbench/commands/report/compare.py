@@ -31,6 +31,8 @@ def compare(
 ) -> None:
     """Show the paired difference B - A of every common task, its test, its slices, and the flipped items.
 
+    base names the base model, as in negwb bench run --model base.
+
     p is McNemar's exact test, corrected (Holm) for the tasks of one protocol, and among slices for those of a task.
     """
     from benchmarks.analysis.model_pair import compare_pair
@@ -38,15 +40,15 @@ def compare(
     from workbench.console.progress_bars import step_bars
     from workbench.console.tables import show
     from workbench.workspace.layout import find_workspace
-    from workbench.workspace.operations import RESULTS
+    from workbench.workspace.operations import RESULTS, measured_name
 
     workspace = find_workspace(context.obj)
     try:
         with step_bars() as bars:
             pair = compare_pair(
                 workspace.root / RESULTS,
-                first,
-                second,
+                measured_name(workspace, first),
+                measured_name(workspace, second),
                 cache=workspace.cache,
                 progress=lambda done, total: bars("comparing results", done, total),
             )

@@ -61,6 +61,21 @@ def test_models_that_cannot_be_compared(workspace: Workspace) -> None:
     assert isinstance(CliRunner().invoke(app, words).exception, UsageError), "an option that would be ignored"
 
 
+def test_base_is_the_base_model_under_its_own_name(tmp_path: Path) -> None:
+    """As in `negwb bench run --model base`; a model that is called base comes first."""
+    workspace = create_workspace(tmp_path / "ws")
+    for name, right in (("ViT-B-32:openai", 4), ("tuned", 17)):
+        make_result(workspace, "demo-negref", name, [at < right for at in range(20)])
+    for words in (("base", "tuned"), ("tuned", "base")):
+        data = json.loads(compare(workspace, *words, "--json").stdout)
+        assert [data["first"], data["second"]] == [{"base": "ViT-B-32:openai"}.get(word, word) for word in words]
+    words = ("-w", str(workspace.root), "report", "--json", "--base")
+    reports = [CliRunner().invoke(app, [*words, name]).stdout for name in ("base", "ViT-B-32:openai", "tuned")]
+    assert reports[0] == reports[1] != reports[2]
+    make_result(workspace, "demo-negref", "base", [True] * 20)
+    assert json.loads(compare(workspace, "base", "tuned", "--json").stdout)["first"] == "base"
+
+
 def test_models_of_one_name_are_compared_by_their_hash(tmp_path: Path) -> None:
     workspace = create_workspace(tmp_path / "ws")
     for at, (right, device) in enumerate([(False, "cpu"), (True, "cuda")]):
