@@ -32,6 +32,9 @@ _PIECE = 500
 """Bytes between two looks at the screen: less than a frame."""
 MIN_CARD_SECONDS = 0.3
 """Longer than a new card must be on the screen before a key decides it."""
+IGNORED_KEY_TEXT = b"key ignored"
+BURST_SECONDS = 0.6
+"""Longer than the app ignores keys after an ignored one."""
 _SIZE_BY_NAME = {"COLUMNS", "LINES"}
 """Set by some test runners; they take precedence over the size of the window."""
 
@@ -155,6 +158,29 @@ class Terminal:
             again = time.monotonic() + 1
             while not happened() and time.monotonic() < again:
                 time.sleep(0.01)
+
+    def press_for(self, keys: str, effect: Callable[[], bool] | bytes, *, seconds: float = 30) -> None:
+        """Press keys, and again where the app ignored them, until `effect` is true or on the screen.
+
+        The next card of a busy machine may not be on the screen yet; without it the app ignores most keys.
+
+        Raises:
+            TimeoutError: the message has the end of the output.
+        """
+
+        def happened() -> bool:
+            return self.shows(effect) if isinstance(effect, bytes) else effect()
+
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            start = len(self.output)
+            self.press(keys)
+            with contextlib.suppress(TimeoutError):
+                self.wait_for(lambda start=start: happened() or IGNORED_KEY_TEXT in self.output[start:], seconds=4)
+            if happened():
+                return
+            time.sleep(BURST_SECONDS)
+        raise TimeoutError(f"pressed {keys!r}; the screen ended with {bytes(self.output[-2000:])!r}")
 
     def shows(self, text: bytes) -> bool:
         """Return whether the text has been on the screen or in the output, in any colours.

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from support.terminal import Terminal
+from support.terminal import BURST_SECONDS, IGNORED_KEY_TEXT, Terminal
 
 END = "\x1b[F"
 DIALOGS = {"n": b"a note", "e": b"edit the negated caption", "x": b"cancel"}
@@ -23,9 +23,6 @@ def rows(database: Path, statement: str) -> list[tuple[object, ...]]:
         return connection.execute(statement).fetchall()
     finally:
         connection.close()
-
-
-IGNORED_KEY_TEXT = b"key ignored"
 
 
 class CurateTerminal(Terminal):
@@ -52,7 +49,7 @@ class CurateTerminal(Terminal):
             return bool(opened and opened in output) or len(self.actions()) > before
 
         while not self._had_effect(first, is_done):
-            time.sleep(0.6)
+            time.sleep(BURST_SECONDS)
         self.press(rest.replace("{end}", END))
         self.wait_for(lambda: len(self.actions()) > before)
 

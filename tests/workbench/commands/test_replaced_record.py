@@ -166,8 +166,7 @@ def test_adjudicate_ends(workspace: WorkspaceFixture) -> None:
 def test_a_bulk_action_in_browse_ends(workspace: WorkspaceFixture) -> None:
     with Terminal([NEGWB, "-w", workspace.root, "browse", "-a", "ana"]) as terminal:
         terminal.wait_for(b"1 of 12")  # an action is refused while the view is counted
-        terminal.press("A")
-        terminal.wait_for(b"type 12 and enter")
+        terminal.press_for("A", b"type 12 and enter")
         checkpointed(workspace)
         replace(database_of(workspace))
         terminal.press("12\r")

@@ -84,8 +84,7 @@ def test_blind_and_order_apply_and_quitting_prints_a_summary(make_workspace: Any
     with curate(workspace, "--blind", "--order", "oldest") as terminal:
         terminal.wait_for(b"NEGATED")
         terminal.wait_for(b"hidden")
-        terminal.press("a")
-        terminal.wait_for(lambda: len(workspace.events()) == 1)
+        terminal.press_for("a", lambda: len(workspace.events()) == 1)
         terminal.press("q")
         assert terminal.end() == 0
         assert b"1 accepted; 1 of 3 done" in terminal.output

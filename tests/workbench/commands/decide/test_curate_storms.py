@@ -179,8 +179,7 @@ def test_a_hang_up_on_any_screen_keeps_the_decisions(workspace: WorkspaceFixture
     with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
         terminal.press_until("a", lambda: len(workspace.events()) >= 1)
-        terminal.press(keys)
-        terminal.wait_for(seen)
+        terminal.press_for(keys, seen)
         time.sleep(0.3)
         terminal.process.send_signal(signal.SIGHUP)
         assert terminal.end() == 128 + signal.SIGHUP

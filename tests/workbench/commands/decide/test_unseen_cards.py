@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support.screen import ScreenReader
 from support.terminal_app import CurateTerminal, rows
 
 from curation_db.storage.store import open_store
+from workbench.annotation.key_guard import GUARD_SECONDS
 from workbench.workspace.create import create_workspace
 
 SLOW = 400
@@ -58,11 +60,15 @@ def test_a_held_key_decides_once_or_twice(folder: Path) -> None:
         app.type("u")
         before = len(decided(app))
         app.press("a")
+        sent = [time.monotonic()]
         for _ in range(30):
             app.send("a")
+            sent.append(time.monotonic())
             time.sleep(0.03)
         app.wait_for(b"key ignored")
-        assert len(decided(app)) - before <= 2
+        # a busy machine may keep this process waiting, as if the key had been released and pressed again
+        released = sum(later - earlier > GUARD_SECONDS / 2 for earlier, later in pairwise(sent))
+        assert len(decided(app)) - before <= 2 + released
         app.press("q")
         app.end()
 

@@ -161,10 +161,17 @@ async def test_images_are_read_from_the_folders_of_the_benchmark_run(tmp_path: P
     app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "mine" in lines(app))
-        await pilot.press("i", "enter")
-        await until(pilot, lambda: isinstance(app.screen, ItemScreen) and pane(app).thumbnail is not None)
+        await open_first_item(pilot)
         assert pane(app).thumbnail.problem is None
         assert pane(app).thumbnail.image is not None
+
+
+async def open_first_item(pilot: Any) -> None:
+    """Open the items of a line of the report and then the first item, each once it has been read."""
+    await pilot.press("i")
+    await until(pilot, lambda: isinstance(pilot.app.screen, ItemsScreen) and bool(pilot.app.screen.items))
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(pilot.app.screen, ItemScreen) and pane(pilot.app).thumbnail is not None)
 
 
 @asynccontextmanager
@@ -184,8 +191,7 @@ async def first_item(folder: Path, task: Task) -> AsyncIterator[str]:
     app = ResultsApp(workspace, start="report")
     async with running(app, (80, 24)) as pilot:
         await until(pilot, lambda: "mine" in lines(app))
-        await pilot.press("i", "enter")
-        await until(pilot, lambda: isinstance(app.screen, ItemScreen) and pane(app).thumbnail is not None)
+        await open_first_item(pilot)
         assert pane(app).thumbnail.image is not None
         yield lines(app)
 
@@ -323,8 +329,7 @@ async def test_the_inside_of_each_box_can_be_shown(workspace: Workspace) -> None
     app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "demo-negref" in lines(app))
-        await pilot.press("i", "enter")
-        await until(pilot, lambda: isinstance(app.screen, ItemScreen) and pane(app).thumbnail is not None)
+        await open_first_item(pilot)
         for title in ("inside box A, the right one", "inside box B ", "right box"):
             await pilot.press("c")
             await until(pilot, partial(shows, app, title))

@@ -149,12 +149,11 @@ async def test_the_panel_shows_decisions_guidelines_and_captions_in_turn(make_wo
         await press(pilot, "G")
         await until(pilot, lambda: "Each card asks" in lines(app))
         await press(pilot, "G")
-        assert panel.border_title == PanelView.CAPTIONS
+        await until(pilot, lambda: panel.border_title == PanelView.CAPTIONS)
         await press(pilot, "G")
-        assert not panel.display
+        await until(pilot, lambda: not panel.display)
         await press(pilot, "G")
-        assert panel.border_title == PanelView.DECISIONS
-        assert panel.display
+        await until(pilot, lambda: panel.display and panel.border_title == PanelView.DECISIONS)
 
 
 SHAPES = {"3:2": (640, 427), "16:9": (640, 360), "2:3": (427, 640), "3:1": (960, 320), "small": (90, 45)}

@@ -194,11 +194,10 @@ async def test_the_end_of_the_queue_never_covers_a_dialog(make_workspace: Any, o
         await pilot.press(*"hat")
         assert isinstance(app.screen, FindModal)
         await press(pilot, "escape")
-        assert isinstance(app.screen, QueueEndScreen)
+        await until(pilot, lambda: isinstance(app.screen, QueueEndScreen))
         assert sum(isinstance(screen, QueueEndScreen) for screen in app.screen_stack) == 1
         await press(pilot, "z")
-        assert isinstance(app.screen, CurateScreen)
-        assert shown(app) == 1
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen) and shown(app) == 1)
 
 
 @pytest.mark.parametrize("opener", ["e", "n", "slash"])
