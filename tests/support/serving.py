@@ -50,6 +50,6 @@ def serving(workspace: WorkspaceFixture, *words: str) -> Iterator[Served]:
         try:
             yield Served(process, port)
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()

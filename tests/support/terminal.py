@@ -32,6 +32,8 @@ _PIECE = 500
 """Bytes between two looks at the screen: less than a frame."""
 MIN_CARD_SECONDS = 0.3
 """Longer than a new card must be on the screen before a key decides it."""
+LONGEST_WAIT_S = 60.0
+"""For what a program should do at once: far more than a slow machine needs."""
 IGNORED_KEY_TEXT = b"key ignored"
 BURST_SECONDS = 0.6
 """Longer than the app ignores keys after an ignored one."""
@@ -94,7 +96,9 @@ class Terminal:
         while True:
             try:
                 if select.select([self._terminal], [], [], 0.02 if self._pending else 0.1)[0]:
-                    self._pending += os.read(self._terminal, 65536)
+                    if not (read := os.read(self._terminal, 65536)):
+                        return  # `hang_up`
+                    self._pending += read
                 elif self.process.poll() is not None:
                     self._show(len(self._pending))
                     return
@@ -144,7 +148,7 @@ class Terminal:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGWINCH)
 
-    def press_until(self, keys: str, happened: Callable[[], bool], *, seconds: float = 30) -> None:
+    def press_until(self, keys: str, happened: Callable[[], bool], *, seconds: float = LONGEST_WAIT_S) -> None:
         """Press keys every second until `happened`: without a card the app ignores them.
 
         Raises:
@@ -159,7 +163,7 @@ class Terminal:
             while not happened() and time.monotonic() < again:
                 time.sleep(0.01)
 
-    def press_for(self, keys: str, effect: Callable[[], bool] | bytes, *, seconds: float = 30) -> None:
+    def press_for(self, keys: str, effect: Callable[[], bool] | bytes, *, seconds: float = LONGEST_WAIT_S) -> None:
         """Press keys, and again where the app ignored them, until `effect` is true or on the screen.
 
         The next card of a busy machine may not be on the screen yet; without it the app ignores most keys.
@@ -198,7 +202,7 @@ class Terminal:
         wanted = text.decode()
         return any(wanted in screen for screen in self._screens)
 
-    def wait_for(self, condition: Callable[[], bool] | bytes, *, seconds: float = 30) -> None:
+    def wait_for(self, condition: Callable[[], bool] | bytes, *, seconds: float = LONGEST_WAIT_S) -> None:
         """Wait until `condition` is true or has been written to the screen.
 
         Raises:
@@ -210,10 +214,10 @@ class Terminal:
                 raise TimeoutError(f"waited for {condition!r}; the screen ended with {bytes(self.output[-2000:])!r}")
             time.sleep(0.02)
 
-    def end(self, *, seconds: float = 20) -> int:
+    def end(self, *, seconds: float = LONGEST_WAIT_S) -> int:
         """Wait for the program to end; return its exit code."""
         code = self.process.wait(seconds)
-        self._reader.join(5)
+        self._reader.join(20)
         return code
 
     def hang_up(self) -> None:
@@ -225,8 +229,8 @@ class Terminal:
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to the program and wait for its end."""
         self.process.send_signal(how)
-        self.process.wait(20)
-        self._reader.join(5)
+        self.process.wait(LONGEST_WAIT_S)
+        self._reader.join(20)
 
     def __enter__(self) -> Terminal:
         return self
@@ -234,5 +238,5 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.kill()
-        self._reader.join(5)
+        self._reader.join(20)
         os.close(self._terminal)

@@ -560,7 +560,7 @@ def test_an_interrupted_fetch_ends_at_once_and_is_continued(server: Server, tmp_
                 break
         os.kill(process.pid, signal.SIGINT)
         assert process.stdout.read().split()[-1] == "interrupted"
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     there = len(list((tmp_path / "train2014").glob("*.jpg")))
     assert 3 <= there < len(names_of(server))
     server.tricks.clear()

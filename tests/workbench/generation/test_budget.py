@@ -44,7 +44,7 @@ def test_no_cap_is_exceeded_and_no_request_is_refused_that_fits(
             assert budget.cost <= cap * PRICE * (1 + 1e-9) or not money
 
     async def work_all() -> None:
-        await asyncio.wait_for(asyncio.gather(*(work() for _ in range(workers))), 10)
+        await asyncio.wait_for(asyncio.gather(*(work() for _ in range(workers))), 60)
 
     asyncio.run(work_all())
     assert (budget.reserved_tokens, budget.reserved_cost) == (0, 0.0)

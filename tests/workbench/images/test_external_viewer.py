@@ -80,7 +80,7 @@ def test_a_file_name_is_one_argument(
     monkeypatch.chdir(tmp_path)
     Path(name).write_bytes(b"x")
     program, started = launch(f"'{viewer}' --fit", {}, Path(name))
-    assert (program, started.wait(20)) == ("view er.py", 0)
+    assert (program, started.wait(60)) == ("view er.py", 0)
     assert (tmp_path / "arguments").read_text() == ascii(["--fit", str(tmp_path / name), "", True])
     assert not Path("owned").exists()
     assert capfd.readouterr() == ("", "")

@@ -298,7 +298,7 @@ class TestRun:
         assert process.stderr is not None
         assert b"tiny" in process.stderr.readline(), "the model is being loaded"
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (128 + number, b"")
         assert err.decode().splitlines()[-1].endswith("; what was done is kept")
         assert not list(filled.root.glob("results/*.json"))

@@ -97,7 +97,7 @@ def test_a_closed_terminal_ends_the_app(make_workspace: Any) -> None:
     with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
         terminal.hang_up()
-        assert terminal.process.wait(20) == 128 + signal.SIGHUP
+        assert terminal.process.wait(60) == 128 + signal.SIGHUP
     assert workspace.rows("SELECT * FROM lease") == []
 
 

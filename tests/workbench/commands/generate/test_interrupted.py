@@ -91,5 +91,5 @@ def test_a_second_interrupt_ends_at_once(workspace: Workspace) -> None:
         terminal.process.send_signal(signal.SIGINT)
         terminal.wait_for(b"Ctrl-C again ends at once and loses them")
         terminal.process.send_signal(signal.SIGINT)
-        assert terminal.end(seconds=15) == 130
+        assert terminal.end() == 130
         assert b"Traceback" not in bytes(terminal.output)

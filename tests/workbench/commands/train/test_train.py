@@ -708,5 +708,5 @@ def test_a_second_training_of_a_run_is_refused(workspace: Workspace) -> None:
     assert lock is not None
     with lock:
         child = start_child(run)
-        assert child.wait(30) == 2
+        assert child.wait(60) == 2
     assert "another process trains this run" in (run / "output.txt").read_text()

@@ -371,7 +371,7 @@ async def test_a_run_without_engines_completes(record: Record) -> None:
     try:
         runner = Runner(recorder, RECIPE, how, {}, counters=tally, budget=Budget(), intake=Intake())
         image_tasks = read_image_tasks(recorder, Scope(recipe=RECIPE.hash, kind="caption"), PictureFolders(Path(), {}))
-        await asyncio.wait_for(runner.run(image_tasks), 5)
+        await asyncio.wait_for(runner.run(image_tasks), 30)
     finally:
         await asyncio.to_thread(recorder.close)
     assert tally.done == 30

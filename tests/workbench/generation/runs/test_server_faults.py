@@ -137,7 +137,7 @@ def test_a_signal_stores_requests_in_flight_and_the_same_command_continues(
         process = subprocess.Popen(workspace.command("--quiet"), stderr=subprocess.PIPE, text=True)
         wait_for(server, 20)
         process.send_signal(number)
-        assert process.wait(30) == 128 + number
+        assert process.wait(60) == 128 + number
         assert process.stderr is not None
         verdicts = process.stderr.read()
         process.stderr.close()

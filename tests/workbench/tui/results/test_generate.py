@@ -340,7 +340,7 @@ async def test_quitting_does_not_stop_a_run(workspace: WorkspaceFixture) -> None
             await pilot.press("q")
         assert child.poll() is None
         generation.stop(_runs(workspace)[0])
-        assert child.wait(10) == -signal.SIGINT, "the process is found by its id, also if another process started it"
+        assert child.wait(60) == -signal.SIGINT, "the process is found by its id, also if another process started it"
     finally:
         child.kill()
         child.wait()

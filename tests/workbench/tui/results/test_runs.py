@@ -201,7 +201,7 @@ def test_a_training_of_another_process_is_found_by_its_lock(workspace: Workspace
             child.stdout.readline()
             assert RunMonitor(workspace.root / "runs").snapshot(None).rows[0].status is TrainingStatus.RUNNING
             training.stop(folder)
-            assert child.wait(10) != 0
+            assert child.wait(60) != 0
         finally:
             child.kill()
     with pytest.raises(NegwbError, match="no process"):

@@ -95,7 +95,7 @@ async def test_the_form_starts_the_same_training_as_the_command(
     assert job is not None, "leaving kills no training"
     try:
         training.stop(started[0])
-        assert job.process.wait(10) == -signal.SIGINT
+        assert job.process.wait(60) == -signal.SIGINT
     finally:
         job.process.kill()
         job.process.wait()
@@ -169,7 +169,7 @@ async def test_a_measurement_can_be_cancelled_and_ends_with_the_form(
         await until(pilot, lambda: len(children) == 2 and "f5 cancels" in lines(app))
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, StartModal))
-    assert [child.wait(10) for child in children] == [-signal.SIGKILL] * 2
+    assert [child.wait(60) for child in children] == [-signal.SIGKILL] * 2
     assert not holds(tmp_path, "negwb-cost-*")
 
 

@@ -312,7 +312,7 @@ async def test_rows_of_a_replaced_list_are_dropped(make_workspace: Any, open_app
 
         def slow(ids: Any) -> list[Any]:
             asked.set()
-            go_on.wait(10)
+            go_on.wait(60)
             return real(ids)
 
         table._load = slow  # type: ignore[method-assign]

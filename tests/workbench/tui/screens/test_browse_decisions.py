@@ -37,7 +37,7 @@ class SlowRead:
         self._screen._ask = self._ask
 
     def _ask(self, *args: Any) -> None:
-        self._go_on.wait(20)
+        self._go_on.wait(60)
         self._real(*args)
 
     def release(self) -> None:
@@ -166,7 +166,7 @@ async def test_a_row_that_is_still_loading_is_not_decided(make_workspace: Any, o
         real = table._load
 
         def slow(ids: Any) -> list[Any]:
-            go_on.wait(20)
+            go_on.wait(60)
             return real(ids)
 
         table._load = slow  # type: ignore[method-assign]

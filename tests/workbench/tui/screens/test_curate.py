@@ -287,10 +287,9 @@ async def test_resizing_the_window_keeps_the_card(make_workspace: Any, open_app:
         await settled(pilot)
         for size in ((80, 24), (40, 10), (60, 20), (200, 60), (59, 20), (120, 36)):
             await pilot.resize_terminal(*size)
-            await pilot.pause(0.05)
             small = size in {(40, 10), (59, 20)}
-            assert isinstance(app.screen, TooSmallScreen) is small
-            assert ("negwb needs 60 × 20" in lines(app)) is small
+            await until(pilot, lambda small=small: isinstance(app.screen, TooSmallScreen) is small)
+            await until(pilot, lambda small=small: ("negwb needs 60 × 20" in lines(app)) is small)
             await press(pilot, "u" if small else "x", "escape")
         assert workspace.events() == []
         assert shown(app) == 1

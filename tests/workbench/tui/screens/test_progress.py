@@ -125,7 +125,7 @@ async def test_a_count_requested_while_one_runs_follows_it(
     def slow(store: Any, targets: Any, unless: tuple[int, int] | None) -> Any:
         counts.append(unless)
         if unless is not None:
-            go_on.wait(30)
+            go_on.wait(60)
         return count(store, targets, unless)
 
     count = progress_module._count

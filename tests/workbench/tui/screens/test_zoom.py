@@ -192,7 +192,7 @@ async def test_problems_of_the_image_are_shown(tmp_path: Path) -> None:
 
 async def test_slow_decoding_shows_a_message_and_can_be_cancelled(noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
-    monkeypatch.setattr(zoom_view, "load_full", lambda *_, **__: go_on.wait(5) and load_full(noise))
+    monkeypatch.setattr(zoom_view, "load_full", lambda *_, **__: go_on.wait(60) and load_full(noise))
     app = ZoomApp()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, noise)
@@ -326,7 +326,7 @@ async def test_the_image_before_is_never_shown_with_the_next_text(
 
     def slow(path: Path | None, **options: Any) -> Thumbnail:
         if path is not None and path.name == "001.png":
-            go_on.wait(5)
+            go_on.wait(60)
         return real(path, **options)
 
     monkeypatch.setattr(zoom_view, "load_full", slow)

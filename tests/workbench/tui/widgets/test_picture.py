@@ -523,7 +523,7 @@ class Pty:
             done = subprocess.run(
                 [sys.executable, "-c", CHOOSE, setting],
                 stdin=slave, stdout=slave, stderr=subprocess.PIPE, env={**stored, "TERM": "xterm-256color", **env},
-                cwd=Path(__file__).parents[3], timeout=20, text=True, check=False,
+                cwd=Path(__file__).parents[3], timeout=60, text=True, check=False,
             )
             # fmt: on
         finally:

@@ -94,7 +94,7 @@ async def test_a_request_without_an_answer_gives_its_reservation_back(server: Se
     server.behave(always=500)
     budget, received = Budget(max_tokens=most(requests(1)[0])[0] + 50), Answers()
     async with engine(server, budget, tries=1) as opened:
-        await asyncio.wait_for(opened.answer(requests(3), received.store), 20)
+        await asyncio.wait_for(opened.answer(requests(3), received.store), 60)
     assert [answer.error for answer in received.by_index.values()] == ["server"] * 3
     assert (budget.tokens, budget.reserved_tokens) == (0, 0)
 

@@ -110,7 +110,7 @@ async def test_a_server_killed_in_the_middle_loses_nothing() -> None:
                 killed.process.kill()
 
         async with pool([staying, killed], lines, concurrency=4) as opened:
-            await asyncio.wait_for(opened.answer(asks(80), store_answer), 30)
+            await asyncio.wait_for(opened.answer(asks(80), store_answer), 60)
             assert opened.capacity == 4
     assert not unanswered([received.by_index[n] for n in range(80)])
     assert [line for line in lines if f"cannot reach {killed.url}" in line and "left out" in line]
@@ -144,7 +144,7 @@ async def test_all_servers_gone_stop_the_engine() -> None:
         async with pool([one, other], tries=2) as opened:
             one.dead = other.dead = True
             with pytest.raises(EngineStopped, match="cannot reach"):
-                await asyncio.wait_for(answers(opened, asks(12)), 30)
+                await asyncio.wait_for(answers(opened, asks(12)), 60)
 
 
 async def test_a_server_that_is_down_at_the_start_is_left_out() -> None:
