@@ -9,8 +9,9 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
@@ -294,4 +295,12 @@ def _tokenizer(text_config: Mapping[str, Any], bpe: Path | None) -> Tokenizer:
         return cast(Tokenizer, SimpleTokenizer(bpe_path=str(bpe), context_length=length))
     if int(text_config.get("vocab_size", 49408)) != 49408:
         raise TrainerError(f"a vocabulary of {text_config['vocab_size']} tokens, but no {BPE_FILE} beside the weights")
-    return cast(Tokenizer, SimpleTokenizer(context_length=length))
+    tokenizer = copy(_clips_tokenizer())
+    tokenizer.context_length = length
+    return cast(Tokenizer, tokenizer)
+
+
+@cache
+def _clips_tokenizer() -> SimpleTokenizer:
+    """Return the tokenizer with CLIP's vocabulary, whose 48,894 merges take 60 ms to read; copies share its tables."""
+    return SimpleTokenizer()

@@ -55,6 +55,15 @@ def test_a_hash_does_not_depend_on_the_state_of_use(tmp_path: Path) -> None:
     assert hash_structure(theirs) == hash_structure(tiny.model)
 
 
+def test_models_with_different_context_lengths_cut_texts_at_their_own() -> None:
+    models = [make_tiny(context_length=length) for length in (6, 24, 6)]
+    words = ["no dog " * 20]
+    for model, length in zip(models, (6, 24, 6), strict=True):
+        theirs = open_clip.tokenizer.SimpleTokenizer(context_length=length)(words)
+        assert torch.equal(model.tokenizer(words), theirs)
+        assert theirs.shape == (1, length)
+
+
 def test_hashes_differ_by_tower() -> None:
     one, other = make_tiny(), make_tiny()
     other.model.ln_final.weight.data[0] += 1
