@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,13 @@ def declared(requirements: list[str]) -> dict[str, str]:
     return {normal(match[1]): match[2] for match in matches if match is not None}
 
 
-def imported(package: str) -> Iterator[tuple[str, Path]]:
-    """Yield the top-level name of each third-party module that the package imports, and the importing file."""
+@cache
+def imported(package: str) -> frozenset[tuple[str, Path]]:
+    """Return the top-level names of the third-party modules that the package imports, with the importing files."""
+    return frozenset(_imports(package))
+
+
+def _imports(package: str) -> Iterator[tuple[str, Path]]:
     for path in (ROOT / package).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
