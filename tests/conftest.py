@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import hypothesis
 import pytest
 import typer.main
 import typer.testing
+from support.examples import register_profiles
 
 # The workers share the cores: a second thread for one computation would only take time from another worker.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -45,8 +45,7 @@ _keep_temporary_files_in_memory()
 
 LONG_TIMEOUT = 1800
 """Seconds for a long test; the slowest takes two minutes on an idle machine, but kills, servers and downloads vary."""
-hypothesis.settings.register_profile("negwb", deadline=None)  # no test asserts a time
-hypothesis.settings.load_profile("negwb")
+register_profiles()
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import text
+from support.examples import examples
 from support.record import Record
 
 from curation_db.enums import Kind, Reason, Role, Stream
@@ -250,5 +251,5 @@ class Machine(RuleBasedStateMachine):
         assert all(pending == served for _, pending, served in rows)
 
 
-Machine.TestCase.settings = settings(max_examples=10, stateful_step_count=40, deadline=None)
+Machine.TestCase.settings = settings(max_examples=examples(10), stateful_step_count=40, deadline=None)
 TestRecordMachine = Machine.TestCase

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import MultinomialNB
+from support.examples import examples
 
 from benchmarks.baselines import CAPTION_BASELINES
 from benchmarks.frozen.quotas import Quota
@@ -64,7 +65,7 @@ def attempt(items: Sequence[Contrast], most: int = 1000, margin: float = 0.4, se
         return error
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(contrasts, quotas, st.sampled_from([0.2, 0.3, 0.4]), st.integers(4, 60), st.integers(0, 3))
 def test_every_selection_is_balanced_and_within_its_limits(
     items: list[Contrast], limits: list[Quota], margin: float, most: int, seed: int
@@ -107,7 +108,7 @@ def check_baselines(found: Selection) -> None:
         assert found.baselines[cue].estimate == 0.5
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(contrasts, st.randoms(use_true_random=False))
 def test_the_order_of_the_items_has_no_effect(items: list[Contrast], shuffling: random.Random) -> None:
     shuffled = shuffling.sample(items, len(items))
@@ -150,7 +151,7 @@ def test_each_place_of_each_side_has_a_quarter_of_the_items(most: int, items: in
     assert len(select(several, items=most, margin=0.4, seed=0).items) == items
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from(sorted(FORMS))), max_size=60))
 def test_as_many_items_are_balanced_as_the_cells_allow(rows: list[tuple[bool, str]]) -> None:
     """The oracle: with one candidate per image, a cell gives twice its smaller side."""

@@ -7,6 +7,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from curation_db.corpus_audit import block_scan
 from curation_db.corpus_audit.collector import Collector, SampleSizes
@@ -97,7 +98,7 @@ def of_texts(texts: list[str]) -> Collector:
     return collector
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(CAPTIONS, max_size=12), st.integers(1, 5))
 def test_the_fast_paths_count_what_a_plain_loop_counts(texts: list[str], block_lines: int) -> None:
     lines = [text.replace("\n", " ") for text in texts]
@@ -105,7 +106,7 @@ def test_the_fast_paths_count_what_a_plain_loop_counts(texts: list[str], block_l
     assert of_lines(lines, block_lines).counts == counted_slowly(lines)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(CAPTIONS)
 def test_a_caption_with_a_cue_is_a_candidate(text: str) -> None:
     text = clean(text).replace("\n", " ")
@@ -139,7 +140,7 @@ def test_few_captions_without_a_cue_are_candidates() -> None:
     assert len(block_scan.scan(block).candidates) < 20
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(CAPTIONS, max_size=16), st.randoms(use_true_random=False))
 def test_parts_merge_to_the_whole_in_any_order(texts: list[str], draw: random.Random) -> None:
     whole = of_texts(texts)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from curation_db.corpus_audit import parts
 from curation_db.corpus_audit.audit_part import audit_part
@@ -157,7 +158,7 @@ def test_parquet_of_hostile_content(tmp_path: Path) -> None:
 LINES = st.lists(st.sampled_from(["no dog", "a", "", "\u00e9 not", "x" * 30, "\r", "nobody\r"]), max_size=12)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(LINES, st.integers(1, 40), st.booleans(), st.sampled_from(["txt", "jsonl"]))
 def test_parts_of_a_file_cover_every_line_once(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], part_bytes: int, end: bool, suffix: str

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.record import Record
 
 from curation_db.enums import Kind, Reason, Role
@@ -155,7 +156,7 @@ def play(record: Record, steps: list[tuple[str, int, str, int | None]]) -> None:
                     reviewer.decide(number, Kind(kind), reason=reason, shown=shown)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(steps=st.lists(step, max_size=20))
 def test_views_facets_and_exports_agree_on_random_work(steps: list[tuple[str, int, str, int | None]]) -> None:
     with tempfile.TemporaryDirectory() as folder, create_store(Path(folder) / "curation.db") as store:

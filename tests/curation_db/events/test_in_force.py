@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from support.examples import examples
 from support.record import Record
 
 from curation_db.enums import Kind, Reason, Role
@@ -103,7 +104,7 @@ def by_hand(record: Record) -> list[dict[str, Any]]:
     return sorted(chosen, key=lambda event: event["seq"])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(steps=st.lists(step, max_size=25))
 def test_every_count_is_over_the_decisions_in_force(steps: list[tuple[str, int, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder, create_store(Path(folder) / "curation.db") as store:

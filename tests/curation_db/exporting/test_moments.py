@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sqlalchemy import text
+from support.examples import examples
 
 from curation_db.enums import Kind, Question, Reason, State
 from curation_db.errors import RecordError
@@ -438,7 +439,7 @@ class World:
             return connection.execute(text(statement)).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(first=imports, steps=steps)
 def test_exports_of_one_event_are_equal_whatever_happens(new_record, first, steps):
     """GIVEN imports, verdicts, decisions, bulks, repairs, restores and exports in any order THEN each export can be

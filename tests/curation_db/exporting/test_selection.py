@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from support.examples import examples
 
 from curation_db.enums import BENCHMARK, Kind, Reason, Role, State, Stream
 from curation_db.errors import RecordError
@@ -180,7 +181,7 @@ def do(person, kind, candidate, step):
             person.decide(candidate, Kind(kind), reason=reason)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(decisions=st.lists(st.tuples(st.booleans(), st.integers(1, 3), st.sampled_from(DEEDS)), max_size=20))
 def test_past_events_give_past_states(new_record, decisions):
     """GIVEN any decisions of two annotators THEN each past event gives the state that was materialised then."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from curation_db.importing.json_stream import Fault, JsonRun, read_json
 
@@ -52,7 +53,7 @@ def _joined(events: list[JsonRun | Fault]) -> Any:
     return members or items
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(_tops, _blocks, st.booleans(), st.sampled_from([None, 1, 4]))
 def test_joined_runs_equal_the_result_of_json_loads(top: Any, block: int, ascii_only: bool, indent: int | None) -> None:
     if isinstance(top, dict):
@@ -63,7 +64,7 @@ def test_joined_runs_equal_the_result_of_json_loads(top: Any, block: int, ascii_
     assert bool(joined) == bool(top)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(st.lists(_values, min_size=1, max_size=6), _blocks, st.data())
 def test_a_truncated_file_yields_the_complete_items(items: list[Any], block: int, data: Any) -> None:
     whole = json.dumps({"rows": items}).encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from curation_db.language.affirmation import affirmed
 from curation_db.language.negation_cues import find_cues
@@ -58,7 +59,7 @@ def test_without_a_rule_there_is_no_affirmation(text: str, concept: str) -> None
     assert affirmed(text, concept) is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.text(max_size=60), st.text(max_size=12))
 def test_any_text_is_handled(text: str, concept: str) -> None:
     for one in (text, f"a man with no {concept} {text}", f"{text} without {concept}"):

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from curation_db.language import clip_tokenizer
 
@@ -90,21 +91,21 @@ def test_handcrafted_text_is_tokenised_as_open_clip_does(theirs: Any, text: str)
     assert clip_tokenizer.encode(text) == expected
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cs",)), max_size=60))
 @example("0'ſ")
 def test_any_text_is_tokenised_as_open_clip_does(theirs: Any, text: str) -> None:
     assert clip_tokenizer.encode(text) == theirs.encode(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(st.characters(max_codepoint=127), max_size=80))
 def test_plain_text_needs_no_repair(theirs: Any, text: str) -> None:
     """The path without ftfy, `html` and `regex` gives the same result."""
     assert clip_tokenizer.encode(text) == theirs.encode(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.text("aehnot", min_size=65, max_size=400))
 def test_long_words_are_merged_as_open_clip_does(theirs: Any, word: str) -> None:
     assert clip_tokenizer.encode(word) == theirs.encode(word)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from curation_db.enums import NegationType
 from curation_db.language import negation_idioms, negation_lexicon
@@ -196,7 +197,7 @@ def test_the_fast_pattern_finds_the_same_as_the_full_one(text: str) -> None:
         assert spans[0] == spans[1]
 
 
-@settings(deadline=None, max_examples=20, phases=[Phase.generate])
+@settings(deadline=None, max_examples=examples(20), phases=[Phase.generate])
 @given(st.data())
 def test_every_kind_and_idiom_begins_with_a_listed_prefix(data: st.DataObject) -> None:
     from curation_db.language import negation_cues

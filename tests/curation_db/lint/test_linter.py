@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.lint_sample import finds, subject
 
 from curation_db.language import chatter, object_mentions
@@ -282,7 +283,7 @@ ROWS = st.lists(
 
 
 @given(ROWS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_counts_equal_a_comparison_of_every_pair(rows: list[CorpusRow]) -> None:
     counts = count_corpus(rows)
     for at, row in enumerate(rows):
@@ -310,7 +311,7 @@ def test_keys_do_not_change() -> None:
 
 
 @given(st.text(max_size=80), st.text(max_size=20), st.text(max_size=40))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_no_text_makes_a_rule_fail(text: str, concept: str, other: str) -> None:
     findings = lint(
         subject(text, concept, tokens=5, caption=other, siblings=(text,), objects={other: 1}), context=ALONE
@@ -341,7 +342,7 @@ def test_normalised_texts_are_letters_and_digits_between_blanks(text: str) -> No
     assert normalised(text) == " ".join(cleaned.split())
 
 
-@settings(deadline=None, max_examples=25, phases=[Phase.generate])
+@settings(deadline=None, max_examples=examples(25), phases=[Phase.generate])
 @given(st.data())
 def test_the_chatter_prefilter_passes_every_match(data: st.DataObject) -> None:
     """`_may_contain_chatter` accepts every text that a pattern matches."""

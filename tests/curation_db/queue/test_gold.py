@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 from sqlalchemy import text
+from support.examples import examples
 from support.older_schema import install, make_older
 from support.record import AnnotatorSession, Record
 
@@ -223,7 +224,7 @@ class TestServing:
         assert [claim.candidate_id for claim in ana.queue.claim(revisit=True)] == [1]
         assert score_of(record) == []
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=examples(15), deadline=None)
     @given(
         accepts=st.integers(0, 5),
         rejects=st.integers(0, 5),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.record import Record
 
 from curation_db.enums import Kind, Reason, Role, State
@@ -165,7 +166,7 @@ step = st.tuples(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(steps=st.lists(step, max_size=20))
 def test_exports_of_past_events_stay_equal(steps: list[tuple[str, list[int], str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder, create_store(Path(folder) / "curation.db") as store:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sqlalchemy import text
+from support.examples import examples
 from support.record import Record
 
 from curation_db.enums import Kind, NegationType, Question, Reason, Role, State
@@ -344,7 +345,7 @@ views = st.builds(
 
 
 @pytest.mark.parametrize("few", [pytest.param(50_000, marks=pytest.mark.long), 3])
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(view=views)
 def test_a_view_equals_a_filter_over_every_row(
     world: tuple[Store, Oracle], monkeypatch: pytest.MonkeyPatch, few: int, view: View

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from curation_db.similarity import hamming
 from curation_db.similarity.hamming import HammingIndex, distances
@@ -25,7 +26,7 @@ def _array(values: list[int]) -> hamming.Hashes:
     return np.array(values, dtype=np.uint64)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(_related(), _related(), st.integers(0, 9))
 def test_the_index_finds_exactly_the_pairs_within_the_radius(items: list[int], asked: list[int], radius: int) -> None:
     at, found = HammingIndex(_array(items)).within(_array([*asked, *items]), radius)

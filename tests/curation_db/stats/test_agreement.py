@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import fleiss_kappa
+from support.examples import examples
 
 from curation_db.stats.agreement import Agreement, agreement
 from curation_db.stats.intervals import Interval
@@ -88,7 +89,7 @@ ITEMS = st.lists(st.lists(st.sampled_from(CATEGORIES), max_size=5), min_size=1, 
 
 
 @given(st.lists(st.lists(st.sampled_from(CATEGORIES), min_size=3, max_size=3), min_size=2, max_size=30))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_kappa_equals_statsmodels(items: list[list[str]]) -> None:
     table = np.array([[item.count(each) for each in CATEGORIES] for item in items])
     if (table.sum(axis=0) == table.sum()).any():
@@ -107,7 +108,7 @@ def slow_alpha(items: list[list[str]]) -> float:
 
 
 @given(ITEMS)
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=examples(120))
 def test_alpha_equals_its_definition(items: list[list[str]]) -> None:
     computed = agreement_of(items, CATEGORIES)
     if not any(len(item) >= 2 for item in items):
@@ -119,7 +120,7 @@ def test_alpha_equals_its_definition(items: list[list[str]]) -> None:
 
 
 @given(ITEMS, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_order_and_names_do_not_matter(items: list[list[str]], random: np.random.Generator) -> None:
     shuffled = [list(item) for item in items]
     for item in shuffled:

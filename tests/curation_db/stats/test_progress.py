@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.record import Record
 
 from curation_db.enums import Kind, Reason, Role, Stream
@@ -170,7 +171,7 @@ def play(record: Record, steps: Iterable[tuple[Any, ...]]) -> None:
                 (reviewer.undo if action == "undo" else reviewer.redo)()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(steps=st.lists(step, max_size=30))
 def test_every_number_equals_the_count_over_the_events(steps: list[tuple[Any, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder, create_store(Path(folder) / "curation.db") as store:

@@ -9,6 +9,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from benchmarks.analysis.statistics import mcnemar_exact
 from curation_db.stats.randomised_comparison import (
@@ -54,7 +55,7 @@ def some_pairs(draw: st.DrawFn) -> list[list[ArmLabel]]:
     return pairs
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(some_pairs())
 def test_the_p_value_is_that_of_all_swaps(pairs: list[list[ArmLabel]]) -> None:
     assert randomisation_p(pairs) == pytest.approx(by_enumeration(pairs))

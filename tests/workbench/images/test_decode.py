@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support.examples import examples
 
 from curation_db import image_decoding
 from workbench.images import decode
@@ -122,7 +123,7 @@ def test_truncation_anywhere_never_raises(tmp_path: Path, kind: str) -> None:
     whole = encoded(kind, Image.effect_noise((40, 30), 60).convert("RGB"))
     path = tmp_path / "cut"
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.integers(0, len(whole) - 1), st.integers(0, 255))
     def damage(at: int, byte: int) -> None:
         for data in (whole[:at], whole[:at] + bytes([byte]) + whole[at + 1 :]):

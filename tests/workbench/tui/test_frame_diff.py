@@ -14,6 +14,7 @@ from rich.control import Control
 from rich.segment import ControlType, Segment
 from rich.style import Style
 from support.curating import running
+from support.examples import examples
 from support.screen import ScreenReader
 from support.workspaces import press, settled
 from textual.strip import Strip
@@ -58,7 +59,7 @@ def placed(strips: list[Strip]) -> list[PlacedStrip]:
     return [PlacedStrip(0, y, strip) for y, strip in enumerate(strips)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(FRAMES, st.data())
 def test_the_changed_cells_give_the_same_screen_as_whole_frames(
     frames: list[list[list[tuple[str, Style | None]]]], data: st.DataObject
@@ -174,7 +175,7 @@ async def test_a_card_of_the_same_picture_sends_little_and_a_redraw_everything(
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "▀▀", " ", "éb"]), STYLES), min_size=1, max_size=6), FRAMES)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_strip_that_is_sent_as_a_whole_gives_the_same_screen(
     parts: list[tuple[str, Style | None]], frames: list[list[list[tuple[str, Style | None]]]]
 ) -> None:

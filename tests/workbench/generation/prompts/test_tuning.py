@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from curation_db.enums import REASON_TEXTS, Reason
 from curation_db.generation.tuning_examples import TuningExample, decisions_hash
@@ -113,7 +114,7 @@ text = "{caption} {question}"
     assert message.text.endswith("\n\n{caption} {question}")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.text(st.characters(exclude_characters="{}", exclude_categories=("C", "Z")), min_size=1, max_size=20))
 def test_any_text_survives_the_file(text: str) -> None:
     tricky = example(1, caption=text, text=f'"""{text}\\', concept="\\u0022 '''")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.pipeline_driver import drive, make_image_task
 
 from curation_db.enums import ItemStatus
@@ -81,7 +82,7 @@ def at_random(pool: list[ModelAnswer]) -> Callable[[EngineRequest], ModelAnswer]
     return answer
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.lists(ANSWERS, min_size=1, max_size=8), RECIPES, CAPTIONS, QUESTIONS, WHICH)
 def test_every_item_gets_one_result(
     pool: list[ModelAnswer], recipe: Recipe, captions: list[str], questions: list[str], which: str
