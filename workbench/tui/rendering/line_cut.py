@@ -1,4 +1,4 @@
-"""Cut a caption to one line of a list so that the negation cue and the negated concept stay readable. Pure."""
+"""Cut a caption to one or a few lines so that the negation cue and the negated concept stay readable. Pure."""
 
 from __future__ import annotations
 
@@ -35,6 +35,24 @@ def cut_line(content: Content, width: int) -> Content:
     before = _words_before(text, ends, min(head, ends[start]))
     joined = Content.assemble(content[:before], f" {_GAP} " if before else f"{_GAP} ", content[start:])
     return joined.truncate(width, ellipsis=True)
+
+
+def cut_lines(content: Content, width: int, lines: int) -> Content:
+    """Return `content` in at most `lines` lines of `width` cells; its longest paragraph is cut as by `cut_line`.
+
+    The other paragraphs stay whole, so that a warning below a long text is shown; if there is no room for them, the
+    longest one keeps one line.
+    """
+    paragraphs = content.split("\n", allow_blank=True)
+    heights = [len(each.wrap(width)) for each in paragraphs]
+    if width < 1 or sum(heights) <= lines:
+        return content
+    at = max(range(len(paragraphs)), key=heights.__getitem__)
+    room = max(1, lines - sum(heights) + heights[at])
+    cells = room * width
+    while len((cut := cut_line(paragraphs[at], cells)).wrap(width)) > room and cells > width:
+        cells -= max(1, width // 8)
+    return Content("\n").join([*paragraphs[:at], cut, *paragraphs[at + 1 :]])
 
 
 def _kept_span(text: str) -> tuple[int, int]:

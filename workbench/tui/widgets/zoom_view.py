@@ -22,6 +22,7 @@ from curation_db.language.sanitize import display_text
 from workbench.images.decode import Thumbnail, load_full
 from workbench.images.terminal_graphics import canvas
 from workbench.images.viewport import Canvas, Pair, Viewport, drawn
+from workbench.tui.rendering.line_cut import cut_lines
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.field import TrackedText
 from workbench.tui.widgets.picture import PicturePane
@@ -34,7 +35,8 @@ LOADING_SECONDS = 0.1
 """Faster decoding shows no "loading" text."""
 _STEP = 0.2
 """Share of the screen by which a key moves the image."""
-
+_TEXT_SHARE = 0.4
+"""Share of the height that the text may take."""
 
 _SCALING = {"zoom-in": "larger", "zoom-out": "smaller", "zoom-fit": "fit", "zoom-actual": "100 %"}
 
@@ -93,6 +95,7 @@ class ZoomView(Vertical, can_focus=False):
         self._first: Thumbnail | None = None
         self._image: Image.Image | None = None
         self._note = ""
+        self._text = Content("")
         self.viewport: Viewport | None = None
         """The visible part; None: no image is decoded."""
         self._drawn: tuple[Viewport, Image.Image] | None = None
@@ -113,7 +116,8 @@ class ZoomView(Vertical, can_focus=False):
         """
         self.sentence.display = text is not None
         if text is not None:
-            self.sentence.set_content(text)
+            self._text = text
+            self.sentence.set_content(self._fitted_text())
         before = self._request
         if before is not None and (before.path, before.name) == (path, name) and self._image is not None:
             return
@@ -124,6 +128,15 @@ class ZoomView(Vertical, can_focus=False):
         self.post_message(self.LineChanged())
         self.set_timer(LOADING_SECONDS, partial(self._show_loading, self._request))
         self.call_after_refresh(self._show_first, self._request)
+
+    def _fitted_text(self) -> Content:
+        """Return the text in the lines that it may take; what is left out has a mark."""
+        width, lines = self.size.width - 2, int(self.size.height * _TEXT_SHARE)
+        return cut_lines(self._text, width, lines) if width > 0 and lines > 0 else self._text
+
+    def on_resize(self) -> None:
+        if self.sentence.display:
+            self.sentence.set_content(self._fitted_text())
 
     @property
     def line(self) -> str:

@@ -10,7 +10,7 @@ from textual.content import Content
 
 from curation_db.enums import Kind
 from workbench.annotation.models import RecentDecision
-from workbench.tui.rendering.line_cut import cut_line
+from workbench.tui.rendering.line_cut import cut_line, cut_lines
 from workbench.tui.widgets.side_panel import decision_lines
 
 _LONG = "a man riding a brown horse across a wide green field near the lake without a hat"
@@ -57,3 +57,22 @@ def test_the_styles_stay_with_their_words() -> None:
 def test_the_lines_of_the_last_decisions_keep_cue_and_concept() -> None:
     decisions = [RecentDecision(Kind.REJECT, "rest_false", _LONG), RecentDecision(Kind.ACCEPT, None, "no hat")]
     assert decision_lines(decisions, 40).plain == "✗ rest false: a man … without a hat\n✓ no hat"
+
+
+@given(st.text("ab no\n", max_size=300), st.integers(4, 30), st.integers(1, 8))
+def test_few_lines_hold_the_text_or_its_longest_paragraph_cut(text: str, width: int, lines: int) -> None:
+    cut = cut_lines(Content(text), width, lines)
+    whole = len(Content(text).wrap(width))
+    if whole <= lines:
+        assert cut.plain == text
+    else:
+        assert len(cut.wrap(width)) < whole or text.count("\n") >= lines
+    assert text.count("\n") == cut.plain.count("\n")
+
+
+def test_few_lines_keep_cue_concept_and_the_warning_below() -> None:
+    text = Content("word " * 600 + "with no hat\n⚠ 1805/40 tokens: the model ignores the rest")
+    cut = cut_lines(text, 40, 6)
+    assert len(cut.wrap(40)) <= 6
+    assert "… no hat\n⚠ 1805/40 tokens" in cut.plain
+    assert cut.plain.startswith("word word")

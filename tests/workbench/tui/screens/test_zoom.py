@@ -343,3 +343,16 @@ async def test_the_image_before_is_never_shown_with_the_next_text(
             await pilot.pause()
         assert view._image is before
         assert "002.png" in view.line
+
+
+async def test_cue_and_warnings_of_a_long_text_are_below_the_image(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(cases=[Case(text="a word " * 250 + "without a hat")])
+    app = open_app(workspace)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        await press(pilot, "i")
+        for size in ((80, 24), (60, 20)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: "… without a hat" in lines(app))
+            assert "⚠" in lines(app)
+            assert "a accept" in lines(app)
