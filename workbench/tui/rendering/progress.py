@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from curation_db.enums import Kind, Reason
@@ -75,6 +76,17 @@ def heading(text: str, beside: str = "") -> Content:
     return Content.assemble((text.upper(), f"bold {MARK}"), ("   " + beside if beside else "", QUIET))
 
 
+def _name_cells(people: Iterable[AnnotatorProgress], room: int) -> int:
+    """Return the width of the column of names: up to `room` cells where a name needs them."""
+    longest = max((cell_len(display_text(person.name, limit=200)) for person in people), default=0)
+    return max(_NAME, min(longest + 1, room))
+
+
+def _name_cell(name: str, cells: int) -> tuple[str, str]:
+    """Return a name in its column, with a blank before the next one."""
+    return fixed_cell(name, cells - 1) + " ", "bold"
+
+
 def _columns(cells: Iterable[tuple[str, int]], style: str = "") -> Content:
     return Content.styled("".join(fixed_cell(text, width, right=True) for text, width in cells), style)
 
@@ -89,7 +101,8 @@ _LEAST = "timed"
 def _pace(progress: RecordProgress, width: int) -> Lines:
     columns = [each for each in _PACE if each[0] != _LEAST or _NAME + sum(cells for _, cells in _PACE) <= width]
     spare = max(0, _NAME + sum(cells for _, cells in columns) - width)
-    name = _NAME - min(spare, _NAME // 2)
+    room = width - sum(cells for _, cells in columns)
+    name = _NAME - min(spare, _NAME // 2) if spare else _name_cells(progress.people, room)
     head = Content.assemble((fixed_cell("", name), ""), _columns(columns, QUIET))
     row = partial(_speed_row, wanted=progress.work.wanted, columns=[title for title, _ in columns], name_cells=name)
     rows = [row(person.name, person.speed) for person in progress.people]
@@ -131,7 +144,7 @@ def _speed_row(
 ) -> Content:
     cells = zip(speed_cells(measured, wanted), _PACE, strict=True)
     shown = [(text, width) for text, (title, width) in cells if title in columns]
-    return Content.assemble((fixed_cell(name, name_cells), "bold"), _columns(shown, style))
+    return Content.assemble(_name_cell(name, name_cells), _columns(shown, style))
 
 
 # -- decisions ------------------------------------------------------------------------------------------------------
@@ -144,9 +157,10 @@ def _decisions(progress: RecordProgress, width: int) -> Lines:
     kinds = [*_KINDS, *(kind for kind in _FINAL if any(person.decisions[kind] for person in progress.people))]
     cells = min(12, (width - _NAME - 9) // len(kinds))
     names = [_kind_name(kind, cells) for kind in kinds]
-    head = Content.assemble(" " * _NAME, _columns([(name, cells) for name in [*names, "accepts"]], QUIET))
-    rows = [_decision_row(person, kinds, cells) for person in progress.people]
-    probes = _probes(progress.people)
+    name_cells = _name_cells(progress.people, width - cells * (len(kinds) + 1))
+    head = Content.assemble(" " * name_cells, _columns([(name, cells) for name in [*names, "accepts"]], QUIET))
+    rows = [_decision_row(person, kinds, cells, name_cells) for person in progress.people]
+    probes = _probes(progress.people, width)
     return [heading("decisions", "in force"), head, *rows, Content(""), *_reasons(progress.people, width), *probes]
 
 
@@ -155,13 +169,11 @@ def _kind_name(kind: Kind, cells: int) -> str:
     return f"{DECISIONS[kind].glyph} {name}" if kind in _KINDS and cells > len(name) + 2 else name
 
 
-def _decision_row(person: AnnotatorProgress, kinds: Sequence[Kind], cells: int) -> Content:
+def _decision_row(person: AnnotatorProgress, kinds: Sequence[Kind], cells: int, name_cells: int) -> Content:
     counts = person.decisions
     share = share_text(counts[Kind.ACCEPT], counts[Kind.ACCEPT] + counts[Kind.REJECT])
     counted = [(f"{counts[kind]:,}" if counts[kind] else "·", cells) for kind in kinds]
-    return Content.assemble(
-        (fixed_cell(person.name, _NAME), "bold"), _columns(counted), _columns([(share, cells)], QUIET)
-    )
+    return Content.assemble(_name_cell(person.name, name_cells), _columns(counted), _columns([(share, cells)], QUIET))
 
 
 def _reasons(people: Sequence[AnnotatorProgress], width: int) -> Lines:
@@ -185,14 +197,15 @@ def _reasons(people: Sequence[AnnotatorProgress], width: int) -> Lines:
     return [heading("rejected because", f"{total:,} rejections in force"), head, *rows]
 
 
-def _probes(people: Sequence[AnnotatorProgress]) -> Lines:
+def _probes(people: Sequence[AnnotatorProgress], width: int) -> Lines:
     """Return the consistency of each person's answers to probes; nothing without answers."""
     asked = [person for person in people if person.probes.answers]
     if not asked:
         return []
+    name = _name_cells(asked, width - 5 - 20 - 2 - 37)
     rows = [
         Content.assemble(
-            (fixed_cell(person.name, _NAME), "bold"),
+            _name_cell(person.name, name),
             (fixed_cell(decimal(person.probes.share.estimate), 5), "bold"),
             whisker(person.probes.share, 20),
             "  ",
@@ -297,23 +310,32 @@ def _flips(people: Sequence[AnnotatorProgress], width: int) -> Lines:
     head = heading("flip rate", "audit labels changed after a reveal, with 95 % intervals")
     if not labelled:
         return [head, Content.styled("no audit label yet: negwb curate --stream audit --reveal", QUIET)]
-    return [head, *(line for person in labelled for line in _flip_rows(person, width))]
+    direction = max(len(_direction(person)) for person in labelled)
+    name = _name_cells(labelled, width - _FLIP_CELLS - (3 + direction if width >= _WIDE else 0))
+    return [head, *(line for person in labelled for line in _flip_rows(person, width, name))]
 
 
-def _flip_rows(person: AnnotatorProgress, width: int) -> Lines:
+_FLIP_CELLS = 5 + 20 + 12 + 15
+
+
+def _direction(person: AnnotatorProgress) -> str:
+    flips = person.flips
+    return f"{flips.toward:,} of {flips.differing:,} to the judges, {flips.away:,} of {flips.agreeing:,} away"
+
+
+def _flip_rows(person: AnnotatorProgress, width: int, name: int) -> Lines:
     """Return the rate of one person and, in a narrow screen below it, its direction."""
     flips = person.flips
     rate = Content.assemble(
-        (fixed_cell(person.name, _NAME), "bold"),
+        _name_cell(person.name, name),
         (fixed_cell(decimal(flips.rate.estimate), 5), "bold"),
         whisker(flips.rate, 20),
         (fixed_cell(spanned(flips.rate), 12, right=True), ""),
         (fixed_cell(f"{flips.flips:,} of {flips.labels:,}", 15, right=True), ""),
     )
-    direction = f"{flips.toward:,} of {flips.differing:,} to the judges, {flips.away:,} of {flips.agreeing:,} away"
     if width >= _WIDE:
-        return [Content.assemble(rate, ("   " + direction, QUIET))]
-    return [rate, Content.styled(" " * _NAME + direction, QUIET)]
+        return [Content.assemble(rate, ("   " + _direction(person), QUIET))]
+    return [rate, Content.styled(" " * name + _direction(person), QUIET)]
 
 
 def _consensus(consensus: VoteAgreement, name: str, what: str, width: int) -> Lines:

@@ -214,6 +214,22 @@ def test_no_line_is_wider_than_the_screen(make_workspace: Any, join: Any, page: 
         assert line.cell_length <= width or line.plain.startswith("⚠ Kappa"), line.plain
 
 
+@pytest.mark.parametrize("page", [ProgressPage.PACE, ProgressPage.DECISIONS, ProgressPage.AGREEMENT])
+def test_a_long_name_is_whole_where_there_is_room_and_apart_from_the_figures(
+    make_workspace: Any, join: Any, page: ProgressPage
+) -> None:
+    workspace = make_workspace(6, overlap="2", audit_rate=1.0)
+    name = "scripted-annotator"
+    for each in (name, "ben"):
+        decide(join(workspace, each), workspace)
+    progress = read_progress(workspace.store, PRESETS["negrefcocog"], resamples=10)
+    wide = [line.plain for line in page_lines(page, progress, 140)]
+    assert any(line.startswith(f"{name} ") for line in wide)
+    narrow = [line.plain for line in page_lines(page, progress, 60) if line.plain.startswith("scripted-")]
+    assert narrow
+    assert all(line[line.index("…") + 1] == " " for line in narrow if "…" in line)
+
+
 def test_an_empty_record_has_every_page(make_workspace: Any) -> None:
     progress = read_progress(make_workspace(1).store, PRESETS["negrefcocog"], resamples=10)
     for page in ProgressPage:
