@@ -11,6 +11,7 @@ away, or by the rules of an older schema, would be lost.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterator
@@ -278,11 +279,21 @@ def open_without_writing(path: Path) -> Store:
         checked_revision(path)  # raises
     mode = _read_only_mode(path)
     if checked_revision(path, mode) != HEAD:
-        raise RecordUnwritable(
-            f"{path} was written by an older negwb and cannot be migrated without write access",
-            hint=sqlite.COPY_WORKSPACE_HINT,
-        )
+        raise _needs_migration(path)
     return Store(path, mode)
+
+
+def _needs_migration(path: Path) -> RecordUnwritable:
+    """Return the error about an older record that is opened only for reading."""
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return RecordUnwritable(
+            f"{path} was written by an older negwb, and a migration writes",
+            hint="migrate it once, with a backup: negwb status",
+        )
+    return RecordUnwritable(
+        f"{path} was written by an older negwb and cannot be migrated without write access",
+        hint=sqlite.COPY_WORKSPACE_HINT,
+    )
 
 
 def _read_only_mode(path: Path) -> sqlite.Mode:

@@ -103,6 +103,7 @@ async def test_deciding_keys_are_grey_and_show_why(make_workspace: Any) -> None:
         app = NegwbApp(session, actions=ActionMap(read_only=True), workspace=Workspace(workspace.root))
         async with running(app) as pilot:
             await settled(pilot)
+            assert "read-only" in lines(app).splitlines()[0]
             for key, label in (("a", "accept"), ("x", "reject"), ("e", "edit"), ("z", "undo"), ("n", "note")):
                 await pilot.press(key)
                 await until(pilot, lambda label=label: f"{label}: nothing is written with --readonly" in lines(app))
@@ -110,6 +111,7 @@ async def test_deciding_keys_are_grey_and_show_why(make_workspace: Any) -> None:
             await until(pilot, lambda: "hat number 1" in lines(app))
             await pilot.press("b")
             await until(pilot, lambda: isinstance(app.screen, BrowseScreen) and "hat number 2" in lines(app))
+            assert "zoe · read-only" in lines(app).splitlines()[0]
             await pilot.press("A")
             await until(pilot, lambda: "accept all: nothing is written with --readonly" in lines(app))
     assert content(workspace.root) == before

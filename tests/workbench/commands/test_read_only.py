@@ -15,8 +15,10 @@ from support.privileges import run_without_root_privileges, without_root_privile
 from support.record import Record
 from support.terminal import Terminal
 
+from curation_db.errors import RecordUnwritable
+from curation_db.storage.migrations import REVISIONS
 from curation_db.storage.sqlite import initialise_file
-from curation_db.storage.store import open_store
+from curation_db.storage.store import open_store, open_without_writing
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 from workbench.workspace.toml.settings_writer import add_picture_folder
@@ -124,6 +126,14 @@ def test_an_older_record_that_cannot_be_migrated_is_refused(workspace: Workspace
     assert "written by an older negwb" in refused(negwb(workspace, "status"))
     workspace.root.chmod(0o755)  # now only the file is protected
     assert "written by an older negwb" in refused(negwb(workspace, "status"))
+
+
+def test_an_older_record_opened_only_for_reading_names_the_command_that_migrates_it(workspace: Workspace) -> None:
+    with sqlite3.connect(workspace.database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (REVISIONS[0],))
+    with pytest.raises(RecordUnwritable) as caught:
+        open_without_writing(workspace.database)
+    assert caught.value.hint == "migrate it once, with a backup: negwb status"
 
 
 def test_a_foreign_database_is_reported(workspace: Workspace, guard: Guard) -> None:

@@ -63,6 +63,7 @@ from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import KeyHints, pane_keys
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.record_table import RecordTable
+from workbench.tui.widgets.status import READ_ONLY
 from workbench.workspace.image_signatures import look_note
 from workbench.workspace.keymap import KeyScope, Tab
 from workbench.workspace.query_history import QueryHistory
@@ -194,7 +195,9 @@ class BrowseScreen(SideScreen, DecisionScreen):
         """Show the last view, and continue indexing the checks."""
         if not self.is_whole:
             return
-        self.query_one(HeaderBar).show("browse", right=self.navigation.session.actor.name)
+        name = self.navigation.session.actor.name
+        right = f"{name} · {READ_ONLY}" if self.actions.read_only else name
+        self.query_one(HeaderBar).show("browse", right=right)
         self.table.selection = self.memory.selection
         self.panel.field, self.panel.display = self.memory.facet, self.memory.facets
         self._lay_out()

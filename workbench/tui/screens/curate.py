@@ -749,6 +749,7 @@ class CurateScreen(ZoomingScreen):
                 progress=session.progress,
                 goal=session.settings.goal,
                 warning=self._warning or (BEHIND if self.card_visibility.is_behind else ""),
+                read_only=self.actions.read_only,
             )
         )
 

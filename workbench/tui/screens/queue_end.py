@@ -76,7 +76,12 @@ class QueueEndScreen(Screen[str | None]):
         self.query_one("#done", Static).update(content)
         session = self._session
         self.query_one(StatusLine).show(
-            StatusContent(session.actor.name, progress=session.progress, goal=session.settings.goal)
+            StatusContent(
+                session.actor.name,
+                progress=session.progress,
+                goal=session.settings.goal,
+                read_only=self._actions.read_only,
+            )
         )
 
     def _revisit_cap(self) -> str:

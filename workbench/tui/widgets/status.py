@@ -13,6 +13,8 @@ from workbench.tui.rendering.card_content import decision_style
 from workbench.tui.widgets.top_line import QUIET, Part, TabLabel, TopLine, tab_part
 
 _HASTY, _HASTY_SHORT = "⚠ too fast to have seen the image", "⚠ too fast"
+READ_ONLY = "read-only"
+"""Mark of a session in which nothing can be decided."""
 _BAR = 8
 """Cells of the bar of the goal."""
 _WITHOUT_TABS = (TabLabel("", "curate", is_open=True),)
@@ -34,6 +36,8 @@ class StatusContent:
     """Decisions that the annotator wants to reach in this session; 0: none."""
     warning: str = ""
     """Message about the last key."""
+    read_only: bool = False
+    """Nothing can be decided in this session."""
 
 
 class StatusLine(TopLine):
@@ -53,6 +57,7 @@ class StatusLine(TopLine):
             Part.of(5, display_text(status.work, limit=40), QUIET),
             Part.of(10, f"{display_text(status.order, limit=40)} first" if status.order else "", QUIET),
             Part.of(50, display_text(status.annotator, limit=24)),
+            Part.of(94, READ_ONLY if status.read_only else "", "bold"),
             Part.of(92, status.place, "bold"),
             _speed_or_warning(status),
             _own(progress.own, status.goal),
