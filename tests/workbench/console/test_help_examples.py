@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,10 @@ def words(text: str) -> list[str]:
     return text.replace("\b", "").replace("\\\n", "").split()
 
 
+def is_command(line: str) -> bool:
+    return line.strip().startswith("negwb ")
+
+
 def test_the_help_of_every_command_fits_into_80_columns() -> None:
     checked = 0
     for path, epilog in commands(get_command(app)):
@@ -33,6 +38,9 @@ def test_the_help_of_every_command_fits_into_80_columns() -> None:
         assert [line for line in done.stdout.splitlines() if cell_len(line) > 80] == [], path
         expected = words(epilog)
         assert not expected or words(done.stdout)[-len(expected) :] == expected, path
+        for line in filter(is_command, epilog.splitlines()):
+            begin = re.split(" {2,}", line.strip())[0].split()[:3]
+            assert any(each.split()[: len(begin)] == begin for each in done.stdout.splitlines()), (path, line)
         checked += 1
     assert checked > 30
 

@@ -30,8 +30,8 @@ Examples:
 
 \b
 Reversed pairs, in which the negated text is the false one, need an export with the rejected texts:
-negwb export both --state accepted --state rejected --reason present
-negwb export-as csv both --hard-negatives --balance --strict
+  negwb export both --state accepted --state rejected --reason present
+  negwb export-as csv both --hard-negatives --balance --strict
 """
 
 

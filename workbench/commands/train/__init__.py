@@ -27,7 +27,7 @@ Examples:
 
 \b
 The run is a folder in runs/; other commands accept its name as a model:
-negwb bench run negrefcocog --model mine
+  negwb bench run negrefcocog --model mine
 """
 
 

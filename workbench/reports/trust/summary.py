@@ -223,7 +223,9 @@ def _export(newest: Mapping[str, Any]) -> str:
         pairs = [f"{count:,} pairs on images of the benchmark {name}" for name, count in inside.items()]
         parts += pairs or ["no pair on images of benchmarks"]
     if (gate := newest["gate"]) is not None:
-        limits = f"{_digits(gate['accuracy'])}, at most {_digits(gate['accuracy_90'][1])}; limit {gate['limit']:.2f}"
+        limits = (
+            f"{_digits(gate['accuracy'])}, at most {_digits(gate['accuracy_90'][1])}; limit {_digits(gate['limit'])}"
+        )
         parts.append(f"{'passes' if gate['passes'] else 'fails'} the gate (blind accuracy {limits})")
     elif newest["has_false_captions"] is False:
         parts.append("true captions only")
