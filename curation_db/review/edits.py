@@ -37,8 +37,10 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
     if parent is None:
         raise RecordError(f"there is no candidate {parent_id}")
     concept_changed = concept is not None and clean(concept) != parent.concept
-    if not clean(new_text).strip() or (clean(new_text) == parent.text and not concept_changed):
-        raise ValueError("the text is empty or unchanged")
+    if not clean(new_text).strip():
+        raise ValueError("the text is empty")
+    if clean(new_text) == parent.text and not concept_changed:
+        raise ValueError("the text is unchanged")
     denied = concept_after_edit(parent.caption, parent.text, parent.concept, parent.concept_confidence, clean(new_text))
     new_concept = clean(concept) if concept else denied.text
     draft = NewCandidate(

@@ -103,6 +103,11 @@ def disagreements(connection: Connection) -> list[Disagreement]:
     return sorted(disagreeing, key=lambda each: (each.agreement, -each.votes, each.candidate_id))
 
 
+def disagreement_about(connection: Connection, candidate_id: int) -> Disagreement | None:
+    """Return the disagreement about a candidate that exists; None: annotators agree, or it is settled."""
+    return next(iter(_disagreements_among(connection, [candidate_id])), None)
+
+
 def _disagreements_among(connection: Connection, ids: Sequence[int]) -> Iterable[Disagreement]:
     states = {number: state for number, state in connection.execute(_STATES, {"ids": json_array(ids)})}
     for number, history in histories(connection, ids):

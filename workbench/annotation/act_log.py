@@ -7,14 +7,31 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from curation_db.enums import Kind, Reason
-from curation_db.language.sanitize import clean
+from curation_db.enums import Cause, Kind, Reason
 from workbench.annotation.candidate_ranges import written
 from workbench.annotation.wording import BULK, DECISIONS, readable
 
 NO_COMMAND = "no command does this"
 _LONGEST_ARGUMENT = 100_000
 """Characters; Linux takes 128 KiB for one argument, so longer ones are read from stdin."""
+
+
+def shell_quoted(word: str) -> str:
+    """Return a word quoted for bash, zsh and ksh, without line ends and characters that a terminal interprets.
+
+    A word with such characters is written as `$'…'`, their UTF-8 bytes in octal. NUL, which no argument can have, is
+    left out.
+    """
+    word = word.replace("\0", "")
+    if word.isprintable():
+        return shlex.quote(word)
+    return f"$'{''.join(map(_escaped, word))}'"
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return f"\\{character}" if character in "\\'" else character
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "replace"))
 
 
 def _now() -> datetime:
@@ -37,7 +54,9 @@ class Act:
         """The command, quoted for a shell; "" for none."""
         if not self.arguments:
             return ""
-        return shlex.join(("negwb", *self.arguments)) + (f" <<END\n{self.stdin}\nEND" if self.stdin else "")
+        return " ".join(map(shell_quoted, ("negwb", *self.arguments))) + (
+            f" <<END\n{self.stdin}\nEND" if self.stdin else ""
+        )
 
 
 class ActLog:
@@ -54,10 +73,18 @@ class ActLog:
         """Add a decision, an edit, a note or a flag about a candidate."""
         arguments = ["decide", str(candidate_id), str(kind)]
         arguments += ["--reason", str(reason)] if reason is not None else []
-        arguments += [f"--text={clean(text)}"] if text else []
-        arguments += [f"--concept={clean(concept)}"] if concept is not None else []
+        arguments += [f"--text={text}"] if text else []
+        arguments += [f"--concept={concept}"] if concept is not None else []
         because = f": {readable(reason)}" if reason is not None else ""
-        self._add(f"{DECISIONS[kind].label}{because}", candidate_id, arguments)
+        self._add(f"{DECISIONS[kind].label}{because}", candidate_id, arguments, "-" if text == "-" else "")
+
+    def adjudicated(self, candidate_id: int, verdict: Kind, reason: Reason | None, cause: Cause | None) -> None:
+        """Add an adjudication of a candidate."""
+        arguments = ["adjudicate", str(candidate_id), str(verdict)]
+        arguments += ["--reason", str(reason)] if reason is not None else []
+        arguments += ["--cause", str(cause)] if cause is not None else []
+        because = f": {readable(reason)}" if reason is not None else ""
+        self._add(f"adjudicate: {DECISIONS[verdict].label}{because}", candidate_id, arguments)
 
     def decided_in_bulk(self, ids: Collection[int], kind: Kind, reason: Reason | None, whole: str) -> None:
         """Add a bulk decision about these candidates; `whole`: what they are, in a few words."""

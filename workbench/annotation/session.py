@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, ClassVar
 
-from curation_db.enums import PROBES, Kind, PictureShown, Reason, Role, State, Stream
+from curation_db.enums import PROBES, Cause, Kind, PictureShown, Reason, Role, State, Stream
 from curation_db.errors import CardChanged, NoLongerQueued, RecordError, RecordReplaced, RecordUnwritable
 from curation_db.events.annotator_status import count_waiting_edits, works_alone
 from curation_db.events.annotators import Actor, end_session
@@ -407,6 +407,48 @@ class AnnotationSession:
             )
             result = self._commit(ready, kind, reason, context)
         self.acts.decided(row.id, kind, reason)
+        self.refresh()
+        return result
+
+    def adjudicate(
+        self,
+        candidate_id: int,
+        verdict: Kind,
+        *,
+        reason: Reason | None = None,
+        cause: Cause | None = None,
+        shown: PresentationContext,
+    ) -> DecisionResult:
+        """Settle a disagreement, as an adjudicator (see `DecisionWriter.adjudicate`).
+
+        The current card stays, unless it needs no decision any more.
+
+        Raises:
+            CardChanged: An edit has replaced the caption; nothing was written.
+            RecordError: Not an adjudicator, or no such candidate; nothing was written.
+        """
+        with self.answers.counting([candidate_id]):
+            with self.store.read() as connection:
+                if self.loader.card(connection, candidate_id).state is State.SUPERSEDED:
+                    raise CardChanged("an edit has replaced this caption", hint="find the new text with /")
+            result = self._writer.adjudicate(candidate_id, verdict, reason=reason, cause=cause, shown=shown)
+        self.acts.adjudicated(candidate_id, verdict, reason, cause)
+        self.refresh()
+        return result
+
+    def edit_disputed(
+        self, candidate_id: int, new_text: str, concept: str | None, *, shown: PresentationContext
+    ) -> DecisionResult:
+        """Replace a candidate on which annotators disagree by one with this text (see `DecisionWriter.edit`).
+
+        Raises:
+            ValueError: The text is empty or unchanged.
+            RecordError: Nothing was written.
+        """
+        with self.answers.counting([candidate_id]):
+            result = self._writer.edit(candidate_id, new_text, concept=concept, shown=shown)
+        self._index_outdated = True
+        self.acts.decided(candidate_id, Kind.EDIT, text=new_text, concept=concept)
         self.refresh()
         return result
 

@@ -174,7 +174,7 @@ def test_with_two_people_the_other_one_decides_about_an_edit(record) -> None:
 @pytest.mark.parametrize("new_text", ["", "  \n", "\x1b\x07", "a woman not wearing a hat riding a horse"])
 def test_an_empty_or_unchanged_edit_is_refused(record, new_text: str) -> None:
     (number,) = record.add(1)
-    with pytest.raises(ValueError, match="empty or unchanged"):
+    with pytest.raises(ValueError, match=r"the text is (empty|unchanged)"):
         record.open_session("ana").reviewer.edit(number, new_text)
     assert record.rows("SELECT count(*) FROM candidate") == [(1,)]
     assert record.rows("SELECT * FROM event") == []

@@ -18,12 +18,11 @@ from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.widgets import Static
 
-from curation_db.enums import Cause, Kind, PictureShown, Reason, State
-from curation_db.errors import CardChanged, RecordError
+from curation_db.enums import Cause, Kind, PictureShown, Reason
+from curation_db.errors import RecordError
 from curation_db.events import event_log
 from curation_db.language.sanitize import display_text
 from curation_db.review.decisions import DecisionWriter, PresentationContext
-from curation_db.search.cards import load_card
 from curation_db.search.disagreements import Disagreement, VoteSummary, disagreements, vote_summary
 from workbench.annotation import wording
 from workbench.annotation.models import CardOrigin, PreparedCard
@@ -242,14 +241,9 @@ class AdjudicateScreen(SideScreen, ZoomingScreen):
         self, ready: PreparedCard, word: PendingDecision, cause: Cause | None
     ) -> tuple[PreparedCard, VoteSummary]:
         number = ready.card.candidate_id
-        with self.navigation.session.answers.counting([number]):
-            with self.navigation.session.store.read() as connection:
-                if load_card(connection, number).state is State.SUPERSEDED:
-                    raise CardChanged("an edit has replaced this caption ", hint="press space for the next card")
-            self._writer.adjudicate(number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready))
-        self.navigation.session.acts.without_command(f"adjudicated: {word.verdict}", number)
-        self.navigation.session.refresh()
-        with self.navigation.session.store.read() as connection:
+        session = self.navigation.session
+        session.adjudicate(number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready))
+        with session.store.read() as connection:
             return ready, vote_summary(connection, number)
 
     def _seen(self, ready: PreparedCard) -> PresentationContext:
@@ -312,10 +306,9 @@ class AdjudicateScreen(SideScreen, ZoomingScreen):
 
     def _edit(self, ready: PreparedCard, edited: EditedCaption) -> None:
         number = ready.card.candidate_id
-        with self.navigation.session.answers.counting([number]):
-            done = self._writer.edit(number, edited.text, concept=edited.concept, shown=self._seen(ready))
+        session = self.navigation.session
+        done = session.edit_disputed(number, edited.text, edited.concept, shown=self._seen(ready))
         self._outcome = wording.edit_outcome(done.child) if done.child is not None else ""
-        self.navigation.session.refresh()
 
     # -- going through --------------------------------------------------------------------------------------------
 

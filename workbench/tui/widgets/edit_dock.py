@@ -19,9 +19,9 @@ from textual.widgets import Input, Static, TextArea
 from curation_db.language.concepts import concept_after_edit
 from curation_db.language.object_mentions import concept_cue
 from curation_db.language.sanitize import clean, display_text
-from curation_db.language.token_counter import CLIP_TOKENS
-from curation_db.lint.linter import LintSettings, LintSubject, Rule, lint
+from curation_db.lint.linter import LintSettings, Rule
 from curation_db.search.cards import Card
+from workbench.annotation.edit_checks import findings_about
 from workbench.annotation.text_spans import edited_spans
 from workbench.tui.rendering.card_content import GOOD, QUIET, WARN, marked
 from workbench.tui.widgets.draft import DraftWriter, RefusalLine, Save
@@ -240,19 +240,11 @@ class EditDock(VerticalScroll, can_focus=False):
                 ("" if fits else ": the model ignores the rest", QUIET),
             )
         ]
-        subject = LintSubject(
-            text=text,
-            concept=concept or None,
-            tokens=CLIP_TOKENS.count(text),
-            caption=card.caption,
-            siblings=card.siblings,
-            objects=card.objects,
-        )
         named_above = {Rule.NO_CUE, Rule.TOO_LONG}
         lines += [
             Content.styled(f"⚠ {display_text(finding.message, limit=120)}", WARN)
-            for finding in lint(subject, settings=self._settings)
-            if not finding.ok and finding.rule not in named_above
+            for finding in findings_about(card, text, concept, self._settings)
+            if finding.rule not in named_above
         ]
         return Content("\n").join(lines)
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import subprocess
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from support.curating import wait_for_card
 from support.workspaces import HOSTILE, Case, WorkspaceFixture
 from typer.testing import CliRunner, Result
 
 from curation_db.enums import Kind, Reason
+from curation_db.errors import RecordError
 from curation_db.review.bulk import decide_in_bulk
 from workbench import cli
-from workbench.annotation.act_log import ActLog
+from workbench.annotation.act_log import ActLog, shell_quoted
 from workbench.annotation.session import AnnotationSession
 from workbench.errors import NothingToDo, UsageError
 
@@ -125,6 +130,57 @@ def test_a_long_list_of_candidates_is_read_from_stdin() -> None:
     assert [int(line) for line in lines[:-1]] == numbers
 
 
+def in_bash(line: str) -> list[str]:
+    """Return the words of a line as bash reads them."""
+    read = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True)
+    return read.stdout.decode().split("\0")[:-1]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+@example("a\nb\tc\r\x1b[31m' \\' $(touch owned) `touch owned` \u202e\u2066 👩\u200d🚀 7\x007 é")
+@settings(max_examples=20, deadline=None)
+def test_a_shell_reads_a_quoted_word_unchanged(word: str) -> None:
+    quoted = shell_quoted(word)
+    assert quoted.isprintable()
+    assert in_bash(quoted) == [word.replace("\0", "")]
+
+
+def test_an_edit_takes_its_text_from_stdin_and_prints_its_findings(make_workspace: Any) -> None:
+    workspace = make_workspace(
+        cases=[Case(text="a man without hat", concept="hat"), Case(text="no dog", concept="dog")]
+    )
+    words = ["-w", str(workspace.root), "decide", "1", "edit", "--text", "-", "--json", "-a", "ana"]
+    done = CliRunner().invoke(cli.app, words, input="a man\nwith 'no' \x1b[31mdoubt\n")
+    data = json.loads(done.stdout)
+    assert (data["candidate"], data["act"], data["annotator"]) == (1, "edit", "ana")
+    assert (data["state"], data["child"], data["child_state"]) == ("superseded", 3, "accepted")
+    assert workspace.rows("SELECT text FROM candidate WHERE id = 3") == [("a man\nwith 'no' [31mdoubt",)]
+    assert [kind for _, kind, _ in workspace.events()] == ["edit", "accept"]
+    plain = json.loads(negwb(workspace, "decide", 2, "edit", "--text", "a dog", "--json", "-a", "ana").stdout)
+    assert "no-cue" in [finding["rule"] for finding in plain["findings"]]
+    assert "negwb: warning: " in negwb(workspace, "decide", 4, "edit", "--text", "a cat", "-a", "ana").stderr
+    assert negwb(workspace, "undo", "-a", "ana").exit_code == 0
+    assert workspace.states()[4] == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((99, "edit", "--text", "a dog"), "there is no candidate 99"),
+        ((1, "edit", "--text", "no dog"), "unchanged"),
+        ((1, "edit", "--text", " "), "empty"),
+        ((1, "edit", "--text", "-"), "needs a text"),
+        (("1,2", "accept", "--json", "--yes"), "one candidate"),
+    ],
+)
+def test_an_edit_that_is_refused_says_why(make_workspace: Any, words: tuple[object, ...], message: str) -> None:
+    workspace = make_workspace(cases=[Case(text="no dog", concept="dog"), Case(text="no cat", concept="cat")])
+    error = negwb(workspace, "decide", *words, "-a", "ana").exception
+    assert isinstance(error, UsageError | RecordError)
+    assert message in str(error)
+    assert acts(workspace) == []
+
+
 def work(session: AnnotationSession) -> None:
     """Decide, edit, remark, undo and redo."""
     for kind, reason in ((Kind.ACCEPT, None), (Kind.REJECT, Reason.REST_FALSE), (Kind.UNSURE, None), (Kind.SKIP, None)):
@@ -133,7 +189,7 @@ def work(session: AnnotationSession) -> None:
     wait_for_card(session)
     session.note(f"it's {HOSTILE['escape']} $(touch owned) --help")
     session.toggle_flag()
-    session.edit("-a 'woman' without \"hats\" `touch owned`", "-hats")
+    session.edit("-a\n'woman'\x1b[31m\u202e without \"hats\" `touch owned`", "-hats")
     session.undo()
     session.undo()
     session.redo()
@@ -147,8 +203,10 @@ def test_the_commands_of_the_log_repeat_the_session(make_workspace: Any, open_se
     script = session.acts.script
     assert len(session.acts.acts) == script.count("\n") == 10
     assert [act.did for act in session.acts.acts[:2]] == ["accept", "reject: rest false"]
+    assert script.isascii()
+    assert "\x1b" not in script
     for line in script.splitlines():
-        words = shlex.split(line)
+        words = in_bash(line)
         assert words[0] == "negwb"
         done = negwb(second, *words[1:])
         assert done.exit_code == 0, (line, done.exception)
