@@ -39,6 +39,8 @@ TOUR = "## The tour"
 INVALID = typer.BadParameter.__mro__[2]
 """The exception of any command line that cannot be parsed."""
 INCOMPLETE = ("MissingParameter", "NoArgsIsHelpError")
+OTHER_OPTIONS = {"--help", "--long", "--logdir", "--cost"}
+"""Of every command, `.ci/run`, TensorBoard and `python -m trainers`."""
 STATIONS = [
     "init",
     "import",
@@ -101,6 +103,18 @@ def test_every_command_in_a_readme_is_valid(readme: Path) -> None:
         except INVALID as error:
             invalid.append(f"negwb {' '.join(words)}: {error}")
     assert invalid == []
+
+
+def _options(command: Any) -> set[str]:
+    own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    return own.union(*(_options(each) for each in getattr(command, "commands", {}).values()))
+
+
+@pytest.mark.parametrize("readme", READMES, ids=_name)
+def test_every_option_in_a_readme_exists(readme: Path) -> None:
+    """Also in sentences that name no command."""
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", readme.read_text(encoding="utf-8")))
+    assert named - _options(_parser()) - OTHER_OPTIONS == set()
 
 
 def test_a_command_in_a_sentence_may_lack_its_parameters_only() -> None:
