@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, text
 
 from curation_db.enums import Stream
+from curation_db.queue.audit_order import enter_audit_order
 from curation_db.queue.ordering import OLDEST, ORDERINGS, refresh_priorities
 from curation_db.review.state_table import update_state
 from curation_db.search.fulltext import refresh
@@ -75,6 +76,7 @@ def _reset_candidates(connection: Connection, candidate_ids: Sequence[int]) -> N
         for ordering in ORDERINGS:
             values = {"ids": ids, "ordering": ordering, "stream": str(stream), "audit": stream is Stream.AUDIT}
             connection.execute(_INSERT_ENTRIES, values)
+    enter_audit_order(connection, min(candidate_ids), max(candidate_ids))
 
 
 def delete_strays(store: Store) -> int:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, TextClause, text
 from curation_db.enums import Stream
 from curation_db.events.annotators import Actor
 from curation_db.queue import leases
+from curation_db.queue.audit_order import AUDIT_ORDER
 from curation_db.queue.groups import CLOSED, GOLD, passes_of
 from curation_db.queue.ordering import DEFAULT_ORDERING, OLDEST
 from curation_db.storage.sqlite import IN_IDS, json_array
@@ -208,12 +209,21 @@ class Queue:
 
     def _first(self, connection: Connection, stream: str, groups: list[int]) -> int | None:
         """Return the first candidate of these groups; those without a priority under the policy yet follow by age."""
-        for ordering in (OLDEST,) if stream in _GOLD_STREAMS else dict.fromkeys((self._ordering, OLDEST)):
+        for ordering in self._orderings(stream):
             statement = _GOLD_HEAD if stream in _GOLD_STREAMS else _HEAD
             heads = [head for id_ in groups if (head := self._head(connection, statement, ordering, id_)) is not None]
             if heads:
                 return min(heads)[1]
         return None
+
+    def _orderings(self, stream: str) -> tuple[str, ...]:
+        """Return the orderings that the cards of a stream are served by; the second one is for cards without a place.
+
+        The audit stream is served at random, so that the labels so far are a random sample at any time.
+        """
+        if stream in _GOLD_STREAMS:
+            return (OLDEST,)
+        return tuple(dict.fromkeys((AUDIT_ORDER if stream == Stream.AUDIT else self._ordering, OLDEST)))
 
     def _draw_streams(self) -> list[str]:
         """Return the streams to serve from, in the order to try them."""

@@ -9,7 +9,6 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import Stream
 from curation_db.queue.claims import Claim, Queue
-from curation_db.queue.ordering import OLDEST
 
 _HEAD = text("""
     SELECT priority, candidate_id FROM queue_entry
@@ -42,13 +41,15 @@ class QueuePreview(Queue):
         return (self._only,) if self._only is not None else tuple(Stream)
 
     def _next_unserved(self, connection: Connection, groups: list[Any]) -> Claim | None:
-        for ordering in dict.fromkeys((self._ordering, OLDEST)):  # OLDEST: cards without a priority yet
-            while heads := [head for group in groups if (head := self._head_behind(connection, ordering, group))]:
-                place, group = min(heads, key=lambda head: head[0])
-                self._behind[ordering, group.id] = place
-                if place[1] not in self._served:
-                    self._served.add(place[1])
-                    return Claim(place[1], Stream(group.stream))
+        for stream in self._draw_streams():
+            own = [group for group in groups if group.stream == stream]
+            for ordering in self._orderings(stream):
+                while heads := [head for group in own if (head := self._head_behind(connection, ordering, group))]:
+                    place, group = min(heads, key=lambda head: head[0])
+                    self._behind[ordering, group.id] = place
+                    if place[1] not in self._served:
+                        self._served.add(place[1])
+                        return Claim(place[1], Stream(stream))
         return None
 
     def _head_behind(self, connection: Connection, ordering: str, group: Any) -> tuple[tuple[float, int], Any] | None:

@@ -5,7 +5,6 @@ A candidate never changes after its insertion; to insert it again is no error an
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from curation_db.language import clip_tokenizer
 from curation_db.language.object_mentions import concept_cue
 from curation_db.language.sanitize import clean, raw_hash
 from curation_db.lint.index import mark_conflicts
+from curation_db.queue.audit_order import audit_number, enter_audit_order
 from curation_db.queue.groups import group_id
 from curation_db.queue.ordering import CONFLICT, OLDEST, refresh_priorities
 from curation_db.storage import sqlite
@@ -109,12 +109,6 @@ def audit_key(connection: Connection) -> bytes:
     return bytes.fromhex(value)
 
 
-def audit_number(key: bytes, source_id: int, candidate_key: str) -> float:
-    """Return u(candidate), uniform in [0, 1); the audit set holds all with u < rate, so a higher rate only adds."""
-    identity = f"{source_id}\0{candidate_key}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(identity, key=key, digest_size=8).digest(), "big") / 2**64
-
-
 def insert_candidates(
     connection: Connection, drafts: Sequence[NewCandidate], intake: Intake, *, born_at: int | None = None
 ) -> list[int]:
@@ -169,6 +163,7 @@ def open_candidates(connection: Connection, before: int, overlap: str) -> None:
                          WHERE id > :before AND audit = :audit"""),
                 {**values, "ordering": ordering},
             )
+    enter_audit_order(connection, before + 1)
 
 
 def insert_verdicts(connection: Connection, verdicts: Iterable[NewVerdict]) -> int:

@@ -48,6 +48,7 @@ DIGESTS: Mapping[str, str] = {
     "0004": "cd2fdea38a9cb8c655797390c62f145056485721e7cb688ec0f344f959369834",
     "0005": "204879ca945ba21e4ecb2af3bd5f022115ff43f9af9b4b04253544e0ea1168ad",
     "0006": "4209ccc4165d054db393604836726a2e94dd97abd4906282e60e750cef57b7eb",
+    "0007": "4209ccc4165d054db393604836726a2e94dd97abd4906282e60e750cef57b7eb",
 }
 """Digest of each schema version. With it, the schema (and its imports) is built only for a file that differs. A test
 compares the digests with the built schemas."""

@@ -19,6 +19,7 @@ from curation_db.events.annotators import Actor, begin_session
 from curation_db.events.state import FoldEvent, Overlap, fold
 from curation_db.lint.index import mark_conflicts
 from curation_db.queue import groups
+from curation_db.queue.audit_order import audit_number
 from curation_db.queue.ordering import DEFAULT_ORDERING, refresh_priorities
 from curation_db.review import candidates
 from curation_db.review.candidates import (
@@ -26,7 +27,6 @@ from curation_db.review.candidates import (
     NewCandidate,
     NewVerdict,
     audit_key,
-    audit_number,
     insert_candidates,
     insert_verdicts,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # 0004 is the baseline: see the script in `versions`
-REVISIONS = ("0004", "0005", "0006")
+REVISIONS = ("0004", "0005", "0006", "0007")
 """All revisions, oldest first; a test compares them with the scripts in `versions`."""
 
 HEAD = REVISIONS[-1]

@@ -13,7 +13,10 @@ from support.wall_clock import WallClock
 
 from curation_db.enums import Kind, Reason, Stream
 from curation_db.events.annotators import begin_session, end_session
+from curation_db.integrity.rebuild import rebuild
+from curation_db.queue.audit_order import audit_number
 from curation_db.queue.claims import Queue, count_remaining
+from curation_db.queue.preview import QueuePreview
 from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import Store
 
@@ -143,8 +146,45 @@ def test_the_audit_is_mixed_in_at_its_share_and_served_alone_at_the_end(record) 
     assert 15 <= mixed <= 45  # 300 draws at one in ten: three standard deviations
 
 
+@pytest.mark.parametrize("ordering", ["conflict", "oldest"])
+def test_the_audit_labels_so_far_are_a_random_sample(record, ordering: str) -> None:
+    """Neither age nor the judges decide which cards of the audit set are served first; other cards keep their order."""
+    numbers = record.add(200, audit_rate=1.0)
+    review = record.add(5)
+    for place, number in enumerate(numbers):
+        record.judge(number, a=0.05, b=0.95 if place < 100 else 0.05)
+    ana = record.open_session("ana")
+    first = [
+        each.candidate_id for each in Queue(record.store, ana.actor, ordering=ordering, only=Stream.AUDIT).claim(60)
+    ]
+    assert 15 <= sum(number in numbers[:100] for number in first) <= 45  # 30 expected, four standard deviations
+    assert first != sorted(first)
+    assert set(served(record.open_session("ben"), 200)) == {*numbers, *review} - set(first)
+    assert [
+        each.candidate_id for each in Queue(record.store, ana.actor, ordering=ordering, only=Stream.AUDIT).claim(1)
+    ] == []
+
+
+def test_the_order_of_the_audit_depends_on_the_record_alone(record) -> None:
+    numbers = record.add(40, audit_rate=0.5)
+    by_place = record.rows("SELECT candidate_id, priority FROM queue_entry WHERE ordering = 'audit' ORDER BY priority")
+    audit = [number for (number,) in record.rows("SELECT id FROM candidate WHERE audit")]
+    assert sorted(number for number, _ in by_place) == audit
+    assert len(audit) < len(numbers)
+    assert all(0 <= place < 1 for _, place in by_place)
+    rebuild(record.store, numbers)
+    again = record.rows("SELECT candidate_id, priority FROM queue_entry WHERE ordering = 'audit' ORDER BY priority")
+    assert again == by_place
+    ana = record.open_session("ana")
+    queue = Queue(record.store, ana.actor, only=Stream.AUDIT)
+    preview = QueuePreview(record.store, ana.actor, only=Stream.AUDIT)
+    order = [number for number, _ in by_place]
+    assert [each.candidate_id for each in preview.claim(99)] == order
+    assert [each.candidate_id for each in queue.claim(99)] == order
+
+
 def test_raising_the_audit_rate_only_adds(record) -> None:
-    from curation_db.review.candidates import audit_key, audit_number
+    from curation_db.review.candidates import audit_key
 
     with record.store.write() as connection:
         key = audit_key(connection)

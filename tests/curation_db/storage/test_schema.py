@@ -293,3 +293,19 @@ def test_a_record_of_schema_0004_keeps_its_events_and_takes_answers_to_probes(tm
         for broken in ("UPDATE event SET note = 'x'", "DELETE FROM event"):
             with pytest.raises(sqlite3.IntegrityError, match="append-only"):
                 connection.execute(broken)
+
+
+def test_an_older_record_gets_the_random_order_of_its_audit_set(tmp_path: Path) -> None:
+    path = tmp_path / "curation.db"
+    places = "SELECT candidate_id, group_id, priority FROM queue_entry WHERE ordering = 'audit' ORDER BY candidate_id"
+    with create_store(path) as store:
+        record = Record(store)
+        record.add(60, audit_rate=0.5)
+        expected = record.rows(places)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM queue_entry WHERE ordering = 'audit'")
+        connection.execute("UPDATE alembic_version SET version_num = '0006'")
+    migrate(path)
+    with open_store(path) as store:
+        assert Record(store).rows(places) == expected
+    assert expected

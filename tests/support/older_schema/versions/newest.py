@@ -8,7 +8,7 @@ from alembic import op
 
 from curation_db.storage.ids import utc_now, uuid7
 
-revision = "0006"
+revision = "0007"
 down_revision = "older"
 branch_labels = None
 depends_on = None
@@ -40,6 +40,7 @@ _ADD = (
 
 _PROBES = import_module("curation_db.storage.migrations.versions.0005_probe_answers")
 _COMPARISONS = import_module("curation_db.storage.migrations.versions.0006_prompt_comparisons")
+_AUDIT_ORDER = import_module("curation_db.storage.migrations.versions.0007_audit_order")
 
 
 def upgrade() -> None:
@@ -47,5 +48,6 @@ def upgrade() -> None:
         op.execute(statement)
     _PROBES.allow_probe_answers(op.get_bind())
     _COMPARISONS.upgrade()
+    _AUDIT_ORDER.upgrade()
     connection = op.get_bind()
     connection.exec_driver_sql("INSERT INTO lineage(uid, after, started_at) VALUES (?, 0, ?)", (uuid7(), utc_now()))
