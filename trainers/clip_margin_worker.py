@@ -1,15 +1,18 @@
-"""`python -m trainers.clip_margin_worker MODEL`: a child process that compares how well two captions fit an image.
+"""`python -m trainers.clip_margin_worker MODEL`: a child process that compares how well captions fit an image.
 
 JSON lines on stdin and stdout; output of libraries goes to stderr. The first line is {"ready": {...}} or
 {"failed": ..., "hint": ...}. A request {"pairs": [{"picture": PATH, "texts": [A, B]}, ...]} gets one line
 {"scores": [...]} in the same order, each {"margin": cos(A) - cos(B), "share": A's softmax over the scaled cosines} or
-{"failed": ...}. The process ends at the end of stdin.
+{"failed": ...}. A request {"presences": [{"picture": PATH, "text": A, "others": [B, ...]}, ...]} gets {"scores": [...]}
+with {"z": ...} of `concept_presence.presence_score`, null if it is undefined, or {"failed": ...}. The process ends at
+the end of stdin.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
@@ -30,15 +33,19 @@ if TYPE_CHECKING:
 FAILED_CODE = 6
 MAX_CACHED_IMAGES = 4096
 """Cached image features; 3 KB each at most."""
+MAX_CACHED_TEXTS = 4096
+"""Cached text features of presence requests: their texts return with every image."""
 
 
 @dataclass(slots=True)
 class MarginWorker:
-    """Compares pairs of captions with a CLIP model; caches image features."""
+    """Compares captions with a CLIP model; caches image features, and text features of presence requests."""
 
     model: ClipModel
     cache_size: int = MAX_CACHED_IMAGES
+    text_cache_size: int = MAX_CACHED_TEXTS
     _features: OrderedDict[str, Tensor] = field(default_factory=OrderedDict, init=False)
+    _texts: OrderedDict[str, Tensor] = field(default_factory=OrderedDict, init=False)
 
     def scores(self, pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return {"margin", "share"} or {"failed"} for each {"picture": path, "texts": [A, B]}, in order."""
@@ -55,6 +62,37 @@ class MarginWorker:
             first, second = (float(features[str(text)].double() @ image.double()) for text in pair["texts"])
             scores.append({"margin": first - second, "share": _share(scale * (first - second))})
         return scores
+
+    def presences(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return {"z"} or {"failed"} for each {"picture": path, "text": A, "others": [B, ...]}, in order."""
+        import torch  # noqa: PLC0415  # takes seconds to import
+
+        from trainers.concept_presence import presence_score  # noqa: PLC0415
+
+        images = self._encode(str(each["picture"]) for each in requests)
+        texts = self._encode_texts(str(text) for each in requests for text in (each["text"], *each["others"]))
+        scores: list[dict[str, Any]] = []
+        for each in requests:
+            image = images[str(each["picture"])]
+            if isinstance(image, str):
+                scores.append({"failed": image})
+                continue
+            others = torch.stack([texts[str(text)] for text in each["others"]])
+            z = presence_score(image, texts[str(each["text"])], others)
+            scores.append({"z": z if math.isfinite(z) else None})
+        return scores
+
+    def _encode_texts(self, wanted: Iterable[str]) -> dict[str, Tensor]:
+        """Return the unit features of the texts; each new text is encoded once, all of them in one batch."""
+        texts = list(dict.fromkeys(wanted))
+        if new := [text for text in texts if text not in self._texts]:
+            self._texts.update(zip(new, self.model.encode_texts(new), strict=True))
+        found = {text: self._texts[text] for text in texts}
+        for text in texts:
+            self._texts.move_to_end(text)
+        while len(self._texts) > self.text_cache_size:
+            self._texts.popitem(last=False)
+        return found
 
     def _encode(self, paths: Iterable[str]) -> dict[str, Tensor | str]:
         """Return the unit features of the images by path, or an error message."""
@@ -119,7 +157,9 @@ def _serve(model: str, device: str, out: BinaryIO) -> int:
     margins = MarginWorker(loaded)
     _send(out, {"ready": {"name": loaded.name, "model_hash": loaded.model_hash, "activation": loaded.activation}})
     for line in sys.stdin.buffer:
-        _send(out, {"scores": margins.scores(json.loads(line)["pairs"])})
+        request = json.loads(line)
+        asked = margins.presences(request["presences"]) if "presences" in request else margins.scores(request["pairs"])
+        _send(out, {"scores": asked})
     return 0
 
 

@@ -44,6 +44,14 @@ _CONFUSION = """
 """
 
 
+_LABELLED = """
+    SELECT l.candidate_id, l.present, c.image_id, c.concept, s.name AS source, i.file_name
+    FROM ({labels}) AS l JOIN candidate c ON c.id = l.candidate_id JOIN image i ON i.id = c.image_id
+    JOIN source s ON s.id = i.source_id WHERE c.concept IS NOT NULL AND c.negation_type IN ('absence', 'other')
+    ORDER BY l.candidate_id
+"""
+
+
 class AuditLabels(StrEnum):
     AUDIT = "audit"
     """Blind labels of the audit, a random sample."""
@@ -55,6 +63,32 @@ _SQL = {
     AuditLabels.AUDIT: text(_CONFUSION.format(labels=_AUDITED)),
     AuditLabels.DECIDED: text(_CONFUSION.format(labels=_DECIDED)),
 }
+
+
+_SQL_OF_LABELS = {
+    AuditLabels.AUDIT: text(_LABELLED.format(labels=_AUDITED)),
+    AuditLabels.DECIDED: text(_LABELLED.format(labels=_DECIDED)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceLabel:
+    """What annotators say about an object that a candidate denies."""
+
+    candidate_id: int
+    present: bool
+    image_id: int
+    concept: str
+    source: str
+    file_name: str
+
+
+def presence_labels(connection: Connection, labels: AuditLabels) -> list[PresenceLabel]:
+    """Return the labels of the candidates that deny an object, or whose type is unknown, by candidate."""
+    return [
+        PresenceLabel(row.candidate_id, bool(row.present), row.image_id, row.concept, row.source, row.file_name or "")
+        for row in connection.execute(_SQL_OF_LABELS[labels])
+    ]
 
 
 @dataclass(frozen=True, slots=True)

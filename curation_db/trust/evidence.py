@@ -12,7 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, text
 
@@ -59,7 +59,14 @@ class Item:
     """Probability of being in the audit set."""
 
 
-T = TypeVar("T", bound=Item)
+class OfImage(Protocol):
+    """Anything that belongs to an image."""
+
+    @property
+    def image_id(self) -> int: ...
+
+
+T = TypeVar("T", bound=OfImage)
 
 _LABELS = text(f"""
     SELECT candidate_id, seq, actor, kind, reason FROM (

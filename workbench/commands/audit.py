@@ -27,6 +27,7 @@ Examples:
   negwb audit https://host/part-00000.parquet --column TEXT
   negwb audit captions.txt.gz --json > captions.audit.json
   negwb audit --candidates --check-images 200       do the images show what the captions deny?
+  negwb audit --check-images 200 --judge clip       the same, with the base model in place of the judges
   negwb audit diff laion.audit.json cc12m.audit.json
 
 \b
@@ -90,7 +91,11 @@ def audit(
     ] = 0,
     judge: Annotated[
         list[str] | None,
-        typer.Option(metavar="ENGINE", help="Judge for --check-images; repeatable.", show_default="as in negwb.toml"),
+        typer.Option(
+            metavar="ENGINE",
+            help="Judge for --check-images, or clip (the base model) or clip:MODEL; repeatable.",
+            show_default="as in negwb.toml",
+        ),
     ] = None,
     pictures: Annotated[
         Path | None,
@@ -152,7 +157,7 @@ def _image_check(
     """Return the result of the look at images; None if no image can be looked at."""
     from workbench.console.progress_bars import step_bars
     from workbench.jobs.benchmark_judge import open_judge
-    from workbench.jobs.caption_image_check import ask, find_images
+    from workbench.jobs.caption_image_check import ask, find_images, score_judge
 
     found = find_images(workspace, result.total.absent or (), folders)
     if not found.asked:
@@ -164,7 +169,7 @@ def _image_check(
         step_bars(lines=True) as report_step,
         open_judge(workspace, judges, notify=lambda line: typer.echo(f"negwb: {line}", err=True)) as judge,
     ):
-        return ask(workspace, found, judge, report_step)
+        return ask(workspace, found, judge, report_step, scored=score_judge(judge.plan))
 
 
 def _workspace(named: Path | None, *, required: bool) -> Workspace | None:

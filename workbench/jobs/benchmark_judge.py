@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -42,7 +42,8 @@ from workbench.generation.runs.session import (
     ItemsFailed,
     generate,
 )
-from workbench.workspace.engine_settings import ANNOTATIONS, JudgeSettings, Pipeline
+from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, JudgeSettings, Pipeline
+from workbench.workspace.generation_settings import inline_engine, parse_judge
 from workbench.workspace.layout import Workspace
 from workbench.workspace.picture_folders import PictureFolders
 from workbench.workspace.settings import read_settings
@@ -76,13 +77,14 @@ def judge_plan(workspace: Workspace, judges: Sequence[str], *, allow_blind: bool
     """Return the plan of the judges, which answer every question.
 
     Args:
-        judges: Engines, as for `negwb generate judge`; empty: those of negwb.toml, without "annotations".
+        judges: Engines, as for `negwb generate judge`; empty: those of negwb.toml, without "annotations" and without
+            CLIP where it does not judge presence.
 
     Raises:
         UsageError: No judge is named, or a name is unknown.
     """
     settings = read_settings(workspace.settings).generate
-    named = judges or [name for name in settings.judges if name.partition(":")[0] != ANNOTATIONS]
+    named = judges or [name for name in settings.judges if _judges_presence(name, settings.engines)]
     plan = make_plan(
         replace(settings, judges=()), judges=named, only_judges=True, allow_blind=allow_blind, folder=workspace.root
     )
@@ -90,6 +92,14 @@ def judge_plan(workspace: Workspace, judges: Sequence[str], *, allow_blind: bool
         raise UsageError("the judge annotations cannot answer questions about images", hint="name an engine")
     both = tuple(JudgeSettings(name=judge.name, questions=frozenset({Question.PRESENT})) for judge in plan.judges)
     return replace(plan, prompts=_prompts(), judges=both)
+
+
+def _judges_presence(judge: str, engines: Mapping[str, EngineSettings]) -> bool:
+    """Return whether a judge of negwb.toml answers questions about images."""
+    name, questions = parse_judge(judge)
+    engine = engines.get(name) or inline_engine(name)
+    is_clip = engine is not None and engine.kind == "clip"
+    return name != ANNOTATIONS and (not is_clip or questions == {Question.PRESENT})
 
 
 @contextmanager

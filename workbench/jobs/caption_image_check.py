@@ -1,12 +1,14 @@
 """A second look at captions that say that something is absent: do the judges of the workspace see it in the image?
 
 The captions are a random sample of the audit's captions with an absent object and an image. The answers are in the
-answer cache of the record, so a stopped check continues, and a second one asks only what is new.
+answer cache of the record, so a stopped check continues, and a second one asks only what is new. A judge may be CLIP,
+whose score is calibrated with the labels of the workspace, if there are enough.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 import tarfile
 from collections import Counter, defaultdict
@@ -28,14 +30,19 @@ from curation_db.stats.intervals import wilson
 from curation_db.storage import sqlite
 from curation_db.storage.store import open_read_only
 from trainers.features.file_hashes import FileHashes
+from workbench.generation.engines.local.clip_presence import STATISTIC, THRESHOLD
 from workbench.generation.pipelines.proposals import is_mass, is_plural, with_article
+from workbench.jobs.presence_calibration import fit, read_labels
 from workbench.workspace.layout import Workspace
 from workbench.workspace.picture_folders import PictureFolders
 from workbench.workspace.settings import read_settings
 
 if TYPE_CHECKING:
     from benchmarks.judged import ImageJudge
+    from workbench.generation.runs.plan import GenerationPlan
 
+CLIP: Final = "clip"
+"""Kind of the engines whose answers are scores."""
 _IMAGE_BYTES: Final = 64 << 20
 """Largest image that is taken out of a shard."""
 Progress = Callable[[str, int, int], None]
@@ -147,36 +154,69 @@ def _problem(path: Path) -> str:
     return ""
 
 
-def ask(workspace: Workspace, found: CheckableCaptions, judge: ImageJudge, progress: Progress) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class ScoreJudge:
+    """CLIP as the judge: its answers are scores, not words."""
+
+    threshold: float
+    """P(present) from which on an answer is yes: of the recipe."""
+    alone: bool
+    """No other judge answers, so that the labels can calibrate the score."""
+
+
+def score_judge(plan: GenerationPlan) -> ScoreJudge | None:
+    """Return what is known of CLIP among the judges of a plan; None: all judges answer with words."""
+    kinds = [plan.engines[judge.name].kind for judge in plan.judges]
+    return ScoreJudge(plan.settings.threshold, len(kinds) == 1) if CLIP in kinds else None
+
+
+def ask(
+    workspace: Workspace,
+    found: CheckableCaptions,
+    judge: ImageJudge,
+    progress: Progress,
+    *,
+    scored: ScoreJudge | None = None,
+) -> dict[str, Any]:
     """Return the result as JSON types: the share of captions whose image shows the absent object, with its interval.
+
+    Args:
+        scored: From `score_judge`.
 
     Raises:
         NegwbError: The check was stopped, or a question has no answer; the answers so far are stored.
     """
-    paths = list(dict.fromkeys(each.path for each in found.asked))
+    labels = read_labels(workspace) if scored is not None and scored.alone else None
+    labelled = [(path, question_about(label.concept)) for label, path in labels.entries] if labels else []
+    paths = list(dict.fromkeys([*(each.path for each in found.asked), *(path for path, _ in labelled)]))
     hashes = FileHashes(workspace.cache).of(paths)
     sha256_of = dict(zip(paths, hashes, strict=True))
-    questions = sorted({ImageQuestion(each.path, sha256_of[each.path], each.question) for each in found.asked})
+    wanted = {(each.path, each.question) for each in found.asked}.union(labelled)
+    questions = sorted(ImageQuestion(path, sha256_of[path], text) for path, text in wanted)
     answered = judge.ask(questions, lambda done, total: progress("questions", done, total))
     answers = {(question.path, question.text): answer for question, answer in zip(questions, answered, strict=True)}
+    calibration = None
+    if labels is not None and scored is not None:
+        calibration = fit(labels, [answers[path, text].p for path, text in labelled], scored.threshold)
     rows = []
     for each in found.asked:
         answer = answers[each.path, each.question]
-        rows.append(
-            {
-                "text": each.caption.text,
-                "where": each.caption.origin.shown(),
-                "image": str(each.path),
-                "question": each.question,
-                "shown": answer.yes,
-                "p": answer.p,
-            }
-        )
+        row = {
+            "text": each.caption.text,
+            "where": each.caption.origin.shown(),
+            "image": str(each.path),
+            "question": each.question,
+            "shown": answer.yes,
+            "p": answer.p,
+        }
+        if calibration is not None:
+            row["p_calibrated"] = None if answer.p is None else calibration.scale.apply([answer.p])[0]
+        rows.append(row)
     clear = [row for row in rows if row["shown"] is not None]
     shown = sum(row["shown"] is True for row in clear)
-    return {
+    result = {
         "judge": {name: judge.facts[name] for name in ("id", "name", "models", "prompt", "simulated", "blind")},
-        "questions": len(questions),
+        "questions": len({(each.path, each.question) for each in found.asked}),
         "checked": len(rows),
         "clear": len(clear),
         "unclear": len(rows) - len(clear),
@@ -185,3 +225,10 @@ def ask(workspace: Workspace, found: CheckableCaptions, judge: ImageJudge, progr
         "left_out": dict(sorted(found.left_out.items())),
         "captions": rows,
     }
+    if scored is not None:
+        result["score"] = {
+            "statistic": STATISTIC,
+            "threshold": THRESHOLD + math.log(scored.threshold / (1 - scored.threshold)),
+            "calibration": None if calibration is None else calibration.to_json(shown, len(clear)),
+        }
+    return result

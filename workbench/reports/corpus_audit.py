@@ -116,13 +116,13 @@ def image_check_listings(report: Report) -> list[Listing]:
     check = report.get("image_check")
     if not check:
         return []
-    share = interval_of(check["share"])
     figures = [
         ("captions that deny an object, with an image", f"{check['checked']:,}"),
         ("the image shows the object", f"{check['shown']:,}"),
-        ("share", NONE if math.isnan(share.estimate) else f"{percent(share.estimate)} % ({span(share)})"),
+        ("share", _percent_span(check["share"])),
         ("the judge cannot tell", f"{check['unclear']:,}"),
         *((f"not checked: {why}", f"{count:,}") for why, count in check["left_out"].items()),
+        *_score_figures(check.get("score")),
     ]
     judge = check["judge"]["name"] + (", simulated" if check["judge"]["simulated"] else "")
     listings = [Listing("Do images show what their captions deny? Judge", ("", ""), figures, about=judge)]
@@ -131,6 +131,33 @@ def image_check_listings(report: Report) -> list[Listing]:
         headers = ("caption", "question, answered with yes", "where")
         listings.append(Listing("Captions whose image shows what they deny", headers, rows[:_MOST_SHOWN], left=3))
     return listings
+
+
+def _score_figures(score: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Return what a reader must know of answers that are scores of CLIP."""
+    if score is None:
+        return []
+    rule = ("yes: the image fits the object better than others", f"z > {score['threshold']:.3f}")
+    calibration = score["calibration"]
+    if calibration is None:
+        return [rule, ("calibrated", "no: a score, too few labels here to turn it into a probability")]
+    share = calibration["share"]
+    kind = "blind audit" if calibration["labels"] == "audit" else "all decisions"
+    return [
+        rule,
+        (
+            "calibrated on labels of this workspace",
+            f"{calibration['fitted']:,} of {kind}; tested on {calibration['tested']:,}",
+        ),
+        ("it finds an object that is there", _percent_span(calibration["sensitivity"])),
+        ("it finds none where there is none", _percent_span(calibration["specificity"])),
+        ("share, corrected for these errors", NONE if share is None else _percent_span(share)),
+    ]
+
+
+def _percent_span(parsed: Any) -> str:
+    interval = interval_of(parsed)
+    return NONE if math.isnan(interval.estimate) else f"{percent(interval.estimate)} % ({span(interval)})"
 
 
 def sample_listing(report: Report, most: int) -> Listing:

@@ -26,6 +26,7 @@ from workbench.workspace.setting_errors import SettingProblem, SettingsError, se
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 _INLINE: Final = re.compile(r"(openai|transformers|scripted|clip):(.*)", re.DOTALL)
+_CLIP: Final = "clip"
 
 
 def _judge_names(names: tuple[str, ...]) -> str:
@@ -115,9 +116,11 @@ def inline_engine(text: str, taken: Sequence[str] = ()) -> EngineSettings | None
     """Parse an engine written on the command line; None: the text is the name of an engine.
 
     Args:
-        text: openai:URL, openai:URL#MODEL, transformers:MODEL, clip:MODEL or scripted:WORLD.
+        text: openai:URL, openai:URL#MODEL, transformers:MODEL, clip (the base model), clip:MODEL or scripted:WORLD.
         taken: Names that the engine must not get.
     """
+    if text == _CLIP and text not in taken:
+        return EngineSettings(name=text, kind=_CLIP)
     match = _INLINE.fullmatch(text)
     if match is None:
         return None
@@ -161,7 +164,8 @@ def answerable_judges(
 ) -> tuple[JudgeSettings, ...]:
     """Return the judges of a recipe, without questions that a judge cannot answer.
 
-    CLIP does not answer whether a concept is present, and annotations do not answer whether a caption is acceptable.
+    CLIP answers whether a concept is present only if that question is named (NAME:present), and annotations do not
+    answer whether a caption is acceptable.
 
     Args:
         named: Engine and questions of each judge.
@@ -176,7 +180,7 @@ def answerable_judges(
         if name == ANNOTATIONS:
             able = questions & {Question.PRESENT}
         elif kinds.get(name) == "clip":
-            able = questions & {Question.ACCEPTABLE}
+            able = questions & {Question.ACCEPTABLE} or questions
         if not able:
             raise UsageError(f"the judge {name} cannot answer: {', '.join(sorted(questions))}")
         judges.append(JudgeSettings(name=name, questions=able))

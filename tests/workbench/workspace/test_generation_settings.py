@@ -144,8 +144,21 @@ def test_judges_get_only_questions_that_they_can_answer() -> None:
         JudgeSettings(name="c", questions=frozenset({Question.ACCEPTABLE})),
         JudgeSettings(name="llava", questions=BOTH),
     )
-    with pytest.raises(UsageError, match="cannot answer: present"):
-        answerable_judges([("c", frozenset({Question.PRESENT}))], {"c": "clip"})
+    with pytest.raises(UsageError, match="cannot answer: acceptable"):
+        answerable_judges([("annotations", frozenset({Question.ACCEPTABLE}))], {})
+
+
+def test_clip_judges_presence_only_where_it_is_asked_for() -> None:
+    asked = frozenset({Question.PRESENT})
+    (judge,) = answerable_judges([("c", asked)], {"c": "clip"})
+    assert judge.questions == asked
+    assert answerable_judges([("c", BOTH)], {"c": "clip"})[0].questions == {Question.ACCEPTABLE}
+
+
+def test_the_word_clip_names_the_base_model() -> None:
+    engine = inline_engine("clip")
+    assert engine is not None
+    assert (engine.name, engine.kind, engine.model) == ("clip", "clip", "")
 
 
 @pytest.mark.parametrize("words", ["", "1", "0/3", "4/3", "a/b", "1/2/3", "-1/2", "1/0", "²/3"])

@@ -14,7 +14,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import partial
 from typing import Any, Final, cast
 
-from curation_db.enums import Method
+from curation_db.enums import Method, Stage
 from workbench.generation.engines.http.credentials import Secrets, known_secrets
 from workbench.generation.engines.openai.probing.capabilities import ProbedCapabilities, best_method
 from workbench.generation.engines.openai.request_rules import RequestRules, request_rules
@@ -35,6 +35,8 @@ class RequestKind:
     image: bool
     raw: bool = False
     """Whether its prompt is published as one string."""
+    presence: bool = False
+    """Whether it asks for the presence of a concept."""
 
     @classmethod
     def of(cls, request: ModelRequest) -> RequestKind:
@@ -43,6 +45,7 @@ class RequestKind:
             yes_no=request.answer_format is AnswerFormat.YES_NO,
             image=request.picture is not None,
             raw=request.raw is not None,
+            presence=request.stage is Stage.PRESENCE,
         )
 
 

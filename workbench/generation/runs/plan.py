@@ -80,7 +80,12 @@ class GenerationPlan:
         questions = {question for judge in self.judges if judge.name == engine for question in judge.questions}
         judged = {str(STAGES[question]) for question in questions}
         return {
-            name: RequestKind(yes_no=name in _JUDGED, image=prompt.picture, raw=prompt.raw is not None)
+            name: RequestKind(
+                yes_no=name in _JUDGED,
+                image=prompt.picture,
+                raw=prompt.raw is not None,
+                presence=name == Stage.PRESENCE,
+            )
             for name, prompt in self.prompts.stages.items()
             if (name in judged if name in _JUDGED else engine == self.proposer)
         }

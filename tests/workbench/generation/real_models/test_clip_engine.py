@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -22,8 +23,10 @@ from trainers.models.clip_model import ClipModel
 from trainers.models.saving import save_model
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget
+from workbench.generation.engines.answer_identity import RequestKind, settings_in_use
 from workbench.generation.engines.local import clip
 from workbench.generation.engines.local.clip import ClipEngine, answer_of
+from workbench.generation.engines.local.clip_presence import OBJECTS, THRESHOLD
 from workbench.generation.engines.protocol import EngineStopped
 from workbench.generation.engines.requests import ImagePayload, ModelRequest, RequestFailure
 
@@ -89,6 +92,92 @@ async def test_the_score_is_the_negated_captions_share_of_the_softmax(
     assert len({answer.text for answer in results}) > 6
 
 
+ABSENT = {"a dog": "dog", "an umbrella": "umbrella", "glasses": "glasses"}
+
+
+def about(phrase: str, picture: Path | ImagePayload | None) -> ModelRequest:
+    """Is this object in the image?"""
+    return yes_no("q", picture, facts={"concept": ABSENT.get(phrase, phrase), "a_concept": phrase})
+
+
+@in_module
+async def test_presence_is_the_modified_z_score_among_other_objects(
+    judge: ClipEngine, model: tuple[Path, ClipModel], colours: dict[str, Path]
+) -> None:
+    group = [about(phrase, picture) for phrase in ABSENT for picture in colours.values()]
+    results = await answers(judge, group)
+    related_to = {"a dog": {"a dog"}, "an umbrella": {"an umbrella"}, "glasses": set()}
+    for request, answer in zip(group, results, strict=True):
+        phrase = request.facts["a_concept"]
+        assert request.picture is not None
+        assert request.picture.path is not None
+        image = model[1].encode_images([Image.open(request.picture.path).convert("RGB")])[0]
+        others = [f"a photo of {each}" for each in OBJECTS if each not in related_to[phrase]]
+        cosines = model[1].encode_texts(others) @ image
+        level = cosines.quantile(0.5)
+        spread = 1.4826 * (cosines - level).abs().quantile(0.5)
+        z = float((model[1].encode_texts([f"a photo of {phrase}"])[0] @ image - level) / spread)
+        assert answer.p == pytest.approx(1 / (1 + math.exp(THRESHOLD - z)), abs=1e-3)
+        assert answer.text.startswith("yes" if z > THRESHOLD else "no")
+        assert answer.text.endswith(f"z {float(answer.text.split()[-1]):+.3f}")
+        assert (answer.method, answer.label_mass) == (Method.SCORE, None)
+    assert len({answer.text for answer in results}) > 6
+
+
+@in_module
+async def test_both_questions_of_one_image_are_answered_in_one_group(
+    judge: ClipEngine, colours: dict[str, Path]
+) -> None:
+    red = colours["red"]
+    alone = [*await answers(judge, [about("a dog", red)]), *await answers(judge, [whole("no a", "a", red)])]
+    mixed = await answers(judge, [about("a dog", red), whole("no a", "a", red), about("a dog", red)])
+    assert [answer.text for answer in mixed] == [alone[0].text, alone[1].text, alone[0].text]
+
+
+@in_module
+async def test_questions_about_presence_that_clip_cannot_answer(judge: ClipEngine, colours: dict[str, Path]) -> None:
+    red = colours["red"]
+    action = yes_no("q", red, facts={"concept": "running", "question": "Is the man running?"})
+    group = [action, about("", red), about("a dog", None), about("a dog", ImagePayload(key="x", path=red, blank=True))]
+    results = await answers(judge, [*group, about("a dog", red)])
+    assert [answer.error for answer in results] == [*[RequestFailure.UNSUPPORTED] * 4, ""]
+
+
+def test_the_objects_and_the_prompt_are_encoded_once(
+    model: tuple[Path, ClipModel], colours: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[list[str]] = []
+    original = ClipModel.encode_texts
+
+    def record(self: ClipModel, texts: Sequence[str]) -> torch.Tensor:
+        encoded.append(list(texts))
+        return original(self, texts)
+
+    monkeypatch.setattr(ClipModel, "encode_texts", record)
+    worker = MarginWorker(model[1], text_cache_size=4)
+    red, blue = ({"picture": str(colours[name]), "text": "dog", "others": ["a", "b", "c"]} for name in ("red", "blue"))
+    first = worker.presences([red, blue, red])
+    assert encoded == [["dog", "a", "b", "c"]]
+    assert worker.presences([blue, red]) == [first[1], first[0]]
+    worker.presences([red | {"text": "cat"}])
+    assert encoded[1:] == [["cat"]]
+    worker.presences([red])  # the oldest text was dropped
+    assert encoded[2:] == [["dog"]]
+
+
+def test_an_image_that_cannot_be_read_fails_alone(model: tuple[Path, ClipModel], colours: dict[str, Path]) -> None:
+    request = {"picture": str(colours["red"]), "text": "dog", "others": ["a", "b", "c"]}
+    bad, good = MarginWorker(model[1]).presences([request | {"picture": "/nowhere.png"}, request])
+    assert "failed" in bad
+    assert isinstance(good["z"], float)
+
+
+def test_the_statistic_changes_the_keys_of_answers_about_presence_only(judge: ClipEngine, tmp_path: Path) -> None:
+    plain = settings_in_use(judge._settings, None, RequestKind(yes_no=True, image=True))
+    assert judge.answer_settings(RequestKind(yes_no=True, image=True)) == plain
+    assert judge.answer_settings(RequestKind(yes_no=True, image=True, presence=True)) != plain
+
+
 @in_module
 async def test_the_model_name_contains_a_hash_of_the_weights(judge: ClipEngine, model: tuple[Path, ClipModel]) -> None:
     assert judge.model == f"{model[0]}@{model[1].model_hash[:12]}"
@@ -101,7 +190,7 @@ async def test_requests_that_clip_cannot_judge(judge: ClipEngine, colours: dict[
     bad.write_bytes(b"nothing")
     red = colours["red"]
     group = [
-        whole("no a", "a", red, stage=Stage.PRESENCE),
+        whole("no a", "a", red, stage=Stage.PRIOR),
         whole("no a", "", red),
         whole("no a", "a", None),
         whole("no a", "a", ImagePayload(key="s/x", path=red, blank=True)),

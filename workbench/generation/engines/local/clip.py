@@ -1,7 +1,8 @@
-"""The engine kind `clip`: judges whether a negated caption fits its image better than the original caption does.
+"""The engine kind `clip`: judges whether a negated caption fits its image better than the original caption does, and
+whether an object is in an image (`clip_presence`).
 
-It answers only whether the whole caption is acceptable. CLIP runs in a child process (`trainers.clip_margin_worker`):
-this process loads no torch, and a crash of the model does not end the run.
+CLIP runs in a child process (`trainers.clip_margin_worker`): this process loads no torch, and a crash of the model does
+not end the run.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import math
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -20,7 +21,14 @@ from curation_db.foreign_json import parse_json
 from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget
+from workbench.generation.engines.answer_identity import RequestKind, settings_in_use
 from workbench.generation.engines.local.batching import BatchQueue
+from workbench.generation.engines.local.clip_presence import (
+    STATISTIC,
+    PresencePrompts,
+    presence_answer,
+    presence_of,
+)
 from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
@@ -38,10 +46,11 @@ async def make(settings: EngineSettings, context: EngineContext) -> ClipEngine:
     """Start the child process and wait for its model; `settings.model` is a name as for `negwb bench run --model`.
 
     Raises:
-        UsageError: torch is not installed, or the model does not exist.
+        UsageError: torch is not installed, the model does not exist, or an option is invalid.
         EngineStopped: the child process ended.
     """
     require_torch()
+    prompts = PresencePrompts.of(settings.name, settings.options)
     model = find_model(Workspace(context.folder.absolute()), settings.model or BASE)
     process = _ClipProcess(settings.name, await _start(model.spec, settings.device))
     try:
@@ -54,7 +63,8 @@ async def make(settings: EngineSettings, context: EngineContext) -> ClipEngine:
     except BaseException:
         await process.stop()
         raise
-    return ClipEngine(f"{model.label}@{str(message['ready']['model_hash'])[:12]}", process, settings, context.budget)
+    name = f"{model.label}@{str(message['ready']['model_hash'])[:12]}"
+    return ClipEngine(name, process, settings, context.budget, prompts)
 
 
 async def _start(spec: str, device: str) -> Process:
@@ -77,10 +87,16 @@ class ClipEngine:
 
     simulated = False
 
-    def __init__(self, model: str, process: _ClipProcess, settings: EngineSettings, budget: Budget) -> None:
+    def __init__(
+        self, model: str, process: _ClipProcess, settings: EngineSettings, budget: Budget, prompts: PresencePrompts
+    ) -> None:
         self._name = model
         self._child = process
-        self._batches: BatchQueue[dict[str, Any]] = BatchQueue(self._run, budget, size=settings.batch)
+        self._settings = settings
+        self._prompts = prompts
+        self._batches: BatchQueue[dict[str, Any]] = BatchQueue(
+            self._run, budget, size=settings.batch, kind=lambda message: "pairs" if "texts" in message else "presences"
+        )
 
     @property
     def model(self) -> str:
@@ -99,7 +115,12 @@ class ClipEngine:
 
     async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
         """See `Engine`."""
-        await self._batches.answer([pair_of(ask) for ask in group], store_answer)
+        await self._batches.answer([message_of(ask, self._prompts) for ask in group], store_answer)
+
+    def answer_settings(self, kind: RequestKind) -> Mapping[str, Any]:
+        """See `AnswerIdentity.of`: the statistic changes answers about presence only."""
+        in_use = settings_in_use(self._settings, None, kind)
+        return {**in_use, "statistic": STATISTIC} if kind.presence else in_use
 
     async def close(self) -> None:
         """Stop the child process."""
@@ -107,31 +128,38 @@ class ClipEngine:
         await self._child.stop()
 
     async def _run(self, batch: list[dict[str, Any]]) -> list[ModelAnswer]:
-        message = (await self._child.client({"pairs": batch})).get("scores")
+        name = "pairs" if "texts" in batch[0] else "presences"  # a batch has one kind
+        message = (await self._child.client({name: batch})).get("scores")
         if not isinstance(message, list) or len(message) != len(batch):
             raise EngineStopped("the process that runs CLIP sent an invalid message")
         return [answer_of(score) for score in message]
 
 
-def pair_of(ask: ModelRequest) -> dict[str, Any] | ModelAnswer:
+def message_of(ask: ModelRequest, prompts: PresencePrompts) -> dict[str, Any] | ModelAnswer:
     """Return the message for the child process, or an error answer."""
     text, original = ask.facts.get("text"), ask.facts.get("original")
-    if ask.stage is not Stage.ACCEPTABLE or not text or not original:
+    if ask.stage is not Stage.PRESENCE and (ask.stage is not Stage.ACCEPTABLE or not text or not original):
         return ModelAnswer(
             error=RequestFailure.UNSUPPORTED, detail="CLIP only compares a negated caption with its original"
         )
+    # no prior of a blank image: z is relative to the other objects, and less reliable minus that of a blank image
     if ask.picture is None or ask.picture.blank:
         return ModelAnswer(error=RequestFailure.UNSUPPORTED, detail="CLIP needs an image")
     path = ask.picture.path
     if path is None or not path.is_file():
         return ModelAnswer(error=RequestFailure.PICTURE_MISSING, detail="the image is missing")
+    if ask.stage is Stage.PRESENCE:
+        return presence_of(prompts, str(path), ask.facts)
     return {"picture": str(path), "texts": [text, original]}
 
 
 def answer_of(score: dict[str, Any]) -> ModelAnswer:
-    """Convert a score: P(acceptable) is the negated caption's share of the softmax over both captions."""
+    """Convert a score: P(acceptable) is the negated caption's share of the softmax over both captions; P(present) is as
+    in `clip_presence`."""
     if "failed" in score:
         return ModelAnswer(error=RequestFailure.PICTURE_BAD, detail=display_text(str(score["failed"]), limit=200))
+    if "z" in score:
+        return presence_answer(score["z"])
     if not math.isfinite(score["share"]):
         return ModelAnswer(error=RequestFailure.SERVER, detail="the model's features are not finite")
     return ModelAnswer(text=f"margin {score['margin']:+.4f}", p=float(score["share"]), method=Method.SCORE)
