@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
-from typing import Any, Final
+from tarfile import (  # type: ignore[attr-defined]
+    EmptyHeaderError,
+    InvalidHeaderError,
+    ReadError,
+    TruncatedHeaderError,
+)
+from typing import Any, Final, Self
 
 from curation_db.corpus_audit.collector import Collector
 from curation_db.corpus_audit.parts import Part
@@ -35,12 +41,25 @@ _LONG_HEADERS: Final = frozenset(
 )
 
 
+_UNEXPECTED_ENDS: Final = (EmptyHeaderError, InvalidHeaderError, TruncatedHeaderError)
+
+
 class BoundedTarInfo(tarfile.TarInfo):
-    """A member whose name and attributes have a limited size; tarfile reads them into memory."""
+    """A member whose name and attributes have a limited size, because tarfile reads them into memory.
+
+    A damaged header and a missing end of the archive raise an error; tarfile itself takes both for the end.
+    """
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:  # named as in the base class
+        try:
+            return super().fromtarfile(tarfile)
+        except _UNEXPECTED_ENDS as error:
+            raise ReadError(f"cut off or damaged after {tarfile.offset:,} bytes: {error}") from None
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
         if self.type in _LONG_HEADERS and not 0 <= self.size <= _HEADER_LIMIT:
-            raise tarfile.ReadError(f"a header of {self.size:,} bytes")
+            raise ReadError(f"a header of {self.size:,} bytes")
         return super()._proc_member(archive)  # type: ignore[misc]
 
 

@@ -314,3 +314,33 @@ def test_a_part_is_read_in_blocks(tmp_path: Path) -> None:
     assert audit_part(part, OPTIONS, done.append).counts.captions == 40_000
     assert len(done) >= 2
     assert done == sorted(done)
+
+
+@pytest.mark.parametrize(
+    ("size", "captions", "bad"),
+    [
+        (4096, 3, 0),
+        (3072, 3, 1),  # all members, but no end of the archive
+        (3000, 3, 1),  # in the padding of the third member
+        (2563, 2, 1),  # in the text of the third member
+        (2100, 2, 1),  # in the header of the third member
+        (2048, 2, 1),  # before the header of the third member
+        (515, 0, 1),
+    ],
+)
+def test_a_shard_that_is_cut_off_is_reported_wherever_the_cut_is(
+    tmp_path: Path, size: int, captions: int, bad: int
+) -> None:
+    assert _cut_shard(tmp_path, lambda data: data[:size]) == (captions, bad)
+
+
+def test_a_damaged_header_in_a_shard_is_reported(tmp_path: Path) -> None:
+    assert _cut_shard(tmp_path, lambda data: data[:1024] + b"x" * 512 + data[1536:]) == (1, 1)
+
+
+def _cut_shard(folder: Path, change: Callable[[bytes], bytes]) -> tuple[int, int]:
+    """Audit a changed shard of three texts; return the number of captions and of bad rows."""
+    path = folder / "shard.tar"
+    path.write_bytes(change(tar_bytes({f"{number}.txt": b"no dog" for number in range(3)})))
+    result = audited(path)
+    return result.counts.captions, sum(result.bad.values())
