@@ -252,7 +252,8 @@ def _workers(number: int, work: _Work) -> Iterator[dict[Connection, BaseProcess]
         for _ in range(number):
             ours, theirs = context.Pipe()
             process: BaseProcess = context.Process(target=_serve, args=(theirs, work), daemon=True)
-            process.start()
+            with _interrupts_blocked():
+                process.start()
             theirs.close()  # so that a read raises when the process is gone
             workers[ours] = process
         yield workers
@@ -262,6 +263,22 @@ def _workers(number: int, work: _Work) -> Iterator[dict[Connection, BaseProcess]
             started.terminate()
         for started in workers.values():
             started.join()
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT in this thread, and in processes that it starts; one that arrives is delivered after the block.
+
+    Otherwise Ctrl-C would end a process, with its traceback, before `_serve` can ignore the signal.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection, work: _Work) -> None:

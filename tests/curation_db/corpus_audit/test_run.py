@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from curation_db.corpus_audit import run
 from curation_db.corpus_audit.collector import SampleSizes
 from curation_db.corpus_audit.part_result import AuditOptions, StateFolder
 from curation_db.corpus_audit.parts import Part, SourceForm, parts_of
@@ -177,3 +178,14 @@ def test_a_killed_run_continues_with_equal_numbers(tmp_path: Path) -> None:
     resumed, result = json.loads(done.stdout)
     assert 3 <= kept <= resumed
     assert result == audit_corpus(parts_of(str(corpus), part_bytes=20_000), OPTIONS).total.to_json()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the mask of another process is in /proc")
+def test_ctrl_c_does_not_reach_a_process_that_is_starting(tmp_path: Path) -> None:
+    work = run._Work(AuditOptions(sizes=SampleSizes()), None, None)
+    with run._workers(1, work) as workers:
+        (process,) = workers.values()
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+    blocked = int(next(line for line in status.splitlines() if line.startswith("SigBlk")).split()[1], 16)
+    assert blocked >> (signal.SIGINT - 1) & 1
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
