@@ -217,8 +217,31 @@ def _name(sources: list[str], workspace: Workspace | None) -> str:
 
 def _state_folder(named: Path | None, workspace: Workspace | None) -> Path | None:
     if named is not None:
+        _check_state(named)
         return named
     return None if workspace is None else workspace.cache / "audit"
+
+
+def _check_state(folder: Path) -> None:
+    """Check before the audit that results can be kept in the folder.
+
+    Raises:
+        UsageError: It is a file, or cannot be written.
+    """
+    import os
+
+    from curation_db.language.sanitize import display_text
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        problem = "" if os.access(folder, os.W_OK | os.X_OK) else "it is not writable"
+    except (FileExistsError, NotADirectoryError):
+        problem = "it is a file, or below one"
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        name = display_text(str(folder), limit=200)
+        raise UsageError(f"--state {name}: {problem}", hint="name a folder that can be written")
 
 
 def _audited(parts: list[Part], options: AuditOptions, processes: int | None, state: Path | None) -> CorpusResult:

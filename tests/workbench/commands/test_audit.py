@@ -224,3 +224,11 @@ def test_a_remote_corpus_is_fetched_file_by_file(captions: Path) -> None:
         error = negwb(f"{host}/nothing.txt", "--processes", 1).exception
         assert isinstance(error, UsageError)
         assert error.message == "nothing.txt: HTTP 404"
+
+
+def test_a_state_that_is_no_folder_is_refused_before_the_audit(tmp_path: Path, captions: Path) -> None:
+    (file := tmp_path / "file").write_text("")
+    for state in (file, file / "below"):
+        error = negwb(captions, "--state", state).exception
+        assert isinstance(error, UsageError)
+        assert error.message == f"--state {state}: it is a file, or below one"
