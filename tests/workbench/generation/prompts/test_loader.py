@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.prompt_files import SMALLEST_FILE
 
 from workbench.errors import UsageError
 from workbench.generation.prompts.cue_mix import CUES, POSITIONS
@@ -18,21 +19,6 @@ from workbench.generation.prompts.loader import (
 )
 
 CAPTION = "a dog {asleep} on a '{concept}' mat"
-MINIMAL = """
-name = "mine"
-pipeline = "P2"
-about = "mine"
-source = "me"
-[presence]
-[[presence.messages]]
-role = "user"
-text = "{question}"
-picture = true
-[rewrite]
-[[rewrite.messages]]
-role = "user"
-text = "{caption} {question}"
-"""
 
 
 def verdicts(messages: object) -> list[tuple[str, str]]:
@@ -41,13 +27,13 @@ def verdicts(messages: object) -> list[tuple[str, str]]:
 
 def test_sets_of_a_workspace_are_found_by_name_and_file_from_anywhere(tmp_path: Path) -> None:
     (tmp_path / "prompts").mkdir()
-    (tmp_path / "prompts" / "own.toml").write_text(MINIMAL)
+    (tmp_path / "prompts" / "own.toml").write_text(SMALLEST_FILE)
     assert workspace_sets(tmp_path) == ("own",)
     for name in ("own", "prompts/own.toml"):
         assert find_prompts(name, tmp_path).name == "mine"
         with pytest.raises(UsageError, match="unknown prompt set"):
             find_prompts(name)
-    (tmp_path / "prompts" / "negwb-p1-1.toml").write_text(MINIMAL)
+    (tmp_path / "prompts" / "negwb-p1-1.toml").write_text(SMALLEST_FILE)
     assert find_prompts("negwb-p1-1", tmp_path).name == "negwb-p1-1"  # the included one
     with pytest.raises(UsageError) as caught:
         find_prompts("other", tmp_path)
@@ -123,7 +109,7 @@ def test_our_prompts_have_a_phrase_for_every_cue_and_position(name: str):
 
 def test_a_prompt_file_is_found_by_its_path(tmp_path: Path):
     path = tmp_path / "mine.toml"
-    path.write_text(MINIMAL, encoding="utf-8")
+    path.write_text(SMALLEST_FILE, encoding="utf-8")
     assert find_prompts(str(path)).name == "mine"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="UTF-8"):
@@ -160,15 +146,15 @@ def test_a_prompt_file_is_found_by_its_path(tmp_path: Path):
     ],
 )
 def test_an_invalid_prompt_file_gives_a_one_line_error_with_file_and_stage(old: str, new: str, message: str):
-    assert old in MINIMAL
+    assert old in SMALLEST_FILE
     with pytest.raises(UsageError, match=message) as caught:
-        parse_prompts(MINIMAL.replace(old, new, 1), "mine.toml")
+        parse_prompts(SMALLEST_FILE.replace(old, new, 1), "mine.toml")
     assert caught.value.message.startswith("mine.toml: ")
     assert "\n" not in caught.value.message
 
 
 def test_the_last_message_must_be_the_users():
-    document = MINIMAL + '[[rewrite.messages]]\nrole = "assistant"\ntext = "ok"\n'
+    document = SMALLEST_FILE + '[[rewrite.messages]]\nrole = "assistant"\ntext = "ok"\n'
     with pytest.raises(UsageError, match="it must be user"):
         parse_prompts(document, "mine.toml")
 
@@ -197,9 +183,9 @@ def test_the_last_message_must_be_the_users():
     ],
 )
 def test_the_error_names_the_key_and_its_line(old: str, new: str, problem: str, line: int | None):
-    assert old in MINIMAL
+    assert old in SMALLEST_FILE
     with pytest.raises(UsageError) as caught:
-        parse_prompts(MINIMAL.replace(old, new, 1), "mine.toml")
+        parse_prompts(SMALLEST_FILE.replace(old, new, 1), "mine.toml")
     message = caught.value.message
     assert message.startswith(f"mine.toml: {problem}")
     assert message.endswith(f" (line {line})") or (line is None and "(line" not in message)
@@ -208,12 +194,12 @@ def test_the_error_names_the_key_and_its_line(old: str, new: str, problem: str, 
 def test_the_line_of_a_message_is_that_of_its_own_table():
     more = '[[rewrite.messages]]\nrole = "user"\ntext = "{color}"\n'
     with pytest.raises(UsageError, match=r"unknown placeholder \{color\}.* \(line 17\)$"):
-        parse_prompts(MINIMAL + more, "mine.toml")
+        parse_prompts(SMALLEST_FILE + more, "mine.toml")
 
 
 def test_a_stage_that_is_written_twice_is_named_with_its_line():
     with pytest.raises(UsageError, match=r"^mine.toml: Cannot declare \('presence',\) twice \(at line 15"):
-        parse_prompts(MINIMAL + "[presence]\n", "mine.toml")
+        parse_prompts(SMALLEST_FILE + "[presence]\n", "mine.toml")
 
 
 def test_brackets_that_are_nested_too_deeply_are_one_line():
@@ -223,18 +209,18 @@ def test_brackets_that_are_nested_too_deeply_are_one_line():
 
 def test_a_byte_order_mark_and_line_ends_change_nothing(tmp_path: Path):
     plain, marked = tmp_path / "plain.toml", tmp_path / "marked.toml"
-    plain.write_bytes(MINIMAL.encode())
-    marked.write_bytes(b"\xef\xbb\xbf" + MINIMAL.replace("\n", "\r\n").encode())
+    plain.write_bytes(SMALLEST_FILE.encode())
+    marked.write_bytes(b"\xef\xbb\xbf" + SMALLEST_FILE.replace("\n", "\r\n").encode())
     assert find_prompts(str(marked)) == find_prompts(str(plain))
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (MINIMAL.encode("utf-16"), "the encoding is UTF-16, not UTF-8"),
-        (MINIMAL.encode("utf-32"), "the encoding is UTF-32, not UTF-8"),
-        (MINIMAL.encode("utf-16-be"), "line 1 contains the character U+0000"),
-        (MINIMAL.replace("me", "mé").encode("latin-1"), "not UTF-8: byte 0xe9 in line 2"),
+        (SMALLEST_FILE.encode("utf-16"), "the encoding is UTF-16, not UTF-8"),
+        (SMALLEST_FILE.encode("utf-32"), "the encoding is UTF-32, not UTF-8"),
+        (SMALLEST_FILE.encode("utf-16-be"), "line 1 contains the character U+0000"),
+        (SMALLEST_FILE.replace("me", "mé").encode("latin-1"), "not UTF-8: byte 0xe9 in line 2"),
     ],
 )
 def test_a_file_in_another_encoding_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.examples import examples
+from support.prompt_files import SMALLEST_FILE
 
 from curation_db.enums import REASON_TEXTS, Reason
 from curation_db.generation.tuning_examples import TuningExample, decisions_hash
@@ -93,22 +94,7 @@ def test_sets_without_proposals_and_with_a_raw_prompt() -> None:
 
 
 def test_without_a_system_message_the_examples_come_before_the_question() -> None:
-    plain = """
-name = "mine"
-pipeline = "P2"
-about = "mine"
-source = "me"
-[presence]
-[[presence.messages]]
-role = "user"
-text = "{question}"
-picture = true
-[rewrite]
-[[rewrite.messages]]
-role = "user"
-text = "{caption} {question}"
-"""
-    after = parse_prompts(tuned_content(parse_prompts(plain, "mine"), [example(1)], name="mine-2", seed=0), "x")
+    after = parse_prompts(tuned_content(parse_prompts(SMALLEST_FILE, "mine"), [example(1)], name="mine-2", seed=0), "x")
     (message,) = after.stages["rewrite"].messages
     assert message.text.startswith("Decisions of people")
     assert message.text.endswith("\n\n{caption} {question}")
