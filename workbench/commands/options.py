@@ -40,3 +40,17 @@ JudgeCostOption = Annotated[
     float | None,
     typer.Option("--max-cost", min=0, metavar="COST", help="Stop when the judges' answers have cost this much."),
 ]
+RunBlindJudgesOption = Annotated[
+    bool, typer.Option("--allow-blind", help="Use judges that do not see images, as the probe proved.")
+]
+RunRequestsOption = Annotated[int | None, typer.Option(min=1, help="Stop after this number of requests.")]
+RunTokensOption = Annotated[
+    int | None, typer.Option(min=1, help="Stop before this number of tokens is exceeded; see --max-cost.")
+]
+RunCostOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        help="Stop before the cost, with requests in flight at their most, exceeds this; prices: negwb.toml.",
+    ),
+]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from workbench.commands.options import RunBlindJudgesOption, RunCostOption, RunRequestsOption, RunTokensOption
 from workbench.console.key_values import pairs
 
 _EPILOG = """\b
@@ -89,20 +90,10 @@ def generate(
     ] = None,
     shard: Annotated[str, typer.Option(metavar="I/N", help="Only part I of N of the images.")] = "1/1",
     retry: Annotated[bool, typer.Option("--retry", help="Retry failed items.")] = False,
-    allow_blind: Annotated[
-        bool, typer.Option("--allow-blind", help="Use judges that do not see images, as the probe proved.")
-    ] = False,
-    max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after this number of requests.")] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Stop before this number of tokens is exceeded; see --max-cost.")
-    ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            help="Stop before the cost, with requests in flight at their most, exceeds this; prices: negwb.toml.",
-        ),
-    ] = None,
+    allow_blind: RunBlindJudgesOption = False,
+    max_requests: RunRequestsOption = None,
+    max_tokens: RunTokensOption = None,
+    max_cost: RunCostOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the prompts and an estimate; send no requests.")
     ] = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.commands.generate import batch, tune
+from workbench.commands.options import RunBlindJudgesOption, RunCostOption, RunRequestsOption, RunTokensOption
 from workbench.console.key_values import pairs
 from workbench.errors import NothingToDo, UsageError
 
@@ -92,20 +93,10 @@ def judge(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting of [generate]; repeatable.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of candidates.")] = None,
-    allow_blind: Annotated[
-        bool, typer.Option("--allow-blind", help="Use judges that do not see images, as the probe proved.")
-    ] = False,
-    max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after this number of requests.")] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Stop before this number of tokens is exceeded; see --max-cost.")
-    ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            help="Stop before the cost, with requests in flight at their most, exceeds this; prices: negwb.toml.",
-        ),
-    ] = None,
+    allow_blind: RunBlindJudgesOption = False,
+    max_requests: RunRequestsOption = None,
+    max_tokens: RunTokensOption = None,
+    max_cost: RunCostOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object about the run.")] = False,
 ) -> None:
