@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from curation_db.stats.intervals import Interval, wilson
+from curation_db.stats.intervals import Interval, score_interval
 
 BINS: Final = 10
 _TINY: Final = 1e-6
@@ -37,7 +37,7 @@ class Bin:
     predicted: float
     """Mean probability."""
     observed: Interval
-    """Share of right items, with the Wilson interval of the unweighted counts."""
+    """Share of right items, with the score interval at the effective number of items (Kish): (sum w)^2 / sum w^2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ def reliability(
         weight = float(w[inside].sum())
         predicted, share = float(w[inside] @ p[inside]) / weight, float(w[inside] @ y[inside]) / weight
         error += weight / total * abs(predicted - share)
-        interval = wilson(int(y[inside].sum()), int(inside.sum()))
-        observed = Interval(share, min(interval.low, share), max(interval.high, share))
+        share = min(max(share, 0.0), 1.0)
+        observed = score_interval(share, weight**2 / float(w[inside] @ w[inside]))
         groups.append(Bin(float(number / bins), float((number + 1) / bins), int(inside.sum()), predicted, observed))
     clipped = np.clip(p, _TINY, 1 - _TINY)
     loss = -(y * np.log(clipped) + (1 - y) * np.log1p(-clipped))

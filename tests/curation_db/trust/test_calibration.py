@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from statsmodels.stats.proportion import proportion_confint
 
 from curation_db.trust.calibration import LogitScale, fit_platt, fit_temperature, log_odds, reliability
 from curation_db.trust.judge_score import KNOTS, Evidence, fit_judge_score
@@ -161,3 +162,15 @@ class TestJudgeScore:
         fitted = fit_judge_score(evidence, [False, True] * 20)
         assert all(math.isfinite(each) for each in (*fitted.weights, fitted.intercept))
         assert fitted.apply([Evidence({"a": 0.99})])[0] > 0.9
+
+
+def test_the_interval_of_a_weighted_share_covers_the_share_of_the_corpus() -> None:
+    """Of 10 rare labels (each for 20 items) 6 are right, of 100 others (each for 2 items) 95."""
+    outcomes = [True] * 6 + [False] * 4 + [True] * 95 + [False] * 5
+    shown = reliability([0.9] * 110, outcomes, weights=[20.0] * 10 + [2.0] * 100).bins[-1].observed
+    assert shown.estimate == pytest.approx((6 * 20 + 95 * 2) / 400)
+    # Kish: 400^2 / (10 * 20^2 + 100 * 2^2) = 36.36 labels; statsmodels' proportion_confint(28.18, 36.36, wilson)
+    expected = proportion_confint(0.775 * 400 / 11, 400 / 11, method="wilson")
+    assert (shown.low, shown.high) == pytest.approx(expected)
+    equal = reliability([0.9] * 110, outcomes, weights=[3.0] * 110).bins[-1].observed
+    assert (equal.low, equal.high) == pytest.approx(proportion_confint(101, 110, method="wilson"))

@@ -25,8 +25,10 @@ Examples:
 
 \b
 The judges and checks are combined into a score. Thresholds of the score are tested with audit labels, which people give
-blind: negwb curate --stream audit. What is accepted has at least the precision, with the confidence. Further labels
-may be given at any time. Acceptances that they refute, or that another model or prompt judges later, are withdrawn.
+blind: negwb curate --stream audit. An acceptance is right with at least the precision, with the confidence; the share
+among few acceptances can be lower by chance. Further labels may be given at any time. Acceptances that they refute, or
+that another model or prompt judges later, are withdrawn. Do not review only the easy cases before: it leaves the hard
+ones, and the audit set has both.
 """
 
 
@@ -77,13 +79,14 @@ def accept(
     with (open_store if writes else open_read_only)(workspace.database) as store:
         if writes:
             _index_checks(store, read_settings(workspace.settings).checks)
-        policy = None if new else _stored(store, label, precision, confidence, declared_looks)
-        policy = policy or _declare(store, label, precision, confidence, declared_looks)
+        stored = None if new else _stored(store, label, precision, confidence, declared_looks)
+        policy = stored or _declare(store, label, precision, confidence, declared_looks)
         declarations = _store_declaration(store, policy) if writes else None
         plan, reviews = _read(store, policy)
-        report = _report(plan, reviews, declarations)
+        declared = writes or stored is not None
+        report = _report(plan, reviews, declarations) | {"declared": declared}
         if not as_json:
-            _show(plan, reviews, declarations)
+            _show(plan, reviews, declarations, declared=declared)
         withdrawn = sum(len(each.withdrawn) for each in reviews)
         if writes and (plan.accepted or withdrawn) and (yes or _confirmed(len(plan.accepted), withdrawn)):
             report |= _apply(store, plan, reviews)
@@ -167,12 +170,17 @@ def _report(plan: AcceptancePlan, reviews: list[PolicyReview], declarations: int
     }
 
 
-def _show(plan: AcceptancePlan, reviews: list[PolicyReview], declarations: int | None) -> None:
+def _show(plan: AcceptancePlan, reviews: list[PolicyReview], declarations: int | None, *, declared: bool) -> None:
     from workbench.console.tables import show
     from workbench.reports.trust.acceptance import notes, plan_listing, reviews_listing
 
     show([plan_listing(plan), *([reviews_listing(reviews)] if reviews else [])])
     lines = notes(plan, reviews)
+    if not declared:
+        lines.append(
+            "this policy is not declared: if its plan decides whether you declare it or another one, each plan that"
+            " you saw is a test, and the confidence holds for a single test"
+        )
     if declarations and declarations > 1:
         lines.append(f"{declarations} policies are declared: the confidence holds for each of them, not for all")
     if not plan.accepted:

@@ -110,6 +110,16 @@ def test_a_new_declaration_is_counted(audited: Audited) -> None:
     assert "holds for each of them, not for all" in audited.negwb("accept", "--yes").stderr
 
 
+def test_a_plan_without_a_declaration_says_that_it_is_a_test(audited: Audited) -> None:
+    warning = "this policy is not declared"
+    assert audited.read("accept", "--dry-run")["declared"] is False
+    assert warning in audited.negwb("accept", "--dry-run").stderr
+    assert audited.read("accept", "--yes")["declared"] is True
+    assert audited.read("accept", "--dry-run")["declared"] is True
+    assert warning not in audited.negwb("accept", "--dry-run").stderr
+    assert warning in audited.negwb("accept", "--dry-run", "--new", "--precision", "0.9").stderr
+
+
 def test_declared_looks(audited: Audited) -> None:
     late = audited.negwb("accept", "--looks", "10,400")
     assert isinstance(late.exception, NothingToDo)
