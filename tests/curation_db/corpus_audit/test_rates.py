@@ -11,7 +11,7 @@ import pytest
 
 from curation_db.corpus_audit.counts import AuditCounts, CueSums
 from curation_db.corpus_audit.rates import caption_share, word_share
-from curation_db.stats.intervals import Interval, independent_difference, wilson
+from curation_db.stats.intervals import Interval, independent_difference, score_interval, wilson
 
 
 def counts_of(rows: list[tuple[int, int]]) -> tuple[AuditCounts, CueSums]:
@@ -67,3 +67,10 @@ def test_the_difference_of_independent_shares_is_newcombes() -> None:
     # row (e): 5/56 - 0/29
     interval = independent_difference(wilson(5, 56), wilson(0, 29))
     assert (interval.low, interval.high) == pytest.approx((-0.0381, 0.1926), abs=5e-5)
+
+
+def test_the_effective_size_of_two_captions_by_hand() -> None:
+    """One hit in 4 words, none in 6: residuals .6 and -.6, variance 2 / 1 * .72 / 100, so .09 / .0144 = 6.25 words."""
+    counts = AuditCounts(captions=2, words=10, word_squares=16 + 36)
+    found, expected = word_share(counts, CueSums(captions=1, hits=1, squares=1, products=4)), score_interval(0.1, 6.25)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))

@@ -166,12 +166,13 @@ def test_the_audit_labels_so_far_are_a_random_sample(record, ordering: str) -> N
 
 
 def test_the_order_of_the_audit_depends_on_the_record_alone(record) -> None:
-    numbers = record.add(40, audit_rate=0.5)
+    numbers = record.add(80, audit_rate=0.5)
     by_place = record.rows("SELECT candidate_id, priority FROM queue_entry WHERE ordering = 'audit' ORDER BY priority")
     audit = [number for (number,) in record.rows("SELECT id FROM candidate WHERE audit")]
     assert sorted(number for number, _ in by_place) == audit
     assert len(audit) < len(numbers)
-    assert all(0 <= place < 1 for _, place in by_place)
+    places = [place for _, place in by_place]
+    assert 0 <= min(places) < 0.5 < max(places) < 1
     rebuild(record.store, numbers)
     again = record.rows("SELECT candidate_id, priority FROM queue_entry WHERE ordering = 'audit' ORDER BY priority")
     assert again == by_place

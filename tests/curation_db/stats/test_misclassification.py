@@ -25,6 +25,26 @@ def test_a_judge_without_errors_on_many_labels_changes_nothing() -> None:
     assert (share.low, share.high) == pytest.approx((plain.low, plain.high), abs=2e-3)
 
 
+def test_the_shift_of_few_labels_by_hand() -> None:
+    """45 of 100, Se 18/20, Sp 27/30, z = 1.96: p' = 46.9207/103.8415, Se' = 19/22, Sp' = 28/32."""
+    z2 = 3.8414588206941245
+    p, se, sp = (45 + z2 / 2) / (100 + z2), 19 / 22, 28 / 32
+    share = (p + sp - 1) / (se + sp - 1)
+    shift = 2 * z2 * (share * se * (1 - se) / 22 - (1 - share) * sp * (1 - sp) / 32)
+    spread = p * (1 - p) / (100 + z2) + share**2 * se * (1 - se) / 22 + (1 - share) ** 2 * sp * (1 - sp) / 32
+    half = (z2 * spread) ** 0.5 / (se + sp - 1)
+    found = corrected_share(45, 100, JudgeErrors(18, 20, 27, 30))
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((share + shift - half, share + shift + half))
+
+
+def test_labels_that_tell_nothing_once_adjusted_give_the_whole_range() -> None:
+    """Se 1/1 and Sp 1/100 are just informative, Se' 2/3 and Sp' 2/102 are not."""
+    found = corrected_share(40, 100, JudgeErrors(1, 1, 1, 100))
+    assert found is not None
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
 def test_few_labels_widen_the_interval() -> None:
     few = corrected_share(404, 900, JudgeErrors(18, 20, 27, 30))
     many = corrected_share(404, 900, JudgeErrors(1800, 2000, 2700, 3000))
