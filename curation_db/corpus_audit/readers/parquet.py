@@ -33,15 +33,24 @@ def read_parquet(part: Part, collector: Collector, columns: ColumnChoice, report
         raise InputError("Parquet files need the package pyarrow", hint="pip install 'negwb[exports]'") from None
     try:
         with parquet.ParquetFile(Path(part.path), memory_map=False) as file:
-            _read(file, part, collector, columns, report)
+            _read(file, part, collector, columns, report, (arrow.ArrowException, OSError))
     except (arrow.ArrowException, OSError) as error:
         raise InputError(f"damaged Parquet file: {first_line(error)}") from None
 
 
-def _read(file: Any, part: Part, collector: Collector, columns: ColumnChoice, report: Report) -> None:
+def _read(
+    file: Any,
+    part: Part,
+    collector: Collector,
+    columns: ColumnChoice,
+    report: Report,
+    damage: tuple[type[Exception], ...],
+) -> None:
+    """Add the captions of an opened file. A row group that raises an error of `damage` costs only itself; if no row
+    group can be read, the error is raised."""
     caption, image = columns.required(file.schema_arrow.names)
     wanted = [caption] if image is None or not _is_plain(file.schema_arrow.field(image).type) else [caption, image]
-    row, groups = 0, file.metadata.num_row_groups
+    row, groups, damaged = 0, file.metadata.num_row_groups, 0
     for group in range(groups):
         facts = file.metadata.row_group(group)
         if _expanded_bytes(facts, caption) > _GROUP_LIMIT:
@@ -49,17 +58,31 @@ def _read(file: Any, part: Part, collector: Collector, columns: ColumnChoice, re
             collector.refuse(RejectReason.TEXT_TOO_LONG, message, _origin(collector, row), f"{facts.num_rows} rows")
             row += facts.num_rows
             continue
-        with CaptionBatch(collector) as batch:
+        end = row + facts.num_rows
+        try:
             for rows in file.iter_batches(batch_size=_ROWS, row_groups=[group], columns=wanted):
-                texts = _texts(rows.column(0))
-                images = rows.column(1).to_pylist() if len(wanted) > 1 else [None] * len(texts)
-                for at, (text, name) in enumerate(zip(texts, images, strict=True), row + 1):
-                    if isinstance(text, bytes):
-                        _add_bytes(text, at, collector)
-                        continue
-                    batch.add(text if isinstance(text, list) else [text], lambda at=at: f"row {at}", image_name(name))  # type: ignore[misc]
-                row += len(texts)
+                _add_rows(rows, row, collector)
+                row += rows.num_rows
+        except damage as error:
+            damaged += 1
+            if damaged == groups:
+                raise
+            message = f"damaged row group: {first_line(error)}"
+            collector.refuse(RejectReason.TRUNCATED, message, _origin(collector, row), f"{end - row} rows")
+        row = end
         report(part.size * (group + 1) // groups)
+
+
+def _add_rows(rows: Any, before: int, collector: Collector) -> None:
+    """Add the captions of some rows, which follow `before` others."""
+    texts = _texts(rows.column(0))
+    images = rows.column(1).to_pylist() if rows.num_columns > 1 else [None] * len(texts)
+    with CaptionBatch(collector) as batch:
+        for at, (text, name) in enumerate(zip(texts, images, strict=True), before + 1):
+            if isinstance(text, bytes):
+                _add_bytes(text, at, collector)
+                continue
+            batch.add(text if isinstance(text, list) else [text], lambda at=at: f"row {at}", image_name(name))  # type: ignore[misc]
 
 
 def _texts(column: Any) -> list[Any]:

@@ -344,3 +344,19 @@ def _cut_shard(folder: Path, change: Callable[[bytes], bytes]) -> tuple[int, int
     path.write_bytes(change(tar_bytes({f"{number}.txt": b"no dog" for number in range(3)})))
     result = audited(path)
     return result.counts.captions, sum(result.bad.values())
+
+
+def test_a_damaged_row_group_costs_only_itself(tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "a.parquet"
+    table = arrow.table({"caption": [f"no dog {number}" for number in range(300)]})
+    parquet.write_table(table, path, row_group_size=100, use_dictionary=False)
+    column = parquet.ParquetFile(path).metadata.row_group(1).column(0)
+    data, start = bytearray(path.read_bytes()), column.data_page_offset
+    data[start : start + column.total_compressed_size] = b"\xff" * column.total_compressed_size
+    path.write_bytes(data)
+    result = audited(path)
+    assert (result.counts.captions, sum(result.bad.values())) == (200, 1)
+    (refused,) = result.listed
+    assert (refused.origin.shown(), refused.excerpt) == ("a.parquet, row 101", "100 rows")
+    assert refused.message.startswith("damaged row group: ")
