@@ -29,7 +29,7 @@ from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import open_store
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.writer import add_picture_folder
 
 PRESSES = 300
 _CLAIMS = 1_000

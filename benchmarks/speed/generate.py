@@ -25,7 +25,7 @@ from workbench.generation.budget import Budget
 from workbench.generation.engines.openai import engine as openai
 from workbench.generation.engines.protocol import Engine, EngineContext
 from workbench.generation.engines.requests import AnswerFormat, Message, ModelAnswer, ModelRequest, Sampling
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 LATENCY_MS: Final = 200.0
 CEILING: Final = 64

@@ -26,9 +26,9 @@ from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, Mod
 from workbench.generation.runs.plan import make_plan
 from workbench.generation.runs.session import GenerationOptions, generate
 from workbench.workspace.create import create_workspace
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.generation_settings import GenerateSettings
 from workbench.workspace.picture_folders import PictureFolders
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.generation import GenerateSettings
 
 ITEMS: Final = 100_000
 _QUICK_ITEMS: Final = 1_000

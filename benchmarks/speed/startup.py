@@ -28,7 +28,7 @@ from curation_db.enums import Question
 from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, insert_candidates, insert_verdicts
 from curation_db.storage.store import open_store
 from workbench.workspace.create import create_workspace
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.writer import add_picture_folder
 
 MARK = b"quokka"
 RUNS = 5

@@ -10,7 +10,7 @@ from support.commands import negwb
 
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.writer import add_picture_folder
 
 KEY_VARIABLE = "BATCH_KEY"
 

@@ -19,7 +19,7 @@ from workbench.generation.engines.requests import (
     ModelRequest,
     Sampling,
 )
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 COLOURS = ("red", "blue", "white", "green")
 

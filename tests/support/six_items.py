@@ -23,7 +23,7 @@ from workbench.generation.engines.http.retry import RetryPolicy
 from workbench.generation.engines.openai import engine as openai_engine
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.writer import add_picture_folder
 
 QUICK = RetryPolicy(base=0.002, longest=0.02, max_retry_after=0.02)
 """The engine's waiting times, 250 times as fast."""

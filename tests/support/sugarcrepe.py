@@ -22,7 +22,7 @@ from workbench.generation.models import CaptionItem
 from workbench.generation.pipelines.object_absence import object_absence
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import EngineSettings, JudgeSettings
+from workbench.workspace.settings.engines import EngineSettings, JudgeSettings
 
 
 def read_captions(folder: Path) -> list[str]:

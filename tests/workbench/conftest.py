@@ -17,7 +17,7 @@ from workbench.annotation.models import SessionSettings
 from workbench.annotation.session import AnnotationSession
 from workbench.tui.app import NegwbApp
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import Settings
+from workbench.workspace.settings.settings import Settings
 
 SETTINGS = Settings(pictures={"small": ("pictures",)})
 Make = Callable[..., WorkspaceFixture]

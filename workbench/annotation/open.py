@@ -23,12 +23,12 @@ from workbench.annotation.session import AnnotationSession
 from workbench.errors import NothingToDo
 from workbench.images.decode import ThumbnailCache
 from workbench.workspace.picture_folders import PictureFolders
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 if TYPE_CHECKING:
     from curation_db.queue.leases import Clock
     from workbench.workspace.layout import Workspace
-    from workbench.workspace.settings import Settings
+    from workbench.workspace.settings.settings import Settings
 
 BOX = (1024, 1024)
 """Pixels that an image is decoded to at most: enough for a large terminal without its own pixel size."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from curation_db.enums import PersonRole
-from workbench.workspace.choices import ImageMode
+from workbench.workspace.settings.choices import ImageMode
 
 AnnotatorOption = Annotated[
     str | None, typer.Option("--annotator", "-a", help="Name of the annotator [default: your login name].")

@@ -34,8 +34,8 @@ from workbench.demo.world.drawing import jpeg
 from workbench.errors import UsageError
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import read_settings
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.settings import read_settings
+from workbench.workspace.settings.writer import add_picture_folder
 
 SOURCE = "demo"
 _ENGINES = """\

@@ -18,7 +18,7 @@ from curation_db.storage.migrations import HEAD
 from workbench.diagnostics import environment
 from workbench.errors import ExitCode, UsageError
 from workbench.workspace.picture_folders import PictureFolders
-from workbench.workspace.settings import Settings, read_settings
+from workbench.workspace.settings.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.workspace.engine_settings import Edits, JudgeRule, JudgeSettings, Mix, Pipeline, Prior, Unclear
+from workbench.workspace.settings.engines import Edits, JudgeRule, JudgeSettings, Mix, Pipeline, Prior, Unclear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

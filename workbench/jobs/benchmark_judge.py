@@ -42,11 +42,11 @@ from workbench.generation.runs.session import (
     ItemsFailed,
     generate,
 )
-from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, JudgeSettings, Pipeline
-from workbench.workspace.generation_settings import inline_engine, parse_judge
 from workbench.workspace.layout import Workspace
 from workbench.workspace.picture_folders import PictureFolders
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.engines import ANNOTATIONS, EngineSettings, JudgeSettings, Pipeline
+from workbench.workspace.settings.generation import inline_engine, parse_judge
+from workbench.workspace.settings.settings import read_settings
 
 _PROMPT: Final = "{question}\nAnswer the question with a yes or no."
 """As published with SimpleNeg."""

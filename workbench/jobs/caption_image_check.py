@@ -35,7 +35,7 @@ from workbench.generation.pipelines.proposals import is_mass, is_plural, with_ar
 from workbench.jobs.presence_calibration import fit, read_labels
 from workbench.workspace.layout import Workspace
 from workbench.workspace.picture_folders import PictureFolders
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 if TYPE_CHECKING:
     from benchmarks.judged import ImageJudge

@@ -19,10 +19,10 @@ from curation_db.processes import command_line, is_alive
 from curation_db.storage.ids import utc_now
 from workbench.errors import NegwbError
 from workbench.jobs.process import Job, JobRegistry, interrupt, start_detached, tail
-from workbench.workspace.engine_settings import ANNOTATIONS, Pipeline
-from workbench.workspace.generation_settings import GenerateSettings
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.engines import ANNOTATIONS, Pipeline
+from workbench.workspace.settings.generation import GenerateSettings
+from workbench.workspace.settings.settings import read_settings
 
 FOLDER: Final = "generate"
 """Below the workspace's cache."""

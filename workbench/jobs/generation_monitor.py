@@ -18,10 +18,10 @@ from curation_db.generation.work_items import count_all
 from curation_db.storage.store import Store, open_read_only
 from workbench.errors import NegwbError
 from workbench.jobs import generation
-from workbench.workspace.engine_settings import Pipeline
-from workbench.workspace.generation_settings import parse_judge
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.engines import Pipeline
+from workbench.workspace.settings.generation import parse_judge
+from workbench.workspace.settings.settings import read_settings
 
 _MOST_RUNS: Final = 500
 _FAILURES: Final = 12

@@ -29,8 +29,8 @@ from curation_db.storage.store import open_store
 from workbench.errors import NegwbError, NothingToDo
 from workbench.workspace.layout import Workspace
 from workbench.workspace.operations import RESULTS, folder_as_written
-from workbench.workspace.settings import read_settings
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.settings import read_settings
+from workbench.workspace.settings.writer import add_picture_folder
 
 _STORED: Final = 500
 """Pairs in one transaction."""

@@ -31,7 +31,7 @@ from workbench.errors import UsageError
 from workbench.workspace.layout import Workspace
 from workbench.workspace.operations import BENCHMARKS
 from workbench.workspace.picture_folders import ListedFolders, PictureFolders
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2"})
 

@@ -30,7 +30,7 @@ from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, MODEL, RUN_NAME, find_model, list_runs, require_peft, runs_folder
 
 if TYPE_CHECKING:
-    from workbench.workspace.settings import Settings
+    from workbench.workspace.settings.settings import Settings
 
 
 def find_export(workspace: Workspace, export: str) -> Path:
@@ -81,7 +81,7 @@ def make_config(
         UsageError: something does not exist, or the settings contradict each other.
     """
     from workbench.workspace.picture_folders import PictureFolders  # noqa: PLC0415
-    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.settings.settings import read_settings  # noqa: PLC0415
 
     workspace_settings = read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, workspace_settings.pictures, follow_links=workspace_settings.follow_links)
@@ -117,7 +117,7 @@ def settings_of(
     Raises:
         UsageError: the recipe does not exist, or the settings contradict each other.
     """
-    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.settings.settings import read_settings  # noqa: PLC0415
 
     try:
         train_settings, _ = _train_settings(workspace, recipe, read_settings(workspace.settings), settings or {})

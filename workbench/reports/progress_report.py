@@ -16,7 +16,7 @@ from workbench.annotation.wording import readable
 from workbench.console.number_format import NONE, decimal
 from workbench.console.tables import Listing
 from workbench.reports.status_report import edits_listing
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 if TYPE_CHECKING:
     from curation_db.stats.annotator_agreement import VoteAgreement

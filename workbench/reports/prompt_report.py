@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from curation_db.stats.intervals import Interval
-    from workbench.workspace.engine_settings import EngineSettings
+    from workbench.workspace.settings.engines import EngineSettings
 
 AMOUNTS: Final = ("requests", "tokens", "money")
 

@@ -24,7 +24,7 @@ from workbench.console.tables import Listing
 from workbench.reports.overlap_check import overlap_mismatch
 from workbench.reports.trust.summary import newest_export, trust_listing, trust_report
 from workbench.workspace.picture_folders import PictureFolders
-from workbench.workspace.settings import Settings, read_settings
+from workbench.workspace.settings.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -38,8 +38,8 @@ from workbench.workspace.query_history import QueryHistory
 if TYPE_CHECKING:
     from workbench.annotation.session import AnnotationSession
     from workbench.tui.results.context import ResultsContext
-    from workbench.workspace.choices import PanelChoice
     from workbench.workspace.layout import Workspace
+    from workbench.workspace.settings.choices import PanelChoice
 
 
 _ALWAYS = frozenset({"quit", "help_quit", "suspend_process"})
@@ -116,7 +116,7 @@ class NegwbApp(BaseApp):
 
     def _keep_panel(self, view: PanelView) -> None:
         """Write the annotator's choice into negwb.toml."""
-        from workbench.workspace.toml.settings_writer import save_panel  # only when chosen
+        from workbench.workspace.settings.writer import save_panel  # only when chosen
 
         if self._workspace is not None:
             save_panel(self._workspace.settings, self.session.actor.name, view.choice)
@@ -278,7 +278,7 @@ class NegwbApp(BaseApp):
     def action_keep_theme(self) -> None:
         """Write the current theme into negwb.toml."""
         from workbench.errors import UsageError  # only when asked for
-        from workbench.workspace.toml.settings_writer import change_setting
+        from workbench.workspace.settings.writer import change_setting
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
@@ -344,7 +344,7 @@ class NegwbApp(BaseApp):
         return self._results
 
     def _navigation_for(self, workspace: Workspace) -> NavigationContext:
-        from workbench.workspace.settings import read_settings  # only when opened
+        from workbench.workspace.settings.settings import read_settings  # only when opened
 
         if self._navigation is None:
             settings = read_settings(workspace.settings)

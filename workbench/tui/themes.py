@@ -13,7 +13,7 @@ from textual.theme import Theme
 
 from workbench.console.terminal_background import is_light
 from workbench.errors import UsageError
-from workbench.workspace.settings import AUTO_THEME, OWN_THEMES
+from workbench.workspace.settings.settings import AUTO_THEME, OWN_THEMES
 
 DARK = Theme(
     name="negwb-dark",

@@ -13,7 +13,7 @@ from curation_db.atomic_write import replace_file
 from workbench.errors import NegwbError, UsageError
 from workbench.workspace.guidelines import shipped_guidelines
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import DEFAULT_TARGETS, FOLLOW_LINKS_HELP, CurateSettings, ExportSettings
+from workbench.workspace.settings.settings import DEFAULT_TARGETS, FOLLOW_LINKS_HELP, CurateSettings, ExportSettings
 
 _COMMENT_COLUMN = 28
 _WIDTH = 120
@@ -64,7 +64,7 @@ def settings_template() -> str:
     Defaults are set; examples of other settings are commented out.
     """
     from curation_db.lint.settings import LintSettings  # noqa: PLC0415 -- only when a workspace is created
-    from workbench.workspace.generation_settings import GenerateSettings  # noqa: PLC0415
+    from workbench.workspace.settings.generation import GenerateSettings  # noqa: PLC0415
 
     cue, position = (json.dumps(DEFAULT_TARGETS[trait]) for trait in ("cue", "position"))
     return f"""\
@@ -131,7 +131,7 @@ def _examples(kind: type[Any]) -> Iterator[str]:
 
 
 def _engine(*, explained: bool = True, **values: str) -> str:
-    from workbench.workspace.engine_settings import EngineSettings  # noqa: PLC0415
+    from workbench.workspace.settings.engines import EngineSettings  # noqa: PLC0415
 
     settings: Mapping[str, Field[Any]] = {each.name: each for each in fields(EngineSettings)}
     return "\n".join(

@@ -109,7 +109,7 @@ def _load(workspace: Workspace, name: str) -> Task | None:
 
 def _locator(workspace: Workspace) -> Locate:
     from workbench.workspace.picture_folders import ListedFolders, PictureFolders  # noqa: PLC0415
-    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.settings.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from curation_db.similarity.duplicates import Signatures
     from curation_db.storage.store import Store
     from workbench.workspace.layout import Workspace
-    from workbench.workspace.settings import Settings
+    from workbench.workspace.settings.settings import Settings
 
 Locate = Callable[[str, str], Path | None]
 Step = Callable[[str, int, int], None]

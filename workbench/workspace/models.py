@@ -227,7 +227,7 @@ def _first_of(model: str, starts: Mapping[str, str]) -> str:
 
 def _model_of_settings(workspace: Workspace) -> str:
     """Return the model of [train] in negwb.toml as a spec of `load_model`; "" without one."""
-    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.settings.settings import read_settings  # noqa: PLC0415
 
     if not workspace.settings.is_file():
         return ""

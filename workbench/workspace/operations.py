@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from workbench.console.progress_bars import Step
     from workbench.workspace.layout import Workspace
     from workbench.workspace.models import Model
-    from workbench.workspace.settings import Settings
+    from workbench.workspace.settings.settings import Settings
 
 BENCHMARKS = "benchmarks"
 """Folder of a workspace with NAME/ for each registered or frozen benchmark and NAME.json for each other own task."""
@@ -95,7 +95,7 @@ def import_into(
     from curation_db.importing.rows import InputError  # noqa: PLC0415
     from curation_db.importing.tables.columns import parse_mapping  # noqa: PLC0415
     from curation_db.review.candidates import Intake  # noqa: PLC0415
-    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.settings.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
     form = None if data_format is None else Format(data_format)
@@ -165,8 +165,8 @@ def _pictures(workspace: Workspace, plan: ImportPlan, settings: Settings, folder
     from curation_db.importing.image_check import NO_IMAGE_FOLDERS, ImageChecker  # noqa: PLC0415
     from curation_db.importing.path_suffixes import SuffixIndex  # noqa: PLC0415
     from workbench.workspace.picture_folders import ListedFolders, PictureFolders  # noqa: PLC0415
-    from workbench.workspace.settings import read_settings  # noqa: PLC0415
-    from workbench.workspace.toml.settings_writer import add_picture_folder  # noqa: PLC0415
+    from workbench.workspace.settings.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.settings.writer import add_picture_folder  # noqa: PLC0415
 
     sources = plan.sources or (plan.source,)
     if folder is not None:
@@ -226,7 +226,7 @@ def freeze_set(
     from workbench import version  # noqa: PLC0415
     from workbench.console.progress_bars import step_bars  # noqa: PLC0415
     from workbench.workspace.held_out import benchmark_images  # noqa: PLC0415
-    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.settings.settings import read_settings  # noqa: PLC0415
 
     limit = read_settings(workspace.settings).checks.text_limit
     if selection is None:

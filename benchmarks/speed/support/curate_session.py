@@ -37,7 +37,7 @@ from workbench.tui.frame_diff import Update
 from workbench.tui.gc_control import manual_gc
 from workbench.tui.screens.curate import CurateScreen
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot

@@ -26,8 +26,8 @@ from workbench.generation.runs.counters import RunCounters
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.runner import Runner, RunStopped
 from workbench.generation.runs.work_source import read_image_tasks
-from workbench.workspace.engine_settings import EngineSettings, JudgeSettings
 from workbench.workspace.picture_folders import PictureFolders
+from workbench.workspace.settings.engines import EngineSettings, JudgeSettings
 
 _SIZE: Final = (640, 480)
 _CAPTIONS: Final = 5

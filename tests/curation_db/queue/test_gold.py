@@ -25,7 +25,7 @@ from curation_db.review.gold_marking import MarkingResult, mark, mark_adjudicate
 from curation_db.search.cards import card_for, load_card
 from curation_db.storage.store import create_store, open_store
 from workbench.annotation.models import SessionSettings
-from workbench.workspace.settings import CurateSettings
+from workbench.workspace.settings.settings import CurateSettings
 
 ACCEPT, REJECT = KnownAnswer(Kind.ACCEPT), KnownAnswer(Kind.REJECT, Reason.PRESENT)
 

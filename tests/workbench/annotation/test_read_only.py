@@ -19,7 +19,7 @@ from workbench.tui.app import NegwbApp
 from workbench.tui.screens.browse import BrowseScreen
 from workbench.workspace.keymap import ActionMap, KeyScope, results_actions
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import Settings
+from workbench.workspace.settings.settings import Settings
 
 
 def read_only(workspace: WorkspaceFixture, **settings: Any) -> AnnotationSession:

@@ -16,7 +16,7 @@ from support.commands import import_command
 from workbench.errors import ExitCode
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 Call = Callable[..., int]
 

@@ -21,7 +21,7 @@ from curation_db.storage.sqlite import initialise_file
 from curation_db.storage.store import open_store, open_without_writing
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.writer import add_picture_folder
 
 NEGWB = Path(sys.executable).with_name("negwb")
 Guard = Callable[[], None]

@@ -36,7 +36,7 @@ from workbench.generation.pipelines.vqa_questions import question_parts
 from workbench.generation.prompts.cue_mix import CUES, POSITIONS
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, JudgeSettings, Pipeline
+from workbench.workspace.settings.engines import ANNOTATIONS, EngineSettings, JudgeSettings, Pipeline
 
 ENGINES = {"a": scripted(judge="a"), "b": scripted(judge="b")}
 P1, P2 = find_prompts("negwb-p1-1"), find_prompts("negwb-p2-1")

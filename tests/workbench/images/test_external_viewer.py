@@ -13,7 +13,7 @@ from support.workspaces import press, settled
 
 from workbench.errors import UsageError
 from workbench.images.external_viewer import NoViewer, launch, viewer_command
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 # fmt: off
 HOSTILE = ("-rf.png", "$(touch owned).png", "a b;touch owned.png", "`touch owned`'\".png", "\nnew line\x1b[31m.png",

@@ -11,8 +11,8 @@ from curation_db.enums import GenerationState, StopReason
 from curation_db.generation.runs import GenerationRunRow, StageProgress
 from workbench.errors import NegwbError
 from workbench.jobs.generation import GenerationOrder, resume_arguments
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.generation_settings import GenerateSettings
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.generation import GenerateSettings
 
 # fmt: off
 RECIPE = {

@@ -25,7 +25,7 @@ from workbench.reports.status_report import gather
 from workbench.reports.trust.summary import newest_export, trust_listing
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 
 def record_rows(workspace: Workspace, statement: str) -> list[tuple[Any, ...]]:

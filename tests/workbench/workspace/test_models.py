@@ -11,7 +11,7 @@ from workbench.demo.experiment.finetune_recipe import RECIPE, recipe_as_toml
 from workbench.errors import UsageError
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, DEFAULT_MODEL, base_hash, base_model, find_model
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 
 def workspace_with(root: Path, toml: str) -> Workspace:

@@ -10,7 +10,7 @@ from workbench.annotation.command_runner import run_command
 from workbench.errors import UsageError
 from workbench.workspace.keymap import ActionMap, KeyScope
 from workbench.workspace.own_commands import OwnCommand, environment_of, shell_line
-from workbench.workspace.settings import find_problems, read_settings
+from workbench.workspace.settings.settings import find_problems, read_settings
 
 HOSTILE = (
     "a dog $(touch owned) `touch owned` without a hat",

@@ -225,7 +225,7 @@ def _show_pictures(workspace: Workspace, job: PictureJob, made: PictureSet, coun
 
     from workbench.images.inline import inline_graphics, inline_half_cells
     from workbench.images.terminal_graphics import choose_protocol
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     protocol = choose_protocol(read_settings(workspace.settings).curate.images)
     console = Console()

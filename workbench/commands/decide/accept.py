@@ -71,7 +71,7 @@ def accept(
     """
     from curation_db.storage.store import open_read_only, open_store
     from workbench.workspace.layout import find_workspace
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     workspace = find_workspace(context.obj)
     declared_looks = _parse_looks(looks)

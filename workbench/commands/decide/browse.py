@@ -118,7 +118,7 @@ def refresh_indexes(store: Store, workspace: Workspace, view: View) -> None:
     from curation_db.lint.index import LintIndexer
     from curation_db.search import fulltext
     from curation_db.search.query_language import INDEXED_TEXT, LOOKS, QueryField
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     if any(view.filters_by(field) for field in LOOKS):
         from workbench.workspace.image_signatures import locator, refresh_record

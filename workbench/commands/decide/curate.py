@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from workbench.tui.screens.base.navigation import MainView
     from workbench.workspace.keymap import ActionMap
     from workbench.workspace.layout import Workspace
-    from workbench.workspace.settings import CurateSettings, Settings
+    from workbench.workspace.settings.settings import CurateSettings, Settings
 
 _EPILOG = """\b
 Examples:
@@ -175,7 +175,7 @@ def run_curate(
     """
     _require_terminal()
     doubt = doubt_about_characters("negwb curate --plain")
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     settings = read_settings(workspace.settings)
     doubt = " · ".join(filter(None, (doubt, _tokenizer_problem(settings))))
@@ -213,7 +213,7 @@ def run_plain(workspace: Workspace, annotator: str | None = None, options: Curat
         NothingToDo: the workspace has no candidates.
     """
     from workbench.annotation.plain.loop import PlainLoop
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     settings = read_settings(workspace.settings)
     name = annotator_name(annotator)
@@ -316,7 +316,7 @@ def _tokenizer_problem(settings: Settings) -> str:
 
 
 def _check_theme(settings: CurateSettings, workspace: Workspace) -> None:
-    from workbench.workspace.settings import OWN_THEMES
+    from workbench.workspace.settings.settings import OWN_THEMES
 
     if settings.theme not in OWN_THEMES:
         from workbench.tui.themes import check_theme  # 0.2 s, only for themes of Textual

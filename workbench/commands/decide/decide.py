@@ -240,7 +240,7 @@ def commands_session(
     from workbench.annotation.open import open_session, session_settings
     from workbench.commands.decide.curate import annotator_name
     from workbench.workspace.layout import find_workspace
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     workspace = find_workspace(context.obj)
     settings = read_settings(workspace.settings)

@@ -153,7 +153,7 @@ def export(
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.operations import freeze_set
     from workbench.workspace.picture_folders import PictureFolders, missing_images
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     workspace = find_workspace(context.obj)
     settings = read_settings(workspace.settings)  # before the export exists: the settings may be invalid

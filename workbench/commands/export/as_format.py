@@ -108,7 +108,7 @@ def export_as(
     from workbench.reports.exports.gate import check_lines, check_pairs, gate_json, refuse
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.picture_folders import ListedFolders, PictureFolders
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     if (balance or strict) and not hard_negatives:
         raise UsageError("--balance and --strict are for sets with false captions", hint="add --hard-negatives")

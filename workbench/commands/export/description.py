@@ -86,7 +86,7 @@ def read_summary(workspace: Workspace, name: str, names: bool) -> ExportSummary:
     from curation_db.storage.store import open_read_only
     from workbench.console.progress_bars import step_bars
     from workbench.reports.exports.summary import summarize
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     if name not in list_exports(workspace.exports):
         raise UsageError(f"there is no export {name!r}", hint="freeze one with: negwb export; list them: negwb status")

@@ -23,10 +23,10 @@ from workbench.generation.runs import batch_transfer
 from workbench.generation.runs.batch_requests import RequestFile, read_request_file
 from workbench.generation.runs.batch_submissions import Submission, SubmissionFolder
 from workbench.generation.runs.batch_transfer import FetchedBatch, Servers
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.generation_settings import inline_engine
 from workbench.workspace.layout import find_workspace
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.generation import inline_engine
+from workbench.workspace.settings.settings import read_settings
 
 T = TypeVar("T")
 

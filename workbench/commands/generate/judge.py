@@ -22,10 +22,10 @@ from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.rejudging import UnjudgedCandidates
 from workbench.generation.runs.session import GenerationOptions, GenerationResult, GenerationTask, raise_for_failures
 from workbench.generation.runs.unclear_verdicts import verdicts_unclear
-from workbench.workspace.engine_settings import Pipeline
 from workbench.workspace.layout import Workspace, find_workspace
 from workbench.workspace.picture_folders import PictureFolders
-from workbench.workspace.settings import Settings, read_settings
+from workbench.workspace.settings.engines import Pipeline
+from workbench.workspace.settings.settings import Settings, read_settings
 
 
 def judge_candidates(

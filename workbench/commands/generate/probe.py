@@ -20,9 +20,9 @@ from workbench.generation.engines.openai.probing.capabilities import Capability,
 from workbench.generation.engines.openai.probing.probe import ProbeReport, probe
 from workbench.generation.engines.openai.probing.probe_summary import probe_summary, rules_json
 from workbench.generation.engines.openai.request_rules import request_rules
-from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import find_workspace
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.settings import read_settings
 
 
 def probe_endpoint(named: Path | None, endpoint: str, *, model: str, key_env: str, as_json: bool) -> None:

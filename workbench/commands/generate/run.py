@@ -30,10 +30,10 @@ from workbench.generation.runs.session import (
 )
 from workbench.generation.runs.unclear_verdicts import verdicts_unclear
 from workbench.generation.runs.work_source import Shard
-from workbench.workspace.engine_settings import EngineSettings, Pipeline
 from workbench.workspace.layout import Workspace, find_workspace
 from workbench.workspace.picture_folders import PictureFolders
-from workbench.workspace.settings import Settings, read_settings
+from workbench.workspace.settings.engines import EngineSettings, Pipeline
+from workbench.workspace.settings.settings import Settings, read_settings
 
 
 def run_generate(

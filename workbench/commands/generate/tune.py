@@ -92,8 +92,8 @@ def tune(
 
 def _default_set(workspace: Workspace, pipeline: str) -> str:
     from workbench.errors import UsageError
-    from workbench.workspace.engine_settings import Pipeline
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.engines import Pipeline
+    from workbench.workspace.settings.settings import read_settings
 
     try:
         chosen = Pipeline(pipeline.upper())

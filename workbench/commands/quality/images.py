@@ -116,7 +116,7 @@ def _refreshed(workspace: Workspace) -> SignedImages:
     from curation_db.language.sanitize import counted
     from curation_db.storage.store import open_read_only
     from workbench.workspace.image_signatures import locator, refresh_record
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     settings = read_settings(workspace.settings)
     with open_read_only(workspace.database) as store, step_bars(lines=True) as bars:

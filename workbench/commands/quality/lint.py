@@ -52,7 +52,7 @@ def lint(
     """
     from curation_db.lint.linter import DEFAULTS
     from workbench.workspace.layout import NoWorkspace, find_workspace
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     wanted, states = _rules(rule or []), _states(state or [])
     try:

@@ -74,7 +74,7 @@ def prompts(
     from workbench.generation.prompts.seen_labels import seen_labels
     from workbench.reports import prompt_report as report
     from workbench.workspace.layout import find_workspace
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     dimensions = _dimensions(by)
     workspace = find_workspace(context.obj)
@@ -133,7 +133,7 @@ def compare(
     from workbench.reports import prompt_comparison as report
     from workbench.reports.prompt_report import prices_of
     from workbench.workspace.layout import find_workspace
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     workspace = find_workspace(context.obj)
     prices = prices_of(read_settings(workspace.settings).generate.engines)

@@ -15,8 +15,8 @@ from workbench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from workbench.workspace.layout import Workspace
-    from workbench.workspace.setting_errors import SettingProblem
-    from workbench.workspace.settings_catalog import ListedSetting
+    from workbench.workspace.settings.catalog import ListedSetting
+    from workbench.workspace.settings.errors import SettingProblem
 
 _EPILOG = """\b
 Examples:
@@ -60,9 +60,9 @@ def show_settings(
 
 def _rows(workspace: Workspace, option: Path | None) -> Iterator[dict[str, Any]]:
     from workbench.workspace.keymap import ActionMap
-    from workbench.workspace.settings import read_settings
-    from workbench.workspace.settings_catalog import list_engines, list_settings
-    from workbench.workspace.toml.toml_file import read_toml_text
+    from workbench.workspace.settings.catalog import list_engines, list_settings
+    from workbench.workspace.settings.settings import read_settings
+    from workbench.workspace.settings.toml_file import read_toml_text
 
     settings, text = read_settings(workspace.settings), read_toml_text(workspace.settings)
     yield _row_of_workspace(workspace, option)
@@ -121,7 +121,7 @@ def validate(
     """Check the settings: print a line for each problem, as FILE:LINE: PROBLEM; exit with 2 if there is one."""
     from curation_db.language.sanitize import counted, display_text
     from workbench.workspace.layout import find_workspace
-    from workbench.workspace.settings import find_problems
+    from workbench.workspace.settings.settings import find_problems
 
     path = file if file is not None else find_workspace(context.obj).settings
     problems = find_problems(path) or list(_problems_of_theme(path))
@@ -135,9 +135,9 @@ def validate(
 
 
 def _problems_of_theme(path: Path) -> Iterator[tuple[int, SettingProblem]]:
-    from workbench.workspace.setting_errors import SettingProblem, line_of_problem
-    from workbench.workspace.settings import OWN_THEMES, read_settings
-    from workbench.workspace.toml.toml_file import read_toml_text
+    from workbench.workspace.settings.errors import SettingProblem, line_of_problem
+    from workbench.workspace.settings.settings import OWN_THEMES, read_settings
+    from workbench.workspace.settings.toml_file import read_toml_text
 
     theme = read_settings(path).curate.theme
     if theme in OWN_THEMES:
@@ -153,6 +153,6 @@ def _problems_of_theme(path: Path) -> Iterator[tuple[int, SettingProblem]]:
 
 def print_schema() -> None:
     """Print the JSON Schema of negwb.toml (draft 7), with which editors complete and check the file."""
-    from workbench.workspace.settings_schema import settings_schema
+    from workbench.workspace.settings.schema import settings_schema
 
     typer.echo(json.dumps(settings_schema(), indent=2))

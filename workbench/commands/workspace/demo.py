@@ -163,7 +163,7 @@ def _print_keys(path: Path) -> None:
     """Print the keys that decide, before the first card is there."""
     from workbench.workspace.keymap import ActionMap, KeyScope
     from workbench.workspace.layout import Workspace
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     settings = Workspace(path).settings
     actions = ActionMap(read_settings(settings).curate.keys if settings.is_file() else None)

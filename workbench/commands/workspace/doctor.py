@@ -12,7 +12,7 @@ from workbench.errors import ExitCode
 if TYPE_CHECKING:
     from curation_db.integrity.checks import CheckResult
     from workbench.workspace.layout import Workspace
-    from workbench.workspace.settings import Settings
+    from workbench.workspace.settings.settings import Settings
 
 _EPILOG = """\b
 Examples:
@@ -65,7 +65,7 @@ def _repair(workspace: Workspace) -> list[str]:
 def _check(workspace: Workspace, repaired: list[str], *, every: bool, as_json: bool) -> ExitCode:
     from workbench.console.progress_bars import step_bars
     from workbench.diagnostics.workspace_checks import around, examine, exit_code
-    from workbench.workspace.settings import OWN_THEMES
+    from workbench.workspace.settings.settings import OWN_THEMES
 
     def check_settings(settings: Settings) -> None:
         if settings.curate.theme not in OWN_THEMES:

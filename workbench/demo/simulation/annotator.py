@@ -25,7 +25,7 @@ from workbench.demo.simulation.scripted_engine import TRUTH, DrawnWorld
 from workbench.generation.engines.requests import ImagePayload
 from workbench.generation.models import CaptionItem, ImageTask
 from workbench.generation.pipelines.rewrite_checks import check_rewrite
-from workbench.workspace.engine_settings import Edits
+from workbench.workspace.settings.engines import Edits
 
 NAME = "scripted-annotator"
 _CLAIM_SIZE = 20

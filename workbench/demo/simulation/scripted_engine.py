@@ -29,7 +29,7 @@ from workbench.generation.pipelines.proposals import concept_words
 from workbench.generation.pipelines.rewrite_checks import check_rewrite
 from workbench.generation.pipelines.vqa_questions import question_parts
 from workbench.generation.prompts.cue_mix import seed_of
-from workbench.workspace.engine_settings import Edits, EngineSettings
+from workbench.workspace.settings.engines import Edits, EngineSettings
 
 MODEL: Final = "a script, not a model"
 SOURCE: Final = "demo"

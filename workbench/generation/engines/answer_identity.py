@@ -20,7 +20,7 @@ from workbench.generation.engines.openai.probing.capabilities import ProbedCapab
 from workbench.generation.engines.openai.request_rules import RequestRules, request_rules
 from workbench.generation.engines.protocol import Engine
 from workbench.generation.engines.requests import AnswerFormat, ModelRequest
-from workbench.workspace.engine_settings import Answers, EngineSettings
+from workbench.workspace.settings.engines import Answers, EngineSettings
 
 _ONLY_METHOD: Final[Mapping[str, Method]] = {"transformers": Method.LOGPROBS, "clip": Method.SCORE}
 """Method of the engine kinds that have a single one."""

@@ -23,7 +23,7 @@ from workbench.errors import UsageError
 from workbench.generation.budget import BudgetReached
 from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 MOST_FAULTS: Final = 20
 """Requests in a row that may fail through faults of the engine; then the engine counts as broken and the run ends."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.budget import Budget
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 ENTRY_POINT_GROUP: Final = "negwb.engines"
 """Group in which packages register engine factories: `kind = "module:function"`."""

@@ -17,7 +17,7 @@ from workbench.generation.engines.guard import (
     raised_text,
 )
 from workbench.generation.engines.protocol import ENTRY_POINT_GROUP, Engine, EngineContext, EngineFactory
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 BUILT_IN: Final[Mapping[str, str]] = {
     "openai": "workbench.generation.engines.openai.engine:make",

@@ -14,7 +14,7 @@ from typing import Final
 from workbench.generation.engines.yes_no_parsing import official_yes
 from workbench.generation.models import JudgeVerdict
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import JudgeRule, Prior
+from workbench.workspace.settings.engines import JudgeRule, Prior
 
 _CLIP: Final = 1e-6
 """Probabilities are clipped to [_CLIP, 1 - _CLIP] before the logit."""

@@ -9,7 +9,7 @@ from curation_db.language.nouns import concept_key
 from curation_db.language.object_mentions import affirms, category_matches
 from curation_db.language.sanitize import display_text
 from workbench.generation.models import ImageTask, JudgeVerdict
-from workbench.workspace.engine_settings import ANNOTATIONS
+from workbench.workspace.settings.engines import ANNOTATIONS
 
 PROMPT: Final = "annotations-1"
 """In place of a prompt version; raise the number when the rules change."""

@@ -14,7 +14,7 @@ from workbench.generation.pipelines.requests import RequestCache, build_request
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, JudgeRule, Prior
+from workbench.workspace.settings.engines import ANNOTATIONS, JudgeRule, Prior
 
 BLANK: Final = ImagePayload(key="blank", blank=True)
 STAGES: Final = {Question.PRESENT: Stage.PRESENCE, Question.ACCEPTABLE: Stage.ACCEPTABLE}

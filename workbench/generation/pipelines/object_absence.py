@@ -24,7 +24,7 @@ from workbench.generation.pipelines.requests import RequestCache, build_request,
 from workbench.generation.pipelines.rewriting import RewriteTask, cue_target_of
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import JudgeRule, Unclear
+from workbench.workspace.settings.engines import JudgeRule, Unclear
 
 _RAW_CONCEPT: Final = 200
 """Most characters of a verbatim concept."""

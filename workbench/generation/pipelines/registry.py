@@ -15,7 +15,7 @@ from workbench.generation.pipelines.requests import in_order
 from workbench.generation.pipelines.vqa_negation import vqa_negation
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, Pipeline
+from workbench.workspace.settings.engines import ANNOTATIONS, Pipeline
 
 _IMAGE_ENGINE_KINDS: Final = frozenset({"openai", "transformers", "clip"})
 """Engine kinds that need the image file to judge."""

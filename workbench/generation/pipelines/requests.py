@@ -20,7 +20,7 @@ from workbench.generation.engines.requests import (
 from workbench.generation.models import EngineRequest, ItemResult, SubSteps
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet, StagePrompt
-from workbench.workspace.engine_settings import JudgeRule
+from workbench.workspace.settings.engines import JudgeRule
 
 _SUBJECT: Final = 200
 

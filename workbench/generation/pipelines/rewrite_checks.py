@@ -12,7 +12,7 @@ from curation_db.language.sanitize import normalised
 from curation_db.lint.linter import LintSubject, Rule, lint
 from curation_db.lint.minimal_edit import form_fault, insertion_fault
 from workbench.generation.models import CaptionItem, ImageTask
-from workbench.workspace.engine_settings import Edits
+from workbench.workspace.settings.engines import Edits
 
 # fmt: off
 SERIOUS: Final = frozenset({

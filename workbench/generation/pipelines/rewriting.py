@@ -15,7 +15,7 @@ from workbench.generation.pipelines.rewrite_checks import EMPTY, FINE, Check, ch
 from workbench.generation.prompts.cue_mix import CueTarget, choose_cue_target
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import JudgeRule, Mix
+from workbench.workspace.settings.engines import JudgeRule, Mix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from workbench.generation.pipelines.vqa_questions import QuestionFault, Question
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import Unclear
+from workbench.workspace.settings.engines import Unclear
 
 
 @dataclass(frozen=True, slots=True)

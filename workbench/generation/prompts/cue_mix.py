@@ -14,7 +14,7 @@ from typing import Final
 from curation_db.enums import NegationType
 from curation_db.language.nouns import concept_key
 from curation_db.stats.targets import POSITIONS, PRESETS
-from workbench.workspace.engine_settings import Mix
+from workbench.workspace.settings.engines import Mix
 
 __all__ = ["CUES", "FREE", "POSITIONS", "CueTarget", "choose_cue_target", "cues_for", "seed_of"]
 

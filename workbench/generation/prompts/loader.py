@@ -19,9 +19,9 @@ from workbench import generation
 from workbench.errors import UsageError
 from workbench.generation.engines.requests import Message, Sampling
 from workbench.generation.prompts.cue_mix import CUES, FREE, POSITIONS
-from workbench.workspace.engine_settings import Pipeline
-from workbench.workspace.toml.toml_edit import line_of_key_or_header
-from workbench.workspace.toml.toml_file import parse_toml, read_toml_text
+from workbench.workspace.settings.engines import Pipeline
+from workbench.workspace.settings.toml_edit import line_of_key_or_header
+from workbench.workspace.settings.toml_file import parse_toml, read_toml_text
 
 _Table = TypeVar("_Table")
 WORKSPACE_FOLDER: Final = "prompts"

@@ -41,8 +41,8 @@ from workbench.generation.engines.registry import open_engine
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest, answer_format_of
 from workbench.generation.runs.dispatcher import memory_key, normalised
 from workbench.generation.runs.runner import AnswerPending
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.server_address import plain_url
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.server_address import plain_url
 
 MAX_LINES: Final = 50_000
 MAX_BYTES: Final = 200_000_000

@@ -12,7 +12,7 @@ from curation_db.foreign_json import JsonError, parse_json
 from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
 from workbench.generation.engines.openai.batches.batch_lines import URL, custom_id
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 _CHARACTERS_PER_TOKEN: Final = 4
 """Of English text, about."""

@@ -32,8 +32,8 @@ from workbench.generation.engines.requests import RequestFailure
 from workbench.generation.runs.batch_files import ExpectedAnswers, IngestReport, ingest_responses
 from workbench.generation.runs.batch_requests import RequestFile
 from workbench.generation.runs.batch_submissions import Submission, SubmissionFolder
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.server_address import plain_url
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.server_address import plain_url
 
 _BYTES_PER_ANSWER: Final = 1 << 16
 """Most bytes of an answer on average; log-probabilities of one token have 3 kB."""

@@ -10,7 +10,7 @@ from workbench.errors import UsageError
 from workbench.generation.engines.openai.probing.capabilities import is_blind
 from workbench.generation.pipelines.judging import STAGES
 from workbench.generation.runs.plan import GenerationPlan
-from workbench.workspace.server_address import plain_url
+from workbench.workspace.settings.server_address import plain_url
 
 Probes = Callable[[str, str], Mapping[str, Any] | None]
 """Address and model to the stored result of the probe; None: never probed."""

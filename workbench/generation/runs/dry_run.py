@@ -28,9 +28,9 @@ from workbench.generation.runs.plan import GenerationPlan
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.session import GenerationOptions, probes_of, scope_of
 from workbench.generation.runs.work_source import read_image_tasks
-from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.picture_folders import PictureFolders
-from workbench.workspace.server_address import plain_url
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.server_address import plain_url
 
 _SAMPLE: Final = 50
 """Images that are simulated; their mean is the estimate for the others."""

@@ -18,8 +18,8 @@ from workbench.generation.pipelines.judging import STAGES
 from workbench.generation.pipelines.registry import check_prompts
 from workbench.generation.prompts.loader import PromptSet, find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, JudgeRule, JudgeSettings, Pipeline
-from workbench.workspace.generation_settings import GenerateSettings, answerable_judges, inline_engine, parse_judge
+from workbench.workspace.settings.engines import ANNOTATIONS, EngineSettings, JudgeRule, JudgeSettings, Pipeline
+from workbench.workspace.settings.generation import GenerateSettings, answerable_judges, inline_engine, parse_judge
 
 _JUDGED: Final = frozenset(str(stage) for stage in STAGES.values())
 """Stages that judges answer; the proposer answers the others."""

@@ -21,8 +21,8 @@ from workbench.generation.recipe import Recipe
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.runner import CANDIDATE, candidate_id_of
 from workbench.generation.runs.work_source import image_task_of
-from workbench.workspace.engine_settings import ANNOTATIONS, Pipeline
 from workbench.workspace.picture_folders import PictureFolders
+from workbench.workspace.settings.engines import ANNOTATIONS, Pipeline
 
 _PAGE = 200
 _ROWS = text("""

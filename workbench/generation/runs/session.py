@@ -38,10 +38,10 @@ from workbench.generation.runs.plan import GenerationPlan, check_judges, check_p
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.runner import Runner, RunStopped
 from workbench.generation.runs.work_source import Shard, read_image_tasks
-from workbench.workspace.engine_settings import EngineSettings, Pipeline
 from workbench.workspace.layout import Workspace
 from workbench.workspace.picture_folders import PictureFolders
-from workbench.workspace.server_address import plain_url
+from workbench.workspace.settings.engines import EngineSettings, Pipeline
+from workbench.workspace.settings.server_address import plain_url
 
 _HEARTBEAT_S: Final = 1.0
 _STOPPING_S: Final = 0.2

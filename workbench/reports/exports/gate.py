@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from curation_db.stats.intervals import Interval
     from curation_db.trust.blind_classifier import BlindResult, TextBias
     from workbench.workspace.layout import Workspace
-    from workbench.workspace.settings import Settings
+    from workbench.workspace.settings.settings import Settings
 
 _SHOWN: Final = 4
 _FAR: Final = 0.1

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from curation_db.stats.intervals import Interval
     from workbench.workspace.layout import Workspace
-    from workbench.workspace.settings import Settings
+    from workbench.workspace.settings.settings import Settings
 
 _JUDGES: Final = 4
 _POLICIES: Final = 2

@@ -109,7 +109,7 @@ def run_results(workspace: Workspace, start: Page = "runs", *, base: str | None 
     from workbench.console.terminal_query import kept_modes
     from workbench.images.terminal_graphics import choose_protocol
     from workbench.tui.themes import check_theme, resolve_theme
-    from workbench.workspace.settings import read_settings
+    from workbench.workspace.settings.settings import read_settings
 
     curate = read_settings(workspace.settings).curate
     check_theme(curate.theme, workspace.settings)

@@ -226,7 +226,7 @@ class RunsScreen(PollingScreen[RunSnapshot]):
     def action_group(self) -> None:
         """Choose the setting by which the runs are grouped, from those that differ."""
         from workbench.tui.screens.modals.choose import ChooseModal  # only when opened
-        from workbench.workspace.settings_catalog import Choice
+        from workbench.workspace.settings.catalog import Choice
 
         settings = [row.settings for row in self.snapshot.rows if row.settings] if self.snapshot else []
         names = differing(settings)

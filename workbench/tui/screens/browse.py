@@ -412,7 +412,7 @@ class BrowseScreen(SideScreen, DecisionScreen):
 
     def action_views(self) -> None:
         from workbench.tui.screens.modals.views import ViewsModal
-        from workbench.workspace.settings import read_settings  # only when opened
+        from workbench.workspace.settings.settings import read_settings  # only when opened
 
         own = read_settings(self.navigation.workspace.settings).views  # another process may have saved views meanwhile
         self.app.push_screen(ViewsModal(own), self._chosen)
@@ -428,7 +428,7 @@ class BrowseScreen(SideScreen, DecisionScreen):
     def action_save_view(self) -> None:
         """Save the current view under a name."""
         from workbench.tui.screens.modals.views import SaveViewModal
-        from workbench.workspace.toml.settings_writer import save_view  # only when opened
+        from workbench.workspace.settings.writer import save_view  # only when opened
 
         line = str(self.view)
         modal = SaveViewModal(line or "everything", partial(save_view, self.navigation.workspace.settings, line=line))

@@ -25,9 +25,9 @@ from workbench.tui.widgets.header_bar import HeaderBar
 from workbench.tui.widgets.key_hints import pane_keys
 from workbench.tui.widgets.static_table import Column, StaticTable, titled
 from workbench.workspace.keymap import Tab
-from workbench.workspace.settings import AUTO_THEME
-from workbench.workspace.settings_catalog import Applies, Choice, ListedSetting, can_change, choices, read_setting_list
-from workbench.workspace.toml.settings_writer import change_setting
+from workbench.workspace.settings.catalog import Applies, Choice, ListedSetting, can_change, choices, read_setting_list
+from workbench.workspace.settings.settings import AUTO_THEME
+from workbench.workspace.settings.writer import change_setting
 
 _FROM_NEXT = {"images": "applies from the next start", "order": "applies from the next start"}
 _WIDE = 100

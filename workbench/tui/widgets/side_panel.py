@@ -18,7 +18,7 @@ from workbench.annotation.wording import DECISIONS, readable
 from workbench.tui.rendering.card_content import MARK, QUIET, decision_style
 from workbench.tui.rendering.line_cut import cut_line
 from workbench.tui.widgets.borders import set_border_labels
-from workbench.workspace.choices import PanelChoice
+from workbench.workspace.settings.choices import PanelChoice
 
 DECISIONS_SHOWN = 8
 _PARAGRAPH = re.compile(r"\n(?=\s*(?:[-*+#|]|\d+\.)|[ \t]*(?:\n|$))|(?<=\n)\n")

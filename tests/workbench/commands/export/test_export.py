@@ -25,7 +25,7 @@ from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.workspace import operations
 from workbench.workspace.create import create_workspace
 from workbench.workspace.operations import freeze_set
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.writer import add_picture_folder
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from workbench.generation.runs.batch_requests import read_request_file
 from workbench.generation.runs.batch_submissions import SubmissionFolder
 from workbench.generation.runs.batch_transfer import Servers, draft_submission, wait_until_ended
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 URL = "http://127.0.0.1:9/v1"
 KEY = "sk-very-secret-key-of-ours"

@@ -22,7 +22,7 @@ from workbench.generation.prompts.loader import find_prompts
 from workbench.jobs.generation import resume_arguments
 from workbench.reports.prompt_comparison import comparison_report
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 SIZE = DemoSize(pictures=16, pool=1, scenes=1, gallery=1)
 OLD = "negwb-p1-1"

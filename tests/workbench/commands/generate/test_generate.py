@@ -27,8 +27,8 @@ from workbench.jobs.generation import resume_arguments
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 from workbench.workspace.picture_folders import PictureFolders
-from workbench.workspace.settings import read_settings
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.settings import read_settings
+from workbench.workspace.settings.writer import add_picture_folder
 
 CAPTIONS = ("a man riding a horse", "a dog on a sofa", "two cups on a table", "a bus in a street")
 ENGINES = """

@@ -21,7 +21,7 @@ from workbench.cli import app
 from workbench.errors import NothingToDo, UsageError
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import NoWorkspace, Workspace
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 ROWS = """image,caption,candidate,concept
 a.jpg,a dog on a sofa,a dog without a hat,hat

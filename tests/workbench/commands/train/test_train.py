@@ -30,8 +30,8 @@ from workbench.jobs.runs import find_export, make_config, prepare_run, resume, t
 from workbench.jobs.training import run_to_end, start_and_leave, start_child
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import DEFAULT_MODEL, base_model, find_model, runs_folder
-from workbench.workspace.settings import parse, read_settings
-from workbench.workspace.settings_catalog import read_setting_list
+from workbench.workspace.settings.catalog import read_setting_list
+from workbench.workspace.settings.settings import parse, read_settings
 
 SMALL = ("--batch", 4, "--lr", "1e-3", "--threads", 1, "--set", "val_share=0.2")
 LEADING = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
@@ -607,7 +607,7 @@ class TestOwnRecipe:
     ) -> None:
         text = f"{workspace.settings.read_text(encoding='utf-8')}\n[train]\nreport_to = {value}\n"
         settings = parse(text, workspace.settings)
-        monkeypatch.setattr("workbench.workspace.settings.read_settings", lambda path: settings)
+        monkeypatch.setattr("workbench.workspace.settings.settings.read_settings", lambda path: settings)
 
         def trackers(report_to: str | None) -> tuple[str, ...]:
             return make_config(workspace, "set-001", model=str(tiny(workspace)), report_to=report_to).report_to

@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 from workbench import cli
 from workbench.demo.build import DemoSize, open_demo
 from workbench.workspace.create import create_workspace, settings_template
-from workbench.workspace.settings import find_problems
-from workbench.workspace.settings_schema import settings_schema
+from workbench.workspace.settings.schema import settings_schema
+from workbench.workspace.settings.settings import find_problems
 
 SETTINGS = """\
 [curate]

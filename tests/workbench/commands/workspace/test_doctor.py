@@ -24,7 +24,7 @@ from workbench.console.terminal_env import detect_terminal, reason
 from workbench.diagnostics import environment
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.writer import add_picture_folder
 
 NEGWB = Path(sys.executable).with_name("negwb")
 

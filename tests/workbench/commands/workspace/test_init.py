@@ -13,7 +13,7 @@ from workbench.cli import app
 from workbench.errors import NegwbError, UsageError
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import find_workspace
-from workbench.workspace.settings import Settings, read_settings
+from workbench.workspace.settings.settings import Settings, read_settings
 
 
 def test_creates_settings_and_record(tmp_path):

@@ -21,7 +21,7 @@ from workbench.errors import UsageError
 from workbench.reports.status_report import gather, listings
 from workbench.workspace.create import create_workspace
 from workbench.workspace.operations import freeze_set
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.writer import add_picture_folder
 
 NASTY = "[bold]ana[/] \x1b[31m\u202e"
 

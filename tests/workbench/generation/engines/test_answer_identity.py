@@ -15,7 +15,7 @@ from workbench.generation.engines.answer_identity import AnswerIdentity, Request
 from workbench.generation.engines.openai.probing.capabilities import Capability
 from workbench.generation.engines.protocol import StoreAnswer
 from workbench.generation.engines.requests import ImagePayload, ModelRequest
-from workbench.workspace.engine_settings import Answers, EngineSettings
+from workbench.workspace.settings.engines import Answers, EngineSettings
 
 IMAGE = ImagePayload(key="coco/1")
 REQUESTS = {

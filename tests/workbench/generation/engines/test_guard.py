@@ -25,8 +25,8 @@ from workbench.generation.engines.guard import MOST_FAULTS, GuardedEngine
 from workbench.generation.engines.protocol import EngineContext, EngineStopped
 from workbench.generation.engines.requests import AnswerFormat, Message, ModelAnswer, ModelRequest, Sampling
 from workbench.workspace.create import create_workspace
-from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import Workspace
+from workbench.workspace.settings.engines import EngineSettings
 
 CAPTIONS = {
     "images": [{"id": n, "file_name": f"{n}.jpg"} for n in (1, 2, 3)],
@@ -424,7 +424,7 @@ MODULE = """
 import asyncio, subprocess, sys, threading, time
 from workbench.errors import NegwbError
 from workbench.generation.engines.requests import ModelAnswer
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 
 class Good:

@@ -14,7 +14,7 @@ from workbench.generation.models import JudgeVerdict
 from workbench.generation.pipelines.aggregation import effective_probability, is_present
 from workbench.generation.pipelines.annotation_judge import judge_by_annotations
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import JudgeRule, Prior
+from workbench.workspace.settings.engines import JudgeRule, Prior
 
 RECIPE = Recipe(prompts="x", proposer="llm")
 

@@ -13,7 +13,7 @@ from support.pipeline_driver import make_image_task
 
 from workbench.generation.pipelines.caption_extraction import extract_caption
 from workbench.generation.pipelines.rewrite_checks import CONTENT_LOST, check_rewrite
-from workbench.workspace.engine_settings import Edits
+from workbench.workspace.settings.engines import Edits
 
 MESSY = Path(__file__).parents[1] / "fixtures" / "messy_answers.jsonl"
 """Answers in the habits of Llama, Qwen, Gemma, GPT, Mistral, Phi; `wanted` null: must be refused."""

@@ -10,7 +10,7 @@ import pytest
 from curation_db.enums import NegationType
 from curation_db.stats.targets import PRESETS
 from workbench.generation.prompts.cue_mix import CUES, choose_cue_target, cues_for, seed_of
-from workbench.workspace.engine_settings import Mix
+from workbench.workspace.settings.engines import Mix
 
 ITEMS = 4000
 

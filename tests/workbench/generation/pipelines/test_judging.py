@@ -14,7 +14,7 @@ from workbench.generation.pipelines.judge_only import judge_only
 from workbench.generation.pipelines.vqa_negation import vqa_negation
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import JudgeRule, JudgeSettings, Unclear
+from workbench.workspace.settings.engines import JudgeRule, JudgeSettings, Unclear
 
 PROMPTS = find_prompts("negwb-p2-1")
 NOTHING = ModelAnswer(error=RequestFailure.EMPTY, detail="the model sent an empty answer")

@@ -14,7 +14,7 @@ from workbench.generation.models import EngineRequest, ImageTask
 from workbench.generation.pipelines.object_absence import object_absence
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, Edits, JudgeRule, JudgeSettings, Mix, Prior, Unclear
+from workbench.workspace.settings.engines import ANNOTATIONS, Edits, JudgeRule, JudgeSettings, Mix, Prior, Unclear
 
 OURS, PUBLISHED = find_prompts("negwb-p1-1"), find_prompts("negationclip-p1")
 RECIPE = Recipe(prompts=OURS.version, proposer="llm", judges=(JudgeSettings(name="a"), JudgeSettings(name="b")))

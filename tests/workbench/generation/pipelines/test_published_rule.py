@@ -17,7 +17,7 @@ from workbench.generation.pipelines.object_absence import object_absence
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
 from workbench.generation.runs.dispatcher import normalised
-from workbench.workspace.engine_settings import JudgeRule, JudgeSettings
+from workbench.workspace.settings.engines import JudgeRule, JudgeSettings
 
 PROMPTS = find_prompts("negationclip-p1")
 RECIPE = Recipe(prompts=PROMPTS.version, proposer="llm", judges=(JudgeSettings(name="a"),), rule=JudgeRule.OFFICIAL)

@@ -18,7 +18,7 @@ from workbench.generation.pipelines.vqa_negation import vqa_negation
 from workbench.generation.pipelines.vqa_questions import denial_of, question_parts
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, JudgeSettings, Pipeline
+from workbench.workspace.settings.engines import ANNOTATIONS, JudgeSettings, Pipeline
 
 PROMPTS = find_prompts("negwb-p2-1")
 RECIPE = Recipe(

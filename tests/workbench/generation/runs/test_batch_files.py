@@ -33,8 +33,8 @@ from workbench.generation.engines.requests import (
 from workbench.generation.runs.batch_files import BatchRequestFiles
 from workbench.generation.runs.runner import AnswerPending
 from workbench.generation.runs.session import NothingWentThrough
-from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import Workspace
+from workbench.workspace.settings.engines import EngineSettings
 
 ENGINES = engines_toml("http://10.255.255.1:9/v1")
 """Unreachable servers."""

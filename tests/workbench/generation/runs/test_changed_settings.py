@@ -18,7 +18,7 @@ from workbench.cli import app
 from workbench.errors import ExitCode, NegwbError
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.writer import add_picture_folder
 
 CAPTIONS = ("a man on a beach", "a dog in a field")
 JUDGE = {"method": '"logprobs"', "picture_side": "64"}

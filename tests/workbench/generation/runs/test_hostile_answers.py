@@ -19,7 +19,7 @@ from workbench.generation.pipelines.object_absence import object_absence
 from workbench.generation.pipelines.vqa_negation import vqa_negation
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, JudgeRule, JudgeSettings, Mix, Prior, Unclear
+from workbench.workspace.settings.engines import ANNOTATIONS, JudgeRule, JudgeSettings, Mix, Prior, Unclear
 
 # fmt: off
 NASTY = (

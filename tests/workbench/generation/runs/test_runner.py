@@ -33,8 +33,8 @@ from workbench.generation.runs.counters import RunCounters
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.runner import Runner, RunStopped
 from workbench.generation.runs.work_source import Shard, read_image_tasks
-from workbench.workspace.engine_settings import JudgeRule, JudgeSettings
 from workbench.workspace.picture_folders import PictureFolders
+from workbench.workspace.settings.engines import JudgeRule, JudgeSettings
 
 RECIPE = Recipe(
     prompts="test@1",

@@ -19,7 +19,7 @@ from PIL import Image
 from support.model_server import Served, model_server
 
 from workbench.workspace.create import create_workspace
-from workbench.workspace.toml.settings_writer import add_picture_folder
+from workbench.workspace.settings.writer import add_picture_folder
 
 # fmt: off
 FAULTS = {

@@ -23,9 +23,9 @@ from workbench.tui.widgets import picture, picture_box
 from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.side_panel import PanelView, SidePanel, guideline_lines
-from workbench.workspace.choices import PanelChoice
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.choices import PanelChoice
+from workbench.workspace.settings.settings import read_settings
 
 
 @pytest.mark.parametrize(("size", "question"), [((120, 36), 0), ((80, 24), 1), ((60, 20), 2)])

@@ -13,7 +13,7 @@ from workbench.tui.screens.help import HelpScreen, KeyList
 from workbench.workspace.keymap import ActionMap
 from workbench.workspace.layout import Workspace
 from workbench.workspace.own_commands import OwnCommand
-from workbench.workspace.settings import Settings
+from workbench.workspace.settings.settings import Settings
 
 COMMANDS = (
     OwnCommand(name="log", key="f6", run="printf '%s %s' {id} {negated} > log; basename {image}", help="To the log"),

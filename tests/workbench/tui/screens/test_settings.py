@@ -20,11 +20,11 @@ from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.settings import SettingsScreen
 from workbench.tui.themes import check_theme
 from workbench.workspace.create import settings_template
-from workbench.workspace.generation_settings import GenerateSettings
 from workbench.workspace.keymap import ActionMap, KeyScope
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings import CurateSettings, read_settings
-from workbench.workspace.settings_catalog import Applies, can_change, choices, help_of, list_settings, read_setting_list
+from workbench.workspace.settings.catalog import Applies, can_change, choices, help_of, list_settings, read_setting_list
+from workbench.workspace.settings.generation import GenerateSettings
+from workbench.workspace.settings.settings import CurateSettings, read_settings
 
 TEMPLATE = settings_template()
 

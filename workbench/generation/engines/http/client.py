@@ -23,8 +23,8 @@ from workbench.generation.engines.http.errors import plain_line
 from workbench.generation.engines.http.multipart import PIECE_BYTES, MultipartFile
 from workbench.generation.engines.http.proxies import proxy_for
 from workbench.generation.engines.requests import RequestFailure
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.server_address import is_secret_parameter, plain_url, secrets_of, split_url
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.server_address import is_secret_parameter, plain_url, secrets_of, split_url
 
 if TYPE_CHECKING:
     import httpcore

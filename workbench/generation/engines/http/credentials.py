@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from curation_db.foreign_json import JsonError, parse_json
 from workbench.errors import UsageError
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.server_address import MASK, MIN_SECRET_LENGTH, is_secret_parameter, secrets_of
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.server_address import MASK, MIN_SECRET_LENGTH, is_secret_parameter, secrets_of
 
 _VARIABLE_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

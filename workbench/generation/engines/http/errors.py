@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.language.sanitize import clean, display_text
-from workbench.workspace.server_address import MASK
+from workbench.workspace.settings.server_address import MASK
 
 _MAX_LENGTH: Final = 200
 _MAX_CHARACTERS_READ: Final = 20_000

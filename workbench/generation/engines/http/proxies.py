@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from workbench.errors import UsageError
-from workbench.workspace.server_address import plain_url
+from workbench.workspace.settings.server_address import plain_url
 
 if TYPE_CHECKING:
     import httpcore

@@ -5,8 +5,8 @@ from __future__ import annotations
 from workbench.generation.engines.http.client import Reply
 from workbench.generation.engines.http.errors import server_message
 from workbench.generation.engines.protocol import EngineStopped
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.server_address import plain_url
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.server_address import plain_url
 
 
 def access_error(settings: EngineSettings, reply: Reply, key: str) -> EngineStopped:

@@ -31,9 +31,9 @@ from workbench.generation.engines.local.clip_presence import (
 )
 from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
-from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, find_model, require_torch
+from workbench.workspace.settings.engines import EngineSettings
 
 _LINE: Final = 1 << 20
 """Bytes of the longest line that the child process may send."""

@@ -22,7 +22,7 @@ from workbench.generation.engines.local.batching import BatchQueue
 from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
 from workbench.installation import install_hint
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -25,8 +25,8 @@ from workbench.generation.engines.openai.request_rules import request_rules
 from workbench.generation.engines.openai.server_pool import ServerPool, open_pool
 from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest, RequestFailure
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.server_address import plain_url
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.server_address import plain_url
 
 _METHODS: Final = ("auto", Method.LOGPROBS, Method.DECISION, Method.SAMPLES, Method.BARE)
 

@@ -13,7 +13,7 @@ from workbench.generation.engines.http.stop_reasons import access_error, refusal
 from workbench.generation.engines.openai.responses.response import ResponseProblem, parse_body
 from workbench.generation.engines.protocol import EngineStopped
 from workbench.generation.engines.requests import RequestFailure
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 _NO_ENDPOINT: Final = frozenset({404, 405, 501})
 

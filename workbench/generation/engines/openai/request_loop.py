@@ -28,7 +28,7 @@ from workbench.generation.engines.openai.responses.response import (
 from workbench.generation.engines.openai.token_bounds import TokenBounds
 from workbench.generation.engines.protocol import EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer, RequestFailure
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 _NO_CONNECTION: Final = frozenset({RequestFailure.CONNECTION, RequestFailure.TIMEOUT})
 _FORBIDDEN_AT_FIRST: Final = 2

@@ -18,7 +18,7 @@ from workbench.generation.engines.openai.probing.capabilities import (
     value_of,
 )
 from workbench.generation.engines.probabilities import TOP_LOGPROBS
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 DEFAULT_THINKING_TOKENS: Final = 2048
 """Tokens for the thought of a reasoning model where the settings name no number."""

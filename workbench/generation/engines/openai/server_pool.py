@@ -25,8 +25,8 @@ from workbench.generation.engines.openai.models_endpoint import listed_models
 from workbench.generation.engines.openai.request_loop import CallMoved, CallState, RequestLoop
 from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import RequestFailure
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.server_address import plain_url
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.server_address import plain_url
 
 _CONNECT_TRIES: Final = 3
 _LIST_TRIES: Final = 8

@@ -14,7 +14,7 @@ from workbench.generation.budget import Budget, Reservation
 from workbench.generation.engines.openai.request_body import most_answer_tokens
 from workbench.generation.engines.openai.request_rules import RequestRules
 from workbench.generation.engines.requests import ModelRequest
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 _TEMPLATE_TOKENS: Final = 32
 """Tokens of the chat template per message."""

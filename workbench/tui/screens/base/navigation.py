@@ -20,7 +20,7 @@ from workbench.workspace.keymap import ActionMap
 if TYPE_CHECKING:
     from workbench.annotation.session import AnnotationSession
     from workbench.workspace.layout import Workspace
-    from workbench.workspace.settings import Settings
+    from workbench.workspace.settings.settings import Settings
 
 
 ROLE_HINT = "restart as an adjudicator: negwb adjudicate --role adjudicator"

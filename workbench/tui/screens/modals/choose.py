@@ -12,7 +12,7 @@ from textual.widgets.option_list import Option
 
 from workbench.tui.rendering.card_content import QUIET
 from workbench.tui.screens.modals.dialog import Dialog
-from workbench.workspace.settings_catalog import Choice
+from workbench.workspace.settings.catalog import Choice
 
 
 class ChooseModal(Dialog[str]):

@@ -10,7 +10,7 @@ from workbench.errors import UsageError
 from workbench.generation.engines.http.client import open_client
 from workbench.generation.engines.http.credentials import Secrets, known_secrets, read_headers, read_query
 from workbench.generation.engines.openai.batches.batch_api import _MaskedWriter
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 KEY = "s3cret/key+0123"
 

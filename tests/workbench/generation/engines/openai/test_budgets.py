@@ -20,7 +20,7 @@ from workbench.generation.engines.openai.request_rules import Constraint, Reques
 from workbench.generation.engines.openai.token_bounds import TokenBounds
 from workbench.generation.engines.protocol import EngineContext
 from workbench.generation.engines.requests import ModelRequest
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 IN_FLIGHT = 32
 RULES = RequestRules()

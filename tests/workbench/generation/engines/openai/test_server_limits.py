@@ -27,7 +27,7 @@ from workbench.generation.engines.openai.probing.capabilities import Capability,
 from workbench.generation.engines.openai.probing.probe import probe
 from workbench.generation.engines.protocol import EngineContext
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 Body = Mapping[str, Any]
 COUNTED = "one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve"

@@ -22,7 +22,7 @@ from workbench.generation.engines.http.retry import RetryPolicy
 from workbench.generation.engines.openai.engine import OpenAiEngine, make
 from workbench.generation.engines.protocol import EngineContext, EngineStopped
 from workbench.generation.engines.requests import ModelAnswer
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 QUICK = RetryPolicy(base=0.01, longest=0.05, max_retry_after=0.5)
 

@@ -28,8 +28,8 @@ from workbench.generation.engines.openai.batches.batch_lines import URL
 from workbench.generation.engines.openai.engine import check
 from workbench.generation.engines.openai.responses.response import parse_body
 from workbench.generation.engines.protocol import EngineStopped
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.server_address import plain_url
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.server_address import plain_url
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
 """An ID becomes part of a path and of file names."""

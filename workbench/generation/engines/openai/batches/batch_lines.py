@@ -23,7 +23,7 @@ from workbench.generation.engines.openai.request_body import chat_body
 from workbench.generation.engines.openai.request_rules import RequestRules, request_rules
 from workbench.generation.engines.openai.responses.response import ResponseProblem, cost_of, parse_body, read_chat
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest, RequestFailure
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 URL: Final = "/v1/chat/completions"
 _KEY_BYTES: Final = 32

@@ -36,8 +36,8 @@ from workbench.generation.engines.openai.request_rules import (
 )
 from workbench.generation.engines.probabilities import TOP_LOGPROBS, first_tokens, from_tokens, leading_blanks
 from workbench.generation.engines.requests import Message
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.server_address import plain_url
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.server_address import plain_url
 
 LEAST_LABEL_MASS: Final = 0.5
 """Default of the least share of the probability on yes and no with which log-probabilities are proved."""

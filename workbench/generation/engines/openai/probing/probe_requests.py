@@ -25,7 +25,7 @@ from workbench.generation.engines.openai.responses.response import (
 from workbench.generation.engines.openai.responses.thoughts import answer_after_thought
 from workbench.generation.engines.probabilities import from_decision
 from workbench.generation.engines.requests import Message
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 _THOUGHT_FIELDS: Final = ("reasoning_content", "reasoning")
 """Fields of a message in which servers put the thought."""

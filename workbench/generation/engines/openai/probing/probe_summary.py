@@ -16,7 +16,7 @@ from workbench.generation.engines.openai.probing.capabilities import (
     value_of,
 )
 from workbench.generation.engines.openai.request_rules import Constraint, RequestRules, request_rules
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 _METHODS: Final[Mapping[Method, str]] = {
     Method.LOGPROBS: "log-probabilities",

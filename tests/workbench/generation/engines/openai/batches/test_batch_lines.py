@@ -30,7 +30,7 @@ from workbench.generation.engines.openai.batches.batch_lines import (
 from workbench.generation.engines.openai.engine import make
 from workbench.generation.engines.protocol import EngineContext
 from workbench.generation.engines.requests import AnswerFormat, ModelRequest
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 SETTINGS = EngineSettings(name="batch", kind="openai", model="stub", price_in=2.0, options={"top_k": 5})
 

@@ -13,7 +13,7 @@ from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.openai.probing.capabilities import Capability, best_method, is_proved, value_of
 from workbench.generation.engines.openai.probing.probe import ProbeReport, probe
 from workbench.generation.engines.protocol import EngineStopped
-from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.settings.engines import EngineSettings
 
 
 async def run_probe(server: Served, **settings: Any) -> ProbeReport:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from curation_db.atomic_write import replace_file
 from workbench.errors import UsageError
-from workbench.workspace.choices import PanelChoice
-from workbench.workspace.settings import check, parse
-from workbench.workspace.toml.toml_edit import folder_line, value_line, with_folder, with_value
-from workbench.workspace.toml.toml_file import read_toml_text
+from workbench.workspace.settings.choices import PanelChoice
+from workbench.workspace.settings.settings import check, parse
+from workbench.workspace.settings.toml_edit import folder_line, value_line, with_folder, with_value
+from workbench.workspace.settings.toml_file import read_toml_text
 
 CHANGEABLE = ("theme", "images", "order")
 """Settings of [curate] that the app can change."""

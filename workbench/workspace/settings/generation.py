@@ -10,7 +10,7 @@ from typing import Any, Final
 from curation_db.enums import Question
 from curation_db.validation import ValidationError, setting, validate
 from workbench.errors import UsageError
-from workbench.workspace.engine_settings import (
+from workbench.workspace.settings.engines import (
     ANNOTATIONS,
     Edits,
     EngineSettings,
@@ -21,8 +21,8 @@ from workbench.workspace.engine_settings import (
     Prior,
     Unclear,
 )
-from workbench.workspace.server_address import plain_url
-from workbench.workspace.setting_errors import SettingProblem, SettingsError, settings_error
+from workbench.workspace.settings.errors import SettingProblem, SettingsError, settings_error
+from workbench.workspace.settings.server_address import plain_url
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 _INLINE: Final = re.compile(r"(openai|transformers|scripted|clip):(.*)", re.DOTALL)

@@ -9,10 +9,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.workspace.choices import ImageMode
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.server_address import plain_url
-from workbench.workspace.settings import (
+from workbench.workspace.settings.choices import ImageMode
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.server_address import plain_url
+from workbench.workspace.settings.settings import (
     FOLLOW_LINKS_HELP,
     RECIPE_HELP,
     CurateSettings,
@@ -20,9 +20,9 @@ from workbench.workspace.settings import (
     Settings,
     read_settings,
 )
-from workbench.workspace.toml.settings_writer import CHANGEABLE
-from workbench.workspace.toml.toml_edit import line_of
-from workbench.workspace.toml.toml_file import read_toml_text
+from workbench.workspace.settings.toml_edit import line_of
+from workbench.workspace.settings.toml_file import read_toml_text
+from workbench.workspace.settings.writer import CHANGEABLE
 
 if TYPE_CHECKING:
     from curation_db.lint.linter import LintSettings

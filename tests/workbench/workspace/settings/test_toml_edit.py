@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation_db.validation import Path
-from workbench.workspace.toml.toml_edit import (
+from workbench.workspace.settings.toml_edit import (
     folder_line,
     line_of,
     line_of_key_or_header,

@@ -9,11 +9,11 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from workbench.workspace.engine_settings import EngineSettings
-from workbench.workspace.generation_settings import GenerateSettings
 from workbench.workspace.own_commands import OwnCommand
-from workbench.workspace.settings import FOLLOW_LINKS_HELP, RECIPE_HELP, CurateSettings, ExportSettings
-from workbench.workspace.settings_catalog import TARGETS, sentence
+from workbench.workspace.settings.catalog import TARGETS, sentence
+from workbench.workspace.settings.engines import EngineSettings
+from workbench.workspace.settings.generation import GenerateSettings
+from workbench.workspace.settings.settings import FOLLOW_LINKS_HELP, RECIPE_HELP, CurateSettings, ExportSettings
 
 Schema = dict[str, Any]
 _DIALECT: Final = "http://json-schema.org/draft-07/schema#"

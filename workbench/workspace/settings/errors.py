@@ -53,7 +53,7 @@ def settings_error(error: ValidationError, where: str, text: str = "") -> Settin
 
 def line_of_problem(problem: SettingProblem, text: str) -> int | None:
     """Return the line of the key, or the header of its table, in the TOML `text`."""
-    from workbench.workspace.toml.toml_edit import line_of_key_or_header  # noqa: PLC0415 -- only for an error
+    from workbench.workspace.settings.toml_edit import line_of_key_or_header  # noqa: PLC0415 -- only for an error
 
     return line_of_key_or_header(text, tuple(part for part in problem.path if isinstance(part, str)))
 

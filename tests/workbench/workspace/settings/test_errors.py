@@ -1,4 +1,4 @@
-"""workbench.workspace.setting_errors: one line that says what is wrong, where it is, and what to do."""
+"""workbench.workspace.settings.errors: one line that says what is wrong, where it is, and what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import UsageError
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from curation_db.validation import ValidationError, closest, setting, validate, validate_field
 from workbench.errors import UsageError
-from workbench.workspace.choices import ImageMode, PanelChoice
 from workbench.workspace.own_commands import OwnCommand, is_name
-from workbench.workspace.setting_errors import SettingProblem, SettingsError, line_of_problem, settings_error
-from workbench.workspace.toml.toml_file import parse_toml, read_toml_text
+from workbench.workspace.settings.choices import ImageMode, PanelChoice
+from workbench.workspace.settings.errors import SettingProblem, SettingsError, line_of_problem, settings_error
+from workbench.workspace.settings.toml_file import parse_toml, read_toml_text
 
 if TYPE_CHECKING:
     from curation_db.lint.linter import LintSettings
-    from workbench.workspace.generation_settings import GenerateSettings
+    from workbench.workspace.settings.generation import GenerateSettings
 
 FOLLOW_LINKS_HELP = "open links that leave the image folders"
 AUTO_THEME = "auto"
@@ -173,7 +173,7 @@ class Settings:
         """[generate] and [engines], with their defaults."""
         if self.generating is not None:
             return self.generating
-        from workbench.workspace.generation_settings import GenerateSettings  # noqa: PLC0415 -- most commands need none
+        from workbench.workspace.settings.generation import GenerateSettings  # noqa: PLC0415 -- most commands need none
 
         return GenerateSettings()
 
@@ -386,7 +386,7 @@ def _lint(tables: Mapping[str, Any], file: _File) -> LintSettings | None:
 def _generate(tables: Mapping[str, Any], file: _File) -> GenerateSettings | None:
     if not (tables.get("generate") or tables.get("engines")):
         return None
-    from workbench.workspace.generation_settings import generate_settings  # noqa: PLC0415 -- most workspaces have none
+    from workbench.workspace.settings.generation import generate_settings  # noqa: PLC0415 -- most workspaces have none
 
     return generate_settings(tables.get("generate", {}), tables.get("engines", {}), f"{file.path}:", file.text)
 

@@ -11,9 +11,9 @@ from workbench.errors import UsageError
 from workbench.generation.runs.session import shards_overlap
 from workbench.generation.runs.work_source import Shard
 from workbench.workspace.create import settings_template
-from workbench.workspace.engine_settings import Edits, JudgeRule, JudgeSettings, Mix
-from workbench.workspace.generation_settings import GenerateSettings, answerable_judges, inline_engine, parse_judge
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.engines import Edits, JudgeRule, JudgeSettings, Mix
+from workbench.workspace.settings.generation import GenerateSettings, answerable_judges, inline_engine, parse_judge
+from workbench.workspace.settings.settings import read_settings
 
 TEMPLATE = settings_template()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from workbench.workspace.generation_settings import inline_engine
-from workbench.workspace.server_address import plain_url, secrets_of
+from workbench.workspace.settings.generation import inline_engine
+from workbench.workspace.settings.server_address import plain_url, secrets_of
 
 
 @pytest.mark.parametrize(

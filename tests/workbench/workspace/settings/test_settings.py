@@ -14,9 +14,9 @@ from workbench.errors import UsageError
 from workbench.workspace.create import create_workspace, settings_template
 from workbench.workspace.layout import find_workspace
 from workbench.workspace.picture_folders import PictureFolders
-from workbench.workspace.settings import CurateSettings, Settings, read_settings
-from workbench.workspace.settings_catalog import read_setting_list
-from workbench.workspace.toml.settings_writer import add_picture_folder, change_setting, save_view
+from workbench.workspace.settings.catalog import read_setting_list
+from workbench.workspace.settings.settings import CurateSettings, Settings, read_settings
+from workbench.workspace.settings.writer import add_picture_folder, change_setting, save_view
 
 TEMPLATE = settings_template()
 
@@ -167,7 +167,7 @@ def test_a_settings_file_that_cannot_be_written_is_an_error(file: Path, monkeypa
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("workbench.workspace.toml.settings_writer.replace_file", fail)
+    monkeypatch.setattr("workbench.workspace.settings.writer.replace_file", fail)
     with pytest.raises(UsageError, match=r"cannot write .*No space left") as refused:
         add_picture_folder(file, "coco", "x")
     assert refused.value.hint.endswith('coco = ["x"]')

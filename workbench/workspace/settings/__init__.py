@@ -1,0 +1,1 @@
+"""negwb.toml: reading, checking, listing and editing of the settings, and the tables that they are read into."""
