@@ -14,7 +14,7 @@ from curation_db.exporting.manifest import read_manifest
 from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import open_store
 from trainers.run_files import DONE, RunWriter
-from workbench.jobs.ablation import make_plan, prepare_runs
+from workbench.jobs.training.ablation import make_plan, prepare_runs
 from workbench.workspace.layout import Workspace
 
 SETTINGS = {"batch": 2, "epochs": 3, "threads": 1}

@@ -141,7 +141,7 @@ def audit(
 def _check_judges(workspace: Workspace, judges: list[str]) -> None:
     """Check before the audit that the judges exist."""
     from workbench.demo.engine_kinds import register_demo_engines
-    from workbench.jobs.benchmark_judge import judge_plan
+    from workbench.jobs.benchmarks.judge import judge_plan
 
     register_demo_engines()
     judge_plan(workspace, judges)
@@ -156,7 +156,7 @@ def _image_check(
 ) -> dict[str, Any] | None:
     """Return the result of the look at images; None if no image can be looked at."""
     from workbench.console.progress_bars import step_bars
-    from workbench.jobs.benchmark_judge import open_judge
+    from workbench.jobs.benchmarks.judge import open_judge
     from workbench.jobs.caption_image_check import ask, find_images, score_judge
 
     found = find_images(workspace, result.total.absent or (), folders)

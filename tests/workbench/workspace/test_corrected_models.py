@@ -25,7 +25,7 @@ from trainers.models.loading import load_model
 from trainers.models.routed import route_models
 from trainers.settings import read_config
 from workbench.errors import UsageError
-from workbench.jobs.runs import prepare_run
+from workbench.jobs.training.runs import prepare_run
 from workbench.workspace.corrected_models import plan_evaluations
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import Model, find_model

@@ -10,7 +10,7 @@ import typer
 from benchmarks.segmentation.choices import Route, Subset
 from workbench.commands.bench.run import ProtocolChoice
 from workbench.errors import ExitCode, UsageError
-from workbench.jobs.segmentation import ORIGINAL
+from workbench.jobs.benchmarks.segmentation import ORIGINAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ def ris(
     """
     from trainers.segmentation.proposal_settings import ProposalSettings
     from workbench.commands.bench.run import default_models, print_model, print_results, protocols_of
-    from workbench.jobs.segmentation import RouteSettings, load_data, segment
+    from workbench.jobs.benchmarks.segmentation import RouteSettings, load_data, segment
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.models import find_model, require_torch
 

@@ -101,7 +101,7 @@ def t2i(
     from benchmarks.text_to_image.pipeline_folder import find_pipeline
     from benchmarks.text_to_image.prompt_sets import read_prompt_set
     from workbench.console.progress_bars import step_bars
-    from workbench.jobs.text_to_image import FOLDER, encoder_specs, make_pictures, require_diffusers
+    from workbench.jobs.benchmarks.text_to_image import FOLDER, encoder_specs, make_pictures, require_diffusers
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.models import find_model
 
@@ -160,7 +160,7 @@ class _Judging:
     ) -> None:
         from workbench.demo.engine_kinds import register_demo_engines
         from workbench.generation.budget import Budget
-        from workbench.jobs.benchmark_judge import judge_plan
+        from workbench.jobs.benchmarks.judge import judge_plan
 
         register_demo_engines()
         judge_plan(workspace, judges, allow_blind=allow_blind)
@@ -170,8 +170,8 @@ class _Judging:
     def results(
         self, prompts: PromptSet, job: PictureJob, made: PictureSet, bars: Step, seconds: float
     ) -> list[StoredResult]:
-        from workbench.jobs.benchmark_judge import open_judge
-        from workbench.jobs.text_to_image import judge_pictures
+        from workbench.jobs.benchmarks.judge import open_judge
+        from workbench.jobs.benchmarks.text_to_image import judge_pictures
 
         with open_judge(
             self._workspace,

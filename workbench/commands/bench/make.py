@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from benchmarks.frozen.folder import FrozenBenchmark
     from benchmarks.frozen.quotas import Quota
     from workbench.console.tables import Listing
-    from workbench.jobs.benchmark_making import BenchmarkPlan
-    from workbench.jobs.record_labels import BenchmarkSettings
+    from workbench.jobs.benchmarks.making import BenchmarkPlan
+    from workbench.jobs.benchmarks.record_labels import BenchmarkSettings
     from workbench.workspace.layout import Workspace
 
 EPILOG = """\b
@@ -76,8 +76,8 @@ def make(
     """
     from workbench.console.progress_bars import step_bars
     from workbench.console.tables import show
-    from workbench.jobs.benchmark_making import make_plan, write_benchmark
-    from workbench.jobs.record_labels import BenchmarkSettings
+    from workbench.jobs.benchmarks.making import make_plan, write_benchmark
+    from workbench.jobs.benchmarks.record_labels import BenchmarkSettings
     from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
@@ -117,7 +117,7 @@ def make(
 def _make_twins(workspace: Workspace, name: str, settings: BenchmarkSettings, *, dry_run: bool, as_json: bool) -> None:
     """Freeze twins, or show what can be made."""
     from workbench.console.progress_bars import step_bars
-    from workbench.jobs.twin_making import make_twin_plan, write_twins
+    from workbench.jobs.benchmarks.twin_making import make_twin_plan, write_twins
 
     with step_bars(lines=True) as bars:
         plan = make_twin_plan(workspace, name, settings, bars)
@@ -169,7 +169,7 @@ def _quota(text: str) -> Quota:
 
 
 def _report(plan: BenchmarkPlan, frozen: FrozenBenchmark | None) -> dict[str, Any]:
-    from workbench.jobs.benchmark_making import facts
+    from workbench.jobs.benchmarks.making import facts
 
     lacking = plan.lacking
     return {
@@ -241,7 +241,7 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _advice(plan: BenchmarkPlan) -> list[str]:
     """Return how to get more items, the greatest gain first."""
-    from workbench.jobs.record_labels import Omission
+    from workbench.jobs.benchmarks.record_labels import Omission
 
     usable = plan.labels(plan.record.usable.values())
     scarce = min(usable, key=lambda truth: usable[truth])

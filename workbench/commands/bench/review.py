@@ -31,7 +31,7 @@ def review(
     them. These pairs never enter an export, unless it asks for them.
     """
     from curation_db.language.sanitize import counted
-    from workbench.jobs.judge_review import add_review
+    from workbench.jobs.benchmarks.judge_review import add_review
     from workbench.workspace.layout import find_workspace
 
     added = add_review(find_workspace(context.obj), task, sample)

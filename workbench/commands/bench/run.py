@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.protocols import Protocol
     from benchmarks.results import StoredResult
     from benchmarks.task import Task
-    from workbench.jobs.benchmark_judge import BenchmarkJudge
+    from workbench.jobs.benchmarks.judge import BenchmarkJudge
     from workbench.workspace.layout import Workspace
     from workbench.workspace.models import Model
 
@@ -156,7 +156,7 @@ def _judge_of(
         return
     from workbench.demo.engine_kinds import register_demo_engines
     from workbench.generation.budget import Budget
-    from workbench.jobs.benchmark_judge import open_judge
+    from workbench.jobs.benchmarks.judge import open_judge
 
     register_demo_engines()
     budget = Budget(max_requests=max_requests, max_cost=max_cost)

@@ -104,7 +104,7 @@ def export_as(
     from workbench.export_formats.splits import WHOLE, parse_splits
     from workbench.export_formats.writers import FormatOptions
     from workbench.installation import install_command
-    from workbench.jobs.runs import find_export
+    from workbench.jobs.training.runs import find_export
     from workbench.reports.exports.gate import check_lines, check_pairs, gate_json, refuse
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.picture_folders import ListedFolders, PictureFolders

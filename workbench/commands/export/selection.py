@@ -62,7 +62,7 @@ def selection_again(workspace: Workspace, name: str, chosen: ChosenPairs) -> Exp
     from curation_db.exporting.manifest import ManifestError, read_manifest
     from curation_db.exporting.selection import ExportFilter
     from curation_db.search.export_query import parse_query
-    from workbench.jobs.runs import find_export
+    from workbench.jobs.training.runs import find_export
 
     if chosen != NOTHING_CHOSEN:
         raise UsageError("--again repeats a selection as it is", hint="leave the other filters out")

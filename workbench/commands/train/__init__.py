@@ -123,8 +123,8 @@ def train(
 
     Ctrl-C saves the state; --resume continues a stopped or killed run, which ends with the same weights.
     """
-    from workbench.jobs.runs import prepare_run
-    from workbench.jobs.runs import resume as find_resumable
+    from workbench.jobs.training.runs import prepare_run
+    from workbench.jobs.training.runs import resume as find_resumable
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.models import require_torch
 
@@ -167,7 +167,7 @@ def train(
 def _train(folder: Path, *, is_new: bool, detach: bool, as_json: bool) -> None:
     """Train a run, or start its training in the background; a new run that is refused leaves no folder."""
     from trainers.errors import RunRefused
-    from workbench.jobs.runs import discard_run
+    from workbench.jobs.training.runs import discard_run
 
     try:
         if detach:
@@ -203,7 +203,7 @@ def train_run(folder: Path) -> RunState:
         KeyboardInterrupt: the training was stopped; how to continue has been printed.
     """
     from workbench.commands.train.progress import training_progress
-    from workbench.jobs.training import run_to_end
+    from workbench.jobs.training.training import run_to_end
 
     _print_title(folder)
     try:
@@ -229,7 +229,7 @@ def _train_detached(folder: Path, *, as_json: bool) -> None:
     """
     from trainers.run_files import LOG
     from workbench.jobs.process import stop_command
-    from workbench.jobs.training import start_and_leave
+    from workbench.jobs.training.training import start_and_leave
 
     _print_title(folder)
     pid = start_and_leave(folder)

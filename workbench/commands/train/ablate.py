@@ -11,7 +11,7 @@ from workbench.commands.train.progress import print_line
 from workbench.console.key_values import pairs
 
 if TYPE_CHECKING:
-    from workbench.jobs.ablation import AblationPlan, ArmRun
+    from workbench.jobs.training.ablation import AblationPlan, ArmRun
     from workbench.workspace.layout import Workspace
 
 _EPILOG = """\b
@@ -75,7 +75,7 @@ def ablate(
 
     Prepares an export for each arm and trains them one after the other; negwb bench run and negwb report compare them.
     """
-    from workbench.jobs.ablation import make_plan, prepare_runs
+    from workbench.jobs.training.ablation import make_plan, prepare_runs
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.models import require_torch
 
@@ -99,7 +99,7 @@ def _train(workspace: Workspace, runs: list[ArmRun]) -> None:
     """Train the unfinished runs one after the other; runs that were refused before their first step are removed."""
     from trainers.errors import RunRefused
     from workbench.commands.train import train_run
-    from workbench.jobs.runs import discard_run, resume
+    from workbench.jobs.training.runs import discard_run, resume
 
     left = [run for run in runs if not run.is_done]
     try:

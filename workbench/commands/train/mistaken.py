@@ -46,7 +46,7 @@ def mistaken(
     from curation_db.queue.second_looks import count_second_looks
     from curation_db.storage.store import open_store
     from workbench.console.progress_bars import step_bars
-    from workbench.jobs.margins import prepare_folds, read_margins, store_run_margins, train_folds
+    from workbench.jobs.training.margins import prepare_folds, read_margins, store_run_margins, train_folds
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.models import require_torch
 

@@ -11,7 +11,7 @@ import typer
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from workbench.jobs.routing import Routed
+    from workbench.jobs.training.routing import Routed
 
 _EPILOG = """\b
 Examples:
@@ -73,7 +73,7 @@ def route(
     A text that negates something has the embedding of the run's model, any other text exactly that of the base: a task
     without negation has the base's score. The new model is as large as the run's model and its text tower.
     """
-    from workbench.jobs.routing import route as route_model
+    from workbench.jobs.training.routing import route as route_model
     from workbench.workspace.layout import find_workspace
 
     if name is not None and out is not None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from trainers.run_files import RunState
-    from workbench.jobs.machine_load import MachineLoad
-    from workbench.jobs.run_monitor import RunDetail
+    from workbench.jobs.training.machine_load import MachineLoad
+    from workbench.jobs.training.run_monitor import RunDetail
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _PER_SECOND = 4
@@ -87,7 +87,7 @@ class LiveProgress(TrainingProgress):
         self._load: Callable[[], MachineLoad | None] = lambda: None
 
     def on_started(self, folder: Path, pid: int) -> None:
-        from workbench.jobs.machine_load import LoadMeter
+        from workbench.jobs.training.machine_load import LoadMeter
 
         super().on_started(folder, pid)
         self._load = LoadMeter(pid).read
@@ -96,7 +96,7 @@ class LiveProgress(TrainingProgress):
         from rich.text import Text
 
         from trainers.run_files import WARNING, read_work
-        from workbench.jobs.run_monitor import read_detail
+        from workbench.jobs.training.run_monitor import read_detail
 
         for line in self._tail.new_lines():
             if work := read_work(line):
@@ -143,7 +143,7 @@ class LiveProgress(TrainingProgress):
 def figure_rows(detail: RunDetail) -> list[tuple[str, str]]:
     """Return labels and figures of the newest step: loss, validation, accuracy, learning rate, speed, guard."""
     from trainers.run_files import VALIDATION_KEYS
-    from workbench.jobs.run_monitor import format_duration
+    from workbench.jobs.training.run_monitor import format_duration
 
     last = {field: points[-1][1] for field, points in detail.curves.items()}
     rows = []

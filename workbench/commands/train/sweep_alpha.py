@@ -11,7 +11,7 @@ from workbench.errors import UsageError
 
 if TYPE_CHECKING:
     from benchmarks.task import Task
-    from workbench.jobs.alpha_sweep import AlphaSweep, Sweep
+    from workbench.jobs.training.alpha_sweep import AlphaSweep, Sweep
     from workbench.workspace.layout import Workspace
 
 _EPILOG = """\b
@@ -53,7 +53,7 @@ def sweep_alpha(
 ) -> None:
     """Draw the score on negated texts against that on affirmative ones, between base and tuned model."""
     from workbench.console.progress_bars import step_bars
-    from workbench.jobs.alpha_sweep import AlphaSweep, sweep_json
+    from workbench.jobs.training.alpha_sweep import AlphaSweep, sweep_json
     from workbench.workspace.layout import find_workspace
 
     if not 0 < step <= 1:

@@ -19,7 +19,7 @@ from workbench.demo.comparison.worlds import TrainingWorld, make_world
 from workbench.demo.experiment.exam import SCENES, TEST, VALIDATION
 from workbench.demo.experiment.exam_files import SCENES as TEST_SCENES
 from workbench.errors import UsageError
-from workbench.jobs.training import OnStarted
+from workbench.jobs.training.training import OnStarted
 from workbench.workspace.layout import SETTINGS_FILE
 
 

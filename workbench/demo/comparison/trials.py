@@ -25,7 +25,7 @@ from workbench.demo.comparison.summary import Percents
 from workbench.demo.comparison.worlds import TrainingWorld
 from workbench.demo.experiment.exam import ExamEncoder, ExamFeatures, encode_exam, grade
 from workbench.demo.experiment.experiments import MODEL
-from workbench.jobs.training import OnStarted, run_all
+from workbench.jobs.training.training import OnStarted, run_all
 
 _RUNS, _CACHE, _ACCURACIES = "runs", "cache", "accuracies.json"
 

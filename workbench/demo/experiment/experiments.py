@@ -15,7 +15,7 @@ from typing import Any
 from curation_db.enums import State
 from curation_db.exporting.selection import ExportFilter
 from workbench import demo
-from workbench.jobs.runs import find_or_create_run, make_config
+from workbench.jobs.training.runs import find_or_create_run, make_config
 from workbench.workspace.layout import Workspace
 
 MODEL = Path(demo.__file__).resolve().with_name("model")

@@ -19,7 +19,7 @@ from trainers.run_files import RunState, TrainingStatus, read_run
 from trainers.settings import available_cores
 from workbench.demo.experiment.exam_files import AFFIRM, FIND, NEGREF, TASKS, TWINS
 from workbench.demo.experiment.experiments import ALL, MODEL, TUNED, Experiment, find_or_make_run
-from workbench.jobs.training import OnStarted, run_all
+from workbench.jobs.training.training import OnStarted, run_all
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, Model, find_model, short_name
 from workbench.workspace.operations import RESULTS, find_or_freeze, find_task, run_benches

@@ -23,7 +23,7 @@ from trainers.errors import RunRefused, TrainerError
 from trainers.run_files import TrainingStatus, read_run, take_lock
 from trainers.settings import read_config
 from workbench.demo.simulation.annotator import Decisions
-from workbench.jobs.margins import CrossValidation, prepare_folds, read_margins, store_run_margins
+from workbench.jobs.training.margins import CrossValidation, prepare_folds, read_margins, store_run_margins
 from workbench.workspace.layout import Workspace
 
 FOLDS, STEPS = 2, 100

@@ -13,7 +13,7 @@ from curation_db.enums import ItemStatus, Stage, StopReason
 from curation_db.generation.runs import STAGE_COUNTS, GenerationRunRow, RunFailure, StageProgress
 from curation_db.language.sanitize import counted, display_text
 from workbench.jobs.generation_monitor import GenerationInputs, GenerationRow, GenerationSnapshot, RunStatus
-from workbench.jobs.run_monitor import format_duration, time_ago
+from workbench.jobs.training.run_monitor import format_duration, time_ago
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, plain
 from workbench.tui.widgets.static_table import Column
 

@@ -11,9 +11,9 @@ from textual.content import Content
 from curation_db.foreign_json import finite_number
 from curation_db.language.sanitize import display_text
 from trainers.run_files import Criterion, TrainingStatus
-from workbench.jobs.machine_load import MachineLoad
-from workbench.jobs.run_comparison import RunGroup, differing, group_runs
-from workbench.jobs.run_monitor import RunDetail, RunRow, format_duration, time_ago
+from workbench.jobs.training.machine_load import MachineLoad
+from workbench.jobs.training.run_comparison import RunGroup, differing, group_runs
+from workbench.jobs.training.run_monitor import RunDetail, RunRow, format_duration, time_ago
 from workbench.tui.rendering.card_content import BAD, GOOD, MARK, QUIET, WARN, bar, plain
 from workbench.tui.widgets.curve import Series
 from workbench.tui.widgets.static_table import Column

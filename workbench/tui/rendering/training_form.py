@@ -6,7 +6,7 @@ from textual.content import Content
 
 from curation_db.language.sanitize import counted
 from trainers.cost import TrainingCost
-from workbench.jobs.run_monitor import format_duration
+from workbench.jobs.training.run_monitor import format_duration
 from workbench.tui.rendering.card_content import QUIET
 
 

@@ -13,7 +13,7 @@ from textual import getters
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from workbench.jobs.run_monitor import CURVES, RunDetail, RunMonitor
+from workbench.jobs.training.run_monitor import CURVES, RunDetail, RunMonitor
 from workbench.tui.rendering.runs import comparison_cells, comparison_columns, comparison_rows, overlay
 from workbench.tui.results.context import STYLES
 from workbench.tui.screens.base.polling_screen import PollingScreen

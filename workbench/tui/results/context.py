@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from textual.screen import Screen
 
-from workbench.jobs.run_monitor import RunMonitor
+from workbench.jobs.training.run_monitor import RunMonitor
 from workbench.reports.benchmark_images import located
 from workbench.workspace.keymap import ActionMap, Tab, results_actions
 from workbench.workspace.layout import Workspace

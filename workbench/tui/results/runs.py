@@ -21,9 +21,9 @@ from curation_db.language.sanitize import display_text
 from trainers.run_files import TrainingStatus
 from workbench.annotation.wording import readable
 from workbench.errors import NegwbError
-from workbench.jobs import training
-from workbench.jobs.run_comparison import differing
-from workbench.jobs.run_monitor import RunRow, RunSnapshot
+from workbench.jobs.training import training
+from workbench.jobs.training.run_comparison import differing
+from workbench.jobs.training.run_monitor import RunRow, RunSnapshot
 from workbench.tui.rendering.card_content import plain
 from workbench.tui.rendering.runs import (
     COLUMNS,
@@ -48,7 +48,7 @@ from workbench.workspace.keymap import KeyScope, Tab
 if TYPE_CHECKING:
     from curation_db.exporting.manifest import Manifest
     from trainers.recipes.recipe import TrainRecipe
-    from workbench.jobs.training import TrainingOrder
+    from workbench.jobs.training.training import TrainingOrder
     from workbench.tui.results.context import ResultsContext
 
 _POLL_SECONDS = 0.5

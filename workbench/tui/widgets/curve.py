@@ -14,7 +14,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
-from workbench.jobs.run_monitor import Points, downsample
+from workbench.jobs.training.run_monitor import Points, downsample
 from workbench.tui.rendering.card_content import plain
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from trainers.models.saving import save_model
 from workbench.errors import UsageError
 from workbench.images.contact_sheet import SheetRow, contact_sheet
 from workbench.images.inline import inline_graphics, inline_half_cells
-from workbench.jobs import text_to_image as jobs
+from workbench.jobs.benchmarks import text_to_image as jobs
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 

@@ -23,7 +23,7 @@ from curation_db.review.overlaps import set_overlap
 from curation_db.storage.store import open_store
 from trainers.models.saving import save_model
 from workbench.errors import NegwbError, NothingToDo, UsageError
-from workbench.jobs.ablation import make_plan
+from workbench.jobs.training.ablation import make_plan
 from workbench.workspace.layout import Workspace
 from workbench.workspace.operations import find_task, freeze_set
 

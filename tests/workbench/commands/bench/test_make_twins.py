@@ -24,7 +24,7 @@ from curation_db.exporting.manifest import file_facts, read_items
 from curation_db.storage.store import open_store
 from trainers.models.saving import save_model
 from workbench.errors import NothingToDo, UsageError
-from workbench.jobs.twin_making import Denial, choose_partners
+from workbench.jobs.benchmarks.twin_making import Denial, choose_partners
 from workbench.workspace.layout import Workspace
 
 

@@ -18,8 +18,8 @@ from trainers.run_files import TrainingStatus, checkpoints_of, read_run, take_lo
 from trainers.settings import read_config
 from workbench.cli import app
 from workbench.errors import NothingToDo, UsageError
-from workbench.jobs.margins import prepare_folds, train_folds
-from workbench.jobs.runs import prepare_run
+from workbench.jobs.training.margins import prepare_folds, train_folds
+from workbench.jobs.training.runs import prepare_run
 from workbench.workspace.layout import Workspace
 
 SETTINGS = {"batch": 4, "lr": 1e-3, "threads": 1, "steps": 4, "epochs": 1}

@@ -16,8 +16,8 @@ from trainers.models.loading import load_model
 from trainers.models.saving import save_model
 from trainers.settings import read_config
 from workbench.errors import UsageError
-from workbench.jobs.run_monitor import RunMonitor
-from workbench.jobs.runs import prepare_run
+from workbench.jobs.training.run_monitor import RunMonitor
+from workbench.jobs.training.runs import prepare_run
 from workbench.tui.rendering.runs import facts
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import base_model, find_model, runs_folder

@@ -17,8 +17,8 @@ from support.terminal import Terminal
 from trainers.run_files import RunWriter, read_run
 from trainers.settings import TrainSettings
 from workbench.commands.train.progress import LiveProgress, figure_rows, progress_line, sparkline
-from workbench.jobs.machine_load import LoadMeter, MachineLoad
-from workbench.jobs.run_monitor import read_detail
+from workbench.jobs.training.machine_load import LoadMeter, MachineLoad
+from workbench.jobs.training.run_monitor import read_detail
 
 
 def test_a_line_of_progress(tmp_path: Path) -> None:

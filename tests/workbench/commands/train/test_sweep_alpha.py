@@ -13,7 +13,7 @@ from trainers.models.loading import load_model
 from trainers.run_files import read_run
 from trainers.settings import read_config
 from workbench.errors import UsageError
-from workbench.jobs.runs import prepare_run
+from workbench.jobs.training.runs import prepare_run
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import find_model
 

@@ -26,8 +26,8 @@ from workbench.cli import app
 from workbench.commands.train import train_run
 from workbench.errors import NothingToDo, UsageError
 from workbench.installation import install_hint
-from workbench.jobs.runs import find_export, make_config, prepare_run, resume, trainer_pid
-from workbench.jobs.training import run_to_end, start_and_leave, start_child
+from workbench.jobs.training.runs import find_export, make_config, prepare_run, resume, trainer_pid
+from workbench.jobs.training.training import run_to_end, start_and_leave, start_child
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import DEFAULT_MODEL, base_model, find_model, runs_folder
 from workbench.workspace.settings.catalog import read_setting_list

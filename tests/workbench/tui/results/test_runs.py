@@ -21,9 +21,9 @@ from curation_db.exporting.manifest import ExportItem, ManifestCounts, read_mani
 from trainers.run_files import METRICS, Criterion, TrainingStatus, take_lock
 from trainers.settings import TrainSettings
 from workbench.errors import NegwbError
-from workbench.jobs import training
 from workbench.jobs.process import JobRegistry
-from workbench.jobs.run_monitor import RunMonitor, downsample, tail, time_ago
+from workbench.jobs.training import training
+from workbench.jobs.training.run_monitor import RunMonitor, downsample, tail, time_ago
 from workbench.tui.results.app import ResultsApp
 from workbench.tui.results.runs import RunsScreen, describe_export
 from workbench.workspace.layout import Workspace
@@ -308,7 +308,7 @@ def test_unchanged_files_are_not_read_again(workspace: Workspace, monkeypatch: A
     make_run(workspace, "first")
     watch = RunMonitor(workspace.root / "runs")
     before = watch.snapshot(None)
-    monkeypatch.setattr("workbench.jobs.run_monitor.read_metrics", lambda folder: pytest.fail("read again"))
+    monkeypatch.setattr("workbench.jobs.training.run_monitor.read_metrics", lambda folder: pytest.fail("read again"))
     assert watch.snapshot("first") == before
 
 

@@ -19,8 +19,9 @@ from trainers.cost import TrainingCost
 from trainers.recipes.recipe import list_recipes
 from trainers.run_files import TrainingStatus, read_run, read_saved_steps
 from trainers.settings import read_config
-from workbench.jobs import training, training_cost
 from workbench.jobs.process import JobRegistry, tail
+from workbench.jobs.training import cost as training_cost
+from workbench.jobs.training import training
 from workbench.tui.rendering.training_form import cost_content
 from workbench.tui.results.app import ResultsApp
 from workbench.tui.screens.modals.start import StartModal

@@ -24,9 +24,9 @@ from trainers.cost import TrainingCost
 from trainers.recipes.recipe import TrainRecipe
 from trainers.settings import RunConfig
 from workbench.errors import NegwbError
-from workbench.jobs.training import TrainingOrder
-from workbench.jobs.training_cost import CostCancelled, CostProbe
-from workbench.jobs.training_form import NUMBERS, CheckedForm, FormField, check_form
+from workbench.jobs.training.cost import CostCancelled, CostProbe
+from workbench.jobs.training.form import NUMBERS, CheckedForm, FormField, check_form
+from workbench.jobs.training.training import TrainingOrder
 from workbench.tui.rendering.card_content import BAD, QUIET, WARN, plain
 from workbench.tui.rendering.training_form import cost_content
 from workbench.tui.screens.modals.dialog import Dialog

@@ -1,7 +1,7 @@
 """Preparation of trainings for the command, the demo and the Runs screen: resolve names and create the run folder.
 
-Imports no typer, no textual and no torch. `workbench.jobs.training` starts the process, which reads only the run's
-config.json with absolute paths and does not depend on the workspace.
+Imports no typer, no textual and no torch. `workbench.jobs.training.training` starts the process, which reads only the
+run's config.json with absolute paths and does not depend on the workspace.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def prepare_run(
     report_to: str | None = None,
     routed: bool = False,
 ) -> Path:
-    """Create the run folder of a new training for `workbench.jobs.training`; the arguments are those of `make_config`.
+    """Create the run folder of a new training for `training.training`; the arguments are those of `make_config`.
 
     Args:
         name: Name of the run; None: the next free name like run-001.

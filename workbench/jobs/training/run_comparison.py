@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from trainers.settings import RunConfig
 
 if TYPE_CHECKING:
-    from workbench.jobs.run_monitor import RunRow
+    from workbench.jobs.training.run_monitor import RunRow
 
 UNKNOWN = ""
 """The value of a setting that a run's config.json does not have."""

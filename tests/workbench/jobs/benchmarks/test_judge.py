@@ -25,7 +25,7 @@ from workbench.errors import UsageError
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import EngineStopped
 from workbench.generation.runs.session import ItemsFailed
-from workbench.jobs.benchmark_judge import judge_plan, open_judge
+from workbench.jobs.benchmarks.judge import judge_plan, open_judge
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 

@@ -17,8 +17,8 @@ from trainers.run_files import LOG, METRICS, RunState, TrainingStatus, is_locked
 from workbench.console import interruption
 from workbench.errors import NegwbError
 from workbench.jobs.process import ChildProcess, Job, JobRegistry, end_all, interrupt, start_detached, tail
-from workbench.jobs.runs import discard_run, prepare_run, trainer_pid
-from workbench.jobs.runs import resume as resumable_run
+from workbench.jobs.training.runs import discard_run, prepare_run, trainer_pid
+from workbench.jobs.training.runs import resume as resumable_run
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import find_model, require_torch
 

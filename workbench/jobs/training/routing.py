@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from trainers.settings import read_config
 from workbench.errors import UsageError
-from workbench.jobs.runs import new_run_folder
+from workbench.jobs.training.runs import new_run_folder
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import MODEL, find_model, find_run, require_torch
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from trainers.run_files import TrainingStatus
 from trainers.settings import AppliedRecipe, RunConfig, TrainSettings
-from workbench.jobs.run_comparison import differing, group_runs, settings_of
-from workbench.jobs.run_monitor import RunRow
+from workbench.jobs.training.run_comparison import differing, group_runs, settings_of
+from workbench.jobs.training.run_monitor import RunRow
 
 
 def config(recipe: str = "", **settings: Any) -> RunConfig:

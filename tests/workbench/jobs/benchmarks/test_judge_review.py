@@ -29,7 +29,7 @@ from curation_db.stats.misclassification import JudgeErrors, corrected_share
 from curation_db.storage.store import open_store
 from workbench.cli import app
 from workbench.errors import NothingToDo
-from workbench.jobs.judge_review import add_review
+from workbench.jobs.benchmarks.judge_review import add_review
 from workbench.reports.trust.judge_errors import measured_errors
 from workbench.tui.rendering.items import scores
 from workbench.workspace.create import create_workspace

@@ -19,7 +19,7 @@ from trainers.errors import RunRefused, TrainerError
 from trainers.run_files import LOG, MARGINS, RunState, TrainingStatus, is_locked, read_run
 from trainers.settings import Fold, RunConfig, available_cores, create_run, read_config
 from workbench.errors import NothingToDo, UsageError
-from workbench.jobs.training import OnStarted, OnState, run_all
+from workbench.jobs.training.training import OnStarted, OnState, run_all
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import finished_runs
 

@@ -17,8 +17,8 @@ from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import Store, open_store
 from trainers.settings import TrainSettings, read_config
 from workbench.errors import NothingToDo, UsageError
-from workbench.jobs import ablation
-from workbench.jobs.ablation import make_plan, prepare_runs, updates
+from workbench.jobs.training import ablation
+from workbench.jobs.training.ablation import make_plan, prepare_runs, updates
 from workbench.workspace.layout import Workspace
 from workbench.workspace.operations import freeze_set
 

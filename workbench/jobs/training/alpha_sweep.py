@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trainers.run_files import GUARD_IMAGE_TO_TEXT, GUARD_TEXT_TO_IMAGE, TrainingStatus, read_run, read_work
 from trainers.settings import RunConfig, read_config
 from workbench.errors import UsageError
-from workbench.jobs.runs import new_run_folder
+from workbench.jobs.training.runs import new_run_folder
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import MODEL, find_run, require_torch, short_name
 

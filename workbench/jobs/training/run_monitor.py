@@ -31,10 +31,10 @@ from trainers.run_files import (
     read_run,
 )
 from trainers.settings import RunConfig, read_config
-from workbench.jobs.machine_load import LoadMeter, MachineLoad
 from workbench.jobs.process import tail
-from workbench.jobs.run_comparison import settings_of
-from workbench.jobs.runs import trainer_pid
+from workbench.jobs.training.machine_load import LoadMeter, MachineLoad
+from workbench.jobs.training.run_comparison import settings_of
+from workbench.jobs.training.runs import trainer_pid
 
 CONFIG = "config.json"
 _MOST_RUNS = 500

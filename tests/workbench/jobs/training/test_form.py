@@ -9,9 +9,9 @@ from support.clip_models import freeze
 from support.results import build_workspace, make_run
 
 from curation_db.exporting.manifest import ExportItem
-from workbench.jobs.runs import make_config
-from workbench.jobs.training import TrainingOrder
-from workbench.jobs.training_form import FormField, check_form
+from workbench.jobs.training.form import FormField, check_form
+from workbench.jobs.training.runs import make_config
+from workbench.jobs.training.training import TrainingOrder
 from workbench.workspace.layout import Workspace
 
 GOOD = {FormField.EXPORT: "set-001", FormField.MODEL: "ViT-B-32:openai"}

@@ -21,7 +21,7 @@ from curation_db.storage.store import open_store
 from trainers.run_files import TrainingStatus, read_run
 from trainers.settings import RunConfig, TrainSettings
 from workbench.errors import NothingToDo, UsageError
-from workbench.jobs.runs import find_export, find_or_create_run, make_config
+from workbench.jobs.training.runs import find_export, find_or_create_run, make_config
 from workbench.workspace.ablation_names import ACCEPTED, ARMS, WITHOUT_AUTO
 from workbench.workspace.held_out import benchmark_images
 from workbench.workspace.operations import find_frozen, freeze_set

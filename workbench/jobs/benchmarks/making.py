@@ -10,7 +10,7 @@ from typing import Any, Final
 from benchmarks.errors import BenchError
 from benchmarks.frozen.folder import AFFIRMED, NEGATED, TRUTH, FrozenBenchmark, write_frozen
 from benchmarks.frozen.selection import Contrast, PlacedContrast, Selection, TooFewItems, items_needed, select
-from workbench.jobs.record_labels import (
+from workbench.jobs.benchmarks.record_labels import (
     BenchmarkSettings,
     LabelledItem,
     Progress,

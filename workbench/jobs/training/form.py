@@ -13,8 +13,8 @@ from trainers.recipes.recipe import read_recipe
 from trainers.settings import RunConfig, TrainSettings
 from workbench.console.key_values import pairs
 from workbench.errors import NegwbError
-from workbench.jobs.runs import check_name, find_export, make_config, settings_of
-from workbench.jobs.training import TrainingOrder
+from workbench.jobs.training.runs import check_name, find_export, make_config, settings_of
+from workbench.jobs.training.training import TrainingOrder
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, find_model
 

@@ -24,7 +24,7 @@ from curation_db.exporting.annotated_images import AnnotatedImage, read_annotate
 from curation_db.language.object_mentions import affirms, category_matches, mentions
 from curation_db.storage.store import open_read_only
 from trainers.features.file_hashes import FileHashes
-from workbench.jobs.record_labels import (
+from workbench.jobs.benchmarks.record_labels import (
     BenchmarkSettings,
     LabelledItem,
     Progress,

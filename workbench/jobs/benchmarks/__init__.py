@@ -1,0 +1,1 @@
+"""Benchmarks that need the record or the judges of the workspace: making, judging and evaluating them."""

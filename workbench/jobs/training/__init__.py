@@ -1,0 +1,1 @@
+"""Trainings and their runs: preparation, child processes, monitoring, and what is made of finished runs."""
