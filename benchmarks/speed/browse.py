@@ -32,7 +32,7 @@ from curation_db.search.rows import page_of
 from curation_db.search.search import ids_of
 from curation_db.storage.sqlite import Mode, open_file
 from curation_db.storage.store import Store, open_store
-from workbench.tui.widgets.record_table import PAGE
+from workbench.tui.widgets.lists.record_table import PAGE
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 

@@ -14,7 +14,7 @@ from workbench.annotation.models import PreparedCard
 from workbench.annotation.session import AnnotationSession
 from workbench.tui.app import NegwbApp
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.widgets.card import CardView
+from workbench.tui.widgets.card.card import CardView
 
 SIZE = (120, 36)
 LONGEST_WAIT_S = 45.0

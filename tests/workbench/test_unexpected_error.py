@@ -20,7 +20,8 @@ SECRET = "value-of-a-variable"
 BROKEN = {
     "paint": "import workbench.tui.screens.curate as m\nm.CurateScreen._paint = broken",
     "thread": "import curation_db.queue.claims as m\nm.Queue.claim = broken",
-    "mount": "import workbench.tui.widgets.key_hints as m\nm.KeyHints.show = broken\nm.KeyHints.on_mount = broken",
+    "mount": "import workbench.tui.widgets.lines.key_hints as m\n"
+    "m.KeyHints.show = broken\nm.KeyHints.on_mount = broken",
 }
 
 

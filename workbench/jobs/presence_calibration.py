@@ -22,7 +22,7 @@ from curation_db.trust.calibration import LogitScale, Reliability, fit_platt, re
 from curation_db.trust.evidence import split_by_image
 from workbench.workspace.layout import Workspace
 from workbench.workspace.picture_folders import PictureFolders
-from workbench.workspace.settings import read_settings
+from workbench.workspace.settings.settings import read_settings
 
 LEAST: Final = 10
 """Labels of either kind that the fit and the test each need."""

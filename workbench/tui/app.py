@@ -29,9 +29,9 @@ from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.terminal_parser import PositionReport
 from workbench.tui.themes import DARK
+from workbench.tui.widgets.card.picture_box import FEW_COLOURS
+from workbench.tui.widgets.card.side_panel import PanelView
 from workbench.tui.widgets.picture import has_sixteen_colours
-from workbench.tui.widgets.picture_box import FEW_COLOURS
-from workbench.tui.widgets.side_panel import PanelView
 from workbench.workspace.keymap import RESULT_TABS, Action, ActionMap, KeyScope, Tab, results_actions
 from workbench.workspace.query_history import QueryHistory
 

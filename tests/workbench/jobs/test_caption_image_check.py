@@ -22,7 +22,7 @@ from curation_db.corpus_audit.samples import Origin, Sampled
 from curation_db.stats.intervals import wilson
 from trainers.models.saving import save_model
 from workbench.errors import UsageError
-from workbench.jobs.benchmark_judge import judge_plan
+from workbench.jobs.benchmarks.judge import judge_plan
 from workbench.jobs.caption_image_check import ScoreJudge, ask, find_images, question_about, score_judge
 from workbench.reports.corpus_audit import image_check_listings
 from workbench.workspace.create import create_workspace

@@ -12,7 +12,7 @@ from support.workspaces import settled
 from workbench.tui.app import NegwbApp
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.lines.key_hints import KeyHints
 from workbench.workspace.layout import Workspace
 
 SIZES = [(120, 36), (80, 24), (60, 20)]

@@ -17,7 +17,7 @@ from workbench.annotation.text_spans import highlighted_spans
 from workbench.annotation.wording import DECISIONS, STATES, answer, readable
 from workbench.tui.rendering.card_content import BAD, GOOD, MARK, QUIET, STYLES, WARN, marked, original, plain
 from workbench.tui.rendering.line_cut import cut_line
-from workbench.tui.widgets.grid import Column
+from workbench.tui.widgets.lists.grid import Column
 
 _COLUMNS = {
     "glyph": Column("", 3),

@@ -15,7 +15,7 @@ from curation_db.language.sanitize import counted, display_text
 from workbench.jobs.generation_monitor import GenerationInputs, GenerationRow, GenerationSnapshot, RunStatus
 from workbench.jobs.training.run_monitor import format_duration, time_ago
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, plain
-from workbench.tui.widgets.static_table import Column
+from workbench.tui.widgets.lists.static_table import Column
 
 COLUMNS = {
     "run": Column("run", 4, right=True),

@@ -17,7 +17,7 @@ from workbench.annotation.text_spans import highlighted_spans
 from workbench.images.boxes import letter
 from workbench.reports.item_answers import Change, ItemAnswers, Only
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, marked, plain
-from workbench.tui.widgets.static_table import Column
+from workbench.tui.widgets.lists.static_table import Column
 
 _TRUE_PAIRS = (0, 3)
 """Places of the pairs of a twins item whose text is true of the image."""

@@ -12,7 +12,7 @@ from curation_db.exporting.manifest import ExportItem
 from workbench.console.number_format import NONE, percent
 from workbench.reports.run_origin import CUTS, Cut, RunOrigin, count_by
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, plain
-from workbench.tui.widgets.static_table import Column
+from workbench.tui.widgets.lists.static_table import Column
 
 _DECISION_COLUMNS = {
     "place": Column("pairs", 9),

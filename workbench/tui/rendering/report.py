@@ -20,7 +20,7 @@ from workbench.reports.benchmark_report import DISAGREES, ReportLine, power_note
 from workbench.reports.interval_bars import TITLE as BAR_TITLE
 from workbench.reports.interval_bars import interval_bar
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, plain
-from workbench.tui.widgets.static_table import Column
+from workbench.tui.widgets.lists.static_table import Column
 
 COLUMNS = {
     "task": Column("task", 14),

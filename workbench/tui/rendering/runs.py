@@ -16,7 +16,7 @@ from workbench.jobs.training.run_comparison import RunGroup, differing, group_ru
 from workbench.jobs.training.run_monitor import RunDetail, RunRow, format_duration, time_ago
 from workbench.tui.rendering.card_content import BAD, GOOD, MARK, QUIET, WARN, bar, plain
 from workbench.tui.widgets.curve import Series
-from workbench.tui.widgets.static_table import Column
+from workbench.tui.widgets.lists.static_table import Column
 
 COLUMNS = {
     "group": Column("", 12),

@@ -25,8 +25,8 @@ from workbench.tui.rendering.report import heading
 from workbench.tui.results.context import STYLES
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.threads import run_in_daemon_thread
-from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import pane_keys
+from workbench.tui.widgets.lines.header_bar import HeaderBar
+from workbench.tui.widgets.lines.key_hints import pane_keys
 from workbench.tui.widgets.picture import PicturePane
 from workbench.workspace.keymap import KeyScope
 

@@ -29,9 +29,9 @@ from workbench.tui.results.retention import RetentionScreen
 from workbench.tui.results.slices import ItemsScreen, SlicesScreen
 from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.threads import run_in_daemon_thread
-from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import pane_keys
-from workbench.tui.widgets.static_table import StaticTable, titled
+from workbench.tui.widgets.lines.header_bar import HeaderBar
+from workbench.tui.widgets.lines.key_hints import pane_keys
+from workbench.tui.widgets.lists.static_table import StaticTable, titled
 from workbench.workspace.keymap import KeyScope, Tab
 from workbench.workspace.trained_runs import runs_by_model
 

@@ -14,8 +14,8 @@ from workbench.reports.retention import RetentionPlot
 from workbench.tui.rendering.retention import retention_chart
 from workbench.tui.results.context import STYLES
 from workbench.tui.screens.base.action_screen import ActionScreen
-from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import pane_keys
+from workbench.tui.widgets.lines.header_bar import HeaderBar
+from workbench.tui.widgets.lines.key_hints import pane_keys
 from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:

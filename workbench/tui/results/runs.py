@@ -40,9 +40,9 @@ from workbench.tui.results.context import STYLES
 from workbench.tui.screens.base.polling_screen import PollingScreen
 from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.curve import Curve, Series
-from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import pane_keys
-from workbench.tui.widgets.static_table import Column, StaticTable, titled
+from workbench.tui.widgets.lines.header_bar import HeaderBar
+from workbench.tui.widgets.lines.key_hints import pane_keys
+from workbench.tui.widgets.lists.static_table import Column, StaticTable, titled
 from workbench.workspace.keymap import KeyScope, Tab
 
 if TYPE_CHECKING:

@@ -37,16 +37,16 @@ from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.screens.base.zooming_screen import ZoomingScreen
 from workbench.tui.screens.help import HelpScreen
 from workbench.tui.threads import run_in_daemon_thread
-from workbench.tui.widgets.answer_lines import AnswerLines
-from workbench.tui.widgets.card import QUESTIONS, CardOptions, CardView
-from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import pane_keys
-from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
+from workbench.tui.widgets.card.card import QUESTIONS, CardOptions, CardView
+from workbench.tui.widgets.card.picture_box import PictureBox, lay_out_card
+from workbench.tui.widgets.lines.answer_lines import AnswerLines
+from workbench.tui.widgets.lines.header_bar import HeaderBar
+from workbench.tui.widgets.lines.key_hints import pane_keys
 from workbench.workspace.keymap import KeyScope, Tab
 
 if TYPE_CHECKING:
     from workbench.annotation.key_guard import KeyTooEarly
-    from workbench.tui.widgets.edit_dock import EditDock, EditedCaption
+    from workbench.tui.widgets.card.edit_dock import EditDock, EditedCaption
 
 T = TypeVar("T")
 _OTHER_LINES = 2
@@ -277,7 +277,7 @@ class AdjudicateScreen(SideScreen, ZoomingScreen):
 
     async def action_edit(self) -> None:
         """Edit the text; annotators decide about the new version."""
-        from workbench.tui.widgets.edit_dock import MOST_CHARACTERS  # only when opened
+        from workbench.tui.widgets.card.edit_dock import MOST_CHARACTERS  # only when opened
 
         if self.shown is None:
             return

@@ -54,16 +54,16 @@ from workbench.tui.screens.browse_reads import (
     rows_of,
 )
 from workbench.tui.threads import run_in_daemon_thread
-from workbench.tui.widgets.action_line import ActionLine
-from workbench.tui.widgets.answer_lines import AnswerLines
-from workbench.tui.widgets.facet_panel import FacetPanel
-from workbench.tui.widgets.filter_bar import FilterBar
-from workbench.tui.widgets.grid import Grid
-from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import KeyHints, pane_keys
+from workbench.tui.widgets.lines.action_line import ActionLine
+from workbench.tui.widgets.lines.answer_lines import AnswerLines
+from workbench.tui.widgets.lines.header_bar import HeaderBar
+from workbench.tui.widgets.lines.key_hints import KeyHints, pane_keys
+from workbench.tui.widgets.lines.status import READ_ONLY
+from workbench.tui.widgets.lists.facet_panel import FacetPanel
+from workbench.tui.widgets.lists.filter_bar import FilterBar
+from workbench.tui.widgets.lists.grid import Grid
+from workbench.tui.widgets.lists.record_table import RecordTable
 from workbench.tui.widgets.picture import PicturePane
-from workbench.tui.widgets.record_table import RecordTable
-from workbench.tui.widgets.status import READ_ONLY
 from workbench.workspace.image_signatures import look_note
 from workbench.workspace.keymap import KeyScope, Tab
 from workbench.workspace.query_history import QueryHistory

@@ -16,8 +16,8 @@ from curation_db.search.query_language import INDEXED_TEXT, LOOKS, QueryField, V
 from curation_db.search.rows import ListedCandidate, page_of
 from curation_db.storage.store import Store
 from workbench.annotation.models import ImageLoader
-from workbench.tui.widgets.record_table import PAGE
-from workbench.tui.widgets.row_selection import TableSelection
+from workbench.tui.widgets.lists.record_table import PAGE
+from workbench.tui.widgets.lists.row_selection import TableSelection
 from workbench.workspace.image_signatures import refresh_record
 
 NAMED = (QueryField.JUDGE, QueryField.BY, QueryField.CUE, QueryField.CONCEPT, QueryField.PIPELINE, QueryField.SOURCE)

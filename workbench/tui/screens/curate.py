@@ -35,14 +35,10 @@ from workbench.tui.screens.base.decision_screen import BEHIND, EARLY_KEY_MESSAGE
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.screens.base.zooming_screen import ZoomingScreen
 from workbench.tui.threads import run_in_daemon_thread
-from workbench.tui.widgets.action_line import ActionLine
-from workbench.tui.widgets.answer_lines import AnswerLines
 from workbench.tui.widgets.borders import set_border_labels
-from workbench.tui.widgets.card import CardOptions, CardView
-from workbench.tui.widgets.key_hints import KeyHints, key_label
-from workbench.tui.widgets.picture import SETTLE_SECONDS, PicturePane
-from workbench.tui.widgets.picture_box import PictureBox, lay_out_card
-from workbench.tui.widgets.side_panel import (
+from workbench.tui.widgets.card.card import CardOptions, CardView
+from workbench.tui.widgets.card.picture_box import PictureBox, lay_out_card
+from workbench.tui.widgets.card.side_panel import (
     DECISIONS_SHOWN,
     PanelView,
     SidePanel,
@@ -50,7 +46,11 @@ from workbench.tui.widgets.side_panel import (
     decision_lines,
     guideline_lines,
 )
-from workbench.tui.widgets.status import StatusContent, StatusLine
+from workbench.tui.widgets.lines.action_line import ActionLine
+from workbench.tui.widgets.lines.answer_lines import AnswerLines
+from workbench.tui.widgets.lines.key_hints import KeyHints, key_label
+from workbench.tui.widgets.lines.status import StatusContent, StatusLine
+from workbench.tui.widgets.picture import SETTLE_SECONDS, PicturePane
 from workbench.workspace.guidelines import shipped_guidelines
 from workbench.workspace.keymap import ActionMap, KeyScope, Tab
 from workbench.workspace.query_history import QueryHistory
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from workbench.annotation.probe import Probe
     from workbench.annotation.session import AnnotationSession
     from workbench.tui.screens.base.own_commands import CommandRuns
-    from workbench.tui.widgets.edit_dock import EditDock
+    from workbench.tui.widgets.card.edit_dock import EditDock
     from workbench.tui.widgets.zoom_view import ZoomView
 
 T = TypeVar("T")
@@ -340,7 +340,7 @@ class CurateScreen(ZoomingScreen):
 
     async def action_edit(self) -> None:
         """Open the fields for the text below it; the keys after this one go there."""
-        from workbench.tui.widgets.edit_dock import MOST_CHARACTERS  # only when opened
+        from workbench.tui.widgets.card.edit_dock import MOST_CHARACTERS  # only when opened
 
         if self.shown is None:
             return

@@ -14,8 +14,8 @@ from textual.widgets import Markdown
 
 from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.base.side_screen import SideScreen
-from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import pane_keys
+from workbench.tui.widgets.lines.header_bar import HeaderBar
+from workbench.tui.widgets.lines.key_hints import pane_keys
 from workbench.workspace.guidelines import Guidelines, read_guidelines
 from workbench.workspace.keymap import Tab
 

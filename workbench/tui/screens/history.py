@@ -23,8 +23,8 @@ from workbench.tui.rendering import history as history_lines
 from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.threads import run_in_daemon_thread
-from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import pane_keys
+from workbench.tui.widgets.lines.header_bar import HeaderBar
+from workbench.tui.widgets.lines.key_hints import pane_keys
 from workbench.workspace.keymap import Tab
 
 

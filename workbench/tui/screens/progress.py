@@ -28,8 +28,8 @@ from workbench.tui.rendering.progress import ProgressPage, page_lines
 from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.threads import run_in_daemon_thread
-from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import pane_keys
+from workbench.tui.widgets.lines.header_bar import HeaderBar
+from workbench.tui.widgets.lines.key_hints import pane_keys
 from workbench.workspace.keymap import Tab
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from workbench.annotation.models import SessionSummary, waiting_edits_line
 from workbench.annotation.wording import session_counts, session_figures
 from workbench.tui.bindings import bind
 from workbench.tui.screens.base.action_screen import apply_unbound_key
-from workbench.tui.widgets.action_line import ActionLine
-from workbench.tui.widgets.key_hints import KeyHints
-from workbench.tui.widgets.status import StatusContent, StatusLine
+from workbench.tui.widgets.lines.action_line import ActionLine
+from workbench.tui.widgets.lines.key_hints import KeyHints
+from workbench.tui.widgets.lines.status import StatusContent, StatusLine
 from workbench.workspace.keymap import ActionMap, KeyScope, Tab
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.themes import THEMES, known
 from workbench.tui.threads import run_in_daemon_thread
-from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.key_hints import pane_keys
-from workbench.tui.widgets.static_table import Column, StaticTable, titled
+from workbench.tui.widgets.lines.header_bar import HeaderBar
+from workbench.tui.widgets.lines.key_hints import pane_keys
+from workbench.tui.widgets.lists.static_table import Column, StaticTable, titled
 from workbench.workspace.keymap import Tab
 from workbench.workspace.settings.catalog import Applies, Choice, ListedSetting, can_change, choices, read_setting_list
 from workbench.workspace.settings.settings import AUTO_THEME

@@ -24,7 +24,7 @@ from workbench.images.terminal_graphics import canvas
 from workbench.images.viewport import Canvas, Pair, Viewport, drawn
 from workbench.tui.rendering.line_cut import cut_lines
 from workbench.tui.threads import run_in_daemon_thread
-from workbench.tui.widgets.field import TrackedText
+from workbench.tui.widgets.card.field import TrackedText
 from workbench.tui.widgets.picture import PicturePane
 from workbench.workspace.keymap import ActionMap
 

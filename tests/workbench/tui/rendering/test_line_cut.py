@@ -11,7 +11,7 @@ from textual.content import Content
 from curation_db.enums import Kind
 from workbench.annotation.models import RecentDecision
 from workbench.tui.rendering.line_cut import cut_line, cut_lines
-from workbench.tui.widgets.side_panel import decision_lines
+from workbench.tui.widgets.card.side_panel import decision_lines
 
 _LONG = "a man riding a brown horse across a wide green field near the lake without a hat"
 

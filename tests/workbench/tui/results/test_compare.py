@@ -15,8 +15,8 @@ from workbench.tui.rendering.runs import COLUMNS, columns_for, comparison_rows
 from workbench.tui.results.app import ResultsApp
 from workbench.tui.results.compare import CompareScreen
 from workbench.tui.results.runs import RunsScreen
-from workbench.tui.widgets.action_line import ActionLine
 from workbench.tui.widgets.curve import Curve, spread
+from workbench.tui.widgets.lines.action_line import ActionLine
 from workbench.workspace.layout import Workspace
 
 

@@ -21,7 +21,7 @@ from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.browse import BrowseScreen
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.bulk import BulkModal
-from workbench.tui.widgets.record_table import RecordTable
+from workbench.tui.widgets.lists.record_table import RecordTable
 from workbench.workspace.layout import Workspace
 
 

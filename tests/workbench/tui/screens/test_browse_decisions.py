@@ -14,10 +14,10 @@ from textual.events import Key
 from curation_db.enums import Kind, Reason
 from workbench.tui.screens.browse import BrowseScreen
 from workbench.tui.screens.modals.bulk import BulkModal
-from workbench.tui.widgets.answer_lines import AnswerLines
-from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.lines.answer_lines import AnswerLines
+from workbench.tui.widgets.lines.key_hints import KeyHints
+from workbench.tui.widgets.lists.record_table import RecordTable
 from workbench.tui.widgets.picture import PicturePane
-from workbench.tui.widgets.record_table import RecordTable
 
 HOUR = 3600.0
 

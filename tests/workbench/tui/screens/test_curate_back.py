@@ -11,7 +11,7 @@ from support.workspaces import WorkspaceFixture, press, settled
 from curation_db.enums import Kind, Reason
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.queue_end import QueueEndScreen
-from workbench.tui.widgets.status import StatusLine
+from workbench.tui.widgets.lines.status import StatusLine
 
 
 async def edit(pilot: Any, more: str) -> None:

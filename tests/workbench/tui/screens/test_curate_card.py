@@ -19,10 +19,11 @@ from workbench.tui import app as app_module
 from workbench.tui.rendering.card_lines import QUESTIONS
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.terminal_parser import CellSizeReport
-from workbench.tui.widgets import picture, picture_box
-from workbench.tui.widgets.action_line import ActionLine
-from workbench.tui.widgets.card import CardView
-from workbench.tui.widgets.side_panel import PanelView, SidePanel, guideline_lines
+from workbench.tui.widgets import picture
+from workbench.tui.widgets.card import picture_box
+from workbench.tui.widgets.card.card import CardView
+from workbench.tui.widgets.card.side_panel import PanelView, SidePanel, guideline_lines
+from workbench.tui.widgets.lines.action_line import ActionLine
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings.choices import PanelChoice
 from workbench.workspace.settings.settings import read_settings

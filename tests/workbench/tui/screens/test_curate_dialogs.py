@@ -18,8 +18,8 @@ from workbench.tui.screens.modals.dialog import Dialog
 from workbench.tui.screens.modals.find import FindModal
 from workbench.tui.screens.modals.note import NoteModal
 from workbench.tui.screens.queue_end import QueueEndScreen
-from workbench.tui.widgets.action_line import ActionLine
-from workbench.tui.widgets.edit_dock import CaptionArea, EditDock
+from workbench.tui.widgets.card.edit_dock import CaptionArea, EditDock
+from workbench.tui.widgets.lines.action_line import ActionLine
 from workbench.tui.widgets.zoom_view import ZoomView
 from workbench.workspace.keymap import KeyScope
 

@@ -14,8 +14,8 @@ from curation_db.events.annotators import begin_session
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.note import NoteModal
 from workbench.tui.screens.queue_end import QueueEndScreen
+from workbench.tui.widgets.card.edit_dock import CaptionArea
 from workbench.tui.widgets.draft import RefusalLine
-from workbench.tui.widgets.edit_dock import CaptionArea
 
 TYPED = "a woman not wearing hat number 0 mended"
 

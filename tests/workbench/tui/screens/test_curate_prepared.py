@@ -15,9 +15,9 @@ from textual.style import Style
 from workbench.tui.frame_diff import PlacedStrip, changed_strips
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.themes import LIGHT
-from workbench.tui.widgets.card import CardView
-from workbench.tui.widgets.edit_dock import CaptionArea, EditDock
-from workbench.tui.widgets.field import TrackedText
+from workbench.tui.widgets.card.card import CardView
+from workbench.tui.widgets.card.edit_dock import CaptionArea, EditDock
+from workbench.tui.widgets.card.field import TrackedText
 
 
 def cases(count: int) -> list[Case]:

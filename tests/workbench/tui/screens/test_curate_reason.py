@@ -10,7 +10,7 @@ from support.workspaces import press, settled
 from textual.events import Key
 
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.lines.key_hints import KeyHints
 from workbench.workspace.keymap import ActionMap, KeyScope
 
 REASONS = {key for action in ActionMap().at(KeyScope.REASON) for key in ActionMap().keys(action)}

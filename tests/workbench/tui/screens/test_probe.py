@@ -12,7 +12,7 @@ from curation_db.enums import Kind
 from curation_db.stats.probes import read_answers, verified_triplets
 from workbench.annotation.probe import is_probed, probe_of
 from workbench.tui.screens.queue_end import QueueEndScreen
-from workbench.tui.widgets.action_line import ActionLine
+from workbench.tui.widgets.lines.action_line import ActionLine
 from workbench.workspace.keymap import KeyScope
 
 

@@ -22,9 +22,9 @@ from workbench.tui.screens.base.zooming_screen import ZoomingScreen
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.help import HelpScreen, KeyList
 from workbench.tui.widgets import zoom_view
-from workbench.tui.widgets.action_line import ActionLine
-from workbench.tui.widgets.answer_lines import AnswerLines
-from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.lines.action_line import ActionLine
+from workbench.tui.widgets.lines.answer_lines import AnswerLines
+from workbench.tui.widgets.lines.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.zoom_view import ZoomView
 from workbench.workspace.keymap import ActionMap, KeyScope

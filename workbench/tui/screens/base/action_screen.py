@@ -16,9 +16,9 @@ from curation_db.language.sanitize import display_text
 from workbench.tui.bindings import bind
 from workbench.tui.key_folding import fold_key
 from workbench.tui.screens.base.sized_screen import SizedScreen
-from workbench.tui.widgets.action_line import ActionLine
-from workbench.tui.widgets.key_hints import KeyHints, PaneKeys, border_keys
-from workbench.tui.widgets.static_table import StaticTable
+from workbench.tui.widgets.lines.action_line import ActionLine
+from workbench.tui.widgets.lines.key_hints import KeyHints, PaneKeys, border_keys
+from workbench.tui.widgets.lists.static_table import StaticTable
 from workbench.workspace.keymap import ActionMap, KeyScope
 
 _MESSAGE_SECONDS = 3.0

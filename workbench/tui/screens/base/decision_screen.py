@@ -16,7 +16,7 @@ from curation_db.enums import REASON_KEYS
 from workbench.annotation.key_guard import KeyTooEarly
 from workbench.tui.frame_diff import StripsUpdate, changed_strips
 from workbench.tui.screens.base.sized_screen import SizedScreen
-from workbench.tui.widgets.field import TrackedText
+from workbench.tui.widgets.card.field import TrackedText
 from workbench.tui.widgets.picture import PicturePane
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from textual.app import SuspendNotSupported
 
 from curation_db.language.sanitize import clean
-from workbench.tui.widgets.edit_dock import one_line
+from workbench.tui.widgets.card.edit_dock import one_line
 
 if TYPE_CHECKING:
     from textual.app import App

@@ -10,15 +10,15 @@ from textual.content import Content
 from curation_db.enums import PictureShown
 from workbench.tui.rendering.card_content import QUIET
 from workbench.tui.screens.base.decision_screen import DecisionScreen
-from workbench.tui.widgets.action_line import ActionLine
-from workbench.tui.widgets.answer_lines import AnswerLines
-from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.lines.action_line import ActionLine
+from workbench.tui.widgets.lines.answer_lines import AnswerLines
+from workbench.tui.widgets.lines.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
 from workbench.workspace.keymap import ActionMap, KeyScope
 
 if TYPE_CHECKING:
     from curation_db.lint.linter import LintSettings
-    from workbench.tui.widgets.edit_dock import EditDock
+    from workbench.tui.widgets.card.edit_dock import EditDock
     from workbench.tui.widgets.zoom_view import ZoomView
 
 
@@ -71,7 +71,7 @@ class ZoomingScreen(DecisionScreen):
 
     async def mount_edit_dock(self, checks: LintSettings) -> EditDock:
         """Return the fields below the text, or below the image on the whole screen; they are mounted once."""
-        from workbench.tui.widgets.edit_dock import EditDock  # only when opened
+        from workbench.tui.widgets.card.edit_dock import EditDock  # only when opened
 
         place = self._zoom if self._zoom is not None and self.is_zoomed else self.query_one("#text-box")
         for dock in place.query(EditDock):
@@ -84,7 +84,7 @@ class ZoomingScreen(DecisionScreen):
     @property
     def _dock(self) -> EditDock | None:
         """The fields of an edit that are open."""
-        from workbench.tui.widgets.edit_dock import EditDock  # only when opened
+        from workbench.tui.widgets.card.edit_dock import EditDock  # only when opened
 
         return next((dock for dock in self.query(EditDock) if dock.is_open), None)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual.content import Content
 from textual.geometry import Size
 
-from workbench.tui.widgets.grid import Cells, Column, Grid
+from workbench.tui.widgets.lists.grid import Cells, Column, Grid
 
 __all__ = ["Cells", "Column", "StaticTable"]
 

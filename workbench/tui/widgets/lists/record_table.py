@@ -24,8 +24,8 @@ from curation_db.search.rows import ListedCandidate
 from workbench.tui.rendering.candidate_rows import COLUMN_SORTS, cells_of, columns_for
 from workbench.tui.rendering.card_content import MARK, QUIET
 from workbench.tui.threads import run_in_daemon_thread
-from workbench.tui.widgets.grid import Column, Grid
-from workbench.tui.widgets.row_selection import TableSelection
+from workbench.tui.widgets.lists.grid import Column, Grid
+from workbench.tui.widgets.lists.row_selection import TableSelection
 
 PAGE = 64
 _MAX_PAGES = 48

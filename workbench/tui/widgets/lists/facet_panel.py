@@ -13,8 +13,8 @@ from curation_db.language.sanitize import display_text
 from curation_db.search.facets import FACETS, Facet
 from curation_db.search.query_language import QueryField, Term, View
 from workbench.tui.rendering.card_content import GOOD, MARK, QUIET, plain
-from workbench.tui.widgets.grid import Column
-from workbench.tui.widgets.static_table import StaticTable
+from workbench.tui.widgets.lists.grid import Column
+from workbench.tui.widgets.lists.static_table import StaticTable
 
 _WIDTH = 40
 _NAMES = {

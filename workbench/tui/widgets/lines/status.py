@@ -10,7 +10,7 @@ from curation_db.language.sanitize import display_text
 from workbench.annotation.progress_counter import ThroughputSnapshot
 from workbench.annotation.wording import DECISIONS
 from workbench.tui.rendering.card_content import decision_style
-from workbench.tui.widgets.top_line import QUIET, Part, TabLabel, TopLine, tab_part
+from workbench.tui.widgets.lines.top_line import QUIET, Part, TabLabel, TopLine, tab_part
 
 _HASTY, _HASTY_SHORT = "⚠ too fast to have seen the image", "⚠ too fast"
 READ_ONLY = "read-only"

@@ -7,7 +7,7 @@ from itertools import dropwhile
 from textual.content import Content
 
 from curation_db.language.sanitize import display_text
-from workbench.tui.widgets.top_line import QUIET, Part, TopLine, tab_part
+from workbench.tui.widgets.lines.top_line import QUIET, Part, TopLine, tab_part
 
 _RIGHT = 90
 """Weight of the status: it goes before the name of the open tab, and after all other tabs."""

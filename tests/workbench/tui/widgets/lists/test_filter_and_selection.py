@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation_db.search.query_language import QueryField
-from workbench.tui.widgets.filter_bar import completed, completions
-from workbench.tui.widgets.row_selection import TableSelection
+from workbench.tui.widgets.lists.filter_bar import completed, completions
+from workbench.tui.widgets.lists.row_selection import TableSelection
 
 IDS = list(range(1, 9))
 _DEEDS = st.lists(st.tuples(st.sampled_from(["toggle", "take", "everything", "clear"]), st.sampled_from(IDS)))

@@ -33,7 +33,7 @@ from workbench.tui.rendering.card_lines import (
     question_box,
     with_scroll_bar,
 )
-from workbench.tui.widgets.field import TrackedText
+from workbench.tui.widgets.card.field import TrackedText
 from workbench.workspace.keymap import Action, ActionMap, KeyScope
 
 HIDDEN_AUDIT = "hidden: this is an audit card"

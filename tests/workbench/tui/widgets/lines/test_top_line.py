@@ -16,10 +16,10 @@ from curation_db.review.decisions import DecisionWriter
 from workbench.annotation.progress_counter import ThroughputSnapshot
 from workbench.annotation.session import AnnotationSession
 from workbench.tui.app import NegwbApp
-from workbench.tui.widgets.action_line import ActionLine
-from workbench.tui.widgets.header_bar import HeaderBar
-from workbench.tui.widgets.status import StatusContent, StatusLine
-from workbench.tui.widgets.top_line import TabLabel, fitted
+from workbench.tui.widgets.lines.action_line import ActionLine
+from workbench.tui.widgets.lines.header_bar import HeaderBar
+from workbench.tui.widgets.lines.status import StatusContent, StatusLine
+from workbench.tui.widgets.lines.top_line import TabLabel, fitted
 from workbench.workspace.layout import Workspace
 
 SessionOpener = Callable[..., AnnotationSession]
