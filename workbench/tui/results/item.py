@@ -84,7 +84,7 @@ class ItemScreen(ActionScreen):
         self.call_after_refresh(self._show)
 
     def on_resize(self) -> None:
-        if self.is_mounted:
+        if self.is_whole:
             self.call_after_refresh(self._show)
 
     def on_screen_suspend(self) -> None:

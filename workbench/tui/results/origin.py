@@ -73,7 +73,7 @@ class OriginScreen(ActionScreen):
         except (RecordError, TrainerError) as error:
             self.show_message(str(error), hint=error.hint, trouble=True)
             return
-        if not self.is_mounted:
+        if not self.is_whole:
             return
         self.rows = count_rows(self.origin)
         self.query_one("#head", Static).update(origin_heading(self.origin))

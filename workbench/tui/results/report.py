@@ -128,7 +128,7 @@ class ReportScreen(ActionScreen):
                 self._read()
             self.show_message(error.message, hint=error.hint, trouble=True)
             return
-        if request == self._request and self.is_mounted:  # a newer request may be running
+        if request == self._request and self.is_whole:  # a newer request may be running
             self.context.report = report
             self._show(report)
             if self._refreshing:
@@ -148,7 +148,7 @@ class ReportScreen(ActionScreen):
         self._update_header(wrong + base)
 
     def _show_progress(self, request: int, done: int, total: int) -> None:
-        if request == self._request and self.is_mounted and done < total:
+        if request == self._request and self.is_whole and done < total:
             self._update_header(f"comparing {done:,} of {total:,} …")
 
     def _update_header(self, right: str) -> None:

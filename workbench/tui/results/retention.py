@@ -49,7 +49,7 @@ class RetentionScreen(ActionScreen):
         self.call_after_refresh(self._show)
 
     def on_resize(self) -> None:
-        if self.is_mounted:
+        if self.is_whole:
             self.call_after_refresh(self._show)
 
     def action_step(self, by: int) -> None:
@@ -85,7 +85,7 @@ class RetentionScreen(ActionScreen):
             self.dismiss(None)
 
     def _show(self) -> None:
-        if not self.is_mounted or not self.is_whole:
+        if not self.is_whole:
             return
         plot, body = self._plots[self._at], self.query_one("#retention", Static)
         body.border_title = Content(display_text(plot.title, limit=70))

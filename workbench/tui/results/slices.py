@@ -91,7 +91,7 @@ class SlicesScreen(_ResultTable):
             self._slices += await run_in_daemon_thread(compute)
         except BenchError as error:
             self.show_message(error.message, hint=error.hint, trouble=True)
-        if self.is_mounted:
+        if self.is_whole:
             self._list()
 
     def on_resize(self) -> None:
@@ -154,7 +154,7 @@ class ItemsScreen(_ResultTable):
             )
         except BenchError as error:
             self.show_message(error.message, hint=error.hint, trouble=True)
-        if not self.is_mounted:
+        if not self.is_whole:
             return
         if self._answers.base:
             counts = changes_line(self._answers, self.context.reference_name(self.line.main))

@@ -253,7 +253,7 @@ class BrowseScreen(SideScreen, DecisionScreen):
         try:
             await run_in_daemon_thread(partial(self._ask, question, view, at))
         except RecordError as error:
-            if question == self._question and self.is_mounted:
+            if question == self._question and self.is_whole:
                 self.show_message(error.message, hint=error.hint, trouble=True)
                 self.post_message(self.ListEnded(question, "the record could not be read"))
 
@@ -472,7 +472,7 @@ class BrowseScreen(SideScreen, DecisionScreen):
         except RecordError as error:
             self.show_message(error.message, hint=error.hint, trouble=True)
             return
-        if question == self._facet_question and self.is_mounted:
+        if question == self._facet_question and self.is_whole:
             self.panel.show(values, view)
 
     @on(Grid.RowOpened, "#facets")

@@ -95,7 +95,7 @@ class HistoryScreen(SideScreen):
         return redact(events, hidden, session.actor.name, blind=blind) if hidden else events
 
     def _lay_out(self) -> None:
-        if self._loaded is not None and self.is_mounted:
+        if self._loaded is not None and self.is_whole:
             width = self.query_one("#history").content_size.width - 1
             self._show_content(history_lines.timeline_content(self._loaded, max(40, width)))
 

@@ -168,7 +168,7 @@ class ProgressScreen(SideScreen):
             counted = await run_in_daemon_thread(partial(_count, self.navigation.session.store, self._targets, unless))
         except RecordError as error:
             self.show_message(error.message, hint=error.hint, trouble=True)
-            if self.is_mounted:
+            if self.is_whole:
                 self._paint()
             return
         finally:
@@ -177,7 +177,7 @@ class ProgressScreen(SideScreen):
             self._pause_until = time.monotonic() + _PAUSE_FACTOR * counted.seconds
             self.memory.progress, self.memory.mark = counted.progress, counted.mark
             self.memory.judges = counted.judges
-            if self.is_mounted:
+            if self.is_whole:
                 self._paint()
                 if unless is None and not self._count_again and self._refreshing:
                     self._refreshing = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from support.workspaces import Case, press, settled
 from textual.events import Key
 from textual.widgets import Input, OptionList
 from textual.widgets._toast import Toast
+from textual.worker import WorkerFailed
 
 from curation_db.lint.linter import LintSettings
+from curation_db.search.queries import Match
 from workbench.tui.app import NegwbApp, PrefetchChanged
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.dialog import Dialog
@@ -315,3 +318,39 @@ async def test_a_closed_edit_takes_no_key_after_another_dialog(make_workspace: A
         assert app.screen.focused is None
         await press(pilot, "a")
     assert workspace.events() == [(1, "accept", None)]
+
+
+async def test_an_answer_during_the_removal_of_a_dialog_has_no_effect(make_workspace: Any, open_app: Any) -> None:
+    answered = asyncio.Event()
+
+    async def search(query: str) -> tuple[list[Match], str]:
+        await answered.wait()
+        return [], ""
+
+    app = open_app(make_workspace(1))
+    async with running(app) as pilot:
+        await settled(pilot)
+        dialog = FindModal(search)
+        await app.push_screen(dialog)
+        await press(pilot, "c")
+        (worker,) = [each for each in dialog.workers if each.node is dialog and not each.is_finished]
+        dialog._pruning = True  # what Textual does first when it removes a screen
+        await dialog.query_one(OptionList).remove()
+        answered.set()
+        await worker.wait()
+        assert not dialog.is_whole
+        assert app._exception is None
+        dialog._pruning = False
+
+
+async def test_a_missing_widget_of_a_whole_dialog_is_an_error(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(1))
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "slash")
+
+        async def look() -> None:
+            app.screen.query_one("#absent")
+
+        with pytest.raises(WorkerFailed, match="absent"):
+            await app.screen.run_worker(look, exit_on_error=False).wait()

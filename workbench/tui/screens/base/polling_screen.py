@@ -41,7 +41,7 @@ class PollingScreen(ActionScreen, Generic[SnapshotT]):
         self.request_poll()
 
     def on_screen_suspend(self) -> None:
-        if self.is_mounted and self._timer is not None:
+        if self.is_whole and self._timer is not None:
             self._timer.pause()
 
     def on_screen_resume(self) -> None:
@@ -68,7 +68,7 @@ class PollingScreen(ActionScreen, Generic[SnapshotT]):
             snapshot = await self.poll()
         finally:
             self._polling = False
-        if not self.is_mounted or not self.is_running:
+        if not self.is_whole or not self.is_running:
             return
         await self.show(snapshot)
         if self._asked and not self._poll_again:

@@ -9,18 +9,11 @@ from __future__ import annotations
 from textual import events
 from textual.screen import Screen
 
+from workbench.tui.screens.base.removal_guard import RemovalGuard
 
-class SizedScreen(Screen[None]):
+
+class SizedScreen(RemovalGuard, Screen[None]):
     """Base class of screens."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all widgets are mounted.
-
-        An app that is just ending opens a screen without any, and `display` is False while the widgets of a screen are
-        removed one by one.
-        """
-        return bool(self.children) and self.display
 
     def _on_resize(self, event: events.Resize) -> None:  # type: ignore[override]  # Textual calls those of all classes
         """Drop an event whose size is not that of the app."""

@@ -192,6 +192,8 @@ class BulkModal(Dialog[BulkDone]):
         self.post_message(self.Step(what, done, total))
 
     def on_bulk_modal_step(self, event: Step) -> None:
+        if not self.is_whole:
+            return
         share = event.done / max(event.total, 1)
         content = Content.assemble(f"{event.what} … ", (bar(share, _BAR_CELLS), "$primary"), f" {share:4.0%}")
         self.query_one("#bulk-text", Static).update(content)

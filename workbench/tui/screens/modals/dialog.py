@@ -11,10 +11,12 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from workbench.tui.screens.base.removal_guard import RemovalGuard
+
 T = TypeVar("T")
 
 
-class Dialog(ModalScreen[T | None]):
+class Dialog(RemovalGuard, ModalScreen[T | None]):
     """Dismissed with None on cancel."""
 
     DEFAULT_CSS = """

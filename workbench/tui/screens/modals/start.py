@@ -192,7 +192,7 @@ class StartModal(Dialog[TrainingOrder]):
         """Check the present values, show the problems, and return the result."""
         values = self._values()
         checked = await run_in_daemon_thread(partial(check_form, self._workspace, values))
-        if self.is_mounted and values == self._values():
+        if self.is_whole and values == self._values():
             self._checked = checked
             self._show_checked(values, checked)
         return checked
@@ -224,7 +224,7 @@ class StartModal(Dialog[TrainingOrder]):
 
     def _focus_problem(self, checked: CheckedForm) -> None:
         first = next((name for row in _ROWS for name in row if name in checked.problems), None)
-        if first is not None and self.is_mounted:
+        if first is not None and self.is_whole:
             self.set_focus(self.query_one(f"#{first}"))
 
     # -- the cost --------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ class StartModal(Dialog[TrainingOrder]):
         except (NegwbError, OSError) as error:
             self._cost_problem = error if isinstance(error, NegwbError) else NegwbError(str(error))
         self._probe = None
-        if self.is_mounted:
+        if self.is_whole:
             self._show_cost()
 
     def _set_line(self, line: str) -> None:
@@ -257,7 +257,7 @@ class StartModal(Dialog[TrainingOrder]):
         self._line = line
 
     def _show_measuring(self) -> None:
-        if self._probe is not None:
+        if self._probe is not None and self.is_whole:
             self._show_cost()
 
     def _show_cost(self) -> None:
