@@ -50,7 +50,7 @@ class ImageAnswer(NamedTuple):
 
 
 class ImageJudge(Protocol):
-    """Answers questions about images; implemented in `workbench.generation.runs.image_judge`."""
+    """Answers questions about images; implemented in `workbench.jobs.benchmarks.judge`."""
 
     def ask(self, questions: Sequence[ImageQuestion], progress: ReportAnswers) -> list[ImageAnswer]:
         """Return the answers in the order of `questions`.
