@@ -152,11 +152,11 @@ async def apply_unbound_key(screen: Screen[Any], event: events.Key, actions: Act
 
 def no_action_message(character: str, actions: ActionMap, scope: KeyScope) -> str:
     """Return that a key has no action, and the key that lists the keys or closes the question."""
-    listed = actions.at(scope)
+    listed, key = actions.at(scope), "space" if character == " " else display_text(character)
     if cancel := next((actions.cap(each) for each in listed if each.call.startswith("cancel_")), ""):
-        return f"{display_text(character)} is not an answer · {cancel} cancels"
+        return f"{key} is not an answer · {cancel} cancels"
     help_key = next((actions.cap(each) for each in listed if each.call.endswith("show_help")), "")
-    return f"{display_text(character)} has no action here · {help_key} lists the keys"
+    return f"{key} has no action here · {help_key} lists the keys"
 
 
 def _takes_text(widget: Widget | None) -> bool:
