@@ -18,7 +18,7 @@ _NEWEST: Final = 2**63 - 1
 _KEY = text("SELECT value FROM record_note WHERE name = 'audit_key'")
 _MISSING = text("""
     SELECT c.id, c.source_id, c.key, c.audit_rate, e.group_id FROM candidate c
-    JOIN queue_entry e ON e.candidate_id = c.id AND e.ordering = 'oldest'
+    CROSS JOIN queue_entry e ON e.candidate_id = c.id AND e.ordering = 'oldest' -- CROSS: candidates first, they are few
     WHERE c.audit AND c.id BETWEEN :first AND :last AND NOT EXISTS (
         SELECT 1 FROM queue_entry a WHERE a.candidate_id = c.id AND a.ordering = 'audit')
 """)

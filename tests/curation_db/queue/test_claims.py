@@ -14,6 +14,7 @@ from support.wall_clock import WallClock
 from curation_db.enums import Kind, Reason, Stream
 from curation_db.events.annotators import begin_session, end_session
 from curation_db.integrity.rebuild import rebuild
+from curation_db.queue import audit_order
 from curation_db.queue.audit_order import audit_number
 from curation_db.queue.claims import Queue, count_remaining
 from curation_db.queue.preview import QueuePreview
@@ -144,6 +145,15 @@ def test_the_audit_is_mixed_in_at_its_share_and_served_alone_at_the_end(record) 
     assert Counter(claim.stream for claim in claims) == {Stream.REVIEW: 300, Stream.AUDIT: 60}
     mixed = Counter(claim.stream for claim in claims[:300])[Stream.AUDIT]
     assert 15 <= mixed <= 45  # 300 draws at one in ten: three standard deviations
+
+
+def test_a_place_in_the_audit_order_reads_only_the_new_candidates(record) -> None:
+    """SQLite's own plan may read the whole queue for every batch of an import."""
+    record.add(3, audit_rate=1.0)
+    statement = audit_order._MISSING.text.replace(":first", "2").replace(":last", "3")
+    plan = [str(row[3]) for row in record.rows(f"EXPLAIN QUERY PLAN {statement}")]
+    assert "(rowid>? AND rowid<?)" in plan[0]
+    assert all("candidate_id=?" in step or "SUBQUERY" in step for step in plan[1:]), plan
 
 
 @pytest.mark.parametrize("ordering", ["conflict", "oldest"])
