@@ -68,7 +68,7 @@ async def test_every_page_opens_by_key_and_the_card_stays(
         await pilot.press("p")
         for page, words in EXPECTED.items():
             await until(pilot, lambda words=words: shows(app, words))
-            top, tabs, border, *_ = lines(app).splitlines()
+            top, tabs, border, *_ = (line for line in lines(app).splitlines() if line.strip())
             assert f"▸{page}◂" in tabs
             assert not {page} & {*top.split(), *border.split()}, "the page has its name once"
             await pilot.press("right")
