@@ -158,8 +158,9 @@ def _serve(model: str, device: str, out: BinaryIO) -> int:
     _send(out, {"ready": {"name": loaded.name, "model_hash": loaded.model_hash, "activation": loaded.activation}})
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        asked = margins.presences(request["presences"]) if "presences" in request else margins.scores(request["pairs"])
-        _send(out, {"scores": asked})
+        asks_presence = "presences" in request
+        scores = margins.presences(request["presences"]) if asks_presence else margins.scores(request["pairs"])
+        _send(out, {"scores": scores})
     return 0
 
 

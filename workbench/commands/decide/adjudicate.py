@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curation_db.enums import Cause, Kind, Reason
+from curation_db.enums import Cause, Kind, Reason, State
 from workbench.commands.decide.curate import CurateOptions, run_curate
 from workbench.commands.decide.decide import commands_session
 from workbench.commands.options import AnnotatorOption, ImagesOption, RoleOption
@@ -116,7 +116,7 @@ def _adjudicate(
         done = f"{final.actor} has adjudicated candidate {candidate} already: {final.verdict}"
         raise NothingToDo(done, hint=f"undo that first: negwb undo -a {final.actor}")
     ready = session.loader.load(candidate, origin=CardOrigin.SEARCH, leased=False, with_image=False)
-    if not disputed and ready.card.state is not ready.card.state.SUPERSEDED:
+    if not disputed and ready.card.state is not State.SUPERSEDED:
         raise UsageError(
             f"annotators do not disagree about candidate {candidate}", hint=f"decide it: negwb decide {candidate} ..."
         )

@@ -36,6 +36,11 @@ class Probability:
     """P(yes) + P(no) within the whole distribution, 0..1; None: the method cannot measure it."""
 
 
+def logistic(x: float) -> float:
+    """Return 1 / (1 + exp(-x)) without an overflow: the probability of the log-odds `x`."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
 def from_tokens(tokens: Sequence[tuple[str, float]]) -> Probability:
     """Return p = Py / (Py + Pn) and label_mass = Py + Pn for the candidates of the first token.
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Final
 
+from workbench.generation.engines.probabilities import logistic
 from workbench.generation.engines.yes_no_parsing import official_yes
 from workbench.generation.models import JudgeVerdict
 from workbench.generation.recipe import Recipe
@@ -44,13 +45,9 @@ def effective_probability(recipe: Recipe, verdict: JudgeVerdict) -> float | None
         return None
     if recipe.prior is not Prior.CORRECT or verdict.prior is None:
         return verdict.p
-    return _logistic(_logit(verdict.p) - _logit(verdict.prior))
+    return logistic(_logit(verdict.p) - _logit(verdict.prior))
 
 
 def _logit(p: float) -> float:
     clipped = min(max(p, _CLIP), 1 - _CLIP)
     return math.log(clipped / (1 - clipped))
-
-
-def _logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-x))

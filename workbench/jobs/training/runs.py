@@ -176,7 +176,7 @@ def prepare_run(
     report_to: str | None = None,
     routed: bool = False,
 ) -> Path:
-    """Create the run folder of a new training for `training.training`; the arguments are those of `make_config`.
+    """Create the run folder of a new training; the arguments are those of `make_config`.
 
     Args:
         name: Name of the run; None: the next free name like run-001.

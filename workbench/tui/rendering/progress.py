@@ -197,12 +197,16 @@ def _reasons(people: Sequence[AnnotatorProgress], width: int) -> Lines:
     return [heading("rejected because", f"{total:,} rejections in force"), head, *rows]
 
 
+_PROBE_CELLS = 5 + 20 + 2 + 37
+"""Share, whisker, gap, and interval with the counts: what follows a name."""
+
+
 def _probes(people: Sequence[AnnotatorProgress], width: int) -> Lines:
     """Return the consistency of each person's answers to probes; nothing without answers."""
     asked = [person for person in people if person.probes.answers]
     if not asked:
         return []
-    name = _name_cells(asked, width - 5 - 20 - 2 - 37)
+    name = _name_cells(asked, width - _PROBE_CELLS)
     rows = [
         Content.assemble(
             _name_cell(person.name, name),
@@ -316,6 +320,7 @@ def _flips(people: Sequence[AnnotatorProgress], width: int) -> Lines:
 
 
 _FLIP_CELLS = 5 + 20 + 12 + 15
+"""Rate, whisker, interval and counts: what follows a name."""
 
 
 def _direction(person: AnnotatorProgress) -> str:

@@ -7,7 +7,6 @@ not calibrated; labels calibrate it (`curation_db.trust.calibration.fit_platt`).
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from curation_db.language.nouns import core_words, stem
 from curation_db.language.object_mentions import category_matches, mentions
 from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
+from workbench.generation.engines.probabilities import logistic
 from workbench.generation.engines.requests import ModelAnswer, RequestFailure
 
 STATISTIC: Final = "modified-z-1"
@@ -125,11 +125,7 @@ def presence_answer(z: float | None) -> ModelAnswer:
         return ModelAnswer(text="unclear: the score is undefined" if z is None else "unclear", method=Method.SCORE)
     # the text begins as the answer of a model, since the rule "official" reads it
     text = f"{'yes' if z > THRESHOLD else 'no'}: z {z:+.3f}"
-    return ModelAnswer(text=text, p=_logistic(z - THRESHOLD), method=Method.SCORE)
-
-
-def _logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+    return ModelAnswer(text=text, p=logistic(z - THRESHOLD), method=Method.SCORE)
 
 
 def _unsupported(detail: str) -> ModelAnswer:
